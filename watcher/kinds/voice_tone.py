@@ -1,0 +1,29 @@
+"""Voice tone analyses of Amazon Chime SDK Voice (`GetVoiceToneAnalysisTask`): a status, no result."""
+
+from __future__ import annotations
+
+from watcher.kinds.base import Kind, Param, Phase
+from watcher.kinds.speaker_search import TASK_ID, VOICE_CONNECTOR_ID
+
+VOICE_TONE = Kind(
+    name="voice-tone",
+    service="chime-sdk-voice",
+    operation="get_voice_tone_analysis_task",
+    reply="VoiceToneAnalysisTask",
+    params=(VOICE_CONNECTOR_ID, Param("VoiceToneAnalysisTaskId", "voice_tone_analysis_task_id", TASK_ID)),
+    id_member="VoiceToneAnalysisTaskId",
+    status_member="VoiceToneAnalysisTaskStatus",
+    statuses={
+        "IN_QUEUE": Phase.OPEN,
+        "IN_PROGRESS": Phase.OPEN,
+        "PARTIAL_SUCCESS": Phase.PROVISIONAL,
+        "SUCCEEDED": Phase.TERMINAL,
+        "FAILED": Phase.TERMINAL,
+        "STOPPED": Phase.TERMINAL,
+    },
+    optional=frozenset({"PARTIAL_SUCCESS"}),
+    running="IN_PROGRESS",
+    quota="Voice tone analysis API rate (Amazon Chime SDK, Service Quotas)",
+    retention_s=7 * 86_400,
+    hints=("VoiceToneAnalysisStatus",),
+)
