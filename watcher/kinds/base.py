@@ -63,6 +63,8 @@ class Kind:
     """`detail-type`s of AWS's own notifications about this kind: a reason to ask now."""
     optional: frozenset[str] = frozenset()
     """Statuses a task may pass through but need not."""
+    abrupt: frozenset[str] = frozenset()
+    """Ends that may come out of any status, so that nothing need have lain between."""
     result: Callable[[Mapping[str, Any]], Result | None] = field(default=lambda task: None)
     """The task's result out of the reply, as JSON. Raises ValueError when it is not what the API promises."""
     hashed: Callable[[Result, Callable[[str], str]], Result] = field(default=lambda result, digest: {})
@@ -81,5 +83,5 @@ class Kind:
         if after not in self.statuses or (before is not None and before not in order):
             return ()
         first = 0 if before is None else order.index(before) + 1
-        last = order.index(after) if after in order else len(order)
+        last = 1 if after in self.abrupt else order.index(after) if after in order else len(order)
         return tuple(s for s in order[first:last] if s not in self.optional)

@@ -1,0 +1,41 @@
+"""What every section of the configuration is: frozen, closed to unknown keys, durations with units.
+
+Sections stand beside what they configure; `config.py` puts them together.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*")
+
+
+class Section(BaseModel):
+    """One section of the configuration."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True, validate_default=True)
+
+
+def seconds(value: Any) -> Any:
+    """`5`, `"5"`, `"500ms"`, `"5s"`, `"10min"`, `"12h"`, `"7d"` as seconds. Raises ValueError for another unit."""
+    if not isinstance(value, str):
+        return value
+    match = _DURATION.fullmatch(value)
+    if match is None or (match[2] or "s") not in _UNITS:
+        raise ValueError(f"a duration is a number of seconds or a number with a unit ({', '.join(_UNITS)}), such as 30 or 10min")
+    return float(match[1]) * _UNITS[match[2] or "s"]
+
+
+Seconds = Annotated[
+    float,
+    BeforeValidator(seconds),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": _DURATION.pattern}]}),
+]
+"""A duration in seconds."""
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+"""A name that ends up in metrics and keys: lower case, digits, dash, underscore."""
