@@ -33,6 +33,16 @@ class TaskRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Message:
+    """One input as it came. `receipt` belongs to the source."""
+
+    id: str
+    """The same when the same message comes again."""
+    body: bytes
+    receipt: Any = None
+
+
+@dataclass(frozen=True, slots=True)
 class Submission:
     """What one input asks for: this task, this long, with this to be told back."""
 
@@ -129,13 +139,14 @@ class Transition:
 class Step:
     """A decision about one watch: what it is from now on, what to tell, and why.
 
-    `wait_s` is the least time until the next call, where trouble asks for one. The cadence may wait longer.
+    `wait_s` is a range, in seconds, from which the time until the next call is drawn, where trouble asks for one;
+    None leaves it to the cadence.
     """
 
     watch: Watch
     reason: str
     transitions: tuple[Transition, ...] = ()
-    wait_s: float | None = None
+    wait_s: tuple[float, float] | None = None
 
     @property
     def changed(self) -> bool:

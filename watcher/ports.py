@@ -12,26 +12,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from watcher.errors import RemoteError
 from watcher.model import Backlog, Change, DeadLetter, Event, Observation, TaskRef, Watch
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One input as it came. `receipt` belongs to the source."""
-
-    id: str
-    """The same when the same message comes again."""
-    body: bytes
-    receipt: Any = None
+from watcher.model import Message as Message
 
 
 class Source(Protocol):
     """Where task ids come from."""
 
     name: str
+    plain: bool
+    """Whether a body may also be a bare `VoiceConnectorId/TaskId`."""
     receivers: int
     """How many `receive`s may run at once."""
     hold_s: float | None
@@ -193,6 +186,10 @@ class Refused:
 
 
 Outcome = Delivered | Again | Refused
+
+
+class OwnedStore(Store, Ledger, Protocol):
+    """What the runtime holds: the engine of a watcher, which operators may ask as well."""
 
 
 class Sink(Protocol):

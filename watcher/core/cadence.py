@@ -1,7 +1,35 @@
-"""placeholder"""
+"""When to ask a task again: the accrual rule.
+
+Let T be the time a task spends in its present status and F its distribution function. A task last seen unchanged at age s
+is asked again at the first age t at which the lag expected to have accrued since that look reaches a price:
+
+    A(s, t) = E[(t - T)+ | T > s] = (G(t) - G(s) - F(s)(t - s)) / (1 - F(s)),    G(t) = integral of F from 0 to t
+
+One price for all tasks makes every call worth the same (optimum checking: Barlow, Hunter & Proschan, "Optimum checking
+procedures", J. SIAM 11, 1963, here under a shared budget). F is learned from the service's own timestamps, never from the
+time of detection: learning from one's own lateness reinforces itself. It enters only integrated, so no density is estimated.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterable
 from typing import Literal
+
 from pydantic import Field
+
 from watcher.section import Seconds, Section
+
+SAMPLES, KNOTS = 256, 64
+PRIOR_S = 30.0
+"""The median of the prior t / (t + 30 s): what is believed of a status nobody has seen end."""
+SAMPLES_PER_S = 5.0
+PROVISIONAL_GAP_S = 15.0
+"""The least gap in a provisional status, of which AWS does not say whether it ends."""
+STEER_S = 0.5
 
 
 class CadenceSettings(Section):
@@ -10,10 +38,165 @@ class CadenceSettings(Section):
     type: Literal["accrual", "fixed", "backoff"] = "accrual"
     """`accrual` asks where a call saves most lag; `fixed` every `every`; `backoff` from `every` doubling up to `max_gap`."""
     every: Seconds = Field(default=5, ge=0.2, le=3600)
-    """The interval of `fixed`, and the first one of `backoff`."""
+    """The interval of `fixed`, and the first one of `backoff`. In seconds."""
     min_gap: Seconds = Field(default=0.2, ge=0.05, le=60)
-    """Never sooner than this after the last call about a task."""
+    """Never sooner than this after the last call about a task. In seconds."""
     max_gap: Seconds = Field(default=60, ge=0.2, le=3600)
-    """Never later than this, as far as the pace allows."""
+    """Never later than this, as far as the pace allows. In seconds."""
     price_floor: Seconds = Field(default=0.1, ge=0)
-    """With calls to spare, one goes only where it is expected to save this much lag."""
+    """With calls to spare, one goes only where it is expected to save this much lag. In seconds."""
+
+
+class Durations:
+    """The distribution of the time spent in one status: the last samples, blended with the prior."""
+
+    def __init__(self, samples: Iterable[float] = ()) -> None:
+        self._samples: deque[float] = deque(samples, maxlen=SAMPLES)
+        self._credit, self._credit_at = SAMPLES_PER_S, -math.inf
+        self._learn()
+
+    @property
+    def samples(self) -> list[float]:
+        return list(self._samples)
+
+    def add(self, duration_s: float, now: float) -> bool:
+        """Take one duration, at most five a second so that a burst does not wash out the past. False: passed over."""
+        if not (math.isfinite(duration_s) and duration_s >= 0):
+            return False
+        gone = max(0.0, now - self._credit_at)
+        self._credit, self._credit_at = min(SAMPLES_PER_S, self._credit + gone * SAMPLES_PER_S), now
+        if self._credit < 1:
+            return False
+        self._credit -= 1
+        self._samples.append(duration_s)
+        self._learn()
+        return True
+
+    def probability(self, t: float) -> float:
+        """F(t): that it has ended by age t."""
+        return (1 - self._doubt) * self._empirical(t) + self._doubt * t / (t + PRIOR_S)
+
+    def integral(self, t: float) -> float:
+        """G(t): the integral of F from 0 to t, in seconds."""
+        return (1 - self._doubt) * self._empirical_integral(t) + self._doubt * (t - PRIOR_S * math.log1p(t / PRIOR_S))
+
+    def accrued(self, s: float, t: float) -> float:
+        """A(s, t): the lag in seconds expected at age t of a task seen unchanged at age s. Increasing and convex in t."""
+        if t <= s:
+            return 0.0
+        before = self.probability(s)
+        return max(0.0, (self.integral(t) - self.integral(s) - before * (t - s)) / (1 - before))
+
+    def gap(self, s: float, price: float, low: float, high: float) -> float:
+        """The time after age s until `price` of lag has accrued, within [low, high]. All in seconds."""
+        if self.accrued(s, s + low) >= price:
+            return low
+        top = max(low, 0.5)
+        while top < high and self.accrued(s, s + top) < price:
+            top *= 2
+        if top >= high and self.accrued(s, s + high) < price:
+            return high
+        bottom, top = max(low, top / 2), min(top, high)
+        while top - bottom > 0.01 + 0.002 * bottom:
+            middle = (bottom + top) / 2
+            bottom, top = (middle, top) if self.accrued(s, s + middle) < price else (bottom, middle)
+        return top
+
+    def _learn(self) -> None:
+        n = len(self._samples)
+        self._doubt = max(0.05, 8 / (8 + n))
+        ordered = sorted(self._samples)
+        count = min(n, KNOTS)
+        self._knots, self._levels, self._areas = [0.0], [0.0], [0.0]
+        for k in range(1, count + 1):
+            self._knot(ordered[math.ceil(k * n / count) - 1], math.ceil(k * n / count) / n)
+
+    def _knot(self, t: float, level: float) -> None:
+        width = t - self._knots[-1]
+        self._areas.append(self._areas[-1] + width * (level + self._levels[-1]) / 2)
+        self._knots.append(t)
+        self._levels.append(level)
+
+    def _segment(self, t: float) -> tuple[int, float]:
+        """The knot at or before t, and the slope behind it."""
+        i = bisect_right(self._knots, t) - 1
+        if i + 1 == len(self._knots):
+            return i, 0.0
+        width = self._knots[i + 1] - self._knots[i]
+        return i, (self._levels[i + 1] - self._levels[i]) / width if width > 0 else 0.0
+
+    def _empirical(self, t: float) -> float:
+        i, slope = self._segment(t)
+        return self._levels[i] + slope * (t - self._knots[i])
+
+    def _empirical_integral(self, t: float) -> float:
+        i, slope = self._segment(t)
+        width = t - self._knots[i]
+        return self._areas[i] + width * (self._levels[i] + slope * width / 2)
+
+
+class Cadence:
+    """Gaps for all tasks, under one price that is steered so that the calls wanted meet the pace granted."""
+
+    def __init__(self, settings: CadenceSettings) -> None:
+        self.settings = settings
+        self.price = settings.price_floor if settings.type == "accrual" else 0.0
+        self._high = settings.max_gap
+        self._durations: dict[tuple[str, str], Durations] = {}
+
+    def gap(self, kind: str, status: str | None, age_s: float, *, polls: int = 0, provisional: bool = False) -> float:
+        """Seconds from a look at a task of this age in its status until the next. `polls`: calls it has had so far."""
+        low = max(self.settings.min_gap, PROVISIONAL_GAP_S) if provisional else self.settings.min_gap
+        if self.settings.type == "fixed":
+            return max(self.settings.every, low)
+        if self.settings.type == "backoff":
+            return max(low, min(self.settings.max_gap, self.settings.every * 2.0 ** min(max(0, polls - 1), 20)))
+        return self.durations(kind, status).gap(max(0.0, age_s), self.price, low, max(low, self._high))
+
+    def worth(self, kind: str, status: str | None, age_s: float, since_look_s: float) -> float:
+        """The lag in seconds a call now is expected to save: what has accrued since the last look, at age `age_s`."""
+        age = max(0.0, age_s)
+        return self.durations(kind, status).accrued(age, age + since_look_s)
+
+    def spare(self, kind: str, status: str | None, age_s: float, since_look_s: float) -> bool:
+        """Whether a call nobody else needs may go to this task."""
+        if self.settings.type != "accrual" or since_look_s < self.settings.min_gap:
+            return False
+        return self.worth(kind, status, age_s, since_look_s) >= self.settings.price_floor
+
+    def steer(self, wanted: float, tasks: int, pace: float, lateness_s: float) -> None:
+        """Move the price, every half second, so that the calls wanted per second meet the pace. Slowly: a gain of 1/s diverges."""
+        if self.settings.type != "accrual" or tasks == 0 or wanted <= 0:
+            return
+        mean_gap = tasks / wanted
+        over = max(0.0, lateness_s - 3 / pace)
+        drive = math.log((wanted + over * pace / max(mean_gap, 2.0)) / pace)
+        push = 0.5 * (STEER_S / max(mean_gap, STEER_S)) * 2 * drive
+        self.price = max(self.settings.price_floor, self.price * math.exp(min(0.1, max(-0.1, push))))
+        self._high = max(self.settings.min_gap, min(self.settings.max_gap, 6 * tasks / pace))
+
+    def learn(self, kind: str, status: str, duration_s: float, now: float) -> bool:
+        """One task spent this long in this status, by the service's own timestamps. False where it was passed over."""
+        if self.settings.type != "accrual":
+            return False
+        return self.durations(kind, status).add(duration_s, now)
+
+    def durations(self, kind: str, status: str | None) -> Durations:
+        """What is known of the time a task of this kind spends in this status."""
+        return self._durations.setdefault((kind, status or ""), Durations())
+
+    def note(self) -> str:
+        """What was learned, as JSON for the store."""
+        models = {f"{kind} {status}": [round(s, 3) for s in d.samples] for (kind, status), d in self._durations.items() if d.samples}
+        return json.dumps({"price": self.price, "samples": models}, separators=(",", ":"))
+
+    def restore(self, note: str) -> None:
+        """Go on from `note`. A note that cannot be read is worth nothing, and costs nothing: the prior stands."""
+        try:
+            data = json.loads(note)
+            models = {tuple(name.split(" ", 1)): Durations([float(s) for s in samples]) for name, samples in data["samples"].items()}
+            price = float(data["price"])
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return
+        self.price = max(self.settings.price_floor, price) if math.isfinite(price) else self.price
+        self._durations.update({(k[0], k[1]): d for k, d in models.items() if len(k) == 2})

@@ -1,0 +1,105 @@
+"""When to stop asking: a circuit opens on trouble that is ours or the service's, never on trouble of one task.
+
+Open, it lets one call through at a time, at growing intervals; the first answer that shows the trouble gone closes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from watcher.errors import CredentialsRejected, Denied, RemoteError, Throttled, Unavailable, Unreadable
+
+OUTAGE_S = 60.0
+OUTAGE_CALLS = 5
+DISTINCT = 3
+PROBE_FIRST_S, PROBE_MAX_S = 5.0, 60.0
+
+HINTS = {
+    "credentials": "check the credentials and the role's policy (watcher doctor); watches are kept and polling goes on by itself",
+    "outage": "the service or the way to it is down; watches are kept and polling goes on by itself",
+    "unreadable": "replies make no sense: is a proxy or another endpoint answering? Watches are kept",
+}
+
+
+@dataclass(slots=True)
+class Trip:
+    """An open circuit: since when (monotonic seconds), by which code, and when the next probe may go."""
+
+    since: float
+    code: str
+    probe_at: float
+    pause: float = PROBE_FIRST_S
+
+
+class Circuits:
+    """The circuits of one target: `credentials`, `outage`, `unreadable`."""
+
+    def __init__(self) -> None:
+        self.open: dict[str, Trip] = {}
+        self._down_since: float | None = None
+        self._down_calls = 0
+        self._denied: set[str] = set()
+        self._unreadable: set[str] = set()
+
+    @property
+    def suspect(self) -> bool:
+        """Whether a denial would speak of our credentials rather than of one task."""
+        return "credentials" in self.open
+
+    def wait(self, now: float, in_flight: int) -> float:
+        """Seconds until a call may go. With a circuit open: one at a time, when its probe is due."""
+        if not self.open:
+            return 0.0
+        pause = max(0.0, max(trip.probe_at for trip in self.open.values()) - now)
+        return max(pause, 0.25) if in_flight else pause
+
+    def note(self, error: RemoteError | None, key: str, group: str, now: float) -> list[tuple[str, bool]]:
+        """Learn from one call about task `key`. `group` is what a permission hangs on (the voice connector).
+
+        Returns (circuit, opened) for each that changed.
+        """
+        match error:
+            case CredentialsRejected():
+                return self._trip("credentials", error.code, now)
+            case Denied():
+                self._answered()
+                self._denied.add(group)
+                if len(self._denied) >= DISTINCT or self.suspect:
+                    return self._trip("credentials", error.code, now)
+                return self._close("outage")
+            case Unavailable():
+                return self._unavailable(error, now)
+            case Unreadable():
+                self._answered()
+                self._unreadable.add(key)
+                many = len(self._unreadable) >= DISTINCT or "unreadable" in self.open
+                return self._trip("unreadable", error.code, now) if many else []
+            case Throttled():
+                self._answered()
+                return self._close("outage")
+        self._answered()
+        self._denied.clear()
+        self._unreadable.clear()
+        return self._close("credentials", "outage", "unreadable")
+
+    def _answered(self) -> None:
+        self._down_since, self._down_calls = None, 0
+
+    def _unavailable(self, error: RemoteError, now: float) -> list[tuple[str, bool]]:
+        self._down_calls += 1
+        self._down_since = now if self._down_since is None else self._down_since
+        long = now - self._down_since >= OUTAGE_S and self._down_calls >= OUTAGE_CALLS
+        return self._trip("outage", error.code, now) if long or "outage" in self.open else []
+
+    def _trip(self, name: str, code: str, now: float) -> list[tuple[str, bool]]:
+        trip = self.open.get(name)
+        if trip is None:
+            self.open[name] = Trip(now, code, now + PROBE_FIRST_S)
+            return [(name, True)]
+        if now >= trip.probe_at:
+            trip.pause = min(PROBE_MAX_S, trip.pause * 2)
+            trip.probe_at = now + trip.pause
+        return []
+
+    def _close(self, *names: str) -> list[tuple[str, bool]]:
+        return [(name, False) for name in names if self.open.pop(name, None) is not None]

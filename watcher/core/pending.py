@@ -1,0 +1,140 @@
+"""The pending set: which watch is due when. Each key stands here once, and is in flight at most once.
+
+Contract: `put` a watch with its due time; `take` the one that has been due longest; it is then in flight until `put` back or
+`drop`ped. What happens to a watch in flight (a hint, a drop) is remembered and takes effect when it comes back.
+Times are monotonic seconds. A heap with lazy deletion: an entry that was moved leaves its old place in the heap behind.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from watcher.model import Watch
+
+
+@dataclass(slots=True)
+class Entry:
+    """A watch and its place in time."""
+
+    watch: Watch
+    due: float
+    looked: float
+    """When it was put here: the last look at the task."""
+    rate: float
+    """The calls per second it asks for: 1 / gap."""
+    why: str
+    """The reason it waits until then: `new`, `cadence`, `hint`, or one of a setback."""
+    turn: int = 0
+    in_flight: bool = False
+    hinted: bool = False
+    dropped: bool = False
+
+
+class PendingSet:
+    """All open watches, ordered by when to ask."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, Entry] = {}
+        self._heap: list[tuple[float, int, str]] = []
+        self._turns = 0
+        self.in_flight = 0
+        self.wanted = 0.0
+        """The sum of all rates asked for, in calls per second."""
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries.values())
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._entries
+
+    def get(self, key: str) -> Entry | None:
+        """The entry of this key, waiting or in flight."""
+        return self._entries.get(key)
+
+    def put(self, watch: Watch, now: float, gap: float, why: str) -> None:
+        """(Re)schedule: due `gap` seconds from now, or now if a hint came while it was in flight."""
+        old = self._entries.pop(watch.key, None)
+        if old is not None:
+            self._leave(old)
+            if old.dropped:
+                return
+            if old.hinted:
+                gap, why = 0.0, "hint"
+        entry = Entry(watch, now + gap, now, 1 / max(gap, 0.05) if gap > 0 else 0.0, why)
+        self.wanted += entry.rate
+        self._entries[watch.key] = entry
+        self._push(entry)
+
+    def take(self) -> Entry | None:
+        """The one due first, now in flight. None when nothing waits."""
+        head = self._head()
+        if head is None:
+            return None
+        heapq.heappop(self._heap)
+        head.in_flight = True
+        head.turn = 0
+        self.in_flight += 1
+        return head
+
+    def first(self) -> Entry | None:
+        """The one due first, left in its place."""
+        return self._head()
+
+    def hint(self, key: str, now: float) -> bool:
+        """Somebody says that something happened: due now. False for a key that is not here."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return False
+        if entry.in_flight:
+            entry.hinted = True
+        elif entry.due > now:
+            entry.due, entry.why = now, "hint"
+            self._push(entry)
+        return True
+
+    def drop(self, key: str) -> bool:
+        """Nothing more to ask about it. In flight: it goes when it comes back."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return False
+        if entry.in_flight:
+            entry.dropped = True
+            return True
+        self._leave(self._entries.pop(key))
+        return True
+
+    def finish(self, key: str) -> None:
+        """The watch in flight has ended."""
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self._leave(entry)
+
+    def lateness(self, now: float) -> float:
+        """For how long the first one has been due, in seconds; 0 when nothing is."""
+        head = self._head()
+        return 0.0 if head is None else max(0.0, now - head.due)
+
+    def _head(self) -> Entry | None:
+        while self._heap:
+            _, turn, key = self._heap[0]
+            entry = self._entries.get(key)
+            if entry is not None and entry.turn == turn and not entry.in_flight:
+                return entry
+            heapq.heappop(self._heap)
+        return None
+
+    def _push(self, entry: Entry) -> None:
+        self._turns += 1
+        entry.turn = self._turns
+        heapq.heappush(self._heap, (entry.due, entry.turn, entry.watch.key))
+
+    def _leave(self, entry: Entry) -> None:
+        self.wanted = max(0.0, self.wanted - entry.rate)
+        self.in_flight -= entry.in_flight
+        if not self._entries:
+            self.wanted = 0.0  # floats that were added and taken away do not quite come back to nothing

@@ -1,0 +1,74 @@
+"""What a failed poll means for a watch. Trouble in asking is never trouble of the task.
+
+Only three answers are about the task itself: it is not found, it is denied, the request is invalid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from watcher.core.transitions import WatchSettings, end
+from watcher.errors import Busy, Denied, Invalid, NotFound, RemoteError, Unavailable, Unreadable
+from watcher.kinds import Kind
+from watcher.model import Step, Watch
+
+MAX_BACKOFF_S = 60.0
+DENIED_TRIES = 3
+UNREADABLE_TRIES = 5
+PARKED_S = (600.0, 660.0)
+"""A task whose replies make no sense costs a call each ten minutes, until its deadline."""
+
+
+def setback(kind: Kind, watch: Watch, error: RemoteError, now: float, settings: WatchSettings, *, suspect: bool = False) -> Step:
+    """The watch after a poll that gave `error`, and how long to leave it alone.
+
+    `wait_s` is a range to draw from evenly: full jitter where it begins at 0 (Brooker, AWS Architecture Blog, 2015).
+    `suspect` says that our credentials are in doubt, so that a denial speaks of them and not of the task.
+    Reasons are those of the errors, or `expired` and `deadline` where the watch ends.
+    """
+    asked = replace(watch, polls=watch.polls + 1)
+    match error:
+        case Busy():
+            return Step(asked, "busy", wait_s=(0.5, 2.0))
+        case Unavailable():
+            return Step(_failed(asked, now), "unavailable", wait_s=_backoff(asked.failures))
+        case NotFound():
+            return _not_found(kind, asked, now, settings)
+        case Denied() if suspect:
+            return Step(asked, "denied", wait_s=(20.0, 30.0))
+        case Denied():
+            failed = _failed(asked, now)
+            return end(failed, "denied", now) if failed.failures >= DENIED_TRIES else Step(failed, "denied", wait_s=(20.0, 30.0))
+        case Invalid():
+            return end(asked, "invalid", now)
+        case Unreadable():
+            return _unreadable(asked, now)
+    return Step(asked, error.reason)
+
+
+def _failed(watch: Watch, now: float) -> Watch:
+    since = now if watch.failing_since is None else watch.failing_since
+    return replace(watch, failures=watch.failures + 1, failing_since=since)
+
+
+def _backoff(failures: int) -> tuple[float, float]:
+    return 0.0, min(MAX_BACKOFF_S, 2.0 ** min(failures, 10))
+
+
+def _not_found(kind: Kind, watch: Watch, now: float, settings: WatchSettings) -> Step:
+    """Read after create may miss it for a while; the service itself forgets it after its retention."""
+    began = watch.admitted_at if watch.created_at is None else watch.created_at
+    if now - began > kind.retention_s:
+        return end(watch, "expired", now)
+    failed = _failed(watch, now)
+    since = failed.failing_since
+    if since is not None and now - since >= settings.not_found_grace:
+        return end(failed, "not_found", now)
+    return Step(failed, "not_found", wait_s=(2.0, max(2.0, min(10.0, settings.not_found_grace / 4))))
+
+
+def _unreadable(watch: Watch, now: float) -> Step:
+    if now >= watch.deadline_at:
+        return end(watch, "deadline", now)
+    failed = _failed(watch, now)
+    return Step(failed, "unreadable", wait_s=_backoff(watch.failures) if failed.failures < UNREADABLE_TRIES else PARKED_S)
