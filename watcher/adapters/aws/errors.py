@@ -12,6 +12,18 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from watcher.adapters.aws.codes import (
+    BAD_CREDENTIALS,
+    BAD_SIGNATURE,
+    CREDENTIAL_CALLS,
+    CREDENTIAL_ERRORS,
+    DENIED,
+    EXPIRED,
+    NOT_FOUND,
+    SET_UP_ERRORS,
+    THROTTLED,
+    UNAVAILABLE,
+)
 from watcher.errors import (
     Busy,
     CredentialsRejected,
@@ -26,158 +38,6 @@ from watcher.errors import (
 
 MAX_RETRY_AFTER = 300.0
 """Seconds. A header that says more is not obeyed: the service cannot know, and a mistake must not stop us for a day."""
-
-THROTTLED = frozenset(
-    [
-        "TooManyRequestsException",
-        "RequestLimitExceeded",
-        "SlowDown",
-        "BandwidthLimitExceeded",
-        "PriorRequestNotComplete",
-        "ProvisionedThroughputExceededException",
-        "OverLimit",
-        "AWS.SimpleQueueService.OverLimit",
-    ]
-)
-"""Beside every code with `throttl` in it."""
-
-UNAVAILABLE = frozenset(
-    [
-        "ServiceUnavailable",
-        "ServiceUnavailableException",
-        "ServiceFailureException",
-        "InternalFailure",
-        "InternalError",
-        "InternalException",
-        "InternalServerError",
-        "InternalServerErrorException",
-        "InternalErrorException",
-        "InternalServiceException",
-        "RequestTimeout",
-        "RequestTimeoutException",
-    ]
-)
-
-NOT_FOUND = frozenset(
-    [
-        "NotFound",
-        "NotFoundException",
-        "ResourceNotFound",
-        "ResourceNotFoundException",
-        "QueueDoesNotExist",
-        "AWS.SimpleQueueService.NonExistentQueue",
-        "AWS.SimpleQueueService.QueueDoesNotExist",
-    ]
-)
-
-DENIED = frozenset(
-    [
-        "AccessDenied",
-        "AccessDeniedException",
-        "Forbidden",
-        "ForbiddenException",
-        "AuthorizationError",
-        "AuthorizationErrorException",
-        "NotAuthorized",
-        "NotAuthorizedException",
-        "UnauthorizedOperation",
-        "OptInRequired",
-        "KmsAccessDenied",
-        "KMSAccessDeniedException",
-        "KMSAccessDenied",
-    ]
-)
-
-EXPIRED = frozenset(["ExpiredToken", "ExpiredTokenException", "ExpiredTokenError", "TokenRefreshRequired"])
-
-BAD_SIGNATURE = frozenset(
-    [
-        "SignatureDoesNotMatch",
-        "InvalidSignature",
-        "InvalidSignatureException",
-        "RequestTimeTooSkewed",
-        "RequestExpired",
-        "RequestInTheFuture",
-    ]
-)
-"""Also what a wrong clock looks like."""
-
-BAD_CREDENTIALS = frozenset(
-    [
-        "UnauthorizedClientException",
-        "Unauthorized",
-        "UnauthorizedException",
-        "UnrecognizedClient",
-        "UnrecognizedClientException",
-        "InvalidClientTokenId",
-        "InvalidAccessKeyId",
-        "InvalidToken",
-        "InvalidTokenException",
-        "InvalidSecurity",
-        "InvalidSecurityToken",
-        "MissingAuthenticationToken",
-        "MissingAuthenticationTokenException",
-        "MissingSecurityHeader",
-        "AuthFailure",
-        "AuthFailureException",
-        "IncompleteSignature",
-        "IncompleteSignatureException",
-        "InvalidIdentityToken",
-        "IDPRejectedClaim",
-    ]
-)
-
-CREDENTIAL_CALLS = frozenset(["AssumeRole", "AssumeRoleWithWebIdentity", "AssumeRoleWithSAML", "GetRoleCredentials", "CreateToken"])
-"""Calls the SDK makes by itself to come by credentials. That one of them is denied says nothing about any task."""
-
-CREDENTIAL_ERRORS = frozenset(
-    [
-        "NoCredentialsError",
-        "PartialCredentialsError",
-        "CredentialRetrievalError",
-        "TokenRetrievalError",
-        "NoAuthTokenError",
-        "UnknownCredentialError",
-        "ProfileNotFound",
-        "ConfigNotFound",
-        "ConfigParseError",
-        "InvalidConfigError",
-        "InfiniteLoopConfigError",
-        "MetadataRetrievalError",
-        "RefreshWithMFAUnsupportedError",
-        "SSOError",
-        "SSOTokenLoadError",
-        "UnauthorizedSSOTokenError",
-        "MissingDependencyException",
-    ]
-)
-SET_UP_ERRORS = frozenset(
-    [
-        "NoRegionError",
-        "InvalidRegionError",
-        "UnknownRegionError",
-        "UnknownEndpointError",
-        "UnknownFIPSEndpointError",
-        "EndpointVariantError",
-        "EndpointProviderError",
-        "EndpointResolutionError",
-        "InvalidEndpointConfigurationError",
-        "UnknownServiceError",
-        "DataNotFoundError",
-        "ServiceNotInRegionError",
-        "InvalidProxiesConfigError",
-        "InvalidRetryModeError",
-        "InvalidMaxRetryAttemptsError",
-        "InvalidDefaultsMode",
-        "InvalidSTSRegionalEndpointsConfigError",
-        "InvalidIMDSEndpointError",
-        "InvalidIMDSEndpointModeError",
-        "UnsupportedSignatureVersionError",
-        "UnknownSignatureVersionError",
-        "InvalidHostLabelError",
-    ]
-)
-"""No Region, no endpoint. Like credentials, they are set up around the process: no task may end for the lack of them."""
 
 _KNOWN = THROTTLED | UNAVAILABLE | NOT_FOUND | DENIED | EXPIRED | BAD_SIGNATURE | BAD_CREDENTIALS
 _PRINTABLE = re.compile(r"[A-Za-z][A-Za-z.]{2,63}")
@@ -287,8 +147,6 @@ def _from_elsewhere(error: BaseException, status: int | None) -> RemoteError:
         return CredentialsRejected(name, "a file of credentials cannot be read")
     if isinstance(error, OSError):
         return Unavailable(name)
-    if getattr(error, "why", None):
-        return Unreadable("refused", str(error))
     if status is not None and status >= 400:
         return classify("", status)
     return Unreadable(name)

@@ -1,7 +1,8 @@
 """What stands between the SDK and the wire: bounded replies, and no redirects.
 
 aiobotocore reads a reply of any size into memory, and follows redirects with the session token in the headers. This
-session does neither. It relies on one seam of aiobotocore, `AIOHTTPSession._get_session`, and may not do more than refuse.
+session does neither: it raises `Unreadable`, which reaches `errors.translate` inside an `HTTPClientError`. It relies on
+one seam of aiobotocore, `AIOHTTPSession._get_session`, and may not do more than refuse.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Any
 
 from aiobotocore.httpsession import AIOHTTPSession
 
+from watcher.errors import Unreadable
+
 MIB = 1 << 20
 
 BODY_LIMITS = {"chime-sdk-voice": MIB}
@@ -24,15 +27,6 @@ BODY_LIMIT = 4 * MIB
 
 reply_status: ContextVar[int | None] = ContextVar("reply_status", default=None)
 """The HTTP status of the last reply within this task: what is known of an error whose body the SDK cannot parse."""
-
-
-class RefusedReply(Exception):
-    """A reply that is not read on. `status` is that of the reply."""
-
-    def __init__(self, status: int, why: str) -> None:
-        super().__init__(f"{status}: {why}")
-        self.status = status
-        self.why = why
 
 
 def guarded(service: str) -> Callable[..., GuardedSession]:
@@ -63,7 +57,7 @@ class _Guard:
             reply_status.set(response.status)
             if 300 <= response.status < 400:
                 response.close()
-                raise RefusedReply(response.status, "a redirect is not followed")
+                raise Unreadable(str(response.status), "a redirect is not followed")
             return _Reply(response.url, response.status, response.raw_headers, await self._body(response))
 
     async def _body(self, response: Any) -> bytes:
@@ -73,7 +67,7 @@ class _Guard:
             if len(body) > self.body_limit:
                 # closed, so that the rest is not read to reuse the connection
                 response.close()
-                raise RefusedReply(response.status, f"more than {self.body_limit} bytes")
+                raise Unreadable(str(response.status), f"more than {self.body_limit} bytes")
         return bytes(body)
 
 

@@ -162,7 +162,6 @@ def _config(service: str, max_connections: int, read_timeout: float) -> Any:
         max_pool_connections=max_connections,
         connect_timeout=min(CONNECT_TIMEOUT, read_timeout),
         read_timeout=read_timeout,
-        tcp_keepalive=True,
         user_agent_extra=f"speaker-search-watcher/{__version__}",
         http_session_cls=guarded(service),
     )

@@ -1,0 +1,159 @@
+"""What the batch calls of SQS, SNS and EventBridge share: entries that fit together, and an outcome for each of them.
+
+A call that answers 200 may still have failed in part, so nothing counts as done unless the reply says so of this very
+entry. Nothing here calls twice: what was not taken is handed back with its reason, and the runtime decides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from botocore.exceptions import ClientError
+
+from watcher.adapters.aws.errors import translate
+from watcher.adapters.aws.session import AwsClients
+from watcher.errors import CredentialsRejected, Denied, RemoteError, Throttled, Unavailable, Unreadable
+from watcher.model import Event
+from watcher.ports import Again, Delivered, Outcome, Refused
+
+MAX_ENTRIES = 10
+"""Of one batch call, in all three services."""
+
+MAX_MESSAGE_BYTES = 256 * 1024
+"""Of all the entries of one call to SQS or SNS together, bodies and attributes. SQS takes more where a queue allows it;
+subscribers, consumers and SNS do not."""
+
+MAX_GROUP_ID = 128
+"""Characters of a FIFO message group id."""
+
+_UNCARRIED = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that SQS and SNS refuse, and with them the whole call: those that XML 1.0 does not know."""
+
+_MENDABLE = (Throttled, Unavailable, Denied, CredentialsRejected)
+"""An entry that failed for one of these can succeed when it comes again; the fault is not in the event."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event in the words of a service, and the bytes it counts for against the limit of a call."""
+
+    wire: Mapping[str, Any]
+    size: int
+
+
+Post = Callable[[Sequence[Mapping[str, Any]]], Awaitable[Sequence[Outcome]]]
+"""One call with these entries; an outcome for each."""
+
+
+async def call(aws: AwsClients, service: str, operation: str, *, read_timeout: float | None = None, **arguments: Any) -> Mapping[str, Any]:
+    """One request. Raises a RemoteError and nothing else."""
+    try:
+        client = await aws.client(service, read_timeout=read_timeout)
+        reply: Mapping[str, Any] = await getattr(client, operation)(**arguments)
+    except Exception as error:  # noqa: BLE001  the SDK raises whatever it met; `translate` names it
+        raise translate(error) from None  # the original may quote a body
+    return reply
+
+
+def tens(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """The items in groups as large as one batch call takes."""
+    return (items[start : start + MAX_ENTRIES] for start in range(0, len(items), MAX_ENTRIES))
+
+
+async def deliver(entries: Sequence[Entry | Refused], limit: int, post: Post) -> Sequence[Outcome]:
+    """Sends the entries, in as few calls as the limit of bytes allows, each once. An outcome for each, in order.
+
+    Raises the RemoteError of the first call. When a later one fails, the entries not sent yet come again.
+    """
+    outcomes: dict[int, Outcome] = {place: entry for place, entry in enumerate(entries) if isinstance(entry, Refused)}
+    rest: Outcome = Again(Unavailable("not_sent"))
+    for parcel in parcels({place: entry for place, entry in enumerate(entries) if isinstance(entry, Entry)}, limit):
+        try:
+            results = await post([entry.wire for entry in parcel.values()])
+        except RemoteError as error:
+            if not any(isinstance(outcome, Delivered) for outcome in outcomes.values()):
+                raise
+            rest = Again(error)
+            break
+        outcomes.update(zip(parcel, results, strict=True))
+    return [outcomes.get(place, rest) for place in range(len(entries))]
+
+
+def parcels(entries: Mapping[int, Entry], limit: int) -> Iterator[dict[int, Entry]]:
+    """The entries, in order, in groups that stay within `limit` bytes and within what one call takes."""
+    parcel: dict[int, Entry] = {}
+    for place, entry in entries.items():
+        if parcel and (len(parcel) == MAX_ENTRIES or sum(e.size for e in parcel.values()) + entry.size > limit):
+            yield parcel
+            parcel = {}
+        parcel[place] = entry
+    if parcel:
+        yield parcel
+
+
+def message(event: Event, *, body: str, fifo: bool) -> Entry | Refused:
+    """An event as a message of a queue or a topic; `body` is what the service calls the text of it."""
+    try:
+        text = event.body.decode()
+    except UnicodeDecodeError:
+        return Refused("encoding")
+    if _UNCARRIED.search(text):
+        return Refused("characters")
+    attributes = _attributes(event)
+    size = len(event.body) + sum(len(name) + len("String") + len(value.encode()) for name, value in attributes.items())
+    if size > MAX_MESSAGE_BYTES:
+        return Refused("size")
+    wire = {body: text, "MessageAttributes": {n: {"DataType": "String", "StringValue": v} for n, v in attributes.items()}}
+    if fifo:
+        wire |= {"MessageGroupId": group_id(event.key), "MessageDeduplicationId": event.id}
+    return Entry(wire, size)
+
+
+def _attributes(event: Event) -> dict[str, str]:
+    """What subscribers filter by. A value that no attribute can carry (none, empty, a strange status) is left to the body."""
+    values = {
+        "content-type": "application/cloudevents+json",
+        "type": event.type,
+        "kind": event.kind,
+        "to": event.to or "",
+        "terminal": "true" if event.terminal else "false",
+    }
+    return {name: value for name, value in values.items() if value and not _UNCARRIED.search(value)}
+
+
+def group_id(key: str) -> str:
+    """The task as a FIFO group. Keys are percent-encoded, so every character is allowed; one longer than a group id
+    may be (its two ids alone may have 128 and 256 characters) is replaced by its SHA-256: still one group for each task."""
+    return key if len(key) <= MAX_GROUP_ID else hashlib.sha256(key.encode()).hexdigest()
+
+
+def numbered(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The entries with the `Id` by which the reply names them: their place in the call."""
+    return [{"Id": str(place), **entry} for place, entry in enumerate(entries)]
+
+
+def outcomes(reply: Mapping[str, Any], count: int) -> list[Outcome]:
+    """Of a reply with `Successful` and `Failed`, matched by the `Id` that `numbered` gave. An entry in neither was not taken."""
+    named: dict[str, Outcome] = {str(entry.get("Id")): failure(entry) for entry in reply.get("Failed") or ()}
+    named |= {str(entry.get("Id")): Delivered() for entry in reply.get("Successful") or () if str(entry.get("Id")) not in named}
+    return [named.get(str(place), Again(Unreadable("no_outcome"))) for place in range(count)]
+
+
+def failure(entry: Mapping[str, Any]) -> Outcome:
+    """A failed entry. The sender's fault is for good, unless it lies in the rate, the permission or the encryption key,
+    which somebody can mend while the event waits."""
+    code, sender = str(entry.get("Code") or "unknown"), bool(entry.get("SenderFault"))
+    error = entry_error(code, status=400 if sender else 500)
+    key_trouble = code.lower().startswith("kms")
+    return Again(error) if not sender or key_trouble or isinstance(error, _MENDABLE) else Refused(code)
+
+
+def entry_error(code: str, *, status: int) -> RemoteError:
+    """The error that a whole call with this code would have been."""
+    return translate(ClientError({"Error": {"Code": code, "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": status}}, "Batch"))
