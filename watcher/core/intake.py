@@ -56,13 +56,14 @@ def read(body: bytes, *, now: float, region: str | None = None, plain: bool = Fa
 def parse_ref(text: str) -> TaskRef:
     """`VoiceConnectorId/TaskId` or a key, each part percent-encoded or not. Raises Rejected: shape, kind, scope, field, id."""
     parts = [unquote(part) for part in text.strip(JSON_SPACE).split("/")]
-    kind = KINDS[DEFAULT_KIND]
-    if len(parts) > len(kind.params) + 1 and parts[1] in KINDS:
-        _check_scope({"target": parts.pop(0)}, None)
-    if len(parts) > len(kind.params):
-        kind = _kind_named(parts.pop(0))
+    target = parts.pop(0) if _is_keyed(parts[1:]) else DEFAULT_TARGET
+    _check_scope({"target": target}, None)
+    kind = KINDS[parts.pop(0)] if _is_keyed(parts) else KINDS[DEFAULT_KIND]
+    if len(parts) == len(kind.params) + 1:
+        raise _no_kind()
     if len(parts) != len(kind.params):
-        raise Rejected("shape", f"a task is named as {'/'.join(param.name for param in kind.params)}, with its kind and a / in front or without")
+        names = "/".join(param.name for param in kind.params)
+        raise Rejected("shape", f"a task is named as {names}, or as its key with the kind in front")
     return TaskRef(kind.name, tuple(_valid(param, part) for param, part in zip(kind.params, parts, strict=True)))
 
 
@@ -80,8 +81,8 @@ def _outcomes(bare: Bare, now: float, region: str | None) -> Iterator[Submission
     if isinstance(bare.content, Rejected):
         yield Rejected(bare.content.reason, bare.place + bare.content.detail)
         return
-    kinds: Sequence[Kind | None] = [kind for kind in KINDS.values() if kind.reply in bare.content] or [None]
-    for pasted in kinds if bare.hint is None else [None]:
+    replies: list[Kind | None] = [kind for kind in KINDS.values() if kind.reply in bare.content and bare.hint is None]
+    for pasted in replies or [None]:
         try:
             submission = _hint(bare.content, bare.hint) if bare.hint else _submission(bare.content, pasted, now, region)
         except Rejected as error:
@@ -124,8 +125,17 @@ def _kind(message: Mapping[str, Any], pasted: Kind | None) -> Kind:
 
 def _kind_named(name: Any) -> Kind:
     if not isinstance(name, str) or name not in KINDS:
-        raise Rejected("kind", f"the kind is none of {', '.join(KINDS)}")
+        raise _no_kind()
     return KINDS[name]
+
+
+def _no_kind() -> Rejected:
+    return Rejected("kind", f"the kind is none of {', '.join(KINDS)}")
+
+
+def _is_keyed(parts: Sequence[str]) -> bool:
+    """Whether these are a kind and as many ids as it has."""
+    return bool(parts) and parts[0] in KINDS and len(parts) == 1 + len(KINDS[parts[0]].params)
 
 
 def _objects_of(task: Any) -> list[Mapping[str, Any]]:
