@@ -57,6 +57,7 @@ class Durations:
 
     @property
     def samples(self) -> list[float]:
+        """The durations it knows, oldest first, in seconds."""
         return list(self._samples)
 
     def add(self, duration_s: float, now: float) -> bool:
@@ -153,16 +154,17 @@ class Cadence:
             return max(low, min(self.settings.max_gap, self.settings.every * 2.0 ** min(max(0, polls - 1), 20)))
         return self.durations(kind, status).gap(max(0.0, age_s), self.price, low, max(low, self._high))
 
+    def spare_gap(self, kind: str, status: str | None, age_s: float) -> float:
+        """Seconds after a look until a call that nobody else needs may go to this task; infinite where it never saves enough."""
+        floor, high = self.settings.price_floor, self.settings.max_gap
+        durations, age = self.durations(kind, status), max(0.0, age_s)
+        gap = durations.gap(age, floor, self.settings.min_gap, high)
+        return gap if durations.accrued(age, age + gap) >= floor else math.inf
+
     def worth(self, kind: str, status: str | None, age_s: float, since_look_s: float) -> float:
-        """The lag in seconds a call now is expected to save: what has accrued since the last look, at age `age_s`."""
+        """The lag in seconds expected to have accrued since a look at this age."""
         age = max(0.0, age_s)
         return self.durations(kind, status).accrued(age, age + since_look_s)
-
-    def spare(self, kind: str, status: str | None, age_s: float, since_look_s: float) -> bool:
-        """Whether a call nobody else needs may go to this task."""
-        if self.settings.type != "accrual" or since_look_s < self.settings.min_gap:
-            return False
-        return self.worth(kind, status, age_s, since_look_s) >= self.settings.price_floor
 
     def steer(self, wanted: float, tasks: int, pace: float, lateness_s: float) -> None:
         """Move the price, every half second, so that the calls wanted per second meet the pace. Slowly: a gain of 1/s diverges."""

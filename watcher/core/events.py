@@ -125,3 +125,20 @@ def iso(seconds: float | None) -> str | None:
     if seconds is None:
         return None
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def event_of(body: bytes, position: int) -> Event:
+    """An event as it was committed, from its own body: for one that was set aside and is sent again."""
+    event = json.loads(body)
+    data = event["data"]
+    return Event(
+        id=event["id"],
+        key=event["subject"],
+        kind=data["task"]["kind"],
+        type=event["type"],
+        to=data["to"],
+        terminal=data["terminal"],
+        at=datetime.fromisoformat(data["observed_at"]).timestamp(),
+        body=body,
+        position=position,
+    )

@@ -26,6 +26,7 @@ class Lane:
         self._ready: deque[str] = deque()
         self._resting: list[tuple[float, str]] = []
         self._tries: dict[str, int] = {}
+        self._under_way: set[str] = set()
         self._size = 0
 
     def __len__(self) -> int:
@@ -52,7 +53,10 @@ class Lane:
             self._ready.append(heapq.heappop(self._resting)[1])
         batch: list[Event] = []
         while self._ready and len(batch) < limit:
-            batch.append(self._queues[self._ready.popleft()][0])
+            queue = self._queues.get(key := self._ready.popleft())
+            if queue:  # else it was dropped while it waited
+                batch.append(queue[0])
+                self._under_way.add(key)
         return batch
 
     def settle(self, events: Sequence[Event]) -> None:
@@ -62,6 +66,7 @@ class Lane:
             queue.popleft()
             self._size -= 1
             self._tries.pop(event.key, None)
+            self._under_way.discard(event.key)
             if queue:
                 self._ready.append(event.key)
             else:
@@ -70,7 +75,21 @@ class Lane:
     def rest(self, event: Event, until: float) -> None:
         """Not taken this time: its task waits until then."""
         self._tries[event.key] = self._tries.get(event.key, 0) + 1
+        self._under_way.discard(event.key)
         heapq.heappush(self._resting, (until, event.key))
+
+    def drop(self, key: str) -> None:
+        """Send nothing more of this task; what is under way is under way."""
+        queue = self._queues.get(key)
+        if queue is None:
+            return
+        kept = 1 if key in self._under_way else 0
+        self._size -= len(queue) - kept
+        while len(queue) > kept:
+            queue.pop()
+        if not queue:
+            del self._queues[key]
+            self._tries.pop(key, None)
 
     def tries(self, key: str) -> int:
         """Failed attempts at the event of this task that is next."""

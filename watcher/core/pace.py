@@ -42,10 +42,10 @@ class Permit:
 class Pace:
     """Hands out permits. Times are monotonic seconds, rates calls per second."""
 
-    def __init__(self, settings: PaceSettings, now: float, *, rate: float | None = None) -> None:
+    def __init__(self, settings: PaceSettings, now: float) -> None:
         self.ceiling = math.inf if settings.rate is None else settings.rate
         self.burst = settings.burst
-        self.rate = min(self.ceiling, max(FLOOR, START if rate is None else rate))
+        self.rate = min(self.ceiling, START)
         self.throttles = 0
         self.accepted = 0
         self._credit = 1.0
@@ -96,6 +96,11 @@ class Pace:
     def refused_from_the_start(self) -> bool:
         """Every call so far was throttled: the quota may be 0."""
         return self.accepted == 0 and self.throttles >= 3
+
+    def restore(self, rate: float, now: float) -> None:
+        """Go on from the rate of an earlier life, carefully: no faster than the ceiling, nothing remembered as accepted."""
+        if math.isfinite(rate):
+            self._set(rate, now)
 
     def _set(self, rate: float, now: float) -> None:
         self._credit, self._credit_at = self._credit_by(now), now

@@ -8,6 +8,7 @@ Times are monotonic seconds. A heap with lazy deletion: an entry that was moved 
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -42,6 +43,8 @@ class PendingSet:
         self.in_flight = 0
         self.wanted = 0.0
         """The sum of all rates asked for, in calls per second."""
+        self.counts: Counter[tuple[str, str | None]] = Counter()
+        """Watches by (kind, status)."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -67,6 +70,7 @@ class PendingSet:
                 gap, why = 0.0, "hint"
         entry = Entry(watch, now + gap, now, 1 / max(gap, 0.05) if gap > 0 else 0.0, why)
         self.wanted += entry.rate
+        self.counts[watch.ref.kind, watch.status] += 1
         self._entries[watch.key] = entry
         self._push(entry)
 
@@ -135,6 +139,10 @@ class PendingSet:
 
     def _leave(self, entry: Entry) -> None:
         self.wanted = max(0.0, self.wanted - entry.rate)
+        state = (entry.watch.ref.kind, entry.watch.status)
+        self.counts[state] -= 1
+        if not self.counts[state]:
+            del self.counts[state]
         self.in_flight -= entry.in_flight
         if not self._entries:
             self.wanted = 0.0  # floats that were added and taken away do not quite come back to nothing

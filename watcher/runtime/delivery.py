@@ -1,0 +1,160 @@
+"""From the outbox to the sinks: one courier for each, so that a sink that is down delays only itself.
+
+Delivered before recorded: a crash between the two repeats an event, under the same id, and loses none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import anyio
+import structlog
+
+from watcher.core.events import event_of
+from watcher.core.lane import Lane
+from watcher.errors import Invalid
+from watcher.model import DeadLetter, Event
+from watcher.ports import Again, Delivered, Outcome, OwnedStore, Refused, Sink
+from watcher.runtime.instruments import Instruments
+from watcher.runtime.retrying import backoff, until_stored, until_taken
+from watcher.runtime.wake import Bell
+
+log = structlog.get_logger("watcher.delivery")
+
+
+class Courier:
+    """Takes the events of the outbox to one sink, each task's in order."""
+
+    def __init__(
+        self,
+        sink: Sink,
+        store: OwnedStore,
+        *,
+        instruments: Instruments,
+        settled: Callable[[str, Sequence[Event]], None],
+    ) -> None:
+        self.sink = sink
+        self._store = store
+        self._clock = instruments.clock
+        self._health = instruments.health
+        self._metrics = instruments.metrics
+        self._settled = settled
+        """Told, with the sink's name, of events this sink is done with."""
+        self._lane = Lane()
+        self._bell = Bell()
+        self._more = True
+        """The outbox may hold events that the lane has not seen."""
+        self._letters: dict[str, str] = {}
+        """Dead letters under way again, by event id."""
+        self._slots = anyio.CapacityLimiter(sink.concurrency)
+
+    def ring(self) -> None:
+        """There are new events in the outbox."""
+        self._more = True
+        self._bell.ring()
+
+    def again(self, letter: DeadLetter) -> None:
+        """Send a dead letter once more, because an operator asked."""
+        event = event_of(letter.body, letter.position)
+        if event.id not in self._letters:
+            self._letters[event.id] = letter.id
+            self._lane.retry(event)
+            self._bell.ring()
+
+    def forget(self, key: str) -> None:
+        """Send nothing more of this task."""
+        self._lane.drop(key)
+
+    async def run(self) -> None:
+        """For ever. Cancelled, it leaves what it had under way to the next life."""
+        async with anyio.create_task_group() as sends:
+            while True:
+                await self._fill()
+                batch = self._lane.take(self._clock.mono(), self.sink.max_batch) if self._slots.available_tokens >= 1 else []
+                if batch:
+                    slot = object()
+                    await self._slots.acquire_on_behalf_of(slot)
+                    sends.start_soon(self._carry, batch, slot, name=f"send {self.sink.name}")
+                else:
+                    await self._rest()
+
+    async def _fill(self) -> None:
+        """Widen the window over the outbox, where there is more and room for it."""
+        while self._more and self._lane.room > 0:
+            self._more = False
+            room = self._lane.room
+            read = partial(self._store.outbox, self.sink.name, self._lane.position, room)
+            events = await until_stored(self._health, read)
+            self._lane.add(events)
+            self._more = self._more or len(events) == room
+
+    async def _rest(self) -> None:
+        wait = self._lane.wait(self._clock.mono()) if self._slots.available_tokens >= 1 else None
+        await self._bell.wait(math.inf if wait is None else max(wait, 0.001))
+
+    async def _carry(self, batch: Sequence[Event], slot: object) -> None:
+        try:
+            await self._send(batch)
+        finally:
+            self._slots.release_on_behalf_of(slot)
+            self._bell.ring()
+
+    async def _send(self, batch: Sequence[Event]) -> None:
+        began = self._clock.mono()
+        try:
+            outcomes = await until_taken(f"sink:{self.sink.name}", self._health, lambda: self.sink.send(batch), unless=(Invalid,))
+        except Invalid as error:
+            if len(batch) > 1:  # one of them spoils it for all: send each alone, and the one shows itself
+                for event in batch:
+                    await self._send([event])
+                return
+            outcomes = [Refused(error.reason)]
+        self._metrics.delivery_seconds.labels(self.sink.name).observe(self._clock.mono() - began)
+        await self._settle(batch, outcomes)
+
+    async def _settle(self, batch: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
+        """Record what the sink took and what it will never take; what it may take later rests."""
+        delivered = [event for event, outcome in zip(batch, outcomes, strict=True) if isinstance(outcome, Delivered)]
+        refused = [(event, outcome) for event, outcome in zip(batch, outcomes, strict=True) if isinstance(outcome, Refused)]
+        letters = [self._letter(event, outcome) for event, outcome in refused]
+        done = delivered + [event for event, _ in refused]
+        if done:
+            await until_stored(self._health, lambda: self._store.settle(self.sink.name, delivered, letters))
+        if revived := [self._letters.pop(event.id) for event in delivered if event.id in self._letters]:
+            await until_stored(self._health, lambda: self._store.purge(revived))
+        self._count(delivered, refused)
+        for event, outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, Again):
+                self._rest_for(event, outcome)
+        self._lane.settle(done)
+        self._settled(self.sink.name, done)
+
+    def _rest_for(self, event: Event, outcome: Again) -> None:
+        wait = backoff(self._lane.tries(event.key) + 1, outcome.error)
+        self._lane.rest(event, self._clock.mono() + wait)
+        self._metrics.deliveries.labels(self.sink.name, "retried").inc()
+        log.warning("event_not_taken", sink=self.sink.name, event_id=event.id, code=outcome.error.code, again_in_s=round(wait, 1))
+
+    def _letter(self, event: Event, outcome: Refused) -> DeadLetter:
+        return DeadLetter(
+            id=self._letters.pop(event.id, f"{event.id[:12]}-{self.sink.name}"),
+            what="event",
+            origin=self.sink.name,
+            reason=outcome.reason,
+            detail=f"{event.type} {event.id}",
+            body=event.body,
+            at=self._clock.wall(),
+            key=event.key,
+            position=event.position,
+        )
+
+    def _count(self, delivered: Sequence[Event], refused: Sequence[tuple[Event, Refused]]) -> None:
+        name = self.sink.name
+        self._metrics.deliveries.labels(name, "delivered").inc(len(delivered))
+        self._metrics.deliveries.labels(name, "refused").inc(len(refused))
+        for event, outcome in refused:
+            self._metrics.dead_letters.labels("event", name, self._metrics.reason_label(outcome.reason)).inc()
+            hint = "see watcher dead-letters list; retry once the sink would take it"
+            log.error("event_refused", sink=name, event_id=event.id, reason=outcome.reason, hint=hint)

@@ -1,0 +1,18 @@
+"""What every loop is handed: the time, and where to tell how it goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from watcher.observe.metrics import Metrics
+from watcher.runtime.clock import Clock
+from watcher.runtime.health import Health
+
+
+@dataclass(frozen=True, slots=True)
+class Instruments:
+    """One set for each watcher."""
+
+    clock: Clock
+    health: Health
+    metrics: Metrics

@@ -1,0 +1,184 @@
+"""From a source into the store: receive, read, admit durably, acknowledge. In that order, always.
+
+Nothing is dropped: what is no task becomes a dead letter with its reason, and at a limit nothing is received.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+import anyio
+import structlog
+
+from watcher.core import intake
+from watcher.core.receipts import Receipts
+from watcher.core.transitions import WatchSettings
+from watcher.errors import Rejected
+from watcher.model import DeadLetter, Message, Submission, Watch
+from watcher.ports import OwnedStore, Source
+from watcher.runtime.instruments import Instruments
+from watcher.runtime.polling import Poller
+from watcher.runtime.retrying import until_stored, until_taken
+from watcher.runtime.wake import Gate
+
+log = structlog.get_logger("watcher.intake")
+
+
+class Intake:
+    """Takes tasks in from all sources, as long as `gate` is open."""
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        store: OwnedStore,
+        poller: Poller,
+        receipts: Receipts | None,
+        *,
+        gate: Gate,
+        settings: WatchSettings,
+        region: str | None,
+        new_id: Callable[[], str],
+        instruments: Instruments,
+    ) -> None:
+        self.exhausted = not sources
+        """Every source has said that nothing will ever come again."""
+        self._sources = {source.name: source for source in sources}
+        self._store = store
+        self._poller = poller
+        self._receipts = receipts
+        self._gate = gate
+        self._settings = settings
+        self._region = region
+        self._new_id = new_id
+        self._clock = instruments.clock
+        self._health = instruments.health
+        self._metrics = instruments.metrics
+        self._receiving: set[anyio.CancelScope] = set()
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Until every source is exhausted, or `stop`."""
+        async with anyio.create_task_group() as receivers:
+            for source in self._sources.values():
+                for n in range(source.receivers):
+                    receivers.start_soon(self._receive, source, name=f"receive {source.name} {n}")
+        self.exhausted = not self._stopping
+
+    def stop(self) -> None:
+        """Receive nothing more. What was received is still admitted and acknowledged."""
+        self._stopping = True
+        for scope in self._receiving:
+            scope.cancel()
+
+    async def again(self, letter: DeadLetter) -> None:
+        """Read a dead letter once more, because an operator asked; it stays one if nothing has changed."""
+        source = self._sources.get(letter.origin)
+        plain = source is None or source.plain
+        _, clean = await self._admit(letter.origin, Message(letter.id, letter.body), plain=plain, letter=letter.id)
+        if clean:
+            await until_stored(self._health, lambda: self._store.purge([letter.id]))
+
+    async def acknowledge(self, source_name: str, messages: Sequence[Message]) -> None:
+        """Take these off their source. One that cannot be taken off comes again, and meets its own watch."""
+        source = self._sources.get(source_name)
+        if source is None or not messages:
+            return
+        failed = await until_taken(f"source:{source_name}", self._health, lambda: source.ack(messages))
+        self._metrics.acks.labels(source_name, "acked").inc(len(messages) - len(failed))
+        self._metrics.acks.labels(source_name, "failed").inc(len(failed))
+
+    async def extend(self, source_name: str) -> None:
+        """Keep ours what is held unacknowledged from this source."""
+        source = self._sources[source_name]
+        held = self._receipts.held(source_name) if self._receipts is not None else []
+        if self._receipts is None or not held:
+            return
+        lost = await until_taken(f"source:{source_name}", self._health, lambda: source.extend(held))
+        for message in lost:
+            self._receipts.lost(source_name, message)
+        self._metrics.acks.labels(source_name, "extended").inc(len(held) - len(lost))
+
+    async def _receive(self, source: Source) -> None:
+        while not self._stopping:
+            messages: Sequence[Message] | None = ()
+            with anyio.CancelScope() as scope:
+                self._receiving.add(scope)
+                await self._gate.wait()
+                messages = await until_taken(f"source:{source.name}", self._health, source.receive)
+            self._receiving.discard(scope)
+            if messages is None:
+                log.info("source_exhausted", source=source.name)
+                return
+            await self._take_in(source, messages)
+
+    async def _take_in(self, source: Source, messages: Sequence[Message]) -> None:
+        """Admit what these messages name, then acknowledge them: at once, or when all of it is done where the store forgets."""
+        free = []
+        for message in messages:
+            waits_for, _ = await self._admit(source.name, message, plain=source.plain)
+            if self._receipts is not None and waits_for:
+                self._receipts.hold(source.name, message, waits_for)
+            else:
+                free.append(message)
+        await self.acknowledge(source.name, free)
+
+    async def _admit(self, origin: str, message: Message, *, plain: bool, letter: str = "") -> tuple[list[str], bool]:
+        """The keys of a message's tasks that are not done yet, and whether all of it could be read."""
+        now = self._clock.wall()
+        outcomes = intake.read(message.body, now=now, region=self._region, plain=plain)
+        rejected = [o for o in outcomes if isinstance(o, Rejected)]
+        submitted = [o for o in outcomes if isinstance(o, Submission)]
+        if rejected:
+            await self._bury(origin, message, rejected, now, letter or letter_id(origin, message))
+        if ignored := intake.steering_members(message.body):
+            self._metrics.inputs.labels(origin, "steering_ignored").inc()
+            log.warning("members_ignored", source=origin, members=sorted(ignored), hint="a message never chooses where calls go")
+        self._hint(origin, [s for s in submitted if s.hint])
+        keys = await self._watch(origin, [s for s in submitted if not s.hint], now)
+        if not outcomes:
+            self._metrics.inputs.labels(origin, "ignored").inc()
+        return keys, not rejected
+
+    async def _watch(self, origin: str, submitted: Sequence[Submission], now: float) -> list[str]:
+        watches = {watch.key: watch for watch in (self._new_watch(s, now) for s in submitted)}
+        if not watches:
+            return []
+        standing = await until_stored(self._health, lambda: self._store.admit(list(watches.values())))
+        unfinished = []
+        for watch in standing:
+            new = watch.id == watches[watch.key].id
+            if new:
+                self._poller.watch(watch)
+            self._metrics.inputs.labels(origin, "admitted" if new else "known" if watch.open else "ended").inc()
+            if watch.open or (self._receipts is not None and self._receipts.waits_for(watch.key)):
+                unfinished.append(watch.key)
+        log.debug("admitted", source=origin, tasks=len(standing))
+        return unfinished
+
+    def _new_watch(self, submission: Submission, now: float) -> Watch:
+        deadline = submission.deadline_s if submission.deadline_s is not None else self._settings.deadline
+        return Watch(submission.ref, self._new_id(), now, now + deadline, context=submission.context)
+
+    def _hint(self, origin: str, hints: Sequence[Submission]) -> None:
+        """AWS's own notification about a task: for a watched one a reason to ask now, for any other nothing."""
+        for hint in hints:
+            known = self._poller.hint(hint.ref.key)
+            self._metrics.inputs.labels(origin, "hint" if known else "ignored").inc()
+
+    async def _bury(self, origin: str, message: Message, rejected: Sequence[Rejected], now: float, id_: str) -> None:
+        """One letter for a message, however much of it is wrong: its good parts were admitted, and read again they are known."""
+        first, more = rejected[0], len(rejected) - 1
+        detail = f"{first.detail} (and {more} more in this message)" if more else first.detail
+        letter = DeadLetter(id_, "input", origin, first.reason, detail, message.body, now)
+        await until_stored(self._health, lambda: self._store.bury([letter]))
+        for error in rejected:
+            self._metrics.inputs.labels(origin, f"rejected_{error.reason}").inc()
+        self._metrics.dead_letters.labels("input", origin, first.reason).inc()
+        hint = f"watcher dead-letters show {id_}"
+        log.warning("input_rejected", source=origin, reason=first.reason, detail=detail, letter=id_, hint=hint)
+
+
+def letter_id(origin: str, message: Message) -> str:
+    """16 hex, the same for the same message again."""
+    return hashlib.sha256(f"{origin}\n{message.id}\n".encode() + message.body).hexdigest()[:16]

@@ -1,0 +1,258 @@
+"""The heart: take what is due, wait for a permit, ask, advance, commit, put back.
+
+A watch is in flight from `take` until `_settle`. Tasks of the event loop exist only for calls in flight.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import anyio
+import structlog
+
+from watcher.core.cadence import Cadence
+from watcher.core.circuit import HINTS, Circuits
+from watcher.core.events import Writer
+from watcher.core.pace import Pace, Permit
+from watcher.core.pending import Entry, PendingSet
+from watcher.core.setbacks import setback
+from watcher.core.transitions import WatchSettings, advance
+from watcher.errors import CredentialsRejected, RemoteError, Throttled, Unavailable, Unreadable
+from watcher.kinds import KINDS, Kind, Phase
+from watcher.model import Change, Event, EventType, Observation, Step, Watch
+from watcher.ports import OwnedStore, Probe
+from watcher.runtime.instruments import Instruments
+from watcher.runtime.retrying import until_stored
+from watcher.runtime.wake import Bell
+
+log = structlog.get_logger("watcher.polling")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The decisions the loop asks: when, how fast, whether at all, and what it means."""
+
+    watch: WatchSettings
+    cadence: Cadence
+    pace: Pace
+    circuits: Circuits
+    writer: Writer
+
+
+class Poller:
+    """Asks about all open watches, as fast as the pace allows and as seldom as the cadence finds worth it."""
+
+    def __init__(
+        self,
+        probe: Probe,
+        store: OwnedStore,
+        rules: Rules,
+        *,
+        max_in_flight: int,
+        rng: random.Random,
+        instruments: Instruments,
+        committed: Callable[[Sequence[Event]], None],
+        forgotten: Callable[[str], None],
+    ) -> None:
+        self.pending = PendingSet()
+        self.rules = rules
+        self._probe = probe
+        self._store = store
+        self._max_in_flight = max_in_flight
+        self._clock = instruments.clock
+        self._rng = rng
+        self._health = instruments.health
+        self._metrics = instruments.metrics
+        self._committed = committed
+        self._forgotten = forgotten
+        self._bell = Bell()
+        self._stopping = False
+        self._refreshed = False
+        """The one forced refresh of expired credentials has been tried since the last good answer."""
+
+    def watch(self, watch: Watch) -> None:
+        """Begin to ask about it, now."""
+        self.pending.put(watch, self._clock.mono(), 0.0, "new")
+        self._bell.ring()
+
+    def hint(self, key: str) -> bool:
+        """Something happened to it: ask now. False when it is not watched."""
+        self._bell.ring()
+        return self.pending.hint(key, self._clock.mono())
+
+    def forget(self, key: str) -> None:
+        """Ask no more about it."""
+        self.pending.drop(key)
+
+    def stop(self) -> None:
+        """Take nothing more up. Calls in flight finish, and `run` returns."""
+        self._stopping = True
+        self._bell.ring()
+
+    async def run(self) -> None:
+        """Until `stop`."""
+        async with anyio.create_task_group() as calls:
+            while not self._stopping:
+                wait = self.wait(self._clock.mono())
+                if wait > 0:
+                    await self._bell.wait(wait)
+                    continue
+                entry = self.pending.take()
+                if entry is not None:
+                    permit = self.rules.pace.take(self._clock.mono())
+                    calls.start_soon(self._poll, entry, permit, name=f"poll {entry.watch.ref.kind}")
+
+    def wait(self, now: float) -> float:
+        """Seconds until the next call may go: what is due, the pace, the circuits, the calls in flight. Infinite: until the bell."""
+        first = self.pending.first()
+        if first is None or self.pending.in_flight >= self._max_in_flight:
+            return math.inf
+        leave = max(self.rules.pace.wait(now), self.rules.circuits.wait(now, self.pending.in_flight))
+        due = max(0.0, first.due - now)
+        return leave if due <= 0 else max(leave, min(due, self._spare_in(first, now)))
+
+    async def _poll(self, entry: Entry, permit: Permit) -> None:
+        watch, kind = entry.watch, KINDS[entry.watch.ref.kind]
+        began = self._clock.mono()
+        try:
+            seen: Observation | RemoteError = await self._ask(watch)
+            self._account(kind, watch, seen, permit, began)
+            step = self._decide(kind, watch, seen)
+            ours = await self._commit(kind, step)
+            self._learn(kind, watch, seen, step)
+            self._settle(kind, step, ours)
+        finally:
+            self._bell.ring()
+
+    async def _ask(self, watch: Watch) -> Observation | RemoteError:
+        try:
+            return await self._probe.observe(watch.ref)
+        except CredentialsRejected as error:
+            if error.expired and not self._refreshed:
+                self._refreshed = True
+                await self._refresh()
+            return error
+        except RemoteError as error:
+            return error
+        except Exception as error:
+            log.exception("probe_broke_its_promise", error=type(error).__name__, hint="a bug in the probe: please report it")
+            return Unreadable(type(error).__name__)
+
+    async def _refresh(self) -> None:
+        try:
+            await self._probe.refresh()
+        except RemoteError as error:
+            log.warning("refresh_failed", code=error.code, hint=HINTS["credentials"])
+
+    def _decide(self, kind: Kind, watch: Watch, seen: Observation | RemoteError) -> Step:
+        if isinstance(seen, Observation):
+            return advance(kind, watch, seen, self.rules.watch)
+        return setback(kind, watch, seen, self._clock.wall(), self.rules.watch, suspect=self.rules.circuits.suspect)
+
+    async def _commit(self, kind: Kind, step: Step) -> bool:
+        """The watch and its events, in one piece. False: somebody erased it meanwhile, and nothing was written."""
+        if not step.changed:
+            return True
+        now = self._clock.wall()
+        events = tuple(self.rules.writer.write(kind, step.watch, told, now) for told in step.transitions)
+        began = self._clock.mono()
+        gone = await until_stored(self._health, lambda: self._store.commit([Change(step.watch, events)]))
+        self._metrics.store_seconds.labels("commit").observe(self._clock.mono() - began)
+        if step.watch.key in gone:
+            return False
+        for event in events:
+            self._metrics.events.labels(event.kind, event.type).inc()
+        self._committed(events)
+        return True
+
+    def _settle(self, kind: Kind, step: Step, ours: bool) -> None:
+        """Back into the pending set, or out of it."""
+        watch = step.watch
+        if not ours or not watch.open:
+            self.pending.finish(watch.key)
+            if not ours:
+                self._forgotten(watch.key)
+                return
+            self._metrics.ended.labels(watch.ref.kind, watch.end_reason).inc()
+            self._metrics.calls_per_task.labels(watch.ref.kind).observe(watch.polls)
+            return
+        if step.wait_s is not None:
+            gap, why = self._rng.uniform(*step.wait_s), step.reason
+        elif watch.seen_at is None or step.reason in ("throttled", "credentials"):
+            gap, why = 0.0, step.reason
+        else:
+            provisional = watch.status is not None and kind.phase(watch.status) is Phase.PROVISIONAL
+            gap = self.rules.cadence.gap(kind.name, watch.status, _age(watch), polls=watch.polls, provisional=provisional)
+            why = "provisional" if provisional else "cadence"
+        until_deadline = max(0.0, watch.deadline_at - self._clock.wall())
+        if until_deadline > 0 and gap > until_deadline:
+            gap, why = until_deadline, "deadline"
+        self.pending.put(watch, self._clock.mono(), gap, why)
+
+    def _account(self, kind: Kind, watch: Watch, seen: Observation | RemoteError, permit: Permit, began: float) -> None:
+        """Tell the pace and the circuits how the call went."""
+        now, pace = self._clock.mono(), self.rules.pace
+        self._metrics.poll_seconds.labels(kind.name).observe(now - began)
+        error = seen if isinstance(seen, RemoteError) else None
+        if isinstance(error, Throttled):
+            pace.throttled(permit, now)
+            self._metrics.pace_throttles.labels(watch.ref.target).inc()
+            self._tell_quota(kind)
+        elif not isinstance(error, Unavailable):
+            pace.success(permit, now)
+            self._refreshed = self._refreshed and isinstance(error, CredentialsRejected)
+        for circuit, opened in self.rules.circuits.note(error, watch.key, watch.ref.params[0], now):
+            self._metrics.circuit_open.labels(circuit).set(opened)
+            if opened:
+                self._health.bad(f"circuit:{circuit}", f"open: {error.code if error else ''}", self._circuit_hint(circuit, error))
+            else:
+                self._health.good(f"circuit:{circuit}", "closed")
+
+    def _circuit_hint(self, circuit: str, error: RemoteError | None) -> str:
+        skew = error.clock_skew_s if isinstance(error, CredentialsRejected) else None
+        if skew is not None and abs(skew) > 60:
+            return f"this machine's clock is {-skew:+.0f} s off the service's: set it right"
+        return HINTS[circuit]
+
+    def _tell_quota(self, kind: Kind) -> None:
+        if self.rules.pace.refused_from_the_start:
+            hint = f"raise «{kind.quota}» for this account and Region"
+            self._health.bad("quota", "every call since the start was throttled: the quota may be 0", hint)
+
+    def _learn(self, kind: Kind, watch: Watch, seen: Observation | RemoteError, step: Step) -> None:
+        """What one poll teaches the cadence and the metrics. Durations come from the service's timestamps only."""
+        if isinstance(seen, RemoteError):
+            self._metrics.polls.labels(kind.name, seen.reason).inc()
+            return
+        if not self._health.is_good("quota"):
+            self._health.good("quota")
+        outcome = "changed" if step.changed else "stale" if step.reason == "stale" else "unchanged"
+        self._metrics.polls.labels(kind.name, outcome).inc()
+        if not any(told.type is EventType.TRANSITION for told in step.transitions):
+            return
+        now, first = self._clock.mono(), next(iter(kind.statuses))
+        if seen.updated_at is not None:
+            self._metrics.detection_lag.labels(kind.name).observe(max(0.0, seen.observed_at - seen.updated_at))
+        if seen.created_at is not None and seen.started_at is not None and watch.started_at is None:
+            self.rules.cadence.learn(kind.name, first, seen.started_at - seen.created_at, now)
+        ended = kind.phase(seen.status) is not Phase.OPEN
+        if ended and seen.started_at is not None and seen.updated_at is not None:
+            self.rules.cadence.learn(kind.name, kind.running, seen.updated_at - seen.started_at, now)
+
+    def _spare_in(self, entry: Entry, now: float) -> float:
+        """Seconds until the first in line is worth a call nobody else needs. Infinite where only its due time counts."""
+        settings, watch = self.rules.cadence.settings, entry.watch
+        if settings.type != "accrual" or entry.why != "cadence" or self.rules.circuits.open:
+            return math.inf
+        gap = self.rules.cadence.spare_gap(watch.ref.kind, watch.status, _age(watch))
+        return max(0.0, entry.looked + gap - now)
+
+
+def _age(watch: Watch) -> float:
+    """How old the status was, in seconds, when it was last seen."""
+    if watch.seen_at is None or watch.status_since is None:
+        return 0.0
+    return watch.seen_at - watch.status_since

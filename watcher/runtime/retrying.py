@@ -1,0 +1,93 @@
+"""How everything that may fail for a while is tried again. Built on tenacity; the only module that waits out trouble."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import anyio
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, retry_if_exception_type, wait_random_exponential
+
+from watcher.errors import RemoteError, StoreUnavailable
+from watcher.runtime.health import Health
+
+T = TypeVar("T")
+
+MAX_RETRY_AFTER_S = 300.0
+"""As long as we let another side tell us to wait."""
+
+HINTS = {
+    "throttled": "too many calls there: raise its quota or send less",
+    "unavailable": "it or the way to it is down; retried until it is back, nothing is lost",
+    "busy": "somebody else holds it; retried",
+    "not_found": "it does not exist (deleted, another Region or account?); retried until it does",
+    "denied": "the role lacks a permission for it (see config/deploy/iam)",
+    "invalid": "the request was refused as wrong: check its settings",
+    "credentials": "check the credentials (watcher doctor); retried until they are good",
+    "unreadable": "it answers, but not as it should: is a proxy between?",
+}
+"""What to do about each reason of a RemoteError."""
+
+_jitter = wait_random_exponential(multiplier=1, max=60)
+
+
+def backoff(attempt: int, error: RemoteError | None = None) -> float:
+    """Seconds until the next attempt: what the other side asked for, at most 5 min, else full jitter up to 60 s."""
+    if error is not None and error.retry_after is not None:
+        return min(MAX_RETRY_AFTER_S, max(0.0, error.retry_after))
+    state = RetryCallState(retry_object=_NOTHING, fn=None, args=(), kwargs={})
+    state.attempt_number = max(1, attempt)
+    return max(0.05, _jitter(state))
+
+
+async def until_taken(component: str, health: Health, call: Callable[[], Awaitable[T]], *, unless: tuple[type[RemoteError], ...] = ()) -> T:
+    """Call until it raises no RemoteError, saying in `health` how it stands. Never gives up, but for errors named in `unless`."""
+
+    def waits(state: RetryCallState) -> float:
+        error = _error(state)
+        return backoff(state.attempt_number, error if isinstance(error, RemoteError) else None)
+
+    def tells(state: RetryCallState) -> None:
+        error = _error(state)
+        if isinstance(error, RemoteError):
+            health.bad(component, f"{error.reason}: {error.code}", HINTS.get(error.reason, ""))
+
+    retrying = AsyncRetrying(
+        retry=retry_if_exception(lambda error: isinstance(error, RemoteError) and not isinstance(error, unless)),
+        wait=waits,
+        before_sleep=tells,
+        sleep=anyio.sleep,
+        reraise=True,
+    )
+    async for attempt in retrying:
+        with attempt:
+            result = await call()
+    health.good(component)
+    return result
+
+
+async def until_stored(health: Health, call: Callable[[], Awaitable[T]]) -> T:
+    """Call until the store takes it. A store that refuses for good raises: better to crash than to go on."""
+
+    def tells(state: RetryCallState) -> None:
+        health.bad("store", str(_error(state)), "free some disk, or mend what the store says; nothing new is taken in meanwhile")
+
+    retrying = AsyncRetrying(
+        retry=retry_if_exception_type(StoreUnavailable),
+        wait=wait_random_exponential(multiplier=0.2, max=5),
+        before_sleep=tells,
+        sleep=anyio.sleep,
+        reraise=True,
+    )
+    async for attempt in retrying:
+        with attempt:
+            result = await call()
+    health.good("store")
+    return result
+
+
+def _error(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome is not None else None
+
+
+_NOTHING = AsyncRetrying()

@@ -1,0 +1,234 @@
+"""A watcher: everything the flow needs, started in order, stopped in order, within a deadline.
+
+Knows ports only. No signals and no arguments: whoever holds it calls `stop`.
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+import structlog
+
+from watcher.core.cadence import Cadence, CadenceSettings
+from watcher.core.circuit import Circuits
+from watcher.core.events import EventSettings, Writer
+from watcher.core.pace import Pace, PaceSettings
+from watcher.core.receipts import Receipts
+from watcher.core.transitions import WatchSettings
+from watcher.model import Event
+from watcher.observe.metrics import Metrics
+from watcher.ports import OwnedStore, Probe, Sink, Source
+from watcher.runtime.clock import Clock
+from watcher.runtime.delivery import Courier
+from watcher.runtime.health import Health
+from watcher.runtime.instruments import Instruments
+from watcher.runtime.intake import Intake
+from watcher.runtime.polling import Poller, Rules
+from watcher.runtime.settings import Limits
+from watcher.runtime.upkeep import Upkeep
+from watcher.runtime.wake import Gate
+
+log = structlog.get_logger("watcher.supervise")
+
+CALLS_SHARE, FLUSH_SHARE = 0.65, 0.85
+"""Parts of the stop deadline by which calls in flight, and then the outbox, must be done with."""
+IDLE_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The adapters of a watcher."""
+
+    sources: Sequence[Source]
+    probe: Probe
+    store: OwnedStore
+    sinks: Sequence[Sink]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The settings its loops run by."""
+
+    watch: WatchSettings = field(default_factory=WatchSettings)
+    pace: PaceSettings = field(default_factory=PaceSettings)
+    cadence: CadenceSettings = field(default_factory=CadenceSettings)
+    events: EventSettings = field(default_factory=EventSettings)
+    limits: Limits = field(default_factory=Limits)
+    region: str | None = None
+
+
+def _random_id() -> str:
+    return uuid.uuid4().hex
+
+
+class Watcher:
+    """`async with Watcher(parts, plan) as watcher: await watcher.run()`."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        plan: Plan,
+        *,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+        new_id: Callable[[], str] = _random_id,
+        metrics: Metrics | None = None,
+        beside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
+    ) -> None:
+        self.parts = parts
+        self.plan = plan
+        self.clock = clock or Clock()
+        self.metrics = metrics or Metrics()
+        self.health = Health(self.clock.wall)
+        self._instruments = Instruments(self.clock, self.health, self.metrics)
+        self.finished = False
+        """It ended by itself: finite sources, every watch ended, every event settled."""
+        self._rng = rng or random.Random()  # noqa: S311 - jitter, not secrets
+        self._new_id = new_id
+        self._beside = beside
+        self._stop = anyio.Event()
+        self._resources = AsyncExitStack()
+
+    async def __aenter__(self) -> Watcher:
+        """Open store, sinks, probe and sources, in this order, and take up the watches that are open."""
+        try:
+            await self._resources.__aenter__()
+            await self._open()
+        except BaseException:
+            await self._resources.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        with anyio.CancelScope(shield=True), anyio.move_on_after(5):
+            await self._resources.aclose()
+
+    def stop(self) -> None:
+        """Take nothing more in, let calls in flight finish, flush the outbox for a while, save, and return from `run`."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Until everything is done (finite sources), or `stop`. Raises what broke: StoreRefused, or a bug."""
+        async with anyio.create_task_group() as house:
+            for courier in self._couriers:
+                house.start_soon(courier.run, name=f"courier {courier.sink.name}")
+            for loop in (self._upkeep.steer, self._upkeep.notes, self._upkeep.prune, *self._beside):
+                house.start_soon(loop, name=getattr(loop, "__qualname__", "beside"))
+            house.start_soon(self._upkeep.house, self._intake, name="house")
+            house.start_soon(self._upkeep.acknowledge, self._intake, name="acknowledge")
+            for source in self.parts.sources if self._receipts is not None else ():
+                house.start_soon(self._upkeep.extend, self._intake, source, name=f"extend {source.name}")
+            await self._flow()
+            await self._flush()
+            house.cancel_scope.cancel()
+
+    async def _open(self) -> None:
+        parts, plan, now = self.parts, self.plan, self.clock.mono()
+        await self._keep(parts.store, lambda: parts.store.open([sink.name for sink in parts.sinks]))
+        others: list[Sink | Probe | Source] = [*parts.sinks, parts.probe, *parts.sources]
+        for part in others:
+            await self._keep(part, part.open)
+        self._receipts = None if parts.store.durable else Receipts([sink.name for sink in parts.sinks])
+        rules = Rules(plan.watch, Cadence(plan.cadence), Pace(plan.pace, now), Circuits(), Writer(plan.events, plan.region or "local"))
+        await self._remember(rules)
+        gate = Gate()
+        self._couriers = [Courier(sink, parts.store, settled=self._settled, instruments=self._instruments) for sink in parts.sinks]
+        self._poller = Poller(
+            parts.probe,
+            parts.store,
+            rules,
+            max_in_flight=plan.limits.max_in_flight,
+            rng=self._rng,
+            committed=self._committed,
+            forgotten=self._forgotten,
+            instruments=self._instruments,
+        )
+        self._upkeep = Upkeep(
+            parts.store,
+            self._poller,
+            self._couriers,
+            self._receipts,
+            gate,
+            limits=plan.limits,
+            retention=plan.watch.retention,
+            instruments=self._instruments,
+        )
+        self._intake = Intake(
+            parts.sources,
+            parts.store,
+            self._poller,
+            self._receipts,
+            gate=gate,
+            settings=plan.watch,
+            region=plan.region,
+            new_id=self._new_id,
+            instruments=self._instruments,
+        )
+        async for watches in parts.store.load():
+            for watch in watches:
+                self._poller.watch(watch)
+        log.info("watching", open_watches=len(self._poller.pending), sources=[s.name for s in parts.sources])
+
+    async def _keep(self, part: OwnedStore | Sink | Probe | Source, opening: Callable[[], Awaitable[None]]) -> None:
+        self._resources.push_async_callback(part.close)
+        await opening()
+
+    async def _remember(self, rules: Rules) -> None:
+        """What an earlier life wrote down."""
+        pace = await self.parts.store.recall("pace")
+        if pace is not None:
+            rules.pace.restore(float(pace), self.clock.mono())
+        cadence = await self.parts.store.recall("cadence")
+        if cadence is not None:
+            rules.cadence.restore(cadence)
+
+    async def _flow(self) -> None:
+        """Intake and polling, until there is nothing left to do or somebody stops it; then what is in flight finishes."""
+        async with anyio.create_task_group() as work:
+            work.start_soon(self._poller.run, name="polling")
+            work.start_soon(self._intake.run, name="intake")
+            await self._until_done_or_stopped()
+            self._stopped_at = self.clock.mono()
+            self._intake.stop()
+            self._poller.stop()
+            work.cancel_scope.deadline = self._stopped_at + CALLS_SHARE * self.plan.limits.stop_deadline
+
+    async def _until_done_or_stopped(self) -> None:
+        while not self._stop.is_set():
+            if await self._done():
+                self.finished = True
+                return
+            with anyio.move_on_after(IDLE_S):
+                await self._stop.wait()
+        log.info("stopping", in_flight=self._poller.pending.in_flight, deadline_s=self.plan.limits.stop_deadline)
+
+    async def _done(self) -> bool:
+        idle = self._intake.exhausted and not self._poller.pending
+        return idle and await self._upkeep.count() == 0
+
+    async def _flush(self) -> None:
+        """Deliver what is committed, as far as the deadline allows; what is left stands in the outbox for the next life."""
+        deadline = self.plan.limits.stop_deadline
+        with anyio.move_on_after(max(0.0, self._stopped_at + FLUSH_SHARE * deadline - self.clock.mono())):
+            while await self._upkeep.count() > 0:  # noqa: ASYNC110 - the store knows what is left, and rings no bell
+                await anyio.sleep(0.05)
+        if self._upkeep.backlog:
+            log.warning("outbox_left", events=self._upkeep.backlog, hint="they are delivered after the next start")
+        with anyio.move_on_after(max(1.0, self._stopped_at + deadline - 2 - self.clock.mono())):
+            await self._upkeep.take_notes()
+
+    def _committed(self, events: Sequence[Event]) -> None:
+        for courier in self._couriers:
+            courier.ring()
+
+    def _settled(self, sink: str, events: Sequence[Event]) -> None:
+        self._upkeep.settled(sink, events)
+
+    def _forgotten(self, key: str) -> None:
+        self._upkeep.forgotten(key)

@@ -1,0 +1,164 @@
+"""What must happen now and then beside the flow: steer the price, read the gauges, hold the gate, do what operators asked,
+keep held messages ours, take notes for the next life, erase what has been kept long enough."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import anyio
+import structlog
+
+from watcher.core.cadence import STEER_S, Cadence
+from watcher.core.receipts import Receipts
+from watcher.model import DeadLetter, Event, Message
+from watcher.ports import OwnedStore, Source
+from watcher.runtime.delivery import Courier
+from watcher.runtime.instruments import Instruments
+from watcher.runtime.intake import Intake
+from watcher.runtime.polling import Poller
+from watcher.runtime.retrying import until_stored
+from watcher.runtime.settings import Limits
+from watcher.runtime.wake import Bell, Gate
+
+log = structlog.get_logger("watcher.upkeep")
+
+HOUSE_S, NOTES_S, PRUNE_S = 1.0, 30.0, 600.0
+
+
+class Upkeep:
+    """The loops beside the flow."""
+
+    def __init__(
+        self,
+        store: OwnedStore,
+        poller: Poller,
+        couriers: Sequence[Courier],
+        receipts: Receipts | None,
+        gate: Gate,
+        *,
+        limits: Limits,
+        retention: float,
+        instruments: Instruments,
+    ) -> None:
+        self.backlog = 0
+        """Events not yet settled, over all sinks, when last counted."""
+        self._store = store
+        self._poller = poller
+        self._couriers = {courier.sink.name: courier for courier in couriers}
+        self._receipts = receipts
+        self._gate = gate
+        self._limits = limits
+        self._retention = retention
+        self._clock = instruments.clock
+        self._health = instruments.health
+        self._metrics = instruments.metrics
+        self._free: list[tuple[str, Message]] = []
+        self._bell = Bell()
+
+    @property
+    def _cadence(self) -> Cadence:
+        return self._poller.rules.cadence
+
+    def settled(self, sink: str, events: Sequence[Event]) -> None:
+        """A sink is done with these: perhaps a held message is now free."""
+        if self._receipts is None:
+            return
+        for event in events:
+            if event.terminal:
+                self._free += self._receipts.told(event.key, sink)
+        if self._free:
+            self._bell.ring()
+
+    def forgotten(self, key: str) -> None:
+        """An operator erased this task: nobody asks about it, sends of it, or waits for it."""
+        self._poller.forget(key)
+        for courier in self._couriers.values():
+            courier.forget(key)
+        if self._receipts is not None:
+            self._free += self._receipts.done(key)
+            self._bell.ring()
+
+    async def steer(self) -> None:
+        """Every half second: the price of a call, so that the calls wanted meet the pace."""
+        while True:
+            await anyio.sleep(STEER_S)
+            pending, pace = self._poller.pending, self._poller.rules.pace
+            lateness = pending.lateness(self._clock.mono())
+            self._cadence.steer(pending.wanted, len(pending), pace.rate, lateness)
+            self._metrics.price.set(self._cadence.price)
+            self._metrics.pace_rate.labels("default").set(pace.rate)
+            self._metrics.due_lateness.set(lateness)
+            self._metrics.in_flight.set(pending.in_flight)
+
+    async def house(self, intake: Intake) -> None:
+        """Every second: what waits, whether there is room for more, and what operators asked for."""
+        while True:
+            await self.count()
+            forgotten, letters = await until_stored(self._health, self._store.requests)
+            for key in forgotten:
+                self.forgotten(key)
+            for letter in letters:
+                await self._again(letter, intake)
+            await anyio.sleep(HOUSE_S)
+
+    async def count(self) -> int:
+        """Events not yet settled, over all sinks; sets the gauges and the gate by it."""
+        backlog = await until_stored(self._health, self._store.backlog)
+        now = self._clock.wall()
+        for sink, waiting in backlog.items():
+            self._metrics.outbox_events.labels(sink).set(waiting.events)
+            self._metrics.outbox_age.labels(sink).set(0.0 if waiting.oldest_at is None else max(0.0, now - waiting.oldest_at))
+        self._metrics.show_watches(self._poller.pending.counts)
+        self.backlog = sum(waiting.events for waiting in backlog.values())
+        worst = max((waiting.events for waiting in backlog.values()), default=0)
+        self._hold("max_watches", len(self._poller.pending) >= self._limits.max_watches, "raise limits.max_watches or the pace")
+        self._hold("max_outbox", worst >= self._limits.max_outbox, "a sink is behind: mend it or raise limits.max_outbox")
+        return self.backlog
+
+    async def acknowledge(self, intake: Intake) -> None:
+        """When it rings: take off their sources the messages whose tasks are done."""
+        while True:
+            await self._bell.wait()
+            free, self._free = self._free, []
+            for source in {name for name, _ in free}:
+                await intake.acknowledge(source, [message for name, message in free if name == source])
+
+    async def extend(self, intake: Intake, source: Source) -> None:
+        """Keep held messages of a source ours, well before they are lost."""
+        pause = math.inf if source.hold_s is None else source.hold_s / 3
+        while True:
+            await anyio.sleep(pause)
+            await intake.extend(source.name)
+
+    async def notes(self) -> None:
+        """Twice a minute: what the next life should know."""
+        while True:
+            await anyio.sleep(NOTES_S)
+            await self.take_notes()
+
+    async def take_notes(self) -> None:
+        """Write down the pace and what the cadence has learned."""
+        await until_stored(self._health, lambda: self._store.remember("pace", repr(self._poller.rules.pace.rate)))
+        await until_stored(self._health, lambda: self._store.remember("cadence", self._cadence.note()))
+
+    async def prune(self) -> None:
+        """Every ten minutes: erase what ended longer ago than the retention."""
+        while True:
+            erased = await until_stored(self._health, lambda: self._store.prune(self._clock.wall() - self._retention))
+            if erased:
+                log.info("pruned", watches=erased)
+            await anyio.sleep(PRUNE_S)
+
+    def _hold(self, reason: str, shut: bool, hint: str) -> None:
+        if shut != (reason in self._gate.shut_by):
+            log.warning("intake_held" if shut else "intake_resumed", reason=reason, hint=hint if shut else "")
+        self._gate.hold(reason, shut)
+
+    async def _again(self, letter: DeadLetter, intake: Intake) -> None:
+        if letter.what == "input":
+            await intake.again(letter)
+        elif letter.origin in self._couriers:
+            self._couriers[letter.origin].again(letter)
+        else:
+            log.warning("no_such_sink", sink=letter.origin, letter=letter.id, hint="configure the sink again, or purge the letter")
