@@ -12,10 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from botocore.exceptions import ClientError
-
-from watcher.adapters.aws.errors import translate
-from watcher.adapters.aws.session import AwsClients
+from watcher.adapters.aws.errors import classify
 from watcher.errors import CredentialsRejected, Denied, RemoteError, Throttled, Unavailable, Unreadable
 from watcher.model import Event
 from watcher.ports import Again, Delivered, Outcome, Refused
@@ -25,16 +22,16 @@ MAX_ENTRIES = 10
 
 MAX_MESSAGE_BYTES = 256 * 1024
 """Of all the entries of one call to SQS or SNS together, bodies and attributes. SQS takes more where a queue allows it;
-subscribers, consumers and SNS do not."""
+SNS, and many a subscriber, do not."""
 
 MAX_GROUP_ID = 128
 """Characters of a FIFO message group id."""
 
 _UNCARRIED = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that SQS and SNS refuse, and with them the whole call: those that XML 1.0 does not know."""
+"""Characters that SQS and SNS refuse, those that XML 1.0 does not know. One of them may cost the whole call."""
 
 _MENDABLE = (Throttled, Unavailable, Denied, CredentialsRejected)
-"""An entry that failed for one of these can succeed when it comes again; the fault is not in the event."""
+"""What failed for one of these can succeed when it comes again: the fault is not in the entry."""
 
 T = TypeVar("T")
 
@@ -48,17 +45,7 @@ class Entry:
 
 
 Post = Callable[[Sequence[Mapping[str, Any]]], Awaitable[Sequence[Outcome]]]
-"""One call with these entries; an outcome for each."""
-
-
-async def call(aws: AwsClients, service: str, operation: str, *, read_timeout: float | None = None, **arguments: Any) -> Mapping[str, Any]:
-    """One request. Raises a RemoteError and nothing else."""
-    try:
-        client = await aws.client(service, read_timeout=read_timeout)
-        reply: Mapping[str, Any] = await getattr(client, operation)(**arguments)
-    except Exception as error:  # noqa: BLE001  the SDK raises whatever it met; `translate` names it
-        raise translate(error) from None  # the original may quote a body
-    return reply
+"""One call with these entries, and an outcome for each. Raises a RemoteError when none was taken."""
 
 
 def tens(items: Sequence[T]) -> Iterator[Sequence[T]]:
@@ -67,26 +54,26 @@ def tens(items: Sequence[T]) -> Iterator[Sequence[T]]:
 
 
 async def deliver(entries: Sequence[Entry | Refused], limit: int, post: Post) -> Sequence[Outcome]:
-    """Sends the entries, in as few calls as the limit of bytes allows, each once. An outcome for each, in order.
+    """Posts each entry once, in as few calls as `limit`, in bytes, allows. An outcome for each, in order.
 
-    Raises the RemoteError of the first call. When a later one fails, the entries not sent yet come again.
+    Raises the RemoteError of a call before which nothing was delivered; after one that was, the entries not sent come again.
     """
     outcomes: dict[int, Outcome] = {place: entry for place, entry in enumerate(entries) if isinstance(entry, Refused)}
-    rest: Outcome = Again(Unavailable("not_sent"))
+    rest: Outcome | None = None
     for parcel in parcels({place: entry for place, entry in enumerate(entries) if isinstance(entry, Entry)}, limit):
         try:
-            results = await post([entry.wire for entry in parcel.values()])
+            results = await post([entry.wire for entry in parcel.values()]) if rest is None else [rest] * len(parcel)
         except RemoteError as error:
             if not any(isinstance(outcome, Delivered) for outcome in outcomes.values()):
                 raise
             rest = Again(error)
-            break
+            results = [rest] * len(parcel)
         outcomes.update(zip(parcel, results, strict=True))
-    return [outcomes.get(place, rest) for place in range(len(entries))]
+    return [outcomes[place] for place in range(len(entries))]
 
 
 def parcels(entries: Mapping[int, Entry], limit: int) -> Iterator[dict[int, Entry]]:
-    """The entries, in order, in groups that stay within `limit` bytes and within what one call takes."""
+    """The entries by their places, in order, in groups that stay within `limit` bytes and within what one call takes."""
     parcel: dict[int, Entry] = {}
     for place, entry in entries.items():
         if parcel and (len(parcel) == MAX_ENTRIES or sum(e.size for e in parcel.values()) + entry.size > limit):
@@ -99,10 +86,7 @@ def parcels(entries: Mapping[int, Entry], limit: int) -> Iterator[dict[int, Entr
 
 def message(event: Event, *, body: str, fifo: bool) -> Entry | Refused:
     """An event as a message of a queue or a topic; `body` is what the service calls the text of it."""
-    try:
-        text = event.body.decode()
-    except UnicodeDecodeError:
-        return Refused("encoding")
+    text = event.body.decode()
     if _UNCARRIED.search(text):
         return Refused("characters")
     attributes = _attributes(event)
@@ -116,7 +100,7 @@ def message(event: Event, *, body: str, fifo: bool) -> Entry | Refused:
 
 
 def _attributes(event: Event) -> dict[str, str]:
-    """What subscribers filter by. A value that no attribute can carry (none, empty, a strange status) is left to the body."""
+    """What subscribers filter by. A value that no attribute can carry (none, empty, a strange status) stands in the body only."""
     values = {
         "content-type": "application/cloudevents+json",
         "type": event.type,
@@ -128,8 +112,8 @@ def _attributes(event: Event) -> dict[str, str]:
 
 
 def group_id(key: str) -> str:
-    """The task as a FIFO group. Keys are percent-encoded, so every character is allowed; one longer than a group id
-    may be (its two ids alone may have 128 and 256 characters) is replaced by its SHA-256: still one group for each task."""
+    """The task as a FIFO group. A key is percent-encoded, so its characters are all allowed, but its ids alone may have
+    128 and 256 of them: one longer than a group id may be is replaced by its SHA-256, still one group for each task."""
     return key if len(key) <= MAX_GROUP_ID else hashlib.sha256(key.encode()).hexdigest()
 
 
@@ -140,20 +124,15 @@ def numbered(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def outcomes(reply: Mapping[str, Any], count: int) -> list[Outcome]:
     """Of a reply with `Successful` and `Failed`, matched by the `Id` that `numbered` gave. An entry in neither was not taken."""
-    named: dict[str, Outcome] = {str(entry.get("Id")): failure(entry) for entry in reply.get("Failed") or ()}
-    named |= {str(entry.get("Id")): Delivered() for entry in reply.get("Successful") or () if str(entry.get("Id")) not in named}
-    return [named.get(str(place), Again(Unreadable("no_outcome"))) for place in range(count)]
+    found: dict[str | None, Outcome] = {entry.get("Id"): Delivered() for entry in reply.get("Successful") or ()}
+    found |= {entry.get("Id"): failure(entry) for entry in reply.get("Failed") or ()}
+    return [found.get(str(place), Again(Unreadable("no_outcome"))) for place in range(count)]
 
 
-def failure(entry: Mapping[str, Any]) -> Outcome:
-    """A failed entry. The sender's fault is for good, unless it lies in the rate, the permission or the encryption key,
-    which somebody can mend while the event waits."""
-    code, sender = str(entry.get("Code") or "unknown"), bool(entry.get("SenderFault"))
-    error = entry_error(code, status=400 if sender else 500)
-    key_trouble = code.lower().startswith("kms")
-    return Again(error) if not sender or key_trouble or isinstance(error, _MENDABLE) else Refused(code)
-
-
-def entry_error(code: str, *, status: int) -> RemoteError:
-    """The error that a whole call with this code would have been."""
-    return translate(ClientError({"Error": {"Code": code, "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": status}}, "Batch"))
+def failure(entry: Mapping[str, Any]) -> Again | Refused:
+    """Of an entry in `Failed`. A sender's fault is for good, unless it lies in the rate, the permission or the encryption
+    key, which somebody can mend while the event waits."""
+    code, sender = str(entry.get("Code")), bool(entry.get("SenderFault"))
+    error = classify(code, 400 if sender else 500)
+    mendable = not sender or isinstance(error, _MENDABLE) or code.lower().startswith("kms")
+    return Again(error) if mendable else Refused(error.code)
