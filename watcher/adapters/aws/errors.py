@@ -144,7 +144,7 @@ def _from_elsewhere(error: BaseException, status: int | None) -> RemoteError:
     if isinstance(error, TimeoutError):
         return Unavailable("timeout")
     if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
-        return CredentialsRejected(name, "a file of credentials cannot be read")
+        return CredentialsRejected(name, "a file that the set-up names cannot be read")
     if isinstance(error, OSError):
         return Unavailable(name)
     if status is not None and status >= 400:

@@ -1,0 +1,237 @@
+"""Clients: made once, refreshed on request, and whose fault it is when none can be made."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from tests.adapters.aws.wire import Request, Wire, fault, hang, reply
+from watcher import errors
+from watcher.adapters.aws.session import AwsClients
+
+PARAMS = {"VoiceConnectorId": "vc1", "SpeakerSearchTaskId": "task1"}
+
+ASSUMED = b"""<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleWithWebIdentityResult>
+<Credentials><AccessKeyId>AKIDASSUMED</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>
+<Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"""
+
+STS_DENIED = b"<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>"
+
+IDENTITY = b"""<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>
+<Arn>arn:aws:iam::111122223333:user/me</Arn><UserId>u</UserId><Account>111122223333</Account></GetCallerIdentityResult>
+</GetCallerIdentityResponse>"""
+
+
+@pytest.fixture
+async def bare(aws_env: pytest.MonkeyPatch, wire: Wire) -> AsyncIterator[AwsClients]:
+    """Clients in an environment that has a Region, and endpoints on loopback, and nothing else."""
+    aws_env.setenv("AWS_ENDPOINT_URL", wire.url)
+    clients = AwsClients(call_deadline=5)
+    yield clients
+    await clients.close()
+
+
+async def call(aws: AwsClients) -> errors.RemoteError:
+    with pytest.raises(errors.RemoteError) as caught:
+        await aws.call("chime-sdk-voice", "get_speaker_search_task", PARAMS)
+    return caught.value
+
+
+def signer(request: Request) -> str:
+    return request.headers["authorization"].split("Credential=")[1].split("/")[0]
+
+
+async def test_there_is_one_client_for_each_service_and_read_timeout(aws: AwsClients) -> None:
+    """However many ask at once, and however often, they share one client."""
+    clients = []
+
+    async def ask() -> None:
+        clients.append(await aws.client("sqs"))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(10):
+            group.start_soon(ask)
+    assert len({id(c) for c in clients}) == 1
+    assert await aws.client("sqs", read_timeout=30) is not clients[0]
+    assert await aws.client("sqs", read_timeout=30) is await aws.client("sqs", read_timeout=30)
+    assert (await aws.client("sqs", read_timeout=30)).meta.config.read_timeout == 30
+
+
+async def test_calls_share_a_connection(aws: AwsClients, wire: Wire) -> None:
+    """Calls one after another go over one kept-alive connection."""
+    wire.answer = reply(200, {"SpeakerSearchTask": {}})
+    for _ in range(3):
+        await aws.call("chime-sdk-voice", "get_speaker_search_task", PARAMS)
+    assert (len(wire.requests), wire.connections) == (3, 1)
+
+
+@pytest.mark.parametrize("mode", ["legacy", "standard", "adaptive"])
+async def test_the_sdk_never_repeats_a_call(aws: AwsClients, wire: Wire, aws_env: pytest.MonkeyPatch, mode: str) -> None:
+    """One call is one wire request, whatever the environment says about retries."""
+    aws_env.setenv("AWS_RETRY_MODE", mode)
+    aws_env.setenv("AWS_MAX_ATTEMPTS", "5")
+    for answer in (fault("ServiceUnavailableException", 503), fault("ThrottlingException", 400)):
+        wire.requests.clear()
+        wire.answer = answer
+        await call(aws)
+        assert len(wire.requests) == 1
+
+
+async def test_a_service_has_its_own_endpoint(aws: AwsClients, wire: Wire, aws_env: pytest.MonkeyPatch) -> None:
+    """AWS's own endpoint variables apply, the one of the service before the general one."""
+    async with Wire(reply(200, {"SpeakerSearchTask": {}})).listening() as voice:
+        aws_env.setenv("AWS_ENDPOINT_URL_CHIME_SDK_VOICE", voice.url)
+        await aws.call("chime-sdk-voice", "get_speaker_search_task", PARAMS)
+        assert (len(voice.requests), len(wire.requests)) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("variables", "region"),
+    [
+        ({"AWS_REGION": "eu-central-1", "AWS_DEFAULT_REGION": "us-west-2"}, "eu-central-1"),
+        ({"AWS_DEFAULT_REGION": "us-west-2"}, "us-west-2"),
+        ({}, None),
+    ],
+)
+def test_the_region_is_the_environments(aws_env: pytest.MonkeyPatch, variables: dict[str, str], region: str | None) -> None:
+    """AWS_REGION counts, as in AWS's other SDKs, then AWS_DEFAULT_REGION."""
+    aws_env.delenv("AWS_REGION")
+    for name, value in variables.items():
+        aws_env.setenv(name, value)
+    assert AwsClients().region() == region
+
+
+async def test_the_identity_is_what_sts_says(aws: AwsClients, wire: Wire) -> None:
+    """Account and ARN of whoever signs."""
+    wire.answer = reply(200, IDENTITY)
+    assert await aws.identity() == ("111122223333", "arn:aws:iam::111122223333:user/me")
+
+
+async def test_a_long_poll_has_its_own_deadline(wire: Wire, aws: AwsClients) -> None:
+    """A deadline handed to a call replaces the general one."""
+    with pytest.raises(errors.Unavailable, match="timeout"):
+        await aws.call("chime-sdk-voice", "get_speaker_search_task", PARAMS, deadline=0.2)
+
+
+async def test_refresh_takes_new_credentials(aws: AwsClients, wire: Wire, aws_env: pytest.MonkeyPatch) -> None:
+    """After a refresh calls are signed by the credentials that the environment has now."""
+    wire.answer = fault("ExpiredTokenException", 403)
+    await call(aws)
+    aws_env.setenv("AWS_ACCESS_KEY_ID", "AKIDSECOND")
+    await call(aws)
+    await aws.refresh()
+    await call(aws)
+    assert [signer(r) for r in wire.requests] == ["AKIDFIRST", "AKIDFIRST", "AKIDSECOND"]
+
+
+async def test_refresh_leaves_calls_in_flight_alone(aws: AwsClients, wire: Wire) -> None:
+    """A call that was under way when credentials were refreshed gets its reply."""
+    arrived, go = anyio.Event(), anyio.Event()
+    replies = []
+
+    async def late(request: Request, writer: object) -> None:
+        arrived.set()
+        await go.wait()
+        await reply(200, {"SpeakerSearchTask": {}})(request, writer)  # type: ignore[arg-type]
+
+    async def ask() -> None:
+        replies.append(await aws.call("chime-sdk-voice", "get_speaker_search_task", PARAMS))
+
+    wire.answer = late
+    async with anyio.create_task_group() as group:
+        group.start_soon(ask)
+        await arrived.wait()
+        await aws.refresh()
+        go.set()
+    assert len(replies) == 1
+
+
+async def test_close_may_be_called_twice_and_before_anything(aws: AwsClients) -> None:
+    """Closing is safe at any time."""
+    await AwsClients().close()
+    await aws.client("sqs")
+    await aws.close()
+    await aws.close()
+
+
+async def test_no_credentials_at_all(bare: AwsClients, wire: Wire) -> None:
+    """Missing credentials are told as such, from a call as from a refresh, and nothing is sent."""
+    error = await call(bare)
+    assert (type(error), error.code) == (errors.CredentialsRejected, "NoCredentialsError")
+    with pytest.raises(errors.CredentialsRejected, match="NoCredentialsError"):
+        await bare.refresh()
+    assert wire.connections == 0
+
+
+BROKEN_SET_UPS = {
+    "half of a key": {"AWS_ACCESS_KEY_ID": "x"},
+    "unknown profile": {"AWS_PROFILE": "nobody"},
+    "bad endpoint": {"AWS_ENDPOINT_URL": "not a url", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y"},
+    "bad region": {"AWS_REGION": "nowhere at all", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y"},
+    "no region": {"AWS_REGION": "", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y"},
+    "credentials from a strange host": {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://example.invalid/x"},
+    "a ca bundle that is not there": {"AWS_CA_BUNDLE": "/nonexistent", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y"},
+}
+
+
+@pytest.mark.parametrize("variables", BROKEN_SET_UPS.values(), ids=BROKEN_SET_UPS.keys())
+async def test_a_broken_set_up_is_never_the_tasks_fault(
+    bare: AwsClients, aws_env: pytest.MonkeyPatch, wire: Wire, variables: dict[str, str]
+) -> None:
+    """What is wrong around the process opens the credential circuit and ends no watch."""
+    for name, value in variables.items():
+        aws_env.setenv(name, value)
+    assert type(await call(bare)) is errors.CredentialsRejected
+    assert wire.connections == 0
+
+
+async def test_a_token_file_that_comes_back_heals(bare: AwsClients, aws_env: pytest.MonkeyPatch, wire: Wire, tmp_path: Path) -> None:
+    """A web identity token file may be missing for a while; once it is there the next call goes through."""
+    token = tmp_path / "token"
+    aws_env.setenv("AWS_ROLE_ARN", "arn:aws:iam::111122223333:role/r")
+    aws_env.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token))
+    error = await call(bare)
+    assert (type(error), error.code) == (errors.CredentialsRejected, "FileNotFoundError")
+    assert str(tmp_path) not in str(error)
+
+    async def answer(request: Request, writer: object) -> None:
+        content = ASSUMED if request.method == "POST" else {"SpeakerSearchTask": {}}
+        await reply(200, content)(request, writer)  # type: ignore[arg-type]
+
+    token.write_text("token")
+    wire.answer = answer
+    await bare.call("chime-sdk-voice", "get_speaker_search_task", PARAMS)
+    assert signer(wire.requests[-1]) == "AKIDASSUMED"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (403, STS_DENIED, errors.CredentialsRejected),
+        (400, STS_DENIED.replace(b"AccessDenied", b"InvalidIdentityToken"), errors.CredentialsRejected),
+        (400, STS_DENIED.replace(b"AccessDenied", b"Throttling"), errors.Unavailable),
+        (503, STS_DENIED.replace(b"AccessDenied", b"ServiceUnavailable"), errors.Unavailable),
+    ],
+)
+async def test_a_role_that_may_not_be_assumed_is_no_denied_task(
+    bare: AwsClients, aws_env: pytest.MonkeyPatch, wire: Wire, tmp_path: Path, status: int, body: bytes, expected: type[errors.RemoteError]
+) -> None:
+    """What STS refuses to the SDK itself is about the credentials, and its throttle slows nobody's pace."""
+    (tmp_path / "token").write_text("token")
+    aws_env.setenv("AWS_ROLE_ARN", "arn:aws:iam::111122223333:role/r")
+    aws_env.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    aws_env.setenv("AWS_MAX_ATTEMPTS", "1")
+    wire.answer = reply(status, body)
+    assert type(await call(bare)) is expected
+    assert all(r.method == "POST" for r in wire.requests)
+
+
+async def test_credentials_that_never_come_end_at_the_deadline(bare: AwsClients, aws_env: pytest.MonkeyPatch, wire: Wire) -> None:
+    """A credential endpoint that hangs is bounded by the deadline of the call that waits for it."""
+    aws_env.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", wire.url)
+    wire.answer = hang
+    with pytest.raises(errors.Unavailable, match="timeout"):
+        await bare.call("chime-sdk-voice", "get_speaker_search_task", PARAMS, deadline=0.5)
