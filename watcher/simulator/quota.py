@@ -19,7 +19,7 @@ class TokenBucket:
         elapsed = 0.0 if self._at is None else max(0.0, now - self._at)
         self._at = now
         self._level = min(self.burst, self._level + elapsed * self.rate)
-        if self._level < 1 - 1e-9:  # sums of floats: a whole token may be a hair short of one
+        if self._level < 1 - 1e-5:  # wall time is a float of 0.2 µs: a whole token may be a hair short of one
             return False
         self._level -= 1
         return True

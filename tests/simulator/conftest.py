@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import aioboto3
+import pytest
+from aiobotocore.config import AioConfig
+
+from watcher.simulator import Simulator
+
+# looptime asks for the current loop in sync tests too; where none was ever set, that makes one that nobody closes
+asyncio.set_event_loop(None)
+
+Client = Callable[..., AbstractAsyncContextManager[Any]]
+
+
+@pytest.fixture(scope="session")
+def client() -> Client:
+    """A real SDK client for a simulator, without the SDK's own retries."""
+    session = aioboto3.Session()
+
+    @asynccontextmanager
+    async def connect(sim: Simulator, **credentials: str) -> AsyncIterator[Any]:
+        async with session.client(
+            "chime-sdk-voice",
+            region_name="us-east-1",
+            endpoint_url=sim.url,
+            aws_access_key_id=credentials.get("access", "simulator"),
+            aws_secret_access_key=credentials.get("secret", "simulator"),
+            aws_session_token=credentials.get("token"),
+            config=AioConfig(retries={"total_max_attempts": 1}, read_timeout=0.5, max_pool_connections=50),
+        ) as made:
+            yield made
+
+    return connect

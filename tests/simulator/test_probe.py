@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import asyncio
+
+import anyio
+import pytest
+
+from watcher.errors import Busy, CredentialsRejected, Denied, Invalid, NotFound, RemoteError, Throttled, Unavailable
+from watcher.model import Observation, TaskRef
+from watcher.simulator import Scenario, Service, SimulatedProbe
+from watcher.simulator.faults import FAULTS, HIDDEN
+
+T0 = 1_800_000_000.0
+
+
+def ref(task_id: str, connector: str = "vc", kind: str = "speaker-search") -> TaskRef:
+    return TaskRef(kind, (connector, task_id))
+
+
+def clock() -> float:
+    return T0 + asyncio.get_running_loop().time()
+
+
+def made(**scenario: object) -> SimulatedProbe:
+    return SimulatedProbe(Service(Scenario(**{"latency": "fixed(0.1)", **scenario}), clock))
+
+
+async def story(probe: SimulatedProbe, task: TaskRef, every: float, until: float) -> list[Observation]:
+    seen = []
+    while clock() < T0 + until:
+        seen.append(await probe.observe(task))
+        await anyio.sleep(every)
+    return seen
+
+
+@pytest.mark.looptime
+async def test_what_is_observed_is_the_truth() -> None:
+    """Asked often, every status of a task is seen in order, never before it begins and within one interval of its beginning."""
+    probe = made(durations="queue=exponential(3),run=5+exponential(4)", partial=1)
+    for i in range(10):
+        seen = await story(probe, ref(f"t{i}"), 0.05, 80 * (i + 1))
+        first: dict[str, float] = {}
+        for observation in seen:
+            first.setdefault(observation.status, observation.observed_at)
+        truth = dict(probe.service.world.truth(ref(f"t{i}")))
+        assert list(first) == list(truth)
+        assert all(truth[status] <= at <= truth[status] + 0.2 for status, at in first.items() if status != "IN_QUEUE")
+
+
+@pytest.mark.looptime
+async def test_the_same_seed_tells_the_same_story(looptime: object) -> None:
+    """Two runs of one scenario, faults and latency included, are the same to the last answer."""
+
+    async def run() -> list[str]:
+        probe, told = made(seed=3, latency="uniform(0.01,0.2)", faults={"503": 0.2, "stale": 0.2}), []
+        for i in range(100):
+            try:
+                told.append((await probe.observe(ref(f"t{i % 7}"))).status)
+            except RemoteError as error:
+                told.append(error.code)
+        return told
+
+    first = await run()
+    assert len(set(first)) > 1
+    assert await run() == first
+
+
+@pytest.mark.looptime
+async def test_a_call_takes_its_latency(looptime: object) -> None:
+    """An observation costs the latency of the scenario in virtual time, and `slow` adds to it."""
+    await made(latency="fixed(2)").observe(ref("t"))
+    assert looptime == 2
+    await made(latency="fixed(2)", faults={"slow": 1}, slow=8).observe(ref("t"))
+    assert looptime == 12
+
+
+@pytest.mark.looptime
+async def test_one_call_per_task_at_once() -> None:
+    """A second call about the same task is told Busy, one about another task is not, and afterwards the task is free."""
+    probe = made(durations="queue=5,run=never")
+    told: list[str] = []
+
+    async def ask(task: TaskRef) -> None:
+        try:
+            told.append((await probe.observe(task)).status)
+        except Busy as error:
+            told.append(error.code)
+
+    async with anyio.create_task_group() as group:
+        for task in (ref("a"), ref("a"), ref("b"), ref("a", kind="voice-tone")):
+            group.start_soon(ask, task)
+    assert sorted(told) == ["ConflictException", "IN_QUEUE", "IN_QUEUE", "IN_QUEUE"]
+    assert probe.service.stats.peak_per_task == 2
+    assert probe.service.stats.peak_in_flight == 4
+    await probe.observe(ref("a"))
+
+
+@pytest.mark.looptime
+async def test_a_cancelled_call_frees_its_task() -> None:
+    """A caller that gives up leaves nothing in flight, so the next call is answered."""
+    probe = made(latency="fixed(5)")
+    with anyio.move_on_after(1):
+        await probe.observe(ref("a"))
+    assert probe.service.stats.in_flight == 0
+    await probe.observe(ref("a"))
+
+
+@pytest.mark.looptime
+async def test_the_quota_counts_every_call_of_a_kind() -> None:
+    """Of a hundred calls at once the burst passes; the twin kind has a quota of its own; a second later there is more."""
+    probe = made(quota=20, burst=30)
+
+    async def accepted(kind: str) -> int:
+        results = await asyncio.gather(*(probe.observe(ref(f"t{i}", kind=kind)) for i in range(100)), return_exceptions=True)
+        assert all(isinstance(r, Observation | Throttled) for r in results)
+        return sum(isinstance(r, Observation) for r in results)
+
+    assert await accepted("speaker-search") == 30
+    assert await accepted("voice-tone") == 30
+    await anyio.sleep(0.8)  # two rounds of latency and this are one second since the first
+    assert await accepted("speaker-search") == 20
+    assert probe.service.stats.outcomes == {"ok": 80, "ThrottledClientException": 220}
+
+
+@pytest.mark.looptime
+async def test_a_quota_of_zero_throttles_the_first_call() -> None:
+    """A fresh account is throttled at once, and no task begins by that."""
+    probe = made(quota=0)
+    with pytest.raises(Throttled, match="ThrottledClientException"):
+        await probe.observe(ref("t"))
+    assert len(probe.service.world) == 0
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("fault", [name for name, problem in FAULTS.items() if problem.error is not None and name != HIDDEN])
+async def test_each_fault_is_the_error_that_the_table_names(fault: str) -> None:
+    """A fault on every call raises exactly its class, within the deadline."""
+    probe = made(faults={fault: 1})
+    with anyio.fail_after(15.01), pytest.raises(RemoteError) as caught:
+        await probe.observe(ref("t"))
+    assert type(caught.value) is FAULTS[fault].error
+    assert not isinstance(caught.value, CredentialsRejected) or caught.value.expired == (fault == "expired")
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("fault", ["hang", "drip"])
+async def test_a_reply_that_never_comes_ends_at_the_deadline(fault: str, looptime: object) -> None:
+    """A call that hangs is given up exactly at the deadline, and its task is free again."""
+    probe = made(faults={fault: 1})
+    with pytest.raises(Unavailable, match="timeout"):
+        await probe.observe(ref("t"))
+    assert looptime == 15
+    probe.service.change(faults={})
+    await probe.observe(ref("t"))
+
+
+@pytest.mark.looptime
+async def test_ids_with_a_meaning_and_ids_without_sense() -> None:
+    """`missing-` is never found, `denied-` never allowed, and what the API model forbids is invalid."""
+    probe = made()
+    for task, error in (
+        (ref("missing-1"), NotFound),
+        (ref("t", "denied-vc"), Denied),
+        (ref(" "), Invalid),
+        (ref("x" * 257), Invalid),
+        (ref("t", "v" * 129), Invalid),
+    ):
+        with pytest.raises(error):
+            await probe.observe(task)
+
+
+@pytest.mark.looptime
+async def test_a_hidden_task_is_found_after_its_first_while() -> None:
+    """The fault `404` hides its share of tasks for the first seconds of their lives, then they are there and have lived on."""
+    probe = made(faults={"404": 1}, hidden=20, durations="queue=1,run=never")
+    with pytest.raises(NotFound):
+        await probe.observe(ref("t"))
+    await anyio.sleep(15)
+    with pytest.raises(NotFound):
+        await probe.observe(ref("t"))
+    await anyio.sleep(5)
+    assert (await probe.observe(ref("t"))).created_at == pytest.approx(T0, abs=0.002)
+
+
+@pytest.mark.looptime
+async def test_a_stale_read_shows_the_past() -> None:
+    """A stale answer is the task as it was some seconds ago, with the timestamps of then."""
+    probe = made(durations="queue=1,run=fixed(10)", failed=0, stopped=0, partial=0)
+    await probe.observe(ref("t"))
+    await anyio.sleep(12)
+    assert (await probe.observe(ref("t"))).status == "SUCCEEDED"
+    probe.service.change(faults={"stale": 1})
+    stale = await probe.observe(ref("t"))
+    assert (stale.status, stale.updated_at) == ("IN_PROGRESS", pytest.approx(T0 + 1, abs=0.2))
+
+
+@pytest.mark.looptime
+async def test_an_outage_comes_and_goes() -> None:
+    """The scenario can be changed while it plays: what lives goes on living, and the rest of the scenario stays."""
+    probe = made(durations="queue=1,run=never", seed=4)
+    before = await probe.observe(ref("t"))
+    probe.service.change(faults={"503": 1})
+    with pytest.raises(Unavailable):
+        await probe.observe(ref("t"))
+    probe.service.change(faults={}, quota=1, burst=1)
+    assert (await probe.observe(ref("t"))).created_at == before.created_at
+    with pytest.raises(Throttled):
+        await probe.observe(ref("t"))
+    assert probe.service.scenario.seed == 4
+
+
+@pytest.mark.looptime
+async def test_calls_after_the_end_are_counted() -> None:
+    """Each Get about a task whose end was told already is counted: a good watcher makes none."""
+    probe = made(durations="queue=0,run=fixed(1)", partial=0)
+    await probe.observe(ref("t"))
+    await anyio.sleep(2)
+    for expected in (0, 1, 2):
+        await probe.observe(ref("t"))
+        assert probe.service.stats.after_end == expected
