@@ -43,9 +43,9 @@ def _url(text: str) -> str:
     if parts.username is not None:
         raise ValueError("credentials belong into headers, not into the URL, which is shown in texts")
     try:
-        httpx.URL(text)
-    except httpx.InvalidURL as error:
-        raise ValueError(f"a URL: {error}") from None
+        httpx.URL(text, port=parts.port)
+    except (httpx.InvalidURL, ValueError):
+        raise ValueError("a URL without control characters and with a port up to 65535") from None
     return text
 
 

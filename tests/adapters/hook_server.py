@@ -1,0 +1,61 @@
+"""A receiver of web hooks on loopback: keeps what it is sent, answers as it is told."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+
+
+@dataclass
+class Request:
+    line: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class HookServer:
+    """`answers` are sent first, as (status, headers); then 200 each. `stalled` takes requests and answers none."""
+
+    def __init__(self):
+        self.requests = []
+        self.answers = deque()
+        self.stalled = False
+        self.reply = b"ok"
+        self.port = 0
+        self._connections = set()
+        self._server = None
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}/hook"
+
+    async def start(self):
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self):
+        if self._server is not None:
+            self._server.close()
+            for writer in list(self._connections):
+                writer.close()
+            await self._server.wait_closed()
+            self._server = None
+
+    async def _serve(self, reader, writer):
+        self._connections.add(writer)
+        try:
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+                headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
+                body = await reader.readexactly(int(headers["content-length"]))
+                self.requests.append(Request(head[0], headers, body))
+                if self.stalled:
+                    continue
+                status, extra = self.answers.popleft() if self.answers else (200, {})
+                lines = [f"HTTP/1.1 {status} X", f"content-length: {len(self.reply)}", *(f"{n}: {v}" for n, v in extra.items())]
+                writer.write("\r\n".join([*lines, "", ""]).encode() + self.reply)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return
+        finally:
+            self._connections.discard(writer)
+            writer.close()

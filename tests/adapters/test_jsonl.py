@@ -1,0 +1,192 @@
+"""What the JSON lines sink does with files that move, fill up and break, and with readers that stop reading."""
+
+import errno
+import json
+import os
+import resource
+import subprocess
+import sys
+
+import anyio
+import pytest
+
+from tests.contracts.sink_exam import an_event
+from watcher.adapters.sinks.jsonl import JsonlSink, JsonlSinkSettings
+from watcher.errors import Unavailable
+from watcher.ports import Delivered
+
+TO_STDOUT = """
+import asyncio
+from tests.contracts.sink_exam import an_event
+from watcher.adapters.sinks.jsonl import JsonlSink, JsonlSinkSettings
+from watcher.errors import Unavailable
+
+async def main():
+    sink = JsonlSink(JsonlSinkSettings())
+    await sink.open()
+    try:
+        await sink.send([an_event(str(n)) for n in range(3)])
+    except Unavailable as error:
+        raise SystemExit(error.code)
+    finally:
+        await sink.close()
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "events.jsonl"
+
+
+@pytest.fixture
+async def sink(path):
+    sink = JsonlSink(JsonlSinkSettings(path=str(path)))
+    yield sink
+    await sink.close()
+
+
+async def test_appends_to_what_is_there(path, sink):
+    """What stood in the file stays, and each event is one line of its own."""
+    path.write_text('{"before": 1}\n')
+    await sink.open()
+    await sink.send([an_event("a"), an_event("b")])
+    assert [json.loads(line).get("subject") for line in path.read_text().splitlines()] == [None, an_event("a").key, an_event("b").key]
+
+
+async def test_a_line_broken_off_by_a_crash_stays_alone(path, sink):
+    """Half a line at the end spoils itself only: the next event begins on a line of its own."""
+    path.write_bytes(b'{"whole": 1}\n{"half": ')
+    await sink.open()
+    await sink.send([an_event("a")])
+    await sink.send([an_event("b")])
+    assert path.read_bytes().splitlines()[1:] == [b'{"half": ', an_event("a").body, an_event("b").body]
+
+
+async def test_follows_log_rotation_by_itself(path, sink, tmp_path):
+    """A file that was moved away keeps what it had; the next batch goes to a new file under the old name."""
+    await sink.open()
+    await sink.send([an_event("a")])
+    path.rename(tmp_path / "events.jsonl.1")
+    await sink.send([an_event("b")])
+    path.unlink()
+    await sink.send([an_event("c")])
+    assert (tmp_path / "events.jsonl.1").read_bytes() == an_event("a").body + b"\n"
+    assert path.read_bytes() == an_event("c").body + b"\n"
+
+
+async def test_a_full_disk_is_unavailable():
+    """No space left: nothing was taken, and it may pass."""
+    sink = JsonlSink(JsonlSinkSettings(path="/dev/full"))
+    await sink.open()
+    with pytest.raises(Unavailable) as caught:
+        await sink.send([an_event()])
+    assert caught.value.code == "ENOSPC"
+    await sink.close()
+
+
+async def test_a_batch_half_written_is_sent_again_whole(path, sink):
+    """When a write ends in the middle of a line, the repeat begins behind it, and every event is there in full."""
+    events = [an_event(str(n)) for n in range(3)]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    await sink.open()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(events[0].body) + 20, hard))
+    try:
+        with pytest.raises(Unavailable) as caught:
+            await sink.send(events)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.code == "EFBIG"
+    await sink.send(events)
+    first, torn, *again = path.read_bytes().splitlines()
+    assert (first, torn) == (events[0].body, events[1].body[:19])
+    assert again == [event.body for event in events]
+
+
+@pytest.mark.parametrize("fsync", [True, False])
+async def test_delivered_means_synced(path, monkeypatch, fsync):
+    """A batch that the disk did not confirm was not delivered, unless the settings ask for no confirmation."""
+
+    def broken(_):
+        raise OSError(errno.EIO, "from the disk")
+
+    sink = JsonlSink(JsonlSinkSettings(path=str(path), fsync=fsync))
+    await sink.open()
+    monkeypatch.setattr(os, "fsync", broken)
+    if fsync:
+        with pytest.raises(Unavailable, match="EIO"):
+            await sink.send([an_event()])
+    else:
+        assert await sink.send([an_event()]) == [Delivered()]
+    await sink.close()
+
+
+async def test_a_missing_directory_is_unavailable_and_heals(tmp_path):
+    """The error names the path; once the directory is there, the same sink opens and delivers."""
+    path = tmp_path / "later" / "events.jsonl"
+    sink = JsonlSink(JsonlSinkSettings(path=str(path)))
+    with pytest.raises(Unavailable, match=f"ENOENT: {path}"):
+        await sink.open()
+    path.parent.mkdir()
+    assert await sink.send([an_event()]) == [Delivered()]
+    await sink.close()
+
+
+async def test_a_pipe_without_reader_is_unavailable(path, sink):
+    """Nobody reads, before or no longer: an error at once, never a wait; a new reader gets whole lines."""
+    os.mkfifo(path)
+    with pytest.raises(Unavailable, match="ENXIO"):
+        await sink.open()
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    await sink.send([an_event("a")])
+    os.close(reader)
+    with pytest.raises(Unavailable, match="EPIPE"):
+        await sink.send([an_event("b")])
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    await sink.send([an_event("b")])
+    assert os.read(reader, 1 << 16) == an_event("b").body + b"\n"
+    os.close(reader)
+
+
+async def test_a_reader_that_stops_reading_holds_up_nothing(path, sink):
+    """A send into a full pipe can be cancelled, and what comes later begins on a line of its own: no line is ever torn."""
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    big = [an_event(str(n), padding=50_000) for n in range(4)]
+    with anyio.move_on_after(0.2) as scope:
+        await sink.send(big)
+    assert scope.cancelled_caught
+
+    got = bytearray()
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as tasks:
+
+            async def read():
+                while not got.endswith(an_event("last").body + b"\n"):
+                    await anyio.wait_readable(reader)
+                    got.extend(os.read(reader, 1 << 16))
+
+            tasks.start_soon(read)
+            await sink.send([*big, an_event("last")])
+    os.close(reader)
+    lines = bytes(got).splitlines()
+    assert {json.loads(line)["subject"] for line in lines} == {event.key for event in [*big, an_event("last")]}
+    assert lines[-5:] == [event.body for event in [*big, an_event("last")]]
+
+
+@pytest.mark.process
+def test_stdout_may_be_anything(tmp_path):
+    """stdout takes events as a pipe, as a file and as /dev/null; once nobody reads it, that is EPIPE."""
+    command = [sys.executable, "-c", TO_STDOUT]
+    bodies = [an_event(str(n)).body for n in range(3)]
+    assert subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=60).stdout.splitlines() == bodies
+    with (tmp_path / "out").open("wb") as file:
+        subprocess.run(command, stdout=file, check=True, timeout=60)
+    assert (tmp_path / "out").read_bytes().splitlines() == bodies
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True, timeout=60)
+    reader, writer = os.pipe()
+    os.close(reader)
+    gone = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False)
+    os.close(writer)
+    assert gone.stderr.strip() == b"EPIPE"

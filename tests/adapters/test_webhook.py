@@ -1,0 +1,176 @@
+"""What a receiver of web hooks can verify, and what each of its answers means."""
+
+import base64
+import json
+import time
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+import pytest
+from pydantic import ValidationError
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from tests.adapters.hook_server import HookServer
+from tests.contracts.sink_exam import an_event
+from watcher.adapters.sinks.webhook import MAX_RETRY_AFTER_S, WebhookSink, WebhookSinkSettings, wait_of
+from watcher.errors import Throttled, Unavailable
+from watcher.ports import Again, Delivered, Refused
+
+OLD, NEW, OTHER = ("whsec_" + base64.b64encode(bytes([n]) * 32).decode() for n in (1, 2, 3))
+NOW = 1_795_341_612.0
+
+
+@pytest.fixture
+async def server():
+    server = HookServer()
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def sink_for(server):
+    """Makes open sinks that post to the server, and closes them."""
+    sinks = []
+
+    async def make(clock=time.time, **settings):
+        sink = WebhookSink(WebhookSinkSettings(url=server.url, **settings), clock=clock)
+        await sink.open()
+        sinks.append(sink)
+        return sink
+
+    yield make
+    for sink in sinks:
+        await sink.close()
+
+
+async def test_receivers_verify_with_the_standard_package(server, sink_for):
+    """While a secret is being changed, both who knows the old and who knows the new one can verify; nobody else can."""
+    sink = await sink_for(secrets=[OLD, NEW])
+    event = an_event()
+    assert await sink.send([event]) == [Delivered()]
+    (request,) = server.requests
+    for secret in (OLD, NEW):
+        assert Webhook(secret).verify(request.body, request.headers) == json.loads(event.body)
+        with pytest.raises(WebhookVerificationError):
+            Webhook(secret).verify(request.body + b" ", request.headers)
+    with pytest.raises(WebhookVerificationError):
+        Webhook(OTHER).verify(request.body, request.headers)
+
+
+async def test_a_request_says_what_it_carries(server, sink_for):
+    """The event goes out as structured CloudEvent with its id, the time of the attempt and the configured headers."""
+    sink = await sink_for(clock=lambda: NOW + 0.9, headers={"Authorization": "Bearer abc"})
+    await sink.send([an_event()])
+    (request,) = server.requests
+    assert request.line == "POST /hook HTTP/1.1"
+    assert request.headers["content-type"] == "application/cloudevents+json"
+    assert request.headers["authorization"] == "Bearer abc"
+    assert request.headers["webhook-id"] == an_event().id
+    assert request.headers["webhook-timestamp"] == str(int(NOW))
+    assert "webhook-signature" not in request.headers
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+async def test_any_2xx_is_delivered(server, sink_for, status):
+    """Whatever the receiver did with it, it has it."""
+    server.reply = b""
+    server.answers.append((status, {}))
+    assert await (await sink_for()).send([an_event()]) == [Delivered()]
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 599])
+async def test_trouble_that_passes_comes_again(server, sink_for, status):
+    """The event stays, and comes again when the receiver asked for it."""
+    server.answers.append((status, {"Retry-After": "7"}))
+    (outcome,) = await (await sink_for()).send([an_event()])
+    assert isinstance(outcome, Again)
+    assert type(outcome.error) is (Throttled if status == 429 else Unavailable)
+    assert (outcome.error.code, outcome.error.retry_after) == (str(status), 7.0)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 413, 422])
+async def test_other_4xx_is_refused(server, sink_for, status):
+    """What the receiver will never take is a dead letter with the status as its reason."""
+    server.answers.append((status, {}))
+    assert await (await sink_for()).send([an_event()]) == [Refused(f"http_{status}")]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_redirects_are_not_followed(server, sink_for, status):
+    """An event goes to whom the configuration names and to nobody else."""
+    server.answers.append((status, {"Location": server.url}))
+    assert await (await sink_for()).send([an_event()]) == [Refused(f"http_{status}")]
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        (None, None),
+        ("", None),
+        ("soon", None),
+        ("-5", None),
+        ("1.5", None),
+        ("0", 0.0),
+        ("120", 120.0),
+        ("9" * 400, MAX_RETRY_AFTER_S),
+        (format_datetime(datetime.fromtimestamp(NOW + 60, UTC), usegmt=True), 60.0),
+        (format_datetime(datetime.fromtimestamp(NOW - 60, UTC), usegmt=True), 0.0),
+        (format_datetime(datetime.fromtimestamp(NOW + 86_400, UTC), usegmt=True), MAX_RETRY_AFTER_S),
+        ("Sun, 99 Nov 2026 10:00:12 GMT", None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(text, seconds):
+    """Both forms are honoured up to five minutes, and nonsense is as if nothing had been said."""
+    assert wait_of(text, NOW) == seconds
+
+
+async def test_no_answer_is_a_timeout(server, sink_for):
+    """One deadline bounds the whole request, and its error says nothing of the event or the path."""
+    server.stalled = True
+    sink = await sink_for(timeout="100ms")
+    with pytest.raises(Unavailable) as caught:
+        await sink.send([an_event()])
+    assert str(caught.value) == "timeout: 127.0.0.1"
+
+
+async def test_a_long_answer_is_not_read_to_its_end(server, sink_for):
+    """The status decides; a receiver that answers with megabytes costs neither memory nor delivery."""
+    server.reply = b"x" * 8_000_000
+    sink = await sink_for()
+    assert await sink.send([an_event()]) == [Delivered()]
+    server.reply = b""
+    assert await sink.send([an_event(sequence=2)]) == [Delivered()]
+
+
+async def test_check_posts_nothing(server, sink_for):
+    """A check connects and hangs up: no event is made up for it."""
+    words = await (await sink_for()).check()
+    assert words == f"127.0.0.1:{server.port} takes connections"
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"url": "ftp://example.com/"},
+        {"url": "example.com/hook"},
+        {"url": "https://"},
+        {"url": "https://example.com:99999/"},
+        {"url": "https://user:canary@example.com/"},
+        {"secrets": ["whsec_canary"]},
+        {"secrets": ["whsec_" + base64.b64encode(b"canary").decode()]},
+        {"headers": {"Webhook-Id": "canary"}},
+        {"headers": {"Host": "canary"}},
+        {"headers": {"X Y": "canary"}},
+        {"headers": {"X-Token": "canary\r\nX-Other: 1"}},
+        {"timeout": 0},
+        {"concurrency": 0},
+    ],
+)
+def test_mistakes_are_refused_before_anything_is_sent(wrong):
+    """Settings that could not work, or would say too much, are no settings; and what they held is not in the text."""
+    with pytest.raises(ValidationError) as caught:
+        WebhookSinkSettings(**{"url": "https://example.com/hook", **wrong})
+    assert "canary" not in str(caught.value)
