@@ -1,0 +1,166 @@
+"""Files that are refused, files of other versions, and what is left in a file."""
+
+# ruff: noqa: ASYNC240 - nothing else runs in the loop while a test looks at a file
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.stores.sqlite_ground import on, owned, refused
+from tests.contracts.store_exam import a_letter, a_watch, everything, moved, told
+from watcher.adapters.stores.sqlite.schema import MIGRATIONS, connect, create, prepare
+from watcher.errors import StoreRefused
+
+
+async def test_a_newer_file_is_refused(path: Path) -> None:
+    """A file of a later version is refused with both versions, by owner and operator, and is left as it was."""
+    async with owned(path):
+        pass
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version = 99")
+    before = path.read_bytes()
+    text = await refused(path)
+    assert "99" in text
+    assert str(len(MIGRATIONS)) in text
+    with pytest.raises(StoreRefused, match="99"):
+        await on(path).attach()
+    assert path.read_bytes() == before
+
+
+async def test_a_database_of_another_program_is_refused(path: Path) -> None:
+    """Another program's database is refused and not touched."""
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE theirs (x)")
+    before = path.read_bytes()
+    assert "another program" in await refused(path)
+    assert path.read_bytes() == before
+
+
+async def filled(path: Path) -> None:
+    async with owned(path) as store:
+        watches = await store.admit([a_watch(f"t{n}", context='{"pad":"' + "x" * 500 + '"}') for n in range(300)])
+        await store.commit([moved(watch) for watch in watches])
+
+
+async def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
+    """A text file under the store's name is refused and not touched."""
+    path.write_text("sources:\n  - {type: lines}\n" * 100)
+    before = path.read_bytes()
+    assert "not a SQLite database" in await refused(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("keep", [0.1, 0.5, 0.99])
+async def test_a_truncated_file_is_refused(path: Path, keep: float) -> None:
+    """A file that lost its end is refused with what to do."""
+    await filled(path)
+    os.truncate(path, int(path.stat().st_size * keep))
+    assert "damaged" in await refused(path)
+
+
+async def test_a_file_with_garbage_inside_is_refused(path: Path) -> None:
+    """Garbage over some pages in the middle is refused with what to do."""
+    await filled(path)
+    with path.open("r+b") as file:
+        file.seek(4096 * 8)
+        file.write(b"\xa5" * 4096 * 4)
+    assert "damaged" in await refused(path)
+
+
+async def test_places_where_no_file_can_be(tmp_path: Path) -> None:
+    """A missing directory, a file in place of a directory, and a directory in place of the file are refused with the path."""
+    (tmp_path / "file").touch()
+    (tmp_path / "directory").mkdir()
+    for place in (tmp_path / "none" / "w.db", tmp_path / "file" / "w.db", tmp_path / "directory"):
+        await refused(place)
+
+
+async def test_the_file_is_for_its_owner_only(path: Path) -> None:
+    """What holds biometric results is readable by nobody else, the log included."""
+    async with owned(path) as store:
+        await told(store)
+        modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
+    assert set(modes) == {"watcher.db", "watcher.db-wal", "watcher.db-shm", "watcher.db.lock"}
+    assert set(modes.values()) == {0o600}
+
+
+async def test_an_older_file_is_brought_up_to_date(path: Path) -> None:
+    """Missing migrations run in order, once; what the file held is still there."""
+    first = (*MIGRATIONS, ["CREATE TABLE extra (x)", "INSERT INTO extra VALUES (1)"])
+    second = (*first, ["ALTER TABLE extra ADD y DEFAULT 2"])
+    async with owned(path) as store:
+        watch = await told(store)
+    for migrations in (first, second, second):
+        with contextlib.closing(connect(str(path))) as db:
+            prepare(db, str(path), migrations)
+            assert db.execute("PRAGMA user_version").fetchone()[0] == len(migrations)
+    with contextlib.closing(connect(str(path))) as db:
+        assert db.execute("SELECT x, y FROM extra").fetchall() == [(1, 2)]
+        assert db.execute("SELECT key FROM watches").fetchall() == [(watch.key,)]
+
+
+async def test_a_failing_migration_leaves_the_file_as_it_was(path: Path) -> None:
+    """All migrations that are missing run in one transaction or not at all."""
+    async with owned(path):
+        pass
+    with contextlib.closing(connect(str(path))) as db:
+        with pytest.raises(sqlite3.OperationalError):
+            prepare(db, str(path), (*MIGRATIONS, ["CREATE TABLE extra (x)", "nonsense"]))
+        assert db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'extra'").fetchone()[0] == 0
+    async with owned(path):
+        pass
+
+
+async def test_an_operator_does_not_migrate(path: Path) -> None:
+    """A file of an earlier version is its owner's to bring up to date."""
+    create(str(path))
+    with contextlib.closing(connect(str(path))) as db:
+        prepare(db, str(path))
+        db.execute("PRAGMA user_version = 0")
+    ledger = on(path)
+    with pytest.raises(StoreRefused, match="start the watcher first"):
+        await ledger.attach()
+    await ledger.close()
+
+
+async def test_what_is_forgotten_is_in_no_file(path: Path) -> None:
+    """After forgetting, no byte of a result is left in the database or its log, while the store is open."""
+
+    def traces() -> int:
+        return sum(file.read_bytes().count(b"canary-0.91") for file in path.parent.iterdir())
+
+    async with owned(path) as store:
+        await told(store, "t1", *"ABCDEFGHIJ")
+        events = await everything(store)
+        await store.settle("bus", [], [a_letter(f"letter {event.to}", event=event) for event in events])
+        assert traces() >= 20
+        await store.forget(key=events[0].key)
+        assert traces() == 0
+
+
+async def test_the_log_stays_small(path: Path) -> None:
+    """Checkpoints move what is committed from the log into the file and let the log begin anew."""
+    async with owned(path) as store:
+        watches = list(await store.admit([a_watch(f"t{n}") for n in range(500)]))
+        for _ in range(40):
+            changes = [moved(watch) for watch in watches]
+            await store.commit(changes)
+            watches = [change.watch for change in changes]
+        assert path.with_name("watcher.db-wal").stat().st_size < 2 * path.stat().st_size
+
+
+async def test_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`:memory:` works like a file, promises nothing, and leaves none."""
+    monkeypatch.chdir(tmp_path)
+    async with owned(":memory:") as store:
+        assert not store.durable
+        watch = await told(store, "t1", "A")
+        await store.settle("bus", await everything(store), [])
+        assert await store.find(watch.key) == watch
+        assert await store.forget(key=watch.key) == 1
+    assert list(tmp_path.iterdir()) == []
