@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import yaml
-from yaml.composer import ComposerError
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from yaml.reader import ReaderError
 
@@ -25,21 +24,29 @@ MAX_VALUES = 10_000
 _TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map")}
 
 
+class _TooMuch(yaml.MarkedYAMLError):
+    """Good YAML beyond one of the bounds above."""
+
+
 class _Loader(yaml.SafeLoader):
     """Composes nodes only. Without resolvers every scalar stays a text; `scalars.resolve` says what it means."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own class attribute, never changed
     depth = 0
     aliases = 0
+    nodes = 0
 
     def compose_node(self, parent: Node | None, index: Any) -> Node | None:
-        """One node, not too deep. Raises ComposerError."""
+        """One node, not too deep. Raises _TooMuch."""
         mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
         self.aliases += self.check_event(yaml.AliasEvent)
+        self.nodes += 1
+        if self.nodes > MAX_VALUES:
+            raise _TooMuch(problem=f"more than {MAX_VALUES} values; write fewer", problem_mark=mark)
         if self.aliases > MAX_ALIASES:
-            raise ComposerError(None, None, f"more than {MAX_ALIASES} aliases", mark)
+            raise _TooMuch(problem=f"more than {MAX_ALIASES} aliases; write values out", problem_mark=mark)
         if self.depth >= MAX_DEPTH:
-            raise ComposerError(None, None, f"nested more than {MAX_DEPTH} deep", mark)
+            raise _TooMuch(problem=f"nested more than {MAX_DEPTH} deep; no key lies that deep", problem_mark=mark)
         self.depth += 1
         node = super().compose_node(parent, index)
         self.depth -= 1
@@ -90,7 +97,7 @@ class _Walk:
         self._draft.places.setdefault(path, Place(self._draft.file, node.start_mark.line + 1))
         self._values += 1
         if self._values > MAX_VALUES or len(path) > MAX_DEPTH:
-            raise ComposerError(None, None, f"aliases that unfold into more than {MAX_VALUES} values", node.start_mark)
+            raise _TooMuch(problem=f"more than {MAX_VALUES} values, aliases unfolded; write fewer", problem_mark=node.start_mark)
         if node.tag not in _TAGS:
             self._draft.wrong(path, "has a YAML tag (!...); write the plain value")
             return None
@@ -138,16 +145,27 @@ def _kind(node: Node) -> str:
 
 def _explain(error: yaml.MarkedYAMLError, text: str) -> list[tuple[int, str]]:
     """Lines, counted from 1, and what is wrong on them."""
-    mark = error.problem_mark or error.context_mark
-    line = mark.line + 1 if mark else 1
-    problem = error.problem or error.context or "not readable"
-    lines = text.splitlines()
+    problem, context = error.problem or "not readable", error.context or ""
+    marks = (error.problem_mark or error.context_mark, error.context_mark or error.problem_mark)
+    line, began = (mark.line + 1 if mark else 1 for mark in marks)
+    if isinstance(error, _TooMuch):
+        return [(line, problem)]
     if "'\\t'" in problem:
-        tabbed = [n for n, content in enumerate(lines, 1) if "\t" in content[: len(content) - len(content.lstrip())]]
-        return [(n, "a tab stands where YAML takes spaces only; indent with two spaces") for n in tabbed or [line]]
-    if mark and text[max(0, mark.index - 1) : mark.index + 1] == "${":
+        lines = enumerate(text.splitlines(), 1)
+        tabbed = [number for number, content in lines if "\t" in content[: len(content) - len(content.lstrip())]]
+        return [(number, "a tab stands where YAML takes spaces only; indent with two spaces") for number in tabbed or [line]]
+    if error.problem_mark and text[max(0, error.problem_mark.index - 1) : error.problem_mark.index + 1] == "${":
         return [(line, 'inside { } and [ ] a ${NAME} needs quotes: "${NAME}"')]
-    if "single document" in (error.context or ""):
+    if "single document" in context:
         return [(line, "a second document begins here (---); one file is one configuration")]
-    context = f" {error.context}" if error.context else ""
-    return [(line, f"this is not YAML:{context}, {problem}" if context else f"this is not YAML: {problem}")]
+    if "quoted scalar" in context:
+        return [(began, "a quote opens here and nothing closes it")]
+    if "simple key" in context:
+        return [(began, "a key needs a colon and a value behind it")]
+    if "flow" in context:
+        return [(began, "a { or [ opens here; a comma or the closing one is missing in it")]
+    if "block" in context:
+        return [(line, "this line is indented unlike those around it")]
+    if "mapping values" in problem:
+        return [(line, 'a colon stands where none can; a text with ": " in it needs quotes')]
+    return [(line, f"this is not YAML: {context}{', ' if context else ''}{problem}")]

@@ -49,9 +49,11 @@ class Draft:
 
     def wrong(self, path: Path, what: str, place: Place | None = None) -> None:
         """Note a mistake. `what` says what is wrong and what would be right, and never repeats a value that may be secret."""
+        # the name of a variable says its own key, not one that is missing beside it
+        beside = place is None and path not in self.places
         place = place or self.place(path)
         self.broken.add(path)
-        text = f"{place}: {what}" if place.variable else f"{place}: {dotted(path)}: {what}"
+        text = f"{place}: {dotted(path)}: {what}" if beside or not place.variable else f"{place}: {what}"
         self._mistakes.append((place.variable is not None, place.line, text))
 
     @property

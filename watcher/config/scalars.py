@@ -36,7 +36,7 @@ def expand(text: str, environ: Mapping[str, str]) -> tuple[str, list[str]]:
         if match[0] == "$${":
             return "${"
         if name is None:
-            wrong.append("a ${ that is no ${NAME} or ${NAME:-default}; write $${ for the two characters themselves")
+            wrong.append("has a ${ that is no ${NAME} or ${NAME:-default}; write $${ for the two characters themselves")
         elif default is not None:
             return environ.get(name) or default
         elif name not in environ:

@@ -67,8 +67,10 @@ def _adapter(draft: Draft, path: Path, value: Any) -> Iterator[tuple[Path, type[
     if isinstance(word, str) and word in table:
         yield path, table[word].settings, {**value, "type": word}
     elif (*path, "type") not in draft.broken:
-        what = "is missing" if word is None else f"{word[:40]!r} is unknown" if isinstance(word, str) else "a word is needed"
-        draft.wrong((*path, "type"), f"{what}; {choose(word, table)}" if word is not None else f"{what}: one of {', '.join(table)}")
+        what = "is missing" if word is None else f"a word is needed, not {kind(word)}"
+        if isinstance(word, str):
+            what = f"{word[:40]!r} is unknown"
+        draft.wrong((*path, "type"), f"{what}; {choose(word if isinstance(word, str) else '', table)}")
 
 
 def _section(draft: Draft, path: Path, cls: type[Section], value: Any) -> Section | None:
@@ -135,17 +137,17 @@ def _prune(value: dict[str, Any], errors: list[ErrorDetails]) -> bool:
     if () in paths or any(error["type"] == "missing" for error in errors):
         return False
     for at in paths:
-        if isinstance(parent := _parent(value, at), dict):
-            parent.pop(at[-1], None)
+        value.pop(str(at[0]), None)
     return True
 
 
 def _note(draft: Draft, path: Path, at: Path, cls: type[Section], error: ErrorDetails) -> None:
     owner = _owner(cls, at)
+    fields = (owner.model_fields[part] for part in reversed(at) if part in owner.model_fields)
     if error["type"] == "extra_forbidden":
         _unknown(draft, (*path, *at), owner)
     else:
-        draft.wrong((*path, *at), explain(error, owner.model_fields.get(str(at[-1])) if at else None))
+        draft.wrong((*path, *at), explain(error, next(fields, None)))
 
 
 def _owner(cls: type[Section], at: Path) -> type[Section]:

@@ -32,10 +32,9 @@ _NEEDED: Mapping[str, str] = {
     "int_type": "a whole number",
     "int_parsing": "a whole number",
     "int_parsing_size": "a whole number of usual size",
-    "finite_number": "a number that is not infinite",
     "bool_type": "true or false",
     "bool_parsing": "true or false",
-    "string_type": "a text (in quotes, if it looks like a number)",
+    "string_type": "a text",
     "list_type": "a list",
     "tuple_type": "a list",
     "dict_type": "a group of keys",
@@ -75,10 +74,10 @@ def about(field: FieldInfo | None) -> str:
 
 
 def choose(word: object, known: Iterable[str]) -> str:
-    """`did you mean x?` where one of the known is near, else all of them."""
+    """`did you mean x?` where one of the known is near, else all there are."""
     known = list(known)
     near = difflib.get_close_matches(str(word).lower().replace("-", "_"), known, n=1)
-    return f"did you mean {near[0]}?" if near else f"one of {', '.join(known)} is right"
+    return f"did you mean {near[0]}?" if near else f"use one of: {', '.join(known)}"
 
 
 def explain(error: ErrorDetails, field: FieldInfo | None) -> str:
@@ -92,12 +91,14 @@ def explain(error: ErrorDetails, field: FieldInfo | None) -> str:
         case "literal_error" | "enum":
             words = [word.strip("' ") for word in context["expected"].replace(" or ", ", ").split(",")]
             shown = repr(value) if isinstance(value, str) and len(value) <= 40 else kind(value)
-            return f"{shown} is none of its words; {choose(value, words)}"
+            return f"{shown} is unknown; {choose(value, words)}"
         case "string_pattern_mismatch" if context["pattern"] == _NAME:
             return "a name is made of lower case letters, digits, - and _, begins with a letter or digit and has at most 63 of them"
-        case "string_pattern_mismatch":
+        case "string_type" | "string_pattern_mismatch" if _has_form(field):
             return f"does not have the right form: {about(field)}"
-        case "int_from_float":
+        case "finite_number":
+            return "a finite number is needed"
+        case "int_type" | "int_from_float" if isinstance(value, float):
             return "a whole number is needed, not a fraction"
         case known if known in _NEEDED:
             return f"{_NEEDED[known]} is needed, not {kind(value)}{_hint(known, value)}"
@@ -115,9 +116,15 @@ def explain(error: ErrorDetails, field: FieldInfo | None) -> str:
 def _hint(error: str, value: Any) -> str:
     if error == "bool_type" and str(value).lower() in {"yes", "no", "on", "off", "true", "false"}:
         return " (yes, no, on and off are texts here; true and false are written so, without quotes)"
+    if error == "string_type":
+        return "; quotes make it one"
     if error == "float_type" and isinstance(value, str):
         return " (without quotes and without a unit)"
     return ""
+
+
+def _has_form(field: FieldInfo | None) -> bool:
+    return field is not None and any(getattr(part, "pattern", None) for part in field.metadata)
 
 
 def _is_duration(field: FieldInfo | None) -> bool:
