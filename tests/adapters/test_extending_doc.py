@@ -1,0 +1,48 @@
+"""docs/extending.md is run as it stands: its sink sits the exam by its own exam module, and its line builds it."""
+
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from watcher.registry import SINKS, Entry
+from watcher.section import Section
+
+DOC = Path(__file__).parents[2] / "docs" / "extending.md"
+SINK, LINE, EXAM = re.findall(r"^```python\n(.*?)^```$", DOC.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def run(name, code):
+    """The module that the code makes, importable under its name as if its file were there."""
+    module = sys.modules[name] = ModuleType(name)
+    exec(compile(code, f"{DOC}: {name}", "exec"), module.__dict__)
+    return module
+
+
+directory = run("watcher.adapters.sinks.directory", SINK)
+TestDirectorySink = run("tests.contracts.test_directory_sink", EXAM).TestDirectorySink
+
+
+def test_the_line_of_the_registry_builds_the_sink(tmp_path):
+    """The entry is under the word that the settings take for `type`, and makes the sink of them."""
+    ((word, entry),) = eval(f"{{{LINE}}}", {"Entry": Entry, **vars(directory)}).items()
+    assert word not in SINKS
+    assert issubclass(entry.settings, Section)
+    settings = entry.settings.model_validate({"type": word, "path": str(tmp_path)})
+    assert entry.build(settings, None).name == word
+
+
+async def test_a_missing_directory_is_a_named_error(tmp_path):
+    """The sink of the page keeps the promise that the exam of local sinks cannot put to it."""
+    sink = directory.DirectorySink(directory.DirectorySinkSettings(path=tmp_path / "none"))
+    with pytest.raises(directory.Unavailable, match="no directory"):
+        await sink.open()
+
+
+def test_the_page_names_files_that_exist():
+    """Whoever follows the page finds what it points at; only the files it tells one to write are not there yet."""
+    named = set(re.findall(r"`((?:watcher|tests|docs)/[\w/]+\.py)`", DOC.read_text()))
+    missing = {name for name in named if not (DOC.parents[1] / name).exists()}
+    assert missing == {"watcher/adapters/sinks/directory.py", "tests/contracts/test_directory_sink.py"}
