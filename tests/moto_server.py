@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -66,7 +67,12 @@ def reset(url: str) -> None:
 
 def plain_client(service: str, url: str) -> Any:
     """botocore as everybody uses it, to make queues and to look into them: nothing of the package under test."""
+    return _session().create_client(service, REGION, endpoint_url=url, aws_access_key_id="testing", aws_secret_access_key="testing")
+
+
+@cache
+def _session() -> Any:
+    """One for all, because it reads the descriptions of the services, which takes longer than a test."""
     import botocore.session
 
-    session = botocore.session.Session()
-    return session.create_client(service, REGION, endpoint_url=url, aws_access_key_id="testing", aws_secret_access_key="testing")
+    return botocore.session.Session()

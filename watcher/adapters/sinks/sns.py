@@ -50,7 +50,7 @@ class SnsSink:
         """The kind of topic and how many subscriptions it has."""
         reply = await self._aws.call("sns", "get_topic_attributes", {"TopicArn": self._topic_arn})
         subscriptions = reply.get("Attributes", {}).get("SubscriptionsConfirmed", "?")
-        return f"{'FIFO' if self._fifo else 'standard'} topic, {subscriptions} subscriptions"
+        return f"{'FIFO' if self._fifo else 'standard'} topic, subscriptions: {subscriptions}"
 
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
         """One `PublishBatch`, more only where the events are too large to go together."""

@@ -42,6 +42,7 @@ class SqsSourceSettings(Section):
 class SqsSource:
     """Receives with `ReceiveMessage`, acknowledges with `DeleteMessageBatch`, holds with `ChangeMessageVisibilityBatch`."""
 
+    plain = False
     hold_s: float | None
 
     def __init__(self, settings: SqsSourceSettings, aws: AwsClients) -> None:
