@@ -36,6 +36,7 @@ class Intake:
         receipts: Receipts | None,
         *,
         gate: Gate,
+        max_watches: int,
         settings: WatchSettings,
         region: str | None,
         new_id: Callable[[], str],
@@ -48,6 +49,7 @@ class Intake:
         self._poller = poller
         self._receipts = receipts
         self._gate = gate
+        self._max_watches = max_watches
         self._settings = settings
         self._region = region
         self._new_id = new_id
@@ -153,7 +155,8 @@ class Intake:
             self._metrics.inputs.labels(origin, "admitted" if new else "known" if watch.open else "ended").inc()
             if watch.open or (self._receipts is not None and self._receipts.waits_for(watch.key)):
                 unfinished.append(watch.key)
-        log.debug("admitted", source=origin, tasks=len(standing))
+        full = len(self._poller.pending) >= self._max_watches
+        self._gate.hold("max_watches", full, "it resumes as watches end; raise limits.max_watches or the pace")
         return unfinished
 
     def _new_watch(self, submission: Submission, now: float) -> Watch:

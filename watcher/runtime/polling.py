@@ -30,6 +30,9 @@ from watcher.runtime.wake import Bell
 
 log = structlog.get_logger("watcher.polling")
 
+TICK_S = 1e-4
+"""A timer may fire a tick early: waiting for what is left of it would spin."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -97,7 +100,7 @@ class Poller:
         async with anyio.create_task_group() as calls:
             while not self._stopping:
                 wait = self.wait(self._clock.mono())
-                if wait > 0:
+                if wait > TICK_S:
                     await self._bell.wait(wait)
                     continue
                 entry = self.pending.take()

@@ -165,6 +165,7 @@ class Watcher:
             self._poller,
             self._receipts,
             gate=gate,
+            max_watches=plan.limits.max_watches,
             settings=plan.watch,
             region=plan.region,
             new_id=self._new_id,

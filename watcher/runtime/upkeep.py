@@ -112,8 +112,8 @@ class Upkeep:
         self._metrics.show_watches(self._poller.pending.counts)
         self.backlog = sum(waiting.events for waiting in backlog.values())
         worst = max((waiting.events for waiting in backlog.values()), default=0)
-        self._hold("max_watches", len(self._poller.pending) >= self._limits.max_watches, "raise limits.max_watches or the pace")
-        self._hold("max_outbox", worst >= self._limits.max_outbox, "a sink is behind: mend it or raise limits.max_outbox")
+        self._gate.hold("max_watches", len(self._poller.pending) >= self._limits.max_watches)
+        self._gate.hold("max_outbox", worst >= self._limits.max_outbox, "a sink is behind: mend it or raise limits.max_outbox")
         return self.backlog
 
     async def acknowledge(self, intake: Intake) -> None:
@@ -149,11 +149,6 @@ class Upkeep:
             if erased:
                 log.info("pruned", watches=erased)
             await anyio.sleep(PRUNE_S)
-
-    def _hold(self, reason: str, shut: bool, hint: str) -> None:
-        if shut != (reason in self._gate.shut_by):
-            log.warning("intake_held" if shut else "intake_resumed", reason=reason, hint=hint if shut else "")
-        self._gate.hold(reason, shut)
 
     async def _again(self, letter: DeadLetter, intake: Intake) -> None:
         if letter.what == "input":

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 
 import anyio
+import structlog
+
+log = structlog.get_logger("watcher.intake")
 
 
 class Bell:
@@ -32,8 +35,10 @@ class Gate:
         self._opened = anyio.Event()
         self._opened.set()
 
-    def hold(self, reason: str, shut: bool) -> None:
+    def hold(self, reason: str, shut: bool, hint: str = "") -> None:
         """Shut it for this reason, or take the reason away."""
+        if shut != (reason in self.shut_by):
+            log.warning("intake_held" if shut else "intake_resumed", reason=reason, hint=hint if shut else "")
         (self.shut_by.add if shut else self.shut_by.discard)(reason)
         if not self.shut_by:
             self._opened.set()

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import anyio
+import pytest
+
+from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
+from watcher.ports import OwnedStore
+from watcher.runtime.clock import Clock
+from watcher.runtime.supervise import Parts, Plan, Watcher
+from watcher.simulator.inbox import SimulatedInbox
+from watcher.simulator.probe import SimulatedProbe
+from watcher.simulator.queue import SimulatedQueue
+from watcher.simulator.scenario import Scenario
+from watcher.simulator.service import Service
+
+EPOCH = 1_800_000_000.0
+"""The wall clock of the simulated world when its loop begins."""
+
+
+class World:
+    """A watcher among fakes, all on the virtual time of the loop."""
+
+    def __init__(self, scenario: Scenario, plan: Plan, sinks: Sequence[SimulatedInbox], store: OwnedStore, finite: bool) -> None:
+        self.service = Service(scenario, clock=self.wall)
+        self.probe = SimulatedProbe(self.service)
+        self.queue = SimulatedQueue(finite=finite)
+        self.sinks = list(sinks)
+        self.store = store
+        self.plan = plan
+        self._ids = random.Random(7)
+
+    @property
+    def inbox(self) -> SimulatedInbox:
+        return self.sinks[0]
+
+    @staticmethod
+    def wall() -> float:
+        return EPOCH + anyio.current_time()
+
+    def watcher(self) -> Watcher:
+        return Watcher(
+            Parts([self.queue], self.probe, self.store, self.sinks),
+            self.plan,
+            clock=Clock(self.wall),
+            rng=random.Random(3),
+            new_id=lambda: f"{self._ids.getrandbits(128):032x}",
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Watcher]:
+        """A watcher at work; stopped at the end, and awaited."""
+        async with self.watcher() as watcher, anyio.create_task_group() as tasks:
+            tasks.start_soon(watcher.run)
+            yield watcher
+            watcher.stop()
+
+    def submit(self, *ids: str, **members: Any) -> None:
+        for id_ in ids:
+            self.queue.put(json.dumps({"VoiceConnectorId": "abc123", "SpeakerSearchTaskId": id_, **members}))
+
+
+MakeWorld = Callable[..., World]
+
+
+@pytest.fixture
+def world() -> MakeWorld:
+    def make(
+        *,
+        plan: Plan | None = None,
+        sinks: Sequence[SimulatedInbox] = (),
+        store: OwnedStore | None = None,
+        finite: bool = True,
+        **scenario: Any,
+    ) -> World:
+        settings = Scenario(**{"seed": 1, **scenario})
+        return World(settings, plan or Plan(), sinks or [SimulatedInbox()], store or MemoryStore(MemoryStoreSettings()), finite)
+
+    return make
+
+
+def key(id_: str) -> str:
+    return f"speaker-search/abc123/{id_}"
+
+
+Running = AbstractAsyncContextManager[Watcher]
