@@ -89,6 +89,15 @@ async def test_the_file_is_for_its_owner_only(path: Path) -> None:
     assert set(modes.values()) == {0o600}
 
 
+def test_a_commit_is_synced(path: Path) -> None:
+    """A file is written ahead and synced at each commit, so that a power cut loses nothing that was acknowledged."""
+    create(str(path))
+    with contextlib.closing(connect(str(path))) as db:
+        prepare(db, str(path))
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert db.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
 async def test_an_older_file_is_brought_up_to_date(path: Path) -> None:
     """Missing migrations run in order, once; what the file held is still there."""
     first = (*MIGRATIONS, ["CREATE TABLE extra (x)", "INSERT INTO extra VALUES (1)"])
