@@ -152,6 +152,26 @@ async def test_what_is_forgotten_is_in_no_file(path: Path) -> None:
         assert traces() == 0
 
 
+async def test_a_sink_costs_one_row_once_it_has_caught_up(path: Path) -> None:
+    """What was settled out of turn is noted above the cursor only until the cursor has passed it."""
+
+    def notes() -> tuple[int, int]:
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            return db.execute("SELECT (SELECT count(*) FROM settled), (SELECT cursor FROM sinks)").fetchone()
+
+    async with owned(path) as store:
+        await told(store, "t1", *"ABCDE")
+        one, two, three, four, five = await everything(store)
+        await store.settle("bus", [one, two], [])
+        assert notes() == (0, two.position)
+        await store.settle("bus", [four], [])
+        assert notes() == (1, two.position)
+        await store.settle("bus", [three], [])
+        assert notes() == (0, four.position)
+        await store.settle("bus", [], [a_letter(event=five)])
+        assert notes() == (0, five.position)
+
+
 async def test_the_log_stays_small(path: Path) -> None:
     """Checkpoints move what is committed from the log into the file and let the log begin anew."""
     async with owned(path) as store:
