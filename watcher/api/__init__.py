@@ -1,0 +1,1 @@
+"""The HTTP side: health, readiness and metrics, served in the same event loop as the work."""

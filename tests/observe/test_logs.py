@@ -1,0 +1,206 @@
+"""What reaches the log: each line whole, in one form, and without persons or secrets, whoever wrote it."""
+
+import io
+import json
+import logging
+from dataclasses import dataclass
+
+import pytest
+import structlog
+
+from watcher.errors import Unreadable
+from watcher.observe.logs import LogSettings, configure
+from watcher.observe.redaction import MASK, redact, redact_text
+
+PROFILE = "vp7f3kQ-canary-profile"
+TOKEN = "IQoJb3JpZ2luX2VjE" + "Ab9/" * 40
+SECRET = "wJalrXUtnFEMIK7MDENGbPxRfiCYzzCANARYKEY+"
+
+CANARIES = {  # what must never be seen: a text that carries it
+    PROFILE: f"{{'SpeakerSearchDetails': {{'Results': [{{'VoiceProfileId': '{PROFILE}', 'ConfidenceScore': 0.9}}]}}}}",
+    "canary-json-profile": '{"voice_profile_id": "canary-json-profile"}',
+    "canary-twice-encoded": r'"{\"VoiceProfileId\":\"canary-twice-encoded\"}"',
+    "canary-arn-profile": "no access to arn:aws:chime:us-east-1:111122223333:voice-profile/canary-arn-profile today",
+    "0a1b2c3d-1111-4222-8333-944445555666": "profile v-0a1b2c3d-1111-4222-8333-944445555666 expired",
+    "0.8675309": "ConfidenceScore=0.8675309",
+    "2065550100": "caller +12065550100 hung up",
+    "0143": "caller +44 (20) 7946-0143 hung up",
+    "5550177": "sip:%2B12065550177@example.com",
+    "6015550123": "tel:16015550123",
+    "canary-transaction": "TransactionId: canary-transaction",
+    "canary words": "StatusMessage: the canary words of a caller, and more",
+    "AKIAIOSFODNN7EXAMPLE": "key AKIAIOSFODNN7EXAMPLE is disabled",
+    "ASIAIOSFODNN7EXAMPLE": "Credential=ASIAIOSFODNN7EXAMPLE/20261122/us-east-1/chime/aws4_request",
+    SECRET: f"loaded {SECRET} from the environment",
+    TOKEN: f"X-Amz-Security-Token={TOKEN}&X-Amz-Date=1",
+    TOKEN[5:]: f"token was {TOKEN[5:]}",
+    "canaryBearer99": "Authorization: Bearer canaryBearer99",
+    "c2VjcmV0Y2FuYXJ5": "whsec_c2VjcmV0Y2FuYXJ5",
+    "hunter2canary": "password='hunter2canary'",
+    "canary input": "Input should be a valid string [type=string_type, input_value=['canary input'], input_type=list]",
+}
+
+
+@pytest.fixture
+def written():
+    """The lines written so far; the logging of the process is put back afterwards."""
+    root, stream = logging.getLogger(), io.StringIO()
+    handlers, level = list(root.handlers), root.level
+    configure(LogSettings(level="debug", format="json"), stream)
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def fail_with(text):
+    """An exception as deep code raises it, out of another one."""
+    try:
+        {}[text]
+    except KeyError as error:
+        raise Unreadable("shape", text) from error
+
+
+@pytest.mark.parametrize("canary", CANARIES)
+def test_a_text_is_cleaned_of_it(canary):
+    """Whatever identifies a person or opens a door is masked in any text."""
+    assert canary in CANARIES[canary]
+    cleaned = redact_text(CANARIES[canary])
+    assert canary not in cleaned
+    assert MASK in cleaned
+
+
+@pytest.mark.parametrize("canary", CANARIES)
+def test_no_way_of_logging_lets_it_through(canary, written):
+    """As an event, an argument, a nested value or an exception, by structlog or the standard library: never in the output."""
+    text = CANARIES[canary]
+    ours, theirs = structlog.get_logger("watcher.test"), logging.getLogger("botocore.test")
+    ours.warning("fact", detail=text, nested={"list": [{"deep": (text,)}]}, **{"odd key " + text: 1})
+    theirs.warning("got %s", text)
+    try:
+        fail_with(text)
+    except Unreadable as error:
+        ours.exception("poll_failed", error=error)
+        theirs.error("failed", exc_info=True)
+        ours.error("group", exc_info=ExceptionGroup("several", [error]))
+    lines = written()
+    assert len(lines) == 5
+    assert canary not in json.dumps(lines, ensure_ascii=False)
+    assert ["Traceback" in line.get("exception", "") for line in lines] == [False, False, True, True, True]
+
+
+@dataclass
+class Observed:
+    status: str
+    message: str
+    result: dict
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("voice_profile_id", "VoiceProfileId", "confidence", "ConfidenceScore", "phone_number", "TransactionId", "StatusMessage"),
+        *("message_body", "body", "results", "context", "Authorization", "webhook_secret", "session_token", "aws_secret_access_key"),
+        "X-Amz-Security-Token",
+    ],
+)
+def test_a_private_key_masks_its_value_at_any_depth(key):
+    """Whatever stands under such a name is masked, also numbers and whole objects; nothing is shown of its size."""
+    line = redact(None, "info", {"event": "x", key: {"any": "canary"}, "at": [{"depth": {key: 0.123}}]})
+    assert line == {"event": "x", key: MASK, "at": [{"depth": {key: MASK}}]}
+
+
+def test_facts_stay():
+    """Keys of tasks, connectors, counts, times, codes and addresses of the service are what logs are for."""
+    facts = {
+        "event": "polls_throttled",
+        "task": "speaker-search/abcdef1ghij2klmno3pqr4/2f1c9d3e-1111-4222-8333-944445555666",
+        "event_id": "0123456789abcdef0123456789abcdef",
+        "timestamp": "2026-11-22T10:00:12.345678Z",
+        "at": 1763820012.345,
+        "code": "ThrottledClientException",
+        "hint": "raise 'Speaker search API rate (Amazon Chime SDK, Service Quotas)', then wait +10 % longer",
+        "url": "https://sqs.us-east-1.amazonaws.com/111122223333/speaker-search-tasks",
+        "commit": "da39a3ee5e6b4b0d3255bfef95601890afd80709",
+        "path": "/usr/local/lib/python3/dist/watcher/polling",
+        "none": None,
+        "ok": True,
+    }
+    assert redact(None, "info", dict(facts)) == facts
+
+
+def test_objects_are_written_by_their_fields():
+    """A fact of the model is cleaned like a mapping; bytes show their length only; a circle ends."""
+    circle = {}
+    circle["round"] = circle
+    line = redact(
+        None, "info", {"seen": Observed("FAILED", "canary", {"a": 1}), "raw": b"canary", "circle": circle, "why": Unreadable("5xx")}
+    )
+    assert line["seen"] == {"status": "FAILED", "message": MASK, "result": MASK}
+    assert line["raw"] == "<6 bytes>"
+    assert "<too deep>" in str(line["circle"])
+    assert line["why"] == "Unreadable: 5xx"
+
+
+def test_a_line_tells_when_who_and_how_bad(written):
+    """Each JSON line has a UTC time, a level, a logger and the facts it was given."""
+    structlog.get_logger("watcher.polling").warning("polls_throttled", kind="speaker-search", hint="raise the quota")
+    logging.getLogger("uvicorn.error").error("went %s", "wrong")
+    ours, theirs = written()
+    assert ours.pop("timestamp").endswith("Z")
+    assert ours == {
+        "event": "polls_throttled",
+        "kind": "speaker-search",
+        "hint": "raise the quota",
+        "level": "warning",
+        "logger": "watcher.polling",
+    }
+    assert (theirs["event"], theirs["level"], theirs["logger"]) == ("went wrong", "error", "uvicorn.error")
+
+
+@pytest.mark.parametrize("name", ["botocore.endpoint", "aiohttp.client", "httpx", "uvicorn.error"])
+def test_libraries_keep_to_warnings(name, written):
+    """Even at level debug, the progress of libraries is not logged: it carries headers and bodies."""
+    logging.getLogger(name).info("sending it all")
+    logging.getLogger(name).warning("trouble")
+    assert [line["event"] for line in written()] == ["trouble"]
+
+
+def test_the_level_counts(written):
+    """Below the level nothing is written, by either kind of logger."""
+    stream = io.StringIO()
+    configure(LogSettings(level="warning", format="json"), stream)
+    structlog.get_logger("watcher.a").info("no")
+    logging.getLogger("watcher.b").info("no")
+    structlog.get_logger("watcher.a").warning("yes")
+    assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["yes"]
+
+
+def test_configured_twice_writes_once(written):
+    """A second set-up replaces the first, also for loggers that were made before it."""
+    log, stream = structlog.get_logger("watcher.early"), io.StringIO()
+    log.info("before")
+    configure(LogSettings(format="json"), stream)
+    configure(LogSettings(format="json"), stream)
+    log.info("after")
+    assert [line["event"] for line in written()] == ["before"]
+    assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["after"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(("stream", "lines_are_json"), [(io.StringIO(), True), (Terminal(), False)])
+def test_auto_is_for_people_on_a_terminal(stream, lines_are_json, written):
+    """`auto` writes JSON, except to a terminal; an exception is cleaned in both."""
+    configure(LogSettings(format="auto"), stream)
+    try:
+        fail_with(CANARIES[PROFILE])
+    except Unreadable:
+        structlog.get_logger("watcher.a").exception("poll_failed", hint="look")
+    text = stream.getvalue()
+    assert text.startswith("{") is lines_are_json
+    assert "Traceback" in text
+    assert PROFILE not in text
