@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from watcher.errors import StoreRefused
@@ -95,8 +96,11 @@ def connect(path: str) -> sqlite3.Connection:
 
 def create(path: str) -> None:
     """An empty file that only its owner may read, if none is there. The -wal and -shm files take over its mode."""
-    if path != MEMORY:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    if path == MEMORY:
+        return
+    # Never opens a file that is there: closing it would drop the locks of any other connection of this process.
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def prepare(db: sqlite3.Connection, path: str, migrations: Sequence[Migration] = MIGRATIONS) -> None:
