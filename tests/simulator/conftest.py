@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import aioboto3
+import anyio
 import pytest
 from aiobotocore.config import AioConfig
 
@@ -36,3 +37,10 @@ def client() -> Client:
             yield made
 
     return connect
+
+
+async def eventually(holds: Callable[[], bool]) -> None:
+    """Wait for something of the simulator's that has no event of its own; TimeoutError after 10 s."""
+    with anyio.fail_after(10):
+        while not holds():  # noqa: ASYNC110  it is a number of the simulator's, not a signal to a test
+            await anyio.sleep(0.005)

@@ -37,14 +37,14 @@ async def story(probe: SimulatedProbe, task: TaskRef, every: float, until: float
 async def test_what_is_observed_is_the_truth() -> None:
     """Asked often, every status of a task is seen in order, never before it begins and within one interval of its beginning."""
     probe = made(durations="queue=exponential(3),run=5+exponential(4)", partial=1)
-    for i in range(10):
-        seen = await story(probe, ref(f"t{i}"), 0.05, 80 * (i + 1))
+    for i in range(4):
+        seen = await story(probe, ref(f"t{i}"), 0.2, 80 * (i + 1))
         first: dict[str, float] = {}
         for observation in seen:
             first.setdefault(observation.status, observation.observed_at)
         truth = dict(probe.service.world.truth(ref(f"t{i}")))
         assert list(first) == list(truth)
-        assert all(truth[status] <= at <= truth[status] + 0.2 for status, at in first.items() if status != "IN_QUEUE")
+        assert all(truth[status] <= at <= truth[status] + 0.4 for status, at in first.items() if status != "IN_QUEUE")
 
 
 @pytest.mark.looptime

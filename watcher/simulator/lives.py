@@ -106,28 +106,31 @@ class Life:
         }
         if started is not None and started <= span.at:
             task["StartedTimestamp"] = iso(started)
-        if kind is SPEAKER_SEARCH and span.matches:
-            task["SpeakerSearchDetails"] = self._details(span)
         if span.status == FAILED:
             task["StatusMessage"] = self.message
-        return task
+        return task | self._result(span)
 
-    def _details(self, span: Span) -> dict[str, Any]:
+    def _result(self, span: Span) -> dict[str, Any]:
+        """The members of the task that hold its result; none for a kind without one."""
+        if self.kind is not SPEAKER_SEARCH or not span.matches:
+            return {}
         details: dict[str, Any] = {"Results": list(self.matches)}
-        return details | {"VoiceprintGenerationStatus": self.voiceprint} if span.voiceprint else details
+        if span.voiceprint:
+            details["VoiceprintGenerationStatus"] = self.voiceprint
+        return {"SpeakerSearchDetails": details}
 
     def observation(self, now: float, observed_at: float) -> Observation:
         """The same as `task(now)`, as a probe hands it on."""
-        span, task = self.span(now), self.task(now)
+        span = self.span(now)
         started = next((s.at for s in self.spans if s.status == IN_PROGRESS and s.at <= span.at), None)
         return Observation(
             status=span.status,
             observed_at=observed_at,
-            result=self.kind.result(task),
+            result=self.kind.result(self._result(span)),
             created_at=self.created_at,
             started_at=started,
             updated_at=span.at,
-            message=task.get("StatusMessage"),
+            message=self.message if span.status == FAILED else None,
         )
 
 

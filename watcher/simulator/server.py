@@ -37,7 +37,7 @@ class Simulator:
         self.service = service
         self.host = host
         self.port = 0
-        self._connections: set[asyncio.Task[None]] = set()
+        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     @property
     def url(self) -> str:
@@ -77,29 +77,33 @@ class Simulator:
         """Change the scenario while it plays: see `Service.change`."""
         self.service.change(**updates)
 
+    def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one more connection, in a task of ours: asyncio's own would report being cancelled as a failure."""
+        task = asyncio.create_task(self.serve_connection(reader, writer), name="simulator connection")
+        self._connections[task] = writer
+        task.add_done_callback(self._over)
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        """Nothing to a connection that closed in peace; else what is unsent is dropped. Also of a task that never ran."""
+        self._connections.pop(task).transport.abort()
+
     async def close_connections(self) -> None:
         """Break off whatever is being answered."""
         for task in self._connections:
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
+        await asyncio.sleep(0)  # aborted connections close on the next turn
 
     async def serve_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one connection, one after the other, until the peer or a fault ends it."""
-        task = asyncio.current_task()
-        if task is not None:
-            self._connections.add(task)
-            task.add_done_callback(self._connections.discard)
         connection = Connection(reader, writer)
         try:
             while await self._exchange(connection):
                 pass
-        except ConnectionError:
-            writer.transport.abort()  # the peer left: nobody waits for an answer
-        except asyncio.CancelledError:
-            writer.transport.abort()
-            raise
-        finally:
             writer.close()
+            await writer.wait_closed()
+        except ConnectionError:
+            return  # the peer left: nobody waits for an answer
 
     async def _exchange(self, connection: Connection) -> bool:
         """One request and its reply. Returns whether the connection goes on."""
@@ -198,14 +202,23 @@ def refused(problem: Problem) -> Respond:
 async def serve(service: Service, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Simulator]:
     """`service` on a port (0: any free one) until the block ends. Raises OSError when the port is taken."""
     sim = Simulator(service, host)
-    server = await asyncio.start_server(sim.serve_connection, host, port, limit=MAX_HEAD, backlog=1024)
+    server = await asyncio.start_server(sim.connected, host, port, limit=MAX_HEAD, backlog=1024)
     sim.port = server.sockets[0].getsockname()[1]
     try:
         yield sim
     finally:
+        await _settle(server)
         server.close()
         await sim.close_connections()
         await server.wait_closed()
+
+
+async def _settle(server: asyncio.Server) -> None:
+    """Accept nothing more, and let what was accepted come in: Python 3.11 leaks a connection that a close overtakes."""
+    for listener in server.sockets:
+        asyncio.get_running_loop().remove_reader(listener.fileno())
+    for _ in range(3):
+        await asyncio.sleep(0)
 
 
 @asynccontextmanager

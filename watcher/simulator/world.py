@@ -73,7 +73,8 @@ class World:
     def dice(self, *what: str) -> Random:
         """Dice that belong to this seed and these words."""
         text = "\0".join((str(self.scenario.seed), *what))
-        return Random(hashlib.sha256(text.encode()).digest())  # noqa: S311  a simulation is to be repeatable
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+        return Random(int.from_bytes(digest[:8], "big"))  # noqa: S311  a simulation is to be repeatable
 
     def _begin(self, kind: Kind, connector: str, task_id: str, call: Call | None, now: float) -> Life:
         if len(self._lives) >= self.scenario.max_tasks:

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tests.simulator.conftest import Client, eventually
+from watcher.model import TaskRef
+from watcher.simulator import Scenario, simulator
+
+INSTANT: dict[str, Any] = {"latency": 0}
+START = {"VoiceConnectorId": "vc", "TransactionId": "call-1", "VoiceProfileDomainId": "domain"}
+
+
+def search(task_id: str, connector: str = "vc") -> dict[str, str]:
+    return {"VoiceConnectorId": connector, "SpeakerSearchTaskId": task_id}
+
+
+def status(reply: Any) -> str:
+    return str(reply["SpeakerSearchTask"]["SpeakerSearchTaskStatus"])
+
+
+async def code(call: Any) -> tuple[str, int]:
+    with pytest.raises(ClientError) as caught:
+        await call
+    return caught.value.response["Error"]["Code"], caught.value.response["ResponseMetadata"]["HTTPStatusCode"]
+
+
+async def test_a_task_is_started_watched_and_stopped(client: Client) -> None:
+    """A real SDK client starts a task, finds it under its id, stops it, and finds it stopped; the same token is the same task."""
+    async with simulator(Scenario(**INSTANT, durations="queue=0,run=never")) as sim, client(sim) as sdk:
+        started = (await sdk.start_speaker_search_task(**START, ClientRequestToken="once", CallLeg="Callee"))["SpeakerSearchTask"]
+        again = (await sdk.start_speaker_search_task(**START, ClientRequestToken="once"))["SpeakerSearchTask"]
+        assert again["SpeakerSearchTaskId"] == started["SpeakerSearchTaskId"]
+        assert started["CallDetails"] == {"VoiceConnectorId": "vc", "TransactionId": "call-1", "IsCaller": False}
+        ids = search(started["SpeakerSearchTaskId"])
+        assert status(await sdk.get_speaker_search_task(**ids)) == "IN_PROGRESS"
+        await sdk.stop_speaker_search_task(**ids)
+        assert status(await sdk.get_speaker_search_task(**ids)) == "STOPPED"
+        assert sim.stats.actions == {"Start": 2, "Get": 2, "Stop": 1}
+
+
+async def test_a_voice_tone_task_lives_too(client: Client) -> None:
+    """The twin calls work alike, without a result; a Get without isCaller is refused as the API model demands it."""
+    async with simulator(Scenario(**INSTANT, durations="queue=0,run=0", failed=0, stopped=0)) as sim, client(sim) as sdk:
+        started = await sdk.start_voice_tone_analysis_task(VoiceConnectorId="vc", TransactionId="call-1", LanguageCode="en-US")
+        ids = {"VoiceConnectorId": "vc", "VoiceToneAnalysisTaskId": started["VoiceToneAnalysisTask"]["VoiceToneAnalysisTaskId"]}
+        task = (await sdk.get_voice_tone_analysis_task(**ids, IsCaller=True))["VoiceToneAnalysisTask"]
+        assert task["VoiceToneAnalysisTaskStatus"] == "SUCCEEDED"
+        await sdk.stop_voice_tone_analysis_task(**ids)
+        assert (await sdk.get_voice_tone_analysis_task(**ids, IsCaller=False))["VoiceToneAnalysisTask"] == task
+
+
+async def test_a_whole_task_arrives_with_its_types(client: Client) -> None:
+    """Timestamps arrive as times to the millisecond, scores as floats, and the result under the API's names."""
+    async with simulator(Scenario(**INSTANT, durations="queue=0,run=0", failed=0, stopped=0, partial=0)) as sim, client(sim) as sdk:
+        task = (await sdk.get_speaker_search_task(**search("t")))["SpeakerSearchTask"]
+        begun = datetime.fromtimestamp(sim.truth(TaskRef("speaker-search", ("vc", "t")))[0][1], UTC)
+        assert task["CreatedTimestamp"] == task["StartedTimestamp"] == task["UpdatedTimestamp"] == begun
+        details = task["SpeakerSearchDetails"]
+        assert details["VoiceprintGenerationStatus"].startswith("VoiceprintGeneration")
+        assert all(0 <= match["ConfidenceScore"] <= 1 and match["VoiceProfileId"] for match in details["Results"])
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        ("429", ("ThrottledClientException", 429)),
+        ("throttling", ("ThrottlingException", 400)),
+        ("500", ("ServiceFailureException", 500)),
+        ("502", ("502", 502)),
+        ("503", ("ServiceUnavailableException", 503)),
+        ("conflict", ("ConflictException", 409)),
+        ("404", ("NotFoundException", 404)),
+        ("403", ("AccessDeniedException", 403)),
+        ("401", ("UnauthorizedClientException", 401)),
+        ("expired", ("ExpiredTokenException", 403)),
+        ("revoked", ("UnrecognizedClientException", 403)),
+    ],
+)
+async def test_each_error_arrives_under_its_name(client: Client, fault: str, expected: tuple[str, int]) -> None:
+    """The SDK raises the error that DOMAIN.md's table is keyed by, and one call is one request."""
+    async with simulator(Scenario(**INSTANT, faults={fault: 1})) as sim, client(sim) as sdk:
+        assert await code(sdk.get_speaker_search_task(**search("t"))) == expected
+        assert sim.stats.requests == 1
+
+
+async def test_what_cannot_be_is_refused_under_its_name(client: Client) -> None:
+    """Ids that are never found, never allowed, or that the model forbids, and a Start without its members."""
+    async with simulator(Scenario(**INSTANT, known_only=True)) as sim, client(sim) as sdk:
+        get = sdk.get_speaker_search_task
+        assert await code(get(**search("never-started"))) == ("NotFoundException", 404)
+        assert await code(get(**search("t", "denied-vc"))) == ("AccessDeniedException", 403)
+        assert await code(get(**search("x" * 257))) == ("BadRequestException", 400)
+        assert await code(sdk.start_speaker_search_task(**{**START, "TransactionId": " "})) == ("BadRequestException", 400)
+        assert (await code(sdk.list_voice_connectors()))[1] == 404
+        sim.change(known_only=False)
+        assert await code(get(**search("missing-1"))) == ("NotFoundException", 404)
+
+
+@pytest.mark.parametrize("task_id", ["a:b", "a.b", "a b", "a%2Fb", "a/b", "é?x=1&y", "~-_", "x" * 256])
+async def test_odd_characters_in_ids_are_signed_and_kept(client: Client, task_id: str) -> None:
+    """Whatever stands in an id is accepted with its signature and comes back as it was."""
+    async with simulator(Scenario(**INSTANT)) as sim, client(sim) as sdk:
+        assert (await sdk.get_speaker_search_task(**search(task_id)))["SpeakerSearchTask"]["SpeakerSearchTaskId"] == task_id
+        assert sim.world.life(TaskRef("speaker-search", ("vc", task_id))) is not None
+
+
+async def test_wrong_credentials_are_refused(client: Client) -> None:
+    """A wrong secret, an unknown key and a wrong token each get AWS's code with 403; the right token is accepted; none begins a task."""
+    async with simulator(Scenario(**INSTANT, session_tokens={"simulator": "right"})) as sim:
+        for given, expected in (
+            ({"secret": "wrong", "token": "right"}, "InvalidSignatureException"),
+            ({"access": "nobody", "token": "right"}, "UnrecognizedClientException"),
+            ({"token": "wrong"}, "UnrecognizedClientException"),
+        ):
+            async with client(sim, **given) as sdk:
+                assert await code(sdk.get_speaker_search_task(**search("t"))) == (expected, 403)
+        assert len(sim.world) == 0
+        assert sim.stats.outcomes == {"signature": 3}
+        async with client(sim, token="right") as sdk:
+            await sdk.get_speaker_search_task(**search("t"))
+
+
+async def test_a_clock_that_is_off_can_be_seen_in_the_date(client: Client) -> None:
+    """A service 20 minutes ahead refuses the signature, and its Date header says by how much the clocks differ."""
+    async with simulator(Scenario(**INSTANT), clock=lambda: time.time() + 1200) as sim, client(sim) as sdk:
+        with pytest.raises(ClientError, match="Signature expired") as caught:
+            await sdk.get_speaker_search_task(**search("t"))
+        date = caught.value.response["ResponseMetadata"]["HTTPHeaders"]["date"]
+        there = datetime.strptime(date, "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC).timestamp()
+        assert there - time.time() == pytest.approx(1200, abs=30)
+
+
+async def test_two_gets_about_one_task_conflict(client: Client) -> None:
+    """Of two parallel Gets about one task one is told ConflictException; other tasks are not concerned."""
+    async with simulator(Scenario(latency=0.2, durations="queue=never,run=3")) as sim, client(sim) as sdk:
+        calls = [sdk.get_speaker_search_task(**search(task_id)) for task_id in ("a", "a", "b")]
+        replies = await asyncio.gather(*calls, return_exceptions=True)
+        codes = [reply.response["Error"]["Code"] for reply in replies if isinstance(reply, ClientError)]
+        assert codes == ["ConflictException"]
+        assert sim.stats.peak_per_task == 2
+        await sdk.get_speaker_search_task(**search("a"))
+
+
+async def test_a_burst_above_the_quota_is_throttled(client: Client) -> None:
+    """Of 40 calls at once as many pass as there is credit; Start and Stop count as Get does."""
+    async with simulator(Scenario(**INSTANT, quota=0.001, burst=10)) as sim, client(sim) as sdk:
+        started = await sdk.start_speaker_search_task(**START)
+        await sdk.stop_speaker_search_task(**search(started["SpeakerSearchTask"]["SpeakerSearchTaskId"]))
+        replies = await asyncio.gather(*(sdk.get_speaker_search_task(**search(f"t{i}")) for i in range(38)), return_exceptions=True)
+        refused = [reply.response["Error"]["Code"] for reply in replies if isinstance(reply, ClientError)]
+        assert refused == ["ThrottledClientException"] * 30
+        assert sim.stats.outcomes == {"ok": 10, "ThrottledClientException": 30}
+
+
+async def test_what_a_client_sees_is_the_truth(client: Client) -> None:
+    """A client that polls a quick task sees its statuses in order, each at or after the time the truth names."""
+    async with simulator(Scenario(latency=0.001, durations="queue=0.1,run=0.3", partial=1, failed=0, stopped=0)) as sim, client(sim) as sdk:
+        seen: dict[str, float] = {}
+        while "SUCCEEDED" not in seen:
+            seen.setdefault(status(await sdk.get_speaker_search_task(**search("t"))), time.time())
+        truth = dict(sim.truth(TaskRef("speaker-search", ("vc", "t"))))
+        assert [word for word in truth if word in seen] == list(seen)
+        assert all(at >= truth[word] for word, at in seen.items())
+
+
+async def test_the_environment_points_an_sdk_here(client: Client) -> None:
+    """The printed variables are those of the endpoint, the first credentials and a Region, with the token where one is needed."""
+    async with simulator(Scenario(credentials={"k": "s"}, session_tokens={"k": "t"})) as sim:
+        assert sim.environment == {
+            "AWS_ENDPOINT_URL_CHIME_SDK_VOICE": f"http://127.0.0.1:{sim.port}",
+            "AWS_ACCESS_KEY_ID": "k",
+            "AWS_SECRET_ACCESS_KEY": "s",
+            "AWS_SESSION_TOKEN": "t",
+            "AWS_REGION": "us-east-1",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+
+
+async def test_it_stops_with_calls_in_flight(client: Client) -> None:
+    """The end of the block breaks off what is being answered, and leaves no task behind."""
+    async with simulator(Scenario(latency=60)) as sim, client(sim) as sdk:
+        call = asyncio.create_task(sdk.get_speaker_search_task(**search("t")))
+        await eventually(lambda: sim.stats.in_flight == 1)
+    with pytest.raises(BotoCoreError):
+        await call
+    assert sim.stats.in_flight == 0
+    assert "simulator connection" not in {task.get_name() for task in asyncio.all_tasks()}

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import aioboto3
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from watcher.cli.simulate import simulate
+
+app = typer.Typer()
+app.command()(simulate)
+COMMAND = (sys.executable, "-c", "import typer; from watcher.cli.simulate import simulate; typer.run(simulate)")
+
+
+@contextmanager
+def running(*options: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+    with subprocess.Popen([*COMMAND, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            exports = {}
+            for line in process.stdout:
+                if line.startswith("export "):
+                    name, value = line.removeprefix("export ").strip().split("=", 1)
+                    exports[name] = value
+                if "Ctrl-C" in line:
+                    break
+            yield process, exports
+        finally:
+            process.kill()
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+async def test_the_printed_variables_are_all_an_sdk_needs(stop: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client made from nothing but the printed variables gets its task; a signal ends the command with 0 and a summary."""
+    with running("--port", "0", "--latency", "0", "--seed", "7") as (process, exports):
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            monkeypatch.delenv(name)
+        for name, value in exports.items():
+            monkeypatch.setenv(name, value)
+        async with aioboto3.Session().client("chime-sdk-voice") as sdk:
+            reply = await sdk.get_speaker_search_task(VoiceConnectorId="vc", SpeakerSearchTaskId="t")
+        assert reply["SpeakerSearchTask"]["SpeakerSearchTaskId"] == "t"
+        process.send_signal(stop)
+        _, err = process.communicate(timeout=10)
+        assert process.returncode == 0
+        assert "1 requests about 1 tasks" in err
+
+
+def test_a_port_in_use_is_said_clearly() -> None:
+    """Exit 69 with a sentence that names the port and what to do."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = CliRunner().invoke(app, ["--port", str(port)])
+    assert result.exit_code == 69
+    assert f"cannot listen on 127.0.0.1:{port}" in result.stderr
+    assert "--port 0" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--fault", "5003=0.1"], "--fault"),
+        (["--durations", "gamma(2)"], "--durations"),
+        (["--latency", "soon"], "--latency"),
+        (["--failed", "0.7", "--stopped", "0.7"], "together at most 1"),
+        (["--quota", "-1"], "--quota"),
+    ],
+)
+def test_a_mistake_names_the_option_and_is_usage(options: list[str], says: str) -> None:
+    """A wrong option is click's usage error, which the command line maps to 64, and names what was wrong."""
+    result = CliRunner().invoke(app, options)
+    assert result.exit_code == 2
+    assert says in result.stderr
