@@ -11,11 +11,11 @@ import anyio
 import typer
 from pydantic import ValidationError
 
+from watcher.cli.exits import UNAVAILABLE
 from watcher.simulator import Scenario, Service, Simulator, serve
 from watcher.simulator.faults import FAULTS, parse_faults
 from watcher.simulator.laws import parse_durations, parse_law
 
-UNAVAILABLE = 69
 T = TypeVar("T")
 
 _FAULT_HELP = f"Share of calls that go wrong in this way, as NAME=RATE; may be repeated. Names: {', '.join(FAULTS)}."
