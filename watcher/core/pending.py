@@ -1,7 +1,6 @@
 """The pending set: which watch is due when. Each key stands here once, and is in flight at most once.
 
-Contract: `put` a watch with its due time; `take` the one that has been due longest; it is then in flight until `put` back or
-`drop`ped. What happens to a watch in flight (a hint, a drop) is remembered and takes effect when it comes back.
+Contract: `add` a watch; `take` the one that has been due longest; it is then in flight until it is `put_back` or `finish`ed. What happens to a watch in flight (a hint, a drop) is remembered and takes effect when it comes back.
 Times are monotonic seconds. A heap with lazy deletion: an entry that was moved leaves its old place in the heap behind.
 """
 
@@ -59,20 +58,24 @@ class PendingSet:
         """The entry of this key, waiting or in flight."""
         return self._entries.get(key)
 
-    def put(self, watch: Watch, now: float, gap: float, why: str) -> None:
-        """(Re)schedule: due `gap` seconds from now, or now if a hint came while it was in flight."""
+    def add(self, watch: Watch, now: float, why: str = "new") -> None:
+        """Begin with a watch, due now. One that stood here under the same key, even in flight, is replaced."""
         old = self._entries.pop(watch.key, None)
         if old is not None:
             self._leave(old)
-            if old.dropped:
-                return
-            if old.hinted:
-                gap, why = 0.0, "hint"
-        entry = Entry(watch, now + gap, now, 1 / max(gap, 0.05) if gap > 0 else 0.0, why)
-        self.wanted += entry.rate
-        self.counts[watch.ref.kind, watch.status] += 1
-        self._entries[watch.key] = entry
-        self._push(entry)
+        self._place(Entry(watch, now, now, 0.0, why))
+
+    def put_back(self, watch: Watch, now: float, gap: float, why: str) -> None:
+        """The watch was in flight: due again `gap` seconds from now, or at once if a hint came meanwhile."""
+        entry = self._entries.get(watch.key)
+        if entry is None or entry.watch.id != watch.id:
+            return
+        self._leave(self._entries.pop(watch.key))
+        if entry.dropped:
+            return
+        if entry.hinted:
+            gap, why = 0.0, "hint"
+        self._place(Entry(watch, now + gap, now, 1 / max(gap, 0.05) if gap > 0 else 0.0, why))
 
     def take(self) -> Entry | None:
         """The one due first, now in flight. None when nothing waits."""
@@ -112,11 +115,11 @@ class PendingSet:
         self._leave(self._entries.pop(key))
         return True
 
-    def finish(self, key: str) -> None:
+    def finish(self, watch: Watch) -> None:
         """The watch in flight has ended."""
-        entry = self._entries.pop(key, None)
-        if entry is not None:
-            self._leave(entry)
+        entry = self._entries.get(watch.key)
+        if entry is not None and entry.watch.id == watch.id:
+            self._leave(self._entries.pop(watch.key))
 
     def lateness(self, now: float) -> float:
         """For how long the first one has been due, in seconds; 0 when nothing is."""
@@ -131,6 +134,12 @@ class PendingSet:
                 return entry
             heapq.heappop(self._heap)
         return None
+
+    def _place(self, entry: Entry) -> None:
+        self.wanted += entry.rate
+        self.counts[entry.watch.ref.kind, entry.watch.status] += 1
+        self._entries[entry.watch.key] = entry
+        self._push(entry)
 
     def _push(self, entry: Entry) -> None:
         self._turns += 1

@@ -63,6 +63,8 @@ class Kind:
     """`detail-type`s of AWS's own notifications about this kind: a reason to ask now."""
     optional: frozenset[str] = frozenset()
     """Statuses a task may pass through but need not."""
+    successes: frozenset[str] = frozenset()
+    """Last words that mean the task did what it was started for."""
     abrupt: frozenset[str] = frozenset()
     """Ends that may come out of any status, so that nothing need have lain between."""
     result: Callable[[Mapping[str, Any]], Result | None] = field(default=lambda task: None)

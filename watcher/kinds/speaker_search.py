@@ -30,6 +30,7 @@ SPEAKER_SEARCH = Kind(
         "STOPPED": Phase.TERMINAL,
     },
     optional=frozenset({"PARTIAL_SUCCESS"}),
+    successes=frozenset({"SUCCEEDED", "PARTIAL_SUCCESS"}),
     abrupt=frozenset({"FAILED", "STOPPED"}),
     running="IN_PROGRESS",
     quota="Speaker search API rate (Amazon Chime SDK, Service Quotas)",

@@ -22,6 +22,7 @@ VOICE_TONE = Kind(
         "STOPPED": Phase.TERMINAL,
     },
     optional=frozenset({"PARTIAL_SUCCESS"}),
+    successes=frozenset({"SUCCEEDED", "PARTIAL_SUCCESS"}),
     abrupt=frozenset({"FAILED", "STOPPED"}),
     running="IN_PROGRESS",
     quota="Voice tone analysis API rate (Amazon Chime SDK, Service Quotas)",

@@ -78,7 +78,7 @@ class Poller:
 
     def watch(self, watch: Watch) -> None:
         """Begin to ask about it, now."""
-        self.pending.put(watch, self._clock.mono(), 0.0, "new")
+        self.pending.add(watch, self._clock.mono())
         self._bell.ring()
 
     def hint(self, key: str) -> bool:
@@ -175,7 +175,7 @@ class Poller:
         """Back into the pending set, or out of it."""
         watch = step.watch
         if not ours or not watch.open:
-            self.pending.finish(watch.key)
+            self.pending.finish(watch)
             if not ours:
                 self._forgotten(watch.key)
                 return
@@ -193,7 +193,7 @@ class Poller:
         until_deadline = max(0.0, watch.deadline_at - self._clock.wall())
         if until_deadline > 0 and gap > until_deadline:
             gap, why = until_deadline, "deadline"
-        self.pending.put(watch, self._clock.mono(), gap, why)
+        self.pending.put_back(watch, self._clock.mono(), gap, why)
 
     def _account(self, kind: Kind, watch: Watch, seen: Observation | RemoteError, permit: Permit, began: float) -> None:
         """Tell the pace and the circuits how the call went."""

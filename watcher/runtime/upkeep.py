@@ -94,13 +94,15 @@ class Upkeep:
     async def house(self, intake: Intake) -> None:
         """Every second: what waits, whether there is room for more, and what operators asked for."""
         while True:
+            began = self._clock.mono()
             await self.count()
+            took = self._clock.mono() - began
             forgotten, letters = await until_stored(self._health, self._store.requests)
             for key in forgotten:
-                self.forgotten(key)
+                await self._forget(key)
             for letter in letters:
                 await self._again(letter, intake)
-            await anyio.sleep(HOUSE_S)
+            await anyio.sleep(max(HOUSE_S, 10 * took))  # a large backlog takes a while to count: not all the time for that
 
     async def count(self) -> int:
         """Events not yet settled, over all sinks; sets the gauges and the gate by it."""
@@ -149,6 +151,13 @@ class Upkeep:
             if erased:
                 log.info("pruned", watches=erased)
             await anyio.sleep(PRUNE_S)
+
+    async def _forget(self, key: str) -> None:
+        """Erased, and perhaps submitted again since then: that one is a watch of its own."""
+        self.forgotten(key)
+        standing = await until_stored(self._health, lambda: self._store.find(key))
+        if standing is not None and standing.open:
+            self._poller.watch(standing)
 
     async def _again(self, letter: DeadLetter, intake: Intake) -> None:
         if letter.what == "input":

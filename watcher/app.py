@@ -1,0 +1,94 @@
+"""A configured watcher: adapters out of the registry, the loops round them, HTTP beside them.
+
+`async with build(settings) as app: await app.run()`. No signals, no arguments: the command line has those.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from watcher import __version__
+from watcher.adapters.aws.probe import AwsProbe
+from watcher.adapters.aws.session import AwsClients
+from watcher.api.server import HttpServer
+from watcher.config import Settings
+from watcher.observe.loop_lag import Heartbeat, measure_loop_lag
+from watcher.observe.metrics import Metrics
+from watcher.ports import Sink
+from watcher.registry import SINKS, SOURCES, STORES, World
+from watcher.runtime.clock import Clock
+from watcher.runtime.health import Condition
+from watcher.runtime.supervise import Parts, Plan, Watcher
+
+ALIVE_S = 60.0
+"""A loop that has not turned for this long, in seconds, is dead to /healthz."""
+
+
+def build(settings: Settings, *, sinks: Sequence[Sink] = (), clock: Callable[[], float] = time.time) -> App:
+    """Everything as configured, nothing opened. `sinks` are told beside the configured ones."""
+    aws = AwsClients(max_connections=settings.limits.max_in_flight, call_deadline=settings.limits.call_deadline, clock=clock)
+    world = World(aws, clock)
+    parts = Parts(
+        sources=[SOURCES[s.type].build(s, world) for s in settings.sources],
+        probe=AwsProbe(aws, call_deadline=settings.limits.call_deadline, clock=clock),
+        store=STORES[settings.store.type].build(settings.store, world),
+        sinks=[*(SINKS[s.type].build(s, world) for s in settings.sinks), *sinks],
+    )
+    return App(settings, parts, aws, clock)
+
+
+class App:
+    """The object behind `watcher run`. Enter it to open everything; leaving it closes everything, in the opposite order."""
+
+    def __init__(self, settings: Settings, parts: Parts, aws: AwsClients, clock: Callable[[], float]) -> None:
+        self.settings = settings
+        self.parts = parts
+        self.metrics = Metrics()
+        self.metrics.build_info.labels(__version__).set(1)
+        self.heartbeat = Heartbeat()
+        self.http = HttpServer(settings.api, self, self.metrics) if settings.api.listen else None
+        self._aws = aws
+        beside: list[Any] = [self._measure] if self.http is None else [self._measure, self.http.serve]
+        plan = Plan(settings.watch, settings.pace, settings.cadence, settings.events, settings.limits, aws.region())
+        self.watcher = Watcher(parts, plan, clock=Clock(clock), metrics=self.metrics, beside=beside)
+
+    async def __aenter__(self) -> App:
+        if self.http is not None:
+            await self.http.open()
+        try:
+            await self.watcher.__aenter__()
+        except BaseException:
+            await self._close()
+            raise
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.watcher.__aexit__(*error)
+        await self._close()
+
+    async def run(self) -> None:
+        """Until everything is done (finite sources), or `stop`."""
+        await self.watcher.run()
+
+    def stop(self) -> None:
+        """Drain and return from `run`, within the stop deadline."""
+        self.watcher.stop()
+
+    def alive(self) -> tuple[bool, dict[str, Any]]:
+        """Whether the event loop turns. Depends on nothing else."""
+        age = self.heartbeat.age()
+        return age < ALIVE_S, {"loop_turned_s_ago": round(age, 3)}
+
+    def ready(self) -> tuple[bool, dict[str, Condition]]:
+        """Whether all components are well, and each one's condition."""
+        return self.watcher.health.ready()
+
+    async def _measure(self) -> None:
+        await measure_loop_lag(self.metrics, heartbeat=self.heartbeat)
+
+    async def _close(self) -> None:
+        if self.http is not None:
+            await self.http.close()
+        await self._aws.close()

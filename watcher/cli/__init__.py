@@ -1,0 +1,59 @@
+"""The commands. Each stands in a file of its own; this one mounts them and turns whatever ends them into an exit code."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from watcher import __version__
+from watcher.cli import config, exits
+from watcher.cli.demo import demo
+from watcher.cli.run import run
+from watcher.cli.simulate import simulate
+from watcher.cli.watch import watch
+
+app = typer.Typer(
+    name="watcher",
+    help="Watches remote AWS tasks by polling and tells the world, once and in order, whenever one changes status.",
+    epilog="Try it without an AWS account: watcher demo. Exit codes: 0 done, 3 some tasks failed, 64 usage, 69 unavailable, 70 bug, "
+    "74 store or disk, 75 try again, 78 configuration, 130 and 143 signals.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # tracebacks with local variables would show what must never be shown
+)
+app.command()(run)
+app.command()(demo)
+app.command()(watch)
+app.command()(simulate)
+app.add_typer(config.app, name="config")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _main(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False) -> None:
+    pass
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        app()
+    except SystemExit as end:
+        # typer says 2 for a mistake in the arguments and 1 for Ctrl-C; sysexits.h says otherwise
+        code = {1: exits.INTERRUPTED, 2: exits.USAGE}.get(end.code, end.code) if isinstance(end.code, int) else end.code
+        sys.exit(code)
+    except BaseException as error:  # noqa: BLE001 - the last stop: every end has an exit code and a sentence
+        code, words = exits.explain(error)
+        if code == exits.BUG:
+            traceback.print_exc()
+            words = "this is a bug in the watcher: please report it with the lines above"
+        if words:
+            print(words, file=sys.stderr)
+        sys.exit(code)

@@ -1,0 +1,144 @@
+"""`watcher demo`: the main job on loopback, end to end, without an AWS account. Real HTTP, real signatures, real SQLite."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import anyio
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from watcher.app import build
+from watcher.cli import exits
+from watcher.cli.run import loop_options
+from watcher.cli.told import Teller, succeeded
+from watcher.config import parse
+from watcher.observe.logs import LogSettings, configure
+from watcher.simulator import Scenario, Simulator, simulator
+from watcher.simulator.laws import parse_durations
+
+CONNECTOR = "demo0voice0connector0"
+FEED_S = 12.0
+PATIENCE_S = 120.0
+
+
+def demo(
+    tasks: Annotated[int, typer.Option(help="How many speaker searches to start.", min=1, max=5000)] = 60,
+    quota: Annotated[float, typer.Option(help="Calls per second the simulated account allows.", min=0.5)] = 10.0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the tasks the same lives.")] = 0,
+    serve: Annotated[bool, typer.Option("--serve", help="Stay up at the end, with /readyz and /metrics, until Ctrl-C.")] = False,
+) -> None:
+    """See it at work: a simulated Chime SDK Voice with a small quota and some faults, a watcher, and tasks that live for a while.
+
+    Everything is on loopback and in a temporary directory; no AWS account is needed or used. Ends by itself within about 40 s.
+    """
+    configure(LogSettings(level="error"))
+    with tempfile.TemporaryDirectory(prefix="watcher-demo-") as directory:
+        raise typer.Exit(anyio.run(_demo, Path(directory), tasks, quota, seed, serve, backend_options=loop_options()))
+
+
+async def _demo(directory: Path, tasks: int, quota: float, seed: int, stay: bool) -> int:
+    console = Console(highlight=False)
+    scenario = Scenario(
+        seed=seed,
+        quota=quota,
+        durations=parse_durations("queue=exponential(1),run=5+exponential(3)"),
+        faults={"503": 0.02, "500": 0.01, "reset": 0.01},
+        partial=0.1,
+    )
+    teller = Teller(console, time.monotonic)
+    async with simulator(scenario) as sim:
+        with _environment(sim.environment):
+            pipe = directory / "tasks"
+            os.mkfifo(pipe)
+            settings = parse(_configuration(directory, serve=stay), "demo", {})
+            console.print(f"A simulated Chime SDK Voice at {sim.url} allows {quota:g} calls a second; {tasks} speaker searches begin.\n")
+            async with build(settings, sinks=[teller]) as app, anyio.create_task_group() as work:
+                work.start_soon(app.run)
+                work.start_soon(_feed, pipe, tasks)
+                done = await _until_told(teller, tasks)
+                _summarize(console, sim, teller, tasks)
+                if stay and app.http is not None:
+                    console.print(f"\nStill up: {app.http.url}/readyz and {app.http.url}/metrics. Ctrl-C ends it.")
+                    await anyio.sleep_forever()
+                app.stop()
+    return exits.OK if done else exits.TRY_AGAIN
+
+
+def _configuration(directory: Path, *, serve: bool) -> str:
+    """The demo's own configuration: what a user would write, with paths of a temporary directory."""
+    settings: dict[str, Any] = {
+        "sources": [{"type": "lines", "path": str(directory / "tasks")}],
+        "store": {"type": "sqlite", "path": str(directory / "watcher.db")},
+        "sinks": [{"type": "jsonl", "path": str(directory / "events.jsonl")}],
+    }
+    if serve:
+        settings["api"] = {"listen": "127.0.0.1:8080"}
+    return json.dumps(settings)  # JSON is YAML
+
+
+async def _feed(pipe: Path, tasks: int) -> None:
+    """Tasks come in over a while, through a named pipe, in the two forms a line may have."""
+    async with await anyio.open_file(pipe, "w") as feed:
+        for n in range(tasks):
+            id_ = str(uuid.UUID(int=n, version=4))
+            message = {"VoiceConnectorId": CONNECTOR, "SpeakerSearchTaskId": id_, "context": {"call": f"c-{n}"}}
+            await feed.write(f"{CONNECTOR}/{id_}\n" if n % 2 else json.dumps(message) + "\n")
+            await feed.flush()
+            await anyio.sleep(FEED_S / tasks)
+
+
+async def _until_told(teller: Teller, tasks: int) -> bool:
+    with anyio.move_on_after(PATIENCE_S):
+        while len(teller.ends) < tasks:  # noqa: ASYNC110 - a person watches; nothing is to be gained from an event
+            await anyio.sleep(0.1)
+    return len(teller.ends) >= tasks
+
+
+def _summarize(console: Console, sim: Simulator, teller: Teller, tasks: int) -> None:
+    outcomes = sim.stats.outcomes
+    lags = sorted(
+        e["data"]["detection_lag_s"] for e in teller.events if e["data"]["from"] is not None and e["data"]["detection_lag_s"] is not None
+    )
+    ends = [succeeded(body) for body in teller.ends.values()]
+    rows = {
+        "tasks told of to their end": f"{len(ends)} of {tasks}: {ends.count(True)} succeeded, {ends.count(False)} failed or stopped",
+        "transitions": f"{sum(e['type'].endswith('transition.v1') for e in teller.events)}",
+        "calls for each task": f"{sim.stats.requests / tasks:.1f}",
+        "detection lag": f"mean {statistics.fmean(lags):.2f} s, p99 {lags[int(0.99 * (len(lags) - 1))]:.2f} s" if lags else "-",
+        "throttled calls": f"{outcomes['ThrottledClientException']} of {sim.stats.requests}",
+        "other faults survived": ", ".join(f"{name} {count}" for name, count in sorted(outcomes.items()) if _fault(name)) or "none",
+    }
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for name, value in rows.items():
+        table.add_row(name, value, style="bold")
+    console.print()
+    console.print(table)
+
+
+def _fault(outcome: str) -> bool:
+    return outcome not in ("ok", "ThrottledClientException")
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """AWS's own variables for a while, so that nothing of this machine's set-up takes part."""
+    before = dict(os.environ)
+    for name in [name for name in os.environ if name.startswith("AWS_") or name.lower().endswith("_proxy")]:
+        del os.environ[name]
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

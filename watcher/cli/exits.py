@@ -1,0 +1,49 @@
+"""Exit codes, after sysexits.h, and which error means which. One table for all commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from watcher.errors import ConfigMistakes, Rejected, RemoteError, StoreError
+
+OK = 0
+SOME_FAILED = 3
+"""`watcher watch`: told of every task, and some did not succeed."""
+USAGE = 64
+UNAVAILABLE = 69
+BUG = 70
+IO = 74
+TRY_AGAIN = 75
+CONFIG = 78
+INTERRUPTED = 130
+TERMINATED = 143
+
+
+def explain(error: BaseException) -> tuple[int, str]:
+    """The exit code for what ended a command, and what to print. A bug has no words of its own: show its traceback."""
+    for one in _flat(error):
+        match one:
+            case ConfigMistakes():
+                return CONFIG, str(one)
+            case StoreError():
+                return IO, f"store: {one}"
+            case Rejected():
+                return USAGE, str(one)
+            case RemoteError():
+                return UNAVAILABLE, str(one)
+            case KeyboardInterrupt():
+                return INTERRUPTED, ""
+            case BrokenPipeError():
+                return IO, ""
+            case OSError():
+                return IO, str(one)
+    return BUG, ""
+
+
+def _flat(error: BaseException) -> Iterator[BaseException]:
+    """The errors inside groups, and this one if it is none."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _flat(inner)
+    else:
+        yield error

@@ -1,0 +1,104 @@
+"""`watcher watch`: follow a few tasks to their ends, without any configuration."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import Annotated
+
+import anyio
+import typer
+from rich.console import Console
+
+from watcher.adapters.aws.probe import AwsProbe
+from watcher.adapters.aws.session import AwsClients
+from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
+from watcher.cli import exits
+from watcher.cli.run import loop_options
+from watcher.cli.told import Given, Teller, succeeded
+from watcher.core.intake import parse_ref
+from watcher.core.pace import PaceSettings
+from watcher.errors import Rejected
+from watcher.observe.logs import LogSettings, configure
+from watcher.runtime.supervise import Parts, Plan, Watcher
+
+
+def watch(
+    tasks: Annotated[list[str], typer.Argument(metavar="VC/TASK...", help="VoiceConnectorId/TaskId, or kind/VoiceConnectorId/TaskId.")],
+    rate: Annotated[float | None, typer.Option(help="At most so many calls per second; found by itself otherwise.", min=0.01)] = None,
+    patience: Annotated[float, typer.Option(help="Give up (exit 75) after so many seconds in which nothing could be asked.", min=1)] = 60,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each event as one line of JSON: the CloudEvent itself.")] = False,
+) -> None:
+    """Follow tasks live until each has ended. Nothing is stored, nothing needs configuring.
+
+    Exit 0: all succeeded; 3: some failed or were stopped; 75: it could not be told of some.
+    Credentials, Region and endpoints are AWS's own variables. Example: watcher watch abc123/2f0c7f3e-6d0b-4d2c-9a45-0d7c5a7f1f10
+    """
+    keys = {_key(task) for task in tasks}
+    configure(LogSettings(level="warning"))
+    raise typer.Exit(anyio.run(_follow, keys, rate, patience, as_json, backend_options=loop_options()))
+
+
+def _key(task: str) -> str:
+    try:
+        return parse_ref(task).key
+    except Rejected as error:
+        raise typer.BadParameter(f"{task!r}: {error}", param_hint="VC/TASK") from None
+
+
+async def _follow(keys: set[str], rate: float | None, patience: float, as_json: bool) -> int:
+    aws = AwsClients(clock=time.time)
+    teller = Teller(Console(highlight=False), time.monotonic, as_json=as_json)
+    parts = Parts(
+        sources=[Given([key.encode() for key in sorted(keys)])],
+        probe=AwsProbe(aws, call_deadline=15.0, clock=time.time),
+        store=MemoryStore(MemoryStoreSettings()),
+        sinks=[teller],
+    )
+    interrupted = False
+    try:
+        async with Watcher(parts, Plan(pace=PaceSettings(rate=rate), region=aws.region())) as watcher:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_give_up, watcher, patience)
+                with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+
+                    async def interrupt() -> None:
+                        nonlocal interrupted
+                        async for _ in signals:
+                            interrupted = True
+                            watcher.stop()
+
+                    tasks.start_soon(interrupt)
+                    await watcher.run()
+                tasks.cancel_scope.cancel()
+    finally:
+        await aws.close()
+    return _verdict(keys, teller, watcher, interrupted=interrupted)
+
+
+async def _give_up(watcher: Watcher, patience: float) -> None:
+    """Stop once nothing could be asked for so long: a person waits."""
+    bad_since: float | None = None
+    while True:
+        await anyio.sleep(0.5)
+        ready, _ = watcher.health.ready()
+        now = anyio.current_time()
+        bad_since = None if ready else bad_since or now
+        if bad_since is not None and now - bad_since >= patience:
+            watcher.stop()
+            return
+
+
+def _verdict(keys: set[str], teller: Teller, watcher: Watcher, *, interrupted: bool) -> int:
+    """The exit code, and a word on stderr about whatever could not be told."""
+    untold = [key for key in sorted(keys) if key not in teller.ends or succeeded(teller.ends[key]) is None]
+    for key in untold:
+        typer.echo(f"{key}: could not be told how it ended", err=True)
+    for component, condition in watcher.health.ready()[1].items():
+        if not condition.ok:
+            typer.echo(f"{component}: {condition.reason}. {condition.hint}", err=True)
+    if interrupted:
+        return exits.INTERRUPTED
+    if untold:
+        return exits.TRY_AGAIN
+    return exits.OK if all(succeeded(body) for body in teller.ends.values()) else exits.SOME_FAILED
