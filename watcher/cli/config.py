@@ -9,10 +9,9 @@ from typing import Annotated
 
 import typer
 
+from watcher.cli.exits import CONFIG
 from watcher.config import defaults, read, schema, show
 from watcher.errors import ConfigMistakes
-
-EX_CONFIG = 78
 
 app = typer.Typer(help="Check, show and describe configurations.", no_args_is_help=True)
 
@@ -58,4 +57,4 @@ def schema_() -> None:
 def _refuse(mistakes: ConfigMistakes) -> typer.Exit:
     for line in mistakes.mistakes:
         typer.echo(line, err=True)
-    return typer.Exit(EX_CONFIG)
+    return typer.Exit(CONFIG)
