@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,27 +34,35 @@ class Bare:
     """Where in a batch it stood, for the person who reads the reason."""
 
 
-def unwrap(value: Any, layers: int = 0) -> Sequence[Bare]:
-    """What a decoded message holds, one for each element; nothing where there is nothing to do. Never raises."""
+def unwrap(value: Any, layers: int = 0) -> Iterator[Bare]:
+    """What a decoded message holds, one for each element; nothing where there is nothing to do. Never raises.
+
+    One after the other, so that whoever has seen enough of a batch stops.
+    """
     if isinstance(value, list):
-        return _batch(value, layers)
+        yield from _batch(value, layers)
+        return
     try:
-        return _one(value, layers)
+        found: Iterable[Bare] = _one(value, layers)
     except Rejected as error:
-        return [Bare(Rejected(error.reason, error.detail))]
+        found = [_bad(error.reason, error.detail)]
+    yield from found
 
 
-def _batch(values: list[Any], layers: int) -> Sequence[Bare]:
+def _batch(values: list[Any], layers: int) -> Iterator[Bare]:
     if not values:
-        return [Bare(Rejected("shape", "an empty list names no task"))]
-    found: list[Bare] = []
+        yield _bad("shape", "an empty list names no task")
     for number, value in enumerate(values, start=1):
-        inner = [Bare(Rejected("shape", "a list within a list"))] if isinstance(value, list) else unwrap(value, layers)
-        found += (replace(bare, place=f"element {number}: {bare.place}") for bare in inner)
-    return found
+        inner = [_bad("shape", "a list within a list")] if isinstance(value, list) else unwrap(value, layers)
+        for bare in inner:
+            yield replace(bare, place=f"element {number}: {bare.place}")
 
 
-def _one(value: Any, layers: int) -> Sequence[Bare]:
+def _bad(reason: str, detail: str) -> Bare:
+    return Bare(Rejected(reason, detail))
+
+
+def _one(value: Any, layers: int) -> Iterable[Bare]:
     if not isinstance(value, Mapping):
         raise Rejected("shape", "neither an object nor a list of objects")
     if value.get("Type") in _CONFIRMATIONS:

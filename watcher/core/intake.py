@@ -7,6 +7,7 @@ and counted. No text of a reason repeats what was read.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 from urllib.parse import unquote
 
@@ -46,10 +47,11 @@ def read(body: bytes, *, now: float, region: str | None = None, plain: bool = Fa
         text = text_of(body)
         if plain and text.lstrip(JSON_SPACE)[0] not in '{["':
             return [Submission(parse_ref(text))]
-        found = unwrap(decode_text(text))
+        value = decode_text(text)
     except Rejected as error:
         return [_forgetful(error)]
-    outcomes = [outcome for bare in found for outcome in _outcomes(bare, now, region)]
+    found = (outcome for bare in unwrap(value) for outcome in _outcomes(bare, now, region))
+    outcomes = list(islice(found, MAX_BATCH + 1))
     return outcomes if len(outcomes) <= MAX_BATCH else [Rejected("size", f"more than {MAX_BATCH} tasks in one message")]
 
 
@@ -70,7 +72,7 @@ def parse_ref(text: str) -> TaskRef:
 def steering_members(body: bytes) -> Sequence[str]:
     """Which `FORBIDDEN_MEMBERS` a message names, once for each time, however spelled. Never raises."""
     try:
-        found = unwrap(decode(body))
+        found = list(islice(unwrap(decode(body)), MAX_BATCH))
     except Rejected:
         return ()  # its reason was told by `read`
     names = [_flat(name) for bare in found if isinstance(bare.content, Mapping) for name in bare.content]
