@@ -264,9 +264,9 @@ async def test_a_peer_that_does_not_speak_http_is_no_task(probe: AwsProbe, wire:
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308])
 async def test_a_redirect_is_refused(probe: AwsProbe, wire: Wire, ref: TaskRef, status: int) -> None:
-    """No request, and so no token, goes to where a reply points."""
+    """No request, and so no token, goes to where a reply points, and nothing else that it says is believed."""
     async with Wire(task()).listening() as elsewhere:
-        wire.answer = reply(status, Location=f"http://localhost:{elsewhere.port}/")
+        wire.answer = reply(status, Location=f"http://localhost:{elsewhere.port}/", x_amzn_errortype="NotFoundException")
         error = await refusal(probe, ref)
         assert (type(error), error.code) == (errors.Unreadable, str(status))
         assert (len(wire.requests), elsewhere.connections) == (1, 0)

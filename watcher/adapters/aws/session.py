@@ -53,13 +53,15 @@ class AwsClients:
     ) -> Any:
         """The reply to one call, `operation` as the client's method is named. Raises a `RemoteError` and nothing else.
 
-        `deadline` in seconds is for calls that wait on purpose, such as a long poll; so is `read_timeout`.
+        `read_timeout` is for calls that wait on purpose, such as a long poll, and adds to their deadline. All in seconds.
         """
         from watcher.adapters.aws.guard import reply_status
 
         reply_status.set(None)
+        if deadline is None:
+            deadline = self.call_deadline + (read_timeout or 0.0)
         try:
-            with anyio.fail_after(self.call_deadline if deadline is None else deadline):
+            with anyio.fail_after(deadline):
                 client = await self.client(service, read_timeout=read_timeout)
                 return await getattr(client, operation)(**params)
         except Exception as error:  # noqa: BLE001 - garbage raises anything from inside the SDK; translate names it
