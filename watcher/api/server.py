@@ -1,0 +1,120 @@
+"""Serves the HTTP API in the loop that does the work, so that an answer shows that the loop turns.
+
+It takes no signals, writes no access log, and ends within two seconds of being cancelled.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import anyio
+import uvicorn
+from fastapi import FastAPI
+
+from watcher import __version__
+from watcher.api import problems
+from watcher.api.routes import router
+from watcher.api.settings import ApiSettings
+from watcher.api.view import View
+from watcher.errors import Unavailable
+from watcher.observe.metrics import Metrics
+
+GRACE_S = 1
+"""For answers under way when the end comes, in seconds."""
+MAX_CONNECTIONS = 256
+MAX_PORT = 65_535
+_REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound to
+
+__all__ = ["HttpServer", "View", "build_api"]
+
+
+def build_api(view: View, metrics: Metrics) -> FastAPI:
+    """The application: routes, problem documents, an OpenAPI document, no page that fetches scripts from elsewhere."""
+    api = FastAPI(title="speaker-search-watcher", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
+    api.include_router(router(view, metrics))
+    problems.install(api)
+    return api
+
+
+class HttpServer:
+    """`open` binds, `serve` answers until cancelled, `close` lets go of the port."""
+
+    def __init__(self, settings: ApiSettings, view: View, metrics: Metrics) -> None:
+        if settings.listen is None:
+            raise ValueError("api.listen is unset: there is nothing to open")
+        host, _, port = settings.listen.rpartition(":")
+        self._host, self._port = host.strip("[]"), int(port)
+        self._api = build_api(view, metrics)
+        self._socket: socket.socket | None = None
+
+    async def open(self) -> None:
+        """Bind and listen. Raises Unavailable, with host and port, where that cannot be done."""
+        try:
+            if self._port > MAX_PORT:  # the resolver would wrap it round
+                raise OverflowError(self._port)  # noqa: TRY301 - one handler names host and port for every way to fail
+            found = await anyio.getaddrinfo(self._host or None, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            family, _, _, _, address = found[0]
+            self._socket = socket.create_server(address[:2], family=family)
+        except (OSError, OverflowError) as error:
+            code = errno.errorcode.get(getattr(error, "errno", None) or 0, type(error).__name__)
+            raise Unavailable(code, f"cannot listen on {self._host}:{self._port}") from error
+
+    @property
+    def port(self) -> int:
+        """The port that is bound, also where the settings said 0."""
+        return int(self._bound()[1])
+
+    @property
+    def url(self) -> str:
+        """Where a client on this machine reaches it."""
+        host = self._bound()[0]
+        host = _REACHABLE.get(host, host)
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    async def serve(self) -> None:
+        """Answer until cancelled; then finish what is under way, for `GRACE_S` at most."""
+        if self._socket is None:
+            raise RuntimeError("serve before open")
+        server = _Server(_config(self._api))
+        try:
+            await server.serve(sockets=[self._socket])
+        finally:
+            if server.started:
+                with anyio.move_on_after(2 * GRACE_S, shield=True):
+                    await server.shutdown(sockets=[self._socket])
+
+    async def close(self) -> None:
+        """Let go of the port. May be called at any time, also again."""
+        if self._socket is not None:
+            self._socket.close()
+
+    def _bound(self) -> tuple[str, int]:
+        if self._socket is None:
+            raise RuntimeError("not open")
+        name = self._socket.getsockname()
+        return name[0], name[1]
+
+
+class _Server(uvicorn.Server):
+    """Signals belong to the command line."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _config(api: FastAPI) -> uvicorn.Config:
+    return uvicorn.Config(
+        api,
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_graceful_shutdown=GRACE_S,
+    )
