@@ -20,6 +20,8 @@ class HookServer:
         self.answers = deque()
         self.stalled = False
         self.reply = b"ok"
+        self.withheld = 0
+        """Bytes of the reply that are announced and never sent."""
         self.port = 0
         self._connections = set()
         self._server = None
@@ -51,7 +53,11 @@ class HookServer:
                 if self.stalled:
                     continue
                 status, extra = self.answers.popleft() if self.answers else (200, {})
-                lines = [f"HTTP/1.1 {status} X", f"content-length: {len(self.reply)}", *(f"{n}: {v}" for n, v in extra.items())]
+                lines = [
+                    f"HTTP/1.1 {status} X",
+                    f"content-length: {len(self.reply) + self.withheld}",
+                    *(f"{n}: {v}" for n, v in extra.items()),
+                ]
                 writer.write("\r\n".join([*lines, "", ""]).encode() + self.reply)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):

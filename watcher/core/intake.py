@@ -83,7 +83,7 @@ def _outcomes(bare: Bare, now: float, region: str | None) -> Iterator[Submission
     if isinstance(bare.content, Rejected):
         yield Rejected(bare.content.reason, bare.place + bare.content.detail)
         return
-    replies: list[Kind | None] = [kind for kind in KINDS.values() if kind.reply in bare.content and bare.hint is None]
+    replies: list[Kind | None] = [kind for kind in KINDS.values() if kind.reply in bare.content]
     for pasted in replies or [None]:
         try:
             submission = _hint(bare.content, bare.hint) if bare.hint else _submission(bare.content, pasted, now, region)
