@@ -13,19 +13,20 @@ from watcher.api.server import HttpServer
 from watcher.api.settings import ApiSettings
 from watcher.errors import Unavailable
 from watcher.observe.metrics import Metrics
+from watcher.runtime.health import Condition
 
 
 class Health:
     """A watcher whose health the test decides."""
 
     def __init__(self):
-        self.turns, self.components = True, {"store": {"ok": True, "reason": None, "since": None, "hint": None}}
+        self.turns, self.components = True, {"store": Condition(True, "ok", 1763805600.0)}
 
     def alive(self):
         return self.turns, {"tick_age_s": 0.2 if self.turns else 99.0}
 
     def ready(self):
-        return all(c["ok"] for c in self.components.values()), self.components
+        return all(c.ok for c in self.components.values()), self.components
 
 
 @asynccontextmanager
@@ -44,7 +45,7 @@ async def serving(health, metrics=None, listen="127.0.0.1:0"):
 async def test_health_follows_the_loop_and_nothing_else():
     """/healthz is 200 while the loop turns, whatever is not ready, and 503 when it does not."""
     health = Health()
-    health.components["credentials"] = {"ok": False, "reason": "credentials"}
+    health.components["credentials"] = Condition(False, "credentials", 1763805600.0, "check the credentials")
     async with serving(health) as client:
         reply = await client.get("/healthz")
         assert (reply.status_code, reply.json()) == (200, {"ok": True, "tick_age_s": 0.2})
@@ -56,7 +57,7 @@ async def test_health_follows_the_loop_and_nothing_else():
 async def test_readiness_says_which_and_why():
     """/readyz is 503 with the name, reason, time and hint of what fails, and 200 once nothing does."""
     health = Health()
-    health.components["sink:bus"] = {"ok": False, "reason": "denied", "since": 1763805612.0, "hint": "allow events:PutEvents"}
+    health.components["sink:bus"] = Condition(False, "denied", 1763805612.0, "allow events:PutEvents")
     async with serving(health) as client:
         reply = await client.get("/readyz")
         assert reply.status_code == 503
@@ -67,7 +68,7 @@ async def test_readiness_says_which_and_why():
             "since": "2025-11-22T10:00:12Z",
             "hint": "allow events:PutEvents",
         }
-        health.components["sink:bus"] = {"ok": True}
+        health.components["sink:bus"] = Condition(True, "ok", 1763805700.0)
         reply = await client.get("/readyz")
         assert (reply.status_code, reply.json()["failing"]) == (200, [])
         assert reply.headers["cache-control"] == "no-store"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict
 
 from watcher.api.view import View
 from watcher.observe.metrics import CONTENT_TYPE, Metrics
+from watcher.runtime.health import Condition
 
 _NOT_STORED = {"Cache-Control": "no-store"}
 
@@ -25,10 +25,11 @@ class Health(BaseModel):
 class Component(BaseModel):
     """One thing that must work: the store, a source, a sink, a circuit."""
 
+    model_config = ConfigDict(from_attributes=True)
     ok: bool
-    reason: str | None = None
-    since: datetime | None = None
-    hint: str | None = None
+    reason: str
+    since: datetime
+    hint: str
 
 
 class Readiness(BaseModel):
@@ -60,8 +61,8 @@ def router(view: View, metrics: Metrics) -> APIRouter:
     return routes
 
 
-def _readiness(ok: bool, components: Mapping[str, Mapping[str, Any]]) -> Readiness:
-    told = {name: Component.model_validate(dict(component)) for name, component in components.items()}
+def _readiness(ok: bool, components: Mapping[str, Condition]) -> Readiness:
+    told = {name: Component.model_validate(component) for name, component in components.items()}
     return Readiness(ok=ok, failing=[name for name, component in told.items() if not component.ok], components=told)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from watcher.runtime.health import Condition
+
 
 class View(Protocol):
     """The health of a running watcher, as of now."""
@@ -13,6 +15,6 @@ class View(Protocol):
         """Whether the loop turns, and what shows it (`tick_age_s`). Never depends on AWS, the store or a sink."""
         ...
 
-    def ready(self) -> tuple[bool, Mapping[str, Mapping[str, Any]]]:
-        """Whether work gets done, and for each component `ok`, `reason`, `since` (seconds since the epoch) and `hint`."""
+    def ready(self) -> tuple[bool, Mapping[str, Condition]]:
+        """Whether work gets done, and the condition of each component."""
         ...
