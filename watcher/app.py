@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from watcher import __version__
@@ -14,12 +15,12 @@ from watcher.adapters.aws.probe import AwsProbe
 from watcher.adapters.aws.session import AwsClients
 from watcher.api.server import HttpServer
 from watcher.config import Settings
+from watcher.core.events import iso
 from watcher.observe.loop_lag import Heartbeat, measure_loop_lag
 from watcher.observe.metrics import Metrics
 from watcher.ports import Sink
 from watcher.registry import SINKS, SOURCES, STORES, World
 from watcher.runtime.clock import Clock
-from watcher.runtime.health import Condition
 from watcher.runtime.supervise import Parts, Plan, Watcher
 
 ALIVE_S = 60.0
@@ -81,9 +82,10 @@ class App:
         age = self.heartbeat.age()
         return age < ALIVE_S, {"loop_turned_s_ago": round(age, 3)}
 
-    def ready(self) -> tuple[bool, dict[str, Condition]]:
+    def ready(self) -> tuple[bool, dict[str, dict[str, Any]]]:
         """Whether all components are well, and each one's condition."""
-        return self.watcher.health.ready()
+        ready, conditions = self.watcher.health.ready()
+        return ready, {name: {**asdict(condition), "since": iso(condition.since)} for name, condition in conditions.items()}
 
     async def _measure(self) -> None:
         await measure_loop_lag(self.metrics, heartbeat=self.heartbeat)

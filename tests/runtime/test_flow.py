@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import anyio
@@ -31,7 +32,7 @@ async def test_each_task_is_told_of_in_order_until_its_end(world: MakeWorld) -> 
         assert [int(e["sequence"]) for e in events] == list(range(1, len(events) + 1))
         assert [e["data"]["terminal"] for e in events] == [False] * (len(events) - 1) + [True]
         assert events[0]["data"]["from"] is None
-        assert all(after["data"]["from"] == before["data"]["to"] for before, after in zip(events, events[1:], strict=False))
+        assert all(after["data"]["from"] == before["data"]["to"] for before, after in itertools.pairwise(events))
 
 
 async def test_the_end_that_is_told_is_the_end_that_was(world: MakeWorld) -> None:

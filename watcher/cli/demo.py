@@ -11,12 +11,12 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 from typing import Annotated, Any
 
 import anyio
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from watcher.app import build
 from watcher.cli import exits
@@ -65,7 +65,7 @@ async def _demo(directory: Path, tasks: int, quota: float, seed: int, stay: bool
             console.print(f"A simulated Chime SDK Voice at {sim.url} allows {quota:g} calls a second; {tasks} speaker searches begin.\n")
             async with build(settings, sinks=[teller]) as app, anyio.create_task_group() as work:
                 work.start_soon(app.run)
-                work.start_soon(_feed, pipe, tasks)
+                work.start_soon(_feed, pipe, tasks, seed)
                 done = await _until_told(teller, tasks)
                 _summarize(console, sim, teller, tasks)
                 if stay and app.http is not None:
@@ -87,11 +87,12 @@ def _configuration(directory: Path, *, serve: bool) -> str:
     return json.dumps(settings)  # JSON is YAML
 
 
-async def _feed(pipe: Path, tasks: int) -> None:
+async def _feed(pipe: Path, tasks: int, seed: int) -> None:
     """Tasks come in over a while, through a named pipe, in the two forms a line may have."""
     async with await anyio.open_file(pipe, "w") as feed:
+        ids = Random(seed)  # noqa: S311 - names, not secrets
         for n in range(tasks):
-            id_ = str(uuid.UUID(int=n, version=4))
+            id_ = str(uuid.UUID(int=ids.getrandbits(128), version=4))
             message = {"VoiceConnectorId": CONNECTOR, "SpeakerSearchTaskId": id_, "context": {"call": f"c-{n}"}}
             await feed.write(f"{CONNECTOR}/{id_}\n" if n % 2 else json.dumps(message) + "\n")
             await feed.flush()
@@ -119,11 +120,9 @@ def _summarize(console: Console, sim: Simulator, teller: Teller, tasks: int) -> 
         "throttled calls": f"{outcomes['ThrottledClientException']} of {sim.stats.requests}",
         "other faults survived": ", ".join(f"{name} {count}" for name, count in sorted(outcomes.items()) if _fault(name)) or "none",
     }
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    for name, value in rows.items():
-        table.add_row(name, value, style="bold")
     console.print()
-    console.print(table)
+    for name, value in rows.items():
+        console.print(f"{name:<28}[bold]{value}[/bold]", soft_wrap=True)
 
 
 def _fault(outcome: str) -> bool:
