@@ -1,0 +1,118 @@
+"""Why a task is asked about again when: the cadence's own rule, recomputed outside of the watcher from its last note.
+
+An unchanged poll writes nothing, so the store does not know the last look. It says how long the gaps are, not when the next call goes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from watcher.config import Settings
+from watcher.core.cadence import PROVISIONAL_GAP_S, Cadence
+from watcher.kinds import KINDS, Phase
+from watcher.model import Watch
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What the watcher wrote down last, and how many tasks share its calls."""
+
+    cadence: str | None
+    pace: str | None
+    open_tasks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Times in seconds, the pace in calls per second."""
+
+    rule: str
+    age_s: float
+    gap_s: float
+    """At this age: the longest from one look to the next."""
+    lag_s: float
+    """Expected to accrue in that gap."""
+    price_s: float
+    spare_gap_s: float | None
+    """With calls to spare, already after this; None: it is never worth one."""
+    samples: int
+    """Durations of this status that were learned."""
+    pace: float | None
+    open_tasks: int
+    why: Sequence[str]
+    """The rule in sentences."""
+
+
+def schedule(watch: Watch, settings: Settings, notes: Notes, now: float) -> Schedule:
+    """For an open watch. `now` is wall time in seconds."""
+    kind, status = watch.ref.kind, watch.status
+    phase = KINDS[kind].phase(status) if kind in KINDS and status is not None else Phase.OPEN
+    pace = _pace(notes.pace)
+    cadence = _cadence(settings, notes, pace)
+    age = 0.0 if watch.status_since is None else max(0.0, now - watch.status_since)
+    gap = cadence.gap(kind, status, age, polls=watch.polls, provisional=phase is Phase.PROVISIONAL) if status is not None else 0.0
+    spare = cadence.spare_gap(kind, status, age) if settings.cadence.type == "accrual" and phase is Phase.OPEN else math.inf
+    found = Schedule(
+        rule=settings.cadence.type,
+        age_s=age,
+        gap_s=gap,
+        lag_s=cadence.worth(kind, status, age, gap),
+        price_s=cadence.price,
+        spare_gap_s=spare if spare < gap else None,
+        samples=len(cadence.durations(kind, status).samples),
+        pace=pace,
+        open_tasks=notes.open_tasks,
+        why=(),
+    )
+    return _told(found, watch, cadence, phase)
+
+
+def _cadence(settings: Settings, notes: Notes, pace: float | None) -> Cadence:
+    """As the watcher has it: what it learned, its price, and the longest gap that so few tasks at this pace leave."""
+    section = settings.cadence
+    if pace and section.type == "accrual":
+        longest = max(section.min_gap, min(section.max_gap, 6 * max(1, notes.open_tasks) / pace))
+        section = section.model_copy(update={"max_gap": longest})
+    cadence = Cadence(section)
+    if notes.cadence is not None and section.type == "accrual":
+        cadence.restore(notes.cadence)
+    return cadence
+
+
+def _pace(note: str | None) -> float | None:
+    try:
+        rate = float(note or "")
+    except ValueError:
+        return None
+    return rate if math.isfinite(rate) and rate > 0 else None
+
+
+def _told(found: Schedule, watch: Watch, cadence: Cadence, phase: Phase) -> Schedule:
+    first = watch.status is None
+    why = ["it was never seen: the first look is due at once, and waits only for the pace or for trouble in asking"] if first else []
+    why += [] if first else [_rule(found, cadence, phase)]
+    if found.spare_gap_s is not None and not first:
+        floor = cadence.settings.price_floor
+        why.append(f"with calls to spare, already {found.spare_gap_s:.2f} s after it: by then a call saves {floor:g} s of lag")
+    if found.pace is not None:
+        why.append(f"{found.open_tasks} open tasks share {found.pace:.3g} calls/s, so a call that is due may wait its turn")
+    return replace(found, why=tuple(why))
+
+
+def _rule(found: Schedule, cadence: Cadence, phase: Phase) -> str:
+    settings, gap = cadence.settings, f"{found.gap_s:.2f} s after the last look"
+    if settings.type == "fixed":
+        return f"{gap}: cadence.type is fixed"
+    if settings.type == "backoff":
+        return f"{gap}: cadence.type is backoff, from {settings.every:g} s doubling up to {settings.max_gap:g} s"
+    if phase is Phase.PROVISIONAL and found.gap_s <= PROVISIONAL_GAP_S:
+        return f"{gap}: the status is provisional, and asked about no faster than that"
+    worth = f"{found.lag_s:.2f} s of lag is expected to accrue in it, and the price of a call is {found.price_s:.2f} s"
+    if found.gap_s >= settings.max_gap:
+        return f"{gap}: the longest gap, the lesser of cadence.max_gap and 6 x tasks / pace; {worth}"
+    if found.gap_s <= settings.min_gap:
+        return f"{gap}: the shortest gap, cadence.min_gap; {worth}"
+    learned = f"learned from {found.samples} tasks" if found.samples else "by the prior, nothing is learned yet"
+    return f"{gap}: by then the lag expected to have accrued ({learned}) reaches the price of a call, {found.price_s:.2f} s"
