@@ -11,10 +11,12 @@ import typer
 from watcher import __version__
 from watcher.cli import config, dead_letters, exits
 from watcher.cli.demo import demo
+from watcher.cli.doctor import doctor
 from watcher.cli.explain import explain
 from watcher.cli.forget import forget
 from watcher.cli.run import run
 from watcher.cli.simulate import simulate
+from watcher.cli.submit import submit
 from watcher.cli.tasks import tasks
 from watcher.cli.watch import watch
 
@@ -29,10 +31,12 @@ app = typer.Typer(
 app.command()(run)
 app.command()(demo)
 app.command()(watch)
+app.command()(submit)
 app.command()(tasks)
 app.command()(explain)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.command()(forget)
+app.command()(doctor)
 app.command()(simulate)
 app.add_typer(config.app, name="config")
 

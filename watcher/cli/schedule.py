@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from watcher.cli.tables import counted
 from watcher.config import Settings
 from watcher.core.cadence import PROVISIONAL_GAP_S, Cadence
 from watcher.kinds import KINDS, Phase
@@ -97,7 +98,7 @@ def _told(found: Schedule, watch: Watch, cadence: Cadence, phase: Phase) -> Sche
         floor = cadence.settings.price_floor
         why.append(f"with calls to spare, already {found.spare_gap_s:.2f} s after it: by then a call saves {floor:g} s of lag")
     if found.pace is not None:
-        why.append(f"{found.open_tasks} open tasks share {found.pace:.3g} calls/s, so a call that is due may wait its turn")
+        why.append(f"{counted(found.open_tasks, 'open task')} to share {found.pace:.3g} calls/s: a call that is due may wait its turn")
     return replace(found, why=tuple(why))
 
 

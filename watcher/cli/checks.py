@@ -1,0 +1,226 @@
+"""What `watcher doctor` looks at, each check by itself and within a time. They change nothing: no file is made, no pipe opened."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+import stat
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import anyio
+
+from watcher.adapters.aws.probe import AwsProbe
+from watcher.adapters.aws.standing import caller, place_of
+from watcher.cli import exits, trouble
+from watcher.cli.tables import counted
+from watcher.config import Settings, read
+from watcher.core.intake import DEFAULT_KIND
+from watcher.errors import ConfigMistakes, CredentialsRejected, RemoteError, StoreError
+from watcher.kinds import KINDS
+from watcher.registry import SINKS, SOURCES, STORES, Entry, World
+
+PATIENCE_S = 10.0
+"""For one check. All run at once, so the doctor is done in about as much."""
+CALL_S = 8.0
+"""For one call, so that it is the call that says what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check came to. `code` is the exit code that a failure stands for."""
+
+    check: str
+    state: Literal["ok", "failed", "skipped"]
+    seen: str
+    hint: str = ""
+    code: int = exits.OK
+
+
+Look = Callable[[], Awaitable[str]]
+"""Returns what was seen. Raises what is wrong."""
+
+
+class Wrong(Exception):  # noqa: N818 - it is a finding, caught in this file
+    """Something is not as it must be, and a person can mend it."""
+
+    def __init__(self, seen: str, hint: str, code: int = exits.CONFIG) -> None:
+        super().__init__(seen)
+        self.finding = (seen, hint, code)
+
+
+class Skipped(Exception):  # noqa: N818 - it is a finding, caught in this file
+    """There is nothing to look at."""
+
+
+def configuration(file: Path, environ: Mapping[str, str]) -> tuple[Settings | None, list[Finding]]:
+    """The settings as far as they can be used, and every mistake in them."""
+    name = "configuration"
+    try:
+        settings = read(file, environ, paths=True).settings
+    except ConfigMistakes as found:
+        hint = "mend these lines; watcher config schema and config/full.yaml say what there is"
+        findings = [Finding(name, "failed", mistake, hint, exits.CONFIG) for mistake in found.mistakes]
+    else:
+        return settings, [
+            Finding(name, "ok", f"{file}: {counted(len(settings.sources), 'source')}, {counted(len(settings.sinks), 'sink')}")
+        ]
+    try:
+        return read(file, environ).settings, findings  # only files are missing: there is more to look at
+    except ConfigMistakes:
+        return None, findings
+
+
+async def everything(settings: Settings, world: World) -> list[Finding]:
+    """All checks at once, in the order in which one would mend what they find."""
+    kind = KINDS[DEFAULT_KIND]
+    probe = AwsProbe(world.aws, call_deadline=CALL_S, clock=world.clock)
+    checks: list[Callable[[], Awaitable[list[Finding]]]] = [
+        _one("Region", lambda: _region(world, kind.service)),
+        lambda: _identity(world),
+        _one("voice API", probe.check, quota=kind.quota),
+        *(_one(f"source {each.name}", _adapter(each, SOURCES, world)) for each in settings.sources),
+        *(_one(f"sink {each.name}", _adapter(each, SINKS, world)) for each in settings.sinks),
+        _one("store", lambda: _store(settings, world)),
+        _one("API port", lambda: _port(settings)),
+    ]
+    found: dict[int, list[Finding]] = {}
+
+    async def run(place: int) -> None:
+        found[place] = await checks[place]()
+
+    async with anyio.create_task_group() as tasks:
+        for place in range(len(checks)):
+            tasks.start_soon(run, place)
+    return [finding for place in sorted(found) for finding in found[place]]
+
+
+def _one(name: str, look: Look, *, quota: str | None = None) -> Callable[[], Awaitable[list[Finding]]]:
+    async def run() -> list[Finding]:
+        return [await bounded(name, look, quota=quota)]
+
+    return run
+
+
+async def bounded(name: str, look: Look, *, quota: str | None = None) -> Finding:
+    """One look, within `PATIENCE_S`, as a finding."""
+    try:
+        with anyio.fail_after(PATIENCE_S):
+            return Finding(name, "ok", await look())
+    except Skipped as nothing:
+        return Finding(name, "skipped", str(nothing))
+    except Wrong as wrong:
+        return Finding(name, "failed", *wrong.finding)
+    except RemoteError as error:
+        return Finding(name, "failed", str(error), trouble.hint(error, quota=quota), trouble.code(error))
+    except StoreError as error:
+        return Finding(name, "failed", str(error), "the watcher does not start with this store", exits.UNAVAILABLE)
+    except TimeoutError:
+        return Finding(name, "failed", f"no answer within {PATIENCE_S:g} s", "is it within reach from here?", exits.UNAVAILABLE)
+    except OSError as error:
+        return Finding(name, "failed", str(error), "mend the file, its directory or their permissions", exits.UNAVAILABLE)
+
+
+async def _region(world: World, service: str) -> str:
+    place = await place_of(world.aws, service)
+    if place.region not in place.offered:
+        offered = ", ".join(place.offered) or "none"
+        raise Wrong(f"{place.region} is not known to offer {service}", f"set AWS_REGION to one of {offered}; a newer SDK may know more")
+    return f"{place.region}, calls to {place.host}"
+
+
+async def _identity(world: World) -> list[Finding]:
+    """Credentials, and the clock by the date of the same reply."""
+    ahead: list[float | None] = []
+
+    async def who() -> str:
+        try:
+            found = await caller(world.aws, world.clock)
+        except CredentialsRejected as error:
+            ahead.append(None if error.clock_skew_s is None else -error.clock_skew_s)
+            raise
+        ahead.append(found.ahead_s)
+        return f"account {found.account}, {found.name}"
+
+    async def clock() -> str:
+        if not ahead or ahead[0] is None:
+            raise Skipped("no reply of AWS to compare it with")
+        if abs(ahead[0]) >= trouble.SKEW_S:
+            raise Wrong(f"{ahead[0]:+.0f} s off", "set this machine's clock right: AWS refuses signatures that are 5 min off")
+        return f"within {max(1.0, abs(ahead[0])):.0f} s of AWS's"
+
+    return [await bounded("credentials", who), await bounded("clock", clock)]
+
+
+def _adapter(settings: Any, table: Mapping[str, Entry], world: World) -> Look:
+    """A source or a sink: its own check, unless that would touch a file that somebody else waits for."""
+
+    async def look() -> str:
+        path = Path(getattr(settings, "path", "-"))
+        if str(path) != "-" and not path.exists():
+            return f"{path}: {_absent(path)}"
+        if str(path) != "-" and stat.S_ISFIFO(path.stat().st_mode):
+            return f"{path}: a named pipe, left alone: who is at its other end would notice"
+        adapter = table[settings.type].build(settings, world)
+        try:
+            await adapter.open()
+            return str(await adapter.check())
+        finally:
+            await adapter.close()
+
+    return look
+
+
+async def _store(settings: Settings, world: World) -> str:
+    path = getattr(settings.store, "path", None)
+    if path in (None, ":memory:"):
+        return "in memory: inputs are acknowledged when their last event was delivered"
+    if not os.path.exists(str(path)):
+        return f"{path}: {_absent(Path(str(path)))}"
+    store = STORES[settings.store.type].build(settings.store, world)
+    try:
+        await store.attach()
+        return f"{path}: {await store.check()}, {'a watcher runs on it' if owned(str(path)) else 'no watcher runs on it'}"
+    finally:
+        await store.close()
+
+
+def _absent(path: Path) -> str:
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise Wrong(f"{path}: not there, and cannot be made", f"make the directory {path.parent}, writable for this user")
+    return "not there yet; its directory can be written"
+
+
+def owned(path: str) -> bool:
+    """Whether a process holds the lock of this store. Shared and for a moment only, so that it keeps no watcher from starting."""
+    try:
+        file = os.open(f"{path}.lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False
+
+
+async def _port(settings: Settings) -> str:
+    if settings.api.listen is None:
+        raise Skipped("api.listen is not set: no health, no metrics over HTTP")
+    host, _, port = settings.api.listen.rpartition(":")
+    found: Sequence[Any] = await anyio.getaddrinfo(host.strip("[]") or None, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, _, _, _, address = found[0]
+    try:
+        socket.create_server(address[:2], family=family).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE and owned(str(getattr(settings.store, "path", ""))):
+            return f"{settings.api.listen} is in use, and a watcher runs"
+        hint = "end what listens there, or choose another api.listen"
+        raise Wrong(f"{settings.api.listen}: {os.strerror(error.errno or 0)}", hint) from None
+    return f"{settings.api.listen} is free"

@@ -1,0 +1,70 @@
+"""`watcher doctor`: whether everything a configuration needs is there, and what to do where it is not."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+import typer
+
+from watcher.adapters.aws.session import AwsClients
+from watcher.cli import exits
+from watcher.cli.checks import CALL_S, Finding, configuration, everything
+from watcher.cli.ledger import Json, print_json
+from watcher.cli.tables import printable, table
+from watcher.config import Settings
+from watcher.registry import World
+
+
+def doctor(
+    config: Annotated[Path, typer.Option("--config", metavar="FILE", help="The configuration to look at.")],
+    as_json: Json = False,
+) -> None:
+    """Look at everything that a configuration needs, all at once and within about ten seconds, and say how to mend what fails.
+
+    The configuration; the Region and whether it offers the service; the credentials and who they are; the clock; the voice API, by
+    asking about a task that cannot exist (not found means permitted); each source and sink; the store; the port of the API.
+    Changes nothing, shows no secret, and may run beside the watcher. Exit 0: all is well; 69: something is out of reach; 78: something
+    is set up wrong.
+
+    Example:
+
+        watcher doctor --config watcher.yaml
+    """
+    settings, findings = configuration(config, os.environ)
+    if settings is not None:
+        findings += anyio.run(_look, settings)
+    code = _code(findings)
+    if as_json:
+        print_json({"ok": code == exits.OK, "checks": [asdict(finding) for finding in findings]})
+    else:
+        _tell(findings)
+    raise typer.Exit(code)
+
+
+async def _look(settings: Settings) -> list[Finding]:
+    aws = AwsClients(call_deadline=CALL_S)
+    try:
+        return await everything(settings, World(aws, time.time))
+    finally:
+        await aws.close()
+
+
+def _tell(findings: Sequence[Finding]) -> None:
+    table(("CHECK", "RESULT", "SEEN"), [(finding.check, finding.state, finding.seen) for finding in findings])
+    failed = [finding for finding in findings if finding.state == "failed"]
+    if failed:
+        typer.echo("\nTo do")
+    for check, hint in dict.fromkeys((finding.check, finding.hint) for finding in failed):
+        typer.echo(printable(f"  {check}: {hint}"))
+
+
+def _code(findings: Sequence[Finding]) -> int:
+    """What is set up wrong goes first: mended, the rest may be well."""
+    codes = {finding.code for finding in findings}
+    return exits.CONFIG if exits.CONFIG in codes else max(codes, default=exits.OK)

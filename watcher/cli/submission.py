@@ -1,0 +1,88 @@
+"""Lines into messages that a watcher will take, judged by the watcher's own reading before anything is sent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from watcher.adapters.aws.queue import Outgoing
+from watcher.core.intake import parse_ref, read
+from watcher.errors import Rejected
+from watcher.kinds import KINDS
+
+BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the options say about every task that is named as VC/TASK, and the Region about all."""
+
+    kind: str
+    context: Any
+    deadline_s: float | None
+    region: str | None
+    """The configured one: a message for another is not for this watcher."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One message that is good to go, and where it stood."""
+
+    place: str
+    message: Outgoing
+    tasks: int
+
+
+def numbered(name: str, data: bytes) -> Iterator[tuple[str, bytes]]:
+    """The lines of a file that are neither blank nor a comment, each with its place."""
+    for n, line in enumerate(data.removeprefix(BOM).split(b"\n"), start=1):
+        if line.strip() and not line.lstrip().startswith(b"#"):
+            yield f"{name}:{n}", line.removesuffix(b"\r")
+
+
+def read_all(lines: Iterator[tuple[str, bytes]], now: float, wish: Wish) -> tuple[list[Entry], list[str]]:
+    """What can be sent, and a sentence for each line that cannot."""
+    entries: list[Entry] = []
+    bad: list[str] = []
+    for place, line in lines:
+        try:
+            entries.append(_entry(place, line, now, wish))
+        except Rejected as error:
+            bad.append(f"{place}: {error}")
+    if not entries and not bad:
+        bad.append("no tasks: every line is empty or a comment")
+    return entries, bad
+
+
+def _entry(place: str, line: bytes, now: float, wish: Wish) -> Entry:
+    """Raises Rejected for what the watcher would reject."""
+    plain = line.lstrip()[:1] not in (b"{", b"[", b'"')
+    if not plain and (wish.context is not None or wish.deadline_s is not None):
+        raise Rejected("field", "--context and --deadline are for VC/TASK; a JSON message says its own context and deadline_s")
+    body = _message(line, wish) if plain else line
+    found = read(body, now=now, region=wish.region)
+    for outcome in found:
+        if isinstance(outcome, Rejected):
+            raise outcome
+    if not found:
+        raise Rejected("shape", "it names no task")
+    keys = [outcome.ref.key for outcome in found if not isinstance(outcome, Rejected)]
+    return Entry(place, Outgoing(body.decode(), keys[0]), len(keys))
+
+
+def _message(line: bytes, wish: Wish) -> bytes:
+    """`VC/TASK` in the words of a message."""
+    try:
+        text = line.decode().strip()
+    except UnicodeDecodeError:
+        raise Rejected("encoding", "not UTF-8") from None
+    ref = parse_ref(f"{wish.kind}/{text}" if text.count("/") == 1 else text)
+    names = [param.field for param in KINDS[ref.kind].params]
+    message: dict[str, Any] = {"kind": ref.kind, **dict(zip(names, ref.params, strict=True))}
+    if wish.context is not None:
+        message["context"] = wish.context
+    if wish.deadline_s is not None:
+        message["deadline_s"] = wish.deadline_s
+    return json.dumps(message, separators=(",", ":")).encode()
