@@ -6,21 +6,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from watcher import __version__
 from watcher.adapters.aws.probe import AwsProbe
 from watcher.adapters.aws.session import AwsClients
 from watcher.api.server import HttpServer
 from watcher.config import Settings
-from watcher.core.events import iso
 from watcher.observe.loop_lag import Heartbeat, measure_loop_lag
 from watcher.observe.metrics import Metrics
 from watcher.ports import Sink
 from watcher.registry import SINKS, SOURCES, STORES, World
 from watcher.runtime.clock import Clock
+from watcher.runtime.health import Condition
 from watcher.runtime.supervise import Parts, Plan, Watcher
 
 ALIVE_S = 60.0
@@ -47,7 +45,6 @@ class App:
         self.settings = settings
         self.parts = parts
         self.metrics = Metrics()
-        self.metrics.build_info.labels(__version__).set(1)
         self.heartbeat = Heartbeat()
         self.http = HttpServer(settings.api, self, self.metrics) if settings.api.listen else None
         self._aws = aws
@@ -82,10 +79,9 @@ class App:
         age = self.heartbeat.age()
         return age < ALIVE_S, {"loop_turned_s_ago": round(age, 3)}
 
-    def ready(self) -> tuple[bool, dict[str, dict[str, Any]]]:
+    def ready(self) -> tuple[bool, Mapping[str, Condition]]:
         """Whether all components are well, and each one's condition."""
-        ready, conditions = self.watcher.health.ready()
-        return ready, {name: {**asdict(condition), "since": iso(condition.since)} for name, condition in conditions.items()}
+        return self.watcher.health.ready()
 
     async def _measure(self) -> None:
         await measure_loop_lag(self.metrics, heartbeat=self.heartbeat)

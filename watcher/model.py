@@ -104,14 +104,18 @@ class Watch:
 
     @property
     def key(self) -> str:
+        """The key of its task."""
         return self.ref.key
 
     @property
     def open(self) -> bool:
+        """Whether it is still asked about."""
         return self.ended_at is None
 
 
 class EventType(StrEnum):
+    """What an event tells, in the words that consumers see."""
+
     TRANSITION = "watcher.task.transition.v1"
     UPDATED = "watcher.task.updated.v1"
     ENDED = "watcher.watch.ended.v1"
@@ -172,6 +176,7 @@ class Event:
     """Given by the store, growing in the order of commits."""
 
     def placed(self, position: int) -> Event:
+        """The same event, where the store put it."""
         return replace(self, position=position)
 
 

@@ -68,7 +68,6 @@ class TestStandardQueue(SourceExam):
         bodies = sorted(m.body for m in await take(await desk.open(), 2))
         assert bodies == [b"x" * (MAX_BODY + 1), b"y" * MAX_BODY]
 
-    @pytest.mark.xfail(reason="needs a limit of 32 MiB for SQS replies in adapters/aws/guard.py", raises=Unreadable)
     async def test_ten_messages_of_the_largest_size_arrive_together(self, desk: SqsDesk) -> None:
         """A queue full of the largest messages SQS allows can be emptied: the limit on replies does not stop it."""
         await desk.put(*[b'"' * 1_000_000 for _ in range(10)])

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -11,9 +10,6 @@ import pytest
 from aiobotocore.config import AioConfig
 
 from watcher.simulator import Simulator
-
-# looptime asks for the current loop in sync tests too; where none was ever set, that makes one that nobody closes
-asyncio.set_event_loop(None)
 
 Client = Callable[..., AbstractAsyncContextManager[Any]]
 

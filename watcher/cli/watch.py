@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 import anyio
@@ -55,25 +56,31 @@ async def _follow(keys: set[str], rate: float | None, patience: float, as_json: 
         store=MemoryStore(MemoryStoreSettings()),
         sinks=[teller],
     )
-    interrupted = False
     try:
         async with Watcher(parts, Plan(pace=PaceSettings(rate=rate), region=aws.region())) as watcher:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_give_up, watcher, patience)
-                with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-
-                    async def interrupt() -> None:
-                        nonlocal interrupted
-                        async for _ in signals:
-                            interrupted = True
-                            watcher.stop()
-
-                    tasks.start_soon(interrupt)
-                    await watcher.run()
-                tasks.cancel_scope.cancel()
+            interrupted = await _run(watcher, patience)
     finally:
         await aws.close()
     return _verdict(keys, teller, watcher, interrupted=interrupted)
+
+
+async def _run(watcher: Watcher, patience: float) -> bool:
+    """Until everything is told, nothing can be asked for too long, or a signal. Returns whether it was a signal."""
+    interrupted = False
+
+    async def on_signal(signals: AsyncIterator[signal.Signals]) -> None:
+        nonlocal interrupted
+        async for _ in signals:
+            interrupted = True
+            watcher.stop()
+
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_give_up, watcher, patience)
+            tasks.start_soon(on_signal, signals)
+            await watcher.run()
+            tasks.cancel_scope.cancel()
+    return interrupted
 
 
 async def _give_up(watcher: Watcher, patience: float) -> None:

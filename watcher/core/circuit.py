@@ -12,6 +12,8 @@ from watcher.errors import CredentialsRejected, Denied, RemoteError, Throttled, 
 OUTAGE_S = 60.0
 OUTAGE_CALLS = 5
 DISTINCT = 3
+DENIED_S = 30.0
+"""For how long nothing but denials may come, about three tasks or more: less than one task's tries take, so that none ends of it."""
 PROBE_FIRST_S, PROBE_MAX_S = 5.0, 60.0
 
 HINTS = {
@@ -38,7 +40,9 @@ class Circuits:
         self.open: dict[str, Trip] = {}
         self._down_since: float | None = None
         self._down_calls = 0
-        self._denied: set[str] = set()
+        self._denied: dict[str, set[str]] = {}
+        """Denied tasks by what their permission hangs on, since the last answer that was none."""
+        self._denied_since = 0.0
         self._unreadable: set[str] = set()
 
     @property
@@ -58,22 +62,28 @@ class Circuits:
 
         Returns (circuit, opened) for each that changed.
         """
+        changes = self._judge(error, key, group, now)
+        for trip in self.open.values():
+            if now >= trip.probe_at:  # a probe that did not close it, whatever its own trouble
+                trip.pause = min(PROBE_MAX_S, trip.pause * 2)
+                trip.probe_at = now + trip.pause
+        return changes
+
+    def _judge(self, error: RemoteError | None, key: str, group: str, now: float) -> list[tuple[str, bool]]:
         match error:
             case CredentialsRejected():
+                self._answered()
                 return self._trip("credentials", error.code, now)
             case Denied():
                 self._answered()
-                self._denied.add(group)
-                if len(self._denied) >= DISTINCT or self.suspect:
-                    return self._trip("credentials", error.code, now)
-                return self._close("outage")
+                everywhere = self._denied_everywhere(key, group, now)
+                return self._close("outage") + (self._trip("credentials", error.code, now) if everywhere else [])
             case Unavailable():
                 return self._unavailable(error, now)
             case Unreadable():
                 self._answered()
                 self._unreadable.add(key)
-                many = len(self._unreadable) >= DISTINCT or "unreadable" in self.open
-                return self._trip("unreadable", error.code, now) if many else []
+                return self._trip("unreadable", error.code, now) if len(self._unreadable) >= DISTINCT else []
             case Throttled():
                 self._answered()
                 return self._close("outage")
@@ -85,21 +95,25 @@ class Circuits:
     def _answered(self) -> None:
         self._down_since, self._down_calls = None, 0
 
+    def _denied_everywhere(self, key: str, group: str, now: float) -> bool:
+        """Three connectors, or on one the whole of what was asked lately, and more than a task or two."""
+        if not self._denied:
+            self._denied_since = now
+        self._denied.setdefault(group, set()).add(key)
+        tasks = sum(len(keys) for keys in self._denied.values())
+        return len(self._denied) >= DISTINCT or (tasks >= DISTINCT and now - self._denied_since >= DENIED_S)
+
     def _unavailable(self, error: RemoteError, now: float) -> list[tuple[str, bool]]:
         self._down_calls += 1
         self._down_since = now if self._down_since is None else self._down_since
         long = now - self._down_since >= OUTAGE_S and self._down_calls >= OUTAGE_CALLS
-        return self._trip("outage", error.code, now) if long or "outage" in self.open else []
+        return self._trip("outage", error.code, now) if long else []
 
     def _trip(self, name: str, code: str, now: float) -> list[tuple[str, bool]]:
-        trip = self.open.get(name)
-        if trip is None:
-            self.open[name] = Trip(now, code, now + PROBE_FIRST_S)
-            return [(name, True)]
-        if now >= trip.probe_at:
-            trip.pause = min(PROBE_MAX_S, trip.pause * 2)
-            trip.probe_at = now + trip.pause
-        return []
+        if name in self.open:
+            return []
+        self.open[name] = Trip(now, code, now + PROBE_FIRST_S)
+        return [(name, True)]
 
     def _close(self, *names: str) -> list[tuple[str, bool]]:
         return [(name, False) for name in names if self.open.pop(name, None) is not None]

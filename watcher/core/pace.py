@@ -48,6 +48,8 @@ class Pace:
         self.rate = min(self.ceiling, START)
         self.throttles = 0
         self.accepted = 0
+        self._seeking = True
+        """No call that followed an accepted one was throttled yet: the rate grows fast."""
         self._credit = 1.0
         self._credit_at = now
         self._calm = 0
@@ -73,17 +75,19 @@ class Pace:
         self.accepted += 1
         if not permit.limited:
             return
-        self._remember(now)
-        if self.throttles == 0:
+        self._calm += 1
+        if self._calm >= self.rate:  # a second of it: fewer say only that a bucket was full
+            self._remember(now)
+        if self._seeking:
             self._set(self.rate + 0.5, now)
             return
-        self._calm += 1
         calm = self._calm * GROWTH / (CALM * DROP * math.sqrt(self.rate))
         self._set(self.rate + GROWTH * (1 + min(calm * calm, 50.0)), now)
 
     def throttled(self, permit: Permit, now: float) -> bool:
         """The call was one too many. Calls already under way when the rate was last cut tell nothing new: False for them."""
         self.throttles += 1
+        self._seeking = self._seeking and self.accepted == 0  # a quota of 0 that is raised is sought from the floor up
         if permit.at <= self._cut_at:
             return False
         self._calm = 0
@@ -100,6 +104,7 @@ class Pace:
     def restore(self, rate: float, now: float) -> None:
         """Go on from the rate of an earlier life, carefully: no faster than the ceiling, nothing remembered as accepted."""
         if math.isfinite(rate):
+            self._seeking = rate <= START
             self._set(rate, now)
 
     def _set(self, rate: float, now: float) -> None:

@@ -31,7 +31,7 @@ def setback(kind: Kind, watch: Watch, error: RemoteError, now: float, settings: 
         case Busy():
             return Step(asked, "busy", wait_s=(0.5, 2.0))
         case Unavailable():
-            return Step(_failed(asked, now), "unavailable", wait_s=_backoff(asked.failures))
+            return _unavailable(asked, now)
         case NotFound():
             return _not_found(kind, asked, now, settings)
         case Denied() if suspect:
@@ -47,8 +47,17 @@ def setback(kind: Kind, watch: Watch, error: RemoteError, now: float, settings: 
 
 
 def _failed(watch: Watch, now: float) -> Watch:
-    since = now if watch.failing_since is None else watch.failing_since
-    return replace(watch, failures=watch.failures + 1, failing_since=since)
+    """One more answer that speaks against the task. Outages before the first of them count for nothing."""
+    if watch.failing_since is None:
+        return replace(watch, failures=1, failing_since=now)
+    return replace(watch, failures=watch.failures + 1)
+
+
+def _unavailable(watch: Watch, now: float) -> Step:
+    """Counted for the backoff, and never towards the tries of a task in trouble of its own: for that one its age stands in."""
+    if watch.failing_since is None:
+        return Step(replace(watch, failures=watch.failures + 1), "unavailable", wait_s=_backoff(watch.failures))
+    return Step(watch, "unavailable", wait_s=(0.0, min(MAX_BACKOFF_S, max(2.0, now - watch.failing_since))))
 
 
 def _backoff(failures: int) -> tuple[float, float]:
@@ -60,15 +69,15 @@ def _not_found(kind: Kind, watch: Watch, now: float, settings: WatchSettings) ->
     began = watch.admitted_at if watch.created_at is None else watch.created_at
     if now - began > kind.retention_s:
         return end(watch, "expired", now)
-    failed = _failed(watch, now)
-    since = failed.failing_since
-    if since is not None and now - since >= settings.not_found_grace:
-        return end(failed, "not_found", now)
-    return Step(failed, "not_found", wait_s=(2.0, max(2.0, min(10.0, settings.not_found_grace / 4))))
+    since = now if watch.failing_since is None else watch.failing_since
+    if now - since >= settings.not_found_grace:
+        return end(watch, "not_found", now)
+    missed = watch if watch.failing_since is not None else replace(watch, failures=0, failing_since=now)
+    return Step(missed, "not_found", wait_s=(2.0, max(2.0, min(10.0, settings.not_found_grace / 4))))
 
 
 def _unreadable(watch: Watch, now: float) -> Step:
     if now >= watch.deadline_at:
         return end(watch, "deadline", now)
     failed = _failed(watch, now)
-    return Step(failed, "unreadable", wait_s=_backoff(watch.failures) if failed.failures < UNREADABLE_TRIES else PARKED_S)
+    return Step(failed, "unreadable", wait_s=_backoff(failed.failures - 1) if failed.failures < UNREADABLE_TRIES else PARKED_S)

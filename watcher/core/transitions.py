@@ -71,6 +71,8 @@ def _stale(kind: Kind, watch: Watch, seen: Observation) -> bool:
     """Reads are eventually consistent: an older answer may come after a newer one, and a status never goes back."""
     if watch.updated_at is not None and seen.updated_at is not None and seen.updated_at < watch.updated_at:
         return True
+    if kind.phase(seen.status) is Phase.TERMINAL:
+        return False  # wherever it stands in the kind's list: no status comes after an end
     order = list(kind.statuses)
     if watch.status is None or watch.status not in kind.statuses or seen.status not in kind.statuses:
         return False
@@ -126,7 +128,7 @@ def _told(
         changed_at=seen.observed_at,
         created_at=_known(seen.created_at, watch.created_at),
         started_at=_known(seen.started_at, watch.started_at),
-        updated_at=_known(seen.updated_at, watch.updated_at),
+        updated_at=seen.updated_at,  # of this very change: an earlier one's would date the event wrongly
         result_digest=watch.result_digest if seen.result is None else digest(seen.result),
         ended_at=seen.observed_at if last else None,
         end_reason=reason if last else None,

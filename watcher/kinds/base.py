@@ -59,6 +59,8 @@ class Kind:
     """The quota to raise when every call is throttled, in AWS's own words."""
     retention_s: float
     """For how long the service keeps a finished task, in seconds. Older and not found means expired."""
+    also: Mapping[str, Any] = field(default_factory=dict)
+    """What the call wants to be told beside the identifiers."""
     hints: tuple[str, ...] = ()
     """`detail-type`s of AWS's own notifications about this kind: a reason to ask now."""
     optional: frozenset[str] = frozenset()
@@ -77,6 +79,7 @@ class Kind:
     """Whether nothing more is to come after a provisional status with this result."""
 
     def phase(self, status: str) -> Phase:
+        """What this status means for a watch; one nobody has heard of is open."""
         return self.statuses.get(status, Phase.OPEN)
 
     def skipped(self, before: str | None, after: str) -> tuple[str, ...]:

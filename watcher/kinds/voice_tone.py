@@ -25,6 +25,7 @@ VOICE_TONE = Kind(
     successes=frozenset({"SUCCEEDED", "PARTIAL_SUCCESS"}),
     abrupt=frozenset({"FAILED", "STOPPED"}),
     running="IN_PROGRESS",
+    also={"IsCaller": True},  # required by the API, which has one analysis for each leg of a call
     quota="Voice tone analysis API rate (Amazon Chime SDK, Service Quotas)",
     retention_s=7 * 86_400,
     hints=("VoiceToneAnalysisStatus",),

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
@@ -11,11 +10,6 @@ from tests.adapters.aws.wire import Wire, hang
 from watcher.adapters.aws.probe import AwsProbe
 from watcher.adapters.aws.session import AwsClients
 from watcher.model import TaskRef
-
-
-def pytest_configure() -> None:
-    """looptime asks for the current loop before a sync test too; Python 3.11 would then make one that nobody closes."""
-    asyncio.set_event_loop(None)
 
 
 @pytest.fixture

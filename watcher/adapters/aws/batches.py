@@ -134,5 +134,5 @@ def failure(entry: Mapping[str, Any]) -> Again | Refused:
     key, which somebody can mend while the event waits."""
     code, sender = str(entry.get("Code")), bool(entry.get("SenderFault"))
     error = classify(code, 400 if sender else 500)
-    mendable = not sender or isinstance(error, _MENDABLE) or code.lower().startswith("kms")
+    mendable = not sender or isinstance(error, _MENDABLE)
     return Again(error) if mendable else Refused(error.code)

@@ -19,11 +19,12 @@ from watcher.errors import Unreadable
 
 MIB = 1 << 20
 
-BODY_LIMITS = {"chime-sdk-voice": MIB}
-"""Bytes of one reply, by service. A task with its results takes a few KiB."""
+BODY_LIMITS = {"chime-sdk-voice": MIB, "sqs": 32 * MIB}
+"""Bytes of one reply, by service. A task with its results takes a few KiB; ten SQS messages may have 1 MiB each, and quotes
+double in JSON: a limit that a full queue exceeds would keep it full."""
 
 BODY_LIMIT = 4 * MIB
-"""For every other service: ten SQS messages of 256 KiB, escaped as JSON, fit in."""
+"""For every other service."""
 
 reply_status: ContextVar[int | None] = ContextVar("reply_status", default=None)
 """The HTTP status of the last reply within this task: what is known of an error whose body the SDK cannot parse."""

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from watcher.adapters.aws.reply import read_reply
 from watcher.adapters.aws.session import AwsClients
 from watcher.errors import Invalid, NotFound
 from watcher.kinds import KINDS
 from watcher.model import Observation, TaskRef
-
-ALSO_REQUIRED: Mapping[str, Mapping[str, Any]] = {"get_voice_tone_analysis_task": {"IsCaller": True}}
-"""What an operation wants to be told beside the ids that name a task: the leg of the call, here the caller's."""
 
 
 class AwsProbe:
@@ -39,7 +35,7 @@ class AwsProbe:
         if kind is None or len(ref.params) != len(kind.params):
             raise Invalid("kind", "not a task this version can ask about")
         ids = {param.name: value for param, value in zip(kind.params, ref.params, strict=True)}
-        params = {**ids, **ALSO_REQUIRED.get(kind.operation, {})}
+        params = {**ids, **kind.also}
         reply = await self._aws.call(kind.service, kind.operation, params, deadline=self._call_deadline)
         return read_reply(kind, ref, reply, self._clock())
 

@@ -1,0 +1,1 @@
+"""Where task ids can come from, one file each."""
