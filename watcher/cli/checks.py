@@ -6,13 +6,13 @@ import errno
 import fcntl
 import os
 import socket
-import stat
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import anyio
+import anyio.to_thread
 
 from watcher.adapters.aws.probe import AwsProbe
 from watcher.adapters.aws.standing import caller, place_of
@@ -45,7 +45,7 @@ Look = Callable[[], Awaitable[str]]
 """Returns what was seen. Raises what is wrong."""
 
 
-class Wrong(Exception):  # noqa: N818 - it is a finding, caught in this file
+class Wrong(Exception):
     """Something is not as it must be, and a person can mend it."""
 
     def __init__(self, seen: str, hint: str, code: int = exits.CONFIG) -> None:
@@ -53,7 +53,7 @@ class Wrong(Exception):  # noqa: N818 - it is a finding, caught in this file
         self.finding = (seen, hint, code)
 
 
-class Skipped(Exception):  # noqa: N818 - it is a finding, caught in this file
+class Skipped(Exception):
     """There is nothing to look at."""
 
 
@@ -160,11 +160,10 @@ def _adapter(settings: Any, table: Mapping[str, Entry], world: World) -> Look:
     """A source or a sink: its own check, unless that would touch a file that somebody else waits for."""
 
     async def look() -> str:
-        path = Path(getattr(settings, "path", "-"))
-        if str(path) != "-" and not path.exists():
-            return f"{path}: {_absent(path)}"
-        if str(path) != "-" and stat.S_ISFIFO(path.stat().st_mode):
-            return f"{path}: a named pipe, left alone: who is at its other end would notice"
+        path = getattr(settings, "path", "-")
+        alone = None if path == "-" else await anyio.to_thread.run_sync(_left_alone, Path(path), table is SINKS)
+        if alone is not None:
+            return alone
         adapter = table[settings.type].build(settings, world)
         try:
             await adapter.open()
@@ -175,12 +174,19 @@ def _adapter(settings: Any, table: Mapping[str, Entry], world: World) -> Look:
     return look
 
 
+def _left_alone(path: Path, makes: bool) -> str | None:
+    """What is seen of a file that opening would make, or of a pipe whose other end would notice. None: it can be opened."""
+    if makes and not path.exists():
+        return _absent(path)
+    return f"{path}: a named pipe, left alone" if path.is_fifo() else None
+
+
 async def _store(settings: Settings, world: World) -> str:
     path = getattr(settings.store, "path", None)
     if path in (None, ":memory:"):
         return "in memory: inputs are acknowledged when their last event was delivered"
-    if not os.path.exists(str(path)):
-        return f"{path}: {_absent(Path(str(path)))}"
+    if absent := await anyio.to_thread.run_sync(_left_alone, Path(str(path)), True):
+        return absent
     store = STORES[settings.store.type].build(settings.store, world)
     try:
         await store.attach()
@@ -192,7 +198,7 @@ async def _store(settings: Settings, world: World) -> str:
 def _absent(path: Path) -> str:
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise Wrong(f"{path}: not there, and cannot be made", f"make the directory {path.parent}, writable for this user")
-    return "not there yet; its directory can be written"
+    return f"{path}: not there yet; its directory can be written"
 
 
 def owned(path: str) -> bool:

@@ -60,8 +60,9 @@ def _tell(findings: Sequence[Finding]) -> None:
     failed = [finding for finding in findings if finding.state == "failed"]
     if failed:
         typer.echo("\nTo do")
-    for check, hint in dict.fromkeys((finding.check, finding.hint) for finding in failed):
-        typer.echo(printable(f"  {check}: {hint}"))
+    for hint in dict.fromkeys(finding.hint for finding in failed):
+        checks = dict.fromkeys(finding.check for finding in failed if finding.hint == hint)
+        typer.echo(printable(f"  {', '.join(checks)}: {hint}"))
 
 
 def _code(findings: Sequence[Finding]) -> int:

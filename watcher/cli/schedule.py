@@ -97,7 +97,9 @@ def _told(found: Schedule, watch: Watch, cadence: Cadence, phase: Phase) -> Sche
     if found.spare_gap_s is not None and not first:
         floor = cadence.settings.price_floor
         why.append(f"with calls to spare, already {found.spare_gap_s:.2f} s after it: by then a call saves {floor:g} s of lag")
-    if found.pace is not None:
+    if found.pace is None:
+        why.append(f"{counted(found.open_tasks, 'open task')} to share the pace, which is not written down yet")
+    else:
         why.append(f"{counted(found.open_tasks, 'open task')} to share {found.pace:.3g} calls/s: a call that is due may wait its turn")
     return replace(found, why=tuple(why))
 

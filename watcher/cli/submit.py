@@ -56,7 +56,7 @@ def submit(
         list-open-tasks | watcher submit - --config watcher.yaml --deadline 2h
     """
     url, path = _target(config, queue_url, source)
-    wish = Wish(_kind(kind), _context(context), _deadline(deadline), None if url is None else region_of(AwsClients()))
+    wish = Wish(_kind(kind), _context(context), _deadline(deadline), None if url is None else _region())
     entries, bad = read_all(_lines(tasks or [], file), time.time(), wish)
     for line in bad:
         typer.echo(line, err=True)
@@ -112,10 +112,17 @@ async def _send(url: str, entries: Sequence[Entry]) -> None:
             why = outcome.error if isinstance(outcome, Again) else outcome.reason
             typer.echo(f"{entry.place}: not taken: {why}", err=True)
     if taken:
-        typer.echo(f"submitted {_amount(taken)} to {url.rpartition('/')[2]}")
+        typer.echo(f"submitted {_amount(taken)} to the queue {url.rpartition('/')[2]}")
     if len(taken) < len(entries):
         refused = any(isinstance(outcome, Refused) for outcome in outcomes)
         _fail("some were not taken; what was taken may be submitted again", exits.UNAVAILABLE if refused else exits.TRY_AGAIN)
+
+
+def _region() -> str | None:
+    try:
+        return region_of(AwsClients())
+    except RemoteError as error:
+        _fail(f"nothing was sent: {error}; {trouble.hint(error)}", trouble.code(error))
 
 
 def _append(path: str, entries: Sequence[Entry]) -> None:
@@ -130,7 +137,7 @@ def _append(path: str, entries: Sequence[Entry]) -> None:
             file.seek(-1, os.SEEK_END)
             lines = lines if file.read(1) == b"\n" else b"\n" + lines
         file.write(lines)
-    typer.echo(f"appended {_amount(entries)} to {path}; a watcher reads it once, so one that runs finds them at its next start")
+    typer.echo(f"appended {_amount(entries)} to {path}, for the next start: a watcher that runs has read it already")
 
 
 def _one_line(body: str) -> bytes:

@@ -41,4 +41,8 @@ def _credentials(error: CredentialsRejected) -> str:
         return "say the Region: AWS_REGION=us-east-1, or region in the AWS profile"
     if error.expired:
         return "the session is over: sign in again, or renew the token"
-    return "AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name credentials; in a container its role does"
+    if "Profile" in error.code or "Config" in error.code:
+        return "the AWS configuration cannot be used: look at AWS_PROFILE, and at the files it names a profile of"
+    if error.code.startswith("No"):
+        return "AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name credentials; in a container its role does"
+    return "these credentials are not accepted: look at AWS_PROFILE, the keys, and whether they were revoked"
