@@ -1,14 +1,19 @@
 #!/bin/sh
 # One watcher in a container: read-only root, no privileges, its state on a volume, health and metrics on loopback.
-# The configuration named in CONFIG has `store: {type: sqlite, path: /var/lib/watcher/watcher.db}` and `api: {listen: ":8080"}`.
+# With the image's own configuration:  WATCHER_QUEUE_URL=https://sqs... WATCHER_BUS=default ./run.sh
+# With yours:                          CONFIG=watcher.yaml ./run.sh     (it needs `api: {listen: "0.0.0.0:8080"}`, as container.yaml has it)
+# Arguments take the place of `run`:   CONFIG=watcher.yaml ./run.sh config check /etc/watcher/watcher.yaml
 set -eu
-: "${CONFIG:=$PWD/watcher.yaml}" "${IMAGE:=speaker-search-watcher}" "${AWS_REGION:=us-east-1}"
+: "${IMAGE:=speaker-search-watcher}" "${AWS_REGION:=us-east-1}" "${ENGINE:=docker}"
 
-exec docker run --rm --name watcher \
+if [ $# -eq 0 ]; then set -- run --config /etc/watcher/watcher.yaml; fi
+set -- "$IMAGE" "$@"
+if [ -n "${CONFIG:-}" ]; then set -- --volume "$(realpath "$CONFIG"):/etc/watcher/watcher.yaml:ro" "$@"; fi
+
+exec "$ENGINE" run --rm --init --name watcher \
   --read-only --cap-drop ALL --security-opt no-new-privileges \
   --memory 512m --pids-limit 256 --stop-timeout 30 \
   --volume watcher-state:/var/lib/watcher \
-  --volume "$CONFIG:/etc/watcher/watcher.yaml:ro" \
   --publish 127.0.0.1:8080:8080 \
-  --env AWS_REGION="$AWS_REGION" \
-  "$IMAGE" run --config /etc/watcher/watcher.yaml
+  --env AWS_REGION="$AWS_REGION" --env WATCHER_QUEUE_URL --env WATCHER_BUS \
+  "$@"
