@@ -22,9 +22,7 @@ from watcher.ports import Ledger
 
 app = typer.Typer(help="Look at what could not be taken in or delivered; try it again, or throw it away.", no_args_is_help=True)
 
-Ids = Annotated[
-    list[str] | None, typer.Argument(metavar="[ID...]", help="As `list` shows them; the beginning is enough where it is unique.")
-]
+Ids = Annotated[list[str] | None, typer.Argument(metavar="ID", help="As `list` shows them; the beginning is enough where it is unique.")]
 All = Annotated[bool, typer.Option("--all", help="All of them.")]
 
 

@@ -25,9 +25,9 @@ def doctor(
     config: Annotated[Path, typer.Option("--config", metavar="FILE", help="The configuration to look at.")],
     as_json: Json = False,
 ) -> None:
-    """Look at everything that a configuration needs, all at once and within about ten seconds, and say how to mend what fails.
+    """Look at everything that a configuration needs, and say how to mend what fails.
 
-    The configuration; the Region and whether it offers the service; the credentials and who they are; the clock; the voice API, by
+    All at once, within about ten seconds: the configuration; the Region and whether it offers the service; the credentials and who they are; the clock; the voice API, by
     asking about a task that cannot exist (not found means permitted); each source and sink; the store; the port of the API.
     Changes nothing, shows no secret, and may run beside the watcher. Exit 0: all is well; 69: something is out of reach; 78: something
     is set up wrong.

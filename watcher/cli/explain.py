@@ -53,9 +53,9 @@ def explain(
     config: Config,
     as_json: Json = False,
 ) -> None:
-    """Tell all about one task: its status, its history, why it is asked about again when, what ended it, its dead letters.
+    """Tell all about one task: what it is, what it was, and why it is asked again when.
 
-    Results and messages are shown as the events hold them. Exit 69 when the store knows nothing of the task.
+    That is its status and history, the reason for the time until the next look, what ended it, and its dead letters. Results and messages are shown as the events hold them. Exit 69 when the store knows nothing of the task.
 
     Examples:
 

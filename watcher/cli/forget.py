@@ -12,12 +12,12 @@ from watcher.cli.tables import counted
 
 def forget(
     config: Config,
-    key: Annotated[str | None, typer.Argument(metavar="[KEY]", help="VC/TASK, kind/VC/TASK, or a key as `watcher tasks` shows it.")] = None,
+    key: Annotated[str | None, typer.Argument(metavar="KEY", help="VC/TASK, kind/VC/TASK, or a key as `watcher tasks` shows it.")] = None,
     connector: Annotated[str | None, typer.Option(metavar="ID", help="All tasks of this VoiceConnectorId instead.")] = None,
 ) -> None:
-    """Erase a task, or all tasks of a voice connector: their watches, events and dead letters. It cannot be undone.
+    """Erase a task, or all tasks of a voice connector. It cannot be undone.
 
-    A running watcher stops asking about them within a second. What sinks have already received stays with them, and an input that
+    Their watches, events and dead letters are overwritten in the store. A running watcher stops asking about them within a second. What sinks have already received stays with them, and an input that
     could not be read stays a dead letter until it is purged: nobody knows which task it meant.
 
     Examples:

@@ -30,7 +30,7 @@ from watcher.section import seconds
 
 
 def submit(
-    tasks: Annotated[list[str] | None, typer.Argument(metavar="[VC/TASK...|-]", help="VC/TASK or kind/VC/TASK; - reads stdin.")] = None,
+    tasks: Annotated[list[str] | None, typer.Argument(metavar="VC/TASK|-", help="VC/TASK or kind/VC/TASK; - reads stdin.")] = None,
     config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Send to the source of this configuration.")] = None,
     queue_url: Annotated[str | None, typer.Option(metavar="URL", help="Send to this SQS queue instead.")] = None,
     source: Annotated[str | None, typer.Option(metavar="NAME", help="Which source, where the configuration has several.")] = None,
@@ -42,10 +42,13 @@ def submit(
     deadline: Annotated[str | None, typer.Option(metavar="DURATION", help="Stop watching each VC/TASK after this: 90s, 10min, 2h.")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Send the good ones although others are bad.")] = False,
 ) -> None:
-    """Submit tasks to be watched: through the queue of a configuration, or any SQS queue by its URL.
+    """Submit tasks to be watched, through a queue.
 
-    Every line is read first, as the watcher will read it. When one is bad, each bad one is told, nothing is sent, and the exit code is
-    64. JSON messages go as they are. A task that is submitted twice is watched once, so after a failure just submit all again.
+    They go to the queue of a configuration, or to any SQS queue by its URL. Every line is read first, as the watcher will read it:
+    when one is bad, each bad one is told and nothing is sent (exit 64). JSON messages go as they are.
+
+    A task that is submitted twice is watched once. So after a failure (69: out of reach, 75: try again, 78: credentials or Region), just
+    submit all of them again.
 
     Examples:
 

@@ -20,9 +20,9 @@ def tasks(
     limit: Annotated[int, typer.Option(help="At most so many, the newest first.", min=1)] = 50,
     as_json: Json = False,
 ) -> None:
-    """List the tasks in the store, the newest first: status, how long it has had it, polls, how the watch ended.
+    """List the tasks in the store, the newest first.
 
-    Works while the watcher runs, and when it does not. Polls are counted as of the last change: an unchanged poll writes nothing.
+    Each with its status, how long it has had it, the polls it took, and how the watch ended. Works while the watcher runs, and when it does not. Polls are counted as of the last change: an unchanged poll writes nothing.
 
     Examples:
 
