@@ -30,7 +30,8 @@ All = Annotated[bool, typer.Option("--all", help="All of them.")]
 def list_(config: Config, as_json: Json = False) -> None:
     """List the dead letters, the newest first, with their reasons and without their bodies.
 
-    Reasons of inputs say what is wrong with the message; reasons of events are the sink's own words.
+    Reasons of inputs say what is wrong with the message; reasons of events are
+    the sink's own words.
 
     Example:
 
@@ -82,7 +83,8 @@ def show(
 def retry(config: Config, ids: Ids = None, every: All = False) -> None:
     """Have dead letters tried again: inputs are read once more, events sent once more to their sink.
 
-    A running watcher takes them up within a second; else the next start does. What fails again is a dead letter again, with one more try.
+    A running watcher takes them up within a second; else the next start does.
+    What fails again is a dead letter again, with one more try.
 
     Examples:
 

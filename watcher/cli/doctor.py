@@ -27,10 +27,12 @@ def doctor(
 ) -> None:
     """Look at everything that a configuration needs, and say how to mend what fails.
 
-    All at once, within about ten seconds: the configuration; the Region and whether it offers the service; the credentials and who they are; the clock; the voice API, by
-    asking about a task that cannot exist (not found means permitted); each source and sink; the store; the port of the API.
-    Changes nothing, shows no secret, and may run beside the watcher. Exit 0: all is well; 69: something is out of reach; 78: something
-    is set up wrong.
+    All at once, within about ten seconds: the configuration; the Region and
+    whether it offers the service; the credentials and who they are; the clock;
+    the voice API, by asking about a task that cannot exist (not found means
+    permitted); each source and sink; the store; the port of the API. Changes
+    nothing, shows no secret, and may run beside the watcher. Exit 0: all is
+    well; 69: something is out of reach; 78: something is set up wrong.
 
     Example:
 

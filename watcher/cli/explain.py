@@ -55,7 +55,9 @@ def explain(
 ) -> None:
     """Tell all about one task: what it is, what it was, and why it is asked again when.
 
-    That is its status and history, the reason for the time until the next look, what ended it, and its dead letters. Results and messages are shown as the events hold them. Exit 69 when the store knows nothing of the task.
+    That is its status and history, the reason for the time until the next look,
+    what ended it, and its dead letters. Results and messages are shown as the
+    events hold them. Exit 69 when the store knows nothing of the task.
 
     Examples:
 

@@ -17,8 +17,10 @@ def forget(
 ) -> None:
     """Erase a task, or all tasks of a voice connector. It cannot be undone.
 
-    Their watches, events and dead letters are overwritten in the store. A running watcher stops asking about them within a second. What sinks have already received stays with them, and an input that
-    could not be read stays a dead letter until it is purged: nobody knows which task it meant.
+    Their watches, events and dead letters are overwritten in the store. A
+    running watcher stops asking about them within a second. What sinks have
+    already received stays with them, and an input that could not be read stays
+    a dead letter until it is purged: nobody knows which task it meant.
 
     Examples:
 

@@ -44,11 +44,13 @@ def submit(
 ) -> None:
     """Submit tasks to be watched, through a queue.
 
-    They go to the queue of a configuration, or to any SQS queue by its URL. Every line is read first, as the watcher will read it:
-    when one is bad, each bad one is told and nothing is sent (exit 64). JSON messages go as they are.
+    They go to the queue of a configuration, or to any SQS queue by its URL.
+    Every line is read first, as the watcher will read it: when one is bad, each
+    bad one is told and nothing is sent (exit 64). JSON messages go as they are.
 
-    A task that is submitted twice is watched once. So after a failure (69: out of reach, 75: try again, 78: credentials or Region), just
-    submit all of them again.
+    A task that is submitted twice is watched once. So after a failure (69: out
+    of reach, 75: try again, 78: credentials or Region), just submit all of them
+    again.
 
     Examples:
 

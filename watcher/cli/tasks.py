@@ -22,7 +22,9 @@ def tasks(
 ) -> None:
     """List the tasks in the store, the newest first.
 
-    Each with its status, how long it has had it, the polls it took, and how the watch ended. Works while the watcher runs, and when it does not. Polls are counted as of the last change: an unchanged poll writes nothing.
+    Each with its status, how long it has had it, the polls it took, and how the
+    watch ended. Works while the watcher runs, and when it does not. Polls are
+    counted as of the last change: an unchanged poll writes nothing.
 
     Examples:
 
