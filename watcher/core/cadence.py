@@ -30,6 +30,10 @@ SAMPLES_PER_S = 5.0
 PROVISIONAL_GAP_S = 15.0
 """The least gap in a provisional status, of which AWS does not say whether it ends."""
 STEER_S = 0.5
+PRICE_MIN_S = 1e-3
+"""The price moves by factors, so it must never be 0."""
+AGE_MAX_S = 7 * 86_400.0
+"""Older than this is as old as this: the service's bad timestamps must not take the sums beyond what a float resolves."""
 
 
 class CadenceSettings(Section):
@@ -51,7 +55,7 @@ class Durations:
     """The distribution of the time spent in one status: the last samples, blended with the prior."""
 
     def __init__(self, samples: Iterable[float] = ()) -> None:
-        self._samples: deque[float] = deque(samples, maxlen=SAMPLES)
+        self._samples: deque[float] = deque((s for s in samples if _is_duration(s)), maxlen=SAMPLES)
         self._credit, self._credit_at = SAMPLES_PER_S, -math.inf
         self._learn()
 
@@ -62,7 +66,7 @@ class Durations:
 
     def add(self, duration_s: float, now: float) -> bool:
         """Take one duration, at most five a second so that a burst does not wash out the past. False: passed over."""
-        if not (math.isfinite(duration_s) and duration_s >= 0):
+        if not _is_duration(duration_s):
             return False
         gone = max(0.0, now - self._credit_at)
         self._credit, self._credit_at = min(SAMPLES_PER_S, self._credit + gone * SAMPLES_PER_S), now
@@ -141,8 +145,10 @@ class Cadence:
 
     def __init__(self, settings: CadenceSettings) -> None:
         self.settings = settings
-        self.price = settings.price_floor if settings.type == "accrual" else 0.0
+        self._floor = max(PRICE_MIN_S, settings.price_floor)
+        self.price = self._floor if settings.type == "accrual" else 0.0
         self._high = settings.max_gap
+        """The longest gap while calls are scarce: six times the mean that the pace allows."""
         self._durations: dict[tuple[str, str], Durations] = {}
 
     def gap(self, kind: str, status: str | None, age_s: float, *, polls: int = 0, provisional: bool = False) -> float:
@@ -152,18 +158,21 @@ class Cadence:
             return max(self.settings.every, low)
         if self.settings.type == "backoff":
             return max(low, min(self.settings.max_gap, self.settings.every * 2.0 ** min(max(0, polls - 1), 20)))
-        return self.durations(kind, status).gap(max(0.0, age_s), self.price, low, max(low, self._high))
+        durations, age, high = self.durations(kind, status), _age(age_s), max(low, self.settings.max_gap)
+        gap = durations.gap(age, self.price, low, high)
+        # the pace bounds the gap from above, but never brings a call that would save less than the floor: an idle watcher is quiet
+        return gap if gap <= self._high else max(low, self._high, durations.gap(age, self._floor, low, high))
 
     def spare_gap(self, kind: str, status: str | None, age_s: float) -> float:
         """Seconds after a look until a call that nobody else needs may go to this task; infinite where it never saves enough."""
-        floor, high = self.settings.price_floor, self.settings.max_gap
-        durations, age = self.durations(kind, status), max(0.0, age_s)
+        floor, high = self._floor, self.settings.max_gap
+        durations, age = self.durations(kind, status), _age(age_s)
         gap = durations.gap(age, floor, self.settings.min_gap, high)
         return gap if durations.accrued(age, age + gap) >= floor else math.inf
 
     def worth(self, kind: str, status: str | None, age_s: float, since_look_s: float) -> float:
         """The lag in seconds expected to have accrued since a look at this age."""
-        age = max(0.0, age_s)
+        age = _age(age_s)
         return self.durations(kind, status).accrued(age, age + since_look_s)
 
     def steer(self, wanted: float, tasks: int, pace: float, lateness_s: float) -> None:
@@ -174,8 +183,8 @@ class Cadence:
         over = max(0.0, lateness_s - 3 / pace)
         drive = math.log((wanted + over * pace / max(mean_gap, 2.0)) / pace)
         push = 0.5 * (STEER_S / max(mean_gap, STEER_S)) * 2 * drive
-        self.price = max(self.settings.price_floor, self.price * math.exp(min(0.1, max(-0.1, push))))
         self._high = max(self.settings.min_gap, min(self.settings.max_gap, 6 * tasks / pace))
+        self.price = self._fair(self.price * math.exp(min(0.1, max(-0.1, push))))
 
     def learn(self, kind: str, status: str, duration_s: float, now: float) -> bool:
         """One task spent this long in this status, by the service's own timestamps. False where it was passed over."""
@@ -185,7 +194,10 @@ class Cadence:
 
     def durations(self, kind: str, status: str | None) -> Durations:
         """What is known of the time a task of this kind spends in this status."""
-        return self._durations.setdefault((kind, status or ""), Durations())
+        name = (kind, status or "")
+        if name not in self._durations:
+            self._durations[name] = Durations()
+        return self._durations[name]
 
     def note(self) -> str:
         """What was learned, as JSON for the store."""
@@ -198,7 +210,21 @@ class Cadence:
             data = json.loads(note)
             models = {tuple(name.split(" ", 1)): Durations([float(s) for s in samples]) for name, samples in data["samples"].items()}
             price = float(data["price"])
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             return
-        self.price = max(self.settings.price_floor, price) if math.isfinite(price) else self.price
+        if self.settings.type == "accrual" and math.isfinite(price):
+            self.price = self._fair(price)
         self._durations.update({(k[0], k[1]): d for k, d in models.items() if len(k) == 2})
+
+    def _fair(self, price: float) -> float:
+        """Within the floor and the longest gap: a gap accrues no more lag than its own length, so a higher price says nothing
+        more, and would take long to come down from."""
+        return max(self._floor, min(self._high, price))
+
+
+def _is_duration(seconds: float) -> bool:
+    return math.isfinite(seconds) and seconds >= 0
+
+
+def _age(seconds: float) -> float:
+    return min(AGE_MAX_S, max(0.0, seconds))

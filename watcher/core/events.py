@@ -103,8 +103,8 @@ class Writer:
         return kind.hashed(result, self._digest) if self.settings.results == "hashed" else result
 
     def _message(self, message: str | None) -> str | None:
-        """StatusMessage may name a person: it goes where identifiers go, and nowhere else."""
-        if message is None or self.settings.results in ("count", "none"):
+        """StatusMessage may name a person: it goes where identifiers go in clear, and nowhere else."""
+        if message is None or self.settings.results != "full":
             return None
         return message[:MAX_MESSAGE].encode("utf-8", "replace").decode()
 

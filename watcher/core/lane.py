@@ -8,6 +8,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from watcher.model import Event
 
@@ -23,10 +24,15 @@ class Lane:
         self.position = 0
         """The last position that was added."""
         self._queues: dict[str, deque[Event]] = {}
-        self._ready: deque[str] = deque()
-        self._resting: list[tuple[float, str]] = []
+        self._ready: dict[str, None] = {}
+        """Keys in the order in which they became ready; each at most once."""
+        self._resting: dict[str, float] = {}
+        self._alarms: list[tuple[float, str]] = []
+        """A heap over `_resting`. One that is not what `_resting` says any more is passed over."""
         self._tries: dict[str, int] = {}
         self._under_way: set[str] = set()
+        self._dropped: set[str] = set()
+        """Keys under way whose first event is not to be tried again."""
         self._size = 0
 
     def __len__(self) -> int:
@@ -49,15 +55,14 @@ class Lane:
 
     def take(self, now: float, limit: int) -> list[Event]:
         """Up to `limit` events, no two of the same task. They are under way until settled or rested."""
-        while self._resting and self._resting[0][0] <= now:
-            self._ready.append(heapq.heappop(self._resting)[1])
-        batch: list[Event] = []
-        while self._ready and len(batch) < limit:
-            queue = self._queues.get(key := self._ready.popleft())
-            if queue:  # else it was dropped while it waited
-                batch.append(queue[0])
-                self._under_way.add(key)
-        return batch
+        while (alarm := self._alarm()) is not None and alarm[0] <= now:
+            del self._resting[alarm[1]]
+            self._ready[alarm[1]] = None
+        keys = list(islice(self._ready, limit))
+        for key in keys:
+            del self._ready[key]
+        self._under_way.update(keys)
+        return [self._queues[key][0] for key in keys]
 
     def settle(self, events: Sequence[Event]) -> None:
         """Done with these, one way or the other: the next event of each task may go."""
@@ -67,19 +72,24 @@ class Lane:
             self._size -= 1
             self._tries.pop(event.key, None)
             self._under_way.discard(event.key)
+            self._dropped.discard(event.key)
             if queue:
-                self._ready.append(event.key)
+                self._ready[event.key] = None
             else:
                 del self._queues[event.key]
 
     def rest(self, event: Event, until: float) -> None:
-        """Not taken this time: its task waits until then."""
+        """Not taken this time: its task waits until then. One that was dropped meanwhile is not tried again."""
+        if event.key in self._dropped:
+            self.settle([event])
+            return
         self._tries[event.key] = self._tries.get(event.key, 0) + 1
         self._under_way.discard(event.key)
-        heapq.heappush(self._resting, (until, event.key))
+        self._resting[event.key] = until
+        heapq.heappush(self._alarms, (until, event.key))
 
     def drop(self, key: str) -> None:
-        """Send nothing more of this task; what is under way is under way."""
+        """Send nothing more of this task; what is under way is under way, for this once."""
         queue = self._queues.get(key)
         if queue is None:
             return
@@ -87,9 +97,13 @@ class Lane:
         self._size -= len(queue) - kept
         while len(queue) > kept:
             queue.pop()
-        if not queue:
-            del self._queues[key]
-            self._tries.pop(key, None)
+        if queue:
+            self._dropped.add(key)
+            return
+        del self._queues[key]
+        self._tries.pop(key, None)
+        self._ready.pop(key, None)
+        self._resting.pop(key, None)
 
     def tries(self, key: str) -> int:
         """Failed attempts at the event of this task that is next."""
@@ -99,11 +113,18 @@ class Lane:
         """Seconds until a resting task is ready; 0 when one is; None when nothing waits for time."""
         if self._ready:
             return 0.0
-        return max(0.0, self._resting[0][0] - now) if self._resting else None
+        alarm = self._alarm()
+        return None if alarm is None else max(0.0, alarm[0] - now)
+
+    def _alarm(self) -> tuple[float, str] | None:
+        """The next to go off, of those that still stand."""
+        while self._alarms and self._resting.get(self._alarms[0][1]) != self._alarms[0][0]:
+            heapq.heappop(self._alarms)
+        return self._alarms[0] if self._alarms else None
 
     def _append(self, event: Event) -> None:
         queue = self._queues.setdefault(event.key, deque())
         queue.append(event)
         self._size += 1
         if len(queue) == 1:
-            self._ready.append(event.key)
+            self._ready[event.key] = None

@@ -31,6 +31,8 @@ class Entry:
     in_flight: bool = False
     hinted: bool = False
     dropped: bool = False
+    successor: Watch | None = None
+    """Another watch of the same task, added while this one was in flight: its turn comes when this one is back."""
 
 
 class PendingSet:
@@ -60,19 +62,19 @@ class PendingSet:
         return self._entries.get(key)
 
     def add(self, watch: Watch, now: float, why: str = "new") -> None:
-        """Begin with a watch, due now. One that stood here under the same key, even in flight, is replaced."""
-        old = self._entries.pop(watch.key, None)
+        """Begin with a watch, due now. It replaces one that stands here under the same key; one in flight, when that is back."""
+        old = self._entries.get(watch.key)
+        if old is not None and old.in_flight:
+            old.successor = watch
+            return
         if old is not None:
-            self._leave(old)
+            self._leave(self._entries.pop(watch.key))
         self._place(Entry(watch, now, now, 0.0, why))
 
     def put_back(self, watch: Watch, now: float, gap: float, why: str) -> None:
         """The watch was in flight: due again `gap` seconds from now, or at once if a hint came meanwhile."""
-        entry = self._entries.get(watch.key)
-        if entry is None or entry.watch.id != watch.id:
-            return
-        self._leave(self._entries.pop(watch.key))
-        if entry.dropped:
+        entry = self._return(watch)
+        if entry is None or entry.dropped or entry.successor is not None:
             return
         if entry.hinted:
             gap, why = 0.0, "hint"
@@ -111,21 +113,29 @@ class PendingSet:
         if entry is None:
             return False
         if entry.in_flight:
-            entry.dropped = True
+            entry.dropped, entry.successor = True, None
             return True
         self._leave(self._entries.pop(key))
         return True
 
     def finish(self, watch: Watch) -> None:
         """The watch in flight has ended."""
-        entry = self._entries.get(watch.key)
-        if entry is not None and entry.watch.id == watch.id:
-            self._leave(self._entries.pop(watch.key))
+        self._return(watch)
 
     def lateness(self, now: float) -> float:
         """For how long the first one has been due, in seconds; 0 when nothing is."""
         head = self._head()
         return 0.0 if head is None else max(0.0, now - head.due)
+
+    def _return(self, watch: Watch) -> Entry | None:
+        """Out of the set comes what was in flight; its successor takes the place."""
+        entry = self._entries.get(watch.key)
+        if entry is None or entry.watch.id != watch.id:
+            return None
+        self._leave(self._entries.pop(watch.key))
+        if entry.successor is not None:
+            self._place(Entry(entry.successor, entry.due, entry.due, 0.0, "new"))
+        return entry
 
     def _head(self) -> Entry | None:
         while self._heap:

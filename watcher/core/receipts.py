@@ -17,6 +17,7 @@ class Receipts:
         self._sinks = frozenset(sinks)
         self._held: dict[tuple[str, str], tuple[Message, set[str]]] = {}
         self._by_key: dict[str, set[tuple[str, str]]] = {}
+        """Also of keys whose messages were all lost: they come again, and must not be freed before their time."""
         self._closing: dict[str, set[str]] = {}
 
     def __len__(self) -> int:
@@ -32,11 +33,13 @@ class Receipts:
             self._by_key.setdefault(key, set()).add(place)
 
     def waits_for(self, key: str) -> bool:
-        """Whether a message is held for this key."""
+        """Whether a message is held for this key, or was until it was lost."""
         return key in self._by_key
 
     def told(self, key: str, sink: str) -> list[tuple[str, Message]]:
         """A sink is done with the last event of this task. Returns the messages (with their source) that may now be acknowledged."""
+        if key not in self._by_key:
+            return []  # done before: one of its dead letters was sent again
         left = self._closing.setdefault(key, set(self._sinks))
         left.discard(sink)
         return [] if left else self.done(key)
@@ -61,7 +64,4 @@ class Receipts:
         """It is ours no longer: it comes again, and meets its own watch."""
         held = self._held.pop((source, message.id), None)
         for key in held[1] if held else ():
-            places = self._by_key[key]
-            places.discard((source, message.id))
-            if not places:
-                del self._by_key[key]
+            self._by_key[key].discard((source, message.id))

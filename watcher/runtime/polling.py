@@ -177,7 +177,8 @@ class Poller:
         if not ours or not watch.open:
             self.pending.finish(watch)
             if not ours:
-                self._forgotten(watch.key)
+                if watch.key not in self.pending:  # else it was submitted again meanwhile, and that is another watch
+                    self._forgotten(watch.key)
                 return
             self._metrics.ended.labels(watch.ref.kind, watch.end_reason).inc()
             self._metrics.calls_per_task.labels(watch.ref.kind).observe(watch.polls)
@@ -188,6 +189,7 @@ class Poller:
             gap, why = 0.0, step.reason
         else:
             provisional = watch.status is not None and kind.phase(watch.status) is Phase.PROVISIONAL
+            provisional = provisional and self.rules.watch.partial_success != "transient"
             gap = self.rules.cadence.gap(kind.name, watch.status, _age(watch), polls=watch.polls, provisional=provisional)
             why = "provisional" if provisional else "cadence"
         until_deadline = max(0.0, watch.deadline_at - self._clock.wall())
