@@ -21,6 +21,10 @@ demo: setup
 test: setup
 	$(BIN)/pytest
 
+# Tables into docs/benchmarks.md; a good quarter of an hour on two cores. `make bench ONLY="--only lag"` for one.
+bench: setup
+	$(BIN)/python -m tests.benchmarks $(ONLY)
+
 check: lint types imports
 
 lint: setup

@@ -1,0 +1,39 @@
+"""The one shape of what a benchmark found, and its place in docs/benchmarks.md: between two comments with its name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What one benchmark found. Cells are finished text; `note` is Markdown: what was measured, how, against what aim."""
+
+    title: str
+    command: str
+    """What makes this table again."""
+    note: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def markdown(self) -> str:
+        """Title, note, table and command."""
+        lines = [self.header, ["---"] + ["---:"] * (len(self.header) - 1), *self.rows]
+        table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        return f"## {self.title}\n\n{self.note.strip()}\n\n{table}\n\nMade by `{self.command}`.\n"
+
+
+def command(name: str) -> str:
+    """The command that makes the table of this benchmark."""
+    return f"python -m tests.benchmarks --only {name}"
+
+
+def placed(document: str, name: str, table: Table) -> str:
+    """The document with this benchmark's section replaced, or added at its end."""
+    section = f"<!-- begin {name} -->\n{table.markdown()}<!-- end {name} -->\n"
+    old = re.compile(rf"<!-- begin {name} -->\n.*?<!-- end {name} -->\n", re.DOTALL)
+    if old.search(document):
+        return old.sub(lambda _: section, document)
+    return document.rstrip("\n") + "\n\n" + section
