@@ -85,7 +85,7 @@ async def until(what: Callable[[], Any], watcher: WatcherProcess, seconds: float
     """Wait for `what` to be true, and return it; with the log in the message if it never is."""
     found = None
     with anyio.move_on_after(seconds):
-        while not (found := what()):
+        while not (found := what()):  # noqa: ASYNC110 - another process makes it true, and rings no bell
             await anyio.sleep(0.05)
     assert found, watcher.words()[-6000:]
     return found

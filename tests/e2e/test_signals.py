@@ -180,7 +180,7 @@ async def test_a_restart_goes_on_where_it_was(tmp_path: Path) -> None:
     configure(tmp_path, cadence={"type": "fixed", "every": 0.5})
     (tmp_path / "tasks.txt").write_text(plain_lines(refs))
     file = tmp_path / "events.jsonl"
-    async with simulator(Scenario(seed=5, durations=parse_durations("queue=fixed(0.2),run=1+exponential(2)"))) as sim:
+    async with simulator(Scenario(seed=5, partial=0, durations=parse_durations("queue=fixed(0.2),run=1+exponential(2)"))) as sim:
         watcher = service(tmp_path, sim)
         await watcher.start("run", "--config", "watcher.yaml")
         await until(lambda: len(ends(file)) >= 3, watcher)
