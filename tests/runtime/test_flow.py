@@ -218,3 +218,26 @@ async def test_a_stop_lets_calls_in_flight_finish_and_leaves_the_rest_to_the_nex
         tasks.start_soon(watcher.run)
         watcher.stop()
     assert anyio.current_time() - stopped < 25
+
+
+async def test_a_sink_that_takes_nothing_is_asked_ever_more_seldom(world: MakeWorld) -> None:
+    """However many tasks wait, a sink that answers "not now" to everything is not stormed, and readiness says so."""
+    inbox = SimulatedInbox(max_batch=1, concurrency=8)
+    w = world(sinks=[inbox], finite=False)
+    sends = 0
+
+    def answer(event: Event) -> Outcome:
+        nonlocal sends
+        sends += 1
+        return Again(Unavailable("503"))
+
+    inbox.answer = answer
+    w.submit(*(f"task-{n}" for n in range(100)))
+    async with w.running() as watcher:
+        await anyio.sleep(600)
+        assert sends < 150, "about one batch of eight each half minute, not a hundred tasks' worth of retries"
+        assert not watcher.health.is_good("sink:inbox")
+        inbox.answer = lambda event: Delivered()
+        await anyio.sleep(200)
+        assert watcher.health.is_good("sink:inbox")
+    assert len({e.key for e in inbox.events if e.terminal}) == 100

@@ -18,10 +18,13 @@ from watcher.errors import Invalid
 from watcher.model import DeadLetter, Event
 from watcher.ports import Again, Delivered, Outcome, OwnedStore, Refused, Sink
 from watcher.runtime.instruments import Instruments
-from watcher.runtime.retrying import backoff, until_stored, until_taken
+from watcher.runtime.retrying import backoff, until_stored, until_taken, unwell
 from watcher.runtime.wake import Bell
 
 log = structlog.get_logger("watcher.delivery")
+
+IN_VAIN = 3
+"""Batches in a row of which a sink takes nothing, before it counts as unwell."""
 
 
 class Courier:
@@ -49,6 +52,10 @@ class Courier:
         self._letters: dict[str, str] = {}
         """Dead letters under way again, by event id."""
         self._slots = anyio.CapacityLimiter(sink.concurrency)
+        self._in_vain = 0
+        """Batches in a row of which nothing was taken."""
+        self._resume_at = 0.0
+        """Before then nothing is sent: a sink that takes nothing is asked ever more seldom, however many tasks wait."""
 
     def ring(self) -> None:
         """There are new events in the outbox."""
@@ -72,7 +79,7 @@ class Courier:
         async with anyio.create_task_group() as sends:
             while True:
                 await self._fill()
-                batch = self._lane.take(self._clock.mono(), self.sink.max_batch) if self._slots.available_tokens >= 1 else []
+                batch = self._lane.take(self._clock.mono(), self.sink.max_batch) if self._ready() else []
                 if batch:
                     slot = object()
                     await self._slots.acquire_on_behalf_of(slot)
@@ -90,9 +97,14 @@ class Courier:
             self._lane.add(events)
             self._more = self._more or len(events) == room
 
+    def _ready(self) -> bool:
+        return self._slots.available_tokens >= 1 and self._clock.mono() >= self._resume_at
+
     async def _rest(self) -> None:
-        wait = self._lane.wait(self._clock.mono()) if self._slots.available_tokens >= 1 else None
-        await self._bell.wait(math.inf if wait is None else max(wait, 0.001))
+        """Until there is something to send and leave to send it; a slot that becomes free rings."""
+        now = self._clock.mono()
+        wait = self._lane.wait(now) if self._slots.available_tokens >= 1 else None
+        await self._bell.wait(math.inf if wait is None else max(wait, self._resume_at - now, 0.001))
 
     async def _carry(self, batch: Sequence[Event], slot: object) -> None:
         try:
@@ -124,12 +136,25 @@ class Courier:
             await until_stored(self._health, lambda: self._store.settle(self.sink.name, delivered, letters))
         if revived := [self._letters.pop(event.id) for event in delivered if event.id in self._letters]:
             await until_stored(self._health, lambda: self._store.purge(revived))
+        self._judge(outcomes)
         self._count(delivered, refused)
         for event, outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, Again):
                 self._rest_for(event, outcome)
         self._lane.settle(done)
         self._settled(self.sink.name, done)
+
+    def _judge(self, outcomes: Sequence[Outcome]) -> None:
+        """Whether the sink is well. One event that is not taken is that event's trouble; several batches in a row are the sink's."""
+        errors = [outcome.error for outcome in outcomes if isinstance(outcome, Again)]
+        if len(errors) < len(outcomes):
+            self._in_vain, self._resume_at = 0, 0.0
+            self._health.good(f"sink:{self.sink.name}")
+            return
+        self._in_vain += 1
+        if self._in_vain >= IN_VAIN:
+            self._resume_at = self._clock.mono() + backoff(self._in_vain - IN_VAIN + 1, errors[0])
+            unwell(f"sink:{self.sink.name}", self._health, errors[0])
 
     def _rest_for(self, event: Event, outcome: Again) -> None:
         wait = backoff(self._lane.tries(event.key) + 1, outcome.error)

@@ -6,7 +6,8 @@ Nothing is dropped: what is no task becomes a dead letter with its reason, and a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 import anyio
 import structlog
@@ -23,6 +24,8 @@ from watcher.runtime.retrying import until_stored, until_taken
 from watcher.runtime.wake import Gate
 
 log = structlog.get_logger("watcher.intake")
+
+T = TypeVar("T")
 
 
 class Intake:
@@ -86,7 +89,7 @@ class Intake:
         source = self._sources.get(source_name)
         if source is None or not messages:
             return
-        failed = await until_taken(f"source:{source_name}", self._health, lambda: source.ack(messages))
+        failed = await self._until_taken(source_name, lambda: source.ack(messages))
         self._metrics.acks.labels(source_name, "acked").inc(len(messages) - len(failed))
         self._metrics.acks.labels(source_name, "failed").inc(len(failed))
 
@@ -96,7 +99,7 @@ class Intake:
         held = self._receipts.held(source_name) if self._receipts is not None else []
         if self._receipts is None or not held:
             return
-        lost = await until_taken(f"source:{source_name}", self._health, lambda: source.extend(held))
+        lost = await self._until_taken(source_name, lambda: source.extend(held))
         for message in lost:
             self._receipts.lost(source_name, message)
         self._metrics.acks.labels(source_name, "extended").inc(len(held) - len(lost))
@@ -107,12 +110,17 @@ class Intake:
             with anyio.CancelScope() as scope:
                 self._receiving.add(scope)
                 await self._gate.wait()
-                messages = await until_taken(f"source:{source.name}", self._health, source.receive)
+                messages = await self._until_taken(source.name, source.receive)
             self._receiving.discard(scope)
             if messages is None:
                 log.info("source_exhausted", source=source.name)
                 return
             await self._take_in(source, messages)
+
+    async def _until_taken(self, source: str, call: Callable[[], Awaitable[T]]) -> T:
+        result = await until_taken(f"source:{source}", self._health, call)
+        self._health.good(f"source:{source}")
+        return result
 
     async def _take_in(self, source: Source, messages: Sequence[Message]) -> None:
         """Admit what these messages name, then acknowledge them: at once, or when all of it is done where the store forgets."""

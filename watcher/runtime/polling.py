@@ -208,6 +208,8 @@ class Poller:
             self._tell_quota(kind)
         elif not isinstance(error, Unavailable):
             pace.success(permit, now)
+            if not self._health.is_good("quota"):
+                self._health.good("quota")
             self._refreshed = self._refreshed and isinstance(error, CredentialsRejected)
         for circuit, opened in self.rules.circuits.note(error, watch.key, watch.ref.params[0], now):
             self._metrics.circuit_open.labels(circuit).set(opened)
@@ -232,8 +234,6 @@ class Poller:
         if isinstance(seen, RemoteError):
             self._metrics.polls.labels(kind.name, seen.reason).inc()
             return
-        if not self._health.is_good("quota"):
-            self._health.good("quota")
         outcome = "changed" if step.changed else "stale" if step.reason == "stale" else "unchanged"
         self._metrics.polls.labels(kind.name, outcome).inc()
         if not any(told.type is EventType.TRANSITION for told in step.transitions):

@@ -41,7 +41,10 @@ def backoff(attempt: int, error: RemoteError | None = None) -> float:
 
 
 async def until_taken(component: str, health: Health, call: Callable[[], Awaitable[T]], *, unless: tuple[type[RemoteError], ...] = ()) -> T:
-    """Call until it raises no RemoteError, saying in `health` how it stands. Never gives up, but for errors named in `unless`."""
+    """Call until it raises no RemoteError. Never gives up, but for errors named in `unless`.
+
+    Says in `health` when it fails; that it is well again is for the caller to say, who sees what came back.
+    """
 
     def waits(state: RetryCallState) -> float:
         error = _error(state)
@@ -50,7 +53,7 @@ async def until_taken(component: str, health: Health, call: Callable[[], Awaitab
     def tells(state: RetryCallState) -> None:
         error = _error(state)
         if isinstance(error, RemoteError):
-            health.bad(component, f"{error.reason}: {error.code}", HINTS.get(error.reason, ""))
+            unwell(component, health, error)
 
     retrying = AsyncRetrying(
         retry=retry_if_exception(lambda error: isinstance(error, RemoteError) and not isinstance(error, unless)),
@@ -62,8 +65,12 @@ async def until_taken(component: str, health: Health, call: Callable[[], Awaitab
     async for attempt in retrying:
         with attempt:
             result = await call()
-    health.good(component)
     return result
+
+
+def unwell(component: str, health: Health, error: RemoteError) -> None:
+    """Say that this component fails, and what to do about it."""
+    health.bad(component, f"{error.reason}: {error.code}", HINTS.get(error.reason, ""))
 
 
 async def until_stored(health: Health, call: Callable[[], Awaitable[T]]) -> T:

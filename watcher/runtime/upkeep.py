@@ -3,7 +3,6 @@ keep held messages ours, take notes for the next life, erase what has been kept 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import anyio
@@ -128,9 +127,8 @@ class Upkeep:
 
     async def extend(self, intake: Intake, source: Source) -> None:
         """Keep held messages of a source ours, well before they are lost."""
-        pause = math.inf if source.hold_s is None else source.hold_s / 3
-        while True:
-            await anyio.sleep(pause)
+        while source.hold_s is not None:
+            await anyio.sleep(source.hold_s / 3)
             await intake.extend(source.name)
 
     async def notes(self) -> None:
