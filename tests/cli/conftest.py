@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import io
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from tests.moto_server import moto_server, moto_url  # noqa: F401  the fixtures
+from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
+from watcher.cli import main
+from watcher.core.events import EventSettings, Writer
+from watcher.core.transitions import WatchSettings, advance, end
+from watcher.kinds import KINDS
+from watcher.model import Change, DeadLetter, Observation, TaskRef, Watch
+
+CONFIG = (
+    "sources: [{type: lines, path: tasks.txt}]\nsinks: [{type: jsonl, name: log, path: out.jsonl}]\nstore: {type: sqlite, path: w.db}\n"
+)
+CANARY = "profile-canary-77"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Ended]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty directory with a configuration in `w.yaml`, and no variables of AWS."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "w.yaml").write_text(CONFIG, encoding="utf-8")
+    (tmp_path / "tasks.txt").touch()
+    return tmp_path
+
+
+@pytest.fixture
+def command(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """The console script, in this process: its arguments and stdin in, its exit code and output out."""
+
+    def run(*arguments: str, stdin: bytes = b"") -> Ended:
+        monkeypatch.setattr(sys, "argv", ["watcher", *arguments])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        capsys.readouterr()
+        code: Any = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        said = capsys.readouterr()
+        return Ended(code, said.out, said.err)
+
+    return run
+
+
+async def process(*arguments: str) -> Ended:
+    """The real script in a process of its own."""
+    done = await anyio.run_process([sys.executable, "-m", "watcher", *arguments], check=False)
+    return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def in_store(work: Callable[[SqliteStore], Awaitable[None]]) -> None:
+    """Do something as the owner of the store that the configuration names."""
+
+    async def owned() -> None:
+        store = SqliteStore(SqliteStoreSettings(path="w.db"))
+        await store.open(["log"])
+        try:
+            await work(store)
+        finally:
+            await store.close()
+
+    anyio.run(owned)
+
+
+@dataclass
+class Life:
+    """A task of voice connector `abc`, as a watcher would have recorded it. Times are seconds before now."""
+
+    task: str
+    kind: str = "speaker-search"
+    connector: str = "abc"
+
+    def __post_init__(self) -> None:
+        self.now = time.time()
+        self.watch = Watch(
+            TaskRef(self.kind, (self.connector, self.task)), "0" * 32, self.now - 60, self.now + 3600, context='{"call":"c-42"}'
+        )
+        self._changes: list[Change] = []
+
+    def seen(self, status: str, ago: float, *, lag: float = 0.5, result: Any = None) -> Life:
+        """One poll saw this status; it had begun `lag` seconds before."""
+        at = self.now - ago
+        started = at - lag if status == "IN_PROGRESS" else self.watch.started_at
+        seen = Observation(status, at, result, self.now - 60, started, at - lag)
+        step = advance(KINDS[self.kind], self.watch, seen, WatchSettings())
+        return self._told(step)
+
+    def ended(self, reason: str, ago: float) -> Life:
+        """The watch ended without a terminal status."""
+        return self._told(end(self.watch, reason, self.now - ago))
+
+    def _told(self, step: Any) -> Life:
+        writer = Writer(EventSettings(), "us-east-1")
+        events = tuple(writer.write(KINDS[self.kind], step.watch, told, told.observed_at) for told in step.transitions)
+        self.watch = step.watch
+        self._changes.append(Change(step.watch, events))
+        return self
+
+    async def record(self, store: SqliteStore) -> None:
+        await store.admit([Watch(self.watch.ref, self.watch.id, self.watch.admitted_at, self.watch.deadline_at, self.watch.context)])
+        for change in self._changes:
+            await store.commit([change])
+
+
+def recorded(*lives: Life, notes: Sequence[tuple[str, str]] = (), letters: Sequence[DeadLetter] = ()) -> None:
+    """A store in which these tasks stand, with these notes and dead letters."""
+
+    async def work(store: SqliteStore) -> None:
+        for life in lives:
+            await life.record(store)
+        for name, note in notes:
+            await store.remember(name, note)
+        await store.bury(letters)
+
+    in_store(work)
+
+
+def letter(id_: str, body: bytes = b"nonsense", **facts: Any) -> DeadLetter:
+    """An input from which nothing could be made, a minute ago."""
+    given = {"what": "input", "origin": "lines", "reason": "shape", "detail": "it names no task", "at": time.time() - 60}
+    return DeadLetter(id_, body=body, **(given | facts))
+
+
+def found(profile: str = CANARY) -> dict[str, Any]:
+    """What a speaker search found."""
+    return {"voiceprint": "VoiceprintGenerationSuccess", "matches": [{"voice_profile_id": profile, "confidence": 0.9}]}
