@@ -5,7 +5,6 @@ A watch is in flight from `take` until `_settle`. Tasks of the event loop exist 
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,10 +17,11 @@ from watcher.core.circuit import HINTS, Circuits
 from watcher.core.events import Writer
 from watcher.core.pace import Pace, Permit
 from watcher.core.pending import Entry, PendingSet
+from watcher.core.schedule import Schedule
 from watcher.core.setbacks import setback
 from watcher.core.transitions import WatchSettings, advance
 from watcher.errors import CredentialsRejected, RemoteError, Throttled, Unavailable, Unreadable
-from watcher.kinds import KINDS, Kind, Phase
+from watcher.kinds import KINDS, Kind
 from watcher.model import Change, Event, EventType, Observation, Step, Watch
 from watcher.ports import OwnedStore, Probe
 from watcher.runtime.instruments import Instruments
@@ -62,9 +62,9 @@ class Poller:
     ) -> None:
         self.pending = PendingSet()
         self.rules = rules
+        self.schedule = Schedule(self.pending, rules.cadence, rules.pace, rules.circuits, max_in_flight)
         self._probe = probe
         self._store = store
-        self._max_in_flight = max_in_flight
         self._clock = instruments.clock
         self._rng = rng
         self._health = instruments.health
@@ -99,23 +99,13 @@ class Poller:
         """Until `stop`."""
         async with anyio.create_task_group() as calls:
             while not self._stopping:
-                wait = self.wait(self._clock.mono())
+                wait = self.schedule.wait(self._clock.mono())
                 if wait > TICK_S:
                     await self._bell.wait(wait)
                     continue
-                entry = self.pending.take()
-                if entry is not None:
-                    permit = self.rules.pace.take(self._clock.mono())
-                    calls.start_soon(self._poll, entry, permit, name=f"poll {entry.watch.ref.kind}")
-
-    def wait(self, now: float) -> float:
-        """Seconds until the next call may go: what is due, the pace, the circuits, the calls in flight. Infinite: until the bell."""
-        first = self.pending.first()
-        if first is None or self.pending.in_flight >= self._max_in_flight:
-            return math.inf
-        leave = max(self.rules.pace.wait(now), self.rules.circuits.wait(now, self.pending.in_flight))
-        due = max(0.0, first.due - now)
-        return leave if due <= 0 else max(leave, min(due, self._spare_in(first, now)))
+                call = self.schedule.take(self._clock.mono())
+                if call is not None:
+                    calls.start_soon(self._poll, *call, name=f"poll {call[0].watch.ref.kind}")
 
     async def _poll(self, entry: Entry, permit: Permit) -> None:
         watch, kind = entry.watch, KINDS[entry.watch.ref.kind]
@@ -188,10 +178,7 @@ class Poller:
         elif watch.seen_at is None or step.reason in ("throttled", "credentials"):
             gap, why = 0.0, step.reason
         else:
-            provisional = watch.status is not None and kind.phase(watch.status) is Phase.PROVISIONAL
-            provisional = provisional and self.rules.watch.partial_success != "transient"
-            gap = self.rules.cadence.gap(kind.name, watch.status, _age(watch), polls=watch.polls, provisional=provisional)
-            why = "provisional" if provisional else "cadence"
+            gap, why = self.schedule.gap(kind, watch, transient=self.rules.watch.partial_success == "transient")
         until_deadline = max(0.0, watch.deadline_at - self._clock.wall())
         if until_deadline > 0 and gap > until_deadline:
             gap, why = until_deadline, "deadline"
@@ -230,7 +217,7 @@ class Poller:
             self._health.bad("quota", "every call since the start was throttled: the quota may be 0", hint)
 
     def _learn(self, kind: Kind, watch: Watch, seen: Observation | RemoteError, step: Step) -> None:
-        """What one poll teaches the cadence and the metrics. Durations come from the service's timestamps only."""
+        """What one poll teaches the cadence and the metrics."""
         if isinstance(seen, RemoteError):
             self._metrics.polls.labels(kind.name, seen.reason).inc()
             return
@@ -238,26 +225,6 @@ class Poller:
         self._metrics.polls.labels(kind.name, outcome).inc()
         if not any(told.type is EventType.TRANSITION for told in step.transitions):
             return
-        now, first = self._clock.mono(), next(iter(kind.statuses))
         if seen.updated_at is not None:
             self._metrics.detection_lag.labels(kind.name).observe(max(0.0, seen.observed_at - seen.updated_at))
-        if seen.created_at is not None and seen.started_at is not None and watch.started_at is None:
-            self.rules.cadence.learn(kind.name, first, seen.started_at - seen.created_at, now)
-        ended = kind.phase(seen.status) is not Phase.OPEN
-        if ended and seen.started_at is not None and seen.updated_at is not None:
-            self.rules.cadence.learn(kind.name, kind.running, seen.updated_at - seen.started_at, now)
-
-    def _spare_in(self, entry: Entry, now: float) -> float:
-        """Seconds until the first in line is worth a call nobody else needs. Infinite where only its due time counts."""
-        settings, watch = self.rules.cadence.settings, entry.watch
-        if settings.type != "accrual" or entry.why != "cadence" or self.rules.circuits.open:
-            return math.inf
-        gap = self.rules.cadence.spare_gap(watch.ref.kind, watch.status, _age(watch))
-        return max(0.0, entry.looked + gap - now)
-
-
-def _age(watch: Watch) -> float:
-    """How old the status was, in seconds, when it was last seen."""
-    if watch.seen_at is None or watch.status_since is None:
-        return 0.0
-    return watch.seen_at - watch.status_since
+        self.schedule.learn(kind, watch, seen, self._clock.mono())

@@ -82,13 +82,10 @@ class Upkeep:
         """Every half second: the price of a call, so that the calls wanted meet the pace."""
         while True:
             await anyio.sleep(STEER_S)
-            pending, pace = self._poller.pending, self._poller.rules.pace
-            lateness = pending.lateness(self._clock.mono())
-            self._cadence.steer(pending.wanted, len(pending), pace.rate, lateness)
+            self._metrics.due_lateness.set(self._poller.schedule.steer(self._clock.mono()))
             self._metrics.price.set(self._cadence.price)
-            self._metrics.pace_rate.labels("default").set(pace.rate)
-            self._metrics.due_lateness.set(lateness)
-            self._metrics.in_flight.set(pending.in_flight)
+            self._metrics.pace_rate.labels("default").set(self._poller.rules.pace.rate)
+            self._metrics.in_flight.set(self._poller.pending.in_flight)
 
     async def house(self, intake: Intake) -> None:
         """Every second: what waits, whether there is room for more, and what operators asked for."""

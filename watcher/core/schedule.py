@@ -1,0 +1,76 @@
+"""Which call goes next, and when: the pending set, the cadence, the pace and the circuits, asked in one place.
+
+The polling loop waits as long as this says and then does what this says; the benchmarks drive the same decisions on virtual
+time. It reads no clock: `now` is monotonic seconds, the ages of tasks come from their own timestamps.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from watcher.core.cadence import Cadence
+from watcher.core.circuit import Circuits
+from watcher.core.pace import Pace, Permit
+from watcher.core.pending import Entry, PendingSet
+from watcher.kinds import Kind, Phase
+from watcher.model import Observation, Watch
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The four that decide about a call. They are the caller's too: this only combines them."""
+
+    pending: PendingSet
+    cadence: Cadence
+    pace: Pace
+    circuits: Circuits
+    max_in_flight: int
+
+    def wait(self, now: float) -> float:
+        """Seconds until the next call may go: what is due, the pace, the circuits, the calls in flight. Infinite: wait to be told."""
+        first = self.pending.first()
+        if first is None or self.pending.in_flight >= self.max_in_flight:
+            return math.inf
+        leave = max(self.pace.wait(now), self.circuits.wait(now, self.pending.in_flight))
+        due = first.due - now
+        return leave if due <= leave else max(leave, min(due, self._spare_in(first, now)))
+
+    def take(self, now: float) -> tuple[Entry, Permit] | None:
+        """The next call: about whom, and the leave for it. None when nothing waits. Ask `wait` first."""
+        entry = self.pending.take()
+        return None if entry is None else (entry, self.pace.take(now))
+
+    def gap(self, kind: Kind, watch: Watch, *, transient: bool = False) -> tuple[float, str]:
+        """Seconds from a look that told nothing unusual until the next, and the reason. `transient`: no status is provisional."""
+        provisional = not transient and watch.status is not None and kind.phase(watch.status) is Phase.PROVISIONAL
+        gap = self.cadence.gap(kind.name, watch.status, age(watch), polls=watch.polls, provisional=provisional)
+        return gap, "provisional" if provisional else "cadence"
+
+    def learn(self, kind: Kind, before: Watch, seen: Observation, now: float) -> None:
+        """What a transition teaches the cadence. Durations come from the service's timestamps only, never from our own lateness."""
+        if seen.created_at is not None and seen.started_at is not None and before.started_at is None:
+            self.cadence.learn(kind.name, next(iter(kind.statuses)), seen.started_at - seen.created_at, now)
+        ended = kind.phase(seen.status) is not Phase.OPEN
+        if ended and seen.started_at is not None and seen.updated_at is not None:
+            self.cadence.learn(kind.name, kind.running, seen.updated_at - seen.started_at, now)
+
+    def steer(self, now: float) -> float:
+        """Move the price so that the calls wanted meet the pace; every half second. Returns the lateness in seconds."""
+        lateness = self.pending.lateness(now)
+        self.cadence.steer(self.pending.wanted, len(self.pending), self.pace.rate, lateness)
+        return lateness
+
+    def _spare_in(self, entry: Entry, now: float) -> float:
+        """Seconds until the first in line is worth a call nobody else needs. Infinite where only its due time counts."""
+        watch = entry.watch
+        if self.cadence.settings.type != "accrual" or entry.why != "cadence" or self.circuits.open:
+            return math.inf
+        return max(0.0, entry.looked + self.cadence.spare_gap(watch.ref.kind, watch.status, age(watch)) - now)
+
+
+def age(watch: Watch) -> float:
+    """How old the status was, in seconds, when it was last seen."""
+    if watch.seen_at is None or watch.status_since is None:
+        return 0.0
+    return watch.seen_at - watch.status_since
