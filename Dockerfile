@@ -18,7 +18,7 @@ RUN pip wheel --no-deps --no-build-isolation --no-index --wheel-dir dist . \
 
 # A read-only container cannot keep bytecode: without this, every start and every health check would compile what it imports.
 # What is compiled once never changes, so that nothing compares it with its source either.
-RUN python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/watcher/lib
+RUN python -m compileall -q -f -j 0 --invalidation-mode unchecked-hash /opt/watcher/lib
 
 
 FROM python:3.13-slim
@@ -27,7 +27,7 @@ LABEL org.opencontainers.image.title="speaker-search-watcher" \
       org.opencontainers.image.licenses="Apache-2.0"
 
 # The standard library likewise, but for what a service never imports. The user has a number, so that a platform can tell it is not root.
-RUN python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
+RUN python -m compileall -q -f -j 0 --invalidation-mode unchecked-hash \
       -x '/(site-packages|ensurepip|idlelib|lib2to3|pydoc_data|test|tkinter|turtledemo|unittest)/' "$(python -c 'import os; print(os.path.dirname(os.__file__))')" \
  && python -m pip uninstall --yes --quiet --root-user-action=ignore pip \
  && groupadd --gid 10001 watcher \
