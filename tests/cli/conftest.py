@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 from tests.moto_server import moto_server, moto_url  # noqa: F401  the fixtures
+from tests.scripted_aws import scripted_aws  # noqa: F401  the fixture
 from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
 from watcher.cli import main
 from watcher.core.events import EventSettings, Writer

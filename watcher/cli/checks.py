@@ -81,7 +81,7 @@ async def everything(settings: Settings, world: World) -> list[Finding]:
     probe = AwsProbe(world.aws, call_deadline=CALL_S, clock=world.clock)
     checks: list[Callable[[], Awaitable[list[Finding]]]] = [
         _one("Region", lambda: _region(world, kind.service)),
-        lambda: _identity(world),
+        lambda: identity(world),
         _one("voice API", probe.check, quota=kind.quota),
         *(_one(f"source {each.name}", _adapter(each, SOURCES, world)) for each in settings.sources),
         *(_one(f"sink {each.name}", _adapter(each, SINKS, world)) for each in settings.sinks),
@@ -133,7 +133,7 @@ async def _region(world: World, service: str) -> str:
     return f"{place.region}, calls to {place.host}"
 
 
-async def _identity(world: World) -> list[Finding]:
+async def identity(world: World) -> list[Finding]:
     """Credentials, and the clock by the date of the same reply."""
     ahead: list[float | None] = []
 
