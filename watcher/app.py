@@ -27,11 +27,12 @@ ALIVE_S = 60.0
 
 def build(settings: Settings, *, sinks: Sequence[Sink] = (), clock: Callable[[], float] = time.time) -> App:
     """Everything as configured, nothing opened. `sinks` are told beside the configured ones."""
-    aws = AwsClients(max_connections=settings.limits.max_in_flight, call_deadline=settings.limits.call_deadline, clock=clock)
+    limits = settings.limits
+    aws = AwsClients(max_connections=limits.max_in_flight, call_deadline=limits.call_deadline, clock=clock, polls=settings.aws.client)
     world = World(aws, clock)
     parts = Parts(
         sources=[SOURCES[s.type].build(s, world) for s in settings.sources],
-        probe=AwsProbe(aws, call_deadline=settings.limits.call_deadline, clock=clock),
+        probe=AwsProbe(aws, call_deadline=limits.call_deadline, clock=clock),
         store=STORES[settings.store.type].build(settings.store, world),
         sinks=[*(SINKS[s.type].build(s, world) for s in settings.sinks), *sinks],
     )

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from watcher.adapters.aws.settings import AwsSettings
 from watcher.api.settings import ApiSettings
 from watcher.core.cadence import CadenceSettings
 from watcher.core.events import EventSettings
@@ -55,6 +56,8 @@ class Settings(Section):
     """What events say."""
     limits: Limits = Limits()
     """What is never exceeded."""
+    aws: AwsSettings = AwsSettings()
+    """The way to AWS."""
     api: ApiSettings = ApiSettings()
     """Health, readiness and metrics over HTTP."""
     logs: LogSettings = LogSettings()

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 import traceback
+from typing import Literal
 
 import anyio
 import pytest
@@ -116,10 +117,10 @@ async def test_an_expired_token_asks_for_a_refresh(probe: AwsProbe, wire: Wire, 
     assert (expired.expired, revoked.expired) == (True, False)
 
 
-async def test_a_signature_error_tells_the_clock_skew(aws_env: pytest.MonkeyPatch, wire: Wire, ref: TaskRef, aws: AwsClients) -> None:
+async def test_a_signature_error_tells_the_clock_skew(wire: Wire, ref: TaskRef, aws: AwsClients, polls: Literal["direct", "plain"]) -> None:
     """The service's clock minus ours, out of the Date header of a signature error."""
     wire.answer = fault("InvalidSignatureException", 403, Date="Sun, 22 Nov 2026 10:20:00 GMT")
-    clients = AwsClients(clock=lambda: 1795341600.0)
+    clients = AwsClients(clock=lambda: 1795341600.0, polls=polls)
     error = await refusal(AwsProbe(clients, call_deadline=10, clock=time.time), ref)
     await clients.close()
     assert isinstance(error, errors.CredentialsRejected)

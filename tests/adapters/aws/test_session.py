@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Literal
 
 import anyio
 import pytest
@@ -26,10 +27,10 @@ IDENTITY = b"""<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2
 
 
 @pytest.fixture
-async def bare(aws_env: pytest.MonkeyPatch, wire: Wire) -> AsyncIterator[AwsClients]:
+async def bare(aws_env: pytest.MonkeyPatch, wire: Wire, polls: Literal["direct", "plain"]) -> AsyncIterator[AwsClients]:
     """Clients in an environment that has a Region, and endpoints on loopback, and nothing else."""
     aws_env.setenv("AWS_ENDPOINT_URL", wire.url)
-    clients = AwsClients(call_deadline=5)
+    clients = AwsClients(call_deadline=5, polls=polls)
     yield clients
     await clients.close()
 

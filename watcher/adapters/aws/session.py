@@ -11,16 +11,21 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import anyio.to_thread
 
 from watcher import __version__
 from watcher.adapters.aws.errors import translate, unusable
+from watcher.adapters.aws.timestamps import parse_timestamp
+from watcher.kinds import KINDS
 
 CONNECT_TIMEOUT = 5.0
 """Seconds to a connection: a service within reach takes milliseconds."""
+
+POLLED = frozenset(kind.service for kind in KINDS.values())
+"""The services whose Get calls make up nearly all calls there are."""
 
 
 class AwsClients:
@@ -28,13 +33,22 @@ class AwsClients:
 
     `max_connections` is for each client. `call_deadline` bounds a call from the first byte out to the last byte in,
     in seconds. `clock` tells wall time, to be compared with the service's when it does not like a signature.
+    `polls` says how the services are asked that know about tasks: see `AwsSettings.client`.
     AWS's own variables and files apply (`AWS_PROFILE`, `AWS_REGION`, `AWS_ENDPOINT_URL_SQS`, ...).
     """
 
-    def __init__(self, *, max_connections: int = 50, call_deadline: float = 15.0, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        *,
+        max_connections: int = 50,
+        call_deadline: float = 15.0,
+        clock: Callable[[], float] = time.time,
+        polls: Literal["direct", "plain"] = "direct",
+    ) -> None:
         self.call_deadline = call_deadline
         self._max_connections = max_connections
         self._clock = clock
+        self._direct = POLLED if polls == "direct" else frozenset()
         self._lock = anyio.Lock()
         self._session: Any = None
         self._clients: dict[tuple[str, float | None], Any] = {}
@@ -83,9 +97,12 @@ class AwsClients:
         try:
             session = await self._warm_session(service)
             config = _config(service, self._max_connections, self.call_deadline if read_timeout is None else read_timeout)
-            return await self._stack.enter_async_context(session.client(service, config=config))
+            client = await self._stack.enter_async_context(session.client(service, config=config))
         except Exception as error:  # noqa: BLE001 - whatever keeps a client from being made is a matter of the set-up
             raise unusable(error) from None
+        if service in self._direct:
+            _shorten(client)
+        return client
 
     async def _warm_session(self, service: str | None = None) -> Any:
         def warm() -> Any:
@@ -133,7 +150,9 @@ def _new_session() -> Any:
     import aioboto3
 
     # botocore reads AWS_DEFAULT_REGION only; every other SDK of AWS, and its container platforms, say AWS_REGION
-    return aioboto3.Session(region_name=os.environ.get("AWS_REGION") or None)
+    session = aioboto3.Session(region_name=os.environ.get("AWS_REGION") or None)
+    session._session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_timestamp)
+    return session
 
 
 def _load_data(session: Any, service: str) -> None:
@@ -153,7 +172,14 @@ async def _fetch_credentials(session: Any) -> None:
     await credentials.get_frozen_credentials()
 
 
+def _shorten(client: Any) -> None:
+    from watcher.adapters.aws.direct import shorten
+
+    shorten(client)
+
+
 def _config(service: str, max_connections: int, read_timeout: float) -> Any:
+    import aiobotocore
     from aiobotocore.config import AioConfig
 
     from watcher.adapters.aws.guard import guarded
@@ -164,6 +190,7 @@ def _config(service: str, max_connections: int, read_timeout: float) -> Any:
         max_pool_connections=max_connections,
         connect_timeout=min(CONNECT_TIMEOUT, read_timeout),
         read_timeout=read_timeout,
-        user_agent_extra=f"speaker-search-watcher/{__version__}",
+        # whole and fixed: the SDK would put its own together anew for each call
+        user_agent=f"speaker-search-watcher/{__version__} aiobotocore/{aiobotocore.__version__}",
         http_session_cls=guarded(service),
     )
