@@ -33,7 +33,8 @@ def signed_headers(url: str, key: Key, region: str, service: str, at: float) -> 
     """The headers that prove who sends a GET to `url` at `at` (wall time, seconds). Other headers may go along unsigned."""
     parts = urlsplit(url)
     stamp = _stamp(int(at))
-    scope = f"{stamp[:8]}/{region}/{service}/aws4_request"
+    day = stamp[:8]
+    scope = f"{day}/{region}/{service}/aws4_request"
     token = f"x-amz-security-token:{' '.join(key.token.split())}\n" if key.token else ""
     names = "host;x-amz-date;x-amz-security-token" if token else "host;x-amz-date"
     request = (
@@ -41,7 +42,7 @@ def signed_headers(url: str, key: Key, region: str, service: str, at: float) -> 
         f"host:{_host(parts.scheme, parts.netloc)}\nx-amz-date:{stamp}\n{token}\n{names}\n{NO_BODY}"
     )
     text = f"{ALGORITHM}\n{stamp}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
-    signature = hmac.digest(_signing_key(key.secret_key, scope), text.encode(), "sha256").hex()
+    signature = hmac.digest(_signing_key(key.secret_key, day, region, service), text.encode(), "sha256").hex()
     headers = {
         "X-Amz-Date": stamp,
         "Authorization": f"{ALGORITHM} Credential={key.access_key}/{scope}, SignedHeaders={names}, Signature={signature}",
@@ -50,10 +51,10 @@ def signed_headers(url: str, key: Key, region: str, service: str, at: float) -> 
 
 
 @lru_cache(maxsize=8)
-def _signing_key(secret: str, scope: str) -> bytes:
-    """Good for one day in one Region."""
+def _signing_key(secret: str, *scope: str) -> bytes:
+    """Good for one day, in one Region, with one service."""
     key = f"AWS4{secret}".encode()
-    for part in scope.split("/"):
+    for part in (*scope, "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
     return key
 
