@@ -23,6 +23,8 @@ from watcher.model import EventType
 
 KIND = KINDS["speaker-search"]
 ERRORS = {cls.reason: cls("code") for cls in (Throttled, Unavailable, Busy, NotFound, Denied, Invalid, CredentialsRejected, Unreadable)}
+ENDS = {("not_found", "not_found"), ("not_found", "expired"), ("denied", "denied"), ("invalid", "invalid"), ("unreadable", "deadline")}
+"""Which error may end a watch, and as what."""
 NEVER_THE_TASKS = ["throttled", "unavailable", "busy", "credentials"]
 
 
@@ -65,9 +67,7 @@ def test_any_series_of_failures_waits_within_bounds_and_ends_once(errors, suspec
             (told,) = taken.transitions
             assert taken.reason == told.reason == taken.watch.end_reason
             assert (told.type, told.terminal) == (EventType.ENDED, True)
-            assert (reason, told.reason) in {
-                ("not_found", "not_found"), ("not_found", "expired"), ("denied", "denied"), ("invalid", "invalid"), ("unreadable", "deadline"),
-            }  # fmt: skip
+            assert (reason, told.reason) in ENDS
             return
         assert not taken.transitions
         low, high = taken.wait_s or (0, 0)

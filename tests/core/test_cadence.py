@@ -1,0 +1,388 @@
+"""When to ask a task again: the accrual rule, its model and its price."""
+
+import json
+import math
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.core.facts import REF, watch_of
+from watcher.core.cadence import AGE_MAX_S, KNOTS, PRIOR_S, PROVISIONAL_GAP_S, SAMPLES, STEER_S, Cadence, CadenceSettings, Durations
+from watcher.core.pending import PendingSet
+from watcher.model import TaskRef
+
+KIND = "speaker-search"
+seconds = st.floats(0, 10_000, allow_subnormal=False)
+models = st.lists(seconds, max_size=300).map(Durations)
+ages = st.floats(0, 100_000, allow_subnormal=False)
+
+
+def speaker_searches(seed=1, n=SAMPLES):
+    """Ten seconds of speech and an exponential tail."""
+    rng = random.Random(seed)
+    return [10 + rng.expovariate(1 / 4) for _ in range(n)]
+
+
+# --- the model -------------------------------------------------------------------------------------
+
+
+@given(models, ages, ages)
+def test_the_distribution_is_one(model: Durations, one: float, other: float) -> None:
+    """F begins at 0 or above, never falls, and never reaches 1: there is always somebody who waits longer."""
+    early, late = sorted((one, other))
+    assert 0 <= model.probability(early) <= model.probability(late) < 1
+
+
+@given(models, st.floats(0, 20_000), st.floats(0, 20_000), st.floats(0, 20_000))
+def test_accrued_lag_is_increasing_and_convex(model: Durations, s: float, one: float, other: float) -> None:
+    """A(s, s) = 0; A grows with t, ever faster, and never by more than the time that passes."""
+    near, far = sorted((one, other))
+    middle = (near + far) / 2
+    lag = [model.accrued(s, s + t) for t in (near, middle, far)]
+    tolerance = 1e-6 * (1 + s + far)
+    assert model.accrued(s, s) == 0
+    assert 0 <= lag[0] <= lag[1] + tolerance
+    assert lag[1] <= lag[2] + tolerance
+    assert lag[1] <= (lag[0] + lag[2]) / 2 + tolerance
+    assert lag[2] <= far + tolerance
+
+
+@pytest.mark.parametrize("samples", [[], [5.0], [5.0, 5.0, 5.0], [0.0, 1.0, 100.0], speaker_searches(n=40), speaker_searches()])
+@pytest.mark.parametrize(("s", "t"), [(0, 3), (0, 30), (4.9, 5.1), (5, 60), (12, 14), (40, 100)])
+def test_accrued_lag_is_the_expectation_it_claims_to_be(samples, s, t) -> None:
+    """A(s, t) agrees with E[(t - T)+ | T > s], integrated by brute force over F."""
+    model, steps = Durations(samples), 20_000
+    width = (t - s) / steps
+    before = model.probability(s)
+    mass = sum(model.probability(s + (k + 0.5) * width) - before for k in range(steps)) * width
+    assert model.accrued(s, t) == pytest.approx(mass / (1 - before), rel=1e-2, abs=1e-4)
+
+
+def test_accrued_lag_agrees_with_tasks_that_were_drawn() -> None:
+    """For many samples A(s, t) is near the mean lag over drawn tasks that lived beyond s."""
+    model = Durations(speaker_searches(seed=1))
+    drawn = speaker_searches(seed=2, n=100_000)
+    for s, t in ((0, 14), (11, 13), (12, 16)):
+        alive = [duration for duration in drawn if duration > s]
+        assert model.accrued(s, t) == pytest.approx(sum(max(0.0, t - d) for d in alive) / len(alive), rel=0.15)
+
+
+def test_without_samples_the_prior_stands() -> None:
+    """Nothing known: t / (t + 30 s), so that half is believed over after 30 s."""
+    model = Durations()
+    assert model.probability(PRIOR_S) == pytest.approx(0.5)
+    assert model.integral(60) == pytest.approx(60 - PRIOR_S * math.log(3))
+
+
+@pytest.mark.parametrize("n", [1, KNOTS, KNOTS + 1, SAMPLES, SAMPLES + 50])
+def test_the_last_samples_count(n) -> None:
+    """Of many samples the newest 256 are kept, and the doubt about them falls to a twentieth."""
+    model = Durations(float(k) for k in range(n))
+    assert model.samples == [float(k) for k in range(max(0, n - SAMPLES), n)]
+    kept = len(model.samples)
+    doubt = max(0.05, 8 / (8 + kept))
+    assert model.probability(n) == pytest.approx(1 - doubt + doubt * n / (n + PRIOR_S))
+
+
+@given(models, st.floats(0, AGE_MAX_S), st.floats(1e-2, 100), st.sampled_from([(0.2, 60.0), (0.05, 3600.0), (15.0, 60.0), (5.0, 5.0)]))
+def test_a_gap_is_where_the_price_is_reached(model: Durations, age: float, price: float, bounds: tuple[float, float]) -> None:
+    """Within its bounds; at them only when the price is reached before or not yet; between them where A is the price."""
+    low, high = bounds
+    gap = model.gap(age, price, low, high)
+    assert low <= gap <= high
+    slack = 0.06 + 0.003 * gap
+    if gap < high:
+        assert model.accrued(age, age + gap) >= price
+    if gap > low + slack:
+        assert model.accrued(age, age + gap - slack) < price
+
+
+@given(models, ages, st.floats(1e-3, 50), st.floats(1, 100))
+def test_a_higher_price_never_asks_sooner(model: Durations, age: float, price: float, factor: float) -> None:
+    """More lag must accrue before a dearer call."""
+    assert model.gap(age, price, 0.2, 60) <= model.gap(age, price * factor, 0.2, 60)
+
+
+def test_calls_go_where_tasks_end() -> None:
+    """Knowing that none ends before 10 s, the first call waits until about then, and those after it come close together."""
+    model = Durations(speaker_searches())
+    assert 9 < model.gap(0, 0.3, 0.2, 60) < 13
+    assert model.gap(12, 0.3, 0.2, 60) < 3
+
+
+# --- learning --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("nonsense", [math.nan, math.inf, -math.inf, -0.001])
+def test_what_is_no_duration_is_passed_over(nonsense) -> None:
+    """Neither learned from one task nor taken out of a note."""
+    model = Durations([nonsense, 5.0])
+    assert not model.add(nonsense, 0.0)
+    assert model.samples == [5.0]
+
+
+@given(st.lists(st.floats(0, 0.5), min_size=1, max_size=200))
+def test_at_most_five_a_second_are_learned(pauses: list[float]) -> None:
+    """However fast tasks end, over any time t no more than 5 t + 5 durations are taken, so a burst does not wash out the past."""
+    model, now, taken = Durations(), 0.0, []
+    for pause in pauses:
+        now += pause
+        if model.add(1.0, now):
+            taken.append(now)
+    for k, begin in enumerate(taken):
+        for n, end in enumerate(taken[k:], 1):
+            assert n <= 5 * (end - begin) + 5 + 1e-6
+
+
+def test_a_slow_stream_is_learned_whole() -> None:
+    """Below five a second none is passed over, and a clock that stands or steps back takes nothing away."""
+    model = Durations()
+    assert all(model.add(1.0, now / 4) for now in range(100))
+    assert model.add(1.0, 0.0)
+
+
+def test_each_kind_and_status_learns_for_itself() -> None:
+    """What is known of one status moves no gap of another."""
+    cadence = Cadence(CadenceSettings())
+    before = cadence.gap("voice-tone", "IN_PROGRESS", 5.0)
+    for now, duration in enumerate(speaker_searches()):
+        assert cadence.learn(KIND, "IN_PROGRESS", duration, float(now))
+    assert cadence.gap("voice-tone", "IN_PROGRESS", 5.0) == before
+    assert cadence.gap(KIND, "IN_QUEUE", 5.0) == before
+    assert cadence.gap(KIND, "IN_PROGRESS", 5.0) != before
+
+
+@pytest.mark.parametrize("type_", ["fixed", "backoff"])
+def test_only_accrual_learns(type_) -> None:
+    """The other cadences keep no samples and leave their price alone."""
+    cadence = Cadence(CadenceSettings(type=type_))
+    assert not cadence.learn(KIND, "IN_PROGRESS", 10.0, 0.0)
+    cadence.steer(wanted=1000, tasks=10, pace=1, lateness_s=100)
+    assert cadence.price == 0
+
+
+# --- gaps ------------------------------------------------------------------------------------------
+
+
+def test_fixed_is_fixed() -> None:
+    """`every`, whatever the task; never below the least gap."""
+    cadence = Cadence(CadenceSettings(type="fixed", every=5, min_gap=0.2))
+    assert [cadence.gap(KIND, status, age, polls=n) for status, age, n in ((None, 0, 1), ("IN_QUEUE", 900, 50))] == [5, 5]
+    assert cadence.gap(KIND, "PARTIAL_SUCCESS", 0, provisional=True) == PROVISIONAL_GAP_S
+
+
+def test_backoff_doubles_up_to_the_longest_gap() -> None:
+    """From `every`, twice as long after each call, up to `max_gap`."""
+    cadence = Cadence(CadenceSettings(type="backoff", every=5, max_gap=60))
+    assert [cadence.gap(KIND, "IN_QUEUE", 0, polls=n) for n in (0, 1, 2, 3, 4, 5, 10_000)] == [5, 5, 10, 20, 40, 60, 60]
+
+
+def test_a_provisional_status_is_asked_about_slowly() -> None:
+    """At least 15 s apart, however cheap a call."""
+    cadence = Cadence(CadenceSettings(price_floor=0))
+    assert cadence.gap(KIND, "PARTIAL_SUCCESS", 100, provisional=True) >= PROVISIONAL_GAP_S
+
+
+@given(st.none() | st.sampled_from(["IN_QUEUE", "odd"]), st.floats(-1e9, 1e12), st.integers(0, 100_000), st.floats(1 / 30, 1e5))
+def test_every_gap_is_within_the_settings(status, age, tasks, pace) -> None:
+    """Whatever age the service's timestamps make of a task, and whatever the load."""
+    cadence = Cadence(CadenceSettings(min_gap=0.5, max_gap=40))
+    for _ in range(3):
+        cadence.steer(wanted=tasks / 2, tasks=tasks, pace=pace, lateness_s=1e6)
+        assert 0.5 <= cadence.gap(KIND, status, age) <= 40
+        assert cadence.spare_gap(KIND, status, age) >= 0.5
+        assert cadence.worth(KIND, status, age, 1.0) >= 0
+
+
+def test_an_absurd_age_is_not_asked_about_without_end() -> None:
+    """A task that claims to be fifty years in its status is asked about as seldom as can be: rounding makes no lag of it."""
+    cadence = Cadence(CadenceSettings())
+    assert cadence.gap(KIND, "IN_PROGRESS", 50 * 365 * 86_400.0) == 60
+    assert cadence.spare_gap(KIND, "IN_PROGRESS", 50 * 365 * 86_400.0) == math.inf
+
+
+def test_a_spare_call_goes_only_where_it_saves_the_floor() -> None:
+    """Its gap accrues `price_floor`; where nothing up to the longest gap does, there is none."""
+    cadence = Cadence(CadenceSettings(price_floor=0.1, max_gap=60))
+    gap = cadence.spare_gap(KIND, "IN_QUEUE", 0.0)
+    assert cadence.worth(KIND, "IN_QUEUE", 0.0, gap) == pytest.approx(0.1, rel=0.05)
+    assert Cadence(CadenceSettings(price_floor=30, max_gap=60)).spare_gap(KIND, "IN_QUEUE", 0.0) == math.inf
+
+
+# --- the price, in closed loop ---------------------------------------------------------------------
+
+
+class Loop:
+    """Tasks that live, end and are replaced; calls at the pace; a steer every half second. Discrete time, no clock."""
+
+    def __init__(self, tasks: int, pace: float, seed: int = 7, **settings: float) -> None:
+        self.cadence = Cadence(CadenceSettings(**settings))
+        self.rng = random.Random(seed)
+        self.pending = PendingSet()
+        self.pace, self.now, self.credit = pace, 0.0, 1.0
+        self.calls = self.count = 0
+        self.begun: dict[str, float] = {}
+        self.ends: dict[str, float] = {}
+        self.add(tasks)
+
+    def add(self, tasks: int) -> None:
+        for _ in range(tasks):
+            self.count += 1
+            ref = TaskRef(KIND, (REF.params[0], f"t-{self.count}"))
+            self.begun[ref.key], self.ends[ref.key] = self.now, self.now + 10 + self.rng.expovariate(1 / 140)
+            self.pending.add(watch_of(ref), self.now)
+
+    def remove(self, tasks: int) -> None:
+        for key in list(self.begun)[:tasks]:
+            self.pending.drop(key)
+            del self.begun[key]
+
+    def run(self, duration: float) -> list[float]:
+        """The calls wanted per second, as each steer saw them."""
+        wanted = []
+        for _ in range(round(duration / STEER_S)):
+            self.now += STEER_S
+            self.credit = min(1 + self.pace * STEER_S, self.credit + self.pace * STEER_S)
+            while self.credit >= 1 and (entry := self.pending.first()) is not None and entry.due <= self.now:
+                self.credit -= 1
+                self._call()
+            self.cadence.steer(self.pending.wanted, len(self.pending), self.pace, self.pending.lateness(self.now))
+            wanted.append(self.pending.wanted)
+        return wanted
+
+    def _call(self) -> None:
+        entry = self.pending.take()
+        assert entry is not None
+        self.calls += 1
+        key, watch = entry.watch.key, entry.watch
+        if self.now < self.ends[key]:
+            gap = self.cadence.gap(KIND, "IN_PROGRESS", self.now - self.begun[key])
+            self.pending.put_back(watch, self.now, gap, "cadence")
+            return
+        self.cadence.learn(KIND, "IN_PROGRESS", self.ends[key] - self.begun[key], self.now)
+        self.pending.finish(watch)
+        del self.begun[key]
+        self.add(1)
+
+
+def mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+@pytest.mark.parametrize("tasks", [60, 100])
+def test_the_calls_wanted_meet_the_pace_through_steps_of_load(tasks) -> None:
+    """With ten times the tasks, and a tenth again, the pace is spent, the calls wanted stay near it, and the price comes back."""
+    loop, prices = Loop(tasks, pace=20, price_floor=0.01), []
+    for load in (tasks, 10 * tasks, tasks):
+        loop.add(max(0, load - len(loop.begun)))
+        loop.remove(max(0, len(loop.begun) - load))
+        loop.run(240)
+        calls, wanted = loop.calls, loop.run(120)
+        prices.append(loop.cadence.price)
+        assert loop.calls - calls > 0.85 * 20 * 120
+        assert 0.6 * 20 < mean(wanted) < 1.25 * 20
+        assert max(wanted) < 1.5 * mean(wanted)
+        assert min(wanted) > 0.5 * mean(wanted)
+        assert loop.pending.lateness(loop.now) < 10
+    assert prices[0] < prices[1] > prices[2]
+    assert prices[2] == pytest.approx(prices[0], rel=1)
+
+
+def test_the_calls_wanted_follow_a_pace_that_is_halved() -> None:
+    """The price rises until half the calls are wanted, without a swing."""
+    loop = Loop(200, pace=20)
+    loop.run(240)
+    dear = loop.cadence.price
+    loop.pace = 10
+    loop.run(240)
+    assert 0.75 * 10 < mean(loop.run(120)) < 1.25 * 10
+    assert loop.cadence.price > dear
+
+
+def test_an_idle_watcher_is_quiet() -> None:
+    """Few tasks under a large pace: the price rests on its floor and a call goes where it saves the floor, not because it may."""
+    loop = Loop(2, pace=50)
+    loop.run(300)
+    assert loop.cadence.price == loop.cadence.settings.price_floor
+    assert loop.calls < 2 * 300
+    assert loop.cadence.gap(KIND, "IN_PROGRESS", 0.0) == pytest.approx(loop.cadence.spare_gap(KIND, "IN_PROGRESS", 0.0))
+
+
+def test_a_price_does_not_wind_up() -> None:
+    """Hours of more tasks than any gap can serve leave no price that would take long to come down from."""
+    cadence = Cadence(CadenceSettings())
+    for _ in range(100_000):
+        cadence.steer(wanted=2000, tasks=100_000, pace=20, lateness_s=5000)
+    assert cadence.price <= 60
+    for _ in range(240):
+        cadence.steer(wanted=2, tasks=20, pace=20, lateness_s=0)
+    assert cadence.price < 1
+
+
+@given(
+    st.lists(st.tuples(st.just(0.0) | st.floats(1e-9, 1e6), st.integers(0, 10**6), st.floats(1 / 30, 1e5), st.floats(0, 1e7)), max_size=50)
+)
+def test_the_price_moves_slowly_within_its_bounds(steers) -> None:
+    """A tenth at most with each steer where no bound moves it; never under the floor, never above the longest gap."""
+    cadence = Cadence(CadenceSettings(price_floor=0.1, max_gap=60))
+    for steer in steers:
+        before = cadence.price
+        cadence.steer(*steer)
+        assert 0.1 <= cadence.price <= 60
+        assert cadence.price <= before * math.exp(0.1) * 1.000001
+
+
+def test_a_floor_of_nothing_still_lets_the_price_rise() -> None:
+    """With `price_floor: 0` overload is met all the same."""
+    cadence = Cadence(CadenceSettings(price_floor=0))
+    for _ in range(200):
+        cadence.steer(wanted=500, tasks=1000, pace=20, lateness_s=1)
+    assert cadence.gap(KIND, "IN_QUEUE", 5.0) > 1
+
+
+# --- over restarts ---------------------------------------------------------------------------------
+
+
+def test_what_was_learned_survives_in_a_note() -> None:
+    """Price and samples come back, for statuses with a blank in their names too."""
+    cadence = Cadence(CadenceSettings())
+    for now, duration in enumerate(speaker_searches(n=50)):
+        cadence.learn(KIND, "IN_PROGRESS", round(duration, 3), float(now))
+        cadence.learn(KIND, "ON HOLD", 2.5, float(now))
+    for _ in range(20):
+        cadence.steer(wanted=100, tasks=500, pace=10, lateness_s=0)
+    again = Cadence(CadenceSettings())
+    again.restore(cadence.note())
+    assert again.price == pytest.approx(cadence.price) != CadenceSettings().price_floor
+    for status in ("IN_PROGRESS", "ON HOLD"):
+        assert again.durations(KIND, status).samples == cadence.durations(KIND, status).samples
+    assert json.loads(again.note()) == json.loads(cadence.note())
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        "", "{", "null", "[]", "5", "{}", '{"price": 1}', '{"samples": {}}', '{"price": 1, "samples": []}',
+        '{"price": "x", "samples": {"speaker-search IN_QUEUE": [1]}}', '{"price": 1, "samples": {"speaker-search IN_QUEUE": 5}}',
+        '{"price": 1, "samples": {"speaker-search IN_QUEUE": [null]}}', '{"price": null, "samples": {}}',
+        '{"price": 1, "samples": {"speaker-search IN_QUEUE": [1' + "0" * 400 + "]}}", "[" * 100_000,
+    ],
+)  # fmt: skip
+def test_a_note_that_makes_no_sense_costs_nothing(note) -> None:
+    """It is passed over whole: the gaps are those of a new watcher."""
+    cadence, new = Cadence(CadenceSettings()), Cadence(CadenceSettings())
+    cadence.restore(note)
+    assert cadence.price == new.price
+    assert cadence.gap(KIND, "IN_QUEUE", 3.0) == new.gap(KIND, "IN_QUEUE", 3.0)
+
+
+@pytest.mark.parametrize("price", ["NaN", "Infinity", "-1", "0", "1e300"])
+def test_a_note_never_brings_a_price_out_of_bounds(price) -> None:
+    """Nor samples that are no durations, nor a name of no kind and status."""
+    cadence = Cadence(CadenceSettings())
+    cadence.restore('{"price": ' + price + ', "samples": {"speaker-search IN_QUEUE": [NaN, -5, Infinity, 4.0], "nonsense": [1.0]}}')
+    assert 0.1 <= cadence.price <= 60
+    assert cadence.durations(KIND, "IN_QUEUE").samples == [4.0]
+    assert 0.2 <= cadence.gap(KIND, "IN_QUEUE", 3.0) <= 60
