@@ -68,10 +68,11 @@ class WatcherProcess:
     async def kill(self) -> None:
         """As a machine that loses power would end it."""
         assert self._process is not None
-        if self._process.returncode is None:
-            self._process.kill()
-        await self._process.wait()
-        await self._process.aclose()
+        with anyio.CancelScope(shield=True):
+            if self._process.returncode is None:
+                self._process.kill()
+            await self._process.wait()
+            await self._process.aclose()
 
     async def until_logged(self, event: str, times: int = 1, seconds: float = 25.0) -> dict[str, Any]:
         """Wait for a line of the log by its event name, for its `times`th. Returns the line."""

@@ -19,15 +19,18 @@ from watcher.cli.run import loop_options
 from watcher.cli.told import Given, Teller, succeeded
 from watcher.core.intake import parse_ref
 from watcher.core.pace import PaceSettings
-from watcher.errors import Rejected
+from watcher.core.transitions import WatchSettings
+from watcher.errors import CredentialsRejected, Rejected, RemoteError, Throttled, Unavailable, Unreadable
+from watcher.model import Observation, TaskRef
 from watcher.observe.logs import LogSettings, configure
+from watcher.ports import Probe
 from watcher.runtime.supervise import Parts, Plan, Watcher
 
 
 def watch(
     tasks: Annotated[list[str], typer.Argument(metavar="VC/TASK...", help="VoiceConnectorId/TaskId, or kind/VoiceConnectorId/TaskId.")],
     rate: Annotated[float | None, typer.Option(help="At most so many calls per second; found by itself otherwise.", min=0.01)] = None,
-    patience: Annotated[float, typer.Option(help="Give up (exit 75) after so many seconds in which nothing could be asked.", min=1)] = 60,
+    patience: Annotated[float, typer.Option(help="Give up (exit 75) after so many seconds without an answer.", min=1)] = 60,
     as_json: Annotated[bool, typer.Option("--json", help="Print each event as one line of JSON: the CloudEvent itself.")] = False,
 ) -> None:
     """Follow tasks live until each has ended. Nothing is stored, nothing needs configuring.
@@ -50,21 +53,23 @@ def _key(task: str) -> str:
 async def _follow(keys: set[str], rate: float | None, patience: float, as_json: bool) -> int:
     aws = AwsClients(clock=time.time)
     teller = Teller(Console(highlight=False), time.monotonic, as_json=as_json)
+    probe = _Asked(AwsProbe(aws, call_deadline=15.0, clock=time.time))
     parts = Parts(
         sources=[Given([key.encode() for key in sorted(keys)])],
-        probe=AwsProbe(aws, call_deadline=15.0, clock=time.time),
+        probe=probe,
         store=MemoryStore(MemoryStoreSettings()),
         sinks=[teller],
     )
     try:
-        async with Watcher(parts, Plan(pace=PaceSettings(rate=rate), region=aws.region())) as watcher:
-            interrupted = await _run(watcher, patience)
+        plan = Plan(watch=WatchSettings(not_found_grace=patience), pace=PaceSettings(rate=rate), region=aws.region())
+        async with Watcher(parts, plan) as watcher:
+            interrupted = await _run(watcher, probe, patience)
     finally:
         await aws.close()
-    return _verdict(keys, teller, watcher, interrupted=interrupted)
+    return _verdict(keys, teller, watcher, probe, interrupted=interrupted)
 
 
-async def _run(watcher: Watcher, patience: float) -> bool:
+async def _run(watcher: Watcher, probe: _Asked, patience: float) -> bool:
     """Until everything is told, nothing can be asked for too long, or a signal. Returns whether it was a signal."""
     interrupted = False
 
@@ -76,34 +81,63 @@ async def _run(watcher: Watcher, patience: float) -> bool:
 
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_give_up, watcher, patience)
+            tasks.start_soon(_give_up, watcher, probe, patience)
             tasks.start_soon(on_signal, signals)
             await watcher.run()
             tasks.cancel_scope.cancel()
     return interrupted
 
 
-async def _give_up(watcher: Watcher, patience: float) -> None:
-    """Stop once nothing could be asked for so long: a person waits."""
-    bad_since: float | None = None
-    while True:
-        await anyio.sleep(0.5)
-        ready, _ = watcher.health.ready()
-        now = anyio.current_time()
-        bad_since = None if ready else bad_since or now
-        if bad_since is not None and now - bad_since >= patience:
-            watcher.stop()
-            return
+async def _give_up(watcher: Watcher, probe: _Asked, patience: float) -> None:
+    """Stop once there was no answer for so long: a person waits."""
+    while probe.silent_for() < patience:  # noqa: ASYNC110 - silence rings no bell
+        await anyio.sleep(0.2)
+    watcher.stop()
 
 
-def _verdict(keys: set[str], teller: Teller, watcher: Watcher, *, interrupted: bool) -> int:
+class _Asked:
+    """A `Probe` that knows for how long it was asked in vain. That a task is not there, or not ours to see, is an answer."""
+
+    def __init__(self, probe: Probe) -> None:
+        self.open = probe.open
+        self.close = probe.close
+        self.check = probe.check
+        self.refresh = probe.refresh
+        self.trouble: RemoteError | None = None
+        """Why the last call gave no answer."""
+        self._observe = probe.observe
+        self._since = 0.0
+
+    async def observe(self, ref: TaskRef) -> Observation:
+        """As the probe does."""
+        try:
+            seen = await self._observe(ref)
+        except (Throttled, Unavailable, CredentialsRejected, Unreadable) as error:
+            self._since = self._since if self.trouble is not None else anyio.current_time()
+            self.trouble = error
+            raise
+        except RemoteError:
+            self.trouble = None
+            raise
+        self.trouble = None
+        return seen
+
+    def silent_for(self) -> float:
+        """Seconds since the first call in vain; 0 after an answer."""
+        return 0.0 if self.trouble is None else anyio.current_time() - self._since
+
+
+def _verdict(keys: set[str], teller: Teller, watcher: Watcher, probe: _Asked, *, interrupted: bool) -> int:
     """The exit code, and a word on stderr about whatever could not be told."""
     untold = [key for key in sorted(keys) if key not in teller.ends or succeeded(teller.ends[key]) is None]
     for key in untold:
-        typer.echo(f"{key}: could not be told how it ended", err=True)
-    for component, condition in watcher.health.ready()[1].items():
-        if not condition.ok:
-            typer.echo(f"{component}: {condition.reason}. {condition.hint}", err=True)
+        why = f": {teller.ends[key]['data']['reason']}" if key in teller.ends else ""
+        typer.echo(f"{key}: could not be told how it ended{why}", err=True)
+    bad = {component: condition for component, condition in watcher.health.ready()[1].items() if not condition.ok}
+    for component, condition in bad.items():
+        typer.echo(f"{component}: {condition.reason}. {condition.hint}", err=True)
+    if not bad and probe.trouble is not None:
+        typer.echo(f"the service gave no answer: {probe.trouble.reason}: {probe.trouble.code}", err=True)
     if interrupted:
         return exits.INTERRUPTED
     if untold:
