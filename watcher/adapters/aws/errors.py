@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from contextvars import ContextVar
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -38,6 +39,9 @@ from watcher.errors import (
 
 MAX_RETRY_AFTER = 300.0
 """Seconds. A header that says more is not obeyed: the service cannot know, and a mistake must not stop us for a day."""
+
+reply_status: ContextVar[int | None] = ContextVar("reply_status", default=None)
+"""The HTTP status of the last reply within this task: what is known of an error whose body the SDK cannot parse."""
 
 _KNOWN = THROTTLED | UNAVAILABLE | NOT_FOUND | DENIED | EXPIRED | BAD_SIGNATURE | BAD_CREDENTIALS
 _PRINTABLE = re.compile(r"[A-Za-z][A-Za-z.]{2,63}")

@@ -8,13 +8,13 @@ one seam of aiobotocore, `AIOHTTPSession._get_session`, and may not do more than
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from aiobotocore.httpsession import AIOHTTPSession
 
+from watcher.adapters.aws.errors import reply_status
 from watcher.errors import Unreadable
 
 MIB = 1 << 20
@@ -25,9 +25,6 @@ double in JSON: a limit that a full queue exceeds would keep it full."""
 
 BODY_LIMIT = 4 * MIB
 """For every other service."""
-
-reply_status: ContextVar[int | None] = ContextVar("reply_status", default=None)
-"""The HTTP status of the last reply within this task: what is known of an error whose body the SDK cannot parse."""
 
 
 def guarded(service: str) -> Callable[..., GuardedSession]:

@@ -17,7 +17,7 @@ import anyio
 import anyio.to_thread
 
 from watcher import __version__
-from watcher.adapters.aws.errors import translate, unusable
+from watcher.adapters.aws.errors import reply_status, translate, unusable
 from watcher.adapters.aws.timestamps import parse_timestamp
 from watcher.kinds import KINDS
 
@@ -69,8 +69,6 @@ class AwsClients:
 
         `read_timeout` is for calls that wait on purpose, such as a long poll, and adds to their deadline. All in seconds.
         """
-        from watcher.adapters.aws.guard import reply_status
-
         reply_status.set(None)
         if deadline is None:
             deadline = self.call_deadline + (read_timeout or 0.0)
@@ -148,6 +146,8 @@ class AwsClients:
 
 def _new_session() -> Any:
     import aioboto3
+
+    from watcher.adapters.aws import direct, guard  # noqa: F401 - what clients need next; imported here, in a thread, it stops no loop
 
     # botocore reads AWS_DEFAULT_REGION only; every other SDK of AWS, and its container platforms, say AWS_REGION
     session = aioboto3.Session(region_name=os.environ.get("AWS_REGION") or None)

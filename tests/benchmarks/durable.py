@@ -1,0 +1,157 @@
+"""How many transitions a second become durable in SQLite with synchronous FULL, and how many reach a file through the delivery loop."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import anyio
+
+from tests.benchmarks.table import Table, command
+from watcher.adapters.sinks.jsonl import JsonlSink, JsonlSinkSettings
+from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
+from watcher.core.events import EventSettings, Writer
+from watcher.core.transitions import WatchSettings, advance
+from watcher.kinds import KINDS
+from watcher.model import Change, Event, Observation, TaskRef, Watch
+from watcher.observe.metrics import Metrics
+from watcher.runtime.clock import Clock
+from watcher.runtime.delivery import Courier
+from watcher.runtime.health import Health
+from watcher.runtime.instruments import Instruments
+
+KIND = KINDS["speaker-search"]
+SINK = "file"
+ONE_BY_ONE = 200
+"""Transitions are enough to know what one fsync each costs."""
+
+Commit = Callable[[SqliteStore, Sequence[Change]], Awaitable[None]]
+
+
+def run(quick: bool) -> Table:
+    """Each way several times over, in turns, every time in a new file; medians."""
+    rounds, count = (2, 2000) if quick else (7, 20_000)
+    found: dict[str, list[float]] = {name: [] for name in (*WAYS, TO_FILE, SYNCED)}
+    for _ in range(rounds):
+        for name, way in WAYS.items():
+            found[name].append(anyio.run(_committed, way, ONE_BY_ONE if way is _one_by_one else count))
+        found[TO_FILE].append(anyio.run(_delivered, count))
+        found[SYNCED].append(_synced_lines())
+    rates = {name: statistics.median(times) for name, times in found.items()}
+    one = rates["SQLite, one after the other"]
+    rows = [(name, f"{rate:,.0f}", f"{rate / one:,.1f}") for name, rate in sorted(rates.items(), key=lambda item: item[1])]
+    return Table("What becomes durable", command("durable"), _note(rounds, count), HEADER, rows)
+
+
+async def _committed(way: Commit, count: int) -> float:
+    """Transitions a second, from the first commit asked for to the last one returned."""
+    with tempfile.TemporaryDirectory() as folder:
+        store, changes = await _filled(Path(folder), count)
+        began = time.perf_counter()
+        await way(store, changes)
+        took = time.perf_counter() - began
+        await store.close()
+    return count / took
+
+
+async def _delivered(count: int) -> float:
+    """The same until the last event is in the file, synced, and settled in the store."""
+    with tempfile.TemporaryDirectory() as folder:
+        store, changes = await _filled(Path(folder), count)
+        path = Path(folder) / "events.jsonl"
+        sink = JsonlSink(JsonlSinkSettings(name=SINK, path=str(path)))
+        await sink.open()
+        left = count
+        all_settled = anyio.Event()
+
+        def settled(_: str, events: Sequence[Event]) -> None:
+            nonlocal left
+            left -= len(events)
+            if left == 0:
+                all_settled.set()
+
+        courier = Courier(sink, store, instruments=Instruments(Clock(), Health(time.time), Metrics()), settled=settled)
+        began = time.perf_counter()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(courier.run)
+            for start in range(0, count, 1000):
+                await store.commit(changes[start : start + 1000])
+                courier.ring()
+            await all_settled.wait()
+            tasks.cancel_scope.cancel()
+        took = time.perf_counter() - began
+        await sink.close()
+        await store.close()
+        assert path.read_bytes().count(b"\n") == count
+    return count / took
+
+
+async def _filled(folder: Path, count: int) -> tuple[SqliteStore, list[Change]]:
+    """A store with so many open watches, and for each of them a first transition, rendered."""
+    store = SqliteStore(SqliteStoreSettings(path=str(folder / "watcher.db")))
+    await store.open([SINK])
+    now, writer, rules = time.time(), Writer(EventSettings()), WatchSettings()
+    names = (f"{n:08x}-5a7e-4c6b-9d2f-1b3c5d7e9f00" for n in range(count))
+    watches = [
+        Watch(TaskRef("speaker-search", ("abcdefghij0123456789ab", name)), f"{n:032x}", now, now + 86_400) for n, name in enumerate(names)
+    ]
+    for start in range(0, count, 1000):
+        await store.admit(watches[start : start + 1000])
+    seen = Observation("IN_QUEUE", now, None, now - 1, None, now - 1)
+    steps = [advance(KIND, watch, seen, rules) for watch in watches]
+    return store, [Change(s.watch, tuple(writer.write(KIND, s.watch, told, now) for told in s.transitions)) for s in steps]
+
+
+async def _one_by_one(store: SqliteStore, changes: Sequence[Change]) -> None:
+    for change in changes:
+        await store.commit([change])
+
+
+async def _at_once(callers: int, store: SqliteStore, changes: Sequence[Change]) -> None:
+    async def work(share: Sequence[Change]) -> None:
+        for change in share:
+            await store.commit([change])
+
+    async with anyio.create_task_group() as tasks:
+        for n in range(callers):
+            tasks.start_soon(work, changes[n::callers])
+
+
+async def _thousands(store: SqliteStore, changes: Sequence[Change]) -> None:
+    for start in range(0, len(changes), 1000):
+        await store.commit(changes[start : start + 1000])
+
+
+def _synced_lines() -> float:
+    """What the disk itself can do: a line, an fsync, again."""
+    with tempfile.NamedTemporaryFile() as file:
+        began = time.perf_counter()
+        for _ in range(ONE_BY_ONE):
+            file.write(b"x" * 800 + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        return ONE_BY_ONE / (time.perf_counter() - began)
+
+
+WAYS: dict[str, Commit] = {
+    "SQLite, one after the other": _one_by_one,
+    "SQLite, 50 polls in flight, each waiting for its own": lambda store, changes: _at_once(50, store, changes),
+    "SQLite, 1,000 at once, each waiting for its own": lambda store, changes: _at_once(1000, store, changes),
+    "SQLite, groups of 1,000": _thousands,
+}
+SYNCED = "a plain file, a line and an fsync each"
+TO_FILE = "**end to end**: committed, delivered to a `jsonl` file with fsync, settled"
+HEADER = ("transitions", "a second", "times one after the other")
+
+
+def _note(rounds: int, count: int) -> str:
+    return f"""
+Transitions (the watch's row and its event of some 800 bytes) a second into a new SQLite file with `synchronous = FULL`, and from there
+through the delivery loop into a `jsonl` file, until each event is settled in the store. {count:,} transitions of as many tasks, the
+medians of {rounds} rounds in turns. The store writes in one transaction whatever waits, so the fsync is shared by all who ask at once.
+Aim: 20,000 a second in groups.
+"""

@@ -1,0 +1,202 @@
+"""Processor time of a poll, over a real socket to a service in another process: the whole engine beside simpler loops."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
+
+import aioboto3
+import anyio
+import boto3
+
+from tests.benchmarks.service import service
+from tests.benchmarks.table import Table, command
+from watcher.adapters.aws.probe import AwsProbe
+from watcher.adapters.aws.session import AwsClients
+from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
+from watcher.core.cadence import CadenceSettings
+from watcher.core.pace import PaceSettings
+from watcher.model import Observation, TaskRef, Watch
+from watcher.runtime.settings import Limits
+from watcher.runtime.supervise import Parts, Plan, Watcher
+
+IN_FLIGHT = 25
+TASKS = 1000
+"""Asked at most every 50 ms: 20,000 polls a second to be had, more than any way of polling can make."""
+Polls = Literal["direct", "plain"]
+Call = Callable[[str], Awaitable[object]]
+
+
+@dataclass(frozen=True)
+class Rival:
+    """One way of polling. `measure(n)` makes about n polls and returns processor seconds for each, threads included."""
+
+    name: str
+    measure: Callable[[int], Awaitable[float]]
+    uvloop: bool = False
+    share: float = 1.0
+    """Of the polls of a round, for what is so slow that fewer must do."""
+
+
+def run(quick: bool) -> Table:
+    """All rivals in turn, several times over, in an order that changes; medians of the ratios within a round."""
+    rounds, polls = (3, 300) if quick else (9, 3000)
+    order = list(RIVALS)
+    found: list[dict[str, float]] = []
+    with service():
+        for turn in range(rounds):
+            random.Random(turn).shuffle(order)
+            found.append({rival.name: _alone(rival, polls) for rival in order})
+    return Table("What a poll costs", command("poll"), _note(found), HEADER, [_row(rival.name, found) for rival in RIVALS])
+
+
+def _alone(rival: Rival, polls: int) -> float:
+    options = {"use_uvloop": rival.uvloop}
+    return anyio.run(rival.measure, max(20, round(polls * rival.share)), backend_options=options)
+
+
+async def _gather(call: Call, polls: int) -> float:
+    """The plainest loop there is: as many coroutines as calls in flight, each taking the next task."""
+
+    async def work(names: Iterator[str]) -> None:
+        for name in names:
+            await call(name)
+
+    async def burst(count: int) -> None:
+        names = itertools.islice(_names(), count)
+        await asyncio.gather(*(work(names) for _ in range(IN_FLIGHT)))
+
+    await burst(max(2 * IN_FLIGHT, polls // 10))
+    began = time.process_time()
+    await burst(polls)
+    return (time.process_time() - began) / polls
+
+
+def _names() -> Iterator[str]:
+    return itertools.cycle([f"task-{n}" for n in range(TASKS)])
+
+
+def _params(name: str) -> dict[str, str]:
+    return {"VoiceConnectorId": "vc1", "SpeakerSearchTaskId": name}
+
+
+async def _default(polls: int) -> float:
+    async with aioboto3.Session().client("chime-sdk-voice") as client:
+        return await _gather(lambda name: client.get_speaker_search_task(**_params(name)), polls)
+
+
+async def _client_per_call(polls: int) -> float:
+    session = aioboto3.Session()
+
+    async def call(name: str) -> None:
+        async with session.client("chime-sdk-voice") as client:
+            await client.get_speaker_search_task(**_params(name))
+
+    return await _gather(call, polls)
+
+
+async def _threads(polls: int) -> float:
+    client = boto3.client("chime-sdk-voice")
+    with ThreadPoolExecutor(IN_FLIGHT) as pool:
+        list(pool.map(lambda name: client.get_speaker_search_task(**_params(name)), itertools.islice(_names(), 2 * IN_FLIGHT)))
+        began = time.process_time()
+        list(pool.map(lambda name: client.get_speaker_search_task(**_params(name)), itertools.islice(_names(), polls)))
+        return (time.process_time() - began) / polls
+
+
+async def _bare(way: Polls, polls: int) -> float:
+    aws = AwsClients(max_connections=IN_FLIGHT, polls=way)
+    client = await aws.client("chime-sdk-voice")
+    try:
+        return await _gather(lambda name: client.get_speaker_search_task(**_params(name)), polls)
+    finally:
+        await aws.close()
+
+
+class _Counted(AwsProbe):
+    """The probe, counting what was asked."""
+
+    asked = 0
+
+    async def observe(self, ref: TaskRef) -> Observation:
+        self.asked += 1
+        return await super().observe(ref)
+
+
+async def _engine(way: Polls, polls: int) -> float:
+    """The whole watcher with more work than it can do, so that it polls without a pause."""
+    aws = AwsClients(max_connections=IN_FLIGHT, polls=way)
+    probe = _Counted(aws, call_deadline=15, clock=time.time)
+    store = MemoryStore(MemoryStoreSettings())
+    now = time.time()
+    names = itertools.islice(_names(), TASKS)
+    await store.admit([Watch(TaskRef("speaker-search", ("vc1", name)), f"{n:032x}", now, now + 86_400) for n, name in enumerate(names)])
+    await store.remember("pace", "100000")
+    plan = Plan(
+        pace=PaceSettings(rate=100_000, burst=1000),
+        cadence=CadenceSettings(min_gap=0.05),
+        limits=Limits(max_in_flight=IN_FLIGHT),
+    )
+    async with Watcher(Parts([], probe, store, []), plan) as watcher, anyio.create_task_group() as tasks:
+        tasks.start_soon(watcher.run)
+        await _asked(probe, TASKS + polls // 10)
+        began, before = time.process_time(), probe.asked
+        await _asked(probe, before + polls)
+        took, count = time.process_time() - began, probe.asked - before
+        watcher.stop()
+    await aws.close()
+    return took / count
+
+
+async def _asked(probe: _Counted, count: int) -> None:
+    while probe.asked < count:  # noqa: ASYNC110 - a bell in the probe would be measured with it
+        await anyio.sleep(0.02)
+
+
+DEFAULT = "default aioboto3 client"
+BARE = {"plain": "bare loop, tuned SDK client", "direct": "bare loop, direct client"}
+ENGINE = {"plain": "**engine**, tuned SDK client", "direct": "**engine**, direct client"}
+
+RIVALS = (
+    Rival("a client made for each call", _client_per_call, share=0.02),
+    Rival("boto3 in 25 threads", _threads, share=0.5),
+    Rival(DEFAULT, _default),
+    Rival(BARE["plain"], lambda polls: _bare("plain", polls)),
+    Rival(ENGINE["plain"], lambda polls: _engine("plain", polls)),
+    Rival(BARE["direct"], lambda polls: _bare("direct", polls)),
+    Rival(ENGINE["direct"], lambda polls: _engine("direct", polls)),
+    Rival(ENGINE["direct"] + ", uvloop", lambda polls: _engine("direct", polls), uvloop=True),
+)
+HEADER = ("25 calls in flight", "µs a poll", "times default", "polls/s of one core")
+
+
+def _row(name: str, found: list[dict[str, float]]) -> tuple[str, ...]:
+    cost = statistics.median(one[name] for one in found)
+    return name, f"{cost * 1e6:,.0f}", f"{_ratio(found, DEFAULT, name):.2f}", f"{1 / cost:,.0f}"
+
+
+def _ratio(found: list[dict[str, float]], this: str, to: str) -> float:
+    return statistics.median(one[this] / one[to] for one in found)
+
+
+def _note(found: list[dict[str, float]]) -> str:
+    plain, direct = (_ratio(found, BARE[way], ENGINE[way]) for way in ("plain", "direct"))
+    return f"""
+Processor time (user and system, all threads) of the polling process for one `GetSpeakerSearchTask`, over a socket to the simulated
+service in another process, which checks every signature. All in one run, in turns; the medians of {len(found)} rounds.
+
+The *tuned* client is the SDK alone by public configuration: a pool as wide as the calls in flight, one attempt, a timestamp parser,
+a fixed user agent (`aws: {{client: plain}}`). The *direct* client signs, sends and reads the poll itself behind the same client method
+(`aws: {{client: direct}}`, the default). The *engine* is the whole watcher round it: pending set, cadence, pace, circuits, metrics,
+validation, decisions.
+
+The engine polls at {plain:.2f} times the rate of the bare loop on the tuned client (aim 0.95), and at {direct:.2f} times on the
+direct one, whose bare loop checks nothing. What the engine adds is the same in both: the deadline, the strict validation, the decisions.
+"""
