@@ -1,0 +1,55 @@
+"""What the image is made of fits together. The image itself is built and run by hand."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from watcher.config import parse
+
+ROOT = Path(__file__).parents[1]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+
+
+def pins(name: str) -> set[str]:
+    return set(re.findall(r"^[\w.-]+==\S+", (ROOT / "requirements" / f"{name}.lock").read_text(), re.MULTILINE))
+
+
+def test_the_configuration_inside_is_complete_with_a_queue():
+    """The queue's URL is all the image must be told, and its health check asks where its configuration listens."""
+    text = (ROOT / "config" / "deploy" / "container.yaml").read_text()
+    settings = parse(text, "container.yaml", {"WATCHER_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/111122223333/tasks"})
+    assert (settings.sources[0].type, settings.sinks[0].bus, settings.store.path) == ("sqs", "default", "watcher.db")
+    (port,) = re.findall(r"C\('localhost', (\d+),", DOCKERFILE)
+    assert settings.api.listen == f"0.0.0.0:{port}"
+    assert f"EXPOSE {port}" in DOCKERFILE
+
+
+def test_without_a_volume_one_variable_is_enough():
+    """The store of the image becomes `memory` by its environment alone."""
+    text = (ROOT / "config" / "deploy" / "container.yaml").read_text()
+    environ = {"WATCHER_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/111122223333/tasks", "WATCHER_STORE__TYPE": "memory"}
+    assert parse(text, "container.yaml", environ).store.type == "memory"
+
+
+def test_commands_are_lists():
+    """Entry, arguments and health check are in exec form: no shell stands between a signal and the watcher."""
+    commands = re.findall(r"^(?:\s*CMD|ENTRYPOINT) (.*)$", DOCKERFILE, re.MULTILINE)
+    assert len(commands) == 3
+    assert all(isinstance(json.loads(command), list) for command in commands)
+
+
+@pytest.mark.parametrize("name", ["runtime", "build"])
+def test_what_ships_is_what_was_tested(name):
+    """Each pin of the image is a pin of the environment in which the tests run."""
+    assert pins(name)
+    assert pins(name) <= pins("dev")
+
+
+@pytest.mark.parametrize("name", ["runtime", "build", "dev"])
+def test_locks_name_no_index(name):
+    """A lock holds names, versions, markers and hashes, and a hash for each name; where they come from is the machine's business."""
+    text = (ROOT / "requirements" / f"{name}.lock").read_text().replace("\\\n", "")
+    for line in text.splitlines():
+        assert re.fullmatch(r"[\w.-]+==[\w.+!-]+( ; [^:/]+?)?\s+(--hash=sha256:[0-9a-f]{64}\s*)+", line), line[:80]
