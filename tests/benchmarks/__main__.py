@@ -34,7 +34,8 @@ def main() -> int:
 
 def _apart(name: str, quick: bool) -> int:
     began = time.monotonic()
-    code = subprocess.run([sys.executable, "-m", "tests.benchmarks", "--only", name, *(["--quick"] if quick else [])], check=False).returncode
+    words = [sys.executable, "-m", "tests.benchmarks", "--only", name, *(["--quick"] if quick else [])]
+    code = subprocess.run(words, check=False).returncode
     print(f"{name}: {time.monotonic() - began:.0f} s" + (f", exit code {code}" if code else ""), file=sys.stderr, flush=True)
     return code
 

@@ -30,6 +30,7 @@ SAMPLES_PER_S = 5.0
 PROVISIONAL_GAP_S = 15.0
 """The least gap in a provisional status, of which AWS does not say whether it ends."""
 STEER_S = 0.5
+NEWTON_STEPS = 30
 PRICE_MIN_S = 1e-3
 """The price moves by factors, so it must never be 0."""
 AGE_MAX_S = 7 * 86_400.0
@@ -79,65 +80,61 @@ class Durations:
 
     def probability(self, t: float) -> float:
         """F(t): that it has ended by age t."""
-        return (1 - self._doubt) * self._empirical(t) + self._doubt * t / (t + PRIOR_S)
+        return self._both(t)[1]
 
     def integral(self, t: float) -> float:
         """G(t): the integral of F from 0 to t, in seconds."""
-        return (1 - self._doubt) * self._empirical_integral(t) + self._doubt * (t - PRIOR_S * math.log1p(t / PRIOR_S))
+        return self._both(t)[0]
 
     def accrued(self, s: float, t: float) -> float:
         """A(s, t): the lag in seconds expected at age t of a task seen unchanged at age s. Increasing and convex in t."""
         if t <= s:
             return 0.0
-        before = self.probability(s)
-        return max(0.0, (self.integral(t) - self.integral(s) - before * (t - s)) / (1 - before))
+        (base, before), (area, _) = self._both(s), self._both(t)
+        return max(0.0, (area - base - before * (t - s)) / (1 - before))
 
     def gap(self, s: float, price: float, low: float, high: float) -> float:
         """The time after age s until `price` of lag has accrued, within [low, high]. All in seconds."""
-        if self.accrued(s, s + low) >= price:
-            return low
-        top = max(low, 0.5)
-        while top < high and self.accrued(s, s + top) < price:
-            top *= 2
-        if top >= high and self.accrued(s, s + high) < price:
-            return high
-        bottom, top = max(low, top / 2), min(top, high)
-        while top - bottom > 0.01 + 0.002 * bottom:
-            middle = (bottom + top) / 2
-            bottom, top = (middle, top) if self.accrued(s, s + middle) < price else (bottom, middle)
-        return top
+        base, before = self._both(s)
+        target = price * (1 - before)
+        gap = high
+        for _ in range(NEWTON_STEPS):
+            area, level = self._both(s + gap)
+            beyond = area - base - before * gap - target
+            if beyond <= 0 or level <= before:
+                break
+            step = beyond / (level - before)  # from above, on a convex curve: never below the root
+            gap -= step
+            if gap <= low or step < 0.001 + 0.001 * gap:
+                break
+        return max(low, gap)
 
     def _learn(self) -> None:
         n = len(self._samples)
         self._doubt = max(0.05, 8 / (8 + n))
         ordered = sorted(self._samples)
         count = min(n, KNOTS)
-        self._knots, self._levels, self._areas = [0.0], [0.0], [0.0]
+        self._knots, self._levels, self._areas, self._slopes = [0.0], [0.0], [0.0], [0.0]
+        if n:
+            self._knot(ordered[0], 0.0)  # nothing has ended before the first that did, as far as samples go: the doubt covers it
         for k in range(1, count + 1):
             self._knot(ordered[math.ceil(k * n / count) - 1], math.ceil(k * n / count) / n)
 
     def _knot(self, t: float, level: float) -> None:
         width = t - self._knots[-1]
+        self._slopes[-1] = (level - self._levels[-1]) / width if width > 0 else 0.0
+        self._slopes.append(0.0)
         self._areas.append(self._areas[-1] + width * (level + self._levels[-1]) / 2)
         self._knots.append(t)
         self._levels.append(level)
 
-    def _segment(self, t: float) -> tuple[int, float]:
-        """The knot at or before t, and the slope behind it."""
+    def _both(self, t: float) -> tuple[float, float]:
+        """G(t) and F(t): one look-up for both, since every gap takes several."""
         i = bisect_right(self._knots, t) - 1
-        if i + 1 == len(self._knots):
-            return i, 0.0
-        width = self._knots[i + 1] - self._knots[i]
-        return i, (self._levels[i + 1] - self._levels[i]) / width if width > 0 else 0.0
-
-    def _empirical(self, t: float) -> float:
-        i, slope = self._segment(t)
-        return self._levels[i] + slope * (t - self._knots[i])
-
-    def _empirical_integral(self, t: float) -> float:
-        i, slope = self._segment(t)
-        width = t - self._knots[i]
-        return self._areas[i] + width * (self._levels[i] + slope * width / 2)
+        width, slope, level = t - self._knots[i], self._slopes[i], self._levels[i]
+        known, doubt = 1 - self._doubt, self._doubt
+        area = known * (self._areas[i] + width * (level + slope * width / 2)) + doubt * (t - PRIOR_S * math.log1p(t / PRIOR_S))
+        return area, known * (level + slope * width) + doubt * t / (t + PRIOR_S)
 
 
 class Cadence:
@@ -149,6 +146,8 @@ class Cadence:
         self.price = self._floor if settings.type == "accrual" else 0.0
         self._high = settings.max_gap
         """The longest gap while calls are scarce: six times the mean that the pace allows."""
+        self._dearest = settings.max_gap
+        """That mean. A gap accrues no more lag than its own length: at a higher price fewer calls are wanted than may go."""
         self._durations: dict[tuple[str, str], Durations] = {}
 
     def gap(self, kind: str, status: str | None, age_s: float, *, polls: int = 0, provisional: bool = False) -> float:
@@ -179,12 +178,12 @@ class Cadence:
         """Move the price, every half second, so that the calls wanted per second meet the pace. Slowly: a gain of 1/s diverges."""
         if self.settings.type != "accrual" or tasks == 0 or wanted <= 0:
             return
-        mean_gap = tasks / wanted
         over = max(0.0, lateness_s - 3 / pace)
-        drive = math.log((wanted + over * pace / max(mean_gap, 2.0)) / pace)
-        push = 0.5 * (STEER_S / max(mean_gap, STEER_S)) * 2 * drive
+        drive = math.log((wanted + over * pace / max(tasks / wanted, 2.0)) / pace)
+        relook = max(STEER_S, tasks / min(wanted, pace))  # until a price has reached all tasks: no faster than that
         self._high = max(self.settings.min_gap, min(self.settings.max_gap, 6 * tasks / pace))
-        self.price = self._fair(self.price * math.exp(min(0.1, max(-0.1, push))))
+        self._dearest = min(self.settings.max_gap, tasks / pace)
+        self.price = self._fair(self.price * math.exp(min(0.1, max(-0.1, STEER_S / relook * drive))))
 
     def learn(self, kind: str, status: str, duration_s: float, now: float) -> bool:
         """One task spent this long in this status, by the service's own timestamps. False where it was passed over."""
@@ -217,9 +216,8 @@ class Cadence:
         self._durations.update({(k[0], k[1]): d for k, d in models.items() if len(k) == 2})
 
     def _fair(self, price: float) -> float:
-        """Within the floor and the longest gap: a gap accrues no more lag than its own length, so a higher price says nothing
-        more, and would take long to come down from."""
-        return max(self._floor, min(self._high, price))
+        """Within the floor and what may be right: a price beyond would only take long to come down from."""
+        return max(self._floor, min(self._dearest, price))
 
 
 def _is_duration(seconds: float) -> bool:
