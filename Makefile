@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 
-.PHONY: setup demo test check lint types imports bench lock clean
+.PHONY: setup demo test simulate check lint types imports bench lock clean
 
 setup: .venv/.ready
 
@@ -24,6 +24,9 @@ test: setup
 # Tables into docs/benchmarks.md; a good quarter of an hour on two cores. `make bench ONLY="--only lag"` for one.
 bench: setup
 	$(BIN)/python -m tests.benchmarks $(ONLY)
+
+simulate: setup
+	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),1000)
 
 check: lint types imports
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,7 @@ from watcher.runtime.health import Health
 from watcher.runtime.instruments import Instruments
 from watcher.runtime.intake import Intake
 from watcher.runtime.polling import Poller, Rules
+from watcher.runtime.retrying import until_stored
 from watcher.runtime.settings import Limits
 from watcher.runtime.upkeep import Upkeep
 from watcher.runtime.wake import Gate
@@ -182,10 +183,10 @@ class Watcher:
 
     async def _remember(self, rules: Rules) -> None:
         """What an earlier life wrote down."""
-        pace = await self.parts.store.recall("pace")
+        pace = await until_stored(self.health, lambda: self.parts.store.recall("pace"))
         if pace is not None:
             rules.pace.restore(float(pace), self.clock.mono())
-        cadence = await self.parts.store.recall("cadence")
+        cadence = await until_stored(self.health, lambda: self.parts.store.recall("cadence"))
         if cadence is not None:
             rules.cadence.restore(cadence)
 

@@ -1,0 +1,263 @@
+"""Makes a story happen: the real watcher, life after life, on virtual time; and keeps a record for the oracle."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import anyio
+import looptime
+
+from tests.simulation.disk import SimulatedDisk
+from tests.simulation.fuse import Fuse
+from tests.simulation.peers import SteppingProbe, UnreliableInbox, UnreliableQueue, message
+from tests.simulation.story import Story, Trouble
+from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
+from watcher.errors import CredentialsRejected, RemoteError, Unavailable
+from watcher.model import Event
+from watcher.ports import Again, Delivered, Outcome
+from watcher.runtime.clock import Clock
+from watcher.runtime.supervise import Parts, Plan, Watcher
+from watcher.simulator.scenario import Scenario
+from watcher.simulator.service import Service
+
+EPOCH = 1_800_000_000.0
+PATIENCE_S = 1800.0
+"""Within so many virtual seconds of calm everything must have been told."""
+MARK = "CANARY"
+
+
+@dataclass
+class Record:
+    """What the oracle may look at after a run."""
+
+    story: Story
+    service: Service
+    queue: UnreliableQueue
+    inboxes: list[UnreliableInbox]
+    store: MemoryStore
+    submitted: set[str] = field(default_factory=set)
+    poison: int = 0
+    forgotten: dict[str, float] = field(default_factory=dict)
+    """Keys erased, and when; a later submission takes one out again."""
+    resubmitted: set[str] = field(default_factory=set)
+    stops: list[float] = field(default_factory=list)
+    """How long each graceful stop took, in seconds."""
+    seen: Counter[str] = field(default_factory=Counter)
+    """What happened, so that a run of nothing is not taken for a proof."""
+    quiet: bool = False
+    """Everything was done within `PATIENCE_S` of calm."""
+    tasks_left: int = 0
+    """Tasks of the event loop beyond those there were before."""
+
+
+class World:
+    """The stage of one story."""
+
+    def __init__(self, story: Story, make: Callable[..., Watcher], fuse: Fuse | None = None) -> None:
+        self.story = story
+        self._fuse = fuse
+        self.rng = Random(story.seed + 1)
+        self.skew = 0.0
+        self.watcher: Watcher | None = None
+        self._make = make
+        scenario = Scenario(
+            seed=story.seed, quota=story.quota, durations=story.durations, faults=story.faults, mark=MARK, latency="uniform(0.02,0.5)"
+        )
+        self.service = Service(scenario, clock=lambda: EPOCH + anyio.current_time())
+        self.probe = SteppingProbe(self.service, self.wall)
+        self.queue = UnreliableQueue(Random(story.seed + 2), hold_s=story.hold_s, ack_fails=story.ack_fails)
+        self.inboxes = [
+            UnreliableInbox(
+                Random(story.seed + 10 + n), name=f"sink{n}", dies=story.sink_dies, latency_s=story.latency_s, when=anyio.current_time
+            )
+            for n in range(story.sinks)
+        ]
+        self.store: MemoryStore = self._store()
+        if fuse is not None:
+            for what, part in (("probe", self.probe), ("queue", self.queue), ("store", self.store), *(("sink", i) for i in self.inboxes)):
+                fuse.wire(what, part)
+        self.record = Record(story, self.service, self.queue, self.inboxes, self.store)
+
+    def wall(self) -> float:
+        return EPOCH + anyio.current_time() + self.skew
+
+    async def play(self) -> Record:
+        async with anyio.create_task_group() as stage:
+            for scene in (self._submit, self._poison, self._forget, *(self._scene(trouble) for trouble in self.story.troubles)):
+                stage.start_soon(scene)
+            for at, how in self.story.ends:
+                await self._life(at, how)
+            if self._fuse is not None:
+                with anyio.CancelScope() as self._fuse.life:
+                    await self._last_life()
+                self._fuse.life = None
+            if not self.record.quiet:
+                await self._last_life()
+            stage.cancel_scope.cancel()
+        return self.record
+
+    async def _life(self, until: float, how: str) -> None:
+        """One life of the watcher: until it is killed, or told to stop."""
+        self.stop_began: float | None = None
+        with anyio.CancelScope() as life:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._end_at, until, how, life)
+                async with self._new_watcher() as watcher:
+                    self.watcher = watcher
+                    await watcher.run()
+                tasks.cancel_scope.cancel()
+        self.record.seen[how] += 1
+        if self.stop_began is not None:
+            self.record.stops.append(anyio.current_time() - self.stop_began)
+
+    async def _end_at(self, until: float, how: str, life: anyio.CancelScope) -> None:
+        await anyio.sleep(max(0.0, until - anyio.current_time()))
+        if how == "kill":
+            life.cancel()
+            return
+        while self.watcher is None:  # noqa: ASYNC110 - it may be killed while it opens, and then rings nothing
+            await anyio.sleep(0.01)
+        self.stop_began = anyio.current_time()
+        self.watcher.stop()
+        await anyio.sleep_forever()
+
+    async def _last_life(self) -> None:
+        async with self._new_watcher() as watcher, anyio.create_task_group() as tasks:
+            self.watcher = watcher
+            tasks.start_soon(watcher.run)
+            await anyio.sleep(max(0.0, self.story.calm_at - anyio.current_time()))
+            calm = anyio.current_time()
+            while anyio.current_time() - calm < PATIENCE_S and not self.record.quiet:
+                await anyio.sleep(5)
+                self.record.quiet = self._quiet()
+            watcher.stop()
+
+    def _quiet(self) -> bool:
+        """Looks behind the store's calls, which take time, fail, and may be fused."""
+        done = not len(self.queue) and not any(watch.open for watch in self.store._watches.values())
+        return done and not any(self.store._waiting.values())
+
+    def _store(self) -> MemoryStore:
+        if self.story.durable:
+            return SimulatedDisk(Random(self.story.seed + 3), self.story.disk_s)
+        return MemoryStore(MemoryStoreSettings())
+
+    def _new_watcher(self) -> Watcher:
+        if not self.story.durable:
+            self.store = self.record.store = self._store()
+        self.watcher = None
+        return self._make(
+            Parts([self.queue], self.probe, self.store, self.inboxes),
+            Plan(region="us-east-1"),
+            clock=Clock(self.wall),
+            rng=self.rng,
+            new_id=lambda: f"{self.rng.getrandbits(128):032x}",
+        )
+
+    async def _submit(self) -> None:
+        for at, connector, task in self.story.tasks:
+            await anyio.sleep(max(0.0, at - anyio.current_time()))
+            key = f"speaker-search/{connector}/{task}"
+            self.record.submitted.add(key)
+            if self.record.forgotten.pop(key, None) is not None:
+                self.record.resubmitted.add(key)
+            if self.rng.random() < self.story.lists:
+                self.record.poison += 1
+                good = json.loads(message(self.rng, connector, task))
+                self.queue.put(json.dumps([*(good if isinstance(good, list) else [good]), {"VoiceConnectorId": connector}]))
+            else:
+                self.queue.put(message(self.rng, connector, task))
+
+    async def _poison(self) -> None:
+        for at in sorted(self.story.poison):
+            await anyio.sleep(max(0.0, at - anyio.current_time()))
+            self.record.poison += 1
+            self.queue.put(f"poison {at}")
+
+    async def _forget(self) -> None:
+        for at, key in sorted(self.story.forget):
+            await anyio.sleep(max(0.0, at - anyio.current_time()))
+            await self._stubbornly(lambda key=key: self.store.forget(key=key))
+            if any(f'"{key.rpartition("/")[2]}"' in parcel.body.decode() for parcel in self.queue._parcels.values()):
+                self.record.resubmitted.add(key)  # its message comes again, and is a submission like any other
+            else:
+                self.record.forgotten[key] = anyio.current_time()
+            self.record.seen["forget"] += 1
+
+    async def _stubbornly(self, call: Callable[[], Awaitable[Any]]) -> None:
+        while True:
+            with suppress(Exception):
+                await call()
+                return
+            await anyio.sleep(1)
+
+    def _scene(self, trouble: Trouble) -> Callable[[], Awaitable[None]]:
+        async def scene() -> None:
+            await anyio.sleep(trouble.at)
+            self.record.seen[trouble.what] += 1
+            undo = self._begin(trouble)
+            try:
+                await anyio.sleep(trouble.lasts)
+            finally:
+                undo()
+
+        scene.__qualname__ = trouble.what
+        return scene
+
+    def _begin(self, trouble: Trouble) -> Callable[[], None]:
+        """Make it so. Returns what makes it good again."""
+        story, inbox = self.story, self.inboxes[int(trouble.strength * len(self.inboxes)) % len(self.inboxes)]
+        failing: RemoteError = Unavailable("503") if trouble.strength < 0.7 else CredentialsRejected("ExpiredToken")
+        match trouble.what:
+            case "service" | "revoked" | "expired":
+                self.service.change(faults={"503" if trouble.what == "service" else trouble.what: 1.0})
+                return lambda: self.service.change(faults=story.faults)
+            case "quota":
+                self.service.change(quota=0 if trouble.strength < 0.3 else story.quota / 2)
+                return lambda: self.service.change(quota=story.quota)
+            case "queue":
+                self.queue.failure = failing
+                return lambda: setattr(self.queue, "failure", None)
+            case "sink":
+                inbox.failure = failing
+                return lambda: setattr(inbox, "failure", None)
+            case "fussy sink":
+                inbox.answer = self._fussy(trouble.strength)
+                return lambda: setattr(inbox, "answer", lambda event: Delivered())
+            case "disk" if isinstance(self.store, SimulatedDisk):
+                disk = self.store
+                disk.full = True
+                return lambda: setattr(disk, "full", False)
+            case "clock":
+                self.skew += (trouble.strength - 0.5) * 2400
+        return lambda: None
+
+    def _fussy(self, share: float) -> Callable[[Event], Outcome]:
+        def answer(event: Event) -> Outcome:
+            return Again(Unavailable("not now")) if self.rng.random() < share else Delivered()
+
+        return answer
+
+
+def play(story: Story, make: Callable[..., Watcher] = Watcher, fuse: Fuse | None = None) -> Record:
+    """Run the story on a loop of its own, in virtual time."""
+    loop = looptime.new_event_loop()
+    try:
+        return loop.run_until_complete(_play(story, make, fuse))
+    finally:
+        loop.close()
+
+
+async def _play(story: Story, make: Callable[..., Watcher], fuse: Fuse | None) -> Record:
+    before = len(asyncio.all_tasks())
+    record = await World(story, make, fuse).play()
+    await asyncio.sleep(0)
+    record.tasks_left = len(asyncio.all_tasks()) - before
+    return record

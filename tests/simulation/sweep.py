@@ -1,0 +1,50 @@
+"""One short story with every stage in it, run again and again: something goes wrong at the first call, the second, the third …"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.simulation.fuse import Fuse
+from tests.simulation.oracle import judge
+from tests.simulation.play import play
+from tests.simulation.story import Story
+
+WAYS: dict[str, dict[str, object]] = {
+    "killed before": {"act": "kill", "before": True},
+    "killed after": {"act": "kill", "before": False},
+    "fails once": {"act": "fail", "before": True},
+    "fails once after it took effect": {"act": "fail", "before": False},
+    "fails ten times": {"act": "fail", "before": True, "lasts": 10},
+}
+
+STORY = Story(
+    seed=5,
+    durable=True,
+    tasks=((0.0, "vc1", "task-1"), (0.5, "vc2", "task-2"), (0.6, "vc1", "task-1")),
+    poison=(0.3,),
+    lists=0.0,
+    sinks=2,
+    sink_dies=0.0,
+    ack_fails=0.0,
+    hold_s=5.0,
+    disk_s=0.0,
+    latency_s=0.01,
+    faults={},
+    quota=50.0,
+    durations="queue=fixed(0.5),run=fixed(2)",
+    troubles=(),
+    ends=(),
+    forget=(),
+)
+
+
+def sweep(way: str, first: int = 1, step: int = 1) -> Iterator[tuple[int, str, list[str]]]:
+    """(N, the call it was, promises broken) for N = first, first + step … until a run has fewer calls than N."""
+    nth = first
+    while True:
+        fuse = Fuse(nth, **WAYS[way])  # type: ignore[arg-type]
+        broken = judge(play(STORY, fuse=fuse))
+        yield nth, fuse.blown, broken
+        if not fuse.blown:
+            return
+        nth += step

@@ -1,0 +1,62 @@
+"""Nothing is lost, nothing is invented: many seeded stories, every first call that can go wrong, and planted bugs."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from tests.simulation.mutants import MUTANTS
+from tests.simulation.oracle import judge
+from tests.simulation.play import MARK, play
+from tests.simulation.story import TROUBLES, draw
+from tests.simulation.sweep import WAYS, sweep
+from watcher.observe.logs import LogSettings, configure
+
+SEEDS = int(os.environ.get("SEEDS", "60"))
+BATCH = 20
+
+
+@pytest.fixture(autouse=True)
+def logs() -> Iterator[io.StringIO]:
+    """What is logged, down to debug."""
+    before = structlog.get_config()
+    stream = io.StringIO()
+    configure(LogSettings(level="debug", format="json"), stream)
+    yield stream
+    structlog.configure(**before)
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, BATCH))
+def test_whatever_happens_every_transition_is_told_once_and_in_order(first: int, logs: io.StringIO) -> None:
+    """In each story of faults and kills the oracle finds no broken promise, and no log line names a person."""
+    seen: Counter[str] = Counter()
+    for seed in range(first, min(first + BATCH, SEEDS)):
+        record = play(draw(seed))
+        assert judge(record) == [], f"seed {seed}: python -m tests.simulation --first {seed} --seeds 1 --logs"
+        seen.update(record.seen)
+        seen["again"] += record.queue.redelivered + sum(inbox.deaths for inbox in record.inboxes)
+    assert MARK not in logs.getvalue()
+    vacuous = [what for what in ("kill", "stop", "forget", "again") if not seen[what]]
+    assert not vacuous, "a run in which nothing happens proves nothing"
+    assert sum(seen[trouble] > 0 for trouble in TROUBLES) >= 5
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_it_may_go_wrong_at_any_call(way: str) -> None:
+    """Killed, or failing, at the first call of a port, the second, the third … up to the last: the promises hold each time."""
+    hit = set()
+    for nth, call, broken in sweep(way):
+        assert broken == [], f"{way} call {nth}, {call}"
+        hit.add(call)
+    assert {"store.admit", "store.commit", "store.settle", "store.bury", "queue.ack", "probe.observe", "sink.send"} <= hit
+
+
+@pytest.mark.parametrize("bug", MUTANTS)
+def test_the_oracle_finds_planted_bugs(bug: str) -> None:
+    """Each of these known bugs breaks a promise that the oracle sees within 200 seeds."""
+    assert any(judge(play(draw(seed), MUTANTS[bug])) for seed in range(200))
