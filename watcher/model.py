@@ -6,10 +6,10 @@ Times are wall-clock seconds since the epoch (UTC) as floats; durations are seco
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 DEFAULT_TARGET = "default"
 
@@ -24,12 +24,23 @@ class TaskRef:
     kind: str
     params: tuple[str, ...]
     target: str = DEFAULT_TARGET
+    _key: str | None = field(default=None, init=False, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, key: str, target: str) -> TaskRef:
+        """The task of this key, which does not say by itself whether its first part is a target."""
+        kind, *params = key.split("/") if target == DEFAULT_TARGET else key.split("/")[1:]
+        ref = cls(unquote(kind), tuple(map(unquote, params)), target)
+        object.__setattr__(ref, "_key", key)
+        return ref
 
     @property
     def key(self) -> str:
         """`kind/VoiceConnectorId/TaskId`, each part percent-encoded; `target/` in front when it is not the default."""
-        parts = (self.kind, *self.params) if self.target == DEFAULT_TARGET else (self.target, self.kind, *self.params)
-        return "/".join(quote(part, safe="") for part in parts)
+        if self._key is None:
+            parts = (self.kind, *self.params) if self.target == DEFAULT_TARGET else (self.target, self.kind, *self.params)
+            object.__setattr__(self, "_key", "/".join(quote(part, safe="") for part in parts))
+        return self._key  # type: ignore[return-value]  # set above, once: it is asked for ten times in a poll
 
 
 @dataclass(frozen=True, slots=True)
