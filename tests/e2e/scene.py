@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,15 @@ def check_story(told: Sequence[Mapping[str, Any]], refs: Iterable[TaskRef], sim:
         truth = [status for status, _ in sim.truth(named[key])]
         assert said[-1] in (truth[-1], "PARTIAL_SUCCESS"), key
         assert [status for status in truth if status in said] == said, f"{key}: {said} out of {truth}"
+
+
+async def together(directory: Path, *scenes: Callable[[Path], Awaitable[None]]) -> None:
+    """Play scenes at the same time, each in a directory of its own: processes wait more than they work."""
+    async with anyio.create_task_group() as stage:
+        for scene in scenes:
+            own = directory / scene.__name__
+            own.mkdir()
+            stage.start_soon(scene, own, name=scene.__name__)
 
 
 async def until(what: Callable[[], Any], watcher: WatcherProcess, seconds: float = 30.0) -> Any:

@@ -16,7 +16,20 @@ import anyio
 import pytest
 
 from tests.e2e.process import WatcherProcess
-from tests.e2e.scene import NO_FILES, check_story, configure, ends, events, free_port, plain_lines, service, tasks, until, until_ready
+from tests.e2e.scene import (
+    NO_FILES,
+    check_story,
+    configure,
+    ends,
+    events,
+    free_port,
+    plain_lines,
+    service,
+    tasks,
+    together,
+    until,
+    until_ready,
+)
 from tests.moto_server import environment, plain_client
 from watcher.simulator import Scenario, Simulator, simulator
 from watcher.simulator.laws import parse_durations
@@ -112,39 +125,39 @@ def _disk(pid: int, size: int) -> None:
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
-async def test_a_port_in_use_ends_the_run_with_69_and_names_it(tmp_path: Path) -> None:
+async def test_a_port_in_use_ends_the_run_with_78_and_names_it(tmp_path: Path) -> None:
     """Before anything is taken in."""
     async with simulator(QUIET) as sim:
         configure(tmp_path, api={"listen": f"127.0.0.1:{sim.port}"})
         (tmp_path / "tasks.txt").write_text(plain_lines(tasks(1)))
         watcher = service(tmp_path, sim)
-        assert await watcher.run("run", "--config", "watcher.yaml") == 69
+        assert await watcher.run("run", "--config", "watcher.yaml") == 78
         last = watcher.words().splitlines()[-1]
         assert f"127.0.0.1:{sim.port}" in last
         assert "EADDRINUSE" in last
         assert sim.stats.requests == 0
 
 
-async def test_an_endpoint_that_refuses_is_waited_for(tmp_path: Path) -> None:
+async def an_endpoint_that_refuses_is_waited_for(directory: Path) -> None:
     """Nobody listens where the service should be: the process stays up, no watch fails, and it goes on when somebody does."""
     refs, port = tasks(2), free_port()
-    configure(tmp_path, cadence={"type": "fixed", "every": 0.5})
-    (tmp_path / "tasks.txt").write_text(plain_lines(refs))
+    configure(directory, cadence={"type": "fixed", "every": 0.5})
+    (directory / "tasks.txt").write_text(plain_lines(refs))
     keys = {"AWS_ACCESS_KEY_ID": "simulator", "AWS_SECRET_ACCESS_KEY": "simulator", "AWS_REGION": "us-east-1"}
-    watcher = WatcherProcess(tmp_path, {**NO_FILES, **keys, "AWS_ENDPOINT_URL_CHIME_SDK_VOICE": f"http://127.0.0.1:{port}"})
+    watcher = WatcherProcess(directory, {**NO_FILES, **keys, "AWS_ENDPOINT_URL_CHIME_SDK_VOICE": f"http://127.0.0.1:{port}"})
     await watcher.start("run", "--config", "watcher.yaml")
     await watcher.until_logged("watching")
     await anyio.sleep(1.5)
     assert not watcher.ended, watcher.words()
     async with simulator(QUIET, port=port) as sim:
         assert await watcher.wait(60) == 0, watcher.words()
-        check_story(events(tmp_path / "events.jsonl"), refs, sim)
+        check_story(events(directory / "events.jsonl"), refs, sim)
     await watcher.kill()
 
 
-async def test_a_quota_of_0_is_said_by_its_name_and_not_hammered(tmp_path: Path) -> None:
+async def a_quota_of_0_is_said_by_its_name_and_not_hammered(directory: Path) -> None:
     """A fresh account: every call is throttled. Not ready, with the quota to raise; few calls; and it begins when it is raised."""
-    async with simulator(Scenario(partial=0, durations=SHORT, quota=0, burst=0)) as sim, ready_to_run(tmp_path, sim, 1) as (watcher, url):
+    async with simulator(Scenario(partial=0, durations=SHORT, quota=0, burst=0)) as sim, ready_to_run(directory, sim, 1) as (watcher, url):
         components = await until_ready(url, False, watcher)
         assert "0" in components["quota"]["reason"]
         assert "Speaker search" in components["quota"]["hint"], components
@@ -153,18 +166,18 @@ async def test_a_quota_of_0_is_said_by_its_name_and_not_hammered(tmp_path: Path)
         assert sim.stats.requests <= 5, "three calls told it; it waits longer each time"
         sim.change(quota=100.0, burst=100.0)
         assert await watcher.wait(60) == 0, watcher.words()
-        check_story(events(tmp_path / "events.jsonl"), tasks(1), sim)
+        check_story(events(directory / "events.jsonl"), tasks(1), sim)
 
 
-async def test_wrong_credentials_are_never_the_fault_of_a_task(tmp_path: Path) -> None:
+async def wrong_credentials_are_never_the_fault_of_a_task(directory: Path) -> None:
     """Refused signatures: not ready, with a hint, at a slow pace; when the service takes them it heals by itself."""
     async with simulator(QUIET) as sim:
         sim.change(credentials={"simulator": "changed meanwhile"})
-        watcher = service(tmp_path, sim, AWS_SECRET_ACCESS_KEY="simulator")
+        watcher = service(directory, sim, AWS_SECRET_ACCESS_KEY="simulator")
         port = free_port()
         url = f"http://127.0.0.1:{port}"
-        configure(tmp_path, api={"listen": f"127.0.0.1:{port}"}, cadence={"type": "fixed", "every": 0.5})
-        (tmp_path / "tasks.txt").write_text(plain_lines(tasks(2)))
+        configure(directory, api={"listen": f"127.0.0.1:{port}"}, cadence={"type": "fixed", "every": 0.5})
+        (directory / "tasks.txt").write_text(plain_lines(tasks(2)))
         await watcher.start("run", "--config", "watcher.yaml")
         try:
             components = await until_ready(url, False, watcher)
@@ -174,9 +187,19 @@ async def test_wrong_credentials_are_never_the_fault_of_a_task(tmp_path: Path) -
             assert sim.stats.outcomes["signature"] == sim.stats.requests <= 3, "no storm of refused calls"
             sim.change(credentials={"simulator": "simulator"})
             assert await watcher.wait(60) == 0, watcher.words()
-            check_story(events(tmp_path / "events.jsonl"), tasks(2), sim)
+            check_story(events(directory / "events.jsonl"), tasks(2), sim)
         finally:
             await watcher.kill()
+
+
+async def test_trouble_in_asking_is_never_trouble_of_a_task(tmp_path: Path) -> None:
+    """Nobody listens, a quota of 0, wrong credentials: not ready, said once with what to do, few calls; and it heals by itself."""
+    await together(
+        tmp_path,
+        an_endpoint_that_refuses_is_waited_for,
+        a_quota_of_0_is_said_by_its_name_and_not_hammered,
+        wrong_credentials_are_never_the_fault_of_a_task,
+    )
 
 
 async def test_a_queue_that_is_not_there_delays_only_its_own_source(moto_url: str, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -48,8 +50,10 @@ async def _written(directory: Path, results: str) -> dict[str, str]:
     poison = ({**dict.fromkeys(PERSONAL, MARK), "VoiceConnectorId": f"../{MARK}", "SpeakerSearchTaskId": MARK}, {MARK: MARK}, [MARK])
     lines = [json.dumps(message) for message in (reply, *poison)]
     (directory / "tasks.txt").write_text(plain_lines(refs) + "\n".join([*lines, f"{MARK} {MARK}", f'{{"{MARK}": ']))
+    os.mkfifo(directory / "open")  # so that it does not end by itself
     configure(
         directory,
+        sources=[{"type": "lines", "path": "tasks.txt"}, {"type": "lines", "name": "open", "path": "open"}],
         sinks=[{"type": "jsonl", "path": "events.jsonl"}, {"type": "webhook", "url": f"http://127.0.0.1:{hook}/hook"}],
         events={"results": results},
         api={"listen": f"127.0.0.1:{port}"},
@@ -66,7 +70,8 @@ async def _written(directory: Path, results: str) -> dict[str, str]:
             await until(lambda: len(ends(directory / "events.jsonl")) >= len(refs) // 2, watcher, 60)
             for path in ("metrics", "readyz", "healthz"):
                 said[path] = (await get(f"http://127.0.0.1:{port}/{path}")).text
-            assert await watcher.wait(60) == 0, watcher.words()[-6000:]
+            watcher.send(signal.SIGTERM)
+            assert await watcher.wait(25) == 143, watcher.words()[-6000:]
         finally:
             await watcher.kill()
         for command in (["dead-letters", "list", "--json"], ["dead-letters", "list"], ["tasks", "--json"]):

@@ -13,13 +13,13 @@ import anyio
 import pytest
 
 from tests.e2e.process import WatcherProcess
-from tests.e2e.scene import check_story, configure, ends, events, free_port, plain_lines, service, tasks, until
+from tests.e2e.scene import check_story, configure, ends, events, free_port, plain_lines, service, tasks, together, until
 from watcher.simulator import Scenario, Simulator, simulator
 from watcher.simulator.laws import parse_durations, parse_law
 
 pytestmark = pytest.mark.process
 
-STOP_S = 4.0
+STOP_S = 6.0
 LONG = parse_durations("queue=fixed(0.5),run=fixed(600)")
 
 
@@ -55,44 +55,43 @@ async def test_an_idle_watcher_ends_at_once_with_the_code_of_the_signal(tmp_path
         assert watcher.lines("signal")[0]["signal"] == number.name
 
 
-async def test_calls_in_flight_finish_and_count(tmp_path: Path) -> None:
+async def calls_in_flight_finish_and_count(directory: Path) -> None:
     """SIGTERM in the middle of slow calls: their answers are told of before the process ends, and no call is begun."""
-    async with simulator(Scenario(latency=parse_law("fixed(1.5)"), durations=LONG)) as sim, running(tmp_path, sim) as watcher:
+    async with simulator(Scenario(latency=parse_law("fixed(1.5)"), durations=LONG)) as sim, running(directory, sim) as watcher:
         await until(lambda: sim.stats.in_flight >= 1, watcher)
         before = sim.stats.actions["Get"]
         assert await stopped(watcher) == 143
         assert sim.stats.actions["Get"] == before, "nothing more is taken up"
         assert sim.stats.in_flight == 0
-        assert len(events(tmp_path / "events.jsonl")) == sim.stats.outcomes["ok"], "every answer was told of"
+        assert len(events(directory / "events.jsonl")) == sim.stats.outcomes["ok"], "every answer was told of"
 
 
-async def test_a_call_that_hangs_does_not_hold_up_the_end(tmp_path: Path) -> None:
+async def a_call_that_hangs_does_not_hold_up_the_end(directory: Path) -> None:
     """A service that never answers is left behind within the stop deadline."""
-    async with simulator(Scenario(faults={"hang": 1.0})) as sim, running(tmp_path, sim) as watcher:
+    async with simulator(Scenario(faults={"hang": 1.0})) as sim, running(directory, sim) as watcher:
         await until(lambda: sim.stats.requests >= 1, watcher)
         assert await stopped(watcher) == 143
 
 
-async def test_backoff_and_throttling_are_not_waited_out(tmp_path: Path) -> None:
-    """SIGTERM while every task backs off from an outage, or while a throttled pace lets nothing go, ends it at once."""
-
-    async def one(name: str, scenario: Scenario) -> None:
-        directory = tmp_path / name
-        directory.mkdir()
-        async with simulator(scenario) as sim, running(directory, sim) as watcher:
-            await until(lambda: sim.stats.requests >= 3, watcher)
-            assert await stopped(watcher) == 143
-
-    async with anyio.create_task_group() as both:
-        both.start_soon(one, "outage", Scenario(faults={"503": 1.0}))
-        both.start_soon(one, "throttled", Scenario(quota=0, burst=0))
+async def an_outage_is_not_waited_out(directory: Path) -> None:
+    """SIGTERM while every task backs off ends it at once."""
+    async with simulator(Scenario(faults={"503": 1.0})) as sim, running(directory, sim) as watcher:
+        await until(lambda: sim.stats.requests >= 3, watcher)
+        assert await stopped(watcher) == 143
 
 
-async def test_what_a_sink_that_is_down_did_not_take_is_delivered_after_the_next_start(tmp_path: Path) -> None:
+async def throttling_is_not_waited_out(directory: Path) -> None:
+    """SIGTERM while the pace lets nothing go ends it at once."""
+    async with simulator(Scenario(quota=0, burst=0)) as sim, running(directory, sim) as watcher:
+        await until(lambda: sim.stats.requests >= 3, watcher)
+        assert await stopped(watcher) == 143
+
+
+async def what_a_sink_did_not_take_is_delivered_after_the_next_start(directory: Path) -> None:
     """The flush ends with the deadline, the rest is logged and stands in the outbox; the next life delivers it under the same ids."""
-    file, port = tmp_path / "events.jsonl", free_port()
+    file, port = directory / "events.jsonl", free_port()
     sinks = [{"type": "jsonl", "path": "events.jsonl"}, {"type": "webhook", "url": f"http://127.0.0.1:{port}/hook"}]
-    async with simulator(Scenario(durations=LONG)) as sim, running(tmp_path, sim, count=5, sinks=sinks) as watcher:
+    async with simulator(Scenario(durations=LONG)) as sim, running(directory, sim, count=5, sinks=sinks) as watcher:
         await until(lambda: len(events(file)) >= 5, watcher)
         assert await stopped(watcher) == 143
         left = watcher.lines("outbox_left")
@@ -125,10 +124,10 @@ async def hook(port: int) -> AsyncIterator[list[str]]:
         yield posted
 
 
-async def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
+async def a_second_signal_ends_it_at_once(directory: Path) -> None:
     """With the default deadline of 25 s and calls that hang, the second signal does not wait for them."""
     limits = {"stop_deadline": 25}
-    async with simulator(Scenario(faults={"hang": 1.0})) as sim, running(tmp_path, sim, limits=limits) as watcher:
+    async with simulator(Scenario(faults={"hang": 1.0})) as sim, running(directory, sim, limits=limits) as watcher:
         await until(lambda: sim.stats.requests >= 1, watcher)
         watcher.send(signal.SIGTERM)
         await watcher.until_logged("stopping")
@@ -157,10 +156,10 @@ async def test_a_signal_during_the_start_ends_it_too(tmp_path: Path) -> None:
             all_of_them.start_soon(one, delay)
 
 
-async def test_a_bad_file_at_sighup_leaves_the_running_configuration(tmp_path: Path) -> None:
+async def a_bad_file_at_sighup_leaves_the_running_configuration(directory: Path) -> None:
     """SIGHUP says every mistake of the new file, or that it is good; the process goes on with what it has."""
-    file = tmp_path / "watcher.yaml"
-    async with simulator(Scenario(durations=LONG)) as sim, running(tmp_path, sim) as watcher:
+    file = directory / "watcher.yaml"
+    async with simulator(Scenario(durations=LONG)) as sim, running(directory, sim) as watcher:
         good = file.read_text()
         file.write_text('{"sources": [], "sinks": [{"type": "jsonl", "pth": "-"}]}')
         watcher.send(signal.SIGHUP)
@@ -170,18 +169,18 @@ async def test_a_bad_file_at_sighup_leaves_the_running_configuration(tmp_path: P
         file.write_text(good)
         watcher.send(signal.SIGHUP)
         await watcher.until_logged("configuration_good")
-        await until(lambda: len(events(tmp_path / "events.jsonl")) >= 10, watcher)
+        await until(lambda: len(events(directory / "events.jsonl")) >= 10, watcher)
         assert await stopped(watcher) == 143
 
 
-async def test_a_restart_goes_on_where_it_was(tmp_path: Path) -> None:
+async def a_restart_goes_on_where_it_was(directory: Path) -> None:
     """Stopped in the middle and started again: the same story under the same ids, and nothing that had ended is asked again."""
     refs = tasks(10)
-    configure(tmp_path, cadence={"type": "fixed", "every": 0.5})
-    (tmp_path / "tasks.txt").write_text(plain_lines(refs))
-    file = tmp_path / "events.jsonl"
+    configure(directory, cadence={"type": "fixed", "every": 0.5})
+    (directory / "tasks.txt").write_text(plain_lines(refs))
+    file = directory / "events.jsonl"
     async with simulator(Scenario(seed=5, partial=0, durations=parse_durations("queue=fixed(0.2),run=1+exponential(2)"))) as sim:
-        watcher = service(tmp_path, sim)
+        watcher = service(directory, sim)
         await watcher.start("run", "--config", "watcher.yaml")
         await until(lambda: len(ends(file)) >= 3, watcher)
         assert await stopped(watcher, within=25) == 143
@@ -190,3 +189,18 @@ async def test_a_restart_goes_on_where_it_was(tmp_path: Path) -> None:
         check_story(events(file), refs, sim)
         assert len(events(file)) == len({event["id"] for event in events(file)}), "a clean stop repeats nothing"
         assert sim.stats.after_end == 0
+
+
+async def test_at_whatever_moment_a_signal_comes_it_ends_in_time_and_goes_on_where_it_was(tmp_path: Path) -> None:
+    """In calls, with a service that hangs, is down or throttles, with a sink down; twice; SIGHUP; and what the next life does."""
+    await together(
+        tmp_path,
+        calls_in_flight_finish_and_count,
+        a_call_that_hangs_does_not_hold_up_the_end,
+        an_outage_is_not_waited_out,
+        throttling_is_not_waited_out,
+        what_a_sink_did_not_take_is_delivered_after_the_next_start,
+        a_second_signal_ends_it_at_once,
+        a_bad_file_at_sighup_leaves_the_running_configuration,
+        a_restart_goes_on_where_it_was,
+    )

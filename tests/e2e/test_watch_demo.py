@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from tests.e2e.process import WatcherProcess
-from tests.e2e.scene import CONNECTOR, NO_FILES, check_story, service, tasks, until
+from tests.e2e.scene import CONNECTOR, NO_FILES, check_story, service, tasks, together, until
 from watcher.model import TaskRef
 from watcher.simulator import Scenario, simulator
 from watcher.simulator.laws import parse_durations
@@ -24,12 +24,12 @@ def names(refs: list[TaskRef]) -> list[str]:
     return ["/".join(ref.params) for ref in refs]
 
 
-async def test_watch_exits_by_how_the_tasks_ended(tmp_path: Path) -> None:
+async def watch_exits_by_how_the_tasks_ended(directory: Path) -> None:
     """0: all succeeded, with one line a change; 3: some failed or were stopped; --json prints the events and nothing else."""
 
     async def succeeds() -> None:
         async with simulator(Scenario(durations=SHORT, failed=0, stopped=0, partial=0)) as sim:
-            watcher = service(tmp_path, sim, "succeeds")
+            watcher = service(directory, sim, "succeeds")
             assert await watcher.run("watch", *names(tasks(2))) == 0, watcher.words()
             lines = watcher.out.read_text().splitlines()
             assert sum("SUCCEEDED" in line for line in lines) == 2
@@ -38,7 +38,7 @@ async def test_watch_exits_by_how_the_tasks_ended(tmp_path: Path) -> None:
 
     async def fails(failed: float, name: str) -> None:
         async with simulator(Scenario(durations=SHORT, failed=failed, stopped=1 - failed, partial=0)) as sim:
-            watcher = service(tmp_path, sim, name)
+            watcher = service(directory, sim, name)
             assert await watcher.run("watch", "--json", *names(tasks(2))) == 3, watcher.words()
             told = [json.loads(line) for line in watcher.out.read_text().splitlines()]
             check_story(told, tasks(2), sim)
@@ -50,13 +50,13 @@ async def test_watch_exits_by_how_the_tasks_ended(tmp_path: Path) -> None:
         runs.start_soon(fails, 0.0, "STOPPED")
 
 
-async def test_watch_exits_75_when_it_cannot_be_told(tmp_path: Path) -> None:
+async def watch_exits_75_when_it_cannot_be_told(directory: Path) -> None:
     """No such task, nobody listening, a quota of 0, no credentials: each within its patience, and with a word that says which."""
     endpoint = {"AWS_ENDPOINT_URL_CHIME_SDK_VOICE": "http://127.0.0.1:9", "AWS_REGION": "us-east-1"}
     keys = {"AWS_ACCESS_KEY_ID": "simulator", "AWS_SECRET_ACCESS_KEY": "simulator"}
 
     async def cannot(name: str, environment: dict[str, str], task: str, *words: str) -> None:
-        watcher = WatcherProcess(tmp_path, {**NO_FILES, **environment}, name)
+        watcher = WatcherProcess(directory, {**NO_FILES, **environment}, name)
         assert await watcher.run("watch", "--patience", "2", f"{CONNECTOR}/{task}") == 75, watcher.words()
         assert all(word in watcher.words() for word in (task, "could not be told", *words)), watcher.words()
         assert "Traceback" not in watcher.words()
@@ -68,12 +68,12 @@ async def test_watch_exits_75_when_it_cannot_be_told(tmp_path: Path) -> None:
         runs.start_soon(cannot, "fresh", fresh.environment, "task", "throttled")
 
 
-async def test_watch_refuses_what_names_no_task_and_stops_on_ctrl_c(tmp_path: Path) -> None:
+async def watch_refuses_what_names_no_task_and_stops_on_ctrl_c(directory: Path) -> None:
     """64 for a name that is none, before anything is asked; 130 for SIGINT in the middle."""
     async with simulator() as sim:
 
         async def refuses(n: int, name: str) -> None:
-            watcher = service(tmp_path, sim, f"refuses-{n}")
+            watcher = service(directory, sim, f"refuses-{n}")
             assert await watcher.run("watch", name) == 64, watcher.words()
             assert "Traceback" not in watcher.words()
 
@@ -82,7 +82,7 @@ async def test_watch_refuses_what_names_no_task_and_stops_on_ctrl_c(tmp_path: Pa
                 runs.start_soon(refuses, n, name)
         assert sim.stats.requests == 0
 
-        watcher = service(tmp_path, sim)
+        watcher = service(directory, sim)
         await watcher.start("watch", *names(tasks(1)))
         await until(lambda: sim.stats.requests, watcher)
         watcher.send(signal.SIGINT)
@@ -90,18 +90,18 @@ async def test_watch_refuses_what_names_no_task_and_stops_on_ctrl_c(tmp_path: Pa
         await watcher.kill()
 
 
-async def test_the_demo_ends_by_itself_with_a_summary_and_on_ctrl_c_with_130(tmp_path: Path) -> None:
+async def the_demo_ends_by_itself_with_a_summary_and_on_ctrl_c_with_130(directory: Path) -> None:
     """`watcher demo --tasks 10` tells of all ten and sums up; SIGINT in another one ends it without a traceback."""
 
     async def whole() -> None:
-        watcher = WatcherProcess(tmp_path, {}, "whole")
+        watcher = WatcherProcess(directory, {}, "whole")
         assert await watcher.run("demo", "--tasks", "10", "--seed", "232", seconds=90) == 0, watcher.words()
         said = watcher.out.read_text()
         for word in ("10 of 10", "transitions", "calls for each task", "detection lag", "throttled calls"):
             assert word in said, said
 
     async def interrupted() -> None:
-        watcher = WatcherProcess(tmp_path, {}, "interrupted")
+        watcher = WatcherProcess(directory, {}, "interrupted")
         await watcher.start("demo")
         await until(lambda: "IN_QUEUE" in watcher.out.read_text(), watcher)
         watcher.send(signal.SIGINT)
@@ -112,3 +112,14 @@ async def test_the_demo_ends_by_itself_with_a_summary_and_on_ctrl_c_with_130(tmp
     async with anyio.create_task_group() as runs:
         runs.start_soon(whole)
         runs.start_soon(interrupted)
+
+
+async def test_what_a_person_runs_ends_by_itself_with_its_exit_code(tmp_path: Path) -> None:
+    """0, 3, 64, 75 and 130 of `watcher watch`, 0 and 130 of `watcher demo`."""
+    await together(
+        tmp_path,
+        watch_exits_by_how_the_tasks_ended,
+        watch_exits_75_when_it_cannot_be_told,
+        watch_refuses_what_names_no_task_and_stops_on_ctrl_c,
+        the_demo_ends_by_itself_with_a_summary_and_on_ctrl_c_with_130,
+    )
