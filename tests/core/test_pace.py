@@ -86,7 +86,7 @@ def test_it_starts_at_one_a_second_and_grows_with_each_success() -> None:
 
 
 def test_growth_speeds_up_with_the_calm_since_the_last_throttle() -> None:
-    """The k-th success in a row raises the rate by c (1 + min(x², 50)), x = k c / (2 d √r)."""
+    """The k-th success in a row raises the rate by c (1 + min(x³, 50)), x = k c / (d √r)."""
     pace, now = pace_of(), 0.0
     pace.success(pace.take(now), now)
     now += pace.wait(now)
@@ -95,8 +95,8 @@ def test_growth_speeds_up_with_the_calm_since_the_last_throttle() -> None:
         now += pace.wait(now)
         before = pace.rate
         pace.success(pace.take(now), now)
-        x = k * GROWTH / (2 * DROP * math.sqrt(before))
-        assert pace.rate - before == pytest.approx(GROWTH * (1 + min(x * x, 50)))
+        x = k * GROWTH / (DROP * math.sqrt(before))
+        assert pace.rate - before == pytest.approx(GROWTH * (1 + min(x**3, 50)))
 
 
 @pytest.mark.parametrize("rate", [4.0, 25.0, 100.0])
@@ -248,3 +248,34 @@ def test_no_window_of_a_found_rate_holds_a_storm() -> None:
     service.run(120)
     asked = service.asked[began:]
     assert max(bisect_right(asked, at + 1) - k for k, at in enumerate(asked)) <= 26
+
+
+# --- replicas --------------------------------------------------------------------------------------
+
+
+def test_blending_brings_replicas_together() -> None:
+    """Half way to the mean of all: after a few heartbeats the rates are the same, and their sum is what it was."""
+    paces = [pace_of() for _ in range(3)]
+    for pace, rate in zip(paces, (2.0, 5.0, 11.0), strict=True):
+        pace.restore(rate, 0.0)
+    for beat in range(1, 12):
+        mean = sum(pace.rate for pace in paces) / 3
+        for pace in paces:
+            pace.blend(mean, 5.0 * beat)
+    assert [pace.rate for pace in paces] == pytest.approx([6.0] * 3, rel=1e-3)
+
+
+@pytest.mark.parametrize("mean", [math.nan, math.inf, 0.0, -3.0])
+def test_a_mean_that_makes_no_sense_is_not_blended_in(mean) -> None:
+    """What other replicas write is not trusted blindly."""
+    pace = pace_of()
+    pace.restore(5.0, 0.0)
+    pace.blend(mean, 1.0)
+    assert pace.rate == 5.0
+
+
+def test_blending_never_lifts_the_rate_above_the_configured_one() -> None:
+    """The ceiling holds, whatever the others believe."""
+    pace = pace_of(rate=10)
+    pace.blend(1000.0, 1.0)
+    assert pace.rate == 10

@@ -15,11 +15,12 @@ from pydantic import Field
 from watcher.section import Section
 
 START = 1.0
-GROWTH, DROP, CALM = 0.006, 0.35, 2.0
+GROWTH, DROP = 0.005, 0.35
 FLOOR = 1 / 30
 """Calls per second when every call is throttled: enough to notice that the quota was raised."""
 MEMORY_HALF_LIFE_S = 600.0
 MEMORY_SHARE = 0.25
+BLEND = 0.5
 
 
 class PaceSettings(Section):
@@ -81,8 +82,8 @@ class Pace:
         if self._seeking:
             self._set(self.rate + 0.5, now)
             return
-        calm = self._calm * GROWTH / (CALM * DROP * math.sqrt(self.rate))
-        self._set(self.rate + GROWTH * (1 + min(calm * calm, 50.0)), now)
+        calm = self._calm * GROWTH / (DROP * math.sqrt(self.rate))  # 1 when what the last throttle took has been won back
+        self._set(self.rate + GROWTH * (1 + min(calm**3, 50.0)), now)
 
     def throttled(self, permit: Permit, now: float) -> bool:
         """The call was one too many. Calls already under way when the rate was last cut tell nothing new: False for them."""
@@ -100,6 +101,11 @@ class Pace:
     def refused_from_the_start(self) -> bool:
         """Every call so far was throttled: the quota may be 0."""
         return self.accepted == 0 and self.throttles >= 3
+
+    def blend(self, mean: float, now: float) -> None:
+        """Half way to the mean estimate of all replicas: shares become equal, and none is left behind by bad luck."""
+        if math.isfinite(mean) and mean > 0:
+            self._set(self.rate + BLEND * (mean - self.rate), now)
 
     def restore(self, rate: float, now: float) -> None:
         """Go on from the rate of an earlier life, carefully: no faster than the ceiling, nothing remembered as accepted."""

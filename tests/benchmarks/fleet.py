@@ -1,0 +1,156 @@
+"""Replicas with the real Pace against one server-side token bucket, on virtual time. All have more work than they may do."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from random import Random
+from typing import Protocol
+
+from watcher.core.pace import Pace, PaceSettings
+from watcher.simulator.quota import TokenBucket
+
+HEARTBEAT_S = 5.0
+"""How often replicas tell each other their rates."""
+TRIP_S = 0.05
+"""From the call to its answer, give or take half."""
+
+
+class Client(Protocol):
+    """Somebody who calls as soon as it may."""
+
+    def next_call(self, now: float) -> float:
+        """The time of its next call."""
+
+    def call(self, now: float) -> Callable[[bool, float], None]:
+        """It calls; returned is who takes the answer (accepted?) and its time."""
+
+
+class Paced:
+    """A replica: as fast as its pace allows."""
+
+    def __init__(self) -> None:
+        self.pace = Pace(PaceSettings(), 0.0)
+
+    def next_call(self, now: float) -> float:
+        return now + self.pace.wait(now)
+
+    def call(self, now: float) -> Callable[[bool, float], None]:
+        permit = self.pace.take(now)
+
+        def answered(accepted: bool, at: float) -> None:
+            (self.pace.success if accepted else self.pace.throttled)(permit, at)
+
+        return answered
+
+
+class Steady:
+    """A client that knows no pace: so many calls a second, whatever comes back."""
+
+    def __init__(self, rate: float, now: float) -> None:
+        self.rate, self.next = rate, now
+
+    def next_call(self, now: float) -> float:
+        return max(now, self.next)
+
+    def call(self, now: float) -> Callable[[bool, float], None]:
+        self.next += 1 / self.rate
+        return lambda accepted, at: None
+
+
+@dataclass(slots=True)
+class Tally:
+    """Calls by client, accepted and not."""
+
+    accepted: list[int]
+    throttled: list[int]
+
+    def throttled_share(self, clients: Sequence[int]) -> float:
+        """Of all calls of these clients."""
+        bad = sum(self.throttled[i] for i in clients)
+        return bad / max(1, bad + sum(self.accepted[i] for i in clients))
+
+    def jain(self, clients: Sequence[int]) -> float:
+        """1: equal shares; 1/n: one has all."""
+        shares = [self.accepted[i] for i in clients]
+        return sum(shares) ** 2 / (len(shares) * sum(share * share for share in shares))
+
+
+@dataclass(slots=True)
+class Fleet:
+    """Clients of one quota. Replicas blend in the mean of their rates unless they are told not to."""
+
+    quota: float
+    clients: list[Client]
+    blend: bool = True
+    seed: int = 1
+    now: float = 0.0
+    tally: Tally = field(init=False)
+    _events: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
+    _turns: count[int] = field(default_factory=count)
+    _dice: Random = field(init=False)
+    _bucket: TokenBucket = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._dice, self._bucket = Random(self.seed), TokenBucket(self.quota)
+        self.forget()
+        for index in range(len(self.clients)):
+            self._wake(index)
+        self._at(HEARTBEAT_S, self._heartbeat)
+
+    @property
+    def rate(self) -> float:
+        """What the replicas hold to be right, together, in calls per second."""
+        return sum(client.pace.rate for client in self.clients if isinstance(client, Paced))
+
+    def forget(self) -> None:
+        """Count from here."""
+        self.tally = Tally([0] * len(self.clients), [0] * len(self.clients))
+
+    def join(self, client: Client) -> None:
+        """One more client."""
+        self.clients.append(client)
+        self.forget()
+        self._wake(len(self.clients) - 1)
+
+    def change(self, quota: float) -> None:
+        """Another quota from now on; its bucket is full."""
+        self.quota, self._bucket = quota, TokenBucket(quota)
+
+    def run(self, seconds: float, settled: Callable[[], bool] = lambda: False) -> float:
+        """Go on for so long, or until it is settled. Returns for how long it went."""
+        began, end = self.now, self.now + seconds
+        while not settled():
+            if self._events[0][0] > end:
+                self.now = end
+                break
+            self.now, _, act = heapq.heappop(self._events)
+            act()
+        return self.now - began
+
+    def _at(self, when: float, act: Callable[[], None]) -> None:
+        heapq.heappush(self._events, (when, next(self._turns), act))
+
+    def _wake(self, index: int) -> None:
+        self._at(self.clients[index].next_call(self.now), lambda: self._call(index))
+
+    def _call(self, index: int) -> None:
+        client, now = self.clients[index], self.now
+        if client.next_call(now) > now + 1e-6:  # its rate was lowered meanwhile
+            self._wake(index)
+            return
+        answer, accepted = client.call(now), self._bucket.take(now)
+        (self.tally.accepted if accepted else self.tally.throttled)[index] += 1
+        arrives = now + TRIP_S * self._dice.uniform(0.5, 1.5)
+        self._at(arrives, lambda: answer(accepted, arrives))
+        self._wake(index)
+
+    def _heartbeat(self) -> None:
+        paces = [client.pace for client in self.clients if isinstance(client, Paced)]
+        mean = sum(pace.rate for pace in paces) / len(paces) if paces else 0.0
+        if self.blend:
+            for pace in paces:
+                pace.blend(mean, self.now)
+        self._at(self.now + HEARTBEAT_S, self._heartbeat)
