@@ -29,8 +29,9 @@ class TaskRef:
     @classmethod
     def of(cls, key: str, target: str) -> TaskRef:
         """The task of this key, which does not say by itself whether its first part is a target."""
-        kind, *params = key.split("/") if target == DEFAULT_TARGET else key.split("/")[1:]
-        ref = cls(unquote(kind), tuple(map(unquote, params)), target)
+        parts = key.split("/") if "%" not in key else [unquote(part) for part in key.split("/")]
+        kind, *params = parts if target == DEFAULT_TARGET else parts[1:]
+        ref = cls(kind, tuple(params), target)
         object.__setattr__(ref, "_key", key)
         return ref
 

@@ -191,3 +191,23 @@ def test_any_story_keeps_each_task_once_and_in_flight_at_most_once(story, rng) -
         assert pending.counts.total() == len(pending) == len(entries)
         first = pending.first()
         assert first is None or first.due == min(entry.due for entry in entries if not entry.in_flight)
+
+
+ids = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+refs = st.builds(TaskRef, ids, st.lists(ids, max_size=3).map(tuple), st.just("default") | ids)
+texts, times = st.none() | st.text(max_size=20), st.none() | st.floats(-1e10, 1e10)
+watches = st.builds(
+    Watch, refs, st.text(max_size=32), st.floats(0, 1e10), st.floats(0, 1e10), texts, texts, times, times, times, times, times, texts,
+    st.integers(0, 2**70), st.integers(0, 9), times, texts, times, st.integers(0, 9), times,
+)  # fmt: skip
+
+
+@given(watches, st.floats(0, 1e9), st.floats(0, 1e6))
+def test_a_watch_comes_out_of_waiting_as_it_went_in(one: Watch, now: float, gap: float) -> None:
+    """Every fact of it, whatever its ids and its target look like, and its key."""
+    pending = PendingSet()
+    pending.add(one, now)
+    assert pending.take().watch == one
+    pending.put_back(one, now, gap, "why")
+    entry = pending.take()
+    assert (entry.watch, entry.watch.key, entry.due, entry.looked, entry.why) == (one, replace(one.ref).key, now + gap, now, "why")

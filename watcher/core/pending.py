@@ -2,7 +2,7 @@
 
 Contract: `add` a watch; `take` the one that has been due longest; it is then in flight until it is `put_back` or `finish`ed.
 What happens to a watch in flight (a hint, a drop) is remembered and takes effect when it comes back.
-Times are monotonic seconds. A heap with lazy deletion: an entry that was moved leaves its old place in the heap behind.
+Times are monotonic seconds.
 
 A watch that waits is folded into bytes: a third of the memory, and nothing that the garbage collector has to visit. With a
 million watches as objects it would stop the loop for a second, again and again.
@@ -10,7 +10,6 @@ million watches as objects it would stop the loop for a second, again and again.
 
 from __future__ import annotations
 
-import heapq
 import marshal
 from collections import Counter
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from dataclasses import dataclass, fields
 from itertools import chain
 from operator import attrgetter
 
+from watcher.core.due import DueQueue, Place
 from watcher.model import TaskRef, Watch
 
 _facts = attrgetter(*(field.name for field in fields(Watch) if field.name != "ref"))
@@ -47,12 +47,12 @@ class Entry:
 def fold(entry: Entry) -> bytes:
     """An entry that waits, without its key."""
     watch = entry.watch
-    return marshal.dumps((entry.due, entry.looked, entry.rate, entry.why, entry.turn, watch.ref.target, *_facts(watch)))
+    return marshal.dumps((entry.due, entry.turn, entry.looked, entry.rate, entry.why, watch.ref.target, *_facts(watch)))
 
 
 def unfold(key: str, folded: bytes) -> Entry:
     """The entry again. The bytes are our own, of this very process."""
-    due, looked, rate, why, turn, target, *facts = marshal.loads(folded)  # noqa: S302 - never from outside
+    due, turn, looked, rate, why, target, *facts = marshal.loads(folded)  # noqa: S302 - never from outside
     return Entry(Watch(TaskRef.of(key, target), *facts), due, looked, rate, why, turn)
 
 
@@ -62,9 +62,9 @@ class PendingSet:
     def __init__(self) -> None:
         self._waiting: dict[str, bytes] = {}
         self._flying: dict[str, Entry] = {}
-        self._heap: list[tuple[float, int, str]] = []
+        self._queue = DueQueue(self._place_of)
         self._first: Entry | None = None
-        """The head of the heap, unfolded; None: to be looked up again."""
+        """The one due first, unfolded; None: to be looked up again."""
         self._turns = 0
         self.wanted = 0.0
         """The sum of all rates asked for, in calls per second."""
@@ -112,7 +112,6 @@ class PendingSet:
         head = self.first()
         if head is None:
             return None
-        heapq.heappop(self._heap)
         self._forget(head.watch.key)
         head.in_flight = True
         self._flying[head.watch.key] = head
@@ -120,13 +119,9 @@ class PendingSet:
 
     def first(self) -> Entry | None:
         """The one due first, left in its place."""
-        while self._first is None and self._heap:
-            _, turn, key = self._heap[0]
-            entry = self._unfolded(key)
-            if entry is not None and entry.turn == turn:
-                self._first = entry
-            else:
-                heapq.heappop(self._heap)
+        if self._first is None:
+            key = self._queue.first()
+            self._first = None if key is None else self._unfolded(key)
         return self._first
 
     def hint(self, key: str, now: float) -> bool:
@@ -189,12 +184,16 @@ class PendingSet:
         self._turns += 1
         entry.turn = self._turns
         self._waiting[entry.watch.key] = fold(entry)
-        heapq.heappush(self._heap, (entry.due, entry.turn, entry.watch.key))
+        self._queue.push(entry.watch.key, entry.due, entry.turn)
         self._first = None
 
     def _unfolded(self, key: str) -> Entry | None:
         folded = self._waiting.get(key)
         return None if folded is None else unfold(key, folded)
+
+    def _place_of(self, key: str) -> Place | None:
+        folded = self._waiting.get(key)
+        return None if folded is None else marshal.loads(folded)[:2]  # noqa: S302 - as in `unfold`
 
     def _forget(self, key: str) -> None:
         del self._waiting[key]
