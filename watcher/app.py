@@ -13,6 +13,7 @@ from watcher.adapters.aws.probe import AwsProbe
 from watcher.adapters.aws.session import AwsClients
 from watcher.api.server import HttpServer
 from watcher.config import Settings
+from watcher.errors import ConfigMistakes, Unavailable
 from watcher.observe.loop_lag import Heartbeat, measure_loop_lag
 from watcher.observe.metrics import Metrics
 from watcher.ports import Sink
@@ -54,12 +55,12 @@ class App:
         self.watcher = Watcher(parts, plan, clock=Clock(clock), metrics=self.metrics, beside=beside)
 
     async def __aenter__(self) -> App:
-        if self.http is not None:
-            await self.http.open()
+        """The store first: who owns it is worth more to know than who has the port."""
         try:
             await self.watcher.__aenter__()
-        except BaseException:
-            await self._close()
+            await self._listen()
+        except BaseException as error:
+            await self.__aexit__(type(error), error, None)
             raise
         return self
 
@@ -86,6 +87,17 @@ class App:
 
     async def _measure(self) -> None:
         await measure_loop_lag(self.metrics, heartbeat=self.heartbeat)
+
+    async def _listen(self) -> None:
+        """Raises ConfigMistakes where that cannot be done: another address is for somebody to choose."""
+        if self.http is None:
+            return
+        try:
+            await self.http.open()
+        except Unavailable as error:
+            raise ConfigMistakes(
+                [f"api.listen: {error.detail} ({error.code}), choose an address that is free, or end what has it"]
+            ) from None
 
     async def _close(self) -> None:
         if self.http is not None:

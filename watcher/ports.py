@@ -160,7 +160,10 @@ class Ledger(Protocol):
         ...
 
     async def forget(self, *, key: str | None = None, connector: str | None = None) -> int:
-        """Erase watches with their events and dead letters: one by key, or all of a first parameter (VoiceConnectorId). Returns how many watches."""
+        """Erase watches with their events and dead letters: one by key, or all of a first parameter (VoiceConnectorId).
+
+        Returns how many watches.
+        """
         ...
 
     async def recall(self, name: str) -> str | None: ...

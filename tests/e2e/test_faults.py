@@ -109,6 +109,7 @@ async def test_a_full_disk_stops_the_intake_and_heals(moto_url: str, tmp_path: P
             asked = sim.stats.requests
             await anyio.sleep(1.0)
             assert sim.stats.requests == asked, "nothing was taken in"
+            assert not watcher.lines("component_healthy"), "that reads still work does not make it ready"
             _disk(watcher.pid, resource.RLIM_INFINITY)
             await until_ready(f"http://127.0.0.1:{port}", True, watcher)
             await until(lambda: len(ends(file)) == len(refs), watcher)

@@ -19,6 +19,8 @@ ALLOWED = {
     "sqs:GetQueueAttributes",
     "sqs:SendMessage",
     "events:PutEvents",
+    "events:DescribeEventBus",  # the doctor's look
+    "sns:GetTopicAttributes",  # likewise
     "sns:Publish",
 }
 

@@ -241,3 +241,34 @@ async def test_a_sink_that_takes_nothing_is_asked_ever_more_seldom(world: MakeWo
         await anyio.sleep(200)
         assert watcher.health.is_good("sink:inbox")
     assert len({e.key for e in inbox.events if e.terminal}) == 100
+
+
+async def test_what_is_erased_is_not_sent_when_a_sink_comes_back(world: MakeWorld) -> None:
+    """An event that a failing sink keeps under way is dropped with its task; the other events of the batch arrive."""
+    inbox = SimulatedInbox(max_batch=10, concurrency=1)
+    w = world(sinks=[inbox], finite=False)
+    inbox.failure = Unavailable("503")
+    w.submit("task-1", "task-2")
+    async with w.running():
+        await anyio.sleep(100)
+        await w.store.forget(key=key("task-1"))
+        await anyio.sleep(5)
+        inbox.failure = None
+        await anyio.sleep(100)
+    assert inbox.of(key("task-1")) == []
+    assert inbox.of(key("task-2"))[-1]["data"]["terminal"]
+
+
+async def test_a_task_erased_and_submitted_again_is_told_of_to_its_end(world: MakeWorld) -> None:
+    """Erasing drops what was, not what came after: the new watch of the task is polled, and its events are delivered."""
+    w = world(finite=False, durations="run=fixed(1)")
+    w.submit("task-1")
+    async with w.running():
+        for _ in range(20):
+            await anyio.sleep(0.3)
+            await w.store.forget(key=key("task-1"))
+            w.submit("task-1")
+        await anyio.sleep(60)
+        assert [backlog.events for backlog in (await w.store.backlog()).values()] == [0]
+        assert await w.store.tasks(open_only=True) == []
+    assert w.inbox.events[-1].terminal

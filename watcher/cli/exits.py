@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from watcher.errors import ConfigMistakes, Rejected, RemoteError, StoreError
+from watcher.errors import ConfigMistakes, CredentialsRejected, Rejected, RemoteError, StoreError
 
 OK = 0
 SOME_FAILED = 3
@@ -29,6 +29,8 @@ def explain(error: BaseException) -> tuple[int, str]:
                 return IO, f"store: {one}"
             case Rejected():
                 return USAGE, str(one)
+            case CredentialsRejected():
+                return CONFIG, f"{one}: AWS's own variables say which profile, Region and credentials (watcher doctor looks at them)"
             case RemoteError():
                 return UNAVAILABLE, str(one)
             case KeyboardInterrupt():

@@ -17,7 +17,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from watcher.adapters.aws.queue import Queue, QueueUrl
 from watcher.adapters.aws.session import AwsClients
-from watcher.adapters.aws.standing import region_of
 from watcher.cli import exits, trouble
 from watcher.cli.submission import Entry, Wish, numbered, read_all
 from watcher.cli.tables import counted
@@ -125,7 +124,7 @@ async def _send(url: str, entries: Sequence[Entry]) -> None:
 
 def _region() -> str | None:
     try:
-        return region_of(AwsClients())
+        return AwsClients().region()
     except RemoteError as error:
         _fail(f"nothing was sent: {error}; {trouble.hint(error)}", trouble.code(error))
 

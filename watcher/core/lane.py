@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
 from watcher.model import Event
@@ -88,22 +88,26 @@ class Lane:
         self._resting[event.key] = until
         heapq.heappush(self._alarms, (until, event.key))
 
-    def drop(self, key: str) -> None:
-        """Send nothing more of this task; what is under way is under way, for this once."""
+    def drop(self, key: str, unwanted: Callable[[Event], bool] = lambda event: True) -> None:
+        """Send no event of this task that is unwanted. One under way stands until it is settled, or rests, and is not tried again."""
         queue = self._queues.get(key)
         if queue is None:
             return
-        kept = 1 if key in self._under_way else 0
-        self._size -= len(queue) - kept
-        while len(queue) > kept:
-            queue.pop()
-        if queue:
+        if key in self._under_way and unwanted(queue[0]):
             self._dropped.add(key)
+        kept = [event for n, event in enumerate(queue) if (n == 0 and key in self._under_way) or not unwanted(event)]
+        self._size -= len(queue) - len(kept)
+        if kept:
+            self._queues[key] = deque(kept)
             return
         del self._queues[key]
         self._tries.pop(key, None)
         self._ready.pop(key, None)
         self._resting.pop(key, None)
+
+    def is_dropped(self, event: Event) -> bool:
+        """Whether this event, under way, was dropped meanwhile."""
+        return event.key in self._dropped
 
     def tries(self, key: str) -> int:
         """Failed attempts at the event of this task that is next."""

@@ -6,7 +6,7 @@ Delivered before recorded: a crash between the two repeats an event, under the s
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 import anyio
@@ -70,9 +70,14 @@ class Courier:
             self._lane.retry(event)
             self._bell.ring()
 
-    def forget(self, key: str) -> None:
-        """Send nothing more of this task."""
-        self._lane.drop(key)
+    @property
+    def position(self) -> int:
+        """How far into the outbox it has looked."""
+        return self._lane.position
+
+    def forget(self, key: str, up_to: int, kept: Collection[str]) -> None:
+        """Send nothing more of what was told of this task up to a position, but for the events `kept`, by id."""
+        self._lane.drop(key, lambda event: event.position <= up_to and event.id not in kept)
 
     async def run(self) -> None:
         """For ever. Cancelled, it leaves what it had under way to the next life."""
@@ -116,15 +121,22 @@ class Courier:
     async def _send(self, batch: Sequence[Event]) -> None:
         began = self._clock.mono()
         try:
-            outcomes = await until_taken(f"sink:{self.sink.name}", self._health, lambda: self.sink.send(batch), unless=(Invalid,))
+            sent, outcomes = await until_taken(f"sink:{self.sink.name}", self._health, lambda: self._attempt(batch), unless=(Invalid,))
         except Invalid as error:
             if len(batch) > 1:  # one of them spoils it for all: send each alone, and the one shows itself
                 for event in batch:
                     await self._send([event])
                 return
-            outcomes = [Refused(error.reason)]
+            sent, outcomes = batch, [Refused(error.reason)]
         self._metrics.delivery_seconds.labels(self.sink.name).observe(self._clock.mono() - began)
-        await self._settle(batch, outcomes)
+        self._lane.settle([event for event in batch if event not in sent])
+        if sent:
+            await self._settle(sent, outcomes)
+
+    async def _attempt(self, batch: Sequence[Event]) -> tuple[Sequence[Event], Sequence[Outcome]]:
+        """What of the batch is still to be sent (an operator may erase a task between two attempts), and what the sink said to it."""
+        sent = [event for event in batch if not self._lane.is_dropped(event)]
+        return sent, await self.sink.send(sent) if sent else ()
 
     async def _settle(self, batch: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
         """Record what the sink took and what it will never take; what it may take later rests."""

@@ -58,7 +58,6 @@ class Poller:
         rng: random.Random,
         instruments: Instruments,
         committed: Callable[[Sequence[Event]], None],
-        forgotten: Callable[[str], None],
     ) -> None:
         self.pending = PendingSet()
         self.rules = rules
@@ -70,7 +69,6 @@ class Poller:
         self._health = instruments.health
         self._metrics = instruments.metrics
         self._committed = committed
-        self._forgotten = forgotten
         self._bell = Bell()
         self._stopping = False
         self._refreshed = False
@@ -86,9 +84,16 @@ class Poller:
         self._bell.ring()
         return self.pending.hint(key, self._clock.mono())
 
-    def forget(self, key: str) -> None:
-        """Ask no more about it."""
-        self.pending.drop(key)
+    def watched(self, key: str) -> str | None:
+        """The id of the watch under this key, None when there is none."""
+        entry = self.pending.get(key)
+        return None if entry is None else entry.watch.id
+
+    def forget(self, key: str, watch_id: str) -> None:
+        """Ask no more about the task by this watch. Another watch of it, begun since, goes on."""
+        entry = self.pending.get(key)
+        if entry is not None and entry.watch.id == watch_id and entry.successor is None:
+            self.pending.drop(key)
 
     def stop(self) -> None:
         """Take nothing more up. Calls in flight finish, and `run` returns."""
@@ -167,8 +172,6 @@ class Poller:
         if not ours or not watch.open:
             self.pending.finish(watch)
             if not ours:
-                if watch.key not in self.pending:  # else it was submitted again meanwhile, and that is another watch
-                    self._forgotten(watch.key)
                 return
             self._metrics.ended.labels(watch.ref.kind, watch.end_reason).inc()
             self._metrics.calls_per_task.labels(watch.ref.kind).observe(watch.polls)

@@ -74,9 +74,15 @@ def unwell(component: str, health: Health, error: RemoteError) -> None:
 
 
 async def until_stored(health: Health, call: Callable[[], Awaitable[T]]) -> T:
-    """Call until the store takes it. A store that refuses for good raises: better to crash than to go on."""
+    """Call until the store takes it. A store that refuses for good raises: better to crash than to go on.
+
+    Only a call that failed can say that the store is well again: on a full disk every read still works.
+    """
+    failed = False
 
     def tells(state: RetryCallState) -> None:
+        nonlocal failed
+        failed = True
         health.bad("store", str(_error(state)), "free some disk, or mend what the store says; nothing new is taken in meanwhile")
 
     retrying = AsyncRetrying(
@@ -89,7 +95,8 @@ async def until_stored(health: Health, call: Callable[[], Awaitable[T]]) -> T:
     async for attempt in retrying:
         with attempt:
             result = await call()
-    health.good("store")
+    if failed or health.is_good("store"):
+        health.good("store")
     return result
 
 

@@ -147,7 +147,6 @@ class Watcher:
             max_in_flight=plan.limits.max_in_flight,
             rng=self._rng,
             committed=self._committed,
-            forgotten=self._forgotten,
             instruments=self._instruments,
         )
         self._upkeep = Upkeep(
@@ -185,7 +184,8 @@ class Watcher:
         """What an earlier life wrote down."""
         pace = await until_stored(self.health, lambda: self.parts.store.recall("pace"))
         if pace is not None:
-            rules.pace.restore(float(pace), self.clock.mono())
+            with suppress(ValueError):  # a note that cannot be read is worth nothing, and costs nothing
+                rules.pace.restore(float(pace), self.clock.mono())
         cadence = await until_stored(self.health, lambda: self.parts.store.recall("cadence"))
         if cadence is not None:
             rules.cadence.restore(cadence)
@@ -231,6 +231,3 @@ class Watcher:
 
     def _settled(self, sink: str, events: Sequence[Event]) -> None:
         self._upkeep.settled(sink, events)
-
-    def _forgotten(self, key: str) -> None:
-        self._upkeep.forgotten(key)

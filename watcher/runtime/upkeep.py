@@ -69,15 +69,6 @@ class Upkeep:
         if self._free:
             self._bell.ring()
 
-    def forgotten(self, key: str) -> None:
-        """An operator erased this task: nobody asks about it, sends of it, or waits for it."""
-        self._poller.forget(key)
-        for courier in self._couriers.values():
-            courier.forget(key)
-        if self._receipts is not None:
-            self._free += self._receipts.done(key)
-            self._bell.ring()
-
     async def steer(self) -> None:
         """Every half second: the price of a call, so that the calls wanted meet the pace."""
         while True:
@@ -148,11 +139,21 @@ class Upkeep:
             await anyio.sleep(PRUNE_S)
 
     async def _forget(self, key: str) -> None:
-        """Erased, and perhaps submitted again since then: that one is a watch of its own."""
-        self.forgotten(key)
+        """An operator erased this task: nobody asks about it, sends of it, or waits for it.
+
+        It may have been submitted again since. So what we had is noted before the store is asked what stands, and only that is
+        dropped: what came later belongs to another watch.
+        """
+        had, positions = self._poller.watched(key), {name: courier.position for name, courier in self._couriers.items()}
         standing = await until_stored(self._health, lambda: self._store.find(key))
-        if standing is not None and standing.open:
-            self._poller.watch(standing)
+        told = {event.id for event in await until_stored(self._health, lambda: self._store.history(key))}
+        if had is not None and (standing is None or standing.id != had):
+            self._poller.forget(key, had)
+        for name, courier in self._couriers.items():
+            courier.forget(key, positions[name], told)
+        if self._receipts is not None and standing is None:
+            self._free += self._receipts.done(key)
+            self._bell.ring()
 
     async def _again(self, letter: DeadLetter, intake: Intake) -> None:
         if letter.what == "input":

@@ -131,10 +131,12 @@ class AwsClients:
         return reply.get("Account", ""), reply.get("Arn", "")
 
     def region(self) -> str | None:
-        """The Region in which calls are made, None when nothing says."""
-        if self._session is None:
-            self._session = _new_session()
-        name: str | None = self._session.region_name
+        """The Region in which calls are made, None when nothing says. Raises CredentialsRejected for a profile that cannot be read."""
+        try:
+            self._session = self._session or _new_session()
+            name: str | None = self._session.region_name
+        except Exception as error:  # noqa: BLE001 - providers raise whatever they trip over; unusable names it
+            raise unusable(error) from None
         return name
 
     async def close(self) -> None:

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 import anyio.to_thread
 
-from watcher.adapters.aws.errors import unusable
 from watcher.adapters.aws.session import AwsClients
 from watcher.errors import CredentialsRejected
 
@@ -36,17 +35,9 @@ class Caller:
     ahead_s: float | None
 
 
-def region_of(aws: AwsClients) -> str | None:
-    """The Region in which calls are made. Raises CredentialsRejected for a profile that cannot be read."""
-    try:
-        return aws.region()
-    except Exception as error:  # noqa: BLE001 - providers raise whatever they trip over; unusable names it
-        raise unusable(error) from None
-
-
 async def place_of(aws: AwsClients, service: str) -> Place:
     """Where calls to this service go. Raises CredentialsRejected without a Region, or with a profile that cannot be read."""
-    region = region_of(aws)
+    region = aws.region()
     if region is None:
         raise CredentialsRejected("NoRegionError")
     offered = await anyio.to_thread.run_sync(_offered, region, service)

@@ -90,7 +90,11 @@ def connect(path: str) -> sqlite3.Connection:
     """A connection to an existing file (or to a new database in memory), in autocommit mode, for use by one thread at a time."""
     place = path if path == MEMORY else f"{Path(path).absolute().as_uri()}?mode=rw"
     db = sqlite3.connect(place, uri=path != MEMORY, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-    db.execute("PRAGMA secure_delete = ON")  # what is erased, biometric data among it, is overwritten with zeros
+    try:
+        db.execute("PRAGMA secure_delete = ON")  # what is erased, biometric data among it, is overwritten with zeros
+    except sqlite3.Error:
+        db.close()  # a damaged file is noticed here first
+        raise
     return db
 
 

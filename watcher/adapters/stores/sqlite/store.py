@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import ExitStack, closing
 from functools import partial
 from typing import Literal, TypeVar
 
@@ -160,11 +161,14 @@ class SqliteStore:
         try:
             if create is not None:
                 create(self._path)
-            self._connections.append(schema.connect(self._path))
-            verify(self._connections[0], self._path)
-            if self._in_file:
-                self._connections.append(schema.connect(self._path))
-                schema.read_only(self._connections[1])
+            with ExitStack() as opened:  # a store that is refused leaves nothing open
+                connections = [opened.enter_context(closing(schema.connect(self._path)))]
+                verify(connections[0], self._path)
+                if self._in_file:
+                    connections.append(opened.enter_context(closing(schema.connect(self._path))))
+                    schema.read_only(connections[1])
+                opened.pop_all()
+            self._connections = connections
         except OSError as error:
             raise StoreRefused(f"{self._path}: cannot be opened: {error.strerror}") from error
         except sqlite3.Error as error:
