@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import sys
 from pathlib import Path
 
 import anyio
@@ -69,7 +71,7 @@ async def watch_exits_75_when_it_cannot_be_told(directory: Path) -> None:
 
 
 async def watch_refuses_what_names_no_task_and_stops_on_ctrl_c(directory: Path) -> None:
-    """64 for a name that is none, before anything is asked; 130 for SIGINT in the middle."""
+    """64 for a name that is none, before anything is asked; 74, without a word, when nobody reads on; 130 for SIGINT in the middle."""
     async with simulator() as sim:
 
         async def refuses(n: int, name: str) -> None:
@@ -82,6 +84,16 @@ async def watch_refuses_what_names_no_task_and_stops_on_ctrl_c(directory: Path) 
                 runs.start_soon(refuses, n, name)
         assert sim.stats.requests == 0
 
+        reader, writer = os.pipe()
+        command = [sys.executable, "-m", "watcher", "watch", "--json", *names(tasks(2, "pipe"))]
+        async with await anyio.open_process(command, stdout=writer, env=service(directory, sim).environment) as piped:
+            os.close(writer)
+            await anyio.to_thread.run_sync(os.read, reader, 1)
+            os.close(reader)
+            assert piped.stderr is not None
+            said = b"".join([part async for part in piped.stderr])
+            assert (await piped.wait(), said) == (74, b""), said.decode()
+
         watcher = service(directory, sim)
         await watcher.start("watch", *names(tasks(1)))
         await until(lambda: sim.stats.requests, watcher)
@@ -91,7 +103,7 @@ async def watch_refuses_what_names_no_task_and_stops_on_ctrl_c(directory: Path) 
 
 
 async def the_demo_ends_by_itself_with_a_summary_and_on_ctrl_c_with_130(directory: Path) -> None:
-    """`watcher demo --tasks 10` tells of all ten and sums up; SIGINT in another one ends it without a traceback."""
+    """`watcher demo --tasks 10` tells of all ten and sums up; SIGINT and SIGTERM in other ones end them without a word."""
 
     async def whole() -> None:
         watcher = WatcherProcess(directory, {}, "whole")
@@ -100,18 +112,21 @@ async def the_demo_ends_by_itself_with_a_summary_and_on_ctrl_c_with_130(director
         for word in ("10 of 10", "transitions", "calls for each task", "detection lag", "throttled calls"):
             assert word in said, said
 
-    async def interrupted() -> None:
-        watcher = WatcherProcess(directory, {}, "interrupted")
+    async def ended(by: signal.Signals, code: int) -> None:
+        (own := directory / by.name).mkdir()
+        watcher = WatcherProcess(own, {"TMPDIR": str(own)}, "ended")
         await watcher.start("demo")
         await until(lambda: "IN_QUEUE" in watcher.out.read_text(), watcher)
-        watcher.send(signal.SIGINT)
-        assert await watcher.wait(25) == 130, watcher.words()
-        assert "Traceback" not in watcher.words()
+        watcher.send(by)
+        assert await watcher.wait(25) == code, watcher.words()
         await watcher.kill()
+        assert watcher.words() == ""
+        assert not list(own.glob("watcher-demo-*")), "nothing is left behind"
 
     async with anyio.create_task_group() as runs:
         runs.start_soon(whole)
-        runs.start_soon(interrupted)
+        runs.start_soon(ended, signal.SIGINT, 130)
+        runs.start_soon(ended, signal.SIGTERM, 143)
 
 
 async def test_what_a_person_runs_ends_by_itself_with_its_exit_code(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import statistics
 import tempfile
 import time
@@ -21,7 +22,7 @@ from rich.console import Console
 from watcher.app import build
 from watcher.cli import exits
 from watcher.cli.run import loop_options
-from watcher.cli.told import Teller, succeeded
+from watcher.cli.told import Screen, Teller, succeeded
 from watcher.config import parse
 from watcher.observe.logs import LogSettings, configure
 from watcher.simulator import Scenario, Simulator, simulator
@@ -44,11 +45,27 @@ def demo(
     """
     configure(LogSettings(level="error"))
     with tempfile.TemporaryDirectory(prefix="watcher-demo-") as directory:
-        raise typer.Exit(anyio.run(_demo, Path(directory), tasks, quota, seed, serve, backend_options=loop_options()))
+        raise typer.Exit(anyio.run(_until_terminated, Path(directory), tasks, quota, seed, serve, backend_options=loop_options()))
+
+
+async def _until_terminated(directory: Path, tasks: int, quota: float, seed: int, stay: bool) -> int:
+    """The demo, which SIGTERM ends as Ctrl-C does: with nothing left behind. Returns the exit code."""
+    code = exits.TERMINATED
+
+    async def end(process: anyio.CancelScope) -> None:
+        with anyio.open_signal_receiver(signal.SIGTERM) as signals:
+            async for _ in signals:
+                process.cancel()
+
+    async with anyio.create_task_group() as process:
+        process.start_soon(end, process.cancel_scope)
+        code = await _demo(directory, tasks, quota, seed, stay)
+        process.cancel_scope.cancel()
+    return code
 
 
 async def _demo(directory: Path, tasks: int, quota: float, seed: int, stay: bool) -> int:
-    console = Console(highlight=False)
+    console = Screen()
     scenario = Scenario(
         seed=seed,
         quota=quota,

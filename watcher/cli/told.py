@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +16,18 @@ from watcher.model import Event, Message
 from watcher.ports import Delivered, Outcome
 
 STYLES = {"SUCCEEDED": "green", "FAILED": "red", "STOPPED": "yellow", "PARTIAL_SUCCESS": "cyan"}
+
+
+class Screen(Console):
+    """Standard output for a person. When nobody reads it any more, that ends the command as any other error would."""
+
+    def __init__(self) -> None:
+        super().__init__(highlight=False)
+
+    def on_broken_pipe(self) -> None:
+        """Rich would leave with SystemExit, which no task group can bear."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python itself writes out what is left, at the end
+        raise BrokenPipeError
 
 
 class Given:

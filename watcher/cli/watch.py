@@ -9,14 +9,13 @@ from typing import Annotated
 
 import anyio
 import typer
-from rich.console import Console
 
 from watcher.adapters.aws.probe import AwsProbe
 from watcher.adapters.aws.session import AwsClients
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.cli import exits
 from watcher.cli.run import loop_options
-from watcher.cli.told import Given, Teller, succeeded
+from watcher.cli.told import Given, Screen, Teller, succeeded
 from watcher.core.intake import parse_ref
 from watcher.core.pace import PaceSettings
 from watcher.core.transitions import WatchSettings
@@ -52,7 +51,7 @@ def _key(task: str) -> str:
 
 async def _follow(keys: set[str], rate: float | None, patience: float, as_json: bool) -> int:
     aws = AwsClients(clock=time.time)
-    teller = Teller(Console(highlight=False), time.monotonic, as_json=as_json)
+    teller = Teller(Screen(), time.monotonic, as_json=as_json)
     probe = _Asked(AwsProbe(aws, call_deadline=15.0, clock=time.time))
     parts = Parts(
         sources=[Given([key.encode() for key in sorted(keys)])],
