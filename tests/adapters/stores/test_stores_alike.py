@@ -41,7 +41,7 @@ async def settle(store: Kept, sink: str, which: int) -> Any:
 
 async def refuse(store: Kept, sink: str, which: int, at: float) -> Any:
     events = (await everything(store, sink))[which % 4 :][:1]
-    await store.settle(sink, [], [replace(a_letter(f"{sink}-{event.position}", event=event), at=at) for event in events])
+    await store.settle(sink, [], [replace(a_letter(f"{sink}-{event.id}", event=event), at=at) for event in events])
 
 
 async def bury(store: Kept, name: str, at: float) -> Any:
@@ -60,7 +60,7 @@ async def operate(store: Kept, what: str, name: str, task: int) -> Any:
 
 async def requests(store: Kept) -> Any:
     keys, letters = await store.requests()
-    return sorted(keys), letters
+    return sorted(keys), [replace(letter, position=0) for letter in letters]
 
 
 async def prune(store: Kept, before: float) -> Any:
@@ -92,13 +92,23 @@ CALLS = st.one_of(
 
 async def state(store: Kept) -> Any:
     tasks = await store.tasks()
+    history = [await store.history(watch.key) for watch in tasks]
+    outbox = {sink: await everything(store, sink) for sink in ("bus", "log")}
+    letters = sorted(await store.letters(), key=lambda letter: letter.id)
+    placed = {item.position for items in (*history, *outbox.values(), letters) for item in items}
+    rank = {position: n for n, position in enumerate(sorted(placed))}
+
+    def ranked(items: Any) -> list[Any]:
+        """Positions promise an order: a store may leave gaps between them."""
+        return [replace(item, position=rank[item.position]) for item in items]
+
     return {
         "tasks": list(tasks),
         "open": await loaded(store),
-        "history": [await store.history(watch.key) for watch in tasks],
-        "outbox": {sink: await everything(store, sink) for sink in ("bus", "log")},
+        "history": [ranked(events) for events in history],
+        "outbox": {sink: ranked(events) for sink, events in outbox.items()},
         "backlog": await store.backlog(),
-        "letters": sorted(await store.letters(), key=lambda letter: letter.id),
+        "letters": ranked(letters),
     }
 
 
