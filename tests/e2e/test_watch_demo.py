@@ -96,7 +96,7 @@ async def watch_refuses_what_names_no_task_and_stops_on_ctrl_c(directory: Path) 
 
         watcher = service(directory, sim)
         await watcher.start("watch", *names(tasks(1)))
-        await until(lambda: sim.stats.requests, watcher)
+        await until(lambda: "IN_QUEUE" in watcher.out.read_text(), watcher)
         watcher.send(signal.SIGINT)
         assert await watcher.wait(25) == 130, watcher.words()
         await watcher.kill()
