@@ -6,7 +6,6 @@ A task is known when it arrives: the first look, which tells that it is watched,
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from heapq import heapreplace
 from itertools import count
@@ -52,6 +51,8 @@ class Found:
     calls: int = 0
     lags: list[float] = field(default_factory=list)
     """Of each transition."""
+    ends: list[tuple[float, float]] = field(default_factory=list)
+    """Of each task: when it ended, in seconds after the window began, and the lag of that."""
 
     @property
     def mean(self) -> float:
@@ -121,7 +122,7 @@ class Play:
         watch = Watch(TaskRef(KIND.name, ("vc", key)), key, now, now + DEADLINE_S)
         self._truth[watch.key] = truth
         self._open += self._counts(truth)
-        self.schedule.pending.add(watch, -math.inf)  # before all others, at nobody's expense
+        self.schedule.pending.add(watch, -1.0)  # before all others, at nobody's expense
         self.schedule.pending.take()
         self._settle(advance(KIND, watch, truth.seen(now), RULES).watch)
 
@@ -152,6 +153,7 @@ class Play:
             self.found.lags.append(self.now - truth.started)
         if not watch.open:
             self.found.lags.append(self.now - truth.ended)
+            self.found.ends.append((truth.ended - self._window[0], self.now - truth.ended))
             self.found.tasks += 1
             self._open -= 1
 

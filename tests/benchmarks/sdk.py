@@ -1,0 +1,143 @@
+"""Benchmark 2, beside it: what botocore's own retry modes make of a quota. Its real handlers, of a real client, on virtual time."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+
+import boto3
+from botocore.config import Config
+from botocore.retries import adaptive, bucket
+
+from tests.benchmarks.fleet import TRIP_S, Fleet, Paced
+from tests.benchmarks.table import Table, command
+from watcher.simulator.quota import TokenBucket
+
+QUOTAS = (5, 20, 100)
+EVERY_S = 5.0
+CROWD = 10
+"""Tasks for each call per second of the quota: each asked about every 5 s, that is twice what the quota allows."""
+OPERATION = "GetSpeakerSearchTask"
+CODES = {"ThrottledClientException": 429, "ThrottlingException": 400}
+
+NOTE = """
+Ten tasks for each call per second of the quota, each asked about by a loop of its own: call, wait 5 s, again. That is twice what the
+quota allows. The retry handlers are botocore's, taken from real clients of each mode and asked what to do with each answer; the rest
+(the clock, the round trip, the bucket) is simulated, so nothing was sent. In each cell: share of the quota that was used, share of all
+requests that were throttled, share of the application's calls that ended in an exception. `ThrottledClientException` (429) is what
+Chime SDK Voice answers: `standard` and `adaptive` do not know it, raise at once, and the limiter of `adaptive` never begins to limit.
+For fairness also `ThrottlingException` (400), which they know.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """As much of an HTTP response as the handlers look at."""
+
+    status_code: int
+    headers: dict[str, str]
+    content: bytes = b""
+
+
+def run(quick: bool) -> Table:
+    """Each mode, at each quota, for each name of the throttle; then the watcher's pace."""
+    quotas = QUOTAS[:1] if quick else QUOTAS
+    rows = [
+        [f"{mode}, `{code}`", *(_cell(*Loops(quota, mode, code).measure(300)) for quota in quotas)]
+        for code in CODES
+        for mode in ("legacy", "standard", "adaptive")
+    ]
+    rows.append(["the watcher's pace", *(_cell(*_watcher(quota)) for quota in quotas)])
+    return Table("Pace: beside botocore's retry modes", command("sdk"), NOTE, ["", *(f"{quota}/s" for quota in quotas)], rows)
+
+
+def _cell(used: float, throttled: float, failed: float) -> str:
+    return f"{used:.0%}, {throttled:.1%}, {failed:.1%}"
+
+
+def _watcher(quota: float) -> tuple[float, float, float]:
+    fleet = Fleet(quota, [Paced()])
+    fleet.run(100)
+    fleet.forget()
+    fleet.run(300)
+    return fleet.tally.accepted[0] / (300 * quota), fleet.tally.throttled_share([0]), 0.0
+
+
+class Loops:
+    """One loop for each task, through the handlers of one client."""
+
+    def __init__(self, quota: float, mode: str, code: str) -> None:
+        random.seed(1)  # the handlers draw their jitter from here
+        self.now, self.quota, self.code = 0.0, quota, code
+        bucket.Clock.current_time = lambda _: self.now  # type: ignore[method-assign] # this process does nothing else
+        keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        retries = {"mode": "standard" if mode == "adaptive" else mode}
+        self.client = boto3.client("chime-sdk-voice", region_name="us-east-1", **keys, config=Config(retries=retries))
+        # what the mode `adaptive` is: `standard`, and this in front of it
+        self.limiter = adaptive.register_retry_handler(self.client) if mode == "adaptive" else None
+        self.operation = self.client.meta.service_model.operation_model(OPERATION)
+        self.bucket = TokenBucket(quota)
+        self.accepted = self.throttled = self.calls = self.failed = 0
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._turns = count()
+        for _ in range(int(CROWD * quota)):
+            self._at(random.uniform(0, EVERY_S), self._begin)
+
+    def measure(self, seconds: float) -> tuple[float, float, float]:
+        """Shares used, throttled and failed, after a while to settle."""
+        self._until(100)
+        self.accepted = self.throttled = self.calls = self.failed = 0
+        self._until(self.now + seconds)
+        requests = self.accepted + self.throttled
+        return self.accepted / (self.quota * seconds), self.throttled / requests, self.failed / self.calls
+
+    def _until(self, end: float) -> None:
+        while self._events[0][0] <= end:
+            self.now, _, act = heapq.heappop(self._events)
+            act()
+        self.now = end
+
+    def _at(self, when: float, act: Callable[[], None]) -> None:
+        heapq.heappush(self._events, (when, next(self._turns), act))
+
+    def _begin(self) -> None:
+        self.calls += 1
+        self._send({}, 1)
+
+    def _send(self, context: dict[str, object], attempt: int) -> None:
+        """`before-send`: the limiter of `adaptive` blocks its thread there; here the loop comes back when it would go on."""
+        if self.limiter is not None and self.limiter._enabled:
+            tokens = self.limiter._token_bucket
+            tokens._refill()
+            wait = tokens._sleep_amount(1)
+            if wait > 0:
+                self._at(self.now + wait + 1e-6, lambda: self._send(context, attempt))
+                return
+            tokens.acquire()
+        good = self.bucket.take(self.now)
+        self.accepted, self.throttled = self.accepted + good, self.throttled + (not good)
+        self._at(self.now + TRIP_S * random.uniform(0.5, 1.5), lambda: self._answered(context, attempt, good))
+
+    def _answered(self, context: dict[str, object], attempt: int, good: bool) -> None:
+        status = 200 if good else CODES[self.code]
+        parsed = {} if good else {"Error": {"Code": self.code, "Message": ""}}
+        answer = Answer(status, {})
+        answers = self.client.meta.events.emit(
+            f"needs-retry.chime-sdk-voice.{OPERATION}",
+            response=(answer, {**parsed, "ResponseMetadata": {"HTTPStatusCode": status}}),
+            endpoint=None,
+            operation=self.operation,
+            attempts=attempt,
+            caught_exception=None,
+            request_dict={"context": context},
+        )
+        delay = next((answer for _, answer in answers if answer is not None), None)
+        if delay is not None:
+            self._at(self.now + delay, lambda: self._send(context, attempt + 1))
+            return
+        self.client.meta.events.emit(f"after-call.chime-sdk-voice.{OPERATION}", context=context, http_response=answer)
+        self.failed += not good
+        self._at(self.now + EVERY_S, self._begin)
