@@ -97,7 +97,7 @@ class Watcher:
         self._resources = AsyncExitStack()
 
     async def __aenter__(self) -> Watcher:
-        """Open store, sinks, probe and sources, in this order, and take up the watches that are open."""
+        """Open store, sinks, probe and sources, in this order."""
         try:
             await self._resources.__aenter__()
             await self._open()
@@ -107,7 +107,7 @@ class Watcher:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        with anyio.CancelScope(shield=True), anyio.move_on_after(5):
+        with anyio.CancelScope(shield=True), anyio.move_on_after(3):
             await self._resources.aclose()
 
     def stop(self) -> None:
@@ -171,10 +171,6 @@ class Watcher:
             new_id=self._new_id,
             instruments=self._instruments,
         )
-        async for watches in parts.store.load():
-            for watch in watches:
-                self._poller.watch(watch)
-        log.info("watching", open_watches=len(self._poller.pending), sources=[s.name for s in parts.sources])
 
     async def _keep(self, part: OwnedStore | Sink | Probe | Source, opening: Callable[[], Awaitable[None]]) -> None:
         self._resources.push_async_callback(part.close)
@@ -194,12 +190,27 @@ class Watcher:
         """Intake and polling, until there is nothing left to do or somebody stops it; then what is in flight finishes."""
         async with anyio.create_task_group() as work:
             work.start_soon(self._poller.run, name="polling")
-            work.start_soon(self._intake.run, name="intake")
+            work.start_soon(self._take_up, name="intake")
             await self._until_done_or_stopped()
             self._stopped_at = self.clock.mono()
             self._intake.stop()
             self._poller.stop()
             work.cancel_scope.deadline = self._stopped_at + CALLS_SHARE * self.plan.limits.stop_deadline
+
+    async def _take_up(self) -> None:
+        """First the watches of an earlier life, then what sources bring. Those that are here are polled while the rest is still read."""
+        await until_stored(self.health, self._load)
+        log.info("watching", open_watches=len(self._poller.pending), sources=[source.name for source in self.parts.sources])
+        await self._intake.run()
+
+    async def _load(self) -> None:
+        """May be repeated. What stands there by now is newer than what was read."""
+        async for watches in self.parts.store.load():
+            if self._stop.is_set():
+                return
+            for watch in watches:
+                if watch.key not in self._poller.pending:
+                    self._poller.watch(watch)
 
     async def _until_done_or_stopped(self) -> None:
         while not self._stop.is_set():
@@ -222,7 +233,7 @@ class Watcher:
                 await anyio.sleep(0.05)
         if self._upkeep.backlog:
             log.warning("outbox_left", events=self._upkeep.backlog, hint="they are delivered after the next start")
-        with anyio.move_on_after(max(1.0, self._stopped_at + deadline - 2 - self.clock.mono())):
+        with anyio.move_on_after(max(1.0, self._stopped_at + deadline - 3 - self.clock.mono())):
             await self._upkeep.take_notes()
 
     def _committed(self, events: Sequence[Event]) -> None:

@@ -1,0 +1,74 @@
+"""A start over a store that holds many watches already."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+import anyio
+import pytest
+
+from tests.runtime.conftest import EPOCH, MakeWorld, key
+from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
+from watcher.errors import StoreUnavailable
+from watcher.model import TaskRef, Watch
+
+PIECE_S = 30.0
+
+
+class SlowStore(MemoryStore):
+    """Reads one watch each half minute, and fails after the first when it is told to."""
+
+    failures = 0
+
+    async def load(self) -> AsyncIterator[Sequence[Watch]]:
+        async for watches in super().load():
+            for watch in watches:
+                yield [watch]
+                if self.failures:
+                    self.failures -= 1
+                    raise StoreUnavailable("locked")
+                await anyio.sleep(PIECE_S)
+
+
+async def slow_store(*names: str) -> SlowStore:
+    store = SlowStore(MemoryStoreSettings())
+    await store.admit(
+        [Watch(TaskRef("speaker-search", ("abc123", name)), f"{n:032x}", EPOCH, EPOCH + 86_400) for n, name in enumerate(names)]
+    )
+    return store
+
+
+@pytest.mark.looptime
+async def test_the_first_polls_do_not_wait_for_the_last_watch(world: MakeWorld) -> None:
+    """What has been read is asked about while the rest is still read; sources begin when all of it is there."""
+    w = world(store=await slow_store("a", "b", "c"), durations="queue=0,run=1000")
+    w.submit("d")
+    async with w.running() as watcher:
+        await anyio.sleep(PIECE_S - 1)
+        assert w.service.stats.actions["Get"] > 0
+        assert len(watcher._poller.pending) == 1
+        await anyio.sleep(3 * PIECE_S)
+        assert len(watcher._poller.pending) == 4
+        assert watcher._poller.watched(key("d"))
+
+
+@pytest.mark.looptime
+async def test_a_store_that_fails_while_it_is_read_is_read_again(world: MakeWorld) -> None:
+    """Nothing is watched twice, nothing forgotten, and each task is told of to its end."""
+    store = await slow_store("a", "b", "c")
+    store.failures = 2
+    w = world(store=store, durations="queue=0,run=1", failed=0, stopped=0, partial=0)
+    async with w.watcher() as watcher:
+        await watcher.run()
+    for name in "abc":
+        assert [event["data"]["to"] for event in w.inbox.of(key(name))][-1] == "SUCCEEDED"
+        assert [int(event["sequence"]) for event in w.inbox.of(key(name))] == list(range(1, len(w.inbox.of(key(name))) + 1))
+
+
+@pytest.mark.looptime
+async def test_a_stop_does_not_wait_for_the_rest(world: MakeWorld) -> None:
+    """What was not read yet stays in the store for the next life."""
+    w = world(store=await slow_store(*(f"t{n}" for n in range(100))), durations="never")
+    async with w.running():
+        await anyio.sleep(PIECE_S + 1)
+    assert anyio.current_time() < 3 * PIECE_S
