@@ -165,6 +165,7 @@ async def test_check_posts_nothing(server, sink_for):
         {"headers": {"Host": "canary"}},
         {"headers": {"X Y": "canary"}},
         {"headers": {"X-Token": "canary\r\nX-Other: 1"}},
+        {"headers": {"X-Team": "canary in Zürich"}},
         {"timeout": 0},
         {"concurrency": 0},
     ],

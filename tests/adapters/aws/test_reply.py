@@ -100,13 +100,16 @@ def test_times_are_seconds_since_the_epoch(at: datetime, seconds: float) -> None
         datetime(2026, 11, 22),  # noqa: DTZ001 - a naive time is what is refused
         datetime(2026, 11, 24, tzinfo=UTC),
         datetime.max.replace(tzinfo=UTC),
+        datetime.max.replace(tzinfo=timezone(timedelta(hours=-14))),
+        datetime.min.replace(tzinfo=timezone(timedelta(hours=14))),
         1795341600,
         "2026-11-22T10:00:00Z",
         True,
     ],
 )
 def test_a_time_that_cannot_be_is_unreadable(at: Any) -> None:
-    """A time without a zone, days ahead of us, or of another type: believed, it would make later replies look stale."""
+    """A time without a zone, days ahead of us, outside the calendar, or of another type: later replies would look stale, or no event
+    could be written."""
     with pytest.raises(Unreadable, match="UpdatedTimestamp"):
         read_reply(SPEAKER_SEARCH, REF, task(SPEAKER_SEARCH, UpdatedTimestamp=at), NOW)
 

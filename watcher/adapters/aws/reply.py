@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from watcher.errors import Unreadable
@@ -72,7 +72,7 @@ def _time(task: Mapping[str, Any], member: str, observed_at: float) -> float | N
     if not isinstance(at, datetime) or at.utcoffset() is None:
         raise Unreadable("timestamp", f"{member} is no point in time")
     try:
-        seconds = at.timestamp()
+        seconds = at.astimezone(UTC).timestamp()  # in the first and the last hours there are, an offset leads out of the calendar
     except OverflowError:
         raise Unreadable("timestamp", f"{member} is out of range") from None
     if seconds > observed_at + MAX_AHEAD:

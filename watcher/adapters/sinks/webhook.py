@@ -66,8 +66,9 @@ def _headers(headers: Mapping[str, SecretStr]) -> Mapping[str, SecretStr]:
     for name, value in headers.items():
         if name.lower().startswith(_OURS):
             raise ValueError(f"{name} is set by the watcher")
-        if not (name.isascii() and name.replace("-", "").replace("_", "").isalnum()) or not value.get_secret_value().isprintable():
-            raise ValueError("a header is a name of letters, digits and dashes, and a value of printable characters")
+        text = value.get_secret_value()
+        if not (name.isascii() and name.replace("-", "").replace("_", "").isalnum()) or not (text.isascii() and text.isprintable()):
+            raise ValueError("a header is a name of letters, digits and dashes, and a value of printable ASCII characters")
     return headers
 
 
