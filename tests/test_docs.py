@@ -23,7 +23,7 @@ from watcher.adapters.sinks.webhook import signed
 from watcher.cli import app, exits
 from watcher.cli.explain import ENDS
 from watcher.config import Settings, parse
-from watcher.core.circuit import HINTS
+from watcher.core.circuit import NAMES
 from watcher.core.events import EventSettings, Writer
 from watcher.core.intake import REASONS
 from watcher.core.transitions import WatchSettings, advance, end
@@ -359,7 +359,7 @@ def test_each_component_is_explained():
         text = file.read_text()
         spoken |= set(re.findall(r'health\.(?:good|bad)\("(\w+)"', text))
         spoken |= {f"{name}:NAME" for name in re.findall(r'\(f"(source|sink):\{', text)}
-        spoken |= {f"circuit:{name}" for name in HINTS if 'f"circuit:{circuit}"' in text}
+        spoken |= {f"circuit:{name}" for name in NAMES if 'f"circuit:{circuit}"' in text}
     assert {name for row in first_column(OPERATING, "## What /readyz says") for name in row} == spoken
 
 

@@ -3,6 +3,7 @@
     WatcherError
     ├── ConfigMistakes              every mistake of a configuration at once          exit 78
     ├── Rejected                    an input that is no task, with its reason         dead letter
+    ├── PeerGone                    nobody reads our stdout any more                  exit 74
     ├── StoreError
     │   ├── StoreUnavailable        disk full, locked, connection lost: again         not ready
     │   └── StoreRefused            newer, corrupt or owned by another process        exit 74
@@ -44,6 +45,10 @@ class Rejected(WatcherError):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+
+
+class PeerGone(WatcherError):
+    """What this process was started to tell cannot be told by it any more: its reader is gone for good."""
 
 
 class StoreError(WatcherError):

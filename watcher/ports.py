@@ -211,6 +211,6 @@ class Sink(Protocol):
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
         """One attempt. An outcome for each event, in order. Delivered means the other side holds it durably.
 
-        Raises a RemoteError when none of them was taken.
+        Raises a RemoteError when none of them was taken, and PeerGone when this process will never be able to tell it anything.
         """
         ...

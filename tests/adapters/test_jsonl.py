@@ -19,15 +19,15 @@ TO_STDOUT = """
 import asyncio
 from tests.contracts.sink_exam import an_event
 from watcher.adapters.sinks.jsonl import JsonlSink, JsonlSinkSettings
-from watcher.errors import Unavailable
+from watcher.errors import PeerGone
 
 async def main():
     sink = JsonlSink(JsonlSinkSettings())
     await sink.open()
     try:
         await sink.send([an_event(str(n)) for n in range(3)])
-    except Unavailable as error:
-        raise SystemExit(error.code)
+    except PeerGone as error:
+        raise SystemExit('gone')
     finally:
         await sink.close()
 
@@ -177,7 +177,7 @@ async def test_a_reader_that_stops_reading_holds_up_nothing(path, sink):
 
 @pytest.mark.process
 def test_stdout_may_be_anything(tmp_path):
-    """stdout takes events as a pipe, as a file and as /dev/null; once nobody reads it, that is EPIPE."""
+    """stdout takes events as a pipe, as a file and as /dev/null; once nobody reads it, that is the end of this process's telling."""
     command = [sys.executable, "-c", TO_STDOUT]
     bodies = [an_event(str(n)).body for n in range(3)]
     assert subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=60).stdout.splitlines() == bodies
@@ -189,4 +189,4 @@ def test_stdout_may_be_anything(tmp_path):
     os.close(reader)
     gone = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False)
     os.close(writer)
-    assert gone.stderr.strip() == b"EPIPE"
+    assert gone.stderr.strip() == b"gone"

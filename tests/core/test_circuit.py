@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watcher.core.circuit import DENIED_S, HINTS, OUTAGE_CALLS, OUTAGE_S, PROBE_FIRST_S, PROBE_MAX_S, Circuits
+from watcher.core.circuit import DENIED_S, NAMES, OUTAGE_CALLS, OUTAGE_S, PROBE_FIRST_S, PROBE_MAX_S, Circuits
 from watcher.errors import Busy, CredentialsRejected, Denied, Invalid, NotFound, Throttled, Unavailable, Unreadable
 
 GOOD = None
@@ -146,7 +146,7 @@ def test_two_open_circuits_wait_for_the_later_probe() -> None:
 @given(st.lists(st.tuples(st.sampled_from([GOOD, *ERRORS]), st.integers(0, 4), st.floats(0, 30)), max_size=80))
 def test_what_it_says_changed_is_what_changed(answers) -> None:
     """Openings and closings alternate for each circuit, each has its hint, and a good answer leaves none open."""
-    circuits, now, states = Circuits(), 0.0, dict.fromkeys(HINTS, False)
+    circuits, now, states = Circuits(), 0.0, dict.fromkeys(NAMES, False)
     for error, place, gone in answers:
         now += gone
         for name, state in circuits.note(error, f"k{place}", f"vc{place}", now):

@@ -16,9 +16,10 @@ import anyio.to_thread
 
 from watcher.adapters.aws.probe import AwsProbe
 from watcher.adapters.aws.standing import caller, place_of
-from watcher.cli import exits, trouble
+from watcher.cli import exits
 from watcher.cli.tables import counted
 from watcher.config import Settings, read
+from watcher.core.hints import SKEW_S, hint
 from watcher.core.intake import DEFAULT_KIND
 from watcher.errors import ConfigMistakes, CredentialsRejected, RemoteError, StoreError
 from watcher.kinds import KINDS
@@ -116,7 +117,7 @@ async def bounded(name: str, look: Look, *, quota: str | None = None) -> Finding
     except Wrong as wrong:
         return Finding(name, "failed", *wrong.finding)
     except RemoteError as error:
-        return Finding(name, "failed", str(error), trouble.hint(error, quota=quota), trouble.code(error))
+        return Finding(name, "failed", str(error), hint(error, quota=quota), exits.of(error))
     except StoreError as error:
         return Finding(name, "failed", str(error), "the watcher does not start with this store", exits.UNAVAILABLE)
     except TimeoutError:
@@ -149,7 +150,7 @@ async def identity(world: World) -> list[Finding]:
     async def clock() -> str:
         if not ahead or ahead[0] is None:
             raise Skipped("no reply of AWS to compare it with")
-        if abs(ahead[0]) >= trouble.SKEW_S:
+        if abs(ahead[0]) >= SKEW_S:
             raise Wrong(f"{ahead[0]:+.0f} s off", "set this machine's clock right: AWS refuses signatures that are 5 min off")
         return f"within {max(1.0, abs(ahead[0])):.0f} s of AWS's"
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from watcher.errors import ConfigMistakes, CredentialsRejected, Rejected, RemoteError, StoreError
+from watcher.core.hints import hint
+from watcher.errors import ConfigMistakes, CredentialsRejected, Invalid, PeerGone, Rejected, RemoteError, StoreError
 
 OK = 0
 SOME_FAILED = 3
@@ -19,6 +20,11 @@ INTERRUPTED = 130
 TERMINATED = 143
 
 
+def of(error: RemoteError) -> int:
+    """Credentials, Regions and wrong names are set up by somebody; everything else may pass."""
+    return CONFIG if isinstance(error, CredentialsRejected | Invalid) else UNAVAILABLE
+
+
 def explain(error: BaseException) -> tuple[int, str]:
     """The exit code for what ended a command, and what to print. A bug has no words of its own: show its traceback."""
     for one in _flat(error):
@@ -29,10 +35,10 @@ def explain(error: BaseException) -> tuple[int, str]:
                 return IO, f"store: {one}"
             case Rejected():
                 return USAGE, str(one)
-            case CredentialsRejected():
-                return CONFIG, f"{one}: AWS's own variables say which profile, Region and credentials (watcher doctor looks at them)"
             case RemoteError():
-                return UNAVAILABLE, str(one)
+                return of(one), f"{one}: {hint(one)}"
+            case PeerGone():
+                return IO, str(one)
             case KeyboardInterrupt():
                 return INTERRUPTED, ""
             case BrokenPipeError():

@@ -17,10 +17,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from watcher.adapters.aws.queue import Queue, QueueUrl
 from watcher.adapters.aws.session import AwsClients
-from watcher.cli import exits, trouble
+from watcher.cli import exits
 from watcher.cli.submission import Entry, Wish, numbered, read_all
 from watcher.cli.tables import counted
 from watcher.config import read
+from watcher.core.hints import hint
 from watcher.core.intake import DEFAULT_KIND
 from watcher.errors import RemoteError
 from watcher.kinds import KINDS
@@ -107,7 +108,7 @@ async def _send(url: str, entries: Sequence[Entry]) -> None:
     try:
         outcomes = await Queue(url, aws).send([entry.message for entry in entries])
     except RemoteError as error:
-        _fail(f"nothing was sent: {error}; {trouble.hint(error)}", trouble.code(error))
+        _fail(f"nothing was sent: {error}; {hint(error)}", exits.of(error))
     finally:
         await aws.close()
     taken = [entry for entry, outcome in zip(entries, outcomes, strict=True) if isinstance(outcome, Delivered)]
@@ -126,7 +127,7 @@ def _region() -> str | None:
     try:
         return AwsClients().region()
     except RemoteError as error:
-        _fail(f"nothing was sent: {error}; {trouble.hint(error)}", trouble.code(error))
+        _fail(f"nothing was sent: {error}; {hint(error)}", exits.of(error))
 
 
 def _append(path: str, entries: Sequence[Entry]) -> None:

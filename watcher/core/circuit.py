@@ -16,11 +16,7 @@ DENIED_S = 30.0
 """For how long nothing but denials may come, about three tasks or more: less than one task's tries take, so that none ends of it."""
 PROBE_FIRST_S, PROBE_MAX_S = 5.0, 60.0
 
-HINTS = {
-    "credentials": "check the credentials and the role's policy (watcher doctor); watches are kept and polling goes on by itself",
-    "outage": "the service or the way to it is down; watches are kept and polling goes on by itself",
-    "unreadable": "replies make no sense: is a proxy or another endpoint answering? Watches are kept",
-}
+NAMES = ("credentials", "outage", "unreadable")
 
 
 @dataclass(slots=True)

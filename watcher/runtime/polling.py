@@ -13,8 +13,9 @@ import anyio
 import structlog
 
 from watcher.core.cadence import Cadence
-from watcher.core.circuit import HINTS, Circuits
+from watcher.core.circuit import Circuits
 from watcher.core.events import Writer
+from watcher.core.hints import hint
 from watcher.core.pace import Pace, Permit
 from watcher.core.pending import Entry, PendingSet
 from watcher.core.schedule import Schedule
@@ -143,7 +144,7 @@ class Poller:
         try:
             await self._probe.refresh()
         except RemoteError as error:
-            log.warning("refresh_failed", code=error.code, hint=HINTS["credentials"])
+            log.warning("refresh_failed", code=error.code, hint=hint(error))
 
     def _decide(self, kind: Kind, watch: Watch, seen: Observation | RemoteError) -> Step:
         if isinstance(seen, Observation):
@@ -204,20 +205,18 @@ class Poller:
         for circuit, opened in self.rules.circuits.note(error, watch.key, watch.ref.params[0], now):
             self._metrics.circuit_open.labels(circuit).set(opened)
             if opened:
-                self._health.bad(f"circuit:{circuit}", f"open: {error.code if error else ''}", self._circuit_hint(circuit, error))
+                self._open(circuit, error)
             else:
                 self._health.good(f"circuit:{circuit}", "closed")
 
-    def _circuit_hint(self, circuit: str, error: RemoteError | None) -> str:
-        skew = error.clock_skew_s if isinstance(error, CredentialsRejected) else None
-        if skew is not None and abs(skew) > 60:
-            return f"this machine's clock is {-skew:+.0f} s off the service's: set it right"
-        return HINTS[circuit]
+    def _open(self, circuit: str, error: RemoteError | None) -> None:
+        code, what_to_do = ("", "") if error is None else (error.code, f"{hint(error)}. ")
+        self._health.bad(f"circuit:{circuit}", f"open: {code}", f"{what_to_do}Watches are kept, and polling goes on by itself")
 
     def _tell_quota(self, kind: Kind) -> None:
         if self.rules.pace.refused_from_the_start:
-            hint = f"raise «{kind.quota}» for this account and Region"
-            self._health.bad("quota", "every call since the start was throttled: the quota may be 0", hint)
+            raise_it = f"raise «{kind.quota}» for this account and Region"
+            self._health.bad("quota", "every call since the start was throttled: the quota may be 0", raise_it)
 
     def _learn(self, kind: Kind, watch: Watch, seen: Observation | RemoteError, step: Step) -> None:
         """What one poll teaches the cadence and the metrics."""

@@ -8,6 +8,7 @@ from typing import TypeVar
 import anyio
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, retry_if_exception_type, wait_random_exponential
 
+from watcher.core.hints import hint
 from watcher.errors import RemoteError, StoreUnavailable
 from watcher.runtime.health import Health
 
@@ -15,18 +16,6 @@ T = TypeVar("T")
 
 MAX_RETRY_AFTER_S = 300.0
 """As long as we let another side tell us to wait."""
-
-HINTS = {
-    "throttled": "too many calls there: raise its quota or send less",
-    "unavailable": "it or the way to it is down; retried until it is back, nothing is lost",
-    "busy": "somebody else holds it; retried",
-    "not_found": "it does not exist (deleted, another Region or account?); retried until it does",
-    "denied": "the role lacks a permission for it (see config/deploy/iam)",
-    "invalid": "the request was refused as wrong: check its settings",
-    "credentials": "check the credentials (watcher doctor); retried until they are good",
-    "unreadable": "it answers, but not as it should: is a proxy between?",
-}
-"""What to do about each reason of a RemoteError."""
 
 _jitter = wait_random_exponential(multiplier=1, max=60)
 
@@ -70,7 +59,7 @@ async def until_taken(component: str, health: Health, call: Callable[[], Awaitab
 
 def unwell(component: str, health: Health, error: RemoteError) -> None:
     """Say that this component fails, and what to do about it."""
-    health.bad(component, f"{error.reason}: {error.code}", HINTS.get(error.reason, ""))
+    health.bad(component, f"{error.reason}: {error.code}", hint(error))
 
 
 async def until_stored(health: Health, call: Callable[[], Awaitable[T]]) -> T:

@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qs
 
+import anyio
+
 from watcher.kinds.voice_tone import VOICE_TONE
 from watcher.model import TaskRef
 from watcher.simulator.faults import INVALID, Problem
@@ -207,10 +209,11 @@ async def serve(service: Service, host: str = "127.0.0.1", port: int = 0) -> Asy
     try:
         yield sim
     finally:
-        await _settle(server)
-        server.close()
-        await sim.close_connections()
-        await server.wait_closed()
+        with anyio.CancelScope(shield=True):  # cancelled or not, nothing of it is left listening
+            await _settle(server)
+            server.close()
+            await sim.close_connections()
+            await server.wait_closed()
 
 
 async def _settle(server: asyncio.Server) -> None:

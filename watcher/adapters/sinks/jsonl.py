@@ -16,7 +16,7 @@ from typing import Literal
 import anyio
 from anyio import to_thread
 
-from watcher.errors import Unavailable
+from watcher.errors import PeerGone, Unavailable
 from watcher.model import Event
 from watcher.ports import Delivered, Outcome
 from watcher.section import Name, Section
@@ -73,7 +73,7 @@ class JsonlSink:
         return f"{where}, {status.st_size} bytes" if stat.S_ISREG(status.st_mode) else f"{where}, open"
 
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        """All of them or, with a code such as ENOSPC or EPIPE, none. Raises Unavailable."""
+        """All of them or none. Raises Unavailable with a code such as ENOSPC, and PeerGone once nobody reads stdout."""
         if not events:
             return []
         data = b"".join(event.body + b"\n" for event in events)
@@ -84,6 +84,8 @@ class JsonlSink:
             else:
                 await to_thread.run_sync(self._append, fd, data)
         except OSError as error:
+            if self._path == "-" and error.errno == errno.EPIPE:
+                raise PeerGone("nobody reads stdout any more; what was not told is told by the next start") from None
             self._drop()  # what came of the batch is unknown: the next open looks at the end of the file
             raise self._unavailable(error) from None
         return [Delivered()] * len(events)

@@ -1,17 +1,11 @@
-"""What to do about a remote error, in a sentence, and the exit code it stands for. One table for `submit` and `doctor`."""
+"""What to do about a remote error, in a sentence. One table for the logs, for /readyz and for the commands."""
 
 from __future__ import annotations
 
-from watcher.cli import exits
 from watcher.errors import CredentialsRejected, Denied, Invalid, NotFound, RemoteError, Throttled, Unavailable
 
 SKEW_S = 60.0
 """From this difference on it is the clock that is wrong; AWS itself refuses signatures from 300 s on."""
-
-
-def code(error: RemoteError) -> int:
-    """Credentials, Regions and wrong names are set up by somebody; everything else may pass."""
-    return exits.CONFIG if isinstance(error, CredentialsRejected | Invalid) else exits.UNAVAILABLE
 
 
 def hint(error: RemoteError, *, quota: str | None = None) -> str:
@@ -20,7 +14,7 @@ def hint(error: RemoteError, *, quota: str | None = None) -> str:
         case CredentialsRejected():
             return _credentials(error)
         case Denied():
-            return "the credentials are good, a permission is missing: let this identity use it"
+            return "the credentials are good, a permission is missing: let this identity use it (config/deploy/iam)"
         case NotFound():
             return "nothing is there by this name: look at its name, its account, and AWS_REGION"
         case Throttled() if quota is not None:
