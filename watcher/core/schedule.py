@@ -9,15 +9,18 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from watcher.core.cadence import Cadence
+from watcher.core.cadence import STEER_S, Cadence
 from watcher.core.circuit import Circuits
 from watcher.core.pace import Pace, Permit
 from watcher.core.pending import Entry, PendingSet
 from watcher.kinds import Kind, Phase
 from watcher.model import Observation, Watch
 
+UNPLANNED_S = 10.0
+"""Over how long first looks and other calls that no gap planned are averaged."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Schedule:
     """The four that decide about a call. They are the caller's too: this only combines them."""
 
@@ -26,6 +29,10 @@ class Schedule:
     pace: Pace
     circuits: Circuits
     max_in_flight: int
+    unplanned: float = 0.0
+    """Calls per second that no gap asked for, lately: first looks, hints, second tries."""
+    _unplanned_since: int = 0
+    """How many of those since the last steer."""
 
     def wait(self, now: float) -> float:
         """Seconds until the next call may go: what is due, the pace, the circuits, the calls in flight. Infinite: wait to be told."""
@@ -39,7 +46,10 @@ class Schedule:
     def take(self, now: float) -> tuple[Entry, Permit] | None:
         """The next call: about whom, and the leave for it. None when nothing waits. Ask `wait` first."""
         entry = self.pending.take()
-        return None if entry is None else (entry, self.pace.take(now))
+        if entry is None:
+            return None
+        self._unplanned_since += entry.rate == 0 or entry.why == "hint"
+        return entry, self.pace.take(now)
 
     def gap(self, kind: Kind, watch: Watch, *, transient: bool = False) -> tuple[float, str]:
         """Seconds from a look that told nothing unusual until the next, and the reason. `transient`: no status is provisional."""
@@ -58,7 +68,9 @@ class Schedule:
     def steer(self, now: float) -> float:
         """Move the price so that the calls wanted meet the pace; every half second. Returns the lateness in seconds."""
         lateness = self.pending.lateness(now)
-        self.cadence.steer(self.pending.wanted, len(self.pending), self.pace.rate, lateness)
+        self.unplanned += STEER_S / UNPLANNED_S * (self._unplanned_since / STEER_S - self.unplanned)
+        self._unplanned_since = 0
+        self.cadence.steer(self.pending.wanted + self.unplanned, len(self.pending), self.pace.rate, lateness)
         return lateness
 
     def _spare_in(self, entry: Entry, now: float) -> float:
