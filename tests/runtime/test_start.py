@@ -11,6 +11,8 @@ from tests.runtime.conftest import EPOCH, MakeWorld, key
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.errors import StoreUnavailable
 from watcher.model import TaskRef, Watch
+from watcher.runtime.clock import Clock
+from watcher.runtime.supervise import Parts, Watcher
 
 PIECE_S = 30.0
 
@@ -72,3 +74,12 @@ async def test_a_stop_does_not_wait_for_the_rest(world: MakeWorld) -> None:
     async with w.running():
         await anyio.sleep(PIECE_S + 1)
     assert anyio.current_time() < 3 * PIECE_S
+
+
+@pytest.mark.looptime
+async def test_without_a_source_the_watches_of_an_earlier_life_are_followed_to_their_end(world: MakeWorld) -> None:
+    """Nothing to take in is not the end while the store has not told all it holds."""
+    w = world(store=await slow_store("a", "b"), durations="queue=0,run=1", failed=0, stopped=0, partial=0)
+    async with Watcher(Parts([], w.probe, w.store, w.sinks), w.plan, clock=Clock(w.wall)) as watcher:
+        await watcher.run()
+    assert [w.inbox.of(key(name))[-1]["data"]["to"] for name in "ab"] == ["SUCCEEDED", "SUCCEEDED"]

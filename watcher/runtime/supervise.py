@@ -94,6 +94,8 @@ class Watcher:
         self._new_id = new_id
         self._beside = beside
         self._stop = anyio.Event()
+        self._taken_up = False
+        """The watches of an earlier life are all here."""
         self._resources = AsyncExitStack()
 
     async def __aenter__(self) -> Watcher:
@@ -122,8 +124,8 @@ class Watcher:
             for loop in (self._upkeep.steer, self._upkeep.notes, self._upkeep.prune, *self._beside):
                 house.start_soon(loop, name=getattr(loop, "__qualname__", "beside"))
             house.start_soon(self._upkeep.house, self._intake, name="house")
-            house.start_soon(self._upkeep.acknowledge, self._intake, name="acknowledge")
             for source in self.parts.sources if self._receipts is not None else ():
+                house.start_soon(self._upkeep.acknowledge, self._intake, source, name=f"acknowledge {source.name}")
                 house.start_soon(self._upkeep.extend, self._intake, source, name=f"extend {source.name}")
             await self._flow()
             await self._flush()
@@ -200,6 +202,7 @@ class Watcher:
     async def _take_up(self) -> None:
         """First the watches of an earlier life, then what sources bring. Those that are here are polled while the rest is still read."""
         await until_stored(self.health, self._load)
+        self._taken_up = True
         log.info("watching", open_watches=len(self._poller.pending), sources=[source.name for source in self.parts.sources])
         await self._intake.run()
 
@@ -222,14 +225,14 @@ class Watcher:
         log.info("stopping", in_flight=self._poller.pending.in_flight, deadline_s=self.plan.limits.stop_deadline)
 
     async def _done(self) -> bool:
-        idle = self._intake.exhausted and not self._poller.pending
+        idle = self._taken_up and self._intake.exhausted and not self._poller.pending
         return idle and await self._upkeep.count() == 0
 
     async def _flush(self) -> None:
         """Deliver what is committed, as far as the deadline allows; what is left stands in the outbox for the next life."""
         deadline = self.plan.limits.stop_deadline
         with anyio.move_on_after(max(0.0, self._stopped_at + FLUSH_SHARE * deadline - self.clock.mono())):
-            while await self._upkeep.count() > 0:  # noqa: ASYNC110 - the store knows what is left, and rings no bell
+            while await self._upkeep.count() > 0 or self._upkeep.unacknowledged:  # noqa: ASYNC110 - the store knows what is left, and rings no bell
                 await anyio.sleep(0.05)
         if self._upkeep.backlog:
             log.warning("outbox_left", events=self._upkeep.backlog, hint="they are delivered after the next start")
