@@ -3,6 +3,7 @@ keep held messages ours, take notes for the next life, erase what has been kept 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 import anyio
@@ -52,8 +53,9 @@ class Upkeep:
         self._clock = instruments.clock
         self._health = instruments.health
         self._metrics = instruments.metrics
-        self._free: list[tuple[str, Message]] = []
-        self._bell = Bell()
+        self._free: defaultdict[str, list[Message]] = defaultdict(list)
+        """Messages to be taken off their source, by its name."""
+        self._bells: defaultdict[str, Bell] = defaultdict(Bell)
 
     @property
     def _cadence(self) -> Cadence:
@@ -65,9 +67,12 @@ class Upkeep:
             return
         for event in events:
             if event.terminal:
-                self._free += self._receipts.told(event.key, sink)
-        if self._free:
-            self._bell.ring()
+                self._release(self._receipts.told(event.key, sink))
+
+    @property
+    def unacknowledged(self) -> bool:
+        """Whether messages whose tasks are done are still to be taken off their sources."""
+        return any(self._free.values())
 
     async def steer(self) -> None:
         """Every half second: the price of a call, so that the calls wanted meet the pace."""
@@ -105,13 +110,14 @@ class Upkeep:
         self._gate.hold("max_outbox", worst >= self._limits.max_outbox, "a sink is behind: mend it or raise limits.max_outbox")
         return self.backlog
 
-    async def acknowledge(self, intake: Intake) -> None:
-        """When it rings: take off their sources the messages whose tasks are done."""
+    async def acknowledge(self, intake: Intake, source: Source) -> None:
+        """When it rings: take off this source the messages whose tasks are done."""
+        free, bell = self._free[source.name], self._bells[source.name]
         while True:
-            await self._bell.wait()
-            free, self._free = self._free, []
-            for source in {name for name, _ in free}:
-                await intake.acknowledge(source, [message for name, message in free if name == source])
+            await bell.wait()
+            messages = list(free)
+            await intake.acknowledge(source.name, messages)
+            del free[: len(messages)]
 
     async def extend(self, intake: Intake, source: Source) -> None:
         """Keep held messages of a source ours, well before they are lost."""
@@ -152,8 +158,13 @@ class Upkeep:
         for name, courier in self._couriers.items():
             courier.forget(key, positions[name], told)
         if self._receipts is not None and standing is None:
-            self._free += self._receipts.done(key)
-            self._bell.ring()
+            self._release(self._receipts.done(key))
+
+    def _release(self, messages: Sequence[tuple[str, Message]]) -> None:
+        """Nothing waits for these any more, each with its source."""
+        for source, message in messages:
+            self._free[source].append(message)
+            self._bells[source].ring()
 
     async def _again(self, letter: DeadLetter, intake: Intake) -> None:
         if letter.what == "input":
@@ -161,4 +172,5 @@ class Upkeep:
         elif letter.origin in self._couriers:
             self._couriers[letter.origin].again(letter)
         else:
+            await until_stored(self._health, lambda: self._store.bury([letter]))  # else it would be asked for again, every second
             log.warning("no_such_sink", sink=letter.origin, letter=letter.id, hint="configure the sink again, or purge the letter")
