@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.benchmarks.table import Table, placed
 
-BENCHMARKS = ("lag", "drift", "pace", "sdk")
+BENCHMARKS = ("lag", "drift", "pace", "sdk", "poll", "scale", "durable", "start")
 """Modules of this package with `run(quick: bool) -> Table`, in the order of the document."""
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import random
 import statistics
 import time
@@ -15,6 +16,7 @@ from typing import Literal
 import aioboto3
 import anyio
 import boto3
+import structlog
 
 from tests.benchmarks.service import service
 from tests.benchmarks.table import Table, command
@@ -47,6 +49,7 @@ class Rival:
 
 def run(quick: bool) -> Table:
     """All rivals in turn, several times over, in an order that changes; medians of the ratios within a round."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     rounds, polls = (3, 300) if quick else (9, 3000)
     order = list(RIVALS)
     found: list[dict[str, float]] = []

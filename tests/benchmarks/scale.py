@@ -88,6 +88,7 @@ async def _measure(path: str, size: int) -> dict[str, float]:
     probe, store = _Probe(), SqliteStore(SqliteStoreSettings(path=path))
     plan = Plan(pace=PaceSettings(rate=RATE, burst=RATE), limits=Limits(max_watches=2 * size))
     gc.collect()
+    gc.freeze()  # as `watcher run` does
     before = _resident()
     async with watched() as stall:
         began = time.perf_counter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -31,6 +32,8 @@ def run(
     """
     settings = read(config, os.environ, paths=True).settings
     configure(settings.logs)
+    gc.collect()
+    gc.freeze()  # what was imported stays: a collection that visits all of it again stops the loop for tens of milliseconds
     raise typer.Exit(anyio.run(serve, settings, config, backend_options=loop_options()))
 
 
