@@ -52,6 +52,20 @@ def test_codes_of_other_services_have_a_class(code: str, status: int, expected: 
     assert type(translate(client_error(code, status))) is expected
 
 
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 407, 409, 413])
+def test_a_page_of_somebody_else_says_nothing_about_a_task(status: int) -> None:
+    """A proxy, a portal or a wrong endpoint refuses in HTML and without an error code: no watch may end of that."""
+    assert type(translate(client_error(str(status), status, content_type="text/html; charset=utf-8"))) is errors.Unreadable
+    assert type(translate(client_error("AccessDenied", status, content_type="text/xml"))) is errors.Denied
+
+
+def test_a_page_that_tells_to_wait_is_still_obeyed() -> None:
+    """Whoever stands between may throttle too, or be down, or want other credentials."""
+    page = {"content_type": "text/html"}
+    found = [type(translate(client_error(str(status), status, **page))) for status in (401, 429, 503)]
+    assert found == [errors.CredentialsRejected, errors.Throttled, errors.Unavailable]
+
+
 SDK_ERRORS = [
     (sdk.EndpointConnectionError(endpoint_url=f"http://{CANARY}"), errors.Unavailable),
     (sdk.ConnectTimeoutError(endpoint_url=CANARY), errors.Unavailable),

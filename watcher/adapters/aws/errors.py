@@ -84,11 +84,18 @@ def _from_reply(error: Any, now: float | None) -> RemoteError:
     headers: Mapping[str, str] = meta.get("HTTPHeaders") or {}
     code = str((error.response.get("Error") or {}).get("Code") or "")
     named = classify(code, status, retry_after=_retry_after(headers, now), clock_skew_s=_clock_skew(headers, now))
+    if isinstance(named, Busy | Denied | Invalid | NotFound) and _is_page(code, headers):
+        named = Unreadable(named.code, "a page, not the service's words")
     if error.operation_name not in CREDENTIAL_CALLS or isinstance(named, CredentialsRejected | Unavailable):
         return named
     if isinstance(named, Throttled):
         return Unavailable(named.code, "throttled while fetching credentials", retry_after=named.retry_after)
     return CredentialsRejected(named.code, f"fetching credentials gave {status}")
+
+
+def _is_page(code: str, headers: Mapping[str, str]) -> bool:
+    """A refusal without an error code, in HTML or plain text: a proxy or another endpoint says it, who knows nothing of our tasks."""
+    return not _PRINTABLE.fullmatch(code) and headers.get("content-type", "").startswith("text/")
 
 
 def classify(code: str, status: int, *, retry_after: float | None = None, clock_skew_s: float | None = None) -> RemoteError:
