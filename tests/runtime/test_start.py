@@ -83,3 +83,16 @@ async def test_without_a_source_the_watches_of_an_earlier_life_are_followed_to_t
     async with Watcher(Parts([], w.probe, w.store, w.sinks), w.plan, clock=Clock(w.wall)) as watcher:
         await watcher.run()
     assert [w.inbox.of(key(name))[-1]["data"]["to"] for name in "ab"] == ["SUCCEEDED", "SUCCEEDED"]
+
+
+@pytest.mark.looptime
+async def test_a_watch_of_a_kind_of_another_version_stays_where_it_is(world: MakeWorld) -> None:
+    """After a step back to an older version the rest is watched, and what only the newer one knows waits in the store."""
+    store = await slow_store("a")
+    strange = Watch(TaskRef("dream-search", ("abc123", "x")), "f" * 32, EPOCH, EPOCH + 86_400)
+    await store.admit([strange])
+    w = world(store=store, finite=False)
+    async with w.running():
+        await anyio.sleep(3 * PIECE_S)
+        assert w.inbox.of(key("a"))
+    assert await store.find(strange.key) == strange

@@ -76,7 +76,10 @@ class Poller:
         """The one forced refresh of expired credentials has been tried since the last good answer."""
 
     def watch(self, watch: Watch) -> None:
-        """Begin to ask about it, now."""
+        """Begin to ask about it, now. One of a kind that another version knew stays in the store, for that version."""
+        if watch.ref.kind not in KINDS:
+            log.warning("unknown_kind", kind=watch.ref.kind, hint="another version took it in: it waits in the store for that one")
+            return
         self.pending.add(watch, self._clock.mono())
         self._bell.ring()
 

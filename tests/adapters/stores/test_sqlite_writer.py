@@ -162,6 +162,19 @@ async def test_after_a_failed_fsync_nothing_is_written_any_more(path: Path) -> N
         assert await store.find(watch.key) == watch
 
 
+async def test_a_writer_that_breaks_says_so(path: Path) -> None:
+    """Whatever nobody foresaw reaches the caller, and every later one, instead of leaving them to wait for ever."""
+    async with owned(path):
+        pass
+    writer = Writer(connect(str(path)), str(path))
+    with anyio.fail_after(10):
+        with pytest.raises(StoreRefused, match="the writer broke"):
+            await writer.do(lambda db: db.close())
+        with pytest.raises(StoreRefused, match="the writer broke"):
+            await writer.do(lambda db: db.execute("SELECT 1"))
+        await writer.stop()
+
+
 async def test_calls_after_close_are_refused(path: Path) -> None:
     """A closed store answers at once that it is closed."""
     async with owned(path) as store:

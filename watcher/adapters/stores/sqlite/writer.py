@@ -85,8 +85,13 @@ class Writer:
         going_on = True
         while going_on:
             calls, going_on = self._take()
-            self._commit(calls)
-            self._checkpoint()
+            try:
+                self._commit(calls)
+                self._checkpoint()
+            except Exception as error:  # noqa: BLE001 - nobody would ever hear of a thread that just ends
+                self._refusal = f"{self._path}: the writer broke ({type(error).__name__}): please report it, and start again"
+                for call in calls:
+                    call.error = StoreRefused(self._refusal)
             try:
                 self._loop.call_soon_threadsafe(_tell, calls)
             except RuntimeError:  # the loop is gone, and with it all who waited
