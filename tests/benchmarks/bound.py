@@ -11,6 +11,7 @@ solved backwards over a grid of ages. The least lag at n looks is then at least 
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from itertools import accumulate, pairwise
@@ -53,14 +54,39 @@ def _grid(law: Law, steps: int) -> list[float]:
     return ages
 
 
-def _one_stage(law: Law) -> Solve:
+def rule(law: Law, calls: float) -> float:
+    """Mean lag in seconds of the accrual rule itself at so many calls a task: the law known, one price, no queue for permits."""
     ages = _grid(law, 600)
-    levels = [law.cdf(t) for t in ages]
-    areas = [0.0]
+    levels, areas = _integrated(law, ages)
+    low, high = 1e-3, 200.0
+    for _ in range(40):
+        price = math.sqrt(low * high)
+        low, high = (price, high) if _looks(ages, levels, areas, price)[1] > calls else (low, price)
+    return _looks(ages, levels, areas, high)[0]
+
+
+def _looks(ages: list[float], levels: list[float], areas: list[float], price: float) -> tuple[float, float]:
+    """Mean lag and calls of a task that is asked whenever its expected lag reaches the price."""
+    lag, calls, seen = 0.0, 0.0, 0
+    for i in range(1, len(ages)):
+        accrued = areas[i] - areas[seen] - levels[seen] * (ages[i] - ages[seen])
+        if accrued >= price * (1 - levels[seen]) or i == len(ages) - 1:
+            lag, calls, seen = lag + accrued, calls + 1 - levels[seen], i
+    return lag, calls
+
+
+def _integrated(law: Law, ages: list[float]) -> tuple[list[float], list[float]]:
+    """F and G at each age."""
+    levels, areas = [law.cdf(t) for t in ages], [0.0]
     for i in range(1, len(ages)):
         middle = law.cdf((ages[i] + ages[i - 1]) / 2)
         areas.append(areas[-1] + (ages[i] - ages[i - 1]) * (levels[i] + 4 * middle + levels[i - 1]) / 6)
+    return levels, areas
 
+
+def _one_stage(law: Law) -> Solve:
+    ages = _grid(law, 600)
+    levels, areas = _integrated(law, ages)
     return lambda price: _rest(ages, levels, areas, price)[0]
 
 

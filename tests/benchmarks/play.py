@@ -7,7 +7,7 @@ A task is known when it arrives: the first look, which tells that it is watched,
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from heapq import heapreplace
+from heapq import heappop, heappush, heapreplace
 from itertools import count
 from random import Random
 
@@ -24,6 +24,8 @@ from watcher.model import Observation, TaskRef, Watch
 KIND = KINDS["speaker-search"]
 RULES = WatchSettings()
 DEADLINE_S = 30 * 86_400.0
+AGES = 10
+"""Mean lives before the beginning: enough to forget how it began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +76,22 @@ class Play:
         self.pace.restore(quota, 0.0)
         self.cadence = Cadence(settings)
         self.schedule = Schedule(PendingSet(), self.cadence, self.pace, Circuits(), max_in_flight=1)
-        self.now = 0.0
+        self.now, self.tasks = 0.0, tasks
+        self._surplus = 0
+        """Tasks that nobody follows when they end."""
         self._dice = Random(seed)
         self._truth: dict[str, Truth] = {}
+        self._starts: dict[str, float] = {}
+        """The lag of the start, of tasks that were found running."""
         self._ids = count()
-        self._arrivals = sorted(self._dice.uniform(0, 2 * life.mean) for _ in range(tasks))
+        self._arrivals: list[float] = []
         self._steers = STEER_S
         self.found = Found()
         self._window = (0.0, 0.0)
         self._open = 0
         """Tasks that end in the window and are not found yet."""
+        for _ in range(tasks):
+            self._grown()
 
     def warm(self, seconds: float) -> None:
         """Go on, and measure nothing."""
@@ -97,6 +105,12 @@ class Play:
         while self._open:
             self._until(self.now + 10)
         return self.found
+
+    def crowd(self, tasks: int) -> None:
+        """So many tasks at a time from now on: more begin over a mean life, or fewer follow those that end."""
+        for _ in range(tasks - self.tasks):
+            heappush(self._arrivals, self.now + self._dice.uniform(0, self.life.mean))
+        self._surplus, self.tasks = max(0, self.tasks - tasks), tasks
 
     def _until(self, end: float) -> None:
         while True:
@@ -114,17 +128,36 @@ class Play:
                 self._steers += STEER_S
                 self.schedule.steer(at)
 
+    def _grown(self) -> None:
+        """A task as one finds it: of so many that followed each other, the one that has begun and not ended."""
+        truth = self._truth_from(-AGES * self.life.mean * self._dice.uniform(1, 2))
+        while truth.ended <= 0:
+            truth = self._truth_from(truth.ended)
+        heappush(self._arrivals, truth.ended)
+        self._begin(truth)
+
     def _arrive(self) -> None:
-        now, key = self.now, f"{next(self._ids)}"
-        started = now + (self.life.queue.draw(self._dice) if self.life.queue else 0.0)
-        truth = Truth(now, started, started + self.life.run.draw(self._dice))
+        if self._surplus:
+            self._surplus -= 1
+            heappop(self._arrivals)
+            return
+        truth = self._truth_from(self.now)
         heapreplace(self._arrivals, truth.ended)
-        watch = Watch(TaskRef(KIND.name, ("vc", key)), key, now, now + DEADLINE_S)
+        self._begin(truth)
+
+    def _truth_from(self, created: float) -> Truth:
+        started = created + (self.life.queue.draw(self._dice) if self.life.queue else 0.0)
+        return Truth(created, started, started + self.life.run.draw(self._dice))
+
+    def _begin(self, truth: Truth) -> None:
+        """It is known from here on: looked at before all others, at nobody's expense."""
+        key = f"{next(self._ids)}"
+        watch = Watch(TaskRef(KIND.name, ("vc", key)), key, self.now, self.now + DEADLINE_S)
         self._truth[watch.key] = truth
         self._open += self._counts(truth)
-        self.schedule.pending.add(watch, -1.0)  # before all others, at nobody's expense
+        self.schedule.pending.add(watch, -1.0)
         self.schedule.pending.take()
-        self._settle(advance(KIND, watch, truth.seen(now), RULES).watch)
+        self._settle(advance(KIND, watch, truth.seen(self.now), RULES).watch)
 
     def _call(self) -> None:
         call = self.schedule.take(self.now)
@@ -147,12 +180,14 @@ class Play:
             del self._truth[watch.key]
 
     def _note(self, before: Watch, watch: Watch, truth: Truth) -> None:
-        if not self._counts(truth):
-            return
+        """The lag of this transition; those of a task count together, when its end is found."""
         if self.life.queue and before.started_at is None and watch.started_at is not None:
-            self.found.lags.append(self.now - truth.started)
-        if not watch.open:
-            self.found.lags.append(self.now - truth.ended)
+            self._starts[watch.key] = self.now - truth.started
+        if watch.open:
+            return
+        start = self._starts.pop(watch.key, None)
+        if self._counts(truth):
+            self.found.lags += [self.now - truth.ended] if start is None else [start, self.now - truth.ended]
             self.found.ends.append((truth.ended - self._window[0], self.now - truth.ended))
             self.found.tasks += 1
             self._open -= 1

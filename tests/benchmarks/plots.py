@@ -1,0 +1,109 @@
+"""The plots of docs/cadence.md: `python -m tests.benchmarks.plots`. Reads the lag table of docs/benchmarks.md, so make that first."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from random import Random
+
+from tests.benchmarks.lag import ACCRUAL, RIVALS
+from tests.benchmarks.laws import LIVES, Law, after
+from tests.benchmarks.play import Play
+from tests.benchmarks.svg import COLOURS, Chart
+from watcher.core.cadence import STEER_S, Durations
+
+DOCS = Path(__file__).parents[2] / "docs"
+PRICE_S = 0.3
+
+
+def main() -> None:
+    """Write them all."""
+    (DOCS / "images").mkdir(exist_ok=True)
+    charts = {"accrual": accrual(), "looks": looks(), "price": price(), "lag": lag((DOCS / "benchmarks.md").read_text("utf-8"))}
+    for name, chart in charts.items():
+        (DOCS / "images" / f"cadence-{name}.svg").write_text(chart.svg(), "utf-8")
+
+
+def accrual() -> Chart:
+    """A(s, t) after looks at three ages, and where each reaches the price."""
+    model = _learned(after(10, 4))
+    chart = Chart(
+        f"Lag expected since the last look, and a price of {PRICE_S} s: 10 s + exponential 4 s", ("age, s", 0, 20), ("A(s, t), s", 0, 1.2)
+    )
+    chart.ticks(range(0, 21, 2), (0, 0.3, 0.6, 0.9, 1.2))
+    chart.line([(0, PRICE_S), (20, PRICE_S)], COLOURS[4], dashed=True)
+    for colour, seen in zip(COLOURS, (0.0, 11.0, 14.0), strict=False):
+        ages = [seen + step / 20 for step in range(400)]
+        chart.line([(t, a) for t in ages if t <= 20 and (a := model.accrued(seen, t)) <= 1.2], colour)
+        due = seen + model.gap(seen, PRICE_S, 0.2, 60)
+        chart.dots([(due, PRICE_S)], colour)
+        chart.words(0.3, 1.1 - 0.1 * COLOURS.index(colour), f"seen at {seen:g} s, asked at {due:.1f} s", colour)
+    return chart
+
+
+def looks() -> Chart:
+    """The ages of the looks that the rule plans, under one price, for several laws."""
+    laws = [life.run for life in LIVES if life.queue is None]
+    chart = Chart(
+        f"When a task is asked, as long as it runs: price {PRICE_S} s, 256 durations learned", ("age, s", 0, 40), ("", 0, len(laws))
+    )
+    chart.ticks(range(0, 41, 5), ())
+    for row, law in enumerate(reversed(laws)):
+        model, age, ages = _learned(law), 0.0, []
+        while age < 40 and law.cdf(age) < 0.995:
+            age += model.gap(age, PRICE_S, 0.2, 60)
+            ages.append(age)
+        base, colour = row + 0.25, COLOURS[row % 4]
+        steps = [step / 4 for step in range(161)]
+        densities = [max(0.0, law.cdf(t + 0.05) - law.cdf(t - 0.05)) for t in steps]
+        chart.line([(t, base + 0.5 * d / max(densities)) for t, d in zip(steps, densities, strict=True)], "#afb8c1")
+        chart.dots([(t, base) for t in ages if t <= 40], colour, 2.5)
+        chart.words(40, base + 0.35, law.name, colour, "end")
+    return chart
+
+
+def price() -> Chart:
+    """The price through a load that is doubled and falls back."""
+    play = Play(LIVES[4], 200, 3, ACCRUAL)
+    seen = []
+    for second in range(900):
+        if second == 300:
+            play.crowd(400)
+        elif second == 600:
+            play.crowd(200)
+        play.warm(2 * STEER_S)
+        seen.append((second, play.cadence.price))
+    chart = Chart(
+        "The price: 200 tasks, 400 from 300 s to 600 s, 200 again, under one quota",
+        ("time, s", 0, 900),
+        ("price, s", 0.001, 10),
+        log=True,
+    )
+    chart.ticks(range(0, 901, 100), (0.001, 0.01, 0.1, 1, 10))
+    chart.line(seen, COLOURS[0])
+    return chart
+
+
+def lag(document: str) -> Chart:
+    """Ratios over the bound at three calls a task, from the table."""
+    rows = [line.strip("| ").split(" | ") for line in document.splitlines() if re.match(r"\| .*, 3 \|", line)]
+    names = ["accrual", *RIVALS]
+    chart = Chart("Mean lag over the least possible, three calls a task, 1,000 tasks", ("", 0, len(rows)), ("ratio", 0.9, 40), log=True)
+    chart.ticks(
+        [(i + 0.5, row[0].removesuffix(", 3").replace("queue exp 6, run 10 + exp 4", "queue, run")) for i, row in enumerate(rows)],
+        (1, 2, 5, 10, 20),
+    )
+    for column, (name, colour) in enumerate(zip(names, COLOURS, strict=True)):
+        cells = [row[4] if name == "accrual" else row[5 + column] for row in rows]
+        chart.dots([(i + 0.3 + 0.1 * column, float(cell.split()[0])) for i, cell in enumerate(cells)], colour)
+        chart.words(0.05 + column * len(rows) / 5.2, 27, f"● {name}", colour)
+    return chart
+
+
+def _learned(law: Law) -> Durations:
+    dice = Random(1)
+    return Durations(law.draw(dice) for _ in range(256))
+
+
+if __name__ == "__main__":
+    main()
