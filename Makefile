@@ -21,9 +21,9 @@ demo: setup
 test: setup
 	$(BIN)/pytest
 
-# Tables into docs/benchmarks.md; a good quarter of an hour on two cores. `make bench ONLY="--only lag"` for one.
+# Tables into docs/benchmarks.md; a good quarter of an hour on two cores. `make bench ONLY=lag` for one.
 bench: setup
-	$(BIN)/python -m tests.benchmarks $(ONLY)
+	$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY))
 
 simulate: setup
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),1000)
