@@ -57,8 +57,9 @@ def main() -> None:
     try:
         app()
     except SystemExit as end:
-        # typer says 2 for a mistake in the arguments and 1 for Ctrl-C; sysexits.h says otherwise
-        code = {1: exits.INTERRUPTED, 2: exits.USAGE}.get(end.code, end.code) if isinstance(end.code, int) else end.code
+        # typer says 2 for a mistake in the arguments, and 1 for Ctrl-C and for a reader who left; sysexits.h says otherwise
+        one = exits.IO if isinstance(end.__context__, BrokenPipeError) else exits.INTERRUPTED
+        code = {1: one, 2: exits.USAGE}.get(end.code, end.code) if isinstance(end.code, int) else end.code
         sys.exit(code)
     except BaseException as error:  # noqa: BLE001 - the last stop: every end has an exit code and a sentence
         code, words = exits.explain(error)

@@ -198,7 +198,7 @@ async def _store(settings: Settings, world: World) -> str:
 
 def _absent(path: Path) -> str:
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise Wrong(f"{path}: not there, and cannot be made", f"make the directory {path.parent}, writable for this user")
+        raise Wrong(f"{path}: not there, and cannot be made", f"make the directory {path.parent.absolute()}, writable for this user")
     return f"{path}: not there yet; its directory can be written"
 
 

@@ -20,8 +20,8 @@ app = typer.Typer(help="Check, show and describe configurations.", no_args_is_he
 def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="The YAML file to check.")]) -> None:
     """Look for every mistake in FILE, under the present environment.
 
-    Prints one line for each mistake, `file:line: key: what is wrong, what would be right`, and exits 78; or says that all is well.
-    Creates nothing.
+    Prints one line for each mistake, `file:line: key: what is wrong, what would
+    be right`, and exits 78; or says that all is well. Creates nothing.
     """
     try:
         settings = read(file, os.environ, paths=True).settings

@@ -26,9 +26,15 @@ def run(
 ) -> None:
     """Watch what the sources name and tell the sinks, until everything is done or somebody says stop.
 
-    With finite sources (a file, stdin) it ends by itself, exit 0, when every watch has ended and been delivered. With a queue it runs
-    until SIGTERM or SIGINT, then drains within limits.stop_deadline and exits 143 or 130; a second signal ends it at once.
-    SIGHUP checks the configuration file and says what a restart would find; the running one stays.
+    With finite sources (a file, stdin) it ends by itself, exit 0, when every
+    watch has ended and been delivered. With a queue it runs until SIGTERM or
+    SIGINT, then drains within limits.stop_deadline and exits 143 or 130; a
+    second signal ends it at once. SIGHUP checks the configuration file and says
+    what a restart would find; the running one stays.
+
+    Example:
+
+        watcher run --config watcher.yaml
     """
     settings = read(config, os.environ, paths=True).settings
     configure(settings.logs)

@@ -41,8 +41,14 @@ def simulate(
 ) -> None:
     """Serve a fake Amazon Chime SDK Voice on a port, and print the variables that point any AWS SDK at it.
 
-    Tasks live by a seeded law and begin when first asked about, or with StartSpeakerSearchTask. Signatures are checked, a second
-    call about a task at the same time is a ConflictException, and a task id that begins with "missing-" is never found.
+    Tasks live by a seeded law and begin when first asked about, or with
+    StartSpeakerSearchTask. Signatures are checked, a second call about a task
+    at the same time is a ConflictException, and a task id that begins with
+    "missing-" is never found.
+
+    Example:
+
+        watcher simulate --quota 10 --fault 503=0.02
     """
     try:
         scenario = Scenario(
@@ -80,7 +86,8 @@ async def _serve(scenario: Scenario, host: str, port: int) -> None:
             _announce(sim)
             async for _ in signals:
                 break
-        typer.echo(f"# {sim.stats.requests} requests about {len(sim.world)} tasks: {dict(sim.stats.outcomes)}", err=True)
+        answers = "".join(f", {count} {outcome}" for outcome, count in sorted(sim.stats.outcomes.items()))
+        typer.echo(f"# {sim.stats.requests} requests about {len(sim.world)} tasks{answers}", err=True)
 
 
 def _announce(sim: Simulator) -> None:

@@ -34,8 +34,12 @@ def watch(
 ) -> None:
     """Follow tasks live until each has ended. Nothing is stored, nothing needs configuring.
 
-    Exit 0: all succeeded; 3: some failed or were stopped; 75: it could not be told of some.
-    Credentials, Region and endpoints are AWS's own variables. Example: watcher watch abc123/2f0c7f3e-6d0b-4d2c-9a45-0d7c5a7f1f10
+    Exit 0: all succeeded; 3: some failed or were stopped; 75: it could not be
+    told of some. Credentials, Region and endpoints are AWS's own variables.
+
+    Example:
+
+        watcher watch abc123/2f0c7f3e-6d0b-4d2c-9a45-0d7c5a7f1f10
     """
     keys = {_key(task) for task in tasks}
     configure(LogSettings(level="warning"))
@@ -131,7 +135,8 @@ def _verdict(keys: set[str], teller: Teller, watcher: Watcher, probe: _Asked, *,
     untold = [key for key in sorted(keys) if key not in teller.ends or succeeded(teller.ends[key]) is None]
     for key in untold:
         why = f": {teller.ends[key]['data']['reason']}" if key in teller.ends else ""
-        typer.echo(f"{key}: could not be told how it ended{why}", err=True)
+        left = interrupted and not why
+        typer.echo(f"{key}: {'not followed to its end' if left else f'could not be told how it ended{why}'}", err=True)
     bad = {component: condition for component, condition in watcher.health.ready()[1].items() if not condition.ok}
     for component, condition in bad.items():
         typer.echo(f"{component}: {condition.reason}. {condition.hint}", err=True)
