@@ -243,6 +243,26 @@ async def test_a_sink_that_takes_nothing_is_asked_ever_more_seldom(world: MakeWo
     assert len({e.key for e in inbox.events if e.terminal}) == 100
 
 
+@pytest.mark.parametrize("asked", [0.0, 0.01, 30.0])
+async def test_a_sink_that_says_when_is_obeyed_but_never_asked_in_a_circle(world: MakeWorld, asked: float) -> None:
+    """`Retry-After: 0` with every answer is no leave for thousands of requests; half a minute is half a minute."""
+    inbox = SimulatedInbox()
+    w = world(sinks=[inbox], finite=False)
+    tries = 0
+
+    def busy(event: Event) -> Outcome:
+        nonlocal tries
+        tries += 1
+        return Again(Unavailable("503", retry_after=asked))
+
+    inbox.answer = busy
+    w.submit("task-1")
+    async with w.running():
+        await anyio.sleep(300)
+        assert 3 <= tries <= (11 if asked == 30 else 310)
+        inbox.answer = lambda event: Delivered()
+
+
 async def test_what_is_erased_is_not_sent_when_a_sink_comes_back(world: MakeWorld) -> None:
     """An event that a failing sink keeps under way is dropped with its task; the other events of the batch arrive."""
     inbox = SimulatedInbox(max_batch=10, concurrency=1)

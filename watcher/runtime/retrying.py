@@ -21,9 +21,12 @@ _jitter = wait_random_exponential(multiplier=1, max=60)
 
 
 def backoff(attempt: int, error: RemoteError | None = None) -> float:
-    """Seconds until the next attempt: what the other side asked for, at most 5 min, else full jitter up to 60 s."""
-    if error is not None and error.retry_after is not None:
-        return min(MAX_RETRY_AFTER_S, max(0.0, error.retry_after))
+    """Seconds until the next attempt: what the other side asked for, a second to 5 min, else full jitter up to 60 s.
+
+    Asked for no wait at all, also by a date that has passed, it is ours to choose: for ever at once would be a hot loop.
+    """
+    if error is not None and error.retry_after:
+        return min(MAX_RETRY_AFTER_S, max(1.0, error.retry_after))
     state = RetryCallState(retry_object=_NOTHING, fn=None, args=(), kwargs={})
     state.attempt_number = max(1, attempt)
     return max(0.05, _jitter(state))
