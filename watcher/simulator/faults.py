@@ -27,7 +27,6 @@ BUSY = Problem("another request for this task is being answered", Busy, 409, "Co
 NOT_FOUND = Problem("no such task", NotFound, 404, "NotFoundException")
 DENIED = Problem("no permission for this operation", Denied, 403, "AccessDeniedException")
 INVALID = Problem("the request does not fit the API", Invalid, 400, "BadRequestException")
-UNREACHED = Problem("no reply within the deadline", Unavailable, 0, "timeout")
 
 HIDDEN = "404"
 """The one fault whose rate counts tasks, not calls: such a task is not found for its first while."""

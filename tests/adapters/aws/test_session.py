@@ -21,10 +21,6 @@ ASSUMED = b"""<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.co
 
 STS_DENIED = b"<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>"
 
-IDENTITY = b"""<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>
-<Arn>arn:aws:iam::111122223333:user/me</Arn><UserId>u</UserId><Account>111122223333</Account></GetCallerIdentityResult>
-</GetCallerIdentityResponse>"""
-
 
 @pytest.fixture
 async def bare(aws_env: pytest.MonkeyPatch, wire: Wire, polls: Literal["direct", "plain"]) -> AsyncIterator[AwsClients]:
@@ -103,12 +99,6 @@ def test_the_region_is_the_environments(aws_env: pytest.MonkeyPatch, variables: 
     for name, value in variables.items():
         aws_env.setenv(name, value)
     assert AwsClients().region() == region
-
-
-async def test_the_identity_is_what_sts_says(aws: AwsClients, wire: Wire) -> None:
-    """Account and ARN of whoever signs."""
-    wire.answer = reply(200, IDENTITY)
-    assert await aws.identity() == ("111122223333", "arn:aws:iam::111122223333:user/me")
 
 
 async def test_a_long_poll_has_its_own_deadline(wire: Wire, aws: AwsClients) -> None:

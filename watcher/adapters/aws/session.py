@@ -125,11 +125,6 @@ class AwsClients:
             except Exception as error:  # noqa: BLE001 - providers raise whatever they trip over; unusable names it
                 raise unusable(error) from None
 
-    async def identity(self) -> tuple[str, str]:
-        """Account and ARN of the credentials in use, as STS sees them."""
-        reply = await self.call("sts", "get_caller_identity", {})
-        return reply.get("Account", ""), reply.get("Arn", "")
-
     def region(self) -> str | None:
         """The Region in which calls are made, None when nothing says. Raises CredentialsRejected for a profile that cannot be read."""
         try:
