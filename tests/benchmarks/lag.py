@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 
@@ -53,7 +54,9 @@ def _row(case: tuple[int, int, bool]) -> list[str]:
     life, least = LIVES[index], bound(LIVES[index], calls)
     cells = [_cell(found, least) for found in (*_learned(life, calls, quick), *_rivals(life, calls, quick))]
     known = "" if life.queue else f"{rule(life.run, calls) / least:.2f}"
-    return [f"{life.name}, {calls}", f"{least:.2f} s", known, *cells]
+    row = [f"{life.name}, {calls}", f"{least:.2f} s", known, *cells]
+    print(" | ".join(row), file=sys.stderr, flush=True)  # it takes minutes: somebody may be watching
+    return row
 
 
 def _cell(found: Found, least: float) -> str:
@@ -65,18 +68,18 @@ def _learned(life: Life, calls: int, quick: bool) -> list[Found]:
     few = Play(life, SIZES[0], calls, ACCRUAL)
     few.warm(600)
     many = Play(life, SIZES[1], calls, ACCRUAL)
-    many.warm(200)
-    found = [few.measure(600 if quick else 6000), many.measure(30 if quick else 150)]
+    many.warm(150)
+    found = [few.measure(600 if quick else 4000), many.measure(30 if quick else 90)]
     most = Play(life, SIZES[2], calls, ACCRUAL)
     most.cadence.restore(many.cadence.note())
-    most.warm(2 * life.mean)
-    return [*found, most.measure(2 if quick else 15)]
+    most.warm(1.2 * life.mean)
+    return [*found, most.measure(2 if quick else 6)]
 
 
 def _rivals(life: Life, calls: int, quick: bool) -> list[Found]:
     found = []
     for settings in RIVALS.values():
         play = Play(life, SIZES[1], calls, settings)
-        play.warm(60)
-        found.append(play.measure(30 if quick else 100))
+        play.warm(40)
+        found.append(play.measure(30 if quick else 60))
     return found

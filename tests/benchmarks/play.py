@@ -103,7 +103,7 @@ class Play:
         self._open = sum(self._counts(truth) for truth in self._truth.values())
         self._until(self._window[1])
         while self._open:
-            self._until(self.now + 10)
+            self._until(self.now + 1)
         return self.found
 
     def crowd(self, tasks: int) -> None:
