@@ -134,10 +134,11 @@ async def test_a_missing_directory_is_unavailable_and_heals(tmp_path):
 
 
 async def test_a_pipe_without_reader_is_unavailable(path, sink):
-    """Nobody reads, before or no longer: an error at once, never a wait; a new reader gets whole lines."""
+    """Nobody reads, not yet or no longer: an error at once, never a wait, and none at the start; a new reader gets whole lines."""
     os.mkfifo(path)
+    await sink.open()
     with pytest.raises(Unavailable, match="ENXIO"):
-        await sink.open()
+        await sink.send([an_event("a")])
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     await sink.send([an_event("a")])
     os.close(reader)

@@ -52,11 +52,12 @@ class JsonlSink:
         """What must come before the next event: the newline, or the rest, of a line that was broken off."""
 
     async def open(self) -> None:
-        """Raises Unavailable where the file cannot be opened."""
+        """Raises Unavailable where the file cannot be opened. A pipe that nobody reads yet can wait: that delays this sink alone."""
         try:
             await to_thread.run_sync(self._opened)
         except OSError as error:
-            raise self._unavailable(error) from None
+            if error.errno != errno.ENXIO:
+                raise self._unavailable(error) from None
 
     async def close(self) -> None:
         """Leaves stdout open: it is not ours."""
