@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
-import anyio
-
-from watcher.model import Event, Message
-from watcher.ports import Delivered, Outcome, Source
-from watcher.runtime import delivery, intake, supervise, wake
-from watcher.runtime.supervise import Watcher
+from watcher.core.pace import Pace, Permit
+from watcher.core.transitions import WatchSettings
+from watcher.errors import RemoteError
+from watcher.kinds import Kind
+from watcher.model import Event, Message, Observation, Step, Watch
+from watcher.ports import Delivered, Outcome, Refused, Source
+from watcher.runtime import delivery, intake, polling, supervise
+from watcher.runtime.supervise import Parts, Plan, Watcher
 
 
 class EagerIntake(intake.Intake):
@@ -37,12 +40,53 @@ class CarelessCourier(delivery.Courier):
         await super()._settle(batch, [Delivered() for _ in outcomes])
 
 
-class DeafBell(wake.Bell):
-    """Loses a ring that comes while nobody waits."""
+class Hasty(Pace):
+    """Never waits for a permit."""
 
-    async def wait(self, seconds: float = float("inf")) -> None:
-        self._event = anyio.Event()
-        await super().wait(seconds)
+    def wait(self, now: float) -> float:
+        return 0.0
+
+
+class Timid(Pace):
+    """Slows down when it is throttled, and stays slow."""
+
+    def success(self, permit: Permit, now: float) -> None:
+        self.accepted += 1
+
+
+class Stubborn(polling.Poller):
+    """Asks for fresh credentials whenever they are refused."""
+
+    _refreshed = property(lambda self: False, lambda self, tried: None)  # type: ignore[assignment]
+
+
+class Talkative(polling.Poller):
+    """Labels a metric with the key of a task."""
+
+    def _settle(self, kind: Kind, step: Step, ours: bool) -> None:
+        self._metrics.ended.labels(step.watch.key, "status").inc()
+        super()._settle(kind, step, ours)
+
+
+class Credulous(polling.Poller):
+    """Believes a status that goes backwards."""
+
+    def _decide(self, kind: Kind, watch: Watch, seen: Observation | RemoteError) -> Step:
+        if isinstance(seen, Observation) and watch.status is not None and seen.status != watch.status:
+            watch = replace(watch, updated_at=None, status="NEWS")
+        return super()._decide(kind, watch, seen)
+
+
+class Wasteful(delivery.Courier):
+    """Drops what its sink refuses."""
+
+    async def _settle(self, batch: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
+        await super()._settle(batch, [Delivered() if isinstance(outcome, Refused) else outcome for outcome in outcomes])
+
+
+def _impatient(parts: Parts, plan: Plan, **more: Any) -> Watcher:
+    """Ends a watch when its task is not found for the first time."""
+    return Watcher(parts, replace(plan, watch=WatchSettings(not_found_grace=0)), **more)
 
 
 def _patched(**replacements: Any) -> Callable[..., Watcher]:
@@ -107,4 +151,11 @@ MUTANTS: dict[str, Callable[..., Watcher]] = {
     "no dedupe": Forgetful,
     "no fence": Unfenced,
     "lost wake-up": Deaf,
+    "no letter for what is refused": _patched(Courier=Wasteful),
+    "no pace": _patched(Pace=Hasty),
+    "a pace that never recovers": _patched(Pace=Timid),
+    "credentials refreshed again and again": _patched(Poller=Stubborn),
+    "a status that goes backwards is believed": _patched(Poller=Credulous),
+    "not found ends a watch at once": _impatient,
+    "a task in the metrics": _patched(Poller=Talkative),
 }

@@ -5,20 +5,27 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator
+from math import inf
 from typing import Any
 
 from tests.simulation.peers import UnreliableInbox
-from tests.simulation.play import Record
+from tests.simulation.play import MARK, Record
+from tests.simulation.story import DENIED, ENDLESS, MISSING
 from watcher.core.intake import parse_ref
+from watcher.model import EventType
 
 STOP_S = 25.0
 FORGET_S = 10.0
 """An event committed before an erasure may still be under way this long after it."""
 
 
+FRESH_S = 25.0
+"""Twice the 10 s within which a single task is asked again, and 5 s."""
+
+
 def judge(record: Record) -> list[str]:
     """Every promise that was broken."""
-    broken = [*_all_was_told(record), *_house_is_clean(record)]
+    broken = [*_all_was_told(record), *_calls_keep_the_pace(record), *_nobody_is_named(record), *_house_is_clean(record)]
     for inbox in record.inboxes:
         broken += _events_are_good(record, inbox)
     return broken
@@ -32,19 +39,46 @@ def _all_was_told(record: Record) -> Iterator[str]:
         return
     expected = record.submitted - record.forgotten.keys() - record.resubmitted
     for inbox in record.inboxes:
-        closed = {event.key for event in inbox.events if event.terminal}
+        closed = {handed.event.key for handed in inbox.handed if handed.event.terminal}
         if missing := expected - closed:
             yield f"I1: {inbox.name} was never told how these ended: {sorted(missing)}"
     if record.story.durable:
         inputs = [letter for letter in record.store._letters.values() if letter.what == "input"]
         if len(inputs) != record.poison:
             yield f"I1: {record.poison} poison messages, {len(inputs)} dead letters"
+    if record.fresh_lag is None or record.fresh_lag > FRESH_S:
+        yield f"I5: after all faults the watcher added {record.fresh_lag} s to the life of a fresh task"
+
+
+def _calls_keep_the_pace(record: Record) -> Iterator[str]:
+    """Against a bucket of one call, filled at the configured rate; a stop of the process may fall between permit and call."""
+    rate = record.story.rate
+    for life, calls in enumerate(record.probe.calls if rate is not None else ()):
+        level, before = 1.0 + record.seen["stopped"], -inf
+        for at in calls:
+            level = min(1.0 + record.seen["stopped"], level + (at - before) * (rate or 0.0)) - 1
+            before = at
+            if level < -1e-3:
+                yield f"I6: more than {rate}/s in life {life}, at {at:.3f}"
+                break
+    if record.service.stats.peak_per_task > 1 and not record.seen["kill"]:
+        yield f"I6: {record.service.stats.peak_per_task} calls about one task at once"
+    if record.probe.idle_refreshes:
+        yield f"F10: fresh credentials were asked for {record.probe.idle_refreshes} times though nothing was answered with the last ones"
+
+
+def _nobody_is_named(record: Record) -> Iterator[str]:
+    tasks = {task for _, _, task in record.story.tasks}
+    for page in record.pages:
+        named = [name for name in (MARK, *tasks) if f'{name}"' in page.decode() or f"{name}/" in page.decode()]
+        if named:
+            yield f"I7: the metrics name {sorted(named)}"
 
 
 def _events_are_good(record: Record, inbox: UnreliableInbox) -> Iterator[str]:
     bodies: dict[str, bytes] = {}
     first_seen: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for event, at in zip(inbox.events, inbox.times, strict=True):
+    for event, at in ((handed.event, handed.at) for handed in inbox.handed):
         if event.key not in record.submitted:
             yield f"I2: {inbox.name} was told of {event.key}, which nobody submitted"
         if bodies.setdefault(event.id, event.body) != event.body:
@@ -57,16 +91,25 @@ def _events_are_good(record: Record, inbox: UnreliableInbox) -> Iterator[str]:
             first_seen[event.key].append(body)
     for key, events in first_seen.items():
         if record.story.durable and key not in record.forgotten and key not in record.resubmitted:
-            yield from _one_watch(record, inbox.name, key, events)
+            yield from _one_watch(record, inbox, key, events)
         yield from _true(record, inbox.name, key, events)
 
 
-def _one_watch(record: Record, sink: str, key: str, events: list[dict[str, Any]]) -> Iterator[str]:
+def _one_watch(record: Record, inbox: UnreliableInbox, key: str, events: list[dict[str, Any]]) -> Iterator[str]:
     numbers = [int(event["sequence"]) for event in events]
     if numbers != list(range(1, len(numbers) + 1)):
-        yield f"I3: {sink} got {key} as {numbers}"
+        yield f"I3: {inbox.name} got {key} as {numbers}"
     if [event["data"]["terminal"] for event in events] != [False] * (len(events) - 1) + [True]:
-        yield f"I3: {sink} got a closing event of {key} that was not the last, or none"
+        yield f"I3: {inbox.name} got a closing event of {key} that was not the last, or none"
+    said = [event["data"]["to"] for event in events if event["type"] == EventType.TRANSITION]
+    truth = [status for status, _ in record.service.world.truth(parse_ref(key))]
+    if said != [status for status in truth if status in said]:
+        yield f"I3: {inbox.name} was told that {key} went {said}: {truth}"
+    taken = {handed.event.id for handed in inbox.handed if handed.taken}
+    letters = {letter.position for letter in record.store._letters.values() if letter.origin == inbox.name}
+    for handed in inbox.handed:
+        if handed.event.key == key and handed.event.id not in taken and handed.event.position not in letters:
+            yield f"I1: {inbox.name} refused {handed.event.id} of {key}, and no dead letter holds it"
 
 
 def _true(record: Record, sink: str, key: str, events: list[dict[str, Any]]) -> Iterator[str]:
@@ -78,13 +121,20 @@ def _true(record: Record, sink: str, key: str, events: list[dict[str, Any]]) -> 
     last = events[-1]
     if last["data"]["terminal"] and last["data"]["to"] is not None and last["data"]["to"] not in (truth[-1], "PARTIAL_SUCCESS"):
         yield f"{sink} was told that {key} ended {last['data']['to']}: {truth}"
-    if "reason" in last["data"]:
-        yield f"{sink} was told that the watch of {key} ended {last['data']['reason']}: trouble in asking is no trouble of the task"
+    reason = last["data"].get("reason")
+    if reason not in (None, own_reason(key)):
+        yield f"{sink} was told that the watch of {key} ended {reason}: trouble in asking is no trouble of the task"
+
+
+def own_reason(key: str) -> str | None:
+    """Why the watch of this task may end without an end of the task."""
+    _, connector, task = key.split("/")
+    if connector.startswith(DENIED):
+        return "denied"
+    return "not_found" if task.startswith(MISSING) else "deadline" if task.startswith(ENDLESS) else None
 
 
 def _house_is_clean(record: Record) -> Iterator[str]:
-    if record.service.stats.peak_per_task > 1 and not record.seen["kill"]:
-        yield f"I6: {record.service.stats.peak_per_task} calls about one task at once"
     if record.tasks_left > 0:
         yield f"I8: {record.tasks_left} tasks of the event loop are left"
     for stop in record.stops:

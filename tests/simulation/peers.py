@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
 import anyio
 
-from watcher.errors import Unavailable
+from tests.simulation.story import ENDLESS, ENDLESS_S
+from watcher.errors import CredentialsRejected, RemoteError, Throttled, Unavailable
+from watcher.kinds import Kind
 from watcher.model import Event, Message, Observation, TaskRef
-from watcher.ports import Outcome
+from watcher.ports import Again, Delivered, Outcome
 from watcher.simulator.inbox import SimulatedInbox
+from watcher.simulator.lives import TERMINAL, Call, Life
 from watcher.simulator.probe import SimulatedProbe
 from watcher.simulator.queue import SimulatedQueue
+from watcher.simulator.service import Service
+from watcher.simulator.world import World
 
 
 class UnreliableQueue(SimulatedQueue):
@@ -24,17 +29,44 @@ class UnreliableQueue(SimulatedQueue):
     def __init__(self, rng: Random, *, hold_s: float, ack_fails: float) -> None:
         super().__init__(hold_s=hold_s, finite=False)
         self.lost_acks = 0
+        self.ack_fails = ack_fails
+        """The share of acknowledgements that do."""
         self._rng = rng
-        self._ack_fails = ack_fails
+        self._in_hand: list[Message] = []
+
+    def begin(self) -> None:
+        """Another life of the watcher: what the last one had in its hands is gone."""
+        self._in_hand.clear()
+
+    def holds(self, words: str) -> bool:
+        """Whether a message with these words is yet to be taken in: it waits here, or a copy of it is in the watcher's hands."""
+        bodies = [parcel.body for parcel in self._parcels.values()] + [message.body for message in self._in_hand]
+        return any(words in body.decode() for body in bodies)
+
+    async def receive(self) -> Sequence[Message] | None:
+        """As ever; noted until acknowledged."""
+        messages = await super().receive()
+        self._in_hand += messages or ()
+        return messages
 
     async def ack(self, messages: Sequence[Message]) -> Sequence[Message]:
         """Some fail, each for itself; some take effect and are reported as failed."""
+        self._in_hand = [held for held in self._in_hand if held not in messages]
         await anyio.sleep(self._rng.uniform(0, 0.05))
-        unlucky = [m for m in messages if self._rng.random() < self._ack_fails]
+        unlucky = [m for m in messages if self._rng.random() < self.ack_fails]
         self.lost_acks += len(unlucky)
         done_all_the_same = [m for m in unlucky if self._rng.random() < 0.5]
         failed = await super().ack([m for m in messages if m not in unlucky] + done_all_the_same)
         return [*(m for m in failed if m not in unlucky), *unlucky]
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """An event that a sink was handed and answered for, when, and whether it took it (or will never take it)."""
+
+    event: Event
+    at: float
+    taken: bool
 
 
 class UnreliableInbox(SimulatedInbox):
@@ -43,37 +75,79 @@ class UnreliableInbox(SimulatedInbox):
     def __init__(self, rng: Random, *, name: str, dies: float, latency_s: float, when: Callable[[], float]) -> None:
         super().__init__(name=name, max_batch=rng.choice([1, 5, 10]), concurrency=rng.choice([1, 4]), latency_s=latency_s)
         self.deaths = 0
-        self.times: list[float] = []
-        """When each of `events` came."""
+        self.handed: list[Handed] = []
+        """What it took or refused for good, in order, repeats included."""
+        self.dies = dies
+        """The share of batches after which it does."""
         self._rng = rng
-        self._dies = dies
         self._when = when
 
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
         """Takes all, or does as it was told, or takes all and dies."""
         outcomes = await super().send(events)
-        self.times += [self._when()] * (len(self.events) - len(self.times))
-        if self._rng.random() < self._dies:
+        for event, outcome in zip(events, outcomes, strict=True):
+            if not isinstance(outcome, Again):
+                self.handed.append(Handed(event, self._when(), isinstance(outcome, Delivered)))
+        if self._rng.random() < self.dies:
             self.deaths += 1
             raise Unavailable("connection lost")
         await anyio.sleep(self.latency_s)
         return outcomes
 
 
-class SteppingProbe(SimulatedProbe):
-    """Observes by the watcher's wall clock, which the simulation may step; the service keeps its own."""
+class StagedWorld(World):
+    """In which some tasks never end."""
 
-    def __init__(self, service: Any, wall: Callable[[], float]) -> None:
+    def _begin(self, kind: Kind, connector: str, task_id: str, call: Call | None, now: float) -> Life:
+        life = super()._begin(kind, connector, task_id, call, now)
+        if task_id.startswith(ENDLESS):
+            life.spans = tuple(span for span in life.spans if span.status not in TERMINAL)
+        return life
+
+
+class WatchedProbe(SimulatedProbe):
+    """Observes by the watcher's wall clock, which the simulation may step; the service keeps its own. Notes when it was asked."""
+
+    def __init__(self, service: Service, wall: Callable[[], float]) -> None:
         super().__init__(service)
+        self.calls: list[list[float]] = []
+        """When, for each life of the watcher."""
+        self.idle_refreshes = 0
+        """Times fresh credentials were asked for though nothing had been answered with the last ones."""
+        self.heals: Callable[[], None] | None = None
+        """What fresh credentials do, where they are what is missing."""
         self._wall = wall
+        self._answered = True
+
+    def begin(self) -> None:
+        """Another life of the watcher."""
+        self.calls.append([])
+        self._answered = True
+
+    async def refresh(self) -> None:
+        """Makes it good where that is the trouble."""
+        await super().refresh()
+        self.idle_refreshes += not self._answered
+        self._answered = False
+        if self.heals is not None:
+            self.heals()
 
     async def observe(self, ref: TaskRef) -> Observation:
         """The same task, seen at whatever our clock says."""
-        return replace(await super().observe(ref), observed_at=self._wall())
+        self.calls[-1].append(anyio.current_time())
+        try:
+            seen = await super().observe(ref)
+        except RemoteError as error:
+            self._answered = self._answered or not isinstance(error, CredentialsRejected | Unavailable | Throttled)
+            raise
+        self._answered = True
+        return replace(seen, observed_at=self._wall())
 
 
 def message(rng: Random, connector: str, task: str) -> str:
     """A task in one of the forms a message may have."""
-    own = {"voice_connector_id": connector, "speaker_search_task_id": task, "context": {"t": task}}
+    own: dict[str, Any] = {"voice_connector_id": connector, "speaker_search_task_id": task, "context": {"t": task}}
+    if task.startswith(ENDLESS):
+        return json.dumps(own | {"deadline_s": ENDLESS_S})
     pascal = {"VoiceConnectorId": connector, "SpeakerSearchTaskId": task}
     return json.dumps(rng.choice([own, pascal, [pascal], {"specversion": "1.0", "id": "1", "source": "/a", "type": "t", "data": own}]))

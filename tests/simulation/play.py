@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -16,12 +17,12 @@ import looptime
 
 from tests.simulation.disk import SimulatedDisk
 from tests.simulation.fuse import Fuse
-from tests.simulation.peers import SteppingProbe, UnreliableInbox, UnreliableQueue, message
-from tests.simulation.story import Story, Trouble
+from tests.simulation.peers import StagedWorld, UnreliableInbox, UnreliableQueue, WatchedProbe, message
+from tests.simulation.story import Story
+from tests.simulation.trouble import scene
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
-from watcher.errors import CredentialsRejected, RemoteError, Unavailable
-from watcher.model import Event
-from watcher.ports import Again, Delivered, Outcome
+from watcher.core.intake import parse_ref
+from watcher.core.pace import PaceSettings
 from watcher.runtime.clock import Clock
 from watcher.runtime.supervise import Parts, Plan, Watcher
 from watcher.simulator.scenario import Scenario
@@ -39,6 +40,7 @@ class Record:
 
     story: Story
     service: Service
+    probe: WatchedProbe
     queue: UnreliableQueue
     inboxes: list[UnreliableInbox]
     store: MemoryStore
@@ -53,6 +55,10 @@ class Record:
     """What happened, so that a run of nothing is not taken for a proof."""
     quiet: bool = False
     """Everything was done within `PATIENCE_S` of calm."""
+    pages: list[bytes] = field(default_factory=list)
+    """The metrics at the end of each life."""
+    fresh_lag: float | None = None
+    """After all faults: seconds that the watcher added to the life of one more task, from its message to the last sink."""
     tasks_left: int = 0
     """Tasks of the event loop beyond those there were before."""
 
@@ -60,38 +66,42 @@ class Record:
 class World:
     """The stage of one story."""
 
-    def __init__(self, story: Story, make: Callable[..., Watcher], fuse: Fuse | None = None) -> None:
+    def __init__(self, story: Story, make: Callable[..., Watcher], fuse: Fuse | None, pause: Pause) -> None:
         self.story = story
         self._fuse = fuse
         self.rng = Random(story.seed + 1)
         self.skew = 0.0
+        self.pause = pause
         self.watcher: Watcher | None = None
         self._make = make
         scenario = Scenario(
             seed=story.seed, quota=story.quota, durations=story.durations, faults=story.faults, mark=MARK, latency="uniform(0.02,0.5)"
         )
         self.service = Service(scenario, clock=lambda: EPOCH + anyio.current_time())
-        self.probe = SteppingProbe(self.service, self.wall)
+        self.service.world = StagedWorld(scenario)
+        self.probe = WatchedProbe(self.service, self.wall)
         self.queue = UnreliableQueue(Random(story.seed + 2), hold_s=story.hold_s, ack_fails=story.ack_fails)
         self.inboxes = [
-            UnreliableInbox(
-                Random(story.seed + 10 + n), name=f"sink{n}", dies=story.sink_dies, latency_s=story.latency_s, when=anyio.current_time
-            )
+            UnreliableInbox(Random(story.seed + 10 + n), name=f"sink{n}", dies=story.sink_dies, latency_s=story.latency_s, when=self.awake)
             for n in range(story.sinks)
         ]
         self.store: MemoryStore = self._store()
         if fuse is not None:
             for what, part in (("probe", self.probe), ("queue", self.queue), ("store", self.store), *(("sink", i) for i in self.inboxes)):
                 fuse.wire(what, part)
-        self.record = Record(story, self.service, self.queue, self.inboxes, self.store)
+        self.record = Record(story, self.service, self.probe, self.queue, self.inboxes, self.store)
 
     def wall(self) -> float:
         return EPOCH + anyio.current_time() + self.skew
 
+    def awake(self) -> float:
+        """The loop's time without what the process was stopped for."""
+        return anyio.current_time() - self.pause.seconds
+
     async def play(self) -> Record:
         async with anyio.create_task_group() as stage:
-            for scene in (self._submit, self._poison, self._forget, *(self._scene(trouble) for trouble in self.story.troubles)):
-                stage.start_soon(scene)
+            for each in (self._submit, self._poison, self._forget, *(scene(self, trouble) for trouble in self.story.troubles)):
+                stage.start_soon(each)
             for at, how in self.story.ends:
                 await self._life(at, how)
             if self._fuse is not None:
@@ -114,8 +124,9 @@ class World:
                     await watcher.run()
                 tasks.cancel_scope.cancel()
         self.record.seen[how] += 1
+        self._keep_page()
         if self.stop_began is not None:
-            self.record.stops.append(anyio.current_time() - self.stop_began)
+            self.record.stops.append(self.awake() - self.stop_began)
 
     async def _end_at(self, until: float, how: str, life: anyio.CancelScope) -> None:
         await anyio.sleep(max(0.0, until - anyio.current_time()))
@@ -124,7 +135,7 @@ class World:
             return
         while self.watcher is None:  # noqa: ASYNC110 - it may be killed while it opens, and then rings nothing
             await anyio.sleep(0.01)
-        self.stop_began = anyio.current_time()
+        self.stop_began = self.awake()
         self.watcher.stop()
         await anyio.sleep_forever()
 
@@ -137,7 +148,29 @@ class World:
             while anyio.current_time() - calm < PATIENCE_S and not self.record.quiet:
                 await anyio.sleep(5)
                 self.record.quiet = self._quiet()
+            if self.record.quiet:
+                await self._one_more()
+            self._keep_page()
             watcher.stop()
+
+    async def _one_more(self) -> None:
+        """Nothing goes wrong any more, and a task comes: how long it takes."""
+        self.service.change(faults={})
+        self.queue.ack_fails = 0.0
+        for inbox in self.inboxes:
+            inbox.dies = 0.0
+        began, key = anyio.current_time(), "speaker-search/vc1/fresh"
+        self.record.submitted.add(key)
+        self.queue.put(message(self.rng, "vc1", "fresh"))
+        with anyio.move_on_after(PATIENCE_S):
+            while not all(any(event.key == key and event.terminal for event in inbox.events) for inbox in self.inboxes):  # noqa: ASYNC110
+                await anyio.sleep(0.1)
+            truth = self.service.world.truth(parse_ref(key))
+            self.record.fresh_lag = anyio.current_time() - began - (truth[-1][1] - truth[0][1])
+
+    def _keep_page(self) -> None:
+        if self.watcher is not None:
+            self.record.pages.append(self.watcher.metrics.render())
 
     def _quiet(self) -> bool:
         """Looks behind the store's calls, which take time, fail, and may be fused."""
@@ -153,9 +186,11 @@ class World:
         if not self.story.durable:
             self.store = self.record.store = self._store()
         self.watcher = None
+        self.probe.begin()
+        self.queue.begin()
         return self._make(
             Parts([self.queue], self.probe, self.store, self.inboxes),
-            Plan(region="us-east-1"),
+            Plan(region="us-east-1", pace=PaceSettings(rate=self.story.rate), limits=self.story.limits),
             clock=Clock(self.wall),
             rng=self.rng,
             new_id=lambda: f"{self.rng.getrandbits(128):032x}",
@@ -185,10 +220,10 @@ class World:
         for at, key in sorted(self.story.forget):
             await anyio.sleep(max(0.0, at - anyio.current_time()))
             await self._stubbornly(lambda key=key: self.store.forget(key=key))
-            if any(f'"{key.rpartition("/")[2]}"' in parcel.body.decode() for parcel in self.queue._parcels.values()):
+            if self.queue.holds(f'"{key.rpartition("/")[2]}"'):
                 self.record.resubmitted.add(key)  # its message comes again, and is a submission like any other
             else:
-                self.record.forgotten[key] = anyio.current_time()
+                self.record.forgotten[key] = self.awake()
             self.record.seen["forget"] += 1
 
     async def _stubbornly(self, call: Callable[[], Awaitable[Any]]) -> None:
@@ -198,66 +233,29 @@ class World:
                 return
             await anyio.sleep(1)
 
-    def _scene(self, trouble: Trouble) -> Callable[[], Awaitable[None]]:
-        async def scene() -> None:
-            await anyio.sleep(trouble.at)
-            self.record.seen[trouble.what] += 1
-            undo = self._begin(trouble)
-            try:
-                await anyio.sleep(trouble.lasts)
-            finally:
-                undo()
 
-        scene.__qualname__ = trouble.what
-        return scene
+@dataclass
+class Pause:
+    """How long the process was stopped, or its loop blocked, in all: for so long time went on and nothing ran."""
 
-    def _begin(self, trouble: Trouble) -> Callable[[], None]:
-        """Make it so. Returns what makes it good again."""
-        story, inbox = self.story, self.inboxes[int(trouble.strength * len(self.inboxes)) % len(self.inboxes)]
-        failing: RemoteError = Unavailable("503") if trouble.strength < 0.7 else CredentialsRejected("ExpiredToken")
-        match trouble.what:
-            case "service" | "revoked" | "expired":
-                self.service.change(faults={"503" if trouble.what == "service" else trouble.what: 1.0})
-                return lambda: self.service.change(faults=story.faults)
-            case "quota":
-                self.service.change(quota=0 if trouble.strength < 0.3 else story.quota / 2)
-                return lambda: self.service.change(quota=story.quota)
-            case "queue":
-                self.queue.failure = failing
-                return lambda: setattr(self.queue, "failure", None)
-            case "sink":
-                inbox.failure = failing
-                return lambda: setattr(inbox, "failure", None)
-            case "fussy sink":
-                inbox.answer = self._fussy(trouble.strength)
-                return lambda: setattr(inbox, "answer", lambda event: Delivered())
-            case "disk" if isinstance(self.store, SimulatedDisk):
-                disk = self.store
-                disk.full = True
-                return lambda: setattr(disk, "full", False)
-            case "clock":
-                self.skew += (trouble.strength - 0.5) * 2400
-        return lambda: None
-
-    def _fussy(self, share: float) -> Callable[[Event], Outcome]:
-        def answer(event: Event) -> Outcome:
-            return Again(Unavailable("not now")) if self.rng.random() < share else Delivered()
-
-        return answer
+    seconds: float = 0.0
 
 
 def play(story: Story, make: Callable[..., Watcher] = Watcher, fuse: Fuse | None = None) -> Record:
     """Run the story on a loop of its own, in virtual time."""
-    loop = looptime.new_event_loop()
+    loop, pause = looptime.new_event_loop(), Pause()
+    steady = loop.time
+    random.seed(story.seed)  # backoffs are drawn from it
+    loop.time = lambda: steady() + pause.seconds  # type: ignore[method-assign]
     try:
-        return loop.run_until_complete(_play(story, make, fuse))
+        return loop.run_until_complete(_play(story, make, fuse, pause))
     finally:
         loop.close()
 
 
-async def _play(story: Story, make: Callable[..., Watcher], fuse: Fuse | None) -> Record:
+async def _play(story: Story, make: Callable[..., Watcher], fuse: Fuse | None, pause: Pause) -> Record:
     before = len(asyncio.all_tasks())
-    record = await World(story, make, fuse).play()
+    record = await World(story, make, fuse, pause).play()
     await asyncio.sleep(0)
     record.tasks_left = len(asyncio.all_tasks()) - before
     return record

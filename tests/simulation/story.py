@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from random import Random
+
+from watcher.runtime.settings import Limits
 
 CONNECTORS = ("vc1", "vc2")
 FAULTS = ("429", "500", "503", "conflict", "404", "reset", "hang", "slow", "garbage", "wrong-id", "stale", "empty")
-TROUBLES = ("service", "revoked", "expired", "quota", "queue", "sink", "fussy sink", "disk", "clock")
+TROUBLES = ("service", "revoked", "expired", "quota", "queue", "sink", "fussy sink", "strict sink", "disk", "clock", "stopped")
+MISSING, DENIED, ENDLESS = "missing-", "denied-", "endless-"
+"""How a task id (a voice connector for `DENIED`) begins whose watch ends for a reason of its own: the simulator knows two of them."""
+ENDLESS_S = 60.0
+"""The deadline that comes with a task that never ends."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,9 @@ class Story:
     """(when, `kill` or `stop`) for all lives but the last."""
     forget: tuple[tuple[float, str], ...]
     """(when, key)."""
+    rate: float | None = None
+    """The configured ceiling of the pace, in calls per second."""
+    limits: Limits = field(default_factory=Limits)
 
     @property
     def calm_at(self) -> float:
@@ -60,7 +69,7 @@ def draw(seed: int) -> Story:
     tasks = [(rng.uniform(0, 40), rng.choice(CONNECTORS), name) for name in names]
     tasks += [(rng.uniform(0, 80), connector, name) for _, connector, name in tasks if rng.random() < 0.3]
     durable = rng.random() < 0.8
-    return Story(
+    story = Story(
         seed=seed,
         durable=durable,
         tasks=tuple(sorted(tasks)),
@@ -82,4 +91,20 @@ def draw(seed: int) -> Story:
         forget=tuple(
             (rng.uniform(2, 60), f"speaker-search/{connector}/{name}") for _, connector, name in tasks if durable and rng.random() < 0.12
         ),
+    )
+    return _harder(story, rng)
+
+
+def _harder(story: Story, rng: Random) -> Story:
+    """With tasks that end for a reason of their own, a fresh account, limits and a ceiling."""
+    odd = [(connector, f"{ENDLESS}{n}") for n, connector in enumerate(CONNECTORS)] + [("vc1", f"{MISSING}1"), ("vc2", f"{MISSING}2")]
+    odd += [(f"{DENIED}vc", f"task-{n}") for n in range(2)]  # three of one connector would be taken for trouble of ours
+    tasks = [*story.tasks, *((rng.uniform(0, 60), *names) for names in odd if rng.random() < 0.2)]
+    fresh = (Trouble("quota", 0.0, rng.choice([20.0, 90.0]), 0.0),) if rng.random() < 0.1 else ()
+    return replace(
+        story,
+        tasks=tuple(sorted(tasks)),
+        troubles=story.troubles + fresh,
+        rate=rng.choice([None, story.quota / 2, story.quota * 2]),
+        limits=Limits(max_watches=rng.choice([100_000, 100_000, 5]), max_outbox=rng.choice([100_000, 100_000, 5])),
     )
