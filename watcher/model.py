@@ -113,6 +113,7 @@ class Watch:
     failures: int = 0
     """Polls in a row that gave no observation, by the task's own fault."""
     failing_since: float | None = None
+    """Monotonic seconds of this very process, unlike all other times here: how long it lasts is what counts."""
 
     @property
     def key(self) -> str:

@@ -90,13 +90,13 @@ def test_every_end_there_is_has_its_words() -> None:
     long_ago = watch.admitted_at
     kind, settings = KINDS["speaker-search"], WatchSettings(not_found_grace=0)
     reasons = {
-        setback(kind, watch, Invalid("x"), long_ago, settings).watch.end_reason,
-        setback(kind, watch, NotFound("x"), long_ago, settings).watch.end_reason,
-        setback(kind, watch, NotFound("x"), long_ago + 8 * 86_400, settings).watch.end_reason,
+        setback(kind, watch, Invalid("x"), long_ago, settings, mono=0.0).watch.end_reason,
+        setback(kind, watch, NotFound("x"), long_ago, settings, mono=0.0).watch.end_reason,
+        setback(kind, watch, NotFound("x"), long_ago + 8 * 86_400, settings, mono=0.0).watch.end_reason,
         Life("t1").seen("SUCCEEDED", 1).watch.end_reason,
     }
     for _ in range(3):
-        step = setback(kind, watch, Denied("x"), long_ago, settings)
+        step = setback(kind, watch, Denied("x"), long_ago, settings, mono=0.0)
         watch = step.watch
     assert {*reasons, watch.end_reason} <= set(ENDS)
     assert None not in {*reasons, watch.end_reason}

@@ -106,6 +106,16 @@ def test_the_first_good_answer_closes_it(name) -> None:
     assert circuits.note(error, "k", "vc", 6.0) == []
 
 
+def test_a_denial_shows_that_credentials_are_taken_again() -> None:
+    """Who is denied is known: after credentials that were refused it closes their circuit, so that two denied tasks can end;
+    a circuit that denials opened stays as it is."""
+    circuits = opened("credentials")
+    assert circuits.note(Denied("no"), "k", "vc", 5.0) == [("credentials", False)]
+    circuits, _ = noted(*[(Denied("no"), "k", f"vc-{n}", 0.0) for n in range(3)])
+    assert circuits.note(Denied("no"), "k", "vc", 5.0) == []
+    assert circuits.suspect
+
+
 @pytest.mark.parametrize("answer", [Throttled("429"), Denied("no"), Busy("409"), NotFound("404"), Invalid("400")])
 def test_an_outage_is_over_when_the_service_answers(answer) -> None:
     """Also when the answer is a no."""

@@ -28,11 +28,11 @@ ENDS = {("not_found", "not_found"), ("not_found", "expired"), ("denied", "denied
 NEVER_THE_TASKS = ["throttled", "unavailable", "busy", "credentials"]
 
 
-def answers(*errors, watch=None, suspect=False, **settings):
-    """The watch after (reason, seconds from NOW) each, and the last step."""
+def answers(*errors, watch=None, suspect=False, clock=0.0, **settings):
+    """The watch after (reason, seconds from NOW) each, and the last step. `clock`: the wall clock is off by so much."""
     watch = watch or watch_of()
     for reason, at in errors:
-        taken = setback(KIND, watch, ERRORS[reason], NOW + at, WatchSettings(**settings), suspect=suspect)
+        taken = setback(KIND, watch, ERRORS[reason], NOW + at + clock, WatchSettings(**settings), mono=at, suspect=suspect)
         watch = taken.watch
     return taken
 
@@ -62,7 +62,7 @@ def test_any_series_of_failures_waits_within_bounds_and_ends_once(errors, suspec
     watch, now = watch_of(), NOW
     for reason, gone in errors:
         now += gone
-        taken = setback(KIND, watch, ERRORS[reason], now, WatchSettings(), suspect=suspect)
+        taken = setback(KIND, watch, ERRORS[reason], now, WatchSettings(), mono=now - NOW, suspect=suspect)
         if not taken.watch.open:
             (told,) = taken.transitions
             assert taken.reason == told.reason == taken.watch.end_reason
@@ -111,6 +111,13 @@ def test_a_task_not_found_has_its_grace(misses, grace, reason) -> None:
     if reason is None:
         low, high = taken.wait_s
         assert 2.0 <= low <= high <= 10.0
+
+
+def test_a_step_of_the_clock_ends_no_grace() -> None:
+    """A clock set forward by twenty minutes between two misses makes nobody wait longer, or less."""
+    missed = answers(("not_found", 0))
+    assert answers(("not_found", 5), watch=missed.watch, clock=1200.0).watch.open
+    assert not answers(("not_found", 60), watch=missed.watch, clock=-1200.0).watch.open
 
 
 def test_a_task_that_is_found_in_time_has_its_grace_again() -> None:

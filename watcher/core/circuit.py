@@ -26,6 +26,8 @@ class Trip:
     since: float
     code: str
     probe_at: float
+    known: bool = False
+    """We are known, and not allowed: another denial tells nothing new. Otherwise it shows that our credentials are taken again."""
     pause: float = PROBE_FIRST_S
 
 
@@ -73,7 +75,9 @@ class Circuits:
             case Denied():
                 self._answered()
                 everywhere = self._denied_everywhere(key, group, now)
-                return self._close("outage") + (self._trip("credentials", error.code, now) if everywhere else [])
+                taken_again = "credentials" in self.open and not self.open["credentials"].known
+                changes = self._close("outage", *(["credentials"] if taken_again else []))
+                return changes + (self._trip("credentials", error.code, now, known=True) if everywhere else [])
             case Unavailable():
                 return self._unavailable(error, now)
             case Unreadable():
@@ -105,10 +109,10 @@ class Circuits:
         long = now - self._down_since >= OUTAGE_S and self._down_calls >= OUTAGE_CALLS
         return self._trip("outage", error.code, now) if long else []
 
-    def _trip(self, name: str, code: str, now: float) -> list[tuple[str, bool]]:
+    def _trip(self, name: str, code: str, now: float, *, known: bool = False) -> list[tuple[str, bool]]:
         if name in self.open:
             return []
-        self.open[name] = Trip(now, code, now + PROBE_FIRST_S)
+        self.open[name] = Trip(now, code, now + PROBE_FIRST_S, known)
         return [(name, True)]
 
     def _close(self, *names: str) -> list[tuple[str, bool]]:

@@ -19,11 +19,14 @@ PARKED_S = (600.0, 660.0)
 """A task whose replies make no sense costs a call each ten minutes, until its deadline."""
 
 
-def setback(kind: Kind, watch: Watch, error: RemoteError, now: float, settings: WatchSettings, *, suspect: bool = False) -> Step:
+def setback(
+    kind: Kind, watch: Watch, error: RemoteError, now: float, settings: WatchSettings, *, mono: float, suspect: bool = False
+) -> Step:
     """The watch after a poll that gave `error`, and how long to leave it alone.
 
     `wait_s` is a range to draw from evenly: full jitter where it begins at 0 (Brooker, AWS Architecture Blog, 2015).
-    `suspect` says that our credentials are in doubt, so that a denial speaks of them and not of the task.
+    `now` is wall seconds, for facts; `mono` monotonic seconds, for how long something lasts: a step of the clock ends no grace.
+    `suspect` says that a circuit is open: then a denial or a reply without sense speaks of us or of the way, not of the task.
     Reasons are those of the errors, or `expired` and `deadline` where the watch ends.
     """
     asked = replace(watch, polls=watch.polls + 1)
@@ -31,53 +34,51 @@ def setback(kind: Kind, watch: Watch, error: RemoteError, now: float, settings: 
         case Busy():
             return Step(asked, "busy", wait_s=(0.5, 2.0))
         case Unavailable():
-            return _unavailable(asked, now)
+            return _unavailable(asked, mono)
         case NotFound():
-            return _not_found(kind, asked, now, settings)
+            return _not_found(kind, asked, now, mono, settings)
         case Denied() if suspect:
             return Step(asked, "denied", wait_s=(20.0, 30.0))
         case Denied():
-            failed = _failed(asked, now)
+            failed = _failed(asked, mono)
             return end(failed, "denied", now) if failed.failures >= DENIED_TRIES else Step(failed, "denied", wait_s=(20.0, 30.0))
         case Invalid():
             return end(asked, "invalid", now)
         case Unreadable():
-            return _unreadable(asked, now)
+            return _unreadable(asked, now, mono)
     return Step(asked, error.reason)
 
 
-def _failed(watch: Watch, now: float) -> Watch:
+def _failed(watch: Watch, mono: float) -> Watch:
     """One more answer that speaks against the task. Outages before the first of them count for nothing."""
     if watch.failing_since is None:
-        return replace(watch, failures=1, failing_since=now)
+        return replace(watch, failures=1, failing_since=mono)
     return replace(watch, failures=watch.failures + 1)
 
 
-def _unavailable(watch: Watch, now: float) -> Step:
+def _unavailable(watch: Watch, mono: float) -> Step:
     """Counted for the backoff, and never towards the tries of a task in trouble of its own: for that one its age stands in."""
     if watch.failing_since is None:
         return Step(replace(watch, failures=watch.failures + 1), "unavailable", wait_s=_backoff(watch.failures))
-    return Step(watch, "unavailable", wait_s=(0.0, min(MAX_BACKOFF_S, max(2.0, now - watch.failing_since))))
+    return Step(watch, "unavailable", wait_s=(0.0, min(MAX_BACKOFF_S, max(2.0, mono - watch.failing_since))))
 
 
 def _backoff(failures: int) -> tuple[float, float]:
     return 0.0, min(MAX_BACKOFF_S, 2.0 ** min(failures, 10))
 
 
-def _not_found(kind: Kind, watch: Watch, now: float, settings: WatchSettings) -> Step:
+def _not_found(kind: Kind, watch: Watch, now: float, mono: float, settings: WatchSettings) -> Step:
     """Read after create may miss it for a while; the service itself forgets it after its retention."""
     began = watch.admitted_at if watch.created_at is None else watch.created_at
     if now - began > kind.retention_s:
         return end(watch, "expired", now)
-    since = now if watch.failing_since is None else watch.failing_since
-    if now - since >= settings.not_found_grace:
+    since = mono if watch.failing_since is None else watch.failing_since
+    if mono - since >= settings.not_found_grace:
         return end(watch, "not_found", now)
-    missed = watch if watch.failing_since is not None else replace(watch, failures=0, failing_since=now)
+    missed = watch if watch.failing_since is not None else replace(watch, failures=0, failing_since=mono)
     return Step(missed, "not_found", wait_s=(2.0, max(2.0, min(10.0, settings.not_found_grace / 4))))
 
 
-def _unreadable(watch: Watch, now: float) -> Step:
-    if now >= watch.deadline_at:
-        return end(watch, "deadline", now)
-    failed = _failed(watch, now)
+def _unreadable(watch: Watch, now: float, mono: float) -> Step:
+    failed = _failed(watch, mono)
     return Step(failed, "unreadable", wait_s=_backoff(failed.failures - 1) if failed.failures < UNREADABLE_TRIES else PARKED_S)

@@ -152,7 +152,8 @@ class Poller:
     def _decide(self, kind: Kind, watch: Watch, seen: Observation | RemoteError) -> Step:
         if isinstance(seen, Observation):
             return advance(kind, watch, seen, self.rules.watch)
-        return setback(kind, watch, seen, self._clock.wall(), self.rules.watch, suspect=self.rules.circuits.suspect)
+        now, mono = self._clock.wall(), self._clock.mono()
+        return setback(kind, watch, seen, now, self.rules.watch, mono=mono, suspect=bool(self.rules.circuits.open))
 
     async def _commit(self, kind: Kind, step: Step) -> bool:
         """The watch and its events, in one piece. False: somebody erased it meanwhile, and nothing was written."""
