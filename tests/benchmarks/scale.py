@@ -117,18 +117,18 @@ async def _all_there(pending: PendingSet, size: int) -> float:
 
 
 def _rescheduled(size: int) -> float:
-    """Seconds to take the first in line and put it back some way behind, in a set of this size."""
+    """Processor seconds to take the first in line and put it back some way behind, in a set of this size."""
     pending, now, dice = PendingSet(), 0.0, random.Random(1)
     for n in range(size):
         pending.add(_watch(n, 0.0), dice.uniform(0, 60))
     gaps = [dice.uniform(1, 60) for _ in range(RESCHEDULED)]
-    began = time.perf_counter()
+    began = time.process_time()
     for gap in gaps:
         entry = pending.take()
         assert entry is not None
         now = entry.due
         pending.put_back(entry.watch, now, gap, "cadence")
-    return (time.perf_counter() - began) / RESCHEDULED
+    return (time.process_time() - began) / RESCHEDULED
 
 
 def _resident() -> int:
@@ -148,6 +148,10 @@ NOTE = f"""
 A SQLite file with so many open watches is opened by a fresh process, as after a crash, with {RATE:.0f} calls a second to spend. Memory is
 what the process has grown by when all watches are in the pending set, divided by their number: with few, what a watcher needs anyway.
 Aim at a million: 400 bytes a watch, 6 µs, 1 s, no stall above 50 ms.
+
+Putting one back takes longer than its aim: a watch that waits is folded into bytes and made anew when it is taken, which is most of that
+time. As objects the same million took 1,550 bytes each and 34 µs to put back (most of it memory that is not in the cache), and the garbage
+collector, with millions of objects to visit, stopped the loop for 1.1 s. Beside a call of some milliseconds it is nothing.
 """
 
 if __name__ == "__main__":
