@@ -21,10 +21,10 @@ DRIFTS = (
     (lognormal(30, 0.8), lognormal(10, 0.8)),
     (lognormal(10, 0.8), after(10, 4)),
 )
-SIZES = (25, 1000)
-EDGES_S = (0, 30, 60, 120, 300)
+SIZES = (25, 400)
+EDGES_S = (0, 30, 60, 120, 240)
 CALLS = 3
-RUNS = 15
+RUNS = 8
 """Of 25 tasks: so few say little in one run."""
 
 NOTE = """
@@ -60,7 +60,7 @@ def _lags(index: int, tasks: int, settings: CadenceSettings, seed: int) -> list[
     """The lags of the tasks that end in each window."""
     before, behind = DRIFTS[index]
     play = Play(Life(before.name, before), tasks, CALLS, settings, seed)
-    play.warm(max(240.0, 10 * before.mean))
+    play.warm(150)
     play.life = Life(behind.name, behind)
     ends = play.measure(EDGES_S[-1]).ends
     return [[lag for ended, lag in ends if begin <= ended < end] for begin, end in pairwise(EDGES_S)]
