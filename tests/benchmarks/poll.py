@@ -205,5 +205,5 @@ less than its aim of 0.95, and cannot be otherwise by much: the bare loop has no
 remembers nothing. What the engine adds is much the same on either client, some 90 µs on an idle machine: a task of the loop for each
 call (15), its place in the pending set (12), the deadline of the call (9), the bell that wakes the loop (8), the decision (6), the
 validation (5), metrics (5), the cadence (4), and what lies between. Direct stops at the client's own method: what is left of the SDK
-there, checking parameters and resolving the endpoint for each call, is half of a direct poll, and is kept because it is the SDK's to decide.
+there, checking parameters and resolving the endpoint for each call, is half of a direct poll, and is kept because it is the SDK's to say.
 """
