@@ -165,6 +165,11 @@ def test_a_task_whose_replies_make_no_sense_ends_at_its_deadline(at, reason) -> 
     assert answers(("unreadable", at)).watch.end_reason == reason
 
 
+def test_replies_without_sense_end_no_watch_while_a_circuit_is_open() -> None:
+    """A proxy that answers for the service, past the deadline too, is no word about the task."""
+    assert answers(("unreadable", 2 * DAY), suspect=True).watch.open
+
+
 @pytest.mark.parametrize(
     ("errors", "tries"),
     [

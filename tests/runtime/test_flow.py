@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Sequence
 
 import anyio
 import pytest
 
 from tests.runtime.conftest import MakeWorld, key
 from watcher.core.pace import PaceSettings
-from watcher.errors import Unavailable
-from watcher.model import Event
+from watcher.errors import PeerGone, Unavailable
+from watcher.model import Event, Watch
 from watcher.ports import Again, Delivered, Outcome, Refused
 from watcher.runtime.settings import Limits
 from watcher.runtime.supervise import Plan
@@ -292,3 +293,63 @@ async def test_a_task_erased_and_submitted_again_is_told_of_to_its_end(world: Ma
         assert [backlog.events for backlog in (await w.store.backlog()).values()] == [0]
         assert await w.store.tasks(open_only=True) == []
     assert w.inbox.events[-1].terminal
+
+
+async def test_a_sink_that_is_gone_for_good_ends_the_run_only_when_it_is_the_only_one(world: MakeWorld) -> None:
+    """Nobody reads stdout any more: beside another sink that is one sick sink, alone it is the end."""
+    gone, well = SimulatedInbox(name="gone"), SimulatedInbox(name="well")
+
+    def leave(event: Event) -> Outcome:
+        raise PeerGone("nobody reads stdout any more")
+
+    gone.answer = leave
+    both = world(sinks=[gone, well], finite=False)
+    both.submit("task-1")
+    async with both.running() as watcher:
+        await anyio.sleep(100)
+        assert not watcher.health.is_good("sink:gone")
+    assert well.events[-1].terminal
+    alone = world(sinks=[gone])
+    alone.submit("task-1")
+    with pytest.raises(ExceptionGroup) as ended:
+        async with alone.watcher() as watcher:
+            await watcher.run()
+    assert ended.group_contains(PeerGone)
+
+
+async def test_a_sink_with_a_bug_delays_only_itself(world: MakeWorld) -> None:
+    """An exception that no sink may raise is told, and the event is sent again; the other sink does not notice."""
+    buggy, well = SimulatedInbox(name="buggy"), SimulatedInbox(name="well")
+    bugs = iter([ZeroDivisionError, KeyError])
+
+    def answer(event: Event) -> Outcome:
+        if bug := next(bugs, None):
+            raise bug("not for the log")
+        return Delivered()
+
+    buggy.answer = answer
+    w = world(sinks=[buggy, well])
+    w.submit("task-1")
+    async with w.watcher() as watcher:
+        await watcher.run()
+    assert [e.id for e in buggy.events] == [e.id for e in well.events]
+
+
+async def test_a_batch_of_messages_is_admitted_in_one_piece(world: MakeWorld) -> None:
+    """What came together becomes durable together: one write for the watches of all messages, the first of equal tasks wins."""
+    w = world(finite=False)
+    writes: list[int] = []
+    admit = w.store.admit
+
+    async def counted(watches: Sequence[Watch]) -> Sequence[Watch]:
+        writes.append(len(watches))
+        return await admit(watches)
+
+    w.store.admit = counted  # type: ignore[method-assign]
+    w.submit("task-1", context="first")
+    w.submit("task-1", context="second")
+    w.submit(*(f"task-{n}" for n in range(2, 10)))
+    async with w.running():
+        await anyio.sleep(60)
+    assert writes == [9]
+    assert {e["data"]["context"] for e in w.inbox.of(key("task-1"))} == {"first"}

@@ -21,8 +21,7 @@ class EagerIntake(intake.Intake):
 
     async def _take_in(self, source: Source, messages: Sequence[Message]) -> None:
         await self.acknowledge(source.name, messages)
-        for message in messages:
-            await self._admit(source.name, message, plain=source.plain)
+        await self._admit(source.name, [self._read(source.name, message, plain=source.plain) for message in messages])
 
 
 class HopefulCourier(delivery.Courier):

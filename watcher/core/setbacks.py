@@ -45,7 +45,7 @@ def setback(
         case Invalid():
             return end(asked, "invalid", now)
         case Unreadable():
-            return _unreadable(asked, now, mono)
+            return end(asked, "deadline", now) if now >= asked.deadline_at and not suspect else _unreadable(asked, mono)
     return Step(asked, error.reason)
 
 
@@ -79,6 +79,6 @@ def _not_found(kind: Kind, watch: Watch, now: float, mono: float, settings: Watc
     return Step(missed, "not_found", wait_s=(2.0, max(2.0, min(10.0, settings.not_found_grace / 4))))
 
 
-def _unreadable(watch: Watch, now: float, mono: float) -> Step:
+def _unreadable(watch: Watch, mono: float) -> Step:
     failed = _failed(watch, mono)
     return Step(failed, "unreadable", wait_s=_backoff(failed.failures - 1) if failed.failures < UNREADABLE_TRIES else PARKED_S)

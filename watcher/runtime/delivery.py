@@ -14,7 +14,7 @@ import structlog
 
 from watcher.core.events import event_of
 from watcher.core.lane import Lane
-from watcher.errors import Invalid
+from watcher.errors import Invalid, PeerGone, RemoteError, Unreadable
 from watcher.model import DeadLetter, Event
 from watcher.ports import Again, Delivered, Outcome, OwnedStore, Refused, Sink
 from watcher.runtime.instruments import Instruments
@@ -136,7 +136,17 @@ class Courier:
     async def _attempt(self, batch: Sequence[Event]) -> tuple[Sequence[Event], Sequence[Outcome]]:
         """What of the batch is still to be sent (an operator may erase a task between two attempts), and what the sink said to it."""
         sent = [event for event in batch if not self._lane.is_dropped(event)]
-        return sent, await self.sink.send(sent) if sent else ()
+        if not sent:
+            return (), ()
+        try:
+            return sent, await self.sink.send(sent)
+        except (RemoteError, PeerGone):
+            raise
+        except Exception as error:
+            log.exception(
+                "sink_broke_its_promise", sink=self.sink.name, error=type(error).__name__, hint="a bug in the sink: please report it"
+            )
+            raise Unreadable(type(error).__name__) from error
 
     async def _settle(self, batch: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
         """Record what the sink took and what it will never take; what it may take later rests."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import anyio
@@ -80,8 +81,9 @@ class Intake:
         """Read a dead letter once more, because an operator asked; it stays one if nothing has changed."""
         source = self._sources.get(letter.origin)
         plain = source is None or source.plain
-        _, clean = await self._admit(letter.origin, Message(letter.id, letter.body), plain=plain, letter=letter.id)
-        if clean:
+        reading = self._read(letter.origin, Message(letter.id, letter.body), plain=plain, letter=letter.id)
+        await self._admit(letter.origin, [reading])
+        if not reading.rejected:
             await until_stored(self._health, lambda: self._store.purge([letter.id]))
 
     async def acknowledge(self, source_name: str, messages: Sequence[Message]) -> None:
@@ -124,45 +126,55 @@ class Intake:
 
     async def _take_in(self, source: Source, messages: Sequence[Message]) -> None:
         """Admit what these messages name, then acknowledge them: at once, or when all of it is done where the store forgets."""
+        readings = [self._read(source.name, message, plain=source.plain) for message in messages]
+        unfinished = await self._admit(source.name, readings)
         free = []
-        for message in messages:
-            waits_for, _ = await self._admit(source.name, message, plain=source.plain)
+        for reading in readings:
+            waits_for = unfinished & {submission.ref.key for submission in reading.submitted}
             if self._receipts is not None and waits_for:
-                self._receipts.hold(source.name, message, waits_for)
+                self._receipts.hold(source.name, reading.message, waits_for)
             else:
-                free.append(message)
+                free.append(reading.message)
         await self.acknowledge(source.name, free)
 
-    async def _admit(self, origin: str, message: Message, *, plain: bool, letter: str = "") -> tuple[list[str], bool]:
-        """The keys of a message's tasks that are not done yet, and whether all of it could be read."""
-        now = self._clock.wall()
-        outcomes = intake.read(message.body, now=now, region=self._region, plain=plain)
-        rejected = [o for o in outcomes if isinstance(o, Rejected)]
-        submitted = [o for o in outcomes if isinstance(o, Submission)]
-        if rejected:
-            await self._bury(origin, message, rejected, now, letter or letter_id(origin, message))
+    def _read(self, origin: str, message: Message, *, plain: bool, letter: str = "") -> Reading:
+        outcomes = intake.read(message.body, now=self._clock.wall(), region=self._region, plain=plain)
+        if not outcomes:
+            self._metrics.inputs.labels(origin, "ignored").inc()
         if ignored := intake.steering_members(message.body):
             self._metrics.inputs.labels(origin, "steering_ignored").inc()
             log.warning("members_ignored", source=origin, members=sorted(ignored), hint="a message never chooses where calls go")
-        self._hint(origin, [s for s in submitted if s.hint])
-        keys = await self._watch(origin, [s for s in submitted if not s.hint], now)
-        if not outcomes:
-            self._metrics.inputs.labels(origin, "ignored").inc()
-        return keys, not rejected
+        return Reading(
+            message,
+            letter or letter_id(origin, message),
+            rejected=[o for o in outcomes if isinstance(o, Rejected)],
+            submitted=[o for o in outcomes if isinstance(o, Submission) and not o.hint],
+            hints=[o for o in outcomes if isinstance(o, Submission) and o.hint],
+        )
 
-    async def _watch(self, origin: str, submitted: Sequence[Submission], now: float) -> list[str]:
-        watches = {watch.key: watch for watch in (self._new_watch(s, now) for s in submitted)}
-        if not watches:
-            return []
-        standing = await until_stored(self._health, lambda: self._store.admit(list(watches.values())))
-        unfinished = []
+    async def _admit(self, origin: str, readings: Sequence[Reading]) -> set[str]:
+        """Make durable what was read, all of it in one piece. The keys of the tasks that are not done yet."""
+        await self._bury(origin, [reading for reading in readings if reading.rejected])
+        unfinished = await self._watch(origin, [submission for reading in readings for submission in reading.submitted])
+        for reading in readings:
+            self._hint(origin, reading.hints)
+        return unfinished
+
+    async def _watch(self, origin: str, submitted: Sequence[Submission]) -> set[str]:
+        now = self._clock.wall()
+        watches: dict[str, Watch] = {}
+        for submission in submitted:
+            watches.setdefault(submission.ref.key, self._new_watch(submission, now))  # of the same task twice, the first counts
+        standing = await until_stored(self._health, lambda: self._store.admit(list(watches.values()))) if watches else ()
+        unfinished = set()
         for watch in standing:
             new = watch.id == watches[watch.key].id
             if new:
                 self._poller.watch(watch)
             self._metrics.inputs.labels(origin, "admitted" if new else "known" if watch.open else "ended").inc()
             if watch.open or (self._receipts is not None and self._receipts.waits_for(watch.key)):
-                unfinished.append(watch.key)
+                unfinished.add(watch.key)
+        self._metrics.inputs.labels(origin, "known").inc(len(submitted) - len(watches))
         full = len(self._poller.pending) >= self._max_watches
         self._gate.hold("max_watches", full, "it resumes as watches end; raise limits.max_watches or the pace")
         return unfinished
@@ -177,17 +189,35 @@ class Intake:
             known = self._poller.hint(hint.ref.key)
             self._metrics.inputs.labels(origin, "hint" if known else "ignored").inc()
 
-    async def _bury(self, origin: str, message: Message, rejected: Sequence[Rejected], now: float, id_: str) -> None:
-        """One letter for a message, however much of it is wrong: its good parts were admitted, and read again they are known."""
-        first, more = rejected[0], len(rejected) - 1
+    async def _bury(self, origin: str, readings: Sequence[Reading]) -> None:
+        """One letter for a message, however much of it is wrong: its good parts are admitted, and read again they are known."""
+        letters = [reading.as_letter(origin, self._clock.wall()) for reading in readings]
+        if letters:
+            await until_stored(self._health, lambda: self._store.bury(letters))
+        for reading, letter in zip(readings, letters, strict=True):
+            for error in reading.rejected:
+                self._metrics.inputs.labels(origin, f"rejected_{error.reason}").inc()
+            self._metrics.dead_letters.labels("input", origin, letter.reason).inc()
+            hint = f"watcher dead-letters show {letter.id}"
+            log.warning("input_rejected", source=origin, reason=letter.reason, detail=letter.detail, letter=letter.id, hint=hint)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A message and what it was found to say."""
+
+    message: Message
+    letter: str
+    """The id of the dead letter it would be."""
+    rejected: Sequence[Rejected]
+    submitted: Sequence[Submission]
+    hints: Sequence[Submission]
+
+    def as_letter(self, origin: str, now: float) -> DeadLetter:
+        """The whole message, with the first reason and how many more there are."""
+        first, more = self.rejected[0], len(self.rejected) - 1
         detail = f"{first.detail} (and {more} more in this message)" if more else first.detail
-        letter = DeadLetter(id_, "input", origin, first.reason, detail, message.body, now)
-        await until_stored(self._health, lambda: self._store.bury([letter]))
-        for error in rejected:
-            self._metrics.inputs.labels(origin, f"rejected_{error.reason}").inc()
-        self._metrics.dead_letters.labels("input", origin, first.reason).inc()
-        hint = f"watcher dead-letters show {id_}"
-        log.warning("input_rejected", source=origin, reason=first.reason, detail=detail, letter=id_, hint=hint)
+        return DeadLetter(self.letter, "input", origin, first.reason, detail, self.message.body, now)
 
 
 def letter_id(origin: str, message: Message) -> str:

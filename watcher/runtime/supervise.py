@@ -21,6 +21,7 @@ from watcher.core.events import EventSettings, Writer
 from watcher.core.pace import Pace, PaceSettings
 from watcher.core.receipts import Receipts
 from watcher.core.transitions import WatchSettings
+from watcher.errors import PeerGone
 from watcher.model import Event
 from watcher.observe.metrics import Metrics
 from watcher.ports import OwnedStore, Probe, Sink, Source
@@ -120,7 +121,7 @@ class Watcher:
         """Until everything is done (finite sources), or `stop`. Raises what broke: StoreRefused, or a bug."""
         async with anyio.create_task_group() as house:
             for courier in self._couriers:
-                house.start_soon(courier.run, name=f"courier {courier.sink.name}")
+                house.start_soon(self._carry, courier, name=f"courier {courier.sink.name}")
             for loop in (self._upkeep.steer, self._upkeep.notes, self._upkeep.prune, *self._beside):
                 house.start_soon(loop, name=getattr(loop, "__qualname__", "beside"))
             house.start_soon(self._upkeep.house, self._intake, name="house")
@@ -130,6 +131,16 @@ class Watcher:
             await self._flow()
             await self._flush()
             house.cancel_scope.cancel()
+
+    async def _carry(self, courier: Courier) -> None:
+        """One sink's events, for ever. A sink that is gone for good ends the run only where there is no other to be told."""
+        try:
+            await courier.run()
+        except* PeerGone as gone:
+            if len(self._couriers) == 1:
+                raise
+            hint = "its events stay in the outbox; the next start tells them"
+            self.health.bad(f"sink:{courier.sink.name}", str(gone.exceptions[0]), hint)
 
     async def _open(self) -> None:
         parts, plan, now = self.parts, self.plan, self.clock.mono()
