@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import statistics
@@ -133,7 +134,7 @@ def _summarize(console: Console, sim: Simulator, teller: Teller, tasks: int) -> 
         "tasks told of to their end": f"{len(ends)} of {tasks}: {ends.count(True)} succeeded, {ends.count(False)} failed or stopped",
         "transitions": f"{sum(e['type'].endswith('transition.v1') for e in teller.events)}",
         "calls for each task": f"{sim.stats.requests / tasks:.1f}",
-        "detection lag": f"mean {statistics.fmean(lags):.2f} s, p99 {lags[int(0.99 * (len(lags) - 1))]:.2f} s" if lags else "-",
+        "detection lag": f"mean {statistics.fmean(lags):.2f} s, p99 {lags[math.ceil(0.99 * len(lags)) - 1]:.2f} s" if lags else "-",
         "throttled calls": f"{outcomes['ThrottledClientException']} of {sim.stats.requests}",
         "other faults survived": ", ".join(f"{name} {count}" for name, count in sorted(outcomes.items()) if _fault(name)) or "none",
     }
