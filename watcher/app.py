@@ -51,7 +51,7 @@ class App:
         self.http = HttpServer(settings.api, self, self.metrics) if settings.api.listen else None
         self._aws = aws
         beside: list[Any] = [self._measure] if self.http is None else [self._measure, self.http.serve]
-        plan = Plan(settings.watch, settings.pace, settings.cadence, settings.events, settings.limits, aws.region())
+        plan = Plan(settings.watch, settings.pace, settings.cadence, settings.events, settings.limits, aws.region_required())
         self.watcher = Watcher(parts, plan, clock=Clock(clock), metrics=self.metrics, beside=beside)
 
     async def __aenter__(self) -> App:

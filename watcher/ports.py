@@ -147,6 +147,14 @@ class Ledger(Protocol):
 
     async def history(self, key: str) -> Sequence[Event]: ...
 
+    async def owed(self, key: str) -> dict[str, int]:
+        """How many events of this task each sink has still to settle; only those that have any."""
+        ...
+
+    async def backlog(self) -> dict[str, Backlog]:
+        """For each sink, what it has still to settle."""
+        ...
+
     async def letters(self) -> Sequence[DeadLetter]:
         """The newest first."""
         ...

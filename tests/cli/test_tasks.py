@@ -59,7 +59,7 @@ def test_a_store_that_is_not_there_is_said(command: Command, arguments: tuple[st
     """Exit 74 with the path, and no file is made."""
     ended = command(*arguments, "--config", "w.yaml")
     assert (ended.code, ended.out) == (74, "")
-    assert ended.err == "store: w.db: there is no store here: start the watcher first, or name its file\n"
+    assert ended.err == f"store: {Path('w.db').absolute()}: there is no store here: start the watcher first, or name its file\n"
 
 
 def test_a_memory_store_cannot_be_asked(command: Command, here: Path) -> None:

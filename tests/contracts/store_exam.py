@@ -367,6 +367,14 @@ class StoreExam:
         assert list(await store.tasks(open_only=True)) == [three, one]
         assert list(await store.tasks(limit=2)) == [three, ended.watch]
 
+    async def test_owed(self, store: Kept) -> None:
+        """What a task's events still wait for is told by sink, and only where there is something."""
+        watch = await told(store, "t1", "A")
+        assert await store.owed(watch.key) == {"bus": 1, "log": 1}
+        await store.settle("bus", await everything(store, "bus"), [])
+        assert await store.owed(watch.key) == {"log": 1}
+        assert await store.owed("speaker-search/vc1/none") == {}
+
     async def test_history(self, store: Kept) -> None:
         """History gives all events of one task in order, delivered or not."""
         watch = await told(store, "t1", "A", "B")

@@ -191,7 +191,9 @@ async def _store(settings: Settings, world: World) -> str:
     store = STORES[settings.store.type].build(settings.store, world)
     try:
         await store.attach()
-        return f"{path}: {await store.check()}, {'a watcher runs on it' if owned(str(path)) else 'no watcher runs on it'}"
+        owed = [f"{waiting.events} events wait for {sink}" for sink, waiting in (await store.backlog()).items() if waiting.events]
+        runs = "a watcher runs on it" if owned(str(path)) else "no watcher runs on it"
+        return ", ".join([f"{path}: {await store.check()}", runs, *owed])
     finally:
         await store.close()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
@@ -14,7 +14,7 @@ from watcher.cli import exits
 from watcher.cli.dead_letters import facts_of as letter_facts
 from watcher.cli.ledger import Config, Json, consult, key_of, print_json
 from watcher.cli.schedule import Notes, Schedule, schedule
-from watcher.cli.tables import duration, facts, printable, table
+from watcher.cli.tables import counted, duration, facts, printable, table
 from watcher.cli.tasks import age, facts_of
 from watcher.config import Settings
 from watcher.core.events import iso
@@ -44,6 +44,8 @@ class Found:
     watch: Watch | None
     events: Sequence[Event]
     letters: Sequence[DeadLetter]
+    owed: Mapping[str, int]
+    """By sink, events of it that are not taken yet."""
     schedule: Schedule | None
     at: float
 
@@ -83,7 +85,7 @@ async def _find(key: str, settings: Settings, ledger: Ledger) -> Found:
         open_tasks = len(await ledger.tasks(open_only=True, limit=settings.limits.max_watches))
         plan = schedule(watch, settings, Notes(await ledger.recall("cadence"), await ledger.recall("pace"), open_tasks), now)
     letters = [letter for letter in await ledger.letters() if letter.key == key]
-    return Found(key, watch, await ledger.history(key), letters, plan, now)
+    return Found(key, watch, await ledger.history(key), letters, await ledger.owed(key), plan, now)
 
 
 def _json(found: Found) -> dict[str, Any]:
@@ -94,6 +96,7 @@ def _json(found: Found) -> dict[str, Any]:
         "next": None if found.schedule is None else asdict(found.schedule) | {"as_of": NOTE},
         "end": None if watch is None or watch.end_reason is None else ENDS.get(watch.end_reason, watch.end_reason),
         "events": [json.loads(event.body) for event in found.events],
+        "not_yet_taken": dict(found.owed),
         "dead_letters": [letter_facts(letter) for letter in found.letters],
     }
 
@@ -104,6 +107,8 @@ def _tell(found: Found, watch: Watch) -> None:
     if found.events:
         table(("SEEN", "CHANGE", "LAG", "POLLS", "WHY"), [_told(json.loads(event.body)) for event in found.events])
         _results(found.events)
+    for sink, events in sorted(found.owed.items()):
+        typer.echo(f"not yet taken by {sink}: {counted(events, 'event')}")
     if found.schedule is not None:
         typer.echo(f"\nNext look ({NOTE})")
         for sentence in found.schedule.why:

@@ -64,7 +64,7 @@ async def _follow(keys: set[str], rate: float | None, patience: float, as_json: 
         sinks=[teller],
     )
     try:
-        plan = Plan(watch=WatchSettings(not_found_grace=patience), pace=PaceSettings(rate=rate), region=aws.region())
+        plan = Plan(watch=WatchSettings(not_found_grace=patience), pace=PaceSettings(rate=rate), region=aws.region_required())
         async with Watcher(parts, plan) as watcher:
             interrupted = await _run(watcher, probe, patience)
     finally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from watcher.errors import CredentialsRejected, Denied, Invalid, NotFound, RemoteError, Throttled, Unavailable
 
 SKEW_S = 60.0
@@ -21,6 +23,8 @@ def hint(error: RemoteError, *, quota: str | None = None) -> str:
             return f"the quota may be 0, as it is in a new account: raise «{quota}»"
         case Throttled():
             return "too many calls at the moment: try again"
+        case Invalid() if error.code in errno.errorcode.values():
+            return "look at the path"
         case Invalid():
             return "look at its name, its Region and its settings"
         case Unavailable():
@@ -31,6 +35,8 @@ def hint(error: RemoteError, *, quota: str | None = None) -> str:
 def _credentials(error: CredentialsRejected) -> str:
     if error.clock_skew_s is not None and abs(error.clock_skew_s) >= SKEW_S:
         return f"this machine's clock is {-error.clock_skew_s:+.0f} s off: set it right"
+    if error.code == "ValueError":
+        return "the client cannot be made as AWS's variables say: look at AWS_ENDPOINT_URL and its like, which are URLs"
     if "Region" in error.code:
         return "say the Region: AWS_REGION=us-east-1, or region in the AWS profile"
     if error.expired:

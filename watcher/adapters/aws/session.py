@@ -19,6 +19,7 @@ import anyio.to_thread
 from watcher import __version__
 from watcher.adapters.aws.errors import reply_status, translate, unusable
 from watcher.adapters.aws.timestamps import parse_timestamp
+from watcher.errors import CredentialsRejected
 from watcher.kinds import KINDS
 
 CONNECT_TIMEOUT = 5.0
@@ -133,6 +134,13 @@ class AwsClients:
         except Exception as error:  # noqa: BLE001 - providers raise whatever they trip over; unusable names it
             raise unusable(error) from None
         return name
+
+    def region_required(self) -> str:
+        """The Region, where nothing can be done without. Raises CredentialsRejected when nothing says it."""
+        region = self.region()
+        if region is None:
+            raise CredentialsRejected("NoRegionError")
+        return region
 
     async def close(self) -> None:
         """Close all connections. May be called twice; a client asked for later is a new one."""

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 import anyio.to_thread
 
 from watcher.adapters.aws.session import AwsClients
-from watcher.errors import CredentialsRejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +36,7 @@ class Caller:
 
 async def place_of(aws: AwsClients, service: str) -> Place:
     """Where calls to this service go. Raises CredentialsRejected without a Region, or with a profile that cannot be read."""
-    region = aws.region()
-    if region is None:
-        raise CredentialsRejected("NoRegionError")
+    region = aws.region_required()
     offered = await anyio.to_thread.run_sync(_offered, region, service)
     client = await aws.client(service)
     return Place(region, urlsplit(client.meta.endpoint_url).netloc, offered)

@@ -117,6 +117,10 @@ class MemoryStore:
     async def history(self, key: str) -> Sequence[Event]:
         return [self._events[position] for position in self._told.get(key, ())]
 
+    async def owed(self, key: str) -> dict[str, int]:
+        owed = {sink: sum(event.key == key for event in waiting.values()) for sink, waiting in self._waiting.items()}
+        return {sink: events for sink, events in owed.items() if events}
+
     async def letters(self) -> Sequence[DeadLetter]:
         return sorted(self._letters.values(), key=lambda letter: letter.at)[::-1]
 

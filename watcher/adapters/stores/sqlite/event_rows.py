@@ -18,6 +18,8 @@ _OUTBOX = f"""{_EVENT} JOIN sinks s ON s.name = ?
 _HISTORY = f"{_EVENT} WHERE w.key = ? ORDER BY e.position"
 # With min(), SQLite takes the other columns from the row that has the minimum: `at` is the oldest event's.
 _BACKLOG = f"SELECT s.name, count(e.position), e.at, min(e.position) FROM sinks s LEFT JOIN events e ON {_UNSETTLED} GROUP BY s.name"  # noqa: S608
+_OWED = f"""SELECT s.name, count(*) FROM sinks s JOIN events e ON {_UNSETTLED} JOIN watches w ON w.n = e.watch
+    WHERE w.key = ? GROUP BY s.name"""  # noqa: S608
 _WALK = """SELECT e.position, d.position IS NOT NULL FROM events e
     LEFT JOIN settled d ON d.sink = ? AND d.position = e.position WHERE e.position > ? ORDER BY e.position"""
 
@@ -69,6 +71,11 @@ def _walk(db: sqlite3.Connection, sink: str, cursor: int, positions: set[int]) -
 def backlog(db: sqlite3.Connection) -> dict[str, Backlog]:
     """For each sink, what it has still to settle."""
     return {name: Backlog(events, oldest_at) for name, events, oldest_at, _ in db.execute(_BACKLOG)}
+
+
+def owed(db: sqlite3.Connection, key: str) -> dict[str, int]:
+    """For each sink that has any, how many events of this task it has still to settle."""
+    return dict(db.execute(_OWED, (key,)).fetchall())
 
 
 def _event(row: Sequence[Any]) -> Event:

@@ -135,6 +135,9 @@ class SqliteStore:
     async def history(self, key: str) -> Sequence[Event]:
         return await self._read(partial(event_rows.history, key=key))
 
+    async def owed(self, key: str) -> dict[str, int]:
+        return await self._read(partial(event_rows.owed, key=key))
+
     async def letters(self) -> Sequence[DeadLetter]:
         return await self._read(letter_rows.newest)
 
@@ -154,7 +157,7 @@ class SqliteStore:
 
     def _join(self) -> None:
         if not self._in_file or not os.path.exists(self._path):
-            raise StoreRefused(f"{self._path}: there is no store here: start the watcher first, or name its file")
+            raise StoreRefused(f"{os.path.abspath(self._path)}: there is no store here: start the watcher first, or name its file")
         self._connect(None, schema.expect)
 
     def _connect(self, create: Callable[[str], None] | None, verify: Callable[[sqlite3.Connection, str], None]) -> None:
