@@ -78,11 +78,11 @@ def test_without_samples_the_prior_stands() -> None:
 
 @pytest.mark.parametrize("n", [1, KNOTS, KNOTS + 1, SAMPLES, SAMPLES + 50])
 def test_the_last_samples_count(n) -> None:
-    """Of many samples the newest 256 are kept, and the doubt about them falls to a twentieth."""
+    """Of many samples the newest 256 are kept, and the doubt about them falls to 3 %."""
     model = Durations(float(k) for k in range(n))
     assert model.samples == [float(k) for k in range(max(0, n - SAMPLES), n)]
     kept = len(model.samples)
-    doubt = max(0.05, 8 / (8 + kept))
+    doubt = 8 / (8 + kept)
     assert model.probability(n) == pytest.approx(1 - doubt + doubt * n / (n + PRIOR_S))
 
 

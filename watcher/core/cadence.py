@@ -111,7 +111,7 @@ class Durations:
 
     def _learn(self) -> None:
         n = len(self._samples)
-        self._doubt = max(0.05, 8 / (8 + n))
+        self._doubt = 8 / (8 + n)
         ordered = sorted(self._samples)
         count = min(n, KNOTS)
         self._knots, self._levels, self._areas, self._slopes = [0.0], [0.0], [0.0], [0.0]
