@@ -25,6 +25,7 @@ from watcher.cli import exits
 from watcher.cli.run import loop_options
 from watcher.cli.told import Screen, Teller, succeeded
 from watcher.config import parse
+from watcher.errors import PeerGone
 from watcher.observe.logs import LogSettings, configure
 from watcher.simulator import Scenario, Simulator, simulator
 from watcher.simulator.laws import parse_durations
@@ -84,7 +85,7 @@ async def _demo(directory: Path, tasks: int, quota: float, seed: int, stay: bool
             async with build(settings, sinks=[teller]) as app, anyio.create_task_group() as work:
                 work.start_soon(app.run)
                 work.start_soon(_feed, pipe, tasks, seed)
-                done = await _until_told(teller, tasks)
+                done = await _until_told(console, teller, tasks)
                 _summarize(console, sim, teller, tasks)
                 if stay and app.http is not None:
                     console.print(f"\nStill up: {app.http.url}/readyz and {app.http.url}/metrics. Ctrl-C ends it.")
@@ -117,9 +118,12 @@ async def _feed(pipe: Path, tasks: int, seed: int) -> None:
             await anyio.sleep(FEED_S / tasks)
 
 
-async def _until_told(teller: Teller, tasks: int) -> bool:
+async def _until_told(console: Screen, teller: Teller, tasks: int) -> bool:
+    """Whether every task was told of to its end. Raises PeerGone once nobody looks any more: the other sink alone is no demo."""
     with anyio.move_on_after(PATIENCE_S):
-        while len(teller.ends) < tasks:  # noqa: ASYNC110 - a person watches; nothing is to be gained from an event
+        while len(teller.ends) < tasks:
+            if console.unread:
+                raise PeerGone
             await anyio.sleep(0.1)
     return len(teller.ends) >= tasks
 

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from watcher.errors import PeerGone
 from watcher.kinds import KINDS
 from watcher.model import Event, Message
 from watcher.ports import Delivered, Outcome
@@ -23,11 +24,13 @@ class Screen(Console):
 
     def __init__(self) -> None:
         super().__init__(highlight=False)
+        self.unread = False
 
     def on_broken_pipe(self) -> None:
         """Rich would leave with SystemExit, which no task group can bear."""
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python itself writes out what is left, at the end
-        raise BrokenPipeError
+        self.unread = True
+        raise PeerGone  # without a word: who left needs none
 
 
 class Given:
