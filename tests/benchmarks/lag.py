@@ -38,6 +38,7 @@ A call takes no time here: this is the order of calls alone. The bound is the Ba
 Aim: at most 1.10 at 1,000 tasks and more for smooth laws, 1.25 bimodal, 1.35 for 12 ± .8; at 25 tasks 1.15 smooth and 1.3 bimodal.
 Where 25 tasks miss it, it is the 25: the bound may spend its calls when it likes, a hard quota spaces them, and so few tasks often
 want one at the same moment. Asking at each permit just the one task of the 25 whose expected lag is greatest came no lower.
+Two calls for the two transitions of queue and run miss it at every size: in the queue the rule counts the lag of the start alone.
 """
 
 
