@@ -388,3 +388,15 @@ def test_the_layers_of_the_architecture_are_those_that_are_proven():
     layers = [layer.replace("watcher.", "") for layer in contracts[0]["layers"]]
     (drawn,) = [text.split("\n") for text in blocks(ARCHITECTURE, "text") if text.startswith("cli\n")]
     assert [line for line in drawn if line] == layers
+
+
+def test_the_figures_of_the_readme_are_those_of_the_benchmarks():
+    """Each ratio that the README quotes stands in the table that its command writes."""
+    tables = (ROOT / "docs" / "benchmarks.md").read_text()
+    quoted = [row for row in (ROOT / "README.md").read_text().splitlines() if "make bench ONLY=" in row]
+    assert len(quoted) >= 3
+    for row in quoted:
+        name = re.search(r"ONLY=(\w+)", row)[1]
+        table = tables.split(f"<!-- begin {name} -->")[1].split(f"<!-- end {name} -->")[0]
+        for figure in re.findall(r"\*\*([\d.]+%?)\*\*", row):
+            assert re.search(rf"(?<![\d.]){re.escape(figure)}(?![\d])", table), f"{name}: {figure}"
