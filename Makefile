@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 
-.PHONY: setup demo test simulate check lint types imports bench lock clean
+.PHONY: setup demo test simulate soak check lint types imports bench lock clean
 
 setup: .venv/.ready
 
@@ -27,6 +27,9 @@ bench: setup
 
 simulate: setup
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),1000)
+
+soak: setup
+	$(BIN)/python -m tests.soak --tasks $(or $(TASKS),1000000)
 
 check: lint types imports
 

@@ -47,10 +47,15 @@ class Hasty(Pace):
 
 
 class Timid(Pace):
-    """Slows down when it is throttled, and stays slow."""
+    """Throttled once, it asks every two minutes for ever."""
 
-    def success(self, permit: Permit, now: float) -> None:
-        self.accepted += 1
+    def throttled(self, permit: Permit, now: float) -> bool:
+        self.ceiling = 1 / 120
+        return super().throttled(permit, now)
+
+    def _set(self, rate: float, now: float) -> None:
+        super()._set(rate, now)
+        self.rate = min(self.rate, self.ceiling)
 
 
 class Stubborn(polling.Poller):

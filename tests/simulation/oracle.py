@@ -19,8 +19,8 @@ FORGET_S = 10.0
 """An event committed before an erasure may still be under way this long after it."""
 
 
-FRESH_S = 25.0
-"""Twice the 10 s within which a single task is asked again, and 5 s."""
+FRESH_S = 45.0
+"""Twice the 20 s within which a single task is asked again, also where tasks were seen to run for long, and 5 s."""
 
 
 def judge(record: Record) -> list[str]:

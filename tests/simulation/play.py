@@ -23,6 +23,7 @@ from tests.simulation.trouble import scene
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.core.intake import parse_ref
 from watcher.core.pace import PaceSettings
+from watcher.model import TaskRef, Watch
 from watcher.runtime.clock import Clock
 from watcher.runtime.supervise import Parts, Plan, Watcher
 from watcher.simulator.scenario import Scenario
@@ -89,7 +90,10 @@ class World:
         if fuse is not None:
             for what, part in (("probe", self.probe), ("queue", self.queue), ("store", self.store), *(("sink", i) for i in self.inboxes)):
                 fuse.wire(what, part)
-        self.record = Record(story, self.service, self.probe, self.queue, self.inboxes, self.store)
+        for n in range(story.pending):
+            ref = TaskRef("speaker-search", ("vc1", f"old-{n}"))
+            self.store._watches[ref.key] = Watch(ref, f"{n:032x}", EPOCH, EPOCH + 86_400)
+        self.record = Record(story, self.service, self.probe, self.queue, self.inboxes, self.store, submitted=set(self.store._watches))
 
     def wall(self) -> float:
         return EPOCH + anyio.current_time() + self.skew
@@ -145,7 +149,8 @@ class World:
             tasks.start_soon(watcher.run)
             await anyio.sleep(max(0.0, self.story.calm_at - anyio.current_time()))
             calm = anyio.current_time()
-            while anyio.current_time() - calm < PATIENCE_S and not self.record.quiet:
+            patience = PATIENCE_S - min(0.0, self.skew)  # deadlines are facts of the wall clock, and come later where that was set back
+            while anyio.current_time() - calm < patience and not self.record.quiet:
                 await anyio.sleep(5)
                 self.record.quiet = self._quiet()
             if self.record.quiet:

@@ -54,6 +54,8 @@ class Story:
     rate: float | None = None
     """The configured ceiling of the pace, in calls per second."""
     limits: Limits = field(default_factory=Limits)
+    pending: int = 0
+    """Watches that the store holds from an earlier life."""
 
     @property
     def calm_at(self) -> float:

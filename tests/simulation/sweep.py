@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from tests.simulation.fuse import Fuse
 from tests.simulation.oracle import judge
 from tests.simulation.play import play
-from tests.simulation.story import Story
+from tests.simulation.story import Story, Trouble
 
 WAYS: dict[str, dict[str, object]] = {
     "killed before": {"act": "kill", "before": True},
@@ -36,6 +37,16 @@ STORY = Story(
     ends=(),
     forget=(),
 )
+
+
+SCENES: dict[str, Story] = {
+    "an hour of 503": replace(STORY, troubles=(Trouble("service", 1.0, 3600.0, 0.5),)),
+    "not found at first, and the clock set forward": replace(STORY, faults={"404": 1.0}, troubles=(Trouble("clock", 4.0, 1.0, 1.0),)),
+    "ten minutes stopped": replace(STORY, rate=5.0, troubles=(Trouble("stopped", 1.5, 60.0, 0.0),)),
+    "a restart with many pending": replace(STORY, rate=20.0, pending=300),
+    "a quota of 0 until it is raised": replace(STORY, rate=5.0, troubles=(Trouble("quota", 0.0, 300.0, 0.0),)),
+}
+"""Faults that are too long, or too rare, to be drawn."""
 
 
 def sweep(way: str, first: int = 1, step: int = 1) -> Iterator[tuple[int, str, list[str]]]:

@@ -14,7 +14,7 @@ from tests.simulation.mutants import MUTANTS
 from tests.simulation.oracle import judge
 from tests.simulation.play import MARK, play
 from tests.simulation.story import TROUBLES, draw
-from tests.simulation.sweep import WAYS, sweep
+from tests.simulation.sweep import SCENES, WAYS, sweep
 from watcher.observe.logs import LogSettings, configure
 
 SEEDS = int(os.environ.get("SEEDS", "60"))
@@ -44,6 +44,12 @@ def test_whatever_happens_every_transition_is_told_once_and_in_order(first: int,
     vacuous = [what for what in ("kill", "stop", "forget", "again") if not seen[what]]
     assert not vacuous, "a run in which nothing happens proves nothing"
     assert sum(seen[trouble] > 0 for trouble in TROUBLES) >= 5
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_what_is_too_long_or_too_rare_to_be_drawn(scene: str) -> None:
+    """The promises hold over each of these, and at the end a fresh task is told of in time."""
+    assert judge(play(SCENES[scene])) == []
 
 
 @pytest.mark.parametrize("way", WAYS)
