@@ -45,8 +45,8 @@ RETENTION_S = 60.0
 KEPT_A_TASK = 0.5
 """Less than one entry of a set or dict that somebody forgot to take out."""
 WAVES = 10
-LIVES = 200
-"""As many tasks as the simulated service remembers."""
+WAVE = 300
+"""Tasks in the smallest wave that shows anything."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def soak(tasks: int, waves: int, path: Path | None = None, make: Callable[..., W
 
 async def _soak(tasks: int, waves: int, store: OwnedStore, make: Callable[..., Watcher]) -> list[House]:
     faults = dict.fromkeys(("503", "conflict", "reset", "garbage", "stale"), 0.02)
-    scenario = Scenario(durations="queue=exponential(1),run=5+exponential(2)", faults=faults, max_tasks=LIVES)
+    scenario = Scenario(durations="queue=exponential(1),run=5+exponential(2)", faults=faults)
     service = Service(scenario, clock=lambda: EPOCH + anyio.current_time())
     queue, sinks = Forgetting(hold_s=300, finite=False), [Counting(name="one"), Counting(name="two")]
     parts, rng = Parts([queue], SimulatedProbe(service), store, sinks), Random(1)
@@ -108,6 +108,7 @@ async def _soak(tasks: int, waves: int, store: OwnedStore, make: Callable[..., W
         run.start_soon(watcher.run)
         for wave in range(waves):
             await _wave(wave, tasks, queue, sinks)
+            service.world._lives.clear()
             houses.append(await _house(watcher, store))
             structlog.get_logger("soak").critical("wave", number=wave, **asdict(houses[-1]))
         watcher.stop()
@@ -177,7 +178,7 @@ def main() -> int:
     told = []
     with tempfile.TemporaryDirectory() as directory:
         for name, path, count in (("memory", None, tasks), ("sqlite", Path(directory) / "watcher.db", tasks // 50)):
-            wave = max(2 * LIVES, count // WAVES)
+            wave = max(WAVE, count // WAVES)
             print(f"{name}: {WAVES} waves of {wave} tasks", flush=True)
             houses = soak(wave, WAVES, path)
             told += [f"{name}: {words}" for words in grown(houses[1], houses[-1], (WAVES - 2) * wave)]

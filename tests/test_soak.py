@@ -9,11 +9,9 @@ from typing import Any
 import pytest
 import structlog
 
-from tests.soak import LIVES, grown, soak
+from tests.soak import WAVE, grown, soak
 from watcher.model import Watch
 from watcher.runtime.supervise import Watcher
-
-WAVE = LIVES + 100
 
 
 class Hoarding(Watcher):
@@ -33,7 +31,7 @@ class Hoarding(Watcher):
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
     before: dict[str, Any] = structlog.get_config()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(60))
     yield
     structlog.configure(**before)
 
