@@ -42,7 +42,7 @@ EPOCH = 1_800_000_000.0
 RATE = 50
 """Tasks per virtual second."""
 RETENTION_S = 60.0
-KEPT_A_TASK = 0.5
+KEPT_A_TASK = 0.7
 """Less than one entry of a set or dict that somebody forgot to take out."""
 WAVES = 10
 WAVE = 300

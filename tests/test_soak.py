@@ -31,7 +31,7 @@ class Hoarding(Watcher):
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
     before: dict[str, Any] = structlog.get_config()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(60))
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     yield
     structlog.configure(**before)
 
