@@ -112,7 +112,7 @@ class World:
                 with anyio.CancelScope() as self._fuse.life:
                     await self._last_life()
                 self._fuse.life = None
-            if not self.record.quiet:
+            if self.record.fresh_lag is None:  # also where the fuse killed that life
                 await self._last_life()
             stage.cancel_scope.cancel()
         return self.record
