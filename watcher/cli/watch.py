@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Annotated
 
 import anyio
@@ -55,7 +57,8 @@ def _key(task: str) -> str:
 
 async def _follow(keys: set[str], rate: float | None, patience: float, as_json: bool) -> int:
     aws = AwsClients(clock=time.time)
-    teller = Teller(Screen(), time.monotonic, as_json=as_json)
+    screen = Screen()
+    teller = Teller(screen, time.monotonic, as_json=as_json)
     probe = _Asked(AwsProbe(aws, call_deadline=15.0, clock=time.time))
     parts = Parts(
         sources=[Given([key.encode() for key in sorted(keys)])],
@@ -65,8 +68,10 @@ async def _follow(keys: set[str], rate: float | None, patience: float, as_json: 
     )
     try:
         plan = Plan(watch=WatchSettings(not_found_grace=patience), pace=PaceSettings(rate=rate), region=aws.region_required())
+        shown = screen.status(_Progress(teller, len(keys), probe)) if screen.is_terminal and not as_json else nullcontext()
         async with Watcher(parts, plan) as watcher:
-            interrupted = await _run(watcher, probe, patience)
+            with shown:
+                interrupted = await _run(watcher, probe, patience)
     finally:
         await aws.close()
     return _verdict(keys, teller, watcher, probe, interrupted=interrupted)
@@ -98,6 +103,20 @@ async def _give_up(watcher: Watcher, probe: _Asked, patience: float) -> None:
     watcher.stop()
 
 
+@dataclass(frozen=True)
+class _Progress:
+    """The line below the events, for somebody who waits."""
+
+    teller: Teller
+    tasks: int
+    probe: _Asked
+
+    def __rich__(self) -> str:
+        """As of now, whenever the screen is drawn."""
+        asked = f"{len(self.teller.ends)} of {self.tasks} ended, {self.probe.calls} calls"
+        return asked if self.probe.trouble is None else f"{asked}; no answer for {self.probe.silent_for():.0f} s: {self.probe.trouble.code}"
+
+
 class _Asked:
     """A `Probe` that knows for how long it was asked in vain. That a task is not there, or not ours to see, is an answer."""
 
@@ -108,15 +127,17 @@ class _Asked:
         self.refresh = probe.refresh
         self.trouble: RemoteError | None = None
         """Why the last call gave no answer."""
+        self.calls = 0
         self._observe = probe.observe
         self._since = 0.0
 
     async def observe(self, ref: TaskRef) -> Observation:
         """As the probe does."""
+        self.calls += 1
         try:
             seen = await self._observe(ref)
         except (Throttled, Unavailable, CredentialsRejected, Unreadable) as error:
-            self._since = self._since if self.trouble is not None else anyio.current_time()
+            self._since = self._since if self.trouble is not None else time.monotonic()
             self.trouble = error
             raise
         except RemoteError:
@@ -127,7 +148,7 @@ class _Asked:
 
     def silent_for(self) -> float:
         """Seconds since the first call in vain; 0 after an answer."""
-        return 0.0 if self.trouble is None else anyio.current_time() - self._since
+        return 0.0 if self.trouble is None else time.monotonic() - self._since
 
 
 def _verdict(keys: set[str], teller: Teller, watcher: Watcher, probe: _Asked, *, interrupted: bool) -> int:
