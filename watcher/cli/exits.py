@@ -41,6 +41,8 @@ def explain(error: BaseException) -> tuple[int, str]:
                 return IO, str(one)
             case KeyboardInterrupt():
                 return INTERRUPTED, ""
+            case SystemExit(code=int(code)):  # a signal that came before the loop listened for it, out of a task group
+                return code, ""
             case BrokenPipeError():
                 return IO, ""
             case OSError():

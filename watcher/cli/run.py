@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated
 
@@ -45,16 +46,17 @@ def run(
 
 async def serve(settings: Settings, config: Path | None = None) -> int:
     """Run an app under signals. Returns the exit code."""
-    code = exits.OK
-    async with anyio.create_task_group() as process:
-        stopped = _Stopped()
-        process.start_soon(_signals, stopped, process.cancel_scope, config)
-        async with build(settings) as app:
-            stopped.app = app
-            if stopped.by is not None:
-                app.stop()
-            await app.run()
-        process.cancel_scope.cancel()
+    code, stopped = exits.OK, _Stopped()
+    # first of all somebody listens: to build an app takes a while, and a signal in it must not tear the loop apart
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        async with anyio.create_task_group() as process:
+            process.start_soon(_heed, signals, stopped, process.cancel_scope, config)
+            async with build(settings) as app:
+                stopped.app = app
+                if stopped.by is not None:
+                    app.stop()
+                await app.run()
+            process.cancel_scope.cancel()
     if stopped.by is not None:
         code = exits.TERMINATED if stopped.by == signal.SIGTERM else exits.INTERRUPTED
     return code
@@ -77,20 +79,19 @@ class _Stopped:
         self.app: App | None = None
 
 
-async def _signals(stopped: _Stopped, process: anyio.CancelScope, config: Path | None) -> None:
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-        async for number in signals:
-            if number == signal.SIGHUP:
-                _check(config)
-            elif stopped.by is None:
-                stopped.by = number
-                log.info("signal", signal=signal.Signals(number).name, hint="draining; a second signal ends it at once")
-                if stopped.app is not None:
-                    stopped.app.stop()
-            else:
-                log.warning("second_signal", hint="ended at once; what is not delivered is delivered after the next start")
-                process.cancel()
-                return
+async def _heed(signals: AsyncIterator[signal.Signals], stopped: _Stopped, process: anyio.CancelScope, config: Path | None) -> None:
+    async for number in signals:
+        if number == signal.SIGHUP:
+            _check(config)
+        elif stopped.by is None:
+            stopped.by = number
+            log.info("signal", signal=signal.Signals(number).name, hint="draining; a second signal ends it at once")
+            if stopped.app is not None:
+                stopped.app.stop()
+        else:
+            log.warning("second_signal", hint="ended at once; what is not delivered is delivered after the next start")
+            process.cancel()
+            return
 
 
 def _check(config: Path | None) -> None:
