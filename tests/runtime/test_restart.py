@@ -1,0 +1,114 @@
+"""A restart over a store that holds more watches than can be asked about within half an hour."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+import pytest
+
+from tests.runtime.conftest import EPOCH, MakeWorld, key
+from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
+from watcher.adapters.stores.sqlite.watch_rows import PIECE
+from watcher.core.pace import PaceSettings
+from watcher.model import Observation, TaskRef, Watch
+from watcher.runtime.settings import Limits
+from watcher.runtime.supervise import Plan
+from watcher.simulator.probe import SimulatedProbe
+
+T = TypeVar("T")
+
+RATE = 50.0
+MANY = 100_000
+READ_S = 0.01
+"""What reading a piece, or a write, takes on virtual time."""
+
+
+class InLoopStore(SqliteStore):
+    """The same file by the same statements, in the loop: a thread lives in real time, which virtual time would run away from."""
+
+    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        await anyio.sleep(READ_S)
+        return work(self._connections[1])
+
+    async def _write(self, work: Callable[[sqlite3.Connection], T], *, erases: bool = False) -> T:
+        await anyio.sleep(READ_S)
+        with self._connections[0] as db:
+            db.execute("BEGIN IMMEDIATE")
+            return work(db)
+
+
+class NotingProbe(SimulatedProbe):
+    """Notes when which task was asked about."""
+
+    def __init__(self, like: SimulatedProbe) -> None:
+        super().__init__(like.service)
+        self.calls: list[tuple[float, str]] = []
+
+    async def observe(self, ref: TaskRef) -> Observation:
+        self.calls.append((anyio.current_time(), ref.params[1]))
+        return await super().observe(ref)
+
+
+def old(n: int) -> Watch:
+    """A watch as an earlier life left it: seen running ten minutes ago."""
+    at = EPOCH - 600
+    ref = TaskRef("speaker-search", ("abc123", f"old-{n}"))
+    return Watch(ref, f"{n:032x}", at, at + 86_400, None, "IN_PROGRESS", at + 2, at + 3, at, at + 2, at + 2, None, 2, 2)
+
+
+async def earlier_life(path: Path, count: int) -> SqliteStoreSettings:
+    """A real file with so many open watches, and the pace that was found."""
+    settings = SqliteStoreSettings(path=str(path))
+    store = SqliteStore(settings)
+    await store.open(["inbox"])
+    for first in range(0, count, 10_000):
+        await store.admit([old(n) for n in range(first, min(count, first + 10_000))])
+    await store.remember("pace", repr(RATE))
+    await store.close()
+    return settings
+
+
+def most_at_once(times: Sequence[float], rate: float) -> float:
+    """By how many calls the fullest of all windows exceeds rate times its length: what a bucket must have held at its beginning."""
+    worst = level = 0.0
+    for before, at in pairwise([times[0], *times]):
+        level = max(0.0, level - (at - before) * rate) + 1
+        worst = max(worst, level)
+    return worst
+
+
+@pytest.mark.parametrize(("count", "minutes"), [pytest.param(MANY, 3, id="many"), pytest.param(6_000, 3, id="round and round again")])
+@pytest.mark.looptime(noop_cycles=0)  # nothing but the loop is at work, so there is nothing to wait for between two moments
+async def test_a_restart_with_many_watches_is_spread_over_the_pace(world: MakeWorld, tmp_path: Path, count: int, minutes: int) -> None:
+    """The first call goes at once, none beyond the pace, and nobody is asked twice before all were asked once, longest waiting first."""
+    plan = Plan(pace=PaceSettings(rate=RATE), limits=Limits(max_watches=2 * MANY))
+    store = InLoopStore(await earlier_life(tmp_path / "watcher.db", count))
+    w = world(plan=plan, store=store, finite=False, durations="run=never", quota=1e6, max_tasks=2 * MANY)
+    w.probe = NotingProbe(w.probe)
+    async with w.running() as watcher:
+        began = anyio.current_time()
+        w.submit("fresh")
+        grown, loaded_at = [0], began
+        while grown[-1] < count:
+            await anyio.sleep(READ_S / 2)
+            grown.append(len(watcher._poller.pending))
+            loaded_at = anyio.current_time()
+        await anyio.sleep(1)
+        assert watcher._poller.watched(key("fresh"))
+        await anyio.sleep(60 * minutes - (anyio.current_time() - began))
+        assert len(watcher._poller.pending) == count + 1
+        ended = anyio.current_time()
+    times = [at for at, _ in w.probe.calls]
+    asked = [task for _, task in w.probe.calls if task != "fresh"]
+    assert times[0] - began <= 10 * READ_S
+    assert sum(at < loaded_at for at in times) >= RATE * (loaded_at - began) / 2, "asked while the rest is still read"
+    assert max(after - before for before, after in pairwise(grown)) <= PIECE, "the loop goes round after each piece"
+    assert most_at_once(times, RATE) <= 1.01
+    assert len(times) >= 0.99 * RATE * (ended - began)
+    assert asked[:count] == [f"old-{n}" for n in range(min(count, len(asked)))]
+    assert w.queue.acked == ["queue-1"]
