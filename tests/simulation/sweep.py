@@ -40,7 +40,6 @@ STORY = Story(
 
 
 SCENES: dict[str, Story] = {
-    "an hour of 503": replace(STORY, troubles=(Trouble("service", 1.0, 3600.0, 0.5),)),
     "not found at first, and the clock set forward": replace(STORY, faults={"404": 1.0}, troubles=(Trouble("clock", 4.0, 1.0, 1.0),)),
     "ten minutes stopped": replace(STORY, rate=5.0, troubles=(Trouble("stopped", 1.5, 60.0, 0.0),)),
     "a restart with many pending": replace(STORY, rate=20.0, pending=300),
