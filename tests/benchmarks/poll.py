@@ -144,7 +144,7 @@ async def _engine(way: Polls, polls: int) -> float:
     await store.remember("pace", "100000")
     plan = Plan(
         pace=PaceSettings(rate=100_000, burst=1000),
-        cadence=CadenceSettings(min_gap=0.05),
+        cadence=CadenceSettings(min_gap=0.05, price_floor=0),
         limits=Limits(max_in_flight=IN_FLIGHT),
     )
     async with Watcher(Parts([], probe, store, []), plan) as watcher, anyio.create_task_group() as tasks:

@@ -30,14 +30,14 @@ class Shelf(Protocol):
 
 def a_watch(task: str = "t1", *, connector: str = "vc1", watch: str | None = None, **facts: object) -> Watch:
     id_ = watch or f"watch-of-{connector}-{task}"
-    return replace(Watch(TaskRef("speaker-search", (connector, task)), id_, 1000.0, 9000.0), **facts)
+    return Watch(TaskRef("speaker-search", (connector, task)), id_, 1000.0, 9000.0)._replace(**facts)
 
 
 def moved(watch: Watch, status: str = "IN_PROGRESS", *, at: float = 1001.0, end: bool = False) -> Change:
     """The next change of a watch, with the one event that tells of it."""
-    after = replace(watch, status=status, sequence=watch.sequence + 1, changed_at=at, polls=watch.polls + 3)
+    after = watch._replace(status=status, sequence=watch.sequence + 1, changed_at=at, polls=watch.polls + 3)
     if end:
-        after = replace(after, ended_at=at, end_reason="terminal")
+        after = after._replace(ended_at=at, end_reason="terminal")
     return Change(after, (an_event(after, status, at, end),))
 
 
@@ -101,7 +101,7 @@ class StoreExam:
 
     async def test_targets_are_different_tasks(self, store: Kept) -> None:
         """The same ids at another target are another task."""
-        here, there = a_watch(), replace(a_watch(watch="w2"), ref=TaskRef("speaker-search", ("vc1", "t1"), "eu"))
+        here, there = a_watch(), a_watch(watch="w2")._replace(ref=TaskRef("speaker-search", ("vc1", "t1"), "eu"))
         assert list(await store.admit([here, there])) == [here, there]
         assert await store.find(there.key) == there
 
@@ -149,7 +149,7 @@ class StoreExam:
         """What a watch holds below the line belongs to the process that polls it."""
         watch = (await store.admit([a_watch()]))[0]
         change = moved(watch)
-        await store.commit([replace(change, watch=replace(change.watch, seen_at=5.0, failures=3, failing_since=4.0))])
+        await store.commit([replace(change, watch=change.watch._replace(seen_at=5.0, failures=3, failing_since=4.0))])
         assert await store.find(watch.key) == change.watch
 
     async def test_positions_grow_in_the_order_of_commits(self, store: Kept) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 
 import pytest
 
@@ -186,5 +185,5 @@ def test_a_kind_that_says_nothing_of_its_result_gives_nothing_away(third_kind: K
 
 def test_a_third_kind_is_forgotten_by_its_service_in_its_own_time(third_kind: Kind) -> None:
     """Expiry goes by the kind's retention."""
-    old = replace(watch_of(TaskRef("call-analytics", ("p-1", "t1"))), created_at=NOW - 86_401)
+    old = watch_of(TaskRef("call-analytics", ("p-1", "t1")))._replace(created_at=NOW - 86_401)
     assert setback(third_kind, old, NotFound("404"), NOW, WatchSettings(), mono=0.0).reason == "expired"

@@ -86,7 +86,7 @@ def test_the_store_is_told_exactly_when_the_world_is(life: list[Observation], ru
     for observation in life:
         taken = advance(KIND, watch, observation, rules)
         if not taken.changed:
-            assert replace(taken.watch, **MEMORY_ONLY) == replace(watch, **MEMORY_ONLY)
+            assert taken.watch._replace(**MEMORY_ONLY) == watch._replace(**MEMORY_ONLY)
         watch = taken.watch
 
 
@@ -97,7 +97,7 @@ def test_what_was_told_survives_a_restart(life: list[Observation], rules: WatchS
     for observation in life:
         one, other = advance(KIND, lasting, observation, rules), advance(KIND, forgetful, observation, rules)
         assert one.transitions == other.transitions
-        lasting, forgetful = one.watch, replace(other.watch, **MEMORY_ONLY)
+        lasting, forgetful = one.watch, other.watch._replace(**MEMORY_ONLY)
 
 
 def test_first_sight_is_a_transition_from_nothing() -> None:
@@ -283,6 +283,6 @@ def test_an_event_is_dated_by_its_own_change() -> None:
 def test_a_decision_changes_no_fact() -> None:
     """The watch that went in is as it was."""
     watch = watch_of(status="IN_QUEUE")
-    before = Watch(**{name: getattr(watch, name) for name in Watch.__dataclass_fields__})
+    before = Watch(*watch)
     step(watch, seen("SUCCEEDED"))
     assert watch == before

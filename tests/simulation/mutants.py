@@ -77,7 +77,7 @@ class Credulous(polling.Poller):
 
     def _decide(self, kind: Kind, watch: Watch, seen: Observation | RemoteError) -> Step:
         if isinstance(seen, Observation) and watch.status is not None and seen.status != watch.status:
-            watch = replace(watch, updated_at=None, status="NEWS")
+            watch = watch._replace(updated_at=None, status="NEWS")
         return super()._decide(kind, watch, seen)
 
 

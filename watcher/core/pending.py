@@ -12,16 +12,14 @@ from __future__ import annotations
 
 import marshal
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from itertools import chain
-from operator import attrgetter
+from dataclasses import dataclass
+from struct import Struct
 
 from watcher.core.due import DueQueue, Place
 from watcher.model import TaskRef, Watch
 
-_facts = attrgetter(*(field.name for field in fields(Watch) if field.name != "ref"))
-"""All of a watch but its names, in the order of `Watch`."""
+_PLACE = Struct("dq")
+"""A `Place` at the head of the bytes of an entry, so that the queue can look at it without unfolding the rest."""
 
 
 @dataclass(slots=True)
@@ -37,7 +35,6 @@ class Entry:
     why: str
     """The reason it waits until then: `new`, `cadence`, `hint`, or one of a setback."""
     turn: int = 0
-    in_flight: bool = False
     hinted: bool = False
     dropped: bool = False
     successor: Watch | None = None
@@ -46,13 +43,14 @@ class Entry:
 
 def fold(entry: Entry) -> bytes:
     """An entry that waits, without its key."""
-    watch = entry.watch
-    return marshal.dumps((entry.due, entry.turn, entry.looked, entry.rate, entry.why, watch.ref.target, *_facts(watch)))
+    ref, facts = entry.watch.ref, entry.watch[1:]
+    return _PLACE.pack(entry.due, entry.turn) + marshal.dumps((entry.looked, entry.rate, entry.why, ref.target, *facts))
 
 
 def unfold(key: str, folded: bytes) -> Entry:
     """The entry again. The bytes are our own, of this very process."""
-    due, turn, looked, rate, why, target, *facts = marshal.loads(folded)  # noqa: S302 - never from outside
+    due, turn = _PLACE.unpack_from(folded)
+    looked, rate, why, target, *facts = marshal.loads(folded[_PLACE.size :])  # noqa: S302 - never from outside
     return Entry(Watch(TaskRef.of(key, target), *facts), due, looked, rate, why, turn)
 
 
@@ -78,9 +76,6 @@ class PendingSet:
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._flying)
-
-    def __iter__(self) -> Iterator[Entry]:
-        return chain(self._flying.values(), (unfold(key, folded) for key, folded in self._waiting.items()))
 
     def __contains__(self, key: str) -> bool:
         return key in self._waiting or key in self._flying
@@ -112,9 +107,9 @@ class PendingSet:
         head = self.first()
         if head is None:
             return None
-        self._forget(head.watch.key)
-        head.in_flight = True
-        self._flying[head.watch.key] = head
+        key = head.watch.ref.key
+        self._forget(key)
+        self._flying[key] = head
         return head
 
     def first(self) -> Entry | None:
@@ -157,10 +152,11 @@ class PendingSet:
 
     def _return(self, watch: Watch) -> Entry | None:
         """Out of the set comes what was in flight; its successor takes the place."""
-        entry = self._flying.get(watch.key)
+        key = watch.ref.key
+        entry = self._flying.get(key)
         if entry is None or entry.watch.id != watch.id:
             return None
-        del self._flying[watch.key]
+        del self._flying[key]
         self._leave(entry)
         if entry.successor is not None:
             self._place(Entry(entry.successor, entry.due, entry.due, 0.0, "new"))
@@ -172,20 +168,22 @@ class PendingSet:
         self._wait(entry)
 
     def _leave(self, entry: Entry) -> None:
-        self.wanted = max(0.0, self.wanted - entry.rate)
         state = (entry.watch.ref.kind, entry.watch.status)
-        self.counts[state] -= 1
-        if not self.counts[state]:
+        left = self.counts[state] - 1
+        if left:
+            self.counts[state] = left
+        else:
             del self.counts[state]
-        if not self:
-            self.wanted = 0.0  # floats that were added and taken away do not quite come back to nothing
+        # floats that were added and taken away do not quite come back to nothing
+        self.wanted = max(0.0, self.wanted - entry.rate) if self.counts else 0.0
 
     def _wait(self, entry: Entry) -> None:
-        self._turns += 1
-        entry.turn = self._turns
-        self._waiting[entry.watch.key] = fold(entry)
-        self._queue.push(entry.watch.key, entry.due, entry.turn)
-        self._first = None
+        key = entry.watch.ref.key
+        self._turns = entry.turn = self._turns + 1
+        self._waiting[key] = fold(entry)
+        self._queue.push(key, entry.due, entry.turn)
+        if self._first is not None and (entry.due < self._first.due or self._first.watch.ref.key == key):
+            self._first = None
 
     def _unfolded(self, key: str) -> Entry | None:
         folded = self._waiting.get(key)
@@ -193,7 +191,7 @@ class PendingSet:
 
     def _place_of(self, key: str) -> Place | None:
         folded = self._waiting.get(key)
-        return None if folded is None else marshal.loads(folded)[:2]  # noqa: S302 - as in `unfold`
+        return None if folded is None else _PLACE.unpack_from(folded)
 
     def _forget(self, key: str) -> None:
         del self._waiting[key]

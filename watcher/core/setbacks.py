@@ -5,8 +5,6 @@ Only three answers are about the task itself: it is not found, it is denied, the
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from watcher.core.transitions import WatchSettings, end
 from watcher.errors import Busy, Denied, Invalid, NotFound, RemoteError, Unavailable, Unreadable
 from watcher.kinds import Kind
@@ -29,7 +27,7 @@ def setback(
     `suspect` says that a circuit is open: then a denial or a reply without sense speaks of us or of the way, not of the task.
     Reasons are those of the errors, or `expired` and `deadline` where the watch ends.
     """
-    asked = replace(watch, polls=watch.polls + 1)
+    asked = watch._replace(polls=watch.polls + 1)
     match error:
         case Busy():
             return Step(asked, "busy", wait_s=(0.5, 2.0))
@@ -52,14 +50,14 @@ def setback(
 def _failed(watch: Watch, mono: float) -> Watch:
     """One more answer that speaks against the task. Outages before the first of them count for nothing."""
     if watch.failing_since is None:
-        return replace(watch, failures=1, failing_since=mono)
-    return replace(watch, failures=watch.failures + 1)
+        return watch._replace(failures=1, failing_since=mono)
+    return watch._replace(failures=watch.failures + 1)
 
 
 def _unavailable(watch: Watch, mono: float) -> Step:
     """Counted for the backoff, and never towards the tries of a task in trouble of its own: for that one its age stands in."""
     if watch.failing_since is None:
-        return Step(replace(watch, failures=watch.failures + 1), "unavailable", wait_s=_backoff(watch.failures))
+        return Step(watch._replace(failures=watch.failures + 1), "unavailable", wait_s=_backoff(watch.failures))
     return Step(watch, "unavailable", wait_s=(0.0, min(MAX_BACKOFF_S, max(2.0, mono - watch.failing_since))))
 
 
@@ -75,7 +73,7 @@ def _not_found(kind: Kind, watch: Watch, now: float, mono: float, settings: Watc
     since = mono if watch.failing_since is None else watch.failing_since
     if mono - since >= settings.not_found_grace:
         return end(watch, "not_found", now)
-    missed = watch if watch.failing_since is not None else replace(watch, failures=0, failing_since=mono)
+    missed = watch if watch.failing_since is not None else watch._replace(failures=0, failing_since=mono)
     return Step(missed, "not_found", wait_s=(2.0, max(2.0, min(10.0, settings.not_found_grace / 4))))
 
 

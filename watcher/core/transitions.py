@@ -38,7 +38,7 @@ def advance(kind: Kind, watch: Watch, seen: Observation, settings: WatchSettings
     """
     if not watch.open:
         return Step(watch, "ended")
-    asked = replace(watch, polls=watch.polls + 1, seen_at=seen.observed_at, failures=0, failing_since=None)
+    asked = watch._replace(polls=watch.polls + 1, seen_at=seen.observed_at, failures=0, failing_since=None)
     if _stale(kind, watch, seen):
         return _within_deadline(Step(asked, "stale"), seen.observed_at)
     if seen.status != watch.status:
@@ -55,7 +55,7 @@ def advance(kind: Kind, watch: Watch, seen: Observation, settings: WatchSettings
 def end(watch: Watch, reason: str, now: float) -> Step:
     """The watch ends here without a terminal status, for a reason of `watcher.watch.ended.v1`."""
     told = Transition(EventType.ENDED, watch.sequence + 1, watch.status, None, now, terminal=True, reason=reason)
-    ended = replace(watch, sequence=told.sequence, changed_at=now, ended_at=now, end_reason=reason)
+    ended = watch._replace(sequence=told.sequence, changed_at=now, ended_at=now, end_reason=reason)
     return Step(ended, reason, (told,))
 
 
@@ -85,7 +85,7 @@ def _new_status(kind: Kind, watch: Watch, seen: Observation, settings: WatchSett
         reason = "terminal"
     else:
         reason = "settled" if _settled(kind, seen, settings) else "status"
-    begun = replace(watch, status=seen.status, status_since=_begun(kind, watch, seen))
+    begun = watch._replace(status=seen.status, status_since=_begun(kind, watch, seen))
     return _told(begun, seen, EventType.TRANSITION, reason, before=watch.status, skipped=kind.skipped(watch.status, seen.status))
 
 
@@ -122,8 +122,7 @@ def _told(
         result=seen.result,
         message=seen.message,
     )
-    after = replace(
-        watch,
+    after = watch._replace(
         sequence=told.sequence,
         changed_at=seen.observed_at,
         created_at=_known(seen.created_at, watch.created_at),

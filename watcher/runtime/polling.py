@@ -34,6 +34,9 @@ log = structlog.get_logger("watcher.polling")
 TICK_S = 1e-4
 """A timer may fire a tick early: waiting for what is left of it would spin."""
 
+Call = tuple[Entry, Permit]
+"""Whom to ask about, and the leave for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -71,6 +74,8 @@ class Poller:
         self._metrics = instruments.metrics
         self._committed = committed
         self._bell = Bell()
+        self._wakes_at = 0.0
+        """When `run` looks by itself for what may go."""
         self._stopping = False
         self._refreshed = False
         """The one forced refresh of expired credentials has been tried since the last good answer."""
@@ -108,26 +113,36 @@ class Poller:
         """Until `stop`."""
         async with anyio.create_task_group() as calls:
             while not self._stopping:
-                wait = self.schedule.wait(self._clock.mono())
-                if wait > TICK_S:
-                    await self._bell.wait(wait)
-                    continue
-                call = self.schedule.take(self._clock.mono())
+                call, wait = self._next()
                 if call is not None:
-                    calls.start_soon(self._poll, *call, name=f"poll {call[0].watch.ref.kind}")
+                    calls.start_soon(self._polls, call, name="polls")
+                elif wait > TICK_S:
+                    self._wakes_at = self._clock.mono() + wait
+                    await self._bell.wait(wait)
+
+    def _next(self) -> tuple[Call | None, float]:
+        """The call that may go now, else the seconds until one may."""
+        now = self._clock.mono()
+        wait = self.schedule.wait(now)
+        return (None, wait) if wait > TICK_S else (self.schedule.take(now), 0.0)
+
+    async def _polls(self, call: Call | None) -> None:
+        """This call, and after it whatever may go by then: with much to do, a task of the loop for each would cost more than the rest."""
+        while call is not None:
+            await self._poll(*call)
+            call = None if self._stopping else self._next()[0]
+            if self._clock.mono() + self.schedule.wait(self._clock.mono()) < self._wakes_at:
+                self._bell.ring()
 
     async def _poll(self, entry: Entry, permit: Permit) -> None:
         watch, kind = entry.watch, KINDS[entry.watch.ref.kind]
         began = self._clock.mono()
-        try:
-            seen: Observation | RemoteError = await self._ask(watch)
-            self._account(kind, watch, seen, permit, began)
-            step = self._decide(kind, watch, seen)
-            ours = await self._commit(kind, step)
-            self._learn(kind, watch, seen, step)
-            self._settle(kind, step, ours)
-        finally:
-            self._bell.ring()
+        seen: Observation | RemoteError = await self._ask(watch)
+        self._account(kind, watch, seen, permit, began)
+        step = self._decide(kind, watch, seen)
+        ours = await self._commit(kind, step)
+        self._learn(kind, watch, seen, step)
+        self._settle(kind, step, ours)
 
     async def _ask(self, watch: Watch) -> Observation | RemoteError:
         try:

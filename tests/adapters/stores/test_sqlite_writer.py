@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import struct
-from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -62,7 +61,7 @@ async def test_one_callers_failure_is_its_own(path: Path) -> None:
     """A call that cannot be written fails alone, wholly; the mates of its group are written."""
     async with owned(path) as store:
         watches = list(await store.admit([a_watch(f"t{n}") for n in range(20)]))
-        broken = [replace(watch, context="\ud800") if watch is watches[13] else watch for watch in watches]
+        broken = [watch._replace(context="\ud800") if watch is watches[13] else watch for watch in watches]
         failed = await together(store, path, broken)
         assert list(failed) == [watches[13].id]
         assert len(await everything(store)) == 19

@@ -184,7 +184,7 @@ class MemoryStore:
 
 def _kept(watch: Watch) -> Watch:
     """What a store keeps of a watch: the rest belongs to the process that polls it."""
-    return replace(watch, seen_at=None, failures=0, failing_since=None)
+    return watch._replace(seen_at=None, failures=0, failing_since=None)
 
 
 def _oldest(events: Iterable[Event]) -> float | None:
