@@ -8,11 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watcher.core.pace import DROP, FLOOR, GROWTH, MEMORY_SHARE, START, Pace, PaceSettings, Permit
+from watcher.core.pace import DROP, FLOOR, GROWTH, LOST, MEMORY_SHARE, START, Pace, PaceSettings, Permit
 
 
 def pace_of(rate: float | None = None, burst: float = 1, at: float = 0.0) -> Pace:
     return Pace(PaceSettings(rate=rate, burst=burst), at)
+
+
+def accepted_at(rate: float) -> tuple[Pace, float]:
+    """A pace of an earlier life at which one call was accepted, and the time of that."""
+    pace = pace_of()
+    pace.restore(rate, 0.0)
+    pace.success(pace.take(1.0), 1.0)
+    return pace, 1.0
 
 
 class Service:
@@ -175,6 +183,81 @@ def test_a_quota_that_is_raised_from_nothing_is_found() -> None:
     assert accepted > 0.85 * 20 * 60
     assert throttled < 0.05 * accepted
     assert not service.pace.refused_from_the_start
+
+
+@pytest.mark.parametrize(("gone", "within"), [(20, 20), (600, 20), (4 * 3600, 120)])
+@pytest.mark.parametrize("quota", [5, 20, 100])
+def test_a_quota_that_was_gone_is_found_again(quota, gone, within) -> None:
+    """Soon after it is back most of it is used, however long nothing was accepted: two minutes even from the floor."""
+    service = Service(pace_of(), quota, burst=quota)
+    service.run(200)
+    service.quota = service.burst = service.tokens = 0
+    service.run(gone)
+    service.quota = service.burst = quota
+    service.run(within)
+    accepted, throttled = service.run(60)
+    assert accepted > 0.85 * quota * 60
+    assert throttled < 0.05 * accepted
+
+
+@pytest.mark.parametrize("noted", [0.5, 3.75, 25.0, 200.0])
+def test_a_life_that_began_while_the_quota_was_gone_finds_it_again(noted) -> None:
+    """A rate of an earlier life that is refused from the first call on is no rate to climb back to by small steps."""
+    pace = pace_of(25)
+    pace.restore(noted, 0.0)
+    service = Service(pace, quota=0, burst=0)
+    service.run(120)
+    service.quota = service.burst = 50
+    service.run(90)
+    assert service.pace.rate > 0.85 * 25
+
+
+@pytest.mark.parametrize(("cuts", "step"), [(1, GROWTH), (LOST - 1, GROWTH), (LOST, 0.5), (LOST + 3, 0.5)])
+def test_a_rate_is_lost_when_nothing_is_accepted_between_several_cuts(cuts, step) -> None:
+    """A few throttles in a row are too many calls, more are a quota that is gone: only then the next success is a start."""
+    pace, now = accepted_at(100.0)
+    for _ in range(cuts):
+        now += 2 / pace.rate
+        assert pace.throttled(pace.take(now), now)
+    before, now = pace.rate, now + 1 / pace.rate
+    pace.success(pace.take(now), now)
+    assert pace.rate - before == pytest.approx(step, rel=0.01)
+
+
+def test_one_accepted_call_between_cuts_keeps_the_rate_from_being_lost() -> None:
+    """Throttled three times out of four for as long as you like: the rate goes down, and every step up is a small one."""
+    pace, now = accepted_at(1000.0)
+    for k in range(40):
+        now += 1 / pace.rate
+        before = pace.rate
+        if k % 4 == 3:
+            pace.success(pace.take(now), now)
+        else:
+            pace.throttled(pace.take(now), now)
+        assert pace.rate - before < 2 * GROWTH
+
+
+def test_calls_under_way_at_a_cut_do_not_count_towards_a_lost_rate() -> None:
+    """A whole flight of calls that is refused is one cut: after a second one the next success is a small step."""
+    pace, now = accepted_at(100.0)
+    for permit in [pace.take(now + n / 100) for n in range(2 * LOST)]:
+        pace.throttled(permit, now + 1)
+    now += 1 + 1 / pace.rate
+    pace.throttled(pace.take(now), now)
+    before, now = pace.rate, now + 1 / pace.rate
+    pace.success(pace.take(now), now)
+    assert pace.rate - before < 2 * GROWTH
+
+
+def test_a_search_for_a_lost_rate_ends_with_the_first_throttle() -> None:
+    """From there on by small steps, as after the start."""
+    pace, now = accepted_at(100.0)
+    for good in (*[False] * LOST, True, True, False):
+        now += 1 / pace.rate
+        (pace.success if good else pace.throttled)(pace.take(now), now)
+    before, now = pace.rate, now + 1 / pace.rate
+    pace.success(pace.take(now), now)
+    assert pace.rate - before < 2 * GROWTH
 
 
 @pytest.mark.parametrize(("quota", "round_trip"), [(5, 0.1), (20, 0.1), (20, 1.0), (200, 0.1)])

@@ -21,6 +21,8 @@ FLOOR = 1 / 30
 MEMORY_HALF_LIFE_S = 600.0
 MEMORY_SHARE = 0.25
 BLEND = 0.5
+LOST = 5
+"""Cuts with nothing accepted in between after which the quota is gone, not merely exceeded: what comes back is sought as at the start."""
 
 
 class PaceSettings(Section):
@@ -50,7 +52,9 @@ class Pace:
         self.throttles = 0
         self.accepted = 0
         self._seeking = True
-        """No call that followed an accepted one was throttled yet: the rate grows fast."""
+        """The rate is not known, or was lost, and no call that followed an accepted one was throttled since: it grows fast."""
+        self._refused = LOST
+        """Cuts since a call was last accepted. A rate that is not known counts as lost."""
         self._credit = 1.0
         self._credit_at = now
         self._calm = 0
@@ -74,6 +78,7 @@ class Pace:
     def success(self, permit: Permit, now: float) -> None:
         """The call was not throttled. Anything the service answers counts."""
         self.accepted += 1
+        self._refused = 0
         if not permit.limited:
             return
         self._calm += 1
@@ -88,9 +93,10 @@ class Pace:
     def throttled(self, permit: Permit, now: float) -> bool:
         """The call was one too many. Calls already under way when the rate was last cut tell nothing new: False for them."""
         self.throttles += 1
-        self._seeking = self._seeking and self.accepted == 0  # a quota of 0 that is raised is sought from the floor up
         if permit.at <= self._cut_at:
             return False
+        self._refused += 1
+        self._seeking = self._refused >= LOST
         self._calm = 0
         self._cut_at = now
         lower = max(self.rate - DROP * math.sqrt(self.rate), self.rate / 2)
@@ -110,7 +116,7 @@ class Pace:
     def restore(self, rate: float, now: float) -> None:
         """Go on from the rate of an earlier life, carefully: no faster than the ceiling, nothing remembered as accepted."""
         if math.isfinite(rate):
-            self._seeking = rate <= START
+            self._seeking, self._refused = rate <= START, LOST if rate <= START else 0
             self._set(rate, now)
 
     def _set(self, rate: float, now: float) -> None:
