@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from struct import Struct
 
 from watcher.core.due import DueQueue, Place
-from watcher.model import TaskRef, Watch
+from watcher.model import DEFAULT_TARGET, TaskRef, Watch
 
 _PLACE = Struct("dq")
 """A `Place` at the head of the bytes of an entry, so that the queue can look at it without unfolding the rest."""
@@ -43,22 +43,24 @@ class Entry:
 
 def fold(entry: Entry) -> bytes:
     """An entry that waits, without its key."""
-    ref, facts = entry.watch.ref, entry.watch[1:]
-    return _PLACE.pack(entry.due, entry.turn) + marshal.dumps((entry.looked, entry.rate, entry.why, ref.target, *facts))
+    target, facts = entry.watch.ref.target, entry.watch[1:]
+    elsewhere = None if target == DEFAULT_TARGET else target
+    return _PLACE.pack(entry.due, entry.turn) + marshal.dumps((entry.looked, entry.rate, entry.why, elsewhere, *facts))
 
 
 def unfold(key: str, folded: bytes) -> Entry:
     """The entry again. The bytes are our own, of this very process."""
     due, turn = _PLACE.unpack_from(folded)
-    looked, rate, why, target, *facts = marshal.loads(folded[_PLACE.size :])  # noqa: S302 - never from outside
-    return Entry(Watch(TaskRef.of(key, target), *facts), due, looked, rate, why, turn)
+    looked, rate, why, elsewhere, *facts = marshal.loads(folded[_PLACE.size :])  # noqa: S302 - never from outside
+    return Entry(Watch(TaskRef.of(key, elsewhere or DEFAULT_TARGET), *facts), due, looked, rate, why, turn)
 
 
 class PendingSet:
     """All open watches, ordered by when to ask."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, bytes] = {}
+        self._folded: dict[str, bytes] = {}
+        """By key; empty while in flight, so that a dict of a million is not rebuilt again and again for those that come and go."""
         self._flying: dict[str, Entry] = {}
         self._queue = DueQueue(self._place_of)
         self._first: Entry | None = None
@@ -75,10 +77,10 @@ class PendingSet:
         return len(self._flying)
 
     def __len__(self) -> int:
-        return len(self._waiting) + len(self._flying)
+        return len(self._folded)
 
     def __contains__(self, key: str) -> bool:
-        return key in self._waiting or key in self._flying
+        return key in self._folded
 
     def get(self, key: str) -> Entry | None:
         """The entry of this key, waiting or in flight. To be read only."""
@@ -95,12 +97,7 @@ class PendingSet:
 
     def put_back(self, watch: Watch, now: float, gap: float, why: str) -> None:
         """The watch was in flight: due again `gap` seconds from now, or at once if a hint came meanwhile."""
-        entry = self._return(watch)
-        if entry is None or entry.dropped or entry.successor is not None:
-            return
-        if entry.hinted:
-            gap, why = 0.0, "hint"
-        self._place(Entry(watch, now + gap, now, 1 / max(gap, 0.05) if gap > 0 else 0.0, why))
+        self._land(watch, Entry(watch, now + gap, now, 1 / max(gap, 0.05) if gap > 0 else 0.0, why))
 
     def take(self) -> Entry | None:
         """The one due first, now in flight. None when nothing waits."""
@@ -108,8 +105,7 @@ class PendingSet:
         if head is None:
             return None
         key = head.watch.ref.key
-        self._forget(key)
-        self._flying[key] = head
+        self._folded[key], self._flying[key], self._first = b"", head, None
         return head
 
     def first(self) -> Entry | None:
@@ -137,30 +133,36 @@ class PendingSet:
             return True
         entry = self._unfolded(key)
         if entry is not None:
-            self._forget(key)
+            del self._folded[key]
+            self._first = None
             self._leave(entry)
         return entry is not None
 
     def finish(self, watch: Watch) -> None:
         """The watch in flight has ended."""
-        self._return(watch)
+        self._land(watch, None)
 
     def lateness(self, now: float) -> float:
         """For how long the first one has been due, in seconds; 0 when nothing is."""
         head = self.first()
         return 0.0 if head is None else max(0.0, now - head.due)
 
-    def _return(self, watch: Watch) -> Entry | None:
-        """Out of the set comes what was in flight; its successor takes the place."""
+    def _land(self, watch: Watch, again: Entry | None) -> None:
+        """What was in flight is back. Its place takes its successor, or itself `again`, or nobody."""
         key = watch.ref.key
         entry = self._flying.get(key)
         if entry is None or entry.watch.id != watch.id:
-            return None
+            return
         del self._flying[key]
         self._leave(entry)
         if entry.successor is not None:
             self._place(Entry(entry.successor, entry.due, entry.due, 0.0, "new"))
-        return entry
+        elif again is None or entry.dropped:
+            del self._folded[key]
+        else:
+            if entry.hinted:
+                again.due, again.rate, again.why = again.looked, 0.0, "hint"
+            self._place(again)
 
     def _place(self, entry: Entry) -> None:
         self.wanted += entry.rate
@@ -180,19 +182,15 @@ class PendingSet:
     def _wait(self, entry: Entry) -> None:
         key = entry.watch.ref.key
         self._turns = entry.turn = self._turns + 1
-        self._waiting[key] = fold(entry)
+        self._folded[key] = fold(entry)
         self._queue.push(key, entry.due, entry.turn)
         if self._first is not None and (entry.due < self._first.due or self._first.watch.ref.key == key):
             self._first = None
 
     def _unfolded(self, key: str) -> Entry | None:
-        folded = self._waiting.get(key)
-        return None if folded is None else unfold(key, folded)
+        folded = self._folded.get(key)
+        return unfold(key, folded) if folded else None
 
     def _place_of(self, key: str) -> Place | None:
-        folded = self._waiting.get(key)
-        return None if folded is None else _PLACE.unpack_from(folded)
-
-    def _forget(self, key: str) -> None:
-        del self._waiting[key]
-        self._first = None
+        folded = self._folded.get(key)
+        return _PLACE.unpack_from(folded) if folded else None
