@@ -109,7 +109,7 @@ async def the_demo_ends_by_itself_with_a_summary_and_on_ctrl_c_with_130(director
         watcher = WatcherProcess(directory, {}, "whole")
         assert await watcher.run("demo", "--tasks", "10", "--seed", "232", seconds=90) == 0, watcher.words()
         said = watcher.out.read_text()
-        for word in ("10 of 10", "transitions", "calls for each task", "detection lag", "throttled calls"):
+        for word in ("10 of 10", "transitions", "calls for each task", "detection lag", "price of a call", "pace found", "throttled calls"):
             assert word in said, said
 
     async def ended(by: signal.Signals, code: int) -> None:

@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Annotated, Any
@@ -26,7 +27,9 @@ from watcher.cli.run import loop_options
 from watcher.cli.told import Screen, Teller, succeeded
 from watcher.config import parse
 from watcher.errors import PeerGone
+from watcher.model import DEFAULT_TARGET
 from watcher.observe.logs import LogSettings, configure
+from watcher.observe.metrics import Metrics
 from watcher.simulator import Scenario, Simulator, simulator
 from watcher.simulator.laws import parse_durations
 
@@ -85,8 +88,9 @@ async def _demo(directory: Path, tasks: int, quota: float, seed: int, stay: bool
             async with build(settings, sinks=[teller]) as app, anyio.create_task_group() as work:
                 work.start_soon(app.run)
                 work.start_soon(_feed, pipe, tasks, seed)
-                done = await _until_told(console, teller, tasks)
-                _summarize(console, sim, teller, tasks)
+                spending = _Spending(app.metrics, quota)
+                done = await _until_told(console, teller, tasks, spending)
+                _summarize(console, sim, teller, tasks, spending)
                 if stay and app.http is not None:
                     console.print(f"\nStill up: {app.http.url}/readyz and {app.http.url}/metrics. Ctrl-C ends it.")
                     await anyio.sleep_forever()
@@ -118,17 +122,39 @@ async def _feed(pipe: Path, tasks: int, seed: int) -> None:
             await anyio.sleep(FEED_S / tasks)
 
 
-async def _until_told(console: Screen, teller: Teller, tasks: int) -> bool:
+@dataclass
+class _Spending:
+    """What the gauges showed while tasks were watched: the price of a call in seconds of lag, and the pace in calls per second."""
+
+    metrics: Metrics
+    quota: float
+    prices: list[float] = field(default_factory=list)
+    pace: float = 0.0
+
+    def look(self) -> None:
+        """Note what they show now; nothing before they are first set."""
+        price = self.metrics.registry.get_sample_value("watcher_cadence_price_seconds")
+        if price:
+            self.prices.append(price)
+            self.pace = self.metrics.registry.get_sample_value("watcher_pace_calls_per_second", {"target": DEFAULT_TARGET}) or self.pace
+
+    def price(self) -> str:
+        """From when calls were to spare to when they were scarcest."""
+        return f"{min(self.prices):.1f} to {max(self.prices):.1f} s of expected lag" if self.prices else "-"
+
+
+async def _until_told(console: Screen, teller: Teller, tasks: int, spending: _Spending) -> bool:
     """Whether every task was told of to its end. Raises PeerGone once nobody looks any more: the other sink alone is no demo."""
     with anyio.move_on_after(PATIENCE_S):
         while len(teller.ends) < tasks:
             if console.unread:
                 raise PeerGone
             await anyio.sleep(0.1)
+            spending.look()
     return len(teller.ends) >= tasks
 
 
-def _summarize(console: Console, sim: Simulator, teller: Teller, tasks: int) -> None:
+def _summarize(console: Console, sim: Simulator, teller: Teller, tasks: int, spending: _Spending) -> None:
     outcomes = sim.stats.outcomes
     lags = sorted(
         e["data"]["detection_lag_s"] for e in teller.events if e["data"]["from"] is not None and e["data"]["detection_lag_s"] is not None
@@ -139,6 +165,8 @@ def _summarize(console: Console, sim: Simulator, teller: Teller, tasks: int) -> 
         "transitions": f"{sum(e['type'].endswith('transition.v1') for e in teller.events)}",
         "calls for each task": f"{sim.stats.requests / tasks:.1f}",
         "detection lag": f"mean {statistics.fmean(lags):.2f} s, p99 {lags[math.ceil(0.99 * len(lags)) - 1]:.2f} s" if lags else "-",
+        "price of a call": spending.price(),
+        "pace found": f"{spending.pace:.1f} calls a second, {spending.quota:g} allowed",
         "throttled calls": f"{outcomes['ThrottledClientException']} of {sim.stats.requests}",
         "other faults survived": ", ".join(f"{name} {count}" for name, count in sorted(outcomes.items()) if _fault(name)) or "none",
     }
