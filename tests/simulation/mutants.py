@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from sqlite3 import Connection
 from typing import Any
 
+from watcher.adapters.stores.memory import MemoryStore
+from watcher.adapters.stores.sqlite import SqliteStore, watch_rows
 from watcher.core.pace import Pace, Permit
 from watcher.core.transitions import WatchSettings
 from watcher.errors import RemoteError
 from watcher.kinds import Kind
-from watcher.model import Event, Message, Observation, Step, Watch
+from watcher.model import Change, Event, Message, Observation, Step, Watch
 from watcher.ports import Delivered, Outcome, Refused, Source
 from watcher.runtime import delivery, intake, polling, supervise
 from watcher.runtime.supervise import Parts, Plan, Watcher
@@ -110,6 +114,15 @@ def _patched(**replacements: Any) -> Callable[..., Watcher]:
     return Mutant
 
 
+def _put(db: Connection, watches: Sequence[Watch]) -> None:
+    """Whatever stands there."""
+    for watch in watches:
+        standing = watch_rows.find(db, watch.key)
+        if standing is not None and standing.id != watch.id:
+            db.execute("DELETE FROM watches WHERE key = ?", (watch.key,))
+    watch_rows.admit(db, watches)
+
+
 class Forgetful(Watcher):
     """Does not know that a task is there already: every message begins a new watch."""
 
@@ -117,8 +130,11 @@ class Forgetful(Watcher):
         await super()._open()
         store = self.parts.store
 
-        async def admit(watches: Sequence[Any]) -> Sequence[Any]:
-            store._watches.update({watch.key: watch for watch in watches})  # type: ignore[attr-defined]
+        async def admit(watches: Sequence[Watch]) -> Sequence[Watch]:
+            if isinstance(store, MemoryStore):
+                store._watches.update({watch.key: watch for watch in watches})
+            elif isinstance(store, SqliteStore):
+                await store._write(partial(_put, watches=watches))
             return watches
 
         store.admit = admit  # type: ignore[method-assign]
@@ -131,11 +147,15 @@ class Unfenced(Watcher):
         await super()._open()
         store = self.parts.store
 
-        async def commit(changes: Sequence[Any]) -> Sequence[str]:
-            for change in changes:
-                store._watches[change.watch.key] = change.watch  # type: ignore[attr-defined]
-                for event in change.events:
-                    store._tell(event)  # type: ignore[attr-defined]
+        async def commit(changes: Sequence[Change]) -> Sequence[str]:
+            if isinstance(store, MemoryStore):
+                for change in changes:
+                    store._watches[change.watch.key] = change.watch
+                    for event in change.events:
+                        store._tell(event)
+            elif isinstance(store, SqliteStore):
+                await store._write(partial(_put, watches=[change.watch for change in changes]))
+                await store._write(partial(watch_rows.commit, changes=changes))
             return []
 
         store.commit = commit  # type: ignore[method-assign]

@@ -7,7 +7,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -15,15 +15,16 @@ from typing import Any
 import anyio
 import looptime
 
-from tests.simulation.disk import SimulatedDisk
+from tests.simulation.database import Database
+from tests.simulation.disk import Content, Ground, Nothing, SimulatedDisk
 from tests.simulation.fuse import Fuse
 from tests.simulation.peers import StagedWorld, UnreliableInbox, UnreliableQueue, WatchedProbe, message
 from tests.simulation.story import Story
 from tests.simulation.trouble import scene
-from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.core.intake import parse_ref
 from watcher.core.pace import PaceSettings
 from watcher.model import TaskRef, Watch
+from watcher.ports import OwnedStore
 from watcher.runtime.clock import Clock
 from watcher.runtime.supervise import Parts, Plan, Watcher
 from watcher.simulator.scenario import Scenario
@@ -44,7 +45,8 @@ class Record:
     probe: WatchedProbe
     queue: UnreliableQueue
     inboxes: list[UnreliableInbox]
-    store: MemoryStore
+    left: Content = field(default_factory=lambda: Content((), {}, ()))
+    """What the store held at the end."""
     submitted: set[str] = field(default_factory=set)
     poison: int = 0
     forgotten: dict[str, float] = field(default_factory=dict)
@@ -86,14 +88,13 @@ class World:
             UnreliableInbox(Random(story.seed + 10 + n), name=f"sink{n}", dies=story.sink_dies, latency_s=story.latency_s, when=self.awake)
             for n in range(story.sinks)
         ]
-        self.store: MemoryStore = self._store()
+        self.ground = self._ground()
+        self.store: OwnedStore | None = None
+        """That of the life that runs, or of the last one."""
         if fuse is not None:
-            for what, part in (("probe", self.probe), ("queue", self.queue), ("store", self.store), *(("sink", i) for i in self.inboxes)):
+            for what, part in (("probe", self.probe), ("queue", self.queue), *(("sink", inbox) for inbox in self.inboxes)):
                 fuse.wire(what, part)
-        for n in range(story.pending):
-            ref = TaskRef("speaker-search", ("vc1", f"old-{n}"))
-            self.store._watches[ref.key] = Watch(ref, f"{n:032x}", EPOCH, EPOCH + 86_400)
-        self.record = Record(story, self.service, self.probe, self.queue, self.inboxes, self.store, submitted=set(self.store._watches))
+        self.record = Record(story, self.service, self.probe, self.queue, self.inboxes)
 
     def wall(self) -> float:
         return EPOCH + anyio.current_time() + self.skew
@@ -103,6 +104,19 @@ class World:
         return anyio.current_time() - self.pause.seconds
 
     async def play(self) -> Record:
+        with self.ground if isinstance(self.ground, AbstractContextManager) else nullcontext():
+            self._have_pending()
+            await self._play()
+            self.record.left = self.ground.content()
+        return self.record
+
+    def _have_pending(self) -> None:
+        if self.story.pending:
+            refs = [TaskRef("speaker-search", ("vc1", f"old-{n}")) for n in range(self.story.pending)]
+            self.ground.put([Watch(ref, f"{n:032x}", EPOCH, EPOCH + 86_400) for n, ref in enumerate(refs)])
+            self.record.submitted.update(ref.key for ref in refs)
+
+    async def _play(self) -> None:
         async with anyio.create_task_group() as stage:
             for each in (self._submit, self._poison, self._forget, *(scene(self, trouble) for trouble in self.story.troubles)):
                 stage.start_soon(each)
@@ -115,7 +129,6 @@ class World:
             if self.record.fresh_lag is None:  # also where the fuse killed that life
                 await self._last_life()
             stage.cancel_scope.cancel()
-        return self.record
 
     async def _life(self, until: float, how: str) -> None:
         """One life of the watcher: until it is killed, or told to stop."""
@@ -140,6 +153,7 @@ class World:
         while self.watcher is None:  # noqa: ASYNC110 - it may be killed while it opens, and then rings nothing
             await anyio.sleep(0.01)
         self.stop_began = self.awake()
+        self.ground.killed = False
         self.watcher.stop()
         await anyio.sleep_forever()
 
@@ -178,23 +192,24 @@ class World:
             self.record.pages.append(self.watcher.metrics.render())
 
     def _quiet(self) -> bool:
-        """Looks behind the store's calls, which take time, fail, and may be fused."""
-        done = not len(self.queue) and not any(watch.open for watch in self.store._watches.values())
-        return done and not any(self.store._waiting.values())
+        return not len(self.queue) and self.ground.content().done
 
-    def _store(self) -> MemoryStore:
-        if self.story.durable:
-            return SimulatedDisk(Random(self.story.seed + 3), self.story.disk_s)
-        return MemoryStore(MemoryStoreSettings())
+    def _ground(self) -> Ground:
+        if not self.story.durable:
+            return Nothing()
+        rng = Random(self.story.seed + 3)
+        return Database(rng, self.story.disk_s) if self.story.sqlite else SimulatedDisk(rng, self.story.disk_s)
 
     def _new_watcher(self) -> Watcher:
-        if not self.story.durable:
-            self.store = self.record.store = self._store()
-        self.watcher = None
+        self.watcher, self.ground.killed = None, True
+        store = self.ground.store()
+        if self._fuse is not None and store is not self.store:
+            self._fuse.wire("store", store)
+        self.store = store
         self.probe.begin()
         self.queue.begin()
         return self._make(
-            Parts([self.queue], self.probe, self.store, self.inboxes),
+            Parts([self.queue], self.probe, store, self.inboxes),
             Plan(region="us-east-1", pace=PaceSettings(rate=self.story.rate), limits=self.story.limits),
             clock=Clock(self.wall),
             rng=self.rng,
@@ -224,7 +239,7 @@ class World:
     async def _forget(self) -> None:
         for at, key in sorted(self.story.forget):
             await anyio.sleep(max(0.0, at - anyio.current_time()))
-            await self._stubbornly(lambda key=key: self.store.forget(key=key))
+            await self._stubbornly(lambda key=key: self.ground.forget(key=key))
             if self.queue.holds(f'"{key.rpartition("/")[2]}"'):
                 self.record.resubmitted.add(key)  # its message comes again, and is a submission like any other
             else:
@@ -248,7 +263,7 @@ class Pause:
 
 def play(story: Story, make: Callable[..., Watcher] = Watcher, fuse: Fuse | None = None) -> Record:
     """Run the story on a loop of its own, in virtual time."""
-    loop, pause = looptime.new_event_loop(), Pause()
+    loop, pause = looptime.new_event_loop(noop_cycles=0), Pause()  # its rounds of patience are for threads, and ours take turns
     steady = loop.time
     random.seed(story.seed)  # backoffs are drawn from it
     loop.time = lambda: steady() + pause.seconds  # type: ignore[method-assign]

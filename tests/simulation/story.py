@@ -54,6 +54,8 @@ class Story:
     rate: float | None = None
     """The configured ceiling of the pace, in calls per second."""
     limits: Limits = field(default_factory=Limits)
+    sqlite: bool = False
+    """What is durable stands in a real SQLite file, instead of a memory that is kept from life to life."""
     pending: int = 0
     """Watches that the store holds from an earlier life."""
 
@@ -109,4 +111,5 @@ def _harder(story: Story, rng: Random) -> Story:
         troubles=story.troubles + fresh,
         rate=rng.choice([None, story.quota / 2, story.quota * 2]),
         limits=Limits(max_watches=rng.choice([100_000, 100_000, 5]), max_outbox=rng.choice([100_000, 100_000, 5])),
+        sqlite=story.durable and rng.random() < 0.5,
     )

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from tests.simulation.disk import SimulatedDisk
 from tests.simulation.story import Trouble
 from watcher.errors import CredentialsRejected, RemoteError, Unavailable
 from watcher.model import Event
@@ -45,10 +44,9 @@ def _begin(world: World, trouble: Trouble) -> Undo:
             return lambda: setattr(world.queue, "failure", None)
         case "sink" | "fussy sink" | "strict sink":
             return _sink(world, trouble)
-        case "disk" if isinstance(world.store, SimulatedDisk):
-            disk = world.store
-            disk.full = True
-            return lambda: setattr(disk, "full", False)
+        case "disk":
+            world.ground.full = "pages" if trouble.strength < 0.5 else "bytes"
+            return lambda: setattr(world.ground, "full", "")
         case "clock":
             world.skew += (trouble.strength - 0.5) * 2400
         case "stopped":
