@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from collections import Counter
 
 import structlog
 
 from tests.simulation.oracle import judge
-from tests.simulation.play import play
+from tests.simulation.play import play, replay
 from tests.simulation.story import draw
 
 
@@ -24,14 +25,20 @@ def main() -> int:
     seen: Counter[str] = Counter()
     failed = 0
     for seed in range(options.first, options.first + options.seeds):
-        record = play(draw(seed))
+        try:
+            record = play(draw(seed))
+        except Exception:  # noqa: BLE001 - a story that breaks the watcher is one that failed; the others go on
+            failed += 1
+            traceback.print_exc()
+            continue
         seen.update(record.seen)
+        seen["over SQLite"] += record.story.sqlite
         seen["message again"] += record.queue.redelivered
         seen["event again"] += sum(len(inbox.events) - len({event.id for event in inbox.events}) for inbox in record.inboxes)
         if broken := judge(record):
             failed += 1
-            print(f"seed {seed}:", *broken, sep="\n  ")
-            print(f"  again, with logs: python -m tests.simulation --first {seed} --seeds 1 --logs")
+            print(*broken, sep="\n")
+            print("again:", replay(seed))
     print(f"{options.seeds - failed} passed, {failed} failed")
     print("seen on the way:", ", ".join(f"{what} {count}" for what, count in sorted(seen.items())))
     return 1 if failed else 0

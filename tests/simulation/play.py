@@ -261,6 +261,11 @@ class Pause:
     seconds: float = 0.0
 
 
+def replay(seed: int) -> str:
+    """How to see it again."""
+    return f"seed {seed}: python -m tests.simulation --first {seed} --seeds 1 --logs"
+
+
 def play(story: Story, make: Callable[..., Watcher] = Watcher, fuse: Fuse | None = None) -> Record:
     """Run the story on a loop of its own, in virtual time."""
     loop, pause = looptime.new_event_loop(noop_cycles=0), Pause()  # its rounds of patience are for threads, and ours take turns
@@ -269,6 +274,9 @@ def play(story: Story, make: Callable[..., Watcher] = Watcher, fuse: Fuse | None
     loop.time = lambda: steady() + pause.seconds  # type: ignore[method-assign]
     try:
         return loop.run_until_complete(_play(story, make, fuse, pause))
+    except Exception as error:
+        error.add_note(replay(story.seed))
+        raise
     finally:
         loop.close()
 

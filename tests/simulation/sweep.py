@@ -48,12 +48,12 @@ SCENES: dict[str, Story] = {
 """Faults that are too long, or too rare, to be drawn."""
 
 
-def sweep(way: str, first: int = 1, step: int = 1) -> Iterator[tuple[int, str, list[str]]]:
+def sweep(way: str, story: Story = STORY, first: int = 1, step: int = 1) -> Iterator[tuple[int, str, list[str]]]:
     """(N, the call it was, promises broken) for N = first, first + step … until a run has fewer calls than N."""
     nth = first
     while True:
         fuse = Fuse(nth, **WAYS[way])  # type: ignore[arg-type]
-        broken = judge(play(STORY, fuse=fuse))
+        broken = judge(play(story, fuse=fuse))
         yield nth, fuse.blown, broken
         if not fuse.blown:
             return

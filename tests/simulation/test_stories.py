@@ -6,18 +6,19 @@ import io
 import os
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import structlog
 
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.oracle import judge
-from tests.simulation.play import MARK, play
+from tests.simulation.play import MARK, play, replay
 from tests.simulation.story import TROUBLES, draw
-from tests.simulation.sweep import SCENES, WAYS, sweep
+from tests.simulation.sweep import SCENES, STORY, WAYS, sweep
 from watcher.observe.logs import LogSettings, configure
 
-SEEDS = int(os.environ.get("SEEDS", "60"))
+SEEDS = int(os.environ.get("SEEDS", "120"))
 BATCH = 20
 
 
@@ -37,11 +38,12 @@ def test_whatever_happens_every_transition_is_told_once_and_in_order(first: int,
     seen: Counter[str] = Counter()
     for seed in range(first, min(first + BATCH, SEEDS)):
         record = play(draw(seed))
-        assert judge(record) == [], f"seed {seed}: python -m tests.simulation --first {seed} --seeds 1 --logs"
+        assert judge(record) == [], replay(seed)
         seen.update(record.seen)
+        seen["over SQLite"] += record.story.sqlite
         seen["again"] += record.queue.redelivered + sum(inbox.deaths for inbox in record.inboxes)
     assert MARK not in logs.getvalue()
-    vacuous = [what for what in ("kill", "stop", "forget", "again") if not seen[what]]
+    vacuous = [what for what in ("kill", "stop", "forget", "again", "over SQLite") if not seen[what]]
     assert not vacuous, "a run in which nothing happens proves nothing"
     assert sum(seen[trouble] > 0 for trouble in TROUBLES) >= 5
 
@@ -52,11 +54,12 @@ def test_what_is_too_long_or_too_rare_to_be_drawn(scene: str) -> None:
     assert judge(play(SCENES[scene])) == []
 
 
+@pytest.mark.parametrize("sqlite", [False, True])
 @pytest.mark.parametrize("way", WAYS)
-def test_it_may_go_wrong_at_any_call(way: str) -> None:
+def test_it_may_go_wrong_at_any_call(way: str, sqlite: bool) -> None:
     """Killed, or failing, at the first call of a port, the second, the third … up to the last: the promises hold each time."""
     hit = set()
-    for nth, call, broken in sweep(way):
+    for nth, call, broken in sweep(way, replace(STORY, sqlite=sqlite)):
         assert broken == [], f"{way} call {nth}, {call}"
         hit.add(call)
     assert {"store.admit", "store.commit", "store.settle", "store.bury", "queue.ack", "probe.observe", "sink.send"} <= hit

@@ -1,0 +1,138 @@
+"""The real SQLite store on virtual time: exact, so that a seed replays, and with a disk's real errors."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import Any
+
+import anyio
+import looptime
+import pytest
+
+from tests.contracts.store_exam import a_watch, moved
+from tests.simulation.database import Database, PlayedStore
+from tests.simulation.play import Record, play
+from tests.simulation.story import Story, draw
+from watcher.errors import StoreUnavailable
+from watcher.model import Watch
+
+SLOW_S = 0.1
+
+
+def on_virtual_time(act: Callable[[Database], Awaitable[Any]], slowest_s: float = SLOW_S) -> Any:
+    """What it returns."""
+
+    async def acted() -> Any:
+        with Database(Random(1), slowest_s) as database:
+            try:
+                return await act(database)
+            finally:
+                for store in [*database._stores]:
+                    await store.close()
+
+    loop = looptime.new_event_loop(noop_cycles=0)
+    try:
+        return loop.run_until_complete(acted())
+    finally:
+        loop.close()
+
+
+def told(record: Record) -> list[object]:
+    """All that the sinks were handed and all that the service was asked, to the instant."""
+    handed = [(inbox.name, each.at, each.taken, each.event) for inbox in record.inboxes for each in inbox.handed]
+    return [record.probe.calls, record.left, *handed]
+
+
+def troubled() -> Story:
+    """One over a SQLite file, with a full disk, a kill and an erasure in it."""
+    for seed in range(200):
+        story = draw(seed)
+        if story.sqlite and story.forget and any(t.what == "disk" for t in story.troubles) and any(how == "kill" for _, how in story.ends):
+            return story
+    raise AssertionError("no such story")
+
+
+def test_a_story_over_sqlite_replays_exactly() -> None:
+    """Played again, the same seed asks the service at the same instants and hands the same events to the sinks."""
+    story = troubled()
+    first, again = play(story), play(story)
+    assert len(first.inboxes[0].handed) > 10
+    assert told(first) == told(again)
+
+
+def test_what_is_asked_at_one_instant_is_one_transaction() -> None:
+    """Calls that wait for the same turn share it; each caller has its own answer, at the same instant."""
+
+    async def act(database: Database) -> tuple[int, set[float]]:
+        store, done = await opened(database), set[float]()
+        groups, commit = [], store._writer._commit  # type: ignore[union-attr]
+        store._writer._commit = lambda calls: (groups.append(len(calls)), commit(calls))  # type: ignore[union-attr, method-assign, assignment]
+
+        async def admit(n: int) -> None:
+            await store.admit([a_watch(f"t{n}")])
+            done.add(anyio.current_time())
+
+        async with anyio.create_task_group() as tasks:
+            for n in range(20):
+                tasks.start_soon(admit, n)
+        return groups[0], done
+
+    assert on_virtual_time(act, slowest_s=0.0) == (20, {0.0})
+
+
+@pytest.mark.parametrize("full", ["pages", "bytes"])
+def test_a_full_disk_refuses_as_sqlite_does(full: str) -> None:
+    """Without a free page, or without room for a byte, a write fails whole and reading goes on; with room again it succeeds."""
+
+    async def act(database: Database) -> None:
+        store = await opened(database)
+        many = [a_watch(f"{n}-{'x' * 100}") for n in range(500)]
+        database.full = full
+        with pytest.raises(StoreUnavailable, match="SQLITE_FULL" if full == "pages" else "SQLITE_IOERR_WRITE"):
+            await store.admit(many)
+        assert await store.tasks() == []
+        database.full = ""
+        await store.admit(many)
+        assert len(database.content().open) == 500
+
+    on_virtual_time(act)
+
+
+def test_a_start_on_a_full_disk_waits_for_room() -> None:
+    """A process that ends because the disk is full is started again until it can open its store."""
+
+    async def act(database: Database) -> float:
+        database.full = "bytes"
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(opened, database)
+            await anyio.sleep(30)
+            database.full = ""
+        return anyio.current_time()
+
+    assert 30 < on_virtual_time(act) < 40
+
+
+def test_a_kill_leaves_the_log_and_the_next_life_reads_it() -> None:
+    """What was committed is there although nobody closed the file; what only waited for its turn is not."""
+
+    async def act(database: Database) -> tuple[bool, list[Watch]]:
+        store = await opened(database)
+        watch = (await store.admit([a_watch()]))[0]
+        async with anyio.create_task_group() as life:
+            life.start_soon(store.commit, [moved(watch, "SUCCEEDED")])
+            await anyio.wait_all_tasks_blocked()
+            life.cancel_scope.cancel()
+        await store.close()
+        log = database._beside("-wal").stat().st_size
+        return log > 0, list(await (await opened(database)).tasks())
+
+    killed, watches = on_virtual_time(act)
+    assert killed
+    assert watches == [a_watch()]
+
+
+async def opened(database: Database) -> PlayedStore:
+    store = database.store()
+    await store.open(["bus"])
+    return store
