@@ -180,7 +180,7 @@ def test_the_consumer_of_the_page_is_safe_against_repeats_and_disorder():
     (seen, partial, settled), _ = story()
     again = replace(seen.transitions[0], observed_at=T0 + 100)
     one, two, three = (json.loads(rendered(step).body) for step in (seen, partial, settled))
-    anew = json.loads(rendered(replace(seen, watch=replace(seen.watch, id="1" * 32), transitions=(again,))).body)
+    anew = json.loads(rendered(replace(seen, watch=seen.watch._replace(id="1" * 32), transitions=(again,))).body)
     applied = []
     consumer = python_of_events()["Consumer"](applied.append)
     for event in (two, one, two, one, three, three, anew, two):

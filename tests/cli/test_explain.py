@@ -137,10 +137,18 @@ def test_each_rule_is_put_in_words(cadence: str, status: str, gap: float, words:
 
 
 def test_few_tasks_at_a_high_pace_are_asked_often() -> None:
-    """The longest gap is six times the tasks over the pace."""
-    settings = parse(f"{BASE}cadence: {{price_floor: 1min}}\n", "test", {})
-    told = schedule(Life("t1").seen("IN_PROGRESS", 1).watch, settings, Notes(None, "3.0", 5), time.time())
+    """Dear as a call may be, the longest gap is six times the tasks over the pace."""
+    told = schedule(Life("t1").seen("IN_PROGRESS", 1).watch, SETTINGS, Notes('{"price": 50, "samples": {}}', "3.0", 5), time.time())
     assert told.gap_s == pytest.approx(10)
+    assert "6 x tasks / pace" in told.why[0]
+
+
+def test_a_single_task_is_not_asked_about_all_the_time() -> None:
+    """Calls to spare are not spent where they would save less than the floor, and that is what is explained."""
+    told = schedule(Life("t1").seen("IN_PROGRESS", 1).watch, SETTINGS, Notes(None, "20", 1), time.time())
+    assert told.gap_s > 6 / 20
+    assert told.lag_s == pytest.approx(0.1, rel=0.05)
+    assert "cadence.price_floor" in told.why[0]
 
 
 @pytest.mark.parametrize("note", ["", "nan", "-1", "rubbish", "{}"])

@@ -72,13 +72,11 @@ def schedule(watch: Watch, settings: Settings, notes: Notes, now: float) -> Sche
 
 def _cadence(settings: Settings, notes: Notes, pace: float | None) -> Cadence:
     """As the watcher has it: what it learned, its price, and the longest gap that so few tasks at this pace leave."""
-    section = settings.cadence
-    if pace and section.type == "accrual":
-        longest = max(section.min_gap, min(section.max_gap, 6 * max(1, notes.open_tasks) / pace))
-        section = section.model_copy(update={"max_gap": longest})
-    cadence = Cadence(section)
-    if notes.cadence is not None and section.type == "accrual":
+    cadence = Cadence(settings.cadence)
+    if notes.cadence is not None:
         cadence.restore(notes.cadence)
+    if pace:
+        cadence.share(max(1, notes.open_tasks), pace)
     return cadence
 
 
@@ -114,8 +112,11 @@ def _rule(found: Schedule, cadence: Cadence, phase: Phase) -> str:
         return f"{gap}: the status is provisional, and asked about no faster than that"
     worth = f"{found.lag_s:.2f} s of lag is expected to accrue in it, and the price of a call is {found.price_s:.2f} s"
     if found.gap_s >= settings.max_gap:
-        return f"{gap}: the longest gap, the lesser of cadence.max_gap and 6 x tasks / pace; {worth}"
+        return f"{gap}: the longest gap, cadence.max_gap; {worth}"
     if found.gap_s <= settings.min_gap:
         return f"{gap}: the shortest gap, cadence.min_gap; {worth}"
+    if found.gap_s == cadence.share_gap:
+        return f"{gap}: the longest gap while calls are scarce, 6 x tasks / pace; {worth}"
     learned = f"learned from {found.samples} tasks" if found.samples else "by the prior, nothing is learned yet"
-    return f"{gap}: by then the lag expected to have accrued ({learned}) reaches the price of a call, {found.price_s:.2f} s"
+    enough = "cadence.price_floor: a call that saves less is not made" if found.gap_s > cadence.share_gap else "the price of a call"
+    return f"{gap}: by then the lag expected to have accrued ({learned}), {found.lag_s:.2f} s, reaches {enough}"

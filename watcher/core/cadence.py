@@ -144,8 +144,8 @@ class Cadence:
         self.settings = settings
         self._floor = max(PRICE_MIN_S, settings.price_floor)
         self.price = self._floor if settings.type == "accrual" else 0.0
-        self._high = settings.max_gap
-        """The longest gap while calls are scarce: six times the mean that the pace allows."""
+        self.share_gap = settings.max_gap
+        """The longest gap while calls are scarce, in seconds: six times the mean that the pace allows."""
         self._dearest = settings.max_gap
         """That mean. A gap accrues no more lag than its own length: at a higher price fewer calls are wanted than may go."""
         self._durations: dict[tuple[str, str], Durations] = {}
@@ -157,10 +157,13 @@ class Cadence:
             return max(self.settings.every, low)
         if self.settings.type == "backoff":
             return max(low, min(self.settings.max_gap, self.settings.every * 2.0 ** min(max(0, polls - 1), 20)))
-        durations, age, high = self.durations(kind, status), _age(age_s), max(low, self.settings.max_gap)
-        gap = durations.gap(age, self.price, low, high)
+        durations, age = self.durations(kind, status), _age(age_s)
+        scarce, longest = max(low, self.share_gap), max(low, self.settings.max_gap)
+        saved = durations.accrued(age, age + scarce)
+        if saved >= self.price:
+            return durations.gap(age, self.price, low, scarce)
         # the pace bounds the gap from above, but never brings a call that would save less than the floor: an idle watcher is quiet
-        return gap if gap <= self._high else max(low, self._high, durations.gap(age, self._floor, low, high))
+        return scarce if saved >= self._floor else durations.gap(age, self._floor, scarce, longest)
 
     def spare_gap(self, kind: str, status: str | None, age_s: float) -> float:
         """Seconds after a look until a call that nobody else needs may go to this task; infinite where it never saves enough."""
@@ -181,9 +184,13 @@ class Cadence:
         over = max(0.0, lateness_s - 3 / pace)
         drive = math.log((wanted + over * pace / max(tasks / wanted, 2.0)) / pace)
         relook = max(STEER_S, tasks / min(wanted, pace))  # until a price has reached all tasks: no faster than that
-        self._high = max(self.settings.min_gap, min(self.settings.max_gap, 6 * tasks / pace))
-        self._dearest = min(self.settings.max_gap, tasks / pace)
+        self.share(tasks, pace)
         self.price = self._fair(self.price * math.exp(min(0.1, max(-0.1, STEER_S / relook * drive))))
+
+    def share(self, tasks: int, pace: float) -> None:
+        """How many tasks share how many calls a second: what bounds a gap and a price from above."""
+        self.share_gap = max(self.settings.min_gap, min(self.settings.max_gap, 6 * tasks / pace))
+        self._dearest = min(self.settings.max_gap, tasks / pace)
 
     def learn(self, kind: str, status: str, duration_s: float, now: float) -> bool:
         """One task spent this long in this status, by the service's own timestamps. False where it was passed over."""
