@@ -1,7 +1,7 @@
 """`python -m tests.soak --tasks 1000000`: waves of tasks through a watcher on virtual time; after each, all must be as after the second.
 
 The pending set, receipts, lanes, circuits, metrics and rows forget what has ended. The watcher, its loops and its stores are the real
-ones; only queue, service and sink are simulated, and keep nothing themselves. With SQLite the disk is real, and virtual time passes it by.
+ones; only queue, service and sink are simulated, and keep nothing themselves. SQLite's thread takes turns with the loop.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import gc
 import os
+import sqlite3
 import sys
 import tempfile
 import threading
@@ -24,6 +25,7 @@ import anyio
 import looptime
 import structlog
 
+from tests.simulation.turns import in_turns
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
 from watcher.core.transitions import WatchSettings
@@ -44,6 +46,7 @@ RATE = 50
 RETENTION_S = 60.0
 KEPT_A_TASK = 0.7
 """Less than one entry of a set or dict that somebody forgot to take out."""
+NOT_OURS = (type, ModuleType, FunctionType, asyncio.AbstractEventLoop, asyncio.Future, sqlite3.Connection)
 WAVES = 10
 WAVE = 300
 """Tasks in the smallest wave that shows anything."""
@@ -87,9 +90,10 @@ class Forgetting(SimulatedQueue):
 def soak(tasks: int, waves: int, path: Path | None = None, make: Callable[..., Watcher] = Watcher) -> list[House]:
     """The house after each of so many waves of tasks, with the memory store or with SQLite at `path`."""
     store: OwnedStore = MemoryStore(MemoryStoreSettings()) if path is None else SqliteStore(SqliteStoreSettings(path=str(path)))
-    loop = looptime.new_event_loop(noop_cycles=4)
+    loop = looptime.new_event_loop(noop_cycles=0)
     try:
-        return loop.run_until_complete(_soak(tasks, waves, store, make))
+        with in_turns(loop):
+            return loop.run_until_complete(_soak(tasks, waves, store, make))
     finally:
         loop.close()
 
@@ -108,7 +112,7 @@ async def _soak(tasks: int, waves: int, store: OwnedStore, make: Callable[..., W
         run.start_soon(watcher.run)
         for wave in range(waves):
             await _wave(wave, tasks, queue, sinks)
-            await _pruned(store)
+            await anyio.sleep(RETENTION_S + PRUNE_S + 1)
             service.world._lives.clear()
             houses.append(await _house(watcher, store))
             structlog.get_logger("soak").critical("wave", number=wave, **asdict(houses[-1]))
@@ -125,15 +129,6 @@ async def _wave(wave: int, tasks: int, queue: SimulatedQueue, sinks: Sequence[Co
             queue.put("poison")
     while len(queue) or any(sink.ended < (wave + 1) * tasks for sink in sinks):  # noqa: ASYNC110 - they ring no bell
         await anyio.sleep(5)
-
-
-async def _pruned(store: OwnedStore) -> None:
-    """The next prune or the one after it: SQLite's thread works in real time, and virtual time may run ahead of it. Ten are enough."""
-    await anyio.sleep(PRUNE_S + RETENTION_S + 10)
-    for _ in range(10):
-        if await _rows(store) == 0:
-            return
-        await anyio.sleep(PRUNE_S)
 
 
 async def _rows(store: OwnedStore) -> int:
@@ -153,14 +148,14 @@ def resident() -> int:
 
 
 def kept(watcher: Watcher) -> int:
-    """Looks into everything but code and the event loop, whose cancelled timers come and go."""
+    """Looks into all but code, the event loop, whose cancelled timers come and go, and connections, which keep their last cursors."""
     gc.collect()
     seen: set[int] = set()
     stack: list[object] = [watcher]
     count = 0
     while stack:
         thing = stack.pop()
-        if id(thing) in seen or isinstance(thing, type | ModuleType | FunctionType | asyncio.AbstractEventLoop | asyncio.Future):
+        if id(thing) in seen or isinstance(thing, NOT_OURS):
             continue
         seen.add(id(thing))
         if isinstance(thing, dict | list | set | deque):

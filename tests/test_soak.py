@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,9 +36,10 @@ def quiet() -> Iterator[None]:
     structlog.configure(**before)
 
 
-def test_everything_comes_back_to_where_it_was() -> None:
-    """Waves of tasks, each forgotten after its end, leave nothing behind: `make soak` does the same with a million, and with SQLite."""
-    houses = soak(WAVE, 3)
+@pytest.mark.parametrize("file", [None, "watcher.db"])
+def test_everything_comes_back_to_where_it_was(file: str | None, tmp_path: Path) -> None:
+    """Waves of tasks, each forgotten after its end, leave nothing behind, in memory or SQLite: `make soak` plays a million."""
+    houses = soak(WAVE, 3, tmp_path / file if file else None)
     assert houses[-1].rows == 0
     assert grown(houses[1], houses[-1], WAVE) == []
 
