@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from functools import partial
 
-import looptime
-import pytest
 from structlog.testing import capture_logs
 
 from tests.simulation.play import Record, play
@@ -52,10 +49,8 @@ def told(seed: int) -> set[str]:
     return felt(record, said) & one_cause(story)
 
 
-def test_all_that_can_be_drawn_is_felt_in_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_that_can_be_drawn_is_felt_in_a_run() -> None:
     """For each fault, each trouble, kills, stops, erasures and repeats there is a story in which the watcher met just that."""
-    # by default the loop goes round 42 times before it lets time jump, for the sake of threads; here is none
-    monkeypatch.setattr(looptime, "new_event_loop", partial(looptime.new_event_loop, noop_cycles=0))
     unseen = set(ALL)
     for seed in range(SEEDS):
         if unseen & one_cause(draw(seed)):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 
-import looptime
 import pytest
 
 from tests.simulation.oracle import judge
@@ -19,8 +17,6 @@ OUTAGE = Trouble("service", 2.0, 12 * 3600.0, 0.5)
 
 def test_half_a_day_of_503_costs_a_call_a_minute_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every promise holds over twelve hours of 503, with a call a minute; when it is over, all is told within the minute."""
-    # by default the loop goes round 42 times before it lets time jump, for the sake of threads; here is none
-    monkeypatch.setattr(looptime, "new_event_loop", partial(looptime.new_event_loop, noop_cycles=0))
     monkeypatch.setattr(upkeep, "HOUSE_S", 30.0)
     monkeypatch.setattr(supervise, "IDLE_S", 10.0)
     record = play(replace(STORY, troubles=(OUTAGE,)))
