@@ -17,6 +17,7 @@ OUTAGE = Trouble("service", 2.0, 12 * 3600.0, 0.5)
 
 def test_half_a_day_of_503_costs_a_call_a_minute_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every promise holds over twelve hours of 503, with a call a minute; when it is over, all is told within the minute."""
+    # what is looked after now and then would be most of the work in half a day without calls
     monkeypatch.setattr(upkeep, "HOUSE_S", 30.0)
     monkeypatch.setattr(supervise, "IDLE_S", 10.0)
     record = play(replace(STORY, troubles=(OUTAGE,)))
