@@ -71,6 +71,17 @@ def test_a_hint_makes_it_due_now() -> None:
     assert pending.first().watch.key == watch("a").key
 
 
+def test_a_hint_goes_before_all_that_is_overdue() -> None:
+    """Hints in the order in which they came, waiting or in flight; then the rest as it was."""
+    pending = pending_of("a", "b", "c", "d", "e")
+    flying = pending.take()
+    assert flying is not None
+    for name in ("d", "a", "c"):
+        assert pending.hint(watch(name).key, 1000.0)
+    pending.put_back(flying.watch, 1000.0, 60.0, "cadence")
+    assert taken(pending) == ["d", "c", "a", "b", "e"]
+
+
 def test_a_hint_in_flight_is_kept_for_the_way_back() -> None:
     """Then it is due at once, whatever gap was wanted."""
     pending = pending_of("a")

@@ -41,6 +41,10 @@ class Entry:
     """Another watch of the same task, added while this one was in flight: its turn comes when this one is back."""
 
 
+_BEFORE = 1 << 62
+"""What a hint's turn is less by: it goes before all others that are due at the same time, and after earlier hints."""
+
+
 def fold(entry: Entry) -> bytes:
     """An entry that waits, without its key."""
     target, facts = entry.watch.ref.target, entry.watch[1:]
@@ -116,13 +120,13 @@ class PendingSet:
         return self._first
 
     def hint(self, key: str, now: float) -> bool:
-        """Somebody says that something happened: due now. False for a key that is not here."""
+        """Somebody says that something happened: due before all others, for no call saves more. False for a key that is not here."""
         if key in self._flying:
             self._flying[key].hinted = True
             return True
         entry = self._unfolded(key)
-        if entry is not None and entry.due > now:
-            entry.due, entry.why = now, "hint"
+        if entry is not None and entry.why != "hint":
+            entry.due, entry.why = self._front(now), "hint"
             self._wait(entry)
         return entry is not None
 
@@ -161,7 +165,7 @@ class PendingSet:
             del self._folded[key]
         else:
             if entry.hinted:
-                again.due, again.rate, again.why = again.looked, 0.0, "hint"
+                again.due, again.rate, again.why = self._front(again.looked), 0.0, "hint"
             self._place(again)
 
     def _place(self, entry: Entry) -> None:
@@ -181,11 +185,18 @@ class PendingSet:
 
     def _wait(self, entry: Entry) -> None:
         key = entry.watch.ref.key
-        self._turns = entry.turn = self._turns + 1
+        self._turns += 1
+        entry.turn = self._turns - _BEFORE if entry.why == "hint" else self._turns
         self._folded[key] = fold(entry)
         self._queue.push(key, entry.due, entry.turn)
-        if self._first is not None and (entry.due < self._first.due or self._first.watch.ref.key == key):
+        first = self._first
+        if first is not None and ((entry.due, entry.turn) < (first.due, first.turn) or first.watch.ref.key == key):
             self._first = None
+
+    def _front(self, now: float) -> float:
+        """When what is due first is due, at the latest now."""
+        first = self.first()
+        return now if first is None else min(now, first.due)
 
     def _unfolded(self, key: str) -> Entry | None:
         folded = self._folded.get(key)

@@ -70,26 +70,33 @@ async def until_stored(health: Health, call: Callable[[], Awaitable[T]]) -> T:
 
     Only a call that failed can say that the store is well again: on a full disk every read still works.
     """
-    failed = False
+    try:
+        result = await call()  # nearly always this is all, and what follows costs more than a commit
+    except StoreUnavailable as error:
+        _store_fails(health, error)
+        return await _stored_at_last(health, call)
+    if health.is_good("store"):
+        health.good("store")
+    return result
 
-    def tells(state: RetryCallState) -> None:
-        nonlocal failed
-        failed = True
-        health.bad("store", str(_error(state)), "free some disk, or mend what the store says; nothing new is taken in meanwhile")
 
+async def _stored_at_last(health: Health, call: Callable[[], Awaitable[T]]) -> T:
     retrying = AsyncRetrying(
         retry=retry_if_exception_type(StoreUnavailable),
         wait=wait_random_exponential(multiplier=0.2, max=5),
-        before_sleep=tells,
+        before_sleep=lambda state: _store_fails(health, _error(state)),
         sleep=anyio.sleep,
         reraise=True,
     )
     async for attempt in retrying:
         with attempt:
             result = await call()
-    if failed or health.is_good("store"):
-        health.good("store")
+    health.good("store")
     return result
+
+
+def _store_fails(health: Health, error: BaseException | None) -> None:
+    health.bad("store", str(error), "free some disk, or mend what the store says; nothing new is taken in meanwhile")
 
 
 def _error(state: RetryCallState) -> BaseException | None:
