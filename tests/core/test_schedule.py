@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.facts import REF, watch_of
-from watcher.core.cadence import STEER_S, Cadence, CadenceSettings
+from watcher.core.cadence import PROVISIONAL_GAP_S, STEER_S, Cadence, CadenceSettings
 from watcher.core.circuit import Circuits
 from watcher.core.pace import Pace, PaceSettings
 from watcher.core.pending import PendingSet
@@ -87,6 +87,16 @@ def test_a_spare_call_goes_before_it_is_due_but_not_before_it_is_worth_the_floor
     assert again is not None
     fixed.pending.put_back(again[0].watch, 0.0, 50.0, "cadence")
     assert fixed.wait(40.0) == pytest.approx(10)
+
+
+def test_a_provisional_status_gets_spare_calls_no_faster_than_its_own_gap() -> None:
+    """What nobody else needs is not withheld from it because a price was high when it was put back."""
+    schedule = schedule_of()
+    add(schedule, "a", 0.0)
+    call = schedule.take(0.0)
+    assert call is not None
+    schedule.pending.put_back(call[0].watch, 0.0, 50.0, "provisional")
+    assert schedule.wait(0.0) == pytest.approx(PROVISIONAL_GAP_S)
 
 
 def test_a_setback_is_waited_out() -> None:

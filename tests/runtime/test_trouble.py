@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import anyio
 import pytest
@@ -11,10 +11,11 @@ import pytest
 from tests.runtime.conftest import MakeWorld, key
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.errors import Throttled, Unavailable
-from watcher.model import Message
+from watcher.model import Backlog, Message
 from watcher.runtime.clock import Clock
 from watcher.runtime.settings import Limits
 from watcher.runtime.supervise import Parts, Plan, Watcher
+from watcher.runtime.upkeep import HOUSE_MAX_S, HOUSE_S
 from watcher.simulator.inbox import SimulatedInbox
 from watcher.simulator.queue import SimulatedQueue
 
@@ -107,3 +108,25 @@ async def test_answers_from_the_past_are_dropped_and_counted(world: MakeWorld) -
         truth = [status for status, _ in w.service.world.truth(w.service.world.refs()[n])]
         said = [event["data"]["to"] for event in w.inbox.of(w.service.world.refs()[n].key)]
         assert said == [status for status in truth if status in said]
+
+
+class Stopped(MemoryStore):
+    """Its process is stopped for a while in the middle of the first count."""
+
+    stops_s = 90.0
+
+    async def backlog(self) -> Mapping[str, Backlog]:
+        stops_s, self.stops_s = self.stops_s, 0.0
+        await anyio.sleep(stops_s)
+        return await super().backlog()
+
+
+async def test_a_count_that_took_long_does_not_keep_operators_waiting(world: MakeWorld) -> None:
+    """Seconds later the next one goes, and what they asked for is done: not after ten times what it took."""
+    w = world(store=Stopped(MemoryStoreSettings()), finite=False, durations="run=never")
+    w.submit("task-1")
+    async with w.running() as watcher:
+        await anyio.sleep(Stopped.stops_s + 1)
+        await watcher.parts.store.forget(key=key("task-1"))
+        await anyio.sleep(HOUSE_MAX_S + HOUSE_S)
+        assert not watcher._poller.pending

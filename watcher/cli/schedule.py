@@ -54,7 +54,9 @@ def schedule(watch: Watch, settings: Settings, notes: Notes, now: float) -> Sche
     cadence = _cadence(settings, notes, pace)
     age = 0.0 if watch.status_since is None else max(0.0, now - watch.status_since)
     gap = cadence.gap(kind, status, age, polls=watch.polls, provisional=phase is Phase.PROVISIONAL) if status is not None else 0.0
-    spare = cadence.spare_gap(kind, status, age) if settings.cadence.type == "accrual" and phase is Phase.OPEN else math.inf
+    spare = math.inf
+    if settings.cadence.type == "accrual" and status is not None:
+        spare = cadence.spare_gap(kind, status, age, provisional=phase is Phase.PROVISIONAL)
     found = Schedule(
         rule=settings.cadence.type,
         age_s=age,

@@ -152,7 +152,7 @@ class Cadence:
 
     def gap(self, kind: str, status: str | None, age_s: float, *, polls: int = 0, provisional: bool = False) -> float:
         """Seconds from a look at a task of this age in its status until the next. `polls`: calls it has had so far."""
-        low = max(self.settings.min_gap, PROVISIONAL_GAP_S) if provisional else self.settings.min_gap
+        low = self._low(provisional)
         if self.settings.type == "fixed":
             return max(self.settings.every, low)
         if self.settings.type == "backoff":
@@ -165,11 +165,11 @@ class Cadence:
         # the pace bounds the gap from above, but never brings a call that would save less than the floor: an idle watcher is quiet
         return scarce if saved >= self._floor else durations.gap(age, self._floor, scarce, longest)
 
-    def spare_gap(self, kind: str, status: str | None, age_s: float) -> float:
+    def spare_gap(self, kind: str, status: str | None, age_s: float, *, provisional: bool = False) -> float:
         """Seconds after a look until a call that nobody else needs may go to this task; infinite where it never saves enough."""
-        floor, high = self._floor, self.settings.max_gap
+        low, floor = self._low(provisional), self._floor
         durations, age = self.durations(kind, status), _age(age_s)
-        gap = durations.gap(age, floor, self.settings.min_gap, high)
+        gap = durations.gap(age, floor, low, max(low, self.settings.max_gap))
         return gap if durations.accrued(age, age + gap) >= floor else math.inf
 
     def worth(self, kind: str, status: str | None, age_s: float, since_look_s: float) -> float:
@@ -221,6 +221,9 @@ class Cadence:
         if self.settings.type == "accrual" and math.isfinite(price):
             self.price = self._fair(price)
         self._durations.update({(k[0], k[1]): d for k, d in models.items() if len(k) == 2})
+
+    def _low(self, provisional: bool) -> float:
+        return max(self.settings.min_gap, PROVISIONAL_GAP_S) if provisional else self.settings.min_gap
 
     def _fair(self, price: float) -> float:
         """Within the floor and what may be right: a price beyond would only take long to come down from."""

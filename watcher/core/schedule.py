@@ -76,9 +76,10 @@ class Schedule:
     def _spare_in(self, entry: Entry, now: float) -> float:
         """Seconds until the first in line is worth a call nobody else needs. Infinite where only its due time counts."""
         watch = entry.watch
-        if self.cadence.settings.type != "accrual" or entry.why != "cadence" or self.circuits.open:
+        if self.cadence.settings.type != "accrual" or entry.why not in ("cadence", "provisional") or self.circuits.open:
             return math.inf
-        return max(0.0, entry.looked + self.cadence.spare_gap(watch.ref.kind, watch.status, age(watch)) - now)
+        gap = self.cadence.spare_gap(watch.ref.kind, watch.status, age(watch), provisional=entry.why == "provisional")
+        return max(0.0, entry.looked + gap - now)
 
 
 def age(watch: Watch) -> float:

@@ -24,6 +24,8 @@ from watcher.runtime.wake import Bell, Gate
 log = structlog.get_logger("watcher.upkeep")
 
 HOUSE_S, NOTES_S, PRUNE_S = 1.0, 30.0, 600.0
+HOUSE_MAX_S = 10.0
+"""However long a count took: perhaps the process was stopped in it, and the gate and what operators asked for must not wait for that."""
 
 
 class Upkeep:
@@ -94,7 +96,8 @@ class Upkeep:
                 await self._forget(key)
             for letter in letters:
                 await self._again(letter, intake)
-            await anyio.sleep(max(HOUSE_S, 10 * took))  # a large backlog takes a while to count: not all the time for that
+            # a large backlog takes a while to count: not all the time for that
+            await anyio.sleep(min(HOUSE_MAX_S, max(HOUSE_S, 10 * took)))
 
     async def count(self) -> int:
         """Events not yet settled, over all sinks; sets the gauges and the gate by it."""
