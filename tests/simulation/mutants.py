@@ -161,6 +161,38 @@ class Unfenced(Watcher):
         store.commit = commit  # type: ignore[method-assign]
 
 
+class Hurried(Watcher):
+    """Its SQLite store says that something is committed, and commits it with what comes next."""
+
+    async def _open(self) -> None:
+        await super()._open()
+        writer = getattr(self.parts.store, "_writer", None)
+        if writer is None:
+            return
+        commit, late = writer._commit, list[Any]()
+
+        def hurry(calls: Sequence[Any]) -> None:
+            commit([*late])
+            late[:] = calls
+            writer._db.execute("BEGIN IMMEDIATE")
+            for call in calls:
+                call.result = call.work(writer._db)
+            writer._db.execute("ROLLBACK")
+
+        writer._commit = hurry
+
+
+class Unsynced(Watcher):
+    """Its SQLite log is not synced: what was committed last is gone with the process."""
+
+    async def _open(self) -> None:
+        await super()._open()
+        ground = getattr(self.parts.store, "_ground", None)
+        if ground is not None:
+            left = ground.left
+            ground.left = lambda: {ground.path: left()[ground.path]}
+
+
 class Deaf(Watcher):
     """Its couriers do not hear that there is something new."""
 
@@ -175,6 +207,8 @@ MUTANTS: dict[str, Callable[..., Watcher]] = {
     "no dedupe": Forgetful,
     "no fence": Unfenced,
     "lost wake-up": Deaf,
+    "told before COMMIT": Hurried,
+    "a log that is not synced": Unsynced,
     "no letter for what is refused": _patched(Courier=Wasteful),
     "no pace": _patched(Pace=Hasty),
     "a pace that never recovers": _patched(Pace=Timid),
