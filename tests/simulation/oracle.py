@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.simulation.peers import UnreliableInbox
-from tests.simulation.play import MARK, Record
+from tests.simulation.play import MARK
+from tests.simulation.record import Record
 from tests.simulation.story import DENIED, ENDLESS, MISSING
 from watcher.core.intake import parse_ref
 from watcher.model import EventType

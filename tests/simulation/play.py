@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -16,9 +15,10 @@ import anyio
 import looptime
 
 from tests.simulation.database import Database
-from tests.simulation.disk import Content, Ground, Nothing, SimulatedDisk
+from tests.simulation.disk import Ground, Nothing, SimulatedDisk
 from tests.simulation.fuse import Fuse
 from tests.simulation.peers import StagedWorld, UnreliableInbox, UnreliableQueue, WatchedProbe, message
+from tests.simulation.record import Record
 from tests.simulation.story import Story
 from tests.simulation.trouble import scene
 from watcher.core.intake import parse_ref
@@ -34,36 +34,6 @@ EPOCH = 1_800_000_000.0
 PATIENCE_S = 1800.0
 """Within so many virtual seconds of calm everything must have been told."""
 MARK = "CANARY"
-
-
-@dataclass
-class Record:
-    """What the oracle may look at after a run."""
-
-    story: Story
-    service: Service
-    probe: WatchedProbe
-    queue: UnreliableQueue
-    inboxes: list[UnreliableInbox]
-    left: Content = field(default_factory=lambda: Content((), {}, ()))
-    """What the store held at the end."""
-    submitted: set[str] = field(default_factory=set)
-    poison: int = 0
-    forgotten: dict[str, float] = field(default_factory=dict)
-    """Keys erased, and when; a later submission takes one out again."""
-    resubmitted: set[str] = field(default_factory=set)
-    stops: list[float] = field(default_factory=list)
-    """How long each graceful stop took, in seconds."""
-    seen: Counter[str] = field(default_factory=Counter)
-    """What happened, so that a run of nothing is not taken for a proof."""
-    quiet: bool = False
-    """Everything was done within `PATIENCE_S` of calm."""
-    pages: list[bytes] = field(default_factory=list)
-    """The metrics at the end of each life."""
-    fresh_lag: float | None = None
-    """After all faults: seconds that the watcher added to the life of one more task, from its message to the last sink."""
-    tasks_left: int = 0
-    """Tasks of the event loop beyond those there were before."""
 
 
 class World:

@@ -12,7 +12,8 @@ import pytest
 
 from tests.contracts.store_exam import a_watch, moved
 from tests.simulation.database import Database, PlayedStore
-from tests.simulation.play import Record, play
+from tests.simulation.play import play
+from tests.simulation.record import Record
 from tests.simulation.story import Story, draw
 from watcher.errors import StoreUnavailable
 from watcher.model import Watch

@@ -6,7 +6,8 @@ from collections import Counter
 
 from structlog.testing import capture_logs
 
-from tests.simulation.play import Record, play
+from tests.simulation.play import play
+from tests.simulation.record import Record
 from tests.simulation.story import FAULTS, MISSING, TROUBLES, Story, draw
 from tests.simulation.test_stories import SEEDS
 from watcher.simulator.faults import FAULTS as PROBLEMS
