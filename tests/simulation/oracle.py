@@ -16,8 +16,8 @@ from watcher.core.intake import parse_ref
 from watcher.model import EventType
 
 STOP_S = 25.0
-FORGET_S = 10.0
-"""An event committed before an erasure may still be under way this long after it."""
+FORGET_S = 15.0
+"""An event committed before an erasure may still be under way this long after it: a watcher on a slow disk looks every 10 s."""
 
 
 FRESH_S = 10.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ class World:
         self.skew = 0.0
         self.pause = pause
         self.watcher: Watcher | None = None
+        self._submissions: Counter[str] = Counter()
         self._make = make
         scenario = Scenario(
             seed=story.seed, quota=story.quota, durations=story.durations, faults=story.faults, mark=MARK, latency="uniform(0.02,0.5)"
@@ -191,6 +193,7 @@ class World:
             await anyio.sleep(max(0.0, at - anyio.current_time()))
             key = f"speaker-search/{connector}/{task}"
             self.record.submitted.add(key)
+            self._submissions[key] += 1
             if self.record.forgotten.pop(key, None) is not None:
                 self.record.resubmitted.add(key)
             if self.rng.random() < self.story.lists:
@@ -209,8 +212,10 @@ class World:
     async def _forget(self) -> None:
         for at, key in sorted(self.story.forget):
             await anyio.sleep(max(0.0, at - anyio.current_time()))
+            name, submissions = f'"{key.rpartition("/")[2]}"', self._submissions[key]
+            held = self.queue.holds(name)
             await self._stubbornly(lambda key=key: self.ground.forget(key=key))
-            if self.queue.holds(f'"{key.rpartition("/")[2]}"'):
+            if held or self.queue.holds(name) or self._submissions[key] > submissions:
                 self.record.resubmitted.add(key)  # its message comes again, and is a submission like any other
             else:
                 self.record.forgotten[key] = self.awake()

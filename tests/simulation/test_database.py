@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import Any
 
@@ -98,6 +98,21 @@ def test_a_full_disk_refuses_as_sqlite_does(full: str) -> None:
         assert len(database.content().open) == 500
 
     on_virtual_time(act)
+
+
+def test_an_erasure_is_heard_of_on_a_full_disk() -> None:
+    """The notice of another one cannot be erased then, and is no reason to keep the next to itself."""
+
+    async def act(database: Database) -> list[Sequence[str]]:
+        store = await opened(database)
+        first, second = await store.admit([a_watch("first"), a_watch("second")])
+        await database.forget(key=first.key)
+        heard = [(await store.requests())[0]]
+        await database.forget(key=second.key)
+        database.full = "bytes"
+        return [*heard, (await store.requests())[0]]
+
+    assert on_virtual_time(act) == [[a_watch("first").key], [a_watch("second").key]]
 
 
 def test_a_start_on_a_full_disk_waits_for_room() -> None:

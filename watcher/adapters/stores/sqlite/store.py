@@ -48,7 +48,7 @@ class SqliteStore:
         self._writer: Writer | None = None
         self._one_reader = CapacityLimiter(1)
         self._noticed = 0
-        """The last notice handed out; it is erased when the next ones are asked for."""
+        """The last notice handed out; it is erased when there is none behind it."""
 
     async def open(self, sinks: Sequence[str]) -> None:
         await to_thread.run_sync(self._own)
@@ -102,12 +102,13 @@ class SqliteStore:
         await self._write(partial(letter_rows.bury, letters=letters))
 
     async def requests(self) -> tuple[Sequence[str], Sequence[DeadLetter]]:
-        if self._noticed:
+        noticed, keys = await self._read(partial(letter_rows.notices, after=self._noticed))
+        asked = await self._read(letter_rows.asked)
+        if keys:  # told at once: a disk that is full does not keep an erasure from being heard of
+            self._noticed = noticed
+        elif self._noticed:
             await self._write(partial(letter_rows.drop_notices, upto=self._noticed), erases=True)
             self._noticed = 0
-        noticed, keys = await self._read(partial(letter_rows.notices, after=0))
-        asked = await self._read(letter_rows.asked)
-        self._noticed = noticed
         return keys, asked
 
     async def recall(self, name: str) -> str | None:
