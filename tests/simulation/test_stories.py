@@ -18,7 +18,7 @@ from tests.simulation.story import TROUBLES, draw
 from tests.simulation.sweep import SCENES, STORY, WAYS, sweep
 from watcher.observe.logs import LogSettings, configure
 
-SEEDS = int(os.environ.get("SEEDS", "120"))
+SEEDS = int(os.environ.get("SEEDS", "200"))
 BATCH = 20
 
 
