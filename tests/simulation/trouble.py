@@ -26,7 +26,7 @@ def scene(world: World, trouble: Trouble) -> Callable[[], Awaitable[None]]:
         world.record.seen[trouble.what] += 1
         undo = _begin(world, trouble)
         try:
-            await anyio.sleep(trouble.lasts)
+            await anyio.sleep(max(0.0, trouble.at + trouble.lasts - anyio.current_time()))  # it began late where the process was stopped
         finally:
             undo()
 

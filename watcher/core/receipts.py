@@ -48,7 +48,7 @@ class Receipts:
         """Nothing more will come of this key."""
         self._closing.pop(key, None)
         free = []
-        for place in self._by_key.pop(key, ()):
+        for place in sorted(self._by_key.pop(key, ())):
             message, waiting = self._held[place]
             waiting.discard(key)
             if not waiting:
