@@ -7,6 +7,7 @@ thread, because its data files would block the loop for a tenth of a second. It 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -74,7 +75,7 @@ class AwsClients:
         if deadline is None:
             deadline = self.call_deadline + (read_timeout or 0.0)
         try:
-            with anyio.fail_after(deadline):
+            async with asyncio.timeout(deadline):  # half of what a cancel scope costs, and every poll pays it
                 client = await self.client(service, read_timeout=read_timeout)
                 return await getattr(client, operation)(**params)
         except Exception as error:  # noqa: BLE001 - garbage raises anything from inside the SDK; translate names it
