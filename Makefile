@@ -21,7 +21,7 @@ demo: setup
 test: setup
 	$(BIN)/pytest
 
-# Tables into docs/benchmarks.md; a good quarter of an hour on two cores. `make bench ONLY=lag` for one.
+# Tables into docs/benchmarks.md; some minutes on two idle cores. `make bench ONLY=lag` for one.
 bench: setup
 	$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY))
 
