@@ -27,7 +27,7 @@ from watcher.core.circuit import NAMES
 from watcher.core.events import EventSettings, Writer
 from watcher.core.intake import REASONS
 from watcher.core.transitions import WatchSettings, advance, end
-from watcher.kinds import KINDS
+from watcher.kinds import KINDS, QUOTAS
 from watcher.model import EventType, Observation, TaskRef, Watch
 
 ROOT = Path(__file__).parents[1]
@@ -360,6 +360,7 @@ def test_each_component_is_explained():
         spoken |= set(re.findall(r'health\.(?:good|bad)\("(\w+)"', text))
         spoken |= {f"{name}:NAME" for name in re.findall(r'\(f"(source|sink):\{', text)}
         spoken |= {f"circuit:{name}" for name in NAMES if 'f"circuit:{circuit}"' in text}
+        spoken |= {f"quota:{name}" for name in QUOTAS if 'f"quota:{quota.name}"' in text}
     assert {name for row in first_column(OPERATING, "## What /readyz says") for name in row} == spoken
 
 

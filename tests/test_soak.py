@@ -19,13 +19,13 @@ class Hoarding(Watcher):
 
     async def _open(self) -> None:
         await super()._open()
-        watch, self.keys = self._poller.watch, set[str]()
+        watch, self.keys = self._pollers.watch, set[str]()
 
         def hoarded(new: Watch) -> None:
             self.keys.add(new.key + ".")
             watch(new)
 
-        self._poller.watch = hoarded  # type: ignore[method-assign]
+        self._pollers.watch = hoarded  # type: ignore[method-assign]
 
 
 @pytest.fixture(autouse=True)

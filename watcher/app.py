@@ -14,6 +14,7 @@ from watcher.adapters.aws.session import AwsClients
 from watcher.api.server import HttpServer
 from watcher.config import Settings
 from watcher.errors import ConfigMistakes, Unavailable
+from watcher.kinds import QUOTAS
 from watcher.observe.loop_lag import Heartbeat, measure_loop_lag
 from watcher.observe.metrics import Metrics
 from watcher.ports import Sink
@@ -29,7 +30,8 @@ ALIVE_S = 60.0
 def build(settings: Settings, *, sinks: Sequence[Sink] = (), clock: Callable[[], float] = time.time) -> App:
     """Everything as configured, nothing opened. `sinks` are told beside the configured ones."""
     limits = settings.limits
-    aws = AwsClients(max_connections=limits.max_in_flight, call_deadline=limits.call_deadline, clock=clock, polls=settings.aws.client)
+    connections = limits.max_in_flight * len(QUOTAS)
+    aws = AwsClients(max_connections=connections, call_deadline=limits.call_deadline, clock=clock, polls=settings.aws.client)
     world = World(aws, clock)
     parts = Parts(
         sources=[SOURCES[s.type].build(s, world) for s in settings.sources],

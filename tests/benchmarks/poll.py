@@ -25,6 +25,8 @@ from watcher.adapters.aws.session import AwsClients
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.core.cadence import CadenceSettings
 from watcher.core.pace import PaceSettings
+from watcher.core.schedule import noted
+from watcher.kinds import KINDS
 from watcher.model import Observation, TaskRef, Watch
 from watcher.runtime.settings import Limits
 from watcher.runtime.supervise import Parts, Plan, Watcher
@@ -141,7 +143,7 @@ async def _engine(way: Polls, polls: int) -> float:
     now = time.time()
     names = itertools.islice(_names(), TASKS)
     await store.admit([Watch(TaskRef("speaker-search", ("vc1", name)), f"{n:032x}", now, now + 86_400) for n, name in enumerate(names)])
-    await store.remember("pace", "100000")
+    await store.remember(noted("pace", KINDS["speaker-search"].quota), "100000")
     plan = Plan(
         pace=PaceSettings(rate=100_000, burst=1000),
         cadence=CadenceSettings(min_gap=0.05, price_floor=0),

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sized
 from pathlib import Path
 
 import anyio
@@ -94,7 +95,7 @@ async def _measure(path: str, size: int) -> dict[str, float]:
         began = time.perf_counter()
         async with Watcher(Parts([], probe, store, []), plan) as watcher, anyio.create_task_group() as tasks:
             tasks.start_soon(watcher.run)
-            loaded = await _all_there(watcher._poller.pending, size) - began
+            loaded = await _all_there(watcher._pollers, size) - began
             starting, stall.worst = Stall(stall.worst), 0.0
             await anyio.sleep(WATCHED_S)
             steady = Stall(stall.worst)
@@ -110,8 +111,8 @@ async def _measure(path: str, size: int) -> dict[str, float]:
     }
 
 
-async def _all_there(pending: PendingSet, size: int) -> float:
-    while len(pending) < size:  # noqa: ASYNC110 - the set rings no bell
+async def _all_there(open_watches: Sized, size: int) -> float:
+    while len(open_watches) < size:  # noqa: ASYNC110 - nothing rings a bell
         await anyio.sleep(0.005)
     return time.perf_counter()
 

@@ -21,7 +21,7 @@ SETTINGS = parse(BASE, "test", {})
 
 def test_an_open_task_is_explained(command: Command) -> None:
     """Status and age, each change with its lag, and why it is asked about again when."""
-    recorded(Life("t1").seen("IN_QUEUE", 20).seen("IN_PROGRESS", 12, lag=1.5), notes=[("pace", "4.0")])
+    recorded(Life("t1").seen("IN_QUEUE", 20).seen("IN_PROGRESS", 12, lag=1.5), notes=[("pace speaker-search", "4.0")])
     ended = command("explain", "abc/t1", "--config", "w.yaml")
     assert ended.code == 0
     assert "status    IN_PROGRESS, for 13." in ended.out

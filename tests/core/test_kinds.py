@@ -11,7 +11,7 @@ from watcher.core.events import EventSettings, Writer
 from watcher.core.setbacks import setback
 from watcher.core.transitions import WatchSettings, advance
 from watcher.errors import NotFound
-from watcher.kinds import KINDS, Kind, Param, Phase
+from watcher.kinds import KINDS, Kind, Param, Phase, Quota
 from watcher.kinds.voice_results import MAX_MATCHES
 from watcher.model import Submission, TaskRef
 
@@ -37,7 +37,7 @@ PIPELINE = Kind(
         "Stopped": Phase.TERMINAL,
     },
     running="InProgress",
-    quota="Media pipeline API rate",
+    quota=Quota("media-pipeline", "Media pipeline API rate"),
     retention_s=86_400,
     optional=frozenset({"Stopping"}),
     abrupt=frozenset({"Failed"}),

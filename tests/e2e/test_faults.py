@@ -160,10 +160,10 @@ async def a_quota_of_0_is_said_by_its_name_and_not_hammered(directory: Path) -> 
     """A fresh account: every call is throttled. Not ready, with the quota to raise; few calls; and it begins when it is raised."""
     async with simulator(Scenario(partial=0, durations=SHORT, quota=0, burst=0)) as sim, ready_to_run(directory, sim, 1) as (watcher, url):
         components = await until_ready(url, False, watcher)
-        assert "0" in components["quota"]["reason"]
-        assert "Speaker search" in components["quota"]["hint"], components
+        assert "0" in components["quota:speaker-search"]["reason"]
+        assert "Speaker search" in components["quota:speaker-search"]["hint"], components
         line = await watcher.until_logged("component_unhealthy")
-        assert line["hint"] == components["quota"]["hint"]
+        assert line["hint"] == components["quota:speaker-search"]["hint"]
         assert sim.stats.requests <= 5, "three calls told it; it waits longer each time"
         sim.change(quota=100.0, burst=100.0)
         assert await watcher.wait(60) == 0, watcher.words()

@@ -203,7 +203,7 @@ async def test_intake_waits_at_the_limit_of_watches(world: MakeWorld) -> None:
     async with w.running() as watcher:
         for _ in range(600):
             await anyio.sleep(1)
-            most = max(most, len(watcher._poller.pending))
+            most = max(most, len(watcher._pollers))
     assert most <= 10 + 2 * 10 * 2, "the limit, and what two receivers hold at most"
     assert len({e.key for e in w.inbox.events if e.terminal}) == 100
 

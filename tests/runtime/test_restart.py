@@ -15,6 +15,8 @@ from tests.simulation.turns import in_turns
 from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
 from watcher.adapters.stores.sqlite.watch_rows import PIECE
 from watcher.core.pace import PaceSettings
+from watcher.core.schedule import noted
+from watcher.kinds import KINDS
 from watcher.model import Observation, TaskRef, Watch
 from watcher.runtime.settings import Limits
 from watcher.runtime.supervise import Plan
@@ -52,7 +54,7 @@ async def earlier_life(path: Path, count: int) -> SqliteStoreSettings:
     await store.open(["inbox"])
     for first in range(0, count, 10_000):
         await store.admit([old(n) for n in range(first, min(count, first + 10_000))])
-    await store.remember("pace", repr(RATE))
+    await store.remember(noted("pace", KINDS["speaker-search"].quota), repr(RATE))
     await store.close()
     return settings
 
@@ -81,12 +83,12 @@ async def test_a_restart_with_many_watches_is_spread_over_the_pace(world: MakeWo
             grown, loaded_at = [0], began
             while grown[-1] < count:
                 await anyio.sleep(READ_S / 2)
-                grown.append(len(watcher._poller.pending))
+                grown.append(len(watcher._pollers))
                 loaded_at = anyio.current_time()
             await anyio.sleep(1)
-            assert watcher._poller.watched(key("fresh"))
+            assert watcher._pollers.watched(key("fresh"))
             await anyio.sleep(60 * minutes - (anyio.current_time() - began))
-            assert len(watcher._poller.pending) == count + 1
+            assert len(watcher._pollers) == count + 1
             ended = anyio.current_time()
     times = [at for at, _ in w.probe.calls]
     asked = [task for _, task in w.probe.calls if task != "fresh"]

@@ -48,10 +48,10 @@ async def test_the_first_polls_do_not_wait_for_the_last_watch(world: MakeWorld) 
     async with w.running() as watcher:
         await anyio.sleep(PIECE_S - 1)
         assert w.service.stats.actions["Get"] > 0
-        assert len(watcher._poller.pending) == 1
+        assert len(watcher._pollers) == 1
         await anyio.sleep(3 * PIECE_S)
-        assert len(watcher._poller.pending) == 4
-        assert watcher._poller.watched(key("d"))
+        assert len(watcher._pollers) == 4
+        assert watcher._pollers.watched(key("d"))
 
 
 @pytest.mark.looptime

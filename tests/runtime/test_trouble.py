@@ -129,4 +129,4 @@ async def test_a_count_that_took_long_does_not_keep_operators_waiting(world: Mak
         await anyio.sleep(Stopped.stops_s + 1)
         await watcher.parts.store.forget(key=key("task-1"))
         await anyio.sleep(HOUSE_MAX_S + HOUSE_S)
-        assert not watcher._poller.pending
+        assert not watcher._pollers

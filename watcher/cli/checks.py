@@ -83,7 +83,7 @@ async def everything(settings: Settings, world: World) -> list[Finding]:
     checks: list[Callable[[], Awaitable[list[Finding]]]] = [
         _one("Region", lambda: _region(world, kind.service)),
         lambda: identity(world),
-        _one("voice API", probe.check, quota=kind.quota),
+        _one("voice API", probe.check, quota=kind.quota.title),
         *(_one(f"source {each.name}", _adapter(each, SOURCES, world)) for each in settings.sources),
         *(_one(f"sink {each.name}", _adapter(each, SINKS, world)) for each in settings.sinks),
         _one("store", lambda: _store(settings, world)),

@@ -26,7 +26,9 @@ from watcher.cli import exits
 from watcher.cli.run import loop_options
 from watcher.cli.told import Screen, Teller, succeeded
 from watcher.config import parse
+from watcher.core.intake import DEFAULT_KIND
 from watcher.errors import PeerGone
+from watcher.kinds import KINDS
 from watcher.model import DEFAULT_TARGET
 from watcher.observe.logs import LogSettings, configure
 from watcher.observe.metrics import Metrics
@@ -34,6 +36,7 @@ from watcher.simulator import Scenario, Simulator, simulator
 from watcher.simulator.laws import parse_durations
 
 CONNECTOR = "demo0voice0connector0"
+QUOTA = KINDS[DEFAULT_KIND].quota.name
 FEED_S = 12.0
 PATIENCE_S = 120.0
 
@@ -133,10 +136,11 @@ class _Spending:
 
     def look(self) -> None:
         """Note what they show now; nothing before they are first set."""
-        price = self.metrics.registry.get_sample_value("watcher_cadence_price_seconds")
+        price = self.metrics.registry.get_sample_value("watcher_cadence_price_seconds", {"quota": QUOTA})
         if price:
             self.prices.append(price)
-            self.pace = self.metrics.registry.get_sample_value("watcher_pace_calls_per_second", {"target": DEFAULT_TARGET}) or self.pace
+            labels = {"target": DEFAULT_TARGET, "quota": QUOTA}
+            self.pace = self.metrics.registry.get_sample_value("watcher_pace_calls_per_second", labels) or self.pace
 
     def price(self) -> str:
         """From when calls were to spare to when they were scarcest."""

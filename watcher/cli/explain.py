@@ -18,6 +18,8 @@ from watcher.cli.tables import counted, duration, facts, printable, table
 from watcher.cli.tasks import age, facts_of
 from watcher.config import Settings
 from watcher.core.events import iso
+from watcher.core.schedule import noted
+from watcher.kinds import KINDS
 from watcher.model import DeadLetter, Event, EventType, Watch
 from watcher.ports import Ledger
 
@@ -82,10 +84,19 @@ async def _find(key: str, settings: Settings, ledger: Ledger) -> Found:
     now, plan = time.time(), None
     watch = await ledger.find(key)
     if watch is not None and watch.open:
-        open_tasks = len(await ledger.tasks(open_only=True, limit=settings.limits.max_watches))
-        plan = schedule(watch, settings, Notes(await ledger.recall("cadence"), await ledger.recall("pace"), open_tasks), now)
+        plan = schedule(watch, settings, await _notes(watch, settings, ledger), now)
     letters = [letter for letter in await ledger.letters() if letter.key == key]
     return Found(key, watch, await ledger.history(key), letters, await ledger.owed(key), plan, now)
+
+
+async def _notes(watch: Watch, settings: Settings, ledger: Ledger) -> Notes:
+    """What the watcher wrote down about the quota that this task's calls are counted against."""
+    kind = KINDS.get(watch.ref.kind)
+    if kind is None:
+        return Notes(None, None, 0)
+    tasks = await ledger.tasks(open_only=True, limit=settings.limits.max_watches)
+    sharing = sum(1 for task in tasks if task.ref.kind in KINDS and KINDS[task.ref.kind].quota == kind.quota)
+    return Notes(await ledger.recall(noted("cadence", kind.quota)), await ledger.recall(noted("pace", kind.quota)), sharing)
 
 
 def _json(found: Found) -> dict[str, Any]:

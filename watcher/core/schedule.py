@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from watcher.core.cadence import STEER_S, Cadence
 from watcher.core.circuit import Circuits
 from watcher.core.pace import Pace, Permit
 from watcher.core.pending import Entry, PendingSet
-from watcher.kinds import Kind, Phase
+from watcher.kinds import Kind, Phase, Quota
 from watcher.model import Observation, Watch
 
 UNPLANNED_S = 10.0
@@ -80,6 +81,11 @@ class Schedule:
             return math.inf
         gap = self.cadence.spare_gap(watch.ref.kind, watch.status, age(watch), provisional=entry.why == "provisional")
         return max(0.0, entry.looked + gap - now)
+
+
+def noted(what: Literal["pace", "cadence"], quota: Quota) -> str:
+    """The name under which the store keeps what was learned about this quota, for the next life."""
+    return f"{what} {quota.name}"
 
 
 def age(watch: Watch) -> float:

@@ -32,6 +32,16 @@ class Param:
 
 
 @dataclass(frozen=True, slots=True)
+class Quota:
+    """Calls a second that a service grants to an account in a Region. Kinds that share one share a pace."""
+
+    name: str
+    """As metrics, health and notes name it."""
+    title: str
+    """In AWS's own words: what to raise when every call is throttled."""
+
+
+@dataclass(frozen=True, slots=True)
 class Kind:
     """A kind of remote task.
 
@@ -55,8 +65,8 @@ class Kind:
     status_member: str
     statuses: Mapping[str, Phase]
     running: str
-    quota: str
-    """The quota to raise when every call is throttled, in AWS's own words."""
+    quota: Quota
+    """What its calls are counted against."""
     retention_s: float
     """For how long the service keeps a finished task, in seconds. Older and not found means expired."""
     also: Mapping[str, Any] = field(default_factory=dict)

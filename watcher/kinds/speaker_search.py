@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from watcher.kinds.base import Kind, Param, Phase
+from watcher.kinds.base import Kind, Param, Phase, Quota
 from watcher.kinds.voice_results import counted, hashed, speaker_result, voiceprint_known
 
 VOICE_CONNECTOR_ID = Param("VoiceConnectorId", "voice_connector_id", re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,126}[A-Za-z0-9])?"))
@@ -33,7 +33,7 @@ SPEAKER_SEARCH = Kind(
     successes=frozenset({"SUCCEEDED", "PARTIAL_SUCCESS"}),
     abrupt=frozenset({"FAILED", "STOPPED"}),
     running="IN_PROGRESS",
-    quota="Speaker search API rate (Amazon Chime SDK, Service Quotas)",
+    quota=Quota("speaker-search", "Speaker search API rate (Amazon Chime SDK, Service Quotas)"),
     retention_s=7 * 86_400,
     hints=("SpeakerSearchStatus",),
     result=speaker_result,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from watcher.kinds.base import Kind, Param, Phase
+from watcher.kinds.base import Kind, Param, Phase, Quota
 from watcher.kinds.speaker_search import TASK_ID, VOICE_CONNECTOR_ID
 
 VOICE_TONE = Kind(
@@ -26,7 +26,7 @@ VOICE_TONE = Kind(
     abrupt=frozenset({"FAILED", "STOPPED"}),
     running="IN_PROGRESS",
     also={"IsCaller": True},  # required by the API, which has one analysis for each leg of a call
-    quota="Voice tone analysis API rate (Amazon Chime SDK, Service Quotas)",
+    quota=Quota("voice-tone", "Voice tone analysis API rate (Amazon Chime SDK, Service Quotas)"),
     retention_s=7 * 86_400,
     hints=("VoiceToneAnalysisStatus",),
 )

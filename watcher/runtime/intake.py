@@ -20,7 +20,7 @@ from watcher.errors import Rejected
 from watcher.model import DeadLetter, Message, Submission, Watch
 from watcher.ports import OwnedStore, Source
 from watcher.runtime.instruments import Instruments
-from watcher.runtime.polling import Poller
+from watcher.runtime.pollers import Pollers
 from watcher.runtime.retrying import until_stored, until_taken
 from watcher.runtime.wake import Gate
 
@@ -36,7 +36,7 @@ class Intake:
         self,
         sources: Sequence[Source],
         store: OwnedStore,
-        poller: Poller,
+        pollers: Pollers,
         receipts: Receipts | None,
         *,
         gate: Gate,
@@ -50,7 +50,7 @@ class Intake:
         """Every source has said that nothing will ever come again."""
         self._sources = {source.name: source for source in sources}
         self._store = store
-        self._poller = poller
+        self._pollers = pollers
         self._receipts = receipts
         self._gate = gate
         self._max_watches = max_watches
@@ -170,12 +170,12 @@ class Intake:
         for watch in standing:
             new = watch.id == watches[watch.key].id
             if new:
-                self._poller.watch(watch)
+                self._pollers.watch(watch)
             self._metrics.inputs.labels(origin, "admitted" if new else "known" if watch.open else "ended").inc()
             if watch.open or (self._receipts is not None and self._receipts.waits_for(watch.key)):
                 unfinished.add(watch.key)
         self._metrics.inputs.labels(origin, "known").inc(len(submitted) - len(watches))
-        full = len(self._poller.pending) >= self._max_watches
+        full = len(self._pollers) >= self._max_watches
         self._gate.hold("max_watches", full, "it resumes as watches end; raise limits.max_watches or the pace")
         return unfinished
 
@@ -186,7 +186,7 @@ class Intake:
     def _hint(self, origin: str, hints: Sequence[Submission]) -> None:
         """AWS's own notification about a task: for a watched one a reason to ask now, for any other nothing."""
         for hint in hints:
-            known = self._poller.hint(hint.ref.key)
+            known = self._pollers.hint(hint.ref.key)
             self._metrics.inputs.labels(origin, "hint" if known else "ignored").inc()
 
     async def _bury(self, origin: str, readings: Sequence[Reading]) -> None:

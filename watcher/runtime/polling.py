@@ -22,7 +22,7 @@ from watcher.core.schedule import Schedule
 from watcher.core.setbacks import setback
 from watcher.core.transitions import WatchSettings, advance
 from watcher.errors import CredentialsRejected, RemoteError, Throttled, Unavailable, Unreadable
-from watcher.kinds import KINDS, Kind
+from watcher.kinds import KINDS, Kind, Quota
 from watcher.model import Change, Event, EventType, Observation, Step, Watch
 from watcher.ports import OwnedStore, Probe
 from watcher.runtime.instruments import Instruments
@@ -33,6 +33,9 @@ log = structlog.get_logger("watcher.polling")
 
 TICK_S = 1e-4
 """A timer may fire a tick early: waiting for what is left of it would spin."""
+
+SHARED_S = 5.0
+"""With a circuit open, look again by then: a call under another quota may have closed it."""
 
 Call = tuple[Entry, Permit]
 """Whom to ask about, and the leave for it."""
@@ -50,10 +53,11 @@ class Rules:
 
 
 class Poller:
-    """Asks about all open watches, as fast as the pace allows and as seldom as the cadence finds worth it."""
+    """Asks about all open watches under one quota, as fast as its pace allows and as seldom as the cadence finds worth it."""
 
     def __init__(
         self,
+        quota: Quota,
         probe: Probe,
         store: OwnedStore,
         rules: Rules,
@@ -63,6 +67,7 @@ class Poller:
         instruments: Instruments,
         committed: Callable[[Sequence[Event]], None],
     ) -> None:
+        self.quota = quota
         self.pending = PendingSet()
         self.rules = rules
         self.schedule = Schedule(self.pending, rules.cadence, rules.pace, rules.circuits, max_in_flight)
@@ -73,6 +78,7 @@ class Poller:
         self._health = instruments.health
         self._metrics = instruments.metrics
         self._committed = committed
+        self._component = f"quota:{quota.name}"
         self._bell = Bell()
         self._wakes_at = 0.0
         """When `run` looks by itself for what may go."""
@@ -81,10 +87,7 @@ class Poller:
         """The one forced refresh of expired credentials has been tried since the last good answer."""
 
     def watch(self, watch: Watch) -> None:
-        """Begin to ask about it, now. One of a kind that another version knew stays in the store, for that version."""
-        if watch.ref.kind not in KINDS:
-            log.warning("unknown_kind", kind=watch.ref.kind, hint="another version took it in: it waits in the store for that one")
-            return
+        """Begin to ask about it, now."""
         self.pending.add(watch, self._clock.mono())
         self._bell.ring()
 
@@ -117,6 +120,8 @@ class Poller:
                 if call is not None:
                     calls.start_soon(self._polls, call, name="polls")
                 elif wait > TICK_S:
+                    if self.rules.circuits.open:
+                        wait = min(wait, SHARED_S)
                     self._wakes_at = self._clock.mono() + wait
                     await self._bell.wait(wait)
 
@@ -214,12 +219,12 @@ class Poller:
         error = seen if isinstance(seen, RemoteError) else None
         if isinstance(error, Throttled):
             pace.throttled(permit, now)
-            self._metrics.pace_throttles.labels(watch.ref.target).inc()
-            self._tell_quota(kind)
+            self._metrics.pace_throttles.labels(watch.ref.target, self.quota.name).inc()
+            self._tell_quota()
         elif not isinstance(error, Unavailable):
             pace.success(permit, now)
-            if not self._health.is_good("quota"):
-                self._health.good("quota")
+            if not self._health.is_good(self._component):
+                self._health.good(self._component)
             self._refreshed = self._refreshed and isinstance(error, CredentialsRejected)
         for circuit, opened in self.rules.circuits.note(error, watch.key, watch.ref.params[0], now):
             self._metrics.circuit_open.labels(circuit).set(opened)
@@ -232,10 +237,10 @@ class Poller:
         code, what_to_do = ("", "") if error is None else (error.code, f"{hint(error)}. ")
         self._health.bad(f"circuit:{circuit}", f"open: {code}", f"{what_to_do}Watches are kept, and polling goes on by itself")
 
-    def _tell_quota(self, kind: Kind) -> None:
+    def _tell_quota(self) -> None:
         if self.rules.pace.refused_from_the_start:
-            raise_it = f"raise «{kind.quota}» for this account and Region"
-            self._health.bad("quota", "every call since the start was throttled: the quota may be 0", raise_it)
+            raise_it = f"raise «{self.quota.title}» for this account and Region"
+            self._health.bad(self._component, "every call since the start was throttled: the quota may be 0", raise_it)
 
     def _learn(self, kind: Kind, watch: Watch, seen: Observation | RemoteError, step: Step) -> None:
         """What one poll teaches the cadence and the metrics."""

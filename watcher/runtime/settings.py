@@ -15,7 +15,7 @@ class Limits(Section):
     max_outbox: int = Field(default=100_000, ge=1)
     """Events waiting for the slowest sink; at this many, nothing more is taken in."""
     max_in_flight: int = Field(default=50, ge=1, le=1000)
-    """Calls to the watched service at the same time."""
+    """Calls to the watched service at the same time, for each of its quotas."""
     call_deadline: Seconds = Field(default=15, ge=0.1, le=300)
     """One call to the watched service, from the first byte out to the last byte in."""
     stop_deadline: Seconds = Field(default=25, ge=1, le=600)

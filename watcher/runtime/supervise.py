@@ -20,8 +20,10 @@ from watcher.core.circuit import Circuits
 from watcher.core.events import EventSettings, Writer
 from watcher.core.pace import Pace, PaceSettings
 from watcher.core.receipts import Receipts
+from watcher.core.schedule import noted
 from watcher.core.transitions import WatchSettings
 from watcher.errors import PeerGone
+from watcher.kinds import QUOTAS, Quota
 from watcher.model import Event
 from watcher.observe.metrics import Metrics
 from watcher.ports import OwnedStore, Probe, Sink, Source
@@ -30,6 +32,7 @@ from watcher.runtime.delivery import Courier
 from watcher.runtime.health import Health
 from watcher.runtime.instruments import Instruments
 from watcher.runtime.intake import Intake
+from watcher.runtime.pollers import Pollers
 from watcher.runtime.polling import Poller, Rules
 from watcher.runtime.retrying import until_stored
 from watcher.runtime.settings import Limits
@@ -149,22 +152,29 @@ class Watcher:
         for part in others:
             await self._keep(part, part.open)
         self._receipts = None if parts.store.durable else Receipts([sink.name for sink in parts.sinks])
-        rules = Rules(plan.watch, Cadence(plan.cadence), Pace(plan.pace, now), Circuits(), Writer(plan.events, plan.region or "local"))
-        await self._remember(rules)
-        gate = Gate()
+        circuits, writer, gate = Circuits(), Writer(plan.events, plan.region or "local"), Gate()
+        rules = {name: Rules(plan.watch, Cadence(plan.cadence), Pace(plan.pace, now), circuits, writer) for name in QUOTAS}
+        for name, quota in QUOTAS.items():
+            await self._remember(quota, rules[name])
         self._couriers = [Courier(sink, parts.store, settled=self._settled, instruments=self._instruments) for sink in parts.sinks]
-        self._poller = Poller(
-            parts.probe,
-            parts.store,
-            rules,
-            max_in_flight=plan.limits.max_in_flight,
-            rng=self._rng,
-            committed=self._committed,
-            instruments=self._instruments,
+        self._pollers = Pollers(
+            [
+                Poller(
+                    quota,
+                    parts.probe,
+                    parts.store,
+                    rules[name],
+                    max_in_flight=plan.limits.max_in_flight,
+                    rng=self._rng,
+                    committed=self._committed,
+                    instruments=self._instruments,
+                )
+                for name, quota in QUOTAS.items()
+            ]
         )
         self._upkeep = Upkeep(
             parts.store,
-            self._poller,
+            self._pollers,
             self._couriers,
             self._receipts,
             gate,
@@ -175,7 +185,7 @@ class Watcher:
         self._intake = Intake(
             parts.sources,
             parts.store,
-            self._poller,
+            self._pollers,
             self._receipts,
             gate=gate,
             max_watches=plan.limits.max_watches,
@@ -189,32 +199,32 @@ class Watcher:
         self._resources.push_async_callback(part.close)
         await opening()
 
-    async def _remember(self, rules: Rules) -> None:
+    async def _remember(self, quota: Quota, rules: Rules) -> None:
         """What an earlier life wrote down."""
-        pace = await until_stored(self.health, lambda: self.parts.store.recall("pace"))
+        pace = await until_stored(self.health, lambda: self.parts.store.recall(noted("pace", quota)))
         if pace is not None:
             with suppress(ValueError):  # a note that cannot be read is worth nothing, and costs nothing
                 rules.pace.restore(float(pace), self.clock.mono())
-        cadence = await until_stored(self.health, lambda: self.parts.store.recall("cadence"))
+        cadence = await until_stored(self.health, lambda: self.parts.store.recall(noted("cadence", quota)))
         if cadence is not None:
             rules.cadence.restore(cadence)
 
     async def _flow(self) -> None:
         """Intake and polling, until there is nothing left to do or somebody stops it; then what is in flight finishes."""
         async with anyio.create_task_group() as work:
-            work.start_soon(self._poller.run, name="polling")
+            work.start_soon(self._pollers.run, name="polling")
             work.start_soon(self._take_up, name="intake")
             await self._until_done_or_stopped()
             self._stopped_at = self.clock.mono()
             self._intake.stop()
-            self._poller.stop()
+            self._pollers.stop()
             work.cancel_scope.deadline = self._stopped_at + CALLS_SHARE * self.plan.limits.stop_deadline
 
     async def _take_up(self) -> None:
         """First the watches of an earlier life, then what sources bring. Those that are here are polled while the rest is still read."""
         await until_stored(self.health, self._load)
         self._taken_up = True
-        log.info("watching", open_watches=len(self._poller.pending), sources=[source.name for source in self.parts.sources])
+        log.info("watching", open_watches=len(self._pollers), sources=[source.name for source in self.parts.sources])
         await self._intake.run()
 
     async def _load(self) -> None:
@@ -223,8 +233,8 @@ class Watcher:
             if self._stop.is_set():
                 return
             for watch in watches:
-                if watch.key not in self._poller.pending:
-                    self._poller.watch(watch)
+                if watch.key not in self._pollers:
+                    self._pollers.watch(watch)
 
     async def _until_done_or_stopped(self) -> None:
         while not self._stop.is_set():
@@ -233,10 +243,10 @@ class Watcher:
                 return
             with anyio.move_on_after(IDLE_S):
                 await self._stop.wait()
-        log.info("stopping", in_flight=self._poller.pending.in_flight, deadline_s=self.plan.limits.stop_deadline)
+        log.info("stopping", in_flight=self._pollers.in_flight, deadline_s=self.plan.limits.stop_deadline)
 
     async def _done(self) -> bool:
-        idle = self._taken_up and self._intake.exhausted and not self._poller.pending
+        idle = self._taken_up and self._intake.exhausted and not self._pollers
         return idle and await self._upkeep.count() == 0
 
     async def _flush(self) -> None:

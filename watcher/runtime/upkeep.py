@@ -9,14 +9,15 @@ from collections.abc import Sequence
 import anyio
 import structlog
 
-from watcher.core.cadence import STEER_S, Cadence
+from watcher.core.cadence import STEER_S
 from watcher.core.receipts import Receipts
-from watcher.model import DeadLetter, Event, Message
+from watcher.core.schedule import noted
+from watcher.model import DEFAULT_TARGET, DeadLetter, Event, Message
 from watcher.ports import OwnedStore, Source
 from watcher.runtime.delivery import Courier
 from watcher.runtime.instruments import Instruments
 from watcher.runtime.intake import Intake
-from watcher.runtime.polling import Poller
+from watcher.runtime.pollers import Pollers
 from watcher.runtime.retrying import until_stored
 from watcher.runtime.settings import Limits
 from watcher.runtime.wake import Bell, Gate
@@ -34,7 +35,7 @@ class Upkeep:
     def __init__(
         self,
         store: OwnedStore,
-        poller: Poller,
+        pollers: Pollers,
         couriers: Sequence[Courier],
         receipts: Receipts | None,
         gate: Gate,
@@ -46,7 +47,7 @@ class Upkeep:
         self.backlog = 0
         """Events not yet settled, over all sinks, when last counted."""
         self._store = store
-        self._poller = poller
+        self._pollers = pollers
         self._couriers = {courier.sink.name: courier for courier in couriers}
         self._receipts = receipts
         self._gate = gate
@@ -58,10 +59,6 @@ class Upkeep:
         self._free: defaultdict[str, list[Message]] = defaultdict(list)
         """Messages to be taken off their source, by its name."""
         self._bells: defaultdict[str, Bell] = defaultdict(Bell)
-
-    @property
-    def _cadence(self) -> Cadence:
-        return self._poller.rules.cadence
 
     def settled(self, sink: str, events: Sequence[Event]) -> None:
         """A sink is done with these: perhaps a held message is now free."""
@@ -80,10 +77,11 @@ class Upkeep:
         """Every half second: the price of a call, so that the calls wanted meet the pace."""
         while True:
             await anyio.sleep(STEER_S)
-            self._metrics.due_lateness.set(self._poller.schedule.steer(self._clock.mono()))
-            self._metrics.price.set(self._cadence.price)
-            self._metrics.pace_rate.labels("default").set(self._poller.rules.pace.rate)
-            self._metrics.in_flight.set(self._poller.pending.in_flight)
+            self._metrics.due_lateness.set(max(poller.schedule.steer(self._clock.mono()) for poller in self._pollers))
+            self._metrics.in_flight.set(self._pollers.in_flight)
+            for poller in self._pollers:
+                self._metrics.price.labels(poller.quota.name).set(poller.rules.cadence.price)
+                self._metrics.pace_rate.labels(DEFAULT_TARGET, poller.quota.name).set(poller.rules.pace.rate)
 
     async def house(self, intake: Intake) -> None:
         """Every second: what waits, whether there is room for more, and what operators asked for."""
@@ -106,10 +104,10 @@ class Upkeep:
         for sink, waiting in backlog.items():
             self._metrics.outbox_events.labels(sink).set(waiting.events)
             self._metrics.outbox_age.labels(sink).set(0.0 if waiting.oldest_at is None else max(0.0, now - waiting.oldest_at))
-        self._metrics.show_watches(self._poller.pending.counts)
+        self._metrics.show_watches(self._pollers.counts)
         self.backlog = sum(waiting.events for waiting in backlog.values())
         worst = max((waiting.events for waiting in backlog.values()), default=0)
-        self._gate.hold("max_watches", len(self._poller.pending) >= self._limits.max_watches)
+        self._gate.hold("max_watches", len(self._pollers) >= self._limits.max_watches)
         self._gate.hold("max_outbox", worst >= self._limits.max_outbox, "a sink is behind: mend it or raise limits.max_outbox")
         return self.backlog
 
@@ -136,8 +134,12 @@ class Upkeep:
 
     async def take_notes(self) -> None:
         """Write down the pace and what the cadence has learned."""
-        await until_stored(self._health, lambda: self._store.remember("pace", repr(self._poller.rules.pace.rate)))
-        await until_stored(self._health, lambda: self._store.remember("cadence", self._cadence.note()))
+        for poller in self._pollers:
+            await self._note(noted("pace", poller.quota), repr(poller.rules.pace.rate))
+            await self._note(noted("cadence", poller.quota), poller.rules.cadence.note())
+
+    async def _note(self, name: str, text: str) -> None:
+        await until_stored(self._health, lambda: self._store.remember(name, text))
 
     async def prune(self) -> None:
         """Every ten minutes: erase what ended longer ago than the retention."""
@@ -153,11 +155,11 @@ class Upkeep:
         It may have been submitted again since. So what we had is noted before the store is asked what stands, and only that is
         dropped: what came later belongs to another watch.
         """
-        had, positions = self._poller.watched(key), {name: courier.position for name, courier in self._couriers.items()}
+        had, positions = self._pollers.watched(key), {name: courier.position for name, courier in self._couriers.items()}
         standing = await until_stored(self._health, lambda: self._store.find(key))
         told = {event.id for event in await until_stored(self._health, lambda: self._store.history(key))}
         if had is not None and (standing is None or standing.id != had):
-            self._poller.forget(key, had)
+            self._pollers.forget(key, had)
         for name, courier in self._couriers.items():
             courier.forget(key, positions[name], told)
         if self._receipts is not None and standing is None:
