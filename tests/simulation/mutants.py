@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -66,6 +67,12 @@ class Stubborn(polling.Poller):
     """Asks for fresh credentials whenever they are refused."""
 
     _refreshed = property(lambda self: False, lambda self, tried: None)  # type: ignore[assignment]
+
+
+class Drowsy(polling.Poller):
+    """Never says that a call which came back lets another go sooner."""
+
+    _wakes_at = property(lambda self: -math.inf, lambda self, at: None)  # type: ignore[assignment]
 
 
 class Talkative(polling.Poller):
@@ -207,6 +214,7 @@ MUTANTS: dict[str, Callable[..., Watcher]] = {
     "no dedupe": Forgetful,
     "no fence": Unfenced,
     "lost wake-up": Deaf,
+    "lost wake-up of the polling loop": _patched(Poller=Drowsy),
     "told before COMMIT": Hurried,
     "a log that is not synced": Unsynced,
     "no letter for what is refused": _patched(Courier=Wasteful),
