@@ -69,15 +69,16 @@ def _fresh_bound(record: Record) -> float:
 
 
 def _calls_keep_the_pace(record: Record) -> Iterator[str]:
-    """Against a bucket of one call, filled at the configured rate; a stop of the process may fall between permit and call."""
+    """Each kind against a bucket of one call, filled at the configured rate; a stop of the process may fall between permit and call."""
     rate = record.story.rate
-    for life, calls in enumerate(record.probe.calls if rate is not None else ()):
+    lives = record.probe.calls if rate is not None else []
+    for life, kind, calls in [(life, kind, calls) for life, kinds in enumerate(lives) for kind, calls in kinds.items()]:
         level, before = 1.0 + record.seen["stopped"], -math.inf
         for at in calls:
             level = min(1.0 + record.seen["stopped"], level + (at - before) * (rate or 0.0)) - 1
             before = at
             if level < -TICK_S * (rate or 0.0) - 1e-6:  # a timer may fire a tick early
-                yield f"I6: more than {rate}/s in life {life}, at {at:.3f}"
+                yield f"I6: more than {rate}/s for {kind} in life {life}, at {at:.3f}"
                 break
     if record.service.stats.peak_per_task > 1 and not record.seen["kill"]:
         yield f"I6: {record.service.stats.peak_per_task} calls about one task at once"

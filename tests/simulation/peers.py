@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
@@ -10,7 +11,7 @@ from typing import Any
 
 import anyio
 
-from tests.simulation.story import ENDLESS, ENDLESS_S
+from tests.simulation.story import ENDLESS, ENDLESS_S, TONE
 from watcher.errors import CredentialsRejected, RemoteError, Throttled, Unavailable
 from watcher.kinds import Kind
 from watcher.model import Event, Message, Observation, TaskRef
@@ -110,8 +111,8 @@ class WatchedProbe(SimulatedProbe):
 
     def __init__(self, service: Service, wall: Callable[[], float]) -> None:
         super().__init__(service)
-        self.calls: list[list[float]] = []
-        """When, for each life of the watcher."""
+        self.calls: list[defaultdict[str, list[float]]] = []
+        """When, for each life of the watcher, by kind of task."""
         self.idle_refreshes = 0
         """Times fresh credentials were asked for though nothing had been answered with the last ones."""
         self.heals: Callable[[], None] | None = None
@@ -121,7 +122,7 @@ class WatchedProbe(SimulatedProbe):
 
     def begin(self) -> None:
         """Another life of the watcher."""
-        self.calls.append([])
+        self.calls.append(defaultdict(list))
         self._answered = True
 
     async def refresh(self) -> None:
@@ -134,7 +135,7 @@ class WatchedProbe(SimulatedProbe):
 
     async def observe(self, ref: TaskRef) -> Observation:
         """The same task, seen at whatever our clock says."""
-        self.calls[-1].append(anyio.current_time())
+        self.calls[-1][ref.kind].append(anyio.current_time())
         try:
             seen = await super().observe(ref)
         except RemoteError as error:
@@ -146,6 +147,8 @@ class WatchedProbe(SimulatedProbe):
 
 def message(rng: Random, connector: str, task: str) -> str:
     """A task in one of the forms a message may have."""
+    if task.startswith(TONE):
+        return json.dumps({"kind": "voice-tone", "voice_connector_id": connector, "voice_tone_analysis_task_id": task})
     own: dict[str, Any] = {"voice_connector_id": connector, "speaker_search_task_id": task, "context": {"t": task}}
     if task.startswith(ENDLESS):
         return json.dumps(own | {"deadline_s": ENDLESS_S})

@@ -20,7 +20,7 @@ from tests.simulation.disk import Ground, Nothing, SimulatedDisk
 from tests.simulation.fuse import Fuse
 from tests.simulation.peers import StagedWorld, UnreliableInbox, UnreliableQueue, WatchedProbe, message
 from tests.simulation.record import Record
-from tests.simulation.story import Story
+from tests.simulation.story import Story, key_of
 from tests.simulation.trouble import scene
 from watcher.core.intake import parse_ref
 from watcher.core.pace import PaceSettings
@@ -191,7 +191,7 @@ class World:
     async def _submit(self) -> None:
         for at, connector, task in self.story.tasks:
             await anyio.sleep(max(0.0, at - anyio.current_time()))
-            key = f"speaker-search/{connector}/{task}"
+            key = key_of(connector, task)
             self.record.submitted.add(key)
             self._submissions[key] += 1
             if self.record.forgotten.pop(key, None) is not None:

@@ -12,6 +12,8 @@ FAULTS = ("429", "500", "503", "conflict", "404", "reset", "hang", "slow", "garb
 TROUBLES = ("service", "revoked", "expired", "quota", "queue", "sink", "fussy sink", "strict sink", "disk", "clock", "stopped")
 MISSING, DENIED, ENDLESS = "missing-", "denied-", "endless-"
 """How a task id (a voice connector for `DENIED`) begins whose watch ends for a reason of its own: the simulator knows two of them."""
+TONE = "tone-"
+"""How the id of a voice tone analysis begins: another kind, whose calls count against another quota."""
 ENDLESS_S = 60.0
 """The deadline that comes with a task that never ends."""
 
@@ -66,6 +68,11 @@ class Story:
         return max([*times, *self.poison, *(at for at, _ in self.forget)]) + 1
 
 
+def key_of(connector: str, task: str) -> str:
+    """The key of the task of this name."""
+    return f"{'voice-tone' if task.startswith(TONE) else 'speaker-search'}/{connector}/{task}"
+
+
 def draw(seed: int) -> Story:
     """The story of this seed."""
     rng = Random(seed)
@@ -92,9 +99,7 @@ def draw(seed: int) -> Story:
             Trouble(rng.choice(TROUBLES), rng.uniform(0, 90), rng.choice([3.0, 20.0, 90.0]), rng.random()) for _ in range(rng.randint(0, 4))
         ),
         ends=tuple(sorted((rng.uniform(0.05, 120), rng.choice(["kill", "kill", "stop"])) for _ in range(rng.randint(0, 4)))),
-        forget=tuple(
-            (rng.uniform(2, 60), f"speaker-search/{connector}/{name}") for _, connector, name in tasks if durable and rng.random() < 0.12
-        ),
+        forget=tuple((rng.uniform(2, 60), key_of(connector, name)) for _, connector, name in tasks if durable and rng.random() < 0.12),
     )
     return _harder(story, rng)
 
@@ -105,7 +110,7 @@ def _harder(story: Story, rng: Random) -> Story:
     odd += [(f"{DENIED}vc", f"task-{n}") for n in range(2)]  # three of one connector would be taken for trouble of ours
     tasks = [*story.tasks, *((rng.uniform(0, 60), *names) for names in odd if rng.random() < 0.2)]
     fresh = (Trouble("quota", 0.0, rng.choice([20.0, 90.0]), 0.0),) if rng.random() < 0.1 else ()
-    return replace(
+    harder = replace(
         story,
         tasks=tuple(sorted(tasks)),
         troubles=story.troubles + fresh,
@@ -113,3 +118,5 @@ def _harder(story: Story, rng: Random) -> Story:
         limits=Limits(max_watches=rng.choice([100_000, 100_000, 5]), max_outbox=rng.choice([100_000, 100_000, 5])),
         sqlite=story.durable and rng.random() < 0.5,
     )
+    tones = [(rng.uniform(0, 60), rng.choice(CONNECTORS), f"{TONE}{n}") for n in range(rng.choice([0, 0, 6]))]
+    return replace(harder, tasks=tuple(sorted([*harder.tasks, *tones])))

@@ -22,7 +22,7 @@ def test_half_a_day_of_503_costs_a_call_a_minute_and_nothing_else(monkeypatch: p
     monkeypatch.setattr(supervise, "IDLE_S", 10.0)
     record = play(replace(STORY, troubles=(OUTAGE,)))
     over = OUTAGE.at + OUTAGE.lasts
-    during = [at for at in record.probe.calls[-1] if OUTAGE.at + 600 < at < over]
+    during = [at for at in record.probe.calls[-1]["speaker-search"] if OUTAGE.at + 600 < at < over]
     told = [handed.at for handed in record.inboxes[0].handed if handed.at > over and "fresh" not in handed.event.key]
     assert judge(record) == []
     assert 700 <= len(during) <= 720

@@ -41,9 +41,10 @@ def test_whatever_happens_every_transition_is_told_once_and_in_order(first: int,
         assert judge(record) == [], replay(seed)
         seen.update(record.seen)
         seen["over SQLite"] += record.story.sqlite
+        seen["two kinds"] += len({key.partition("/")[0] for key in record.submitted}) == 2
         seen["again"] += record.queue.redelivered + sum(inbox.deaths for inbox in record.inboxes)
     assert MARK not in logs.getvalue()
-    vacuous = [what for what in ("kill", "stop", "forget", "again", "over SQLite") if not seen[what]]
+    vacuous = [what for what in ("kill", "stop", "forget", "again", "over SQLite", "two kinds") if not seen[what]]
     assert not vacuous, "a run in which nothing happens proves nothing"
     assert sum(seen[trouble] > 0 for trouble in TROUBLES) >= 5
 
