@@ -11,6 +11,7 @@ from typing import Any
 
 from watcher.adapters.stores.memory import MemoryStore
 from watcher.adapters.stores.sqlite import SqliteStore, watch_rows
+from watcher.core.circuit import Circuits
 from watcher.core.pace import Pace, Permit
 from watcher.core.transitions import WatchSettings
 from watcher.errors import RemoteError
@@ -63,10 +64,10 @@ class Timid(Pace):
         self.rate = min(self.rate, self.ceiling)
 
 
-class Stubborn(polling.Poller):
-    """Asks for fresh credentials whenever they are refused."""
+class Stubborn(Circuits):
+    """Knows of no refresh that was tried: fresh credentials are asked for whenever they are refused."""
 
-    _refreshed = property(lambda self: False, lambda self, tried: None)  # type: ignore[assignment]
+    refreshed = property(lambda self: False, lambda self, tried: None)  # type: ignore[assignment]
 
 
 class Drowsy(polling.Poller):
@@ -220,7 +221,7 @@ MUTANTS: dict[str, Callable[..., Watcher]] = {
     "no letter for what is refused": _patched(Courier=Wasteful),
     "no pace": _patched(Pace=Hasty),
     "a pace that never recovers": _patched(Pace=Timid),
-    "credentials refreshed again and again": _patched(Poller=Stubborn),
+    "credentials refreshed again and again": _patched(Circuits=Stubborn),
     "a status that goes backwards is believed": _patched(Poller=Credulous),
     "not found ends a watch at once": _impatient,
     "a task in the metrics": _patched(Poller=Talkative),

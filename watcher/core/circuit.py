@@ -36,6 +36,8 @@ class Circuits:
 
     def __init__(self) -> None:
         self.open: dict[str, Trip] = {}
+        self.refreshed = False
+        """The one forced refresh of expired credentials has been tried since the last answer that did not reject them."""
         self._down_since: float | None = None
         self._down_calls = 0
         self._denied: dict[str, set[str]] = {}

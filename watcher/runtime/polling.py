@@ -83,8 +83,6 @@ class Poller:
         self._wakes_at = 0.0
         """When `run` looks by itself for what may go."""
         self._stopping = False
-        self._refreshed = False
-        """The one forced refresh of expired credentials has been tried since the last good answer."""
 
     def watch(self, watch: Watch) -> None:
         """Begin to ask about it, now."""
@@ -153,8 +151,8 @@ class Poller:
         try:
             return await self._probe.observe(watch.ref)
         except CredentialsRejected as error:
-            if error.expired and not self._refreshed:
-                self._refreshed = True
+            if error.expired and not self.rules.circuits.refreshed:
+                self.rules.circuits.refreshed = True
                 await self._refresh()
             return error
         except RemoteError as error:
@@ -225,7 +223,8 @@ class Poller:
             pace.success(permit, now)
             if not self._health.is_good(self._component):
                 self._health.good(self._component)
-            self._refreshed = self._refreshed and isinstance(error, CredentialsRejected)
+            if not isinstance(error, CredentialsRejected):
+                self.rules.circuits.refreshed = False
         for circuit, opened in self.rules.circuits.note(error, watch.key, watch.ref.params[0], now):
             self._metrics.circuit_open.labels(circuit).set(opened)
             if opened:
