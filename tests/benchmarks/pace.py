@@ -24,6 +24,9 @@ a tenth of the new quota (median of five runs). *Rival*: a client that knows no 
 the rest. The last two lines do without the blending.
 
 Aim: at least 98 % used; at most 1 % throttled at 5/s and more per replica; settled within 10 s of a halving and 60 s of a restoration.
+Below 5/s per replica it falls short: each throttle tells of the rate once, whatever the rate is, so it is a larger share of few calls,
+and a replica that calls once in seconds needs as much longer to find a quota that was restored. One watcher is one replica: several on
+one store are to come, and with them the blending.
 """
 
 
