@@ -51,7 +51,7 @@ class Circuits:
         return "credentials" in self.open
 
     def wait(self, now: float, in_flight: int) -> float:
-        """Seconds until a call may go. With a circuit open: one at a time, when its probe is due."""
+        """Seconds until a call may go. With a circuit open: one at a time for each who asks here, when its probe is due."""
         if not self.open:
             return 0.0
         pause = max(0.0, max(trip.probe_at for trip in self.open.values()) - now)
