@@ -9,7 +9,7 @@ from tests.cli.conftest import CANARY, Command, Life, found, letter, recorded
 from watcher.cli.explain import ENDS
 from watcher.cli.schedule import Notes, schedule
 from watcher.config import parse
-from watcher.core.cadence import Cadence, CadenceSettings
+from watcher.core.cadence import PROVISIONAL_GAP_S, Cadence, CadenceSettings
 from watcher.core.setbacks import setback
 from watcher.core.transitions import WatchSettings
 from watcher.errors import Denied, Invalid, NotFound
@@ -141,6 +141,14 @@ def test_few_tasks_at_a_high_pace_are_asked_often() -> None:
     told = schedule(Life("t1").seen("IN_PROGRESS", 1).watch, SETTINGS, Notes('{"price": 50, "samples": {}}', "3.0", 5), time.time())
     assert told.gap_s == pytest.approx(10)
     assert "6 x tasks / pace" in told.why[0]
+
+
+def test_a_provisional_status_is_one_like_any_other_where_the_settings_say_so() -> None:
+    """Then it has the gap that the watcher gives it, which is shorter than that of a provisional one."""
+    settings = parse(f"{BASE}watch: {{partial_success: transient}}\n", "test", {})
+    told = schedule(Life("t1").seen("PARTIAL_SUCCESS", 1).watch, settings, Notes(None, None, 1), time.time())
+    assert told.gap_s < PROVISIONAL_GAP_S
+    assert "provisional" not in told.why[0]
 
 
 def test_a_single_task_is_not_asked_about_all_the_time() -> None:

@@ -54,7 +54,7 @@ def test_bad_credentials_open_at_once() -> None:
     """They are never one task's fault."""
     circuits, changes = noted((CredentialsRejected("ExpiredToken", expired=True), "k", "vc", 0.0))
     assert changes == [("credentials", True)]
-    assert circuits.suspect
+    assert "credentials" in circuits.open
     assert circuits.open["credentials"].code == "ExpiredToken"
 
 
@@ -101,7 +101,7 @@ def test_the_first_good_answer_closes_it(name) -> None:
     assert circuits.wait(0.0, 0) == PROBE_FIRST_S
     assert circuits.note(GOOD, "k", "vc", 5.0) == [(name, False)]
     assert circuits.wait(5.0, 40) == 0
-    assert not circuits.suspect
+    assert "credentials" not in circuits.open
     error = {"credentials": Denied, "outage": Unavailable, "unreadable": Unreadable}[name]("code")
     assert circuits.note(error, "k", "vc", 6.0) == []
 
@@ -113,7 +113,7 @@ def test_a_denial_shows_that_credentials_are_taken_again() -> None:
     assert circuits.note(Denied("no"), "k", "vc", 5.0) == [("credentials", False)]
     circuits, _ = noted(*[(Denied("no"), "k", f"vc-{n}", 0.0) for n in range(3)])
     assert circuits.note(Denied("no"), "k", "vc", 5.0) == []
-    assert circuits.suspect
+    assert "credentials" in circuits.open
 
 
 @pytest.mark.parametrize("answer", [Throttled("429"), Denied("no"), Busy("409"), NotFound("404"), Invalid("400")])
@@ -165,3 +165,16 @@ def test_what_it_says_changed_is_what_changed(answers) -> None:
         assert {name for name, state in states.items() if state} == set(circuits.open)
         assert 0 <= circuits.wait(now, 0) <= PROBE_MAX_S
         assert error is not GOOD or not circuits.open
+
+
+def test_one_refresh_for_each_expiry() -> None:
+    """Calls that began with the old credentials bring no other, whether they are refused or answered."""
+    circuits = Circuits()
+    assert circuits.may_refresh(1.0)
+    assert not circuits.may_refresh(1.5), "it is under way"
+    circuits.refreshed_at = 2.0
+    circuits.accepted(1.8)
+    assert not circuits.may_refresh(1.9)
+    assert not circuits.may_refresh(2.1), "fresh ones are refused too: another refresh would bring the same"
+    circuits.accepted(2.2)
+    assert circuits.may_refresh(3.0)

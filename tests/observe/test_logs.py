@@ -9,6 +9,7 @@ import pytest
 import structlog
 
 from watcher.errors import Unreadable
+from watcher.model import Step, TaskRef, Watch
 from watcher.observe.logs import LogSettings, configure
 from watcher.observe.redaction import MASK, redact, redact_text
 
@@ -137,6 +138,10 @@ def test_objects_are_written_by_their_fields():
         None, "info", {"seen": Observed("FAILED", "canary", {"a": 1}), "raw": b"canary", "circle": circle, "why": Unreadable("5xx")}
     )
     assert line["seen"] == {"status": "FAILED", "message": MASK, "result": MASK}
+    watch = Watch(TaskRef("speaker-search", ("vc1", "t1")), "0" * 32, 1.0, 2.0, context='{"patient": "canary"}')
+    shown = redact(None, "info", {"steps": [Step(watch, "unchanged")]})["steps"][0]
+    assert (shown["reason"], shown["watch"]["context"], shown["watch"]["admitted_at"]) == ("unchanged", MASK, 1.0)
+    assert "canary" not in str(shown)
     assert line["raw"] == "<6 bytes>"
     assert "<too deep>" in str(line["circle"])
     assert line["why"] == "Unreadable: 5xx"

@@ -5,11 +5,17 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from tests.runtime.conftest import MakeWorld
+from tests.runtime.conftest import MakeWorld, key
+from watcher.core.cadence import CadenceSettings
+from watcher.core.circuit import Trip
+from watcher.core.pace import PaceSettings
 from watcher.core.schedule import noted
 from watcher.errors import Throttled
 from watcher.kinds import QUOTAS
 from watcher.model import Observation, TaskRef
+from watcher.runtime.polling import SHARED_S
+from watcher.runtime.settings import Limits
+from watcher.runtime.supervise import Plan
 from watcher.simulator.probe import SimulatedProbe
 
 pytestmark = pytest.mark.looptime
@@ -46,3 +52,58 @@ async def test_a_quota_of_0_slows_no_other(world: MakeWorld) -> None:
         assert "Voice tone" in health.ready()[1]["quota:voice-tone"].hint
     paces = {name: float(await w.store.recall(noted("pace", quota)) or "nan") for name, quota in QUOTAS.items()}
     assert paces["voice-tone"] < 1 < paces["speaker-search"]
+
+
+async def test_a_quota_that_nobody_needs_any_more_is_no_trouble(world: MakeWorld) -> None:
+    """With the last of its tasks erased the watcher is ready again, though no call was ever accepted."""
+    w = world(quota=20.0, finite=False)
+    w.probe = NoVoiceTone(w.service)
+    w.queue.put('{"kind": "voice-tone", "voice_connector_id": "abc123", "voice_tone_analysis_task_id": "task-1"}')
+    async with w.running() as watcher:
+        await anyio.sleep(100)
+        assert not watcher.health.is_good("quota:voice-tone")
+        await w.store.forget(key="voice-tone/abc123/task-1")
+        await anyio.sleep(60)
+        assert watcher.health.is_good("quota:voice-tone")
+
+
+async def test_a_circuit_that_was_closed_under_another_quota_holds_nobody(world: MakeWorld) -> None:
+    """Nobody rings where calls of this quota wait for a probe that is a minute away: they look again by themselves."""
+    w = world(durations="run=never", finite=False, plan=Plan(cadence=CadenceSettings(type="fixed", every=1)))
+    w.submit("task-1")
+    async with w.running() as watcher:
+        await anyio.sleep(30)
+        circuits = next(iter(watcher._pollers)).rules.circuits
+        now = anyio.current_time()
+        circuits.open["outage"] = Trip(now, "503", probe_at=now + 60)
+        await anyio.sleep(10)
+        before = w.service.stats.requests
+        circuits.open.clear()
+        await anyio.sleep(SHARED_S + 0.5)
+        assert w.service.stats.requests > before
+
+
+class Refusing(SimulatedProbe):
+    """One task's first call is one too many."""
+
+    asked: list[str]
+
+    async def observe(self, ref: TaskRef) -> Observation:
+        self.asked.append(ref.params[-1])
+        if self.asked.count("hinted") == 1 and ref.params[-1] == "hinted":
+            raise Throttled("ThrottledClientException")
+        return await super().observe(ref)
+
+
+async def test_a_hint_whose_call_was_refused_still_goes_first(world: MakeWorld) -> None:
+    """However many others are overdue, the next call is about the same task."""
+    w = world(durations="run=never", finite=False, quota=1000.0, plan=Plan(pace=PaceSettings(rate=5), limits=Limits(max_in_flight=1)))
+    w.probe = probe = Refusing(w.service)
+    probe.asked = []
+    w.submit(*(f"task-{n}" for n in range(300)), "hinted")
+    async with w.running() as watcher:
+        await anyio.sleep(5)
+        assert watcher._pollers.hint(key("hinted"))
+        await anyio.sleep(10)
+    place = probe.asked.index("hinted")
+    assert probe.asked[place : place + 2] == ["hinted", "hinted"]

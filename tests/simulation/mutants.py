@@ -67,7 +67,8 @@ class Timid(Pace):
 class Stubborn(Circuits):
     """Knows of no refresh that was tried: fresh credentials are asked for whenever they are refused."""
 
-    refreshed = property(lambda self: False, lambda self, tried: None)  # type: ignore[assignment]
+    def may_refresh(self, began: float) -> bool:
+        return True
 
 
 class Drowsy(polling.Poller):

@@ -53,10 +53,11 @@ def schedule(watch: Watch, settings: Settings, notes: Notes, now: float) -> Sche
     pace = _pace(notes.pace)
     cadence = _cadence(settings, notes, pace)
     age = 0.0 if watch.status_since is None else max(0.0, now - watch.status_since)
-    gap = cadence.gap(kind, status, age, polls=watch.polls, provisional=phase is Phase.PROVISIONAL) if status is not None else 0.0
+    provisional = phase is Phase.PROVISIONAL and settings.watch.partial_success != "transient"
+    gap = cadence.gap(kind, status, age, polls=watch.polls, provisional=provisional) if status is not None else 0.0
     spare = math.inf
     if settings.cadence.type == "accrual" and status is not None:
-        spare = cadence.spare_gap(kind, status, age, provisional=phase is Phase.PROVISIONAL)
+        spare = cadence.spare_gap(kind, status, age, provisional=provisional)
     found = Schedule(
         rule=settings.cadence.type,
         age_s=age,
@@ -69,7 +70,7 @@ def schedule(watch: Watch, settings: Settings, notes: Notes, now: float) -> Sche
         open_tasks=notes.open_tasks,
         why=(),
     )
-    return _told(found, watch, cadence, phase)
+    return _told(found, watch, cadence, provisional)
 
 
 def _cadence(settings: Settings, notes: Notes, pace: float | None) -> Cadence:
@@ -90,10 +91,10 @@ def _pace(note: str | None) -> float | None:
     return rate if math.isfinite(rate) and rate > 0 else None
 
 
-def _told(found: Schedule, watch: Watch, cadence: Cadence, phase: Phase) -> Schedule:
+def _told(found: Schedule, watch: Watch, cadence: Cadence, provisional: bool) -> Schedule:
     first = watch.status is None
     why = ["it was never seen: the first look is due at once, and waits only for the pace or for trouble in asking"] if first else []
-    why += [] if first else [_rule(found, cadence, phase)]
+    why += [] if first else [_rule(found, cadence, provisional)]
     if found.spare_gap_s is not None and not first:
         floor = cadence.settings.price_floor
         why.append(f"with calls to spare, already {found.spare_gap_s:.2f} s after it: by then a call saves {floor:g} s of lag")
@@ -104,13 +105,13 @@ def _told(found: Schedule, watch: Watch, cadence: Cadence, phase: Phase) -> Sche
     return replace(found, why=tuple(why))
 
 
-def _rule(found: Schedule, cadence: Cadence, phase: Phase) -> str:
+def _rule(found: Schedule, cadence: Cadence, provisional: bool) -> str:
     settings, gap = cadence.settings, f"{found.gap_s:.2f} s after the last look"
     if settings.type == "fixed":
         return f"{gap}: cadence.type is fixed"
     if settings.type == "backoff":
         return f"{gap}: cadence.type is backoff, from {settings.every:g} s doubling up to {settings.max_gap:g} s"
-    if phase is Phase.PROVISIONAL and found.gap_s <= PROVISIONAL_GAP_S:
+    if provisional and found.gap_s <= PROVISIONAL_GAP_S:
         return f"{gap}: the status is provisional, and asked about no faster than that"
     worth = f"{found.lag_s:.2f} s of lag is expected to accrue in it, and the price of a call is {found.price_s:.2f} s"
     if found.gap_s >= settings.max_gap:

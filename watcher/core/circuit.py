@@ -5,6 +5,7 @@ Open, it lets one call through at a time, at growing intervals; the first answer
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from watcher.errors import CredentialsRejected, Denied, RemoteError, Throttled, Unavailable, Unreadable
@@ -36,8 +37,10 @@ class Circuits:
 
     def __init__(self) -> None:
         self.open: dict[str, Trip] = {}
-        self.refreshed = False
-        """The one forced refresh of expired credentials has been tried since the last answer that did not reject them."""
+        self.refreshed_at = -math.inf
+        """When the last forced refresh of expired credentials was done: what began before it was asked with the old ones."""
+        self._refreshed = False
+        """It has been tried since the last answer that did not reject them."""
         self._down_since: float | None = None
         self._down_calls = 0
         self._denied: dict[str, set[str]] = {}
@@ -45,10 +48,17 @@ class Circuits:
         self._denied_since = 0.0
         self._unreadable: set[str] = set()
 
-    @property
-    def suspect(self) -> bool:
-        """Whether a denial would speak of our credentials rather than of one task."""
-        return "credentials" in self.open
+    def may_refresh(self, began: float) -> bool:
+        """Whether a call that began then and was refused for expired credentials is reason to fetch others: once for each expiry."""
+        if self._refreshed or began < self.refreshed_at:
+            return False
+        self._refreshed = True
+        return True
+
+    def accepted(self, began: float) -> None:
+        """A call that began then was answered without a word against its credentials."""
+        if began >= self.refreshed_at:
+            self._refreshed = False
 
     def wait(self, now: float, in_flight: int) -> float:
         """Seconds until a call may go. With a circuit open: one at a time for each who asks here, when its probe is due."""

@@ -15,7 +15,7 @@ BIN_S = 0.25
 """Wide enough for few bins, narrow enough that opening one takes milliseconds with a million watches."""
 
 Place = tuple[float, int]
-"""When a key is due, and its turn: a number that grows with each place ever given, and orders what is due at the same time."""
+"""When a key is due, and its turn, which orders what is due at the same time: no two places have the same."""
 
 
 class DueQueue:

@@ -1,4 +1,4 @@
-"""How fast all calls may go: one controller for each target and quota, a handful of floats.
+"""How fast the calls under one quota may go: a controller for each, a handful of floats.
 
 It finds the rate at which the service just does not throttle, and stays close under it. Neither AIMD nor CUBIC: the step
 down is in proportion to the square root of the rate, which is the noise of a rate, so a large quota is not given away for
@@ -26,7 +26,7 @@ LOST = 5
 
 
 class PaceSettings(Section):
-    """How fast all calls may go."""
+    """How fast calls may go, for each quota of the service."""
 
     rate: float | None = Field(default=None, gt=0, le=100_000)
     """The calls per second granted to this watcher, for each quota: a ceiling, less is found by itself. Unset: found from 1/s up."""

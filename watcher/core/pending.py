@@ -1,6 +1,7 @@
 """The pending set: which watch is due when. Each key stands here once, and is in flight at most once.
 
-Contract: `add` a watch; `take` the one that has been due longest; it is then in flight until it is `put_back` or `finish`ed.
+Contract: `add` a watch; `take` the one that has been due longest, hinted ones before all others; it is then in flight until it
+is `put_back` or `finish`ed.
 What happens to a watch in flight (a hint, a drop) is remembered and takes effect when it comes back.
 Times are monotonic seconds.
 

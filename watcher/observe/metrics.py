@@ -119,12 +119,12 @@ class Metrics:
             "watcher_detection_lag_seconds", "From a change of status at the service to our sight of it.", _LAG_BUCKETS, ["kind"]
         )
         self.calls_per_task = self._histogram("watcher_calls_per_task", "Calls spent on a watch until it ended.", _COUNT_BUCKETS, ["kind"])
-        self.pace_rate = self._gauge("watcher_pace_calls_per_second", "The rate at which all calls together may go.", ["target", "quota"])
+        self.pace_rate = self._gauge("watcher_pace_calls_per_second", "The rate at which calls may go.", ["target", "quota"])
         self.pace_throttles = self._counter(
             "watcher_pace_throttles_total", "Times the service said that we are too fast.", ["target", "quota"]
         )
         self.price = self._gauge("watcher_cadence_price_seconds", "Expected lag that a call must save to be worth making.", ["quota"])
-        self.due_lateness = self._gauge("watcher_due_lateness_seconds", "How late the most overdue watch is.")
+        self.due_lateness = self._gauge("watcher_due_lateness_seconds", "How late the most overdue watch is.", ["quota"])
 
     def _delivery(self) -> None:
         self.outbox_events = self._gauge("watcher_outbox_events", "Events a sink has still to take.", ["sink"])

@@ -92,6 +92,8 @@ def _within(value: Any, depth: int) -> Any:
         return "<too deep>"
     if isinstance(value, Mapping):
         return {_key(str(name)): _redacted(name, inner, depth + 1) for name, inner in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):  # its members have names, and some of them are private
+        return {name: _redacted(name, inner, depth + 1) for name, inner in zip(value._fields, value, strict=True)}
     if isinstance(value, list | tuple | set | frozenset):
         return [_redacted(None, inner, depth + 1) for inner in value]
     if is_dataclass(value) and not isinstance(value, type):

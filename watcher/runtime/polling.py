@@ -91,8 +91,10 @@ class Poller:
 
     def hint(self, key: str) -> bool:
         """Something happened to it: ask now. False when it is not watched."""
-        self._bell.ring()
-        return self.pending.hint(key, self._clock.mono())
+        known = self.pending.hint(key, self._clock.mono())
+        if known:
+            self._bell.ring()
+        return known
 
     def watched(self, key: str) -> str | None:
         """The id of the watch under this key, None when there is none."""
@@ -104,6 +106,7 @@ class Poller:
         entry = self.pending.get(key)
         if entry is not None and entry.watch.id == watch_id and entry.successor is None:
             self.pending.drop(key)
+            self._nothing_to_ask()
 
     def stop(self) -> None:
         """Take nothing more up. Calls in flight finish, and `run` returns."""
@@ -129,8 +132,9 @@ class Poller:
         wait = self.schedule.wait(now)
         return (None, wait) if wait > TICK_S else (self.schedule.take(now), 0.0)
 
-    async def _polls(self, call: Call | None) -> None:
+    async def _polls(self, first: Call) -> None:
         """This call, and after it whatever may go by then: with much to do, a task of the loop for each would cost more than the rest."""
+        call: Call | None = first
         while call is not None:
             await self._poll(*call)
             call = None if self._stopping else self._next()[0]
@@ -140,20 +144,22 @@ class Poller:
     async def _poll(self, entry: Entry, permit: Permit) -> None:
         watch, kind = entry.watch, KINDS[entry.watch.ref.kind]
         began = self._clock.mono()
-        seen: Observation | RemoteError = await self._ask(watch)
+        seen: Observation | RemoteError = await self._ask(watch, began)
         self._account(kind, watch, seen, permit, began)
+        if entry.why == "hint" and isinstance(seen, Throttled | CredentialsRejected):
+            self.pending.hint(watch.key, began)  # not answered: still before all others
         step = self._decide(kind, watch, seen)
         ours = await self._commit(kind, step)
         self._learn(kind, watch, seen, step)
         self._settle(kind, step, ours)
 
-    async def _ask(self, watch: Watch) -> Observation | RemoteError:
+    async def _ask(self, watch: Watch, began: float) -> Observation | RemoteError:
         try:
             return await self._probe.observe(watch.ref)
         except CredentialsRejected as error:
-            if error.expired and not self.rules.circuits.refreshed:
-                self.rules.circuits.refreshed = True
+            if error.expired and self.rules.circuits.may_refresh(began):
                 await self._refresh()
+                self.rules.circuits.refreshed_at = self._clock.mono()
             return error
         except RemoteError as error:
             return error
@@ -194,6 +200,7 @@ class Poller:
         watch = step.watch
         if not ours or not watch.open:
             self.pending.finish(watch)
+            self._nothing_to_ask()
             if not ours:
                 return
             self._metrics.ended.labels(watch.ref.kind, watch.end_reason).inc()
@@ -224,7 +231,7 @@ class Poller:
             if not self._health.is_good(self._component):
                 self._health.good(self._component)
             if not isinstance(error, CredentialsRejected):
-                self.rules.circuits.refreshed = False
+                self.rules.circuits.accepted(began)
         for circuit, opened in self.rules.circuits.note(error, watch.key, watch.ref.params[0], now):
             self._metrics.circuit_open.labels(circuit).set(opened)
             if opened:
@@ -235,6 +242,11 @@ class Poller:
     def _open(self, circuit: str, error: RemoteError | None) -> None:
         code, what_to_do = ("", "") if error is None else (error.code, f"{hint(error)}. ")
         self._health.bad(f"circuit:{circuit}", f"open: {code}", f"{what_to_do}Watches are kept, and polling goes on by itself")
+
+    def _nothing_to_ask(self) -> None:
+        """A quota that nobody needs any more keeps the watcher unready no longer."""
+        if not self.pending and not self._health.is_good(self._component):
+            self._health.good(self._component, "nothing to ask about")
 
     def _tell_quota(self) -> None:
         if self.rules.pace.refused_from_the_start:

@@ -73,14 +73,14 @@ async def until_stored(health: Health, call: Callable[[], Awaitable[T]]) -> T:
     try:
         result = await call()  # nearly always this is all, and what follows costs more than a commit
     except StoreUnavailable as error:
-        _store_fails(health, error)
-        return await _stored_at_last(health, call)
+        return await _stored_at_last(health, call, error)
     if health.is_good("store"):
         health.good("store")
     return result
 
 
-async def _stored_at_last(health: Health, call: Callable[[], Awaitable[T]]) -> T:
+async def _stored_at_last(health: Health, call: Callable[[], Awaitable[T]], first: StoreUnavailable | None) -> T:
+    """Where the first try failed: that counts as one."""
     retrying = AsyncRetrying(
         retry=retry_if_exception_type(StoreUnavailable),
         wait=wait_random_exponential(multiplier=0.2, max=5),
@@ -90,6 +90,9 @@ async def _stored_at_last(health: Health, call: Callable[[], Awaitable[T]]) -> T
     )
     async for attempt in retrying:
         with attempt:
+            failed, first = first, None
+            if failed is not None:
+                raise failed
             result = await call()
     health.good("store")
     return result

@@ -77,9 +77,9 @@ class Upkeep:
         """Every half second: the price of a call, so that the calls wanted meet the pace."""
         while True:
             await anyio.sleep(STEER_S)
-            self._metrics.due_lateness.set(max(poller.schedule.steer(self._clock.mono()) for poller in self._pollers))
             self._metrics.in_flight.set(self._pollers.in_flight)
             for poller in self._pollers:
+                self._metrics.due_lateness.labels(poller.quota.name).set(poller.schedule.steer(self._clock.mono()))
                 self._metrics.price.labels(poller.quota.name).set(poller.rules.cadence.price)
                 self._metrics.pace_rate.labels(DEFAULT_TARGET, poller.quota.name).set(poller.rules.pace.rate)
 
