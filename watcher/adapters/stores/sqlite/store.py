@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 from typing import Literal, TypeVar
 
@@ -21,7 +21,7 @@ from watcher.adapters.stores.sqlite import event_rows, letter_rows, schema, watc
 from watcher.adapters.stores.sqlite.failures import named
 from watcher.adapters.stores.sqlite.owner import OwnerLock
 from watcher.adapters.stores.sqlite.writer import Work, Writer
-from watcher.errors import StoreRefused
+from watcher.errors import StoreRefused, StoreUnavailable
 from watcher.model import Backlog, Change, DeadLetter, Event, Watch
 from watcher.section import Section
 
@@ -107,8 +107,9 @@ class SqliteStore:
         if keys:  # told at once: a disk that is full does not keep an erasure from being heard of
             self._noticed = noticed
         elif self._noticed:
-            await self._write(partial(letter_rows.drop_notices, upto=self._noticed), erases=True)
-            self._noticed = 0
+            with suppress(StoreUnavailable):  # told already, so they can wait; and a call that reads says nothing of the disk
+                await self._write(partial(letter_rows.drop_notices, upto=self._noticed), erases=True)
+                self._noticed = 0
         return keys, asked
 
     async def recall(self, name: str) -> str | None:
