@@ -32,6 +32,14 @@ def test_an_open_task_is_explained(command: Command) -> None:
     assert "up to 30 s old" in ended.out
 
 
+def test_a_task_shares_the_calls_of_its_own_quota(command: Command) -> None:
+    """With all open tasks whose calls count against the same one, of whatever kind the others are."""
+    lives = [Life("t1").seen("IN_PROGRESS", 12), Life("t2"), Life("v1", kind="voice-tone").seen("IN_PROGRESS", 12)]
+    recorded(*lives, notes=[("pace speaker-search", "4.0"), ("pace voice-tone", "0.5")])
+    assert "2 open tasks to share 4 calls/s" in command("explain", "abc/t1", "--config", "w.yaml").out
+    assert "1 open task to share 0.5 calls/s" in command("explain", "voice-tone/abc/v1", "--config", "w.yaml").out
+
+
 @pytest.mark.parametrize("key", ["abc/t1", "speaker-search/abc/t1", "%61bc/t1"])
 def test_a_task_goes_by_several_names(command: Command, key: str) -> None:
     """VC/TASK, kind/VC/TASK, and parts percent-encoded or not, are the same task."""
@@ -149,6 +157,12 @@ def test_a_provisional_status_is_one_like_any_other_where_the_settings_say_so() 
     told = schedule(Life("t1").seen("PARTIAL_SUCCESS", 1).watch, settings, Notes(None, None, 1), time.time())
     assert told.gap_s < PROVISIONAL_GAP_S
     assert "provisional" not in told.why[0]
+
+
+def test_a_provisional_status_gets_spare_calls_too() -> None:
+    """However dear a call is: no faster than its own least gap."""
+    told = schedule(Life("t1").seen("PARTIAL_SUCCESS", 1).watch, SETTINGS, Notes('{"price": 50, "samples": {}}', "0.1", 1), time.time())
+    assert (told.gap_s, told.spare_gap_s) == (pytest.approx(60), pytest.approx(PROVISIONAL_GAP_S))
 
 
 def test_a_single_task_is_not_asked_about_all_the_time() -> None:
