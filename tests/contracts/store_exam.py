@@ -516,6 +516,7 @@ class StoreExam:
             with anyio.CancelScope() as scope:
                 scope.cancel()
                 await store.commit([moved(watch)])
+        await store.remember("after", "them")  # what is still under way is done by then: two reads must see the same
         for watch in watches:
             standing = await store.find(watch.key)
             assert standing is not None
