@@ -205,8 +205,8 @@ validation, decisions.
 
 The engine polls at {plain:.2f} times the rate of the bare loop on the tuned client and at {direct:.2f} times on the direct one. Its aim is
 0.95; the bare loop has no deadline, believes every reply, decides nothing and remembers nothing. The engine adds about as much on either
-client, here {added:.0f} µs: roughly a third is the deadline round the call and the strict reading of the reply, a third the cadence and
-the place in the pending set, the rest pace, circuits, the decision and metrics. While there is more to ask, the task of the loop
+client, here {added:.0f} µs: the deadline round the call, the strict reading of the reply, the cadence, the place in the
+pending set, pace, circuits, the decision and metrics. While there is more to ask, the task of the loop
 that made a call goes on with the next. Direct stops at the client's own method: what is left of the SDK there, checking parameters
 and resolving the endpoint for each call, is kept because it is the SDK's to say.
 """

@@ -150,9 +150,9 @@ A SQLite file with so many open watches is opened by a fresh process, as after a
 what the process has grown by when all watches are in the pending set, divided by their number: with few, what a watcher needs anyway.
 Aim at a million: 400 bytes a watch, 6 µs, 1 s, no stall above 50 ms.
 
-Putting one back takes longer than its aim: a watch that waits is folded into bytes and made anew when it is taken, which is most of that
-time. As objects the same million took 1,550 bytes each and 34 µs to put back (most of it memory that is not in the cache), and the garbage
-collector, with millions of objects to visit, stopped the loop for 1.1 s. Beside a call of some milliseconds it is nothing.
+Putting one back of a million takes longer than its aim, of a thousand it does not: a watch that waits is folded into bytes and made anew
+when it is taken, and of a million hardly one is in the cache. Kept as objects they would need several times the memory, and the garbage
+collector would stop the loop to visit them. Beside a call of some milliseconds it is nothing.
 """
 
 if __name__ == "__main__":

@@ -89,24 +89,24 @@ def test_a_spare_call_goes_before_it_is_due_but_not_before_it_is_worth_the_floor
     assert fixed.wait(40.0) == pytest.approx(10)
 
 
-def test_a_provisional_status_gets_spare_calls_no_faster_than_its_own_gap() -> None:
-    """What nobody else needs is not withheld from it because a price was high when it was put back."""
+def put_back(why: str) -> Schedule:
+    """One watch that was looked at just now, and is due in 50 s."""
     schedule = schedule_of()
     add(schedule, "a", 0.0)
     call = schedule.take(0.0)
     assert call is not None
-    schedule.pending.put_back(call[0].watch, 0.0, 50.0, "provisional")
-    assert schedule.wait(0.0) == pytest.approx(PROVISIONAL_GAP_S)
+    schedule.pending.put_back(call[0].watch, 0.0, 50.0, why)
+    return schedule
+
+
+def test_a_provisional_status_gets_spare_calls_no_faster_than_its_own_gap() -> None:
+    """What nobody else needs is not withheld from it because a price was high when it was put back."""
+    assert put_back("provisional").wait(0.0) == pytest.approx(PROVISIONAL_GAP_S)
 
 
 def test_a_setback_is_waited_out() -> None:
     """Only what waits by the cadence may go early: trouble is given its time."""
-    schedule = schedule_of()
-    add(schedule, "a", 0.0)
-    call = schedule.take(0.0)
-    assert call is not None
-    schedule.pending.put_back(call[0].watch, 0.0, 50.0, "unavailable")
-    assert schedule.wait(40.0) == pytest.approx(10)
+    assert put_back("unavailable").wait(40.0) == pytest.approx(10)
 
 
 @given(st.floats(0, 1e4), st.floats(0, 1e4), st.floats(0, 1e6))
