@@ -28,11 +28,11 @@ import structlog
 from tests.simulation.turns import in_turns
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
-from watcher.core.transitions import WatchSettings
+from watcher.core.polling.transitions import WatchSettings
 from watcher.model import Event, Message
 from watcher.ports import Delivered, Outcome, OwnedStore
 from watcher.runtime.clock import Clock
-from watcher.runtime.supervise import Parts, Plan, Watcher
+from watcher.runtime.service import Adapters, ServiceSettings, Watcher
 from watcher.runtime.upkeep import PRUNE_S
 from watcher.simulator.inbox import SimulatedInbox
 from watcher.simulator.probe import SimulatedProbe
@@ -103,8 +103,8 @@ async def _soak(tasks: int, waves: int, store: OwnedStore, make: Callable[..., W
     scenario = Scenario(durations="queue=exponential(1),run=5+exponential(2)", faults=faults)
     service = Service(scenario, clock=lambda: EPOCH + anyio.current_time())
     queue, sinks = Forgetting(hold_s=300, finite=False), [Counting(name="one"), Counting(name="two")]
-    parts, rng = Parts([queue], SimulatedProbe(service), store, sinks), Random(1)
-    plan = Plan(watch=WatchSettings(retention=RETENTION_S), region="us-east-1")
+    parts, rng = Adapters([queue], SimulatedProbe(service), store, sinks), Random(1)
+    plan = ServiceSettings(watch=WatchSettings(retention=RETENTION_S), region="us-east-1")
     clock = Clock(lambda: EPOCH + anyio.current_time())
     watcher = make(parts, plan, clock=clock, rng=rng, new_id=lambda: f"{rng.getrandbits(128):032x}")
     houses = []

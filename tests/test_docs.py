@@ -20,13 +20,13 @@ from tests.observe.test_deploy import declared
 from watcher import errors
 from watcher.adapters.aws import batches
 from watcher.adapters.sinks.webhook import signed
-from watcher.cli import app, exits
+from watcher.cli import app, exit_codes
 from watcher.cli.explain import ENDS
 from watcher.config import Settings, parse
-from watcher.core.circuit import NAMES
-from watcher.core.events import EventSettings, Writer
-from watcher.core.intake import REASONS
-from watcher.core.transitions import WatchSettings, advance, end
+from watcher.core.delivery.events import EventSettings, EventWriter
+from watcher.core.intake.submissions import REASONS
+from watcher.core.polling.circuits import NAMES
+from watcher.core.polling.transitions import WatchSettings, advance, end
 from watcher.kinds import KINDS, QUOTAS
 from watcher.model import EventType, Observation, TaskRef, Watch
 
@@ -88,7 +88,7 @@ def story():
 
 def rendered(step, results="full", key=None):
     """The event of a step, as it leaves the house."""
-    return Writer(EventSettings(results=results, hash_key=key), "us-east-1").write(KIND, step.watch, step.transitions[0], T0)
+    return EventWriter(EventSettings(results=results, hash_key=key), "us-east-1").write(KIND, step.watch, step.transitions[0], T0)
 
 
 def examples():
@@ -367,7 +367,7 @@ def test_each_component_is_explained():
 def test_each_reason_and_exit_code_is_explained():
     """No reason of a dead letter and no exit code is missing, and none is invented."""
     assert {name for row in first_column(OPERATING, "### Inputs") for name in row} == REASONS
-    codes = {value for name, value in vars(exits).items() if name.isupper()}
+    codes = {value for name, value in vars(exit_codes).items() if name.isupper()}
     assert {int(name) for row in first_column(OPERATING, "## Exit codes") for name in row} == codes
 
 

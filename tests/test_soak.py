@@ -11,7 +11,7 @@ import structlog
 
 from tests.soak import WAVE, grown, soak
 from watcher.model import Watch
-from watcher.runtime.supervise import Watcher
+from watcher.runtime.service import Watcher
 
 
 class Hoarding(Watcher):
@@ -19,13 +19,13 @@ class Hoarding(Watcher):
 
     async def _open(self) -> None:
         await super()._open()
-        watch, self.keys = self._pollers.watch, set[str]()
+        watch, self.keys = self._poller_set.watch, set[str]()
 
         def hoarded(new: Watch) -> None:
             self.keys.add(new.key + ".")
             watch(new)
 
-        self._pollers.watch = hoarded  # type: ignore[method-assign]
+        self._poller_set.watch = hoarded  # type: ignore[method-assign]
 
 
 @pytest.fixture(autouse=True)

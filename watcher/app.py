@@ -18,10 +18,10 @@ from watcher.kinds import QUOTAS
 from watcher.observe.loop_lag import Heartbeat, measure_loop_lag
 from watcher.observe.metrics import Metrics
 from watcher.ports import Sink
-from watcher.registry import SINKS, SOURCES, STORES, World
+from watcher.registry import SINKS, SOURCES, STORES, AdapterContext
 from watcher.runtime.clock import Clock
 from watcher.runtime.health import Condition
-from watcher.runtime.supervise import Parts, Plan, Watcher
+from watcher.runtime.service import Adapters, ServiceSettings, Watcher
 
 ALIVE_S = 60.0
 """A loop that has not turned for this long, in seconds, is dead to /healthz."""
@@ -32,12 +32,12 @@ def build(settings: Settings, *, sinks: Sequence[Sink] = (), clock: Callable[[],
     limits = settings.limits
     connections = limits.max_in_flight * len(QUOTAS)
     aws = AwsClients(max_connections=connections, call_deadline=limits.call_deadline, clock=clock, polls=settings.aws.client)
-    world = World(aws, clock)
-    parts = Parts(
-        sources=[SOURCES[s.type].build(s, world) for s in settings.sources],
+    context = AdapterContext(aws, clock)
+    parts = Adapters(
+        sources=[SOURCES[s.type].build(s, context) for s in settings.sources],
         probe=AwsProbe(aws, call_deadline=limits.call_deadline, clock=clock),
-        store=STORES[settings.store.type].build(settings.store, world),
-        sinks=[*(SINKS[s.type].build(s, world) for s in settings.sinks), *sinks],
+        store=STORES[settings.store.type].build(settings.store, context),
+        sinks=[*(SINKS[s.type].build(s, context) for s in settings.sinks), *sinks],
     )
     return App(settings, parts, aws, clock)
 
@@ -45,7 +45,7 @@ def build(settings: Settings, *, sinks: Sequence[Sink] = (), clock: Callable[[],
 class App:
     """The object behind `watcher run`. Enter it to open everything; leaving it closes everything, in the opposite order."""
 
-    def __init__(self, settings: Settings, parts: Parts, aws: AwsClients, clock: Callable[[], float]) -> None:
+    def __init__(self, settings: Settings, parts: Adapters, aws: AwsClients, clock: Callable[[], float]) -> None:
         self.settings = settings
         self.parts = parts
         self.metrics = Metrics()
@@ -53,7 +53,7 @@ class App:
         self.http = HttpServer(settings.api, self, self.metrics) if settings.api.listen else None
         self._aws = aws
         beside: list[Any] = [self._measure] if self.http is None else [self._measure, self.http.serve]
-        plan = Plan(settings.watch, settings.pace, settings.cadence, settings.events, settings.limits, aws.region_required())
+        plan = ServiceSettings(settings.watch, settings.pace, settings.cadence, settings.events, settings.limits, aws.region_required())
         self.watcher = Watcher(parts, plan, clock=Clock(clock), metrics=self.metrics, beside=beside)
 
     async def __aenter__(self) -> App:

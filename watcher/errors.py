@@ -2,7 +2,7 @@
 
     WatcherError
     ├── ConfigMistakes              every mistake of a configuration at once          exit 78
-    ├── Rejected                    an input that is no task, with its reason         dead letter
+    ├── InvalidInput                    an input that is no task, with its reason         dead letter
     ├── PeerGone                    nobody reads our stdout any more                  exit 74
     ├── StoreError
     │   ├── StoreUnavailable        disk full, locked, connection lost: again         not ready
@@ -38,7 +38,7 @@ class ConfigMistakes(WatcherError):
         self.mistakes = tuple(mistakes)
 
 
-class Rejected(WatcherError):
+class InvalidInput(WatcherError):
     """An input from which no task could be made. `reason` is one of `core.intake.REASONS`."""
 
     def __init__(self, reason: str, detail: str) -> None:

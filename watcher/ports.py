@@ -110,7 +110,7 @@ class Store(Protocol):
         """For each sink, what it has still to settle."""
         ...
 
-    async def bury(self, letters: Sequence[DeadLetter]) -> None:
+    async def add_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Keep inputs from which nothing could be made. The same letter again counts one more try."""
         ...
 
@@ -118,11 +118,11 @@ class Store(Protocol):
         """What operators asked for since the last call: keys forgotten, and letters to be tried again (until purged or buried again)."""
         ...
 
-    async def recall(self, name: str) -> str | None:
+    async def load_state(self, name: str) -> str | None:
         """A note by this name from an earlier life (the pace, the learned cadence)."""
         ...
 
-    async def remember(self, name: str, note: str) -> None: ...
+    async def save_state(self, name: str, note: str) -> None: ...
 
     async def prune(self, before: float) -> int:
         """Erase watches that ended before then, with their events, where every sink has settled them; and dead letters as old.
@@ -147,7 +147,7 @@ class Ledger(Protocol):
 
     async def history(self, key: str) -> Sequence[Event]: ...
 
-    async def owed(self, key: str) -> dict[str, int]:
+    async def undelivered(self, key: str) -> dict[str, int]:
         """How many events of this task each sink has still to settle; only those that have any."""
         ...
 
@@ -174,7 +174,7 @@ class Ledger(Protocol):
         """
         ...
 
-    async def recall(self, name: str) -> str | None: ...
+    async def load_state(self, name: str) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,20 +183,20 @@ class Delivered:
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class Retry:
     """Not taken this time. `error` says why, and when to come again if the sink said so."""
 
     error: RemoteError
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class Rejected:
     """Never to be taken: a dead letter with this reason."""
 
     reason: str
 
 
-Outcome = Delivered | Again | Refused
+Outcome = Delivered | Retry | Rejected
 
 
 class OwnedStore(Store, Ledger, Protocol):

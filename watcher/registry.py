@@ -23,7 +23,7 @@ from watcher.section import Section
 
 
 @dataclass(frozen=True)
-class World:
+class AdapterContext:
     """What adapters share. `clock` gives seconds since the epoch."""
 
     aws: AwsClients
@@ -31,27 +31,27 @@ class World:
 
 
 @dataclass(frozen=True)
-class Entry:
+class AdapterType:
     """One adapter: what may be said about it, and how it is made of that. `build` opens nothing."""
 
     settings: type[Section]
-    build: Callable[[Any, World], Any]
+    build: Callable[[Any, AdapterContext], Any]
 
 
-SOURCES: Mapping[str, Entry] = {
-    "sqs": Entry(SqsSourceSettings, lambda settings, world: SqsSource(settings, world.aws)),
-    "lines": Entry(LinesSourceSettings, lambda settings, world: LinesSource(settings)),
+SOURCES: Mapping[str, AdapterType] = {
+    "sqs": AdapterType(SqsSourceSettings, lambda settings, context: SqsSource(settings, context.aws)),
+    "lines": AdapterType(LinesSourceSettings, lambda settings, context: LinesSource(settings)),
 }
 
-STORES: Mapping[str, Entry] = {
-    "memory": Entry(MemoryStoreSettings, lambda settings, world: MemoryStore(settings)),
-    "sqlite": Entry(SqliteStoreSettings, lambda settings, world: SqliteStore(settings)),
+STORES: Mapping[str, AdapterType] = {
+    "memory": AdapterType(MemoryStoreSettings, lambda settings, context: MemoryStore(settings)),
+    "sqlite": AdapterType(SqliteStoreSettings, lambda settings, context: SqliteStore(settings)),
 }
 
-SINKS: Mapping[str, Entry] = {
-    "jsonl": Entry(JsonlSinkSettings, lambda settings, world: JsonlSink(settings)),
-    "webhook": Entry(WebhookSinkSettings, lambda settings, world: WebhookSink(settings, clock=world.clock)),
-    "sqs": Entry(SqsSinkSettings, lambda settings, world: SqsSink(settings, world.aws)),
-    "sns": Entry(SnsSinkSettings, lambda settings, world: SnsSink(settings, world.aws)),
-    "eventbridge": Entry(EventBridgeSinkSettings, lambda settings, world: EventBridgeSink(settings, world.aws)),
+SINKS: Mapping[str, AdapterType] = {
+    "jsonl": AdapterType(JsonlSinkSettings, lambda settings, context: JsonlSink(settings)),
+    "webhook": AdapterType(WebhookSinkSettings, lambda settings, context: WebhookSink(settings, clock=context.clock)),
+    "sqs": AdapterType(SqsSinkSettings, lambda settings, context: SqsSink(settings, context.aws)),
+    "sns": AdapterType(SnsSinkSettings, lambda settings, context: SnsSink(settings, context.aws)),
+    "eventbridge": AdapterType(EventBridgeSinkSettings, lambda settings, context: EventBridgeSink(settings, context.aws)),
 }

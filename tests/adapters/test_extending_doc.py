@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from watcher.registry import SINKS, Entry
+from watcher.registry import SINKS, AdapterType
 from watcher.section import Section
 
 DOC = Path(__file__).parents[2] / "docs" / "extending.md"
@@ -27,7 +27,7 @@ TestDirectorySink = run("tests.contracts.test_directory_sink", EXAM).TestDirecto
 
 def test_the_line_of_the_registry_builds_the_sink(tmp_path):
     """The entry is under the word that the settings take for `type`, and makes the sink of them."""
-    ((word, entry),) = eval(f"{{{LINE}}}", {"Entry": Entry, **vars(directory)}).items()
+    ((word, entry),) = eval(f"{{{LINE}}}", {"AdapterType": AdapterType, **vars(directory)}).items()
     assert word not in SINKS
     assert issubclass(entry.settings, Section)
     settings = entry.settings.model_validate({"type": word, "path": str(tmp_path)})

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from watcher.adapters.sources.lines import BATCH, LinesSource, LinesSourceSettings
-from watcher.core.intake import MAX_BODY, read
+from watcher.core.intake.submissions import MAX_BODY, read
 from watcher.errors import Invalid, Unavailable
 
 FROM_STDIN = """

@@ -14,7 +14,7 @@ from tests.adapters.hook_server import HookServer
 from tests.contracts.sink_exam import an_event
 from watcher.adapters.sinks.webhook import MAX_REPLY, MAX_RETRY_AFTER_S, WebhookSink, WebhookSinkSettings, wait_of
 from watcher.errors import Throttled, Unavailable
-from watcher.ports import Again, Delivered, Refused
+from watcher.ports import Delivered, Rejected, Retry
 
 OLD, NEW, OTHER = ("whsec_" + base64.b64encode(bytes([n]) * 32).decode() for n in (1, 2, 3))
 NOW = 1_795_341_612.0
@@ -84,7 +84,7 @@ async def test_trouble_that_passes_comes_again(server, sink_for, status):
     """The event stays, and comes again when the receiver asked for it."""
     server.answers.append((status, {"Retry-After": "7"}))
     (outcome,) = await (await sink_for()).send([an_event()])
-    assert isinstance(outcome, Again)
+    assert isinstance(outcome, Retry)
     assert type(outcome.error) is (Throttled if status == 429 else Unavailable)
     assert (outcome.error.code, outcome.error.retry_after) == (str(status), 7.0)
 
@@ -93,14 +93,14 @@ async def test_trouble_that_passes_comes_again(server, sink_for, status):
 async def test_other_4xx_is_refused(server, sink_for, status):
     """What the receiver will never take is a dead letter with the status as its reason."""
     server.answers.append((status, {}))
-    assert await (await sink_for()).send([an_event()]) == [Refused(f"http_{status}")]
+    assert await (await sink_for()).send([an_event()]) == [Rejected(f"http_{status}")]
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_redirects_are_not_followed(server, sink_for, status):
     """An event goes to whom the configuration names and to nobody else."""
     server.answers.append((status, {"Location": server.url}))
-    assert await (await sink_for()).send([an_event()]) == [Refused(f"http_{status}")]
+    assert await (await sink_for()).send([an_event()]) == [Rejected(f"http_{status}")]
     assert len(server.requests) == 1
 
 

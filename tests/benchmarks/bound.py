@@ -17,13 +17,13 @@ from collections.abc import Callable
 from itertools import accumulate, pairwise
 from operator import add
 
-from tests.benchmarks.laws import Law, Life
+from tests.benchmarks.laws import Distribution, SimulatedTask
 
 Solve = Callable[[float], float]
 """W(0) for a price."""
 
 
-def bound(life: Life, calls: float) -> float:
+def bound(life: SimulatedTask, calls: float) -> float:
     """Mean lag in seconds, summed over the transitions of a life, at this many calls a task."""
     solve = _two_stages(life.queue, life.run) if life.queue else _one_stage(life.run)
     low, high = 1e-3, 200.0
@@ -42,7 +42,7 @@ def bound(life: Life, calls: float) -> float:
     return max(at_a, at_b)
 
 
-def _grid(law: Law, steps: int) -> list[float]:
+def _grid(law: Distribution, steps: int) -> list[float]:
     """Ages with equal shares of the tasks between them, none much more than a hundredth of its age (or of the mean) apart."""
     ages = [0.0]
     while ages[-1] < law.horizon:
@@ -54,7 +54,7 @@ def _grid(law: Law, steps: int) -> list[float]:
     return ages
 
 
-def rule(law: Law, calls: float) -> float:
+def rule(law: Distribution, calls: float) -> float:
     """Mean lag in seconds of the accrual rule itself at so many calls a task: the law known, one price, no queue for permits."""
     ages = _grid(law, 600)
     levels, areas = _integrated(law, ages)
@@ -75,7 +75,7 @@ def _looks(ages: list[float], levels: list[float], areas: list[float], price: fl
     return lag, calls
 
 
-def _integrated(law: Law, ages: list[float]) -> tuple[list[float], list[float]]:
+def _integrated(law: Distribution, ages: list[float]) -> tuple[list[float], list[float]]:
     """F and G at each age."""
     levels, areas = [law.cdf(t) for t in ages], [0.0]
     for i in range(1, len(ages)):
@@ -84,13 +84,13 @@ def _integrated(law: Law, ages: list[float]) -> tuple[list[float], list[float]]:
     return levels, areas
 
 
-def _one_stage(law: Law) -> Solve:
+def _one_stage(law: Distribution) -> Solve:
     ages = _grid(law, 600)
     levels, areas = _integrated(law, ages)
     return lambda price: _rest(ages, levels, areas, price)[0]
 
 
-def _two_stages(queue: Law, run: Law) -> Solve:
+def _two_stages(queue: Distribution, run: Distribution) -> Solve:
     """Looks in the queue at equal steps; one may find the task running, or ended: W of the run is folded into that of the queue."""
     step = (queue.mean + run.mean) / 250
     n = int((queue.horizon + run.horizon) / 2 / step)

@@ -6,10 +6,10 @@ from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise, product
 
 from tests.benchmarks.lag import ACCRUAL
-from tests.benchmarks.laws import Life, after, lognormal, normals
+from tests.benchmarks.laws import SimulatedTask, after, lognormal, normals
 from tests.benchmarks.play import Play
 from tests.benchmarks.table import Table, command
-from watcher.core.cadence import CadenceSettings
+from watcher.core.polling.cadence import CadenceSettings
 
 DRIFTS = (
     (after(10, 4), after(20, 8)),
@@ -59,9 +59,9 @@ def _row(case: tuple[int, int]) -> list[str]:
 def _lags(index: int, tasks: int, settings: CadenceSettings, seed: int) -> list[list[float]]:
     """The lags of the tasks that end in each window."""
     before, behind = DRIFTS[index]
-    play = Play(Life(before.name, before), tasks, CALLS, settings, seed)
+    play = Play(SimulatedTask(before.name, before), tasks, CALLS, settings, seed)
     play.warm(150)
-    play.life = Life(behind.name, behind)
+    play.life = SimulatedTask(behind.name, behind)
     ends = play.measure(EDGES_S[-1]).ends
     return [[lag for ended, lag in ends if begin <= ended < end] for begin, end in pairwise(EDGES_S)]
 

@@ -14,13 +14,13 @@ import anyio
 from tests.benchmarks.table import Table, command
 from watcher.adapters.sinks.jsonl import JsonlSink, JsonlSinkSettings
 from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
-from watcher.core.events import EventSettings, Writer
-from watcher.core.transitions import WatchSettings, advance
+from watcher.core.delivery.events import EventSettings, EventWriter
+from watcher.core.polling.transitions import WatchSettings, advance
 from watcher.kinds import KINDS
 from watcher.model import Change, Event, Observation, TaskRef, Watch
 from watcher.observe.metrics import Metrics
 from watcher.runtime.clock import Clock
-from watcher.runtime.delivery import Courier
+from watcher.runtime.delivery import SinkWorker
 from watcher.runtime.health import Health
 from watcher.runtime.instruments import Instruments
 
@@ -74,13 +74,13 @@ async def _delivered(count: int) -> float:
             if left == 0:
                 all_settled.set()
 
-        courier = Courier(sink, store, instruments=Instruments(Clock(), Health(time.time), Metrics()), settled=settled)
+        sink_worker = SinkWorker(sink, store, instruments=Instruments(Clock(), Health(time.time), Metrics()), settled=settled)
         began = time.perf_counter()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(courier.run)
+            tasks.start_soon(sink_worker.run)
             for start in range(0, count, 1000):
                 await store.commit(changes[start : start + 1000])
-                courier.ring()
+                sink_worker.ring()
             await all_settled.wait()
             tasks.cancel_scope.cancel()
         took = time.perf_counter() - began
@@ -94,7 +94,7 @@ async def _filled(folder: Path, count: int) -> tuple[SqliteStore, list[Change]]:
     """A store with so many open watches, and for each of them a first transition, rendered."""
     store = SqliteStore(SqliteStoreSettings(path=str(folder / "watcher.db")))
     await store.open([SINK])
-    now, writer, rules = time.time(), Writer(EventSettings()), WatchSettings()
+    now, writer, rules = time.time(), EventWriter(EventSettings()), WatchSettings()
     names = (f"{n:08x}-5a7e-4c6b-9d2f-1b3c5d7e9f00" for n in range(count))
     watches = [
         Watch(TaskRef("speaker-search", ("abcdefghij0123456789ab", name)), f"{n:032x}", now, now + 86_400) for n, name in enumerate(names)

@@ -9,7 +9,7 @@ from itertools import count
 from random import Random
 from typing import Protocol
 
-from watcher.core.pace import Pace, PaceSettings
+from watcher.core.polling.pace import Pace, PaceSettings
 from watcher.simulator.quota import TokenBucket
 
 HEARTBEAT_S = 5.0

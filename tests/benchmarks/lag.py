@@ -7,10 +7,10 @@ from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 
 from tests.benchmarks.bound import bound, rule
-from tests.benchmarks.laws import LIVES, Life
+from tests.benchmarks.laws import LIVES, SimulatedTask
 from tests.benchmarks.play import Found, Play
 from tests.benchmarks.table import Table, command
-from watcher.core.cadence import CadenceSettings
+from watcher.core.polling.cadence import CadenceSettings
 
 ACCRUAL = CadenceSettings(price_floor=0)
 RIVALS = {
@@ -68,7 +68,7 @@ def _cell(found: Found, least: float) -> str:
     return f"{found.mean / least:.2f} ({found.quantile(0.5):.1f}, {found.quantile(0.99):.1f})"
 
 
-def _learned(life: Life, calls: int, quick: bool) -> list[Found]:
+def _learned(life: SimulatedTask, calls: int, quick: bool) -> list[Found]:
     """The accrual rule with few tasks, with many, and with very many."""
     few = Play(life, SIZES[0], calls, ACCRUAL)
     few.warm(600)
@@ -83,7 +83,7 @@ def _learned(life: Life, calls: int, quick: bool) -> list[Found]:
     return found
 
 
-def _rivals(life: Life, calls: int, quick: bool) -> list[Found]:
+def _rivals(life: SimulatedTask, calls: int, quick: bool) -> list[Found]:
     found = []
     for settings in RIVALS.values():
         play = Play(life, SIZES[1], calls, settings)

@@ -11,13 +11,13 @@ from heapq import heappop, heappush, heapreplace
 from itertools import count
 from random import Random
 
-from tests.benchmarks.laws import Life
-from watcher.core.cadence import STEER_S, Cadence, CadenceSettings
-from watcher.core.circuit import Circuits
-from watcher.core.pace import Pace, PaceSettings
-from watcher.core.pending import PendingSet
-from watcher.core.schedule import Schedule
-from watcher.core.transitions import WatchSettings, advance
+from tests.benchmarks.laws import SimulatedTask
+from watcher.core.polling.cadence import STEER_S, Cadence, CadenceSettings
+from watcher.core.polling.circuits import Circuits
+from watcher.core.polling.pace import Pace, PaceSettings
+from watcher.core.polling.pending import PendingSet
+from watcher.core.polling.schedule import Schedule
+from watcher.core.polling.transitions import WatchSettings, advance
 from watcher.kinds import KINDS
 from watcher.model import Observation, TaskRef, Watch
 
@@ -69,7 +69,7 @@ class Found:
 class Play:
     """So many tasks at a time: where one ends another begins. The quota is that of `calls` a task; the tasks are the same for all."""
 
-    def __init__(self, life: Life, tasks: int, calls: float, settings: CadenceSettings, seed: int = 1) -> None:
+    def __init__(self, life: SimulatedTask, tasks: int, calls: float, settings: CadenceSettings, seed: int = 1) -> None:
         self.life = life
         quota = calls * tasks / life.mean
         self.pace = Pace(PaceSettings(rate=quota), 0.0)

@@ -7,10 +7,10 @@ from pathlib import Path
 from random import Random
 
 from tests.benchmarks.lag import ACCRUAL, RIVALS
-from tests.benchmarks.laws import LIVES, Law, after
+from tests.benchmarks.laws import LIVES, Distribution, after
 from tests.benchmarks.play import Play
 from tests.benchmarks.svg import COLOURS, Chart
-from watcher.core.cadence import STEER_S, Durations
+from watcher.core.polling.cadence import STEER_S, DurationModel
 
 DOCS = Path(__file__).parents[2] / "docs"
 PRICE_S = 0.3
@@ -100,9 +100,9 @@ def lag(document: str) -> Chart:
     return chart
 
 
-def _learned(law: Law) -> Durations:
+def _learned(law: Distribution) -> DurationModel:
     dice = Random(1)
-    return Durations(law.draw(dice) for _ in range(256))
+    return DurationModel(law.draw(dice) for _ in range(256))
 
 
 if __name__ == "__main__":

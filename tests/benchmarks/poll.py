@@ -23,13 +23,13 @@ from tests.benchmarks.table import Table, command
 from watcher.adapters.aws.probe import AwsProbe
 from watcher.adapters.aws.session import AwsClients
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
-from watcher.core.cadence import CadenceSettings
-from watcher.core.pace import PaceSettings
-from watcher.core.schedule import noted
+from watcher.core.polling.cadence import CadenceSettings
+from watcher.core.polling.pace import PaceSettings
+from watcher.core.polling.schedule import noted
 from watcher.kinds import KINDS
 from watcher.model import Observation, TaskRef, Watch
+from watcher.runtime.service import Adapters, ServiceSettings, Watcher
 from watcher.runtime.settings import Limits
-from watcher.runtime.supervise import Parts, Plan, Watcher
 
 IN_FLIGHT = 25
 TASKS = 5000
@@ -143,13 +143,13 @@ async def _engine(way: Polls, polls: int) -> float:
     now = time.time()
     names = itertools.islice(_names(), TASKS)
     await store.admit([Watch(TaskRef("speaker-search", ("vc1", name)), f"{n:032x}", now, now + 86_400) for n, name in enumerate(names)])
-    await store.remember(noted("pace", KINDS["speaker-search"].quota), "100000")
-    plan = Plan(
+    await store.save_state(noted("pace", KINDS["speaker-search"].quota), "100000")
+    plan = ServiceSettings(
         pace=PaceSettings(rate=100_000, burst=1000),
         cadence=CadenceSettings(min_gap=0.05, price_floor=0),
         limits=Limits(max_in_flight=IN_FLIGHT),
     )
-    async with Watcher(Parts([], probe, store, []), plan) as watcher, anyio.create_task_group() as tasks:
+    async with Watcher(Adapters([], probe, store, []), plan) as watcher, anyio.create_task_group() as tasks:
         tasks.start_soon(watcher.run)
         await _asked(probe, TASKS + polls // 10)
         began, before = time.process_time(), probe.asked

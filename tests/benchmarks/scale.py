@@ -23,11 +23,11 @@ import structlog
 from tests.benchmarks.stall import Stall, watched
 from tests.benchmarks.table import Table, command
 from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
-from watcher.core.pace import PaceSettings
-from watcher.core.pending import PendingSet
+from watcher.core.polling.pace import PaceSettings
+from watcher.core.polling.pending import PendingSet
 from watcher.model import Observation, TaskRef, Watch
+from watcher.runtime.service import Adapters, ServiceSettings, Watcher
 from watcher.runtime.settings import Limits
-from watcher.runtime.supervise import Parts, Plan, Watcher
 
 RATE = 50.0
 """Calls a second: a large quota, and little beside a million watches."""
@@ -87,15 +87,15 @@ class _Probe:
 
 async def _measure(path: str, size: int) -> dict[str, float]:
     probe, store = _Probe(), SqliteStore(SqliteStoreSettings(path=path))
-    plan = Plan(pace=PaceSettings(rate=RATE, burst=RATE), limits=Limits(max_watches=2 * size))
+    plan = ServiceSettings(pace=PaceSettings(rate=RATE, burst=RATE), limits=Limits(max_watches=2 * size))
     gc.collect()
     gc.freeze()  # as `watcher run` does
     before = _resident()
     async with watched() as stall:
         began = time.perf_counter()
-        async with Watcher(Parts([], probe, store, []), plan) as watcher, anyio.create_task_group() as tasks:
+        async with Watcher(Adapters([], probe, store, []), plan) as watcher, anyio.create_task_group() as tasks:
             tasks.start_soon(watcher.run)
-            loaded = await _all_there(watcher._pollers, size) - began
+            loaded = await _all_there(watcher._poller_set, size) - began
             starting, stall.worst = Stall(stall.worst), 0.0
             await anyio.sleep(WATCHED_S)
             steady = Stall(stall.worst)

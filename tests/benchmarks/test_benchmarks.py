@@ -11,10 +11,10 @@ import pytest
 from tests.benchmarks.bound import bound, rule
 from tests.benchmarks.fleet import Fleet, Paced
 from tests.benchmarks.lag import ACCRUAL
-from tests.benchmarks.laws import LIVES, Life, after
+from tests.benchmarks.laws import LIVES, SimulatedTask, after
 from tests.benchmarks.play import Play
 from tests.benchmarks.table import Table, placed
-from watcher.core.cadence import CadenceSettings
+from watcher.core.polling.cadence import CadenceSettings
 
 SPEAKER_SEARCH = next(life for life in LIVES if life.name == "10 + exp 4")
 
@@ -34,7 +34,7 @@ def test_each_law_draws_what_its_distribution_says(life) -> None:
 def test_the_bound_of_an_exponential_law_is_the_one_in_closed_form(calls) -> None:
     """Equal gaps g with 1/(1 - exp(-g/m)) looks, and a lag of g times that less m. A delay before it changes nothing."""
     gap = -4 * math.log(1 - 1 / calls)
-    assert bound(Life("", after(10, 4)), calls) == pytest.approx(gap * calls - 4, rel=0.02)
+    assert bound(SimulatedTask("", after(10, 4)), calls) == pytest.approx(gap * calls - 4, rel=0.02)
     assert rule(after(0, 4), calls) == pytest.approx(gap * calls - 4, rel=0.02)
 
 

@@ -15,8 +15,8 @@ from tests.moto_server import moto_server, moto_url  # noqa: F401  the fixtures
 from tests.scripted_aws import scripted_aws  # noqa: F401  the fixture
 from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
 from watcher.cli import main
-from watcher.core.events import EventSettings, Writer
-from watcher.core.transitions import WatchSettings, advance, end
+from watcher.core.delivery.events import EventSettings, EventWriter
+from watcher.core.polling.transitions import WatchSettings, advance, end
 from watcher.kinds import KINDS
 from watcher.model import Change, DeadLetter, Observation, TaskRef, Watch
 
@@ -87,7 +87,7 @@ def in_store(work: Callable[[SqliteStore], Awaitable[None]]) -> None:
 
 
 @dataclass
-class Life:
+class SimulatedTask:
     """A task of voice connector `abc`, as a watcher would have recorded it. Times are seconds before now."""
 
     task: str
@@ -101,7 +101,7 @@ class Life:
         )
         self._changes: list[Change] = []
 
-    def seen(self, status: str, ago: float, *, lag: float = 0.5, result: Any = None) -> Life:
+    def seen(self, status: str, ago: float, *, lag: float = 0.5, result: Any = None) -> SimulatedTask:
         """One poll saw this status; it had begun `lag` seconds before."""
         at = self.now - ago
         started = at - lag if status == "IN_PROGRESS" else self.watch.started_at
@@ -109,12 +109,12 @@ class Life:
         step = advance(KINDS[self.kind], self.watch, seen, WatchSettings())
         return self._told(step)
 
-    def ended(self, reason: str, ago: float) -> Life:
+    def ended(self, reason: str, ago: float) -> SimulatedTask:
         """The watch ended without a terminal status."""
         return self._told(end(self.watch, reason, self.now - ago))
 
-    def _told(self, step: Any) -> Life:
-        writer = Writer(EventSettings(), "us-east-1")
+    def _told(self, step: Any) -> SimulatedTask:
+        writer = EventWriter(EventSettings(), "us-east-1")
         events = tuple(writer.write(KINDS[self.kind], step.watch, told, told.observed_at) for told in step.transitions)
         self.watch = step.watch
         self._changes.append(Change(step.watch, events))
@@ -126,15 +126,15 @@ class Life:
             await store.commit([change])
 
 
-def recorded(*lives: Life, notes: Sequence[tuple[str, str]] = (), letters: Sequence[DeadLetter] = ()) -> None:
+def recorded(*lives: SimulatedTask, notes: Sequence[tuple[str, str]] = (), letters: Sequence[DeadLetter] = ()) -> None:
     """A store in which these tasks stand, with these notes and dead letters."""
 
     async def work(store: SqliteStore) -> None:
         for life in lives:
             await life.record(store)
         for name, note in notes:
-            await store.remember(name, note)
-        await store.bury(letters)
+            await store.save_state(name, note)
+        await store.add_dead_letters(letters)
 
     in_store(work)
 

@@ -15,14 +15,14 @@ import pytest
 from tests.cli.conftest import CONFIG, Command, in_store, process, recorded
 from tests.moto_server import plain_client
 from tests.scripted_aws import ScriptedAws
+from watcher.adapters.aws.identity import caller, endpoint_of
 from watcher.adapters.aws.session import AwsClients
-from watcher.adapters.aws.standing import caller, place_of
 from watcher.adapters.stores.sqlite import SqliteStore
-from watcher.cli import checks, exits
+from watcher.cli import checks, exit_codes
 from watcher.cli.checks import bounded
 from watcher.config import parse
 from watcher.errors import CredentialsRejected
-from watcher.registry import World
+from watcher.registry import AdapterContext
 from watcher.simulator import Scenario, simulator
 
 pytestmark = pytest.mark.process
@@ -174,7 +174,7 @@ def findings(text: str) -> dict[str, checks.Finding]:
     async def look() -> Sequence[checks.Finding]:
         aws = AwsClients(call_deadline=1)
         try:
-            return await checks.everything(parse(text, "w.yaml", {}), World(aws, time.time))
+            return await checks.everything(parse(text, "w.yaml", {}), AdapterContext(aws, time.time))
         finally:
             await aws.close()
 
@@ -189,7 +189,7 @@ def test_a_running_watcher_is_seen(here: Path) -> None:
         recorded()
         alone = findings(text)
         assert alone["store"].seen.endswith("no watcher runs on it")
-        assert (alone["API port"].state, alone["API port"].code) == ("failed", exits.CONFIG)
+        assert (alone["API port"].state, alone["API port"].code) == ("failed", exit_codes.CONFIG)
         assert "choose another api.listen" in alone["API port"].hint
 
         async def work(_: SqliteStore) -> None:
@@ -219,7 +219,7 @@ async def test_no_check_takes_longer_than_ten_seconds(looptime: Any) -> None:
         raise AssertionError
 
     found = await bounded("slow", hang)
-    assert (found.state, found.code, looptime) == ("failed", exits.UNAVAILABLE, 10)
+    assert (found.state, found.code, looptime) == ("failed", exit_codes.UNAVAILABLE, 10)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ async def test_the_clock_is_held_against_the_date_of_a_reply(scripted_aws: Scrip
     scripted_aws.answer_text(_identity("arn:aws:iam::1:user/bot"), content_type="text/xml")
     aws = AwsClients()
     try:
-        _, clock = await checks.identity(World(aws, lambda: time.time() + ahead))
+        _, clock = await checks.identity(AdapterContext(aws, lambda: time.time() + ahead))
     finally:
         await aws.close()
     assert (clock.state, clock.seen[: len(seen)]) == (state, seen)
@@ -251,12 +251,12 @@ async def test_where_calls_go_needs_a_region(moto_url: str, monkeypatch: pytest.
     """With one, its partition's Regions that offer the service; without, a named error."""
     aws = AwsClients()
     try:
-        place = await place_of(aws, "chime-sdk-voice")
+        place = await endpoint_of(aws, "chime-sdk-voice")
         assert (place.region, "us-west-2" in place.offered, place.host) == ("us-east-1", True, moto_url.removeprefix("http://"))
         for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
             monkeypatch.delenv(name)
         with pytest.raises(CredentialsRejected, match="NoRegionError"):
-            await place_of(AwsClients(), "chime-sdk-voice")
+            await endpoint_of(AwsClients(), "chime-sdk-voice")
     finally:
         await aws.close()
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.cli.conftest import CANARY, Command, Life, found, in_store, letter, process, recorded
+from tests.cli.conftest import CANARY, Command, SimulatedTask, found, in_store, letter, process, recorded
 from watcher.adapters.stores.sqlite import SqliteStore
 
 
@@ -15,7 +15,9 @@ def keys(command: Command) -> list[str]:
 def test_a_task_is_erased_with_all_it_left(command: Command) -> None:
     """Watch, events and dead letters; nothing of its result stays in the file, and the owner is told."""
     event = {"what": "event", "origin": "log", "reason": "size", "detail": "", "key": "speaker-search/abc/t1"}
-    recorded(Life("t1").seen("SUCCEEDED", 5, result=found()), Life("t2"), letters=[letter("a" * 16, CANARY.encode(), **event)])
+    recorded(
+        SimulatedTask("t1").seen("SUCCEEDED", 5, result=found()), SimulatedTask("t2"), letters=[letter("a" * 16, CANARY.encode(), **event)]
+    )
     ended = command("forget", "abc/t1", "--config", "w.yaml")
     assert (ended.code, ended.out) == (0, "1 task erased, with events and dead letters\n")
     assert keys(command) == ["speaker-search/abc/t2"]
@@ -27,7 +29,7 @@ def test_a_task_is_erased_with_all_it_left(command: Command) -> None:
 @pytest.mark.process
 def test_a_running_watcher_hears_of_it(command: Command) -> None:
     """The owner of the store finds the key among what operators asked for."""
-    recorded(Life("t1"))
+    recorded(SimulatedTask("t1"))
 
     async def work(store: SqliteStore) -> None:
         assert (await process("forget", "abc/t1", "--config", "w.yaml")).code == 0
@@ -38,7 +40,7 @@ def test_a_running_watcher_hears_of_it(command: Command) -> None:
 
 def test_a_connector_is_erased_with_all_its_tasks(command: Command) -> None:
     """All of its kinds, none of another connector."""
-    recorded(Life("t1"), Life("t2", kind="voice-tone"), Life("t3", connector="other"))
+    recorded(SimulatedTask("t1"), SimulatedTask("t2", kind="voice-tone"), SimulatedTask("t3", connector="other"))
     ended = command("forget", "--connector", "abc", "--config", "w.yaml")
     assert (ended.code, ended.out) == (0, "2 tasks erased, with events and dead letters\n")
     assert keys(command) == ["speaker-search/other/t3"]
@@ -46,7 +48,7 @@ def test_a_connector_is_erased_with_all_its_tasks(command: Command) -> None:
 
 def test_nothing_there_is_no_failure(command: Command) -> None:
     """It is as asked for: exit 0, and said."""
-    recorded(Life("t1"))
+    recorded(SimulatedTask("t1"))
     ended = command("forget", "abc/t9", "--config", "w.yaml")
     assert (ended.code, ended.out) == (0, "no such task was there: nothing to erase\n")
     assert keys(command) == ["speaker-search/abc/t1"]
@@ -55,6 +57,6 @@ def test_nothing_there_is_no_failure(command: Command) -> None:
 @pytest.mark.parametrize("which", [(), ("abc/t1", "--connector", "abc"), ("abc",)])
 def test_it_must_be_clear_what_is_meant(command: Command, which: tuple[str, ...]) -> None:
     """One task or one connector: anything else is exit 64, and nothing is erased."""
-    recorded(Life("t1"))
+    recorded(SimulatedTask("t1"))
     assert command("forget", *which, "--config", "w.yaml").code == 64
     assert keys(command) == ["speaker-search/abc/t1"]

@@ -10,7 +10,7 @@ import pytest
 from tests.cli.conftest import Command, process
 from tests.moto_server import plain_client
 from tests.scripted_aws import ScriptedAws
-from watcher.core.intake import read
+from watcher.core.intake.submissions import read
 from watcher.model import Submission
 
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.cli.conftest import Life, recorded
+from tests.cli.conftest import SimulatedTask, recorded
 from watcher.cli.tables import counted, duration, printable
 
 
@@ -52,7 +52,7 @@ def test_one_is_singular() -> None:
 @pytest.mark.usefixtures("command")
 def test_a_terminal_gets_colour_and_never_markup() -> None:
     """A status in square brackets stays what it is, and escapes of its own do not reach the terminal."""
-    recorded(Life("t1").seen("[red]ODD\x1b[2J", 5))
+    recorded(SimulatedTask("t1").seen("[red]ODD\x1b[2J", 5))
     ours, theirs = pty.openpty()
     try:
         script = [sys.executable, "-m", "watcher", "tasks", "--config", "w.yaml"]

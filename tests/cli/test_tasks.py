@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import CANARY, CONFIG, Command, Life, found, in_store, process, recorded
+from tests.cli.conftest import CANARY, CONFIG, Command, SimulatedTask, found, in_store, process, recorded
 from watcher.adapters.stores.sqlite import SqliteStore
 
 
 def test_tasks_are_listed_the_newest_first(command: Command) -> None:
     """One line each with status, age, polls and how it ended; stdout of a pipe has neither colour nor boxes."""
-    recorded(Life("t1").seen("SUCCEEDED", 10, result=found()), Life("t2").seen("IN_PROGRESS", 5), Life("t3"))
+    recorded(SimulatedTask("t1").seen("SUCCEEDED", 10, result=found()), SimulatedTask("t2").seen("IN_PROGRESS", 5), SimulatedTask("t3"))
     ended = command("tasks", "--config", "w.yaml")
     head, *rows = ended.out.splitlines()
     assert (ended.code, head.split()) == (0, ["TASK", "STATUS", "AGE", "POLLS", "ENDED"])
@@ -23,7 +23,7 @@ def test_tasks_are_listed_the_newest_first(command: Command) -> None:
 
 def test_json_is_one_array_without_results_and_contexts(command: Command) -> None:
     """What a machine needs to follow tasks, nothing about persons."""
-    recorded(Life("t1").seen("SUCCEEDED", 10, result=found()))
+    recorded(SimulatedTask("t1").seen("SUCCEEDED", 10, result=found()))
     ended = command("tasks", "--config", "w.yaml", "--json")
     [task] = json.loads(ended.out)
     assert (task["key"], task["status"], task["open"], task["end_reason"], task["events"]) == (
@@ -40,7 +40,7 @@ def test_json_is_one_array_without_results_and_contexts(command: Command) -> Non
 
 def test_open_and_limit_choose(command: Command) -> None:
     """--open leaves out what has ended, --limit what is older, and says so on stderr."""
-    recorded(Life("t1"), Life("t2"), Life("t3").ended("cancelled", 1))
+    recorded(SimulatedTask("t1"), SimulatedTask("t2"), SimulatedTask("t3").ended("cancelled", 1))
     ended = command("tasks", "--config", "w.yaml", "--open", "--limit", "1", "--json")
     assert [task["key"] for task in json.loads(ended.out)] == ["speaker-search/abc/t2"]
     assert "the newest 1" in command("tasks", "--config", "w.yaml", "--limit", "1").err
@@ -82,7 +82,7 @@ def test_mistakes_of_the_configuration_end_each_command(command: Command, here: 
 
 def test_a_status_cannot_write_to_the_terminal(command: Command) -> None:
     """A status is the service's free string: control characters are shown as escapes."""
-    recorded(Life("t1").seen("ODD\x1b[31m", 5))
+    recorded(SimulatedTask("t1").seen("ODD\x1b[31m", 5))
     ended = command("tasks", "--config", "w.yaml")
     assert "ODD\\x1b[31m" in ended.out
     assert "\x1b" not in ended.out
@@ -91,7 +91,7 @@ def test_a_status_cannot_write_to_the_terminal(command: Command) -> None:
 @pytest.mark.process
 def test_the_real_script_answers_beside_the_owner(command: Command) -> None:
     """Another process lists tasks while the owner holds the store."""
-    recorded(Life("t1"))
+    recorded(SimulatedTask("t1"))
 
     async def work(_: SqliteStore) -> None:
         done = await process("tasks", "--config", "w.yaml", "--json")

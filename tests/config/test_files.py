@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from watcher.config import Loaded, Settings, read, schema
-from watcher.registry import SINKS, SOURCES, STORES, Entry
+from watcher.registry import SINKS, SOURCES, STORES, AdapterType
 from watcher.section import Section
 
 CONFIG = Path(__file__).parent.parent.parent / "config"
@@ -57,7 +57,7 @@ def test_full_says_the_defaults(full: Loaded) -> None:
 
 
 @pytest.mark.parametrize(("key", "table"), [("sources", SOURCES), ("sinks", SINKS)])
-def test_full_has_an_entry_of_each_type(full: Loaded, key: str, table: Mapping[str, Entry]) -> None:
+def test_full_has_an_entry_of_each_type(full: Loaded, key: str, table: Mapping[str, AdapterType]) -> None:
     """Every source and every sink can be looked up there."""
     assert [entry.type for entry in getattr(full.settings, key)] == list(table)
 

@@ -16,7 +16,7 @@ import pytest
 
 from watcher.errors import RemoteError
 from watcher.model import Event, EventType
-from watcher.ports import Delivered, Refused, Sink
+from watcher.ports import Delivered, Rejected, Sink
 
 PATIENCE = 30.0
 """Seconds until an exam gives up. No test passes by waiting for it."""
@@ -153,7 +153,7 @@ class SinkExam:
         sink = await desk.open()
         giant = an_event("t-giant", padding=desk.largest)
         mates = [an_event("t-1"), an_event("t-2")]
-        places = {mates[0].id: Delivered(), giant.id: Refused("size"), mates[1].id: Delivered()}
+        places = {mates[0].id: Delivered(), giant.id: Rejected("size"), mates[1].id: Delivered()}
         for batch in ([mates[0], giant, mates[1]],) if sink.max_batch >= 3 else ([mates[0]], [giant], [mates[1]]):
             assert list(await sink.send(batch)) == [places[e.id] for e in batch]
         assert sorted(await desk.taken(2)) == sorted(e.body for e in mates)
@@ -169,7 +169,7 @@ class SinkExam:
         with anyio.fail_after(PATIENCE):
             while missing:
                 outcomes = await sink.send(missing)
-                assert not any(isinstance(outcome, Refused) for outcome in outcomes)
+                assert not any(isinstance(outcome, Rejected) for outcome in outcomes)
                 rest = [event for event, outcome in zip(missing, outcomes, strict=True) if outcome != Delivered()]
                 assert len(rest) < len(missing), "each send takes at least one"
                 missing = rest

@@ -130,7 +130,7 @@ class StoreExam:
         assert not await store.admit([])
         assert not await store.commit([])
         await store.settle("bus", [], [])
-        await store.bury([])
+        await store.add_dead_letters([])
 
     # --- commits and the outbox ------------------------------------------------------------------
 
@@ -295,13 +295,13 @@ class StoreExam:
         ended = (await store.admit([a_watch("ended")]))[0]
         await store.commit([moved(ended, "SUCCEEDED", end=True)])
         open_ = await told(store, "open", "A")
-        await store.bury([a_letter()])
-        await store.remember("pace", "7")
+        await store.add_dead_letters([a_letter()])
+        await store.save_state("pace", "7")
         store = await self.reopened(shelf, store)
         assert await loaded(store) == [open_]
         assert [event.to for event in await everything(store)] == ["SUCCEEDED", "A"]
         assert list(await store.letters()) == [a_letter()]
-        assert await store.recall("pace") == "7"
+        assert await store.load_state("pace") == "7"
         await store.close()
 
     async def test_load_gives_each_open_watch_once(self, store: Kept) -> None:
@@ -319,39 +319,39 @@ class StoreExam:
 
     async def test_notes(self, store: Kept) -> None:
         """A note is recalled as it was last remembered; one never written is None."""
-        assert await store.recall("pace") is None
-        await store.remember("pace", "1")
-        await store.remember("pace", "2")
-        assert await store.recall("pace") == "2"
+        assert await store.load_state("pace") is None
+        await store.save_state("pace", "1")
+        await store.save_state("pace", "2")
+        assert await store.load_state("pace") == "2"
 
     # --- dead letters ----------------------------------------------------------------------------
 
     async def test_the_same_poison_is_one_letter(self, store: Kept) -> None:
         """The same letter again counts one more try and keeps the latest reason and time."""
-        await store.bury([a_letter()])
-        await store.bury([replace(a_letter(at=1500.0), reason="shape", detail="a list")])
+        await store.add_dead_letters([a_letter()])
+        await store.add_dead_letters([replace(a_letter(at=1500.0), reason="shape", detail="a list")])
         assert list(await store.letters()) == [replace(a_letter(at=1500.0), reason="shape", detail="a list", tries=2)]
 
     async def test_letters_newest_first(self, store: Kept) -> None:
         """Letters come with the newest first."""
-        await store.bury([a_letter("b", at=2.0), a_letter("c", at=3.0), a_letter("a", at=1.0), a_letter("d", at=3.0)])
+        await store.add_dead_letters([a_letter("b", at=2.0), a_letter("c", at=3.0), a_letter("a", at=1.0), a_letter("d", at=3.0)])
         assert ids(await store.letters()) == ["d", "c", "b", "a"]
 
     async def test_retry_is_asked_until_buried_again_or_purged(self, store: Kept) -> None:
         """A letter to be retried is handed to the owner each time, until it is buried again or purged."""
-        await store.bury([a_letter("a"), a_letter("b"), a_letter("c")])
+        await store.add_dead_letters([a_letter("a"), a_letter("b"), a_letter("c")])
         assert await store.retry(["a", "b", "unknown"]) == 2
         for _ in range(2):
             assert ids((await store.requests())[1]) == ["a", "b"]
         assert {letter.id for letter in await store.letters() if letter.retry} == {"a", "b"}
-        await store.bury([a_letter("a")])
+        await store.add_dead_letters([a_letter("a")])
         assert await store.purge(["b"]) == 1
         assert list((await store.requests())[1]) == []
         assert {letter.id: letter.tries for letter in await store.letters()} == {"a": 2, "c": 1}
 
     async def test_purge(self, store: Kept) -> None:
         """Purge erases the named letters, or all, and says how many there were."""
-        await store.bury([a_letter("a"), a_letter("b"), a_letter("c")])
+        await store.add_dead_letters([a_letter("a"), a_letter("b"), a_letter("c")])
         assert await store.purge(["a", "unknown"]) == 1
         assert await store.purge() == 2
         assert list(await store.letters()) == []
@@ -370,10 +370,10 @@ class StoreExam:
     async def test_owed(self, store: Kept) -> None:
         """What a task's events still wait for is told by sink, and only where there is something."""
         watch = await told(store, "t1", "A")
-        assert await store.owed(watch.key) == {"bus": 1, "log": 1}
+        assert await store.undelivered(watch.key) == {"bus": 1, "log": 1}
         await store.settle("bus", await everything(store, "bus"), [])
-        assert await store.owed(watch.key) == {"log": 1}
-        assert await store.owed("speaker-search/vc1/none") == {}
+        assert await store.undelivered(watch.key) == {"log": 1}
+        assert await store.undelivered("speaker-search/vc1/none") == {}
 
     async def test_history(self, store: Kept) -> None:
         """History gives all events of one task in order, delivered or not."""
@@ -418,7 +418,7 @@ class StoreExam:
         (event,) = await everything(store)
         await store.forget(key=watch.key)
         await store.settle("bus", [], [a_letter(event=event)])
-        await store.bury([a_letter(event=event)])
+        await store.add_dead_letters([a_letter(event=event)])
         assert list(await store.letters()) == []
 
     async def test_a_forgotten_task_may_be_submitted_again(self, store: Kept) -> None:
@@ -469,7 +469,7 @@ class StoreExam:
 
     async def test_prune_letters(self, store: Kept) -> None:
         """Pruning erases the letters from before then."""
-        await store.bury([a_letter("old", at=9.0), a_letter("young", at=10.0)])
+        await store.add_dead_letters([a_letter("old", at=9.0), a_letter("young", at=10.0)])
         await store.prune(10.0)
         assert ids(await store.letters()) == ["young"]
 
@@ -516,7 +516,7 @@ class StoreExam:
             with anyio.CancelScope() as scope:
                 scope.cancel()
                 await store.commit([moved(watch)])
-        await store.remember("after", "them")  # what is still under way is done by then: two reads must see the same
+        await store.save_state("after", "them")  # what is still under way is done by then: two reads must see the same
         for watch in watches:
             standing = await store.find(watch.key)
             assert standing is not None

@@ -20,7 +20,7 @@ from watcher.adapters.sinks.eventbridge import EventBridgeSink, EventBridgeSinkS
 from watcher.adapters.sinks.sns import SnsSink, SnsSinkSettings
 from watcher.adapters.sinks.sqs import SqsSink, SqsSinkSettings
 from watcher.errors import CredentialsRejected, Denied, NotFound, RemoteError, Throttled, Unavailable, Unreadable
-from watcher.ports import Again, Delivered, Outcome, Refused, Sink
+from watcher.ports import Delivered, Outcome, Rejected, Retry, Sink
 
 EVENTS = [an_event(f"t-{n}") for n in range(4)]
 TOPIC = "arn:aws:sns:us-east-1:111122223333:events"
@@ -35,7 +35,7 @@ async def aws() -> AsyncIterator[AwsClients]:
 
 def told(outcomes: Sequence[Outcome]) -> list[Any]:
     """Outcomes in a form that compares: the class of the error that says why to come again."""
-    return [(type(o.error), o.error.code) if isinstance(o, Again) else o for o in outcomes]
+    return [(type(o.error), o.error.code) if isinstance(o, Retry) else o for o in outcomes]
 
 
 # How SQS and SNS say that a batch failed in part; (id, sender's fault, code).
@@ -98,7 +98,7 @@ class TestMatchedById:
             (Unavailable, "InternalError"),
             (Unreadable, "no_outcome"),
             Delivered(),
-            Refused("InvalidMessageContents"),
+            Rejected("InvalidMessageContents"),
         ]
         assert service.sent() == [["0", "1", "2", "3"]]
 
@@ -117,7 +117,7 @@ class TestMatchedById:
         """The rate, the permission and the key are the sender's fault too, but not the event's: it comes again."""
         service.answer(failed=[("0", True, code)])
         (outcome,) = await service.sink.send(EVENTS[:1])
-        assert isinstance(outcome, Again)
+        assert isinstance(outcome, Retry)
         assert isinstance(outcome.error, error)
 
     async def test_a_failed_and_a_taken_entry_by_one_id_is_not_taken(self, service: Service) -> None:
@@ -132,7 +132,7 @@ class TestMatchedById:
             outcomes = await service.sink.send(EVENTS)
         except RemoteError:
             return
-        assert all(isinstance(outcome, Again) for outcome in outcomes)
+        assert all(isinstance(outcome, Retry) for outcome in outcomes)
 
     async def test_batches_too_large_go_in_parts_and_an_outage_between_them_is_told(self, service: Service) -> None:
         """Two calls for what one may not hold; when the second fails, what the first took stays delivered, and there is no third."""
@@ -141,7 +141,7 @@ class TestMatchedById:
         service.aws.drop()
         outcomes = await service.sink.send(large)
         assert list(outcomes[:2]) == [Delivered()] * 2
-        assert [type(o.error) for o in outcomes[2:] if isinstance(o, Again)] == [Unavailable] * 4
+        assert [type(o.error) for o in outcomes[2:] if isinstance(o, Retry)] == [Unavailable] * 4
         assert service.sent() == [["0", "1"], ["0", "1"]]
 
     async def test_exactly_as_large_as_allowed_is_sent(self, service: Service) -> None:
@@ -151,13 +151,13 @@ class TestMatchedById:
         room = MAX_MESSAGE_BYTES - overhead - len(an_event("fits").body)
         service.answer(taken=["0"])
         assert await service.sink.send([an_event("fits", padding=room)]) == [Delivered()]
-        assert await service.sink.send([an_event("fits", padding=room + 1)]) == [Refused("size")]
+        assert await service.sink.send([an_event("fits", padding=room + 1)]) == [Rejected("size")]
 
     async def test_a_character_the_service_refuses_spoils_no_mates(self, service: Service) -> None:
         """A body with a character that XML does not know is refused before it costs the whole call."""
         bad = an_event("t-bad", after="\uffff")
         service.answer(taken=["0"])
-        assert await service.sink.send([bad, EVENTS[0]]) == [Refused("characters"), Delivered()]
+        assert await service.sink.send([bad, EVENTS[0]]) == [Rejected("characters"), Delivered()]
 
     @pytest.mark.parametrize("status", [500, 502, 503])
     async def test_a_call_that_fails_whole_is_raised(self, service: Service, status: int) -> None:
@@ -225,7 +225,7 @@ class TestEventBridge:
         assert told(await sink.send(EVENTS)) == [
             (Unavailable, "InternalFailure"),
             Delivered(),
-            Refused("MalformedDetail"),
+            Rejected("MalformedDetail"),
             (Throttled, "ThrottlingException"),
         ]
         scripted_aws.answer({"FailedEntryCount": 1, "Entries": [{}]})
@@ -235,7 +235,7 @@ class TestEventBridge:
     async def test_every_other_code_is_for_good(self, sink: EventBridgeSink, scripted_aws: ScriptedAws, code: str) -> None:
         """PutEvents documents two codes as worth another try; the others are dead letters under their own name."""
         scripted_aws.answer({"FailedEntryCount": 1, "Entries": [{"ErrorCode": code}]})
-        assert await sink.send(EVENTS[:1]) == [Refused(code)]
+        assert await sink.send(EVENTS[:1]) == [Rejected(code)]
 
     @pytest.mark.parametrize("entries", [None, [], [{"EventId": "e"}] * 3, [{"EventId": "e"}] * 5])
     async def test_a_reply_of_another_length_is_no_delivery(self, sink: EventBridgeSink, scripted_aws: ScriptedAws, entries: Any) -> None:

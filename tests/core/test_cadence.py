@@ -9,13 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.facts import REF, watch_of
-from watcher.core.cadence import AGE_MAX_S, KNOTS, PRIOR_S, PROVISIONAL_GAP_S, SAMPLES, STEER_S, Cadence, CadenceSettings, Durations
-from watcher.core.pending import PendingSet
+from watcher.core.polling.cadence import (
+    AGE_MAX_S,
+    KNOTS,
+    PRIOR_S,
+    PROVISIONAL_GAP_S,
+    SAMPLES,
+    STEER_S,
+    Cadence,
+    CadenceSettings,
+    DurationModel,
+)
+from watcher.core.polling.pending import PendingSet
 from watcher.model import TaskRef
 
 KIND = "speaker-search"
 seconds = st.floats(0, 10_000, allow_subnormal=False)
-models = st.lists(seconds, max_size=300).map(Durations)
+models = st.lists(seconds, max_size=300).map(DurationModel)
 ages = st.floats(0, 100_000, allow_subnormal=False)
 
 
@@ -29,14 +39,14 @@ def speaker_searches(seed=1, n=SAMPLES):
 
 
 @given(models, ages, ages)
-def test_the_distribution_is_one(model: Durations, one: float, other: float) -> None:
+def test_the_distribution_is_one(model: DurationModel, one: float, other: float) -> None:
     """F begins at 0 or above, never falls, and never reaches 1: there is always somebody who waits longer."""
     early, late = sorted((one, other))
     assert 0 <= model.probability(early) <= model.probability(late) < 1
 
 
 @given(models, st.floats(0, 20_000), st.floats(0, 20_000), st.floats(0, 20_000))
-def test_accrued_lag_is_increasing_and_convex(model: Durations, s: float, one: float, other: float) -> None:
+def test_accrued_lag_is_increasing_and_convex(model: DurationModel, s: float, one: float, other: float) -> None:
     """A(s, s) = 0; A grows with t, ever faster, and never by more than the time that passes."""
     near, far = sorted((one, other))
     middle = (near + far) / 2
@@ -53,7 +63,7 @@ def test_accrued_lag_is_increasing_and_convex(model: Durations, s: float, one: f
 @pytest.mark.parametrize(("s", "t"), [(0, 3), (0, 30), (4.9, 5.1), (5, 60), (12, 14), (40, 100)])
 def test_accrued_lag_is_the_expectation_it_claims_to_be(samples, s, t) -> None:
     """A(s, t) agrees with E[(t - T)+ | T > s], integrated by brute force over F."""
-    model, steps = Durations(samples), 20_000
+    model, steps = DurationModel(samples), 20_000
     width = (t - s) / steps
     before = model.probability(s)
     mass = sum(model.probability(s + (k + 0.5) * width) - before for k in range(steps)) * width
@@ -62,7 +72,7 @@ def test_accrued_lag_is_the_expectation_it_claims_to_be(samples, s, t) -> None:
 
 def test_accrued_lag_agrees_with_tasks_that_were_drawn() -> None:
     """For many samples A(s, t) is near the mean lag over drawn tasks that lived beyond s."""
-    model = Durations(speaker_searches(seed=1))
+    model = DurationModel(speaker_searches(seed=1))
     drawn = speaker_searches(seed=2, n=100_000)
     for s, t in ((0, 14), (11, 13), (12, 16)):
         alive = [duration for duration in drawn if duration > s]
@@ -71,7 +81,7 @@ def test_accrued_lag_agrees_with_tasks_that_were_drawn() -> None:
 
 def test_without_samples_the_prior_stands() -> None:
     """Nothing known: t / (t + 30 s), so that half is believed over after 30 s."""
-    model = Durations()
+    model = DurationModel()
     assert model.probability(PRIOR_S) == pytest.approx(0.5)
     assert model.integral(60) == pytest.approx(60 - PRIOR_S * math.log(3))
 
@@ -79,7 +89,7 @@ def test_without_samples_the_prior_stands() -> None:
 @pytest.mark.parametrize("n", [1, KNOTS, KNOTS + 1, SAMPLES, SAMPLES + 50])
 def test_the_last_samples_count(n) -> None:
     """Of many samples the newest 256 are kept, and the doubt about them falls to 3 %."""
-    model = Durations(float(k) for k in range(n))
+    model = DurationModel(float(k) for k in range(n))
     assert model.samples == [float(k) for k in range(max(0, n - SAMPLES), n)]
     kept = len(model.samples)
     doubt = 8 / (8 + kept)
@@ -87,7 +97,7 @@ def test_the_last_samples_count(n) -> None:
 
 
 @given(models, st.floats(0, AGE_MAX_S), st.floats(1e-2, 100), st.sampled_from([(0.2, 60.0), (0.05, 3600.0), (15.0, 60.0), (5.0, 5.0)]))
-def test_a_gap_is_where_the_price_is_reached(model: Durations, age: float, price: float, bounds: tuple[float, float]) -> None:
+def test_a_gap_is_where_the_price_is_reached(model: DurationModel, age: float, price: float, bounds: tuple[float, float]) -> None:
     """Within its bounds; at them only when the price is reached before or not yet; between them where A is the price."""
     low, high = bounds
     gap = model.gap(age, price, low, high)
@@ -100,14 +110,14 @@ def test_a_gap_is_where_the_price_is_reached(model: Durations, age: float, price
 
 
 @given(models, ages, st.floats(1e-3, 50), st.floats(1, 100))
-def test_a_higher_price_never_asks_sooner(model: Durations, age: float, price: float, factor: float) -> None:
+def test_a_higher_price_never_asks_sooner(model: DurationModel, age: float, price: float, factor: float) -> None:
     """More lag must accrue before a dearer call."""
     assert model.gap(age, price, 0.2, 60) <= model.gap(age, price * factor, 0.2, 60)
 
 
 def test_calls_go_where_tasks_end() -> None:
     """Knowing that none ends before 10 s, the first call waits until about then, and those after it come close together."""
-    model = Durations(speaker_searches())
+    model = DurationModel(speaker_searches())
     assert 9 < model.gap(0, 0.3, 0.2, 60) < 13
     assert model.gap(12, 0.3, 0.2, 60) < 3
 
@@ -118,7 +128,7 @@ def test_calls_go_where_tasks_end() -> None:
 @pytest.mark.parametrize("nonsense", [math.nan, math.inf, -math.inf, -0.001])
 def test_what_is_no_duration_is_passed_over(nonsense) -> None:
     """Neither learned from one task nor taken out of a note."""
-    model = Durations([nonsense, 5.0])
+    model = DurationModel([nonsense, 5.0])
     assert not model.add(nonsense, 0.0)
     assert model.samples == [5.0]
 
@@ -126,7 +136,7 @@ def test_what_is_no_duration_is_passed_over(nonsense) -> None:
 @given(st.lists(st.floats(0, 0.5), min_size=1, max_size=200))
 def test_at_most_five_a_second_are_learned(pauses: list[float]) -> None:
     """However fast tasks end, over any time t no more than 5 t + 5 durations are taken, so a burst does not wash out the past."""
-    model, now, taken = Durations(), 0.0, []
+    model, now, taken = DurationModel(), 0.0, []
     for pause in pauses:
         now += pause
         if model.add(1.0, now):
@@ -138,7 +148,7 @@ def test_at_most_five_a_second_are_learned(pauses: list[float]) -> None:
 
 def test_a_slow_stream_is_learned_whole() -> None:
     """Below five a second none is passed over, and a clock that stands or steps back takes nothing away."""
-    model = Durations()
+    model = DurationModel()
     assert all(model.add(1.0, now / 4) for now in range(100))
     assert model.add(1.0, 0.0)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tests.core.facts import NOW, found, watch_of
-from watcher.core.events import MAX_MESSAGE, EventSettings, Writer, event_id, event_of, iso
+from watcher.core.delivery.events import MAX_MESSAGE, EventSettings, EventWriter, event_id, event_of, iso
 from watcher.kinds import KINDS
 from watcher.model import EventType, TaskRef, Transition
 
@@ -31,7 +31,7 @@ UPDATED = Transition(EventType.UPDATED, 2, "IN_PROGRESS", "IN_PROGRESS", NOW, re
 
 
 def written(told=TOLD, watch=WATCH, region="us-east-1", **settings):
-    return Writer(EventSettings(**settings), region).write(KIND, watch, told, NOW + 0.5)
+    return EventWriter(EventSettings(**settings), region).write(KIND, watch, told, NOW + 0.5)
 
 
 def body(*args, **settings):

@@ -6,10 +6,10 @@ import re
 import pytest
 
 from tests.core.facts import NOW, found, seen, watch_of
-from watcher.core import intake
-from watcher.core.events import EventSettings, Writer
-from watcher.core.setbacks import setback
-from watcher.core.transitions import WatchSettings, advance
+from watcher.core.delivery.events import EventSettings, EventWriter
+from watcher.core.intake import submissions
+from watcher.core.polling.poll_errors import on_poll_error
+from watcher.core.polling.transitions import WatchSettings, advance
 from watcher.errors import NotFound
 from watcher.kinds import KINDS, Kind, Param, Phase, Quota
 from watcher.kinds.voice_results import MAX_MATCHES
@@ -147,19 +147,19 @@ def test_a_search_is_settled_when_the_fate_of_its_voiceprint_is_known(word) -> N
 )
 def test_a_third_kind_is_taken_in_by_its_registration_alone(third_kind: Kind, message) -> None:
     """Each form of message names its tasks, with no change anywhere else."""
-    assert intake.read(json.dumps(message).encode(), now=NOW) == [Submission(TaskRef("call-analytics", ("p-1", "t1")))]
+    assert submissions.read(json.dumps(message).encode(), now=NOW) == [Submission(TaskRef("call-analytics", ("p-1", "t1")))]
 
 
 def test_a_third_kind_has_keys_of_its_own(third_kind: Kind) -> None:
     """As one types them."""
-    (submission,) = intake.read(b"call-analytics/p-1/t1", now=NOW, plain=True)
+    (submission,) = submissions.read(b"call-analytics/p-1/t1", now=NOW, plain=True)
     assert submission.ref == TaskRef("call-analytics", ("p-1", "t1"))
 
 
 def test_a_third_kind_is_watched_and_told_of_in_its_own_words(third_kind: Kind) -> None:
     """From the first sight to the end, with its own parameters, skipped statuses and abrupt end."""
     watch, bodies = watch_of(TaskRef("call-analytics", ("p-1", "t1"))), []
-    writer = Writer(EventSettings(), "eu-central-1")
+    writer = EventWriter(EventSettings(), "eu-central-1")
     for n, status in enumerate(["Initializing", "Stopping", "InProgress", "Failed"], 1):
         step = advance(third_kind, watch, seen(status, n, result={"canary": 1} if status == "Failed" else None), WatchSettings())
         watch = step.watch
@@ -179,11 +179,11 @@ def test_a_kind_that_says_nothing_of_its_result_gives_nothing_away(third_kind: K
     """Where results are to be reduced and the kind does not say how, none of it leaves."""
     watch = watch_of(TaskRef("call-analytics", ("p-1", "t1")))
     step = advance(third_kind, watch, seen("Stopped", result={"name": "canary"}), WatchSettings())
-    event = Writer(EventSettings(results=results)).write(third_kind, step.watch, step.transitions[0], NOW)
+    event = EventWriter(EventSettings(results=results)).write(third_kind, step.watch, step.transitions[0], NOW)
     assert b"canary" not in event.body
 
 
 def test_a_third_kind_is_forgotten_by_its_service_in_its_own_time(third_kind: Kind) -> None:
     """Expiry goes by the kind's retention."""
     old = watch_of(TaskRef("call-analytics", ("p-1", "t1")))._replace(created_at=NOW - 86_401)
-    assert setback(third_kind, old, NotFound("404"), NOW, WatchSettings(), mono=0.0).reason == "expired"
+    assert on_poll_error(third_kind, old, NotFound("404"), NOW, WatchSettings(), mono=0.0).reason == "expired"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watcher.core.pace import DROP, FLOOR, GROWTH, LOST, MEMORY_SHARE, START, Pace, PaceSettings, Permit
+from watcher.core.polling.pace import DROP, FLOOR, GROWTH, LOST, MEMORY_SHARE, START, Pace, PaceSettings, Permit
 
 
 def pace_of(rate: float | None = None, burst: float = 1, at: float = 0.0) -> Pace:

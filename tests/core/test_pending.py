@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.facts import watch_of
-from watcher.core.pending import PendingSet
+from watcher.core.polling.pending import PendingSet
 from watcher.model import TaskRef, Watch
 
 

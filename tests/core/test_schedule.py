@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.facts import REF, watch_of
-from watcher.core.cadence import PROVISIONAL_GAP_S, STEER_S, Cadence, CadenceSettings
-from watcher.core.circuit import Circuits
-from watcher.core.pace import Pace, PaceSettings
-from watcher.core.pending import PendingSet
-from watcher.core.schedule import Schedule
+from watcher.core.polling.cadence import PROVISIONAL_GAP_S, STEER_S, Cadence, CadenceSettings
+from watcher.core.polling.circuits import Circuits
+from watcher.core.polling.pace import Pace, PaceSettings
+from watcher.core.polling.pending import PendingSet
+from watcher.core.polling.schedule import Schedule
 from watcher.errors import CredentialsRejected
 from watcher.kinds import KINDS
 from watcher.model import Observation, TaskRef

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.facts import NOW, found, seen, watch_of
-from watcher.core.transitions import WatchSettings, advance, digest, end
+from watcher.core.polling.transitions import WatchSettings, advance, digest, end
 from watcher.kinds import KINDS, Phase
 from watcher.model import EventType, Observation, Watch
 

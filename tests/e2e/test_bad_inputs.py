@@ -14,10 +14,10 @@ import pytest
 from tests.e2e.process import WatcherProcess
 from tests.e2e.scene import CONNECTOR, check_story, configure, ends, events, free_port, get, service, tasks, until
 from tests.moto_server import environment, plain_client
-from watcher.core.intake import MAX_BODY
+from watcher.core.intake.submissions import MAX_BODY
 from watcher.model import TaskRef
 from watcher.simulator import Scenario, simulator
-from watcher.simulator.laws import parse_durations
+from watcher.simulator.distributions import parse_durations
 
 pytestmark = pytest.mark.process
 

@@ -32,7 +32,7 @@ from tests.e2e.scene import (
 )
 from tests.moto_server import environment, plain_client
 from watcher.simulator import Scenario, Simulator, simulator
-from watcher.simulator.laws import parse_durations
+from watcher.simulator.distributions import parse_durations
 
 pytestmark = pytest.mark.process
 
@@ -171,7 +171,7 @@ async def a_quota_of_0_is_said_by_its_name_and_not_hammered(directory: Path) -> 
 
 
 async def wrong_credentials_are_never_the_fault_of_a_task(directory: Path) -> None:
-    """Refused signatures: not ready, with a hint, at a slow pace; when the service takes them it heals by itself."""
+    """Rejected signatures: not ready, with a hint, at a slow pace; when the service takes them it heals by itself."""
     async with simulator(QUIET) as sim:
         sim.change(credentials={"simulator": "changed meanwhile"})
         watcher = service(directory, sim, AWS_SECRET_ACCESS_KEY="simulator")

@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.scene import check_story, configure, ends, events, plain_lines, service, tasks, together, until
 from watcher.simulator import Scenario, Simulator, simulator
-from watcher.simulator.laws import parse_durations
+from watcher.simulator.distributions import parse_durations
 
 pytestmark = pytest.mark.process
 

@@ -18,7 +18,7 @@ from tests.e2e.process import WatcherProcess
 from tests.e2e.scene import check_story, configure, ends, events, plain_lines, service, tasks, together, until
 from tests.moto_server import environment, plain_client
 from watcher.simulator import Scenario, simulator
-from watcher.simulator.laws import parse_durations
+from watcher.simulator.distributions import parse_durations
 
 pytestmark = pytest.mark.process
 

@@ -15,7 +15,7 @@ from tests.e2e.process import WatcherProcess
 from tests.moto_server import environment, plain_client
 from watcher.model import TaskRef
 from watcher.simulator import Scenario, Simulator, simulator
-from watcher.simulator.laws import parse_durations
+from watcher.simulator.distributions import parse_durations
 
 pytestmark = pytest.mark.process
 

@@ -16,7 +16,7 @@ import pytest
 
 from tests.e2e.scene import CONNECTOR, configure, ends, events, free_port, get, plain_lines, service, tasks, until
 from watcher.simulator import Scenario, simulator
-from watcher.simulator.laws import parse_durations
+from watcher.simulator.distributions import parse_durations
 
 pytestmark = pytest.mark.process
 

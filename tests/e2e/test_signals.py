@@ -15,7 +15,7 @@ import pytest
 from tests.e2e.process import WatcherProcess
 from tests.e2e.scene import check_story, configure, ends, events, free_port, plain_lines, service, tasks, together, until
 from watcher.simulator import Scenario, Simulator, simulator
-from watcher.simulator.laws import parse_durations, parse_law
+from watcher.simulator.distributions import parse_distribution, parse_durations
 
 pytestmark = pytest.mark.process
 
@@ -57,7 +57,7 @@ async def test_an_idle_watcher_ends_at_once_with_the_code_of_the_signal(tmp_path
 
 async def calls_in_flight_finish_and_count(directory: Path) -> None:
     """SIGTERM in the middle of slow calls: their answers are told of before the process ends, and no call is begun."""
-    async with simulator(Scenario(latency=parse_law("fixed(1.5)"), durations=LONG)) as sim, running(directory, sim) as watcher:
+    async with simulator(Scenario(latency=parse_distribution("fixed(1.5)"), durations=LONG)) as sim, running(directory, sim) as watcher:
         await until(lambda: sim.stats.in_flight >= 1, watcher)
         before = sim.stats.actions["Get"]
         assert await stopped(watcher) == 143

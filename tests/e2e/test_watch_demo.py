@@ -15,7 +15,7 @@ from tests.e2e.process import WatcherProcess
 from tests.e2e.scene import CONNECTOR, NO_FILES, check_story, service, tasks, together, until
 from watcher.model import TaskRef
 from watcher.simulator import Scenario, simulator
-from watcher.simulator.laws import parse_durations
+from watcher.simulator.distributions import parse_durations
 
 pytestmark = pytest.mark.process
 

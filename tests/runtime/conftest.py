@@ -12,7 +12,7 @@ import pytest
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.ports import OwnedStore
 from watcher.runtime.clock import Clock
-from watcher.runtime.supervise import Parts, Plan, Watcher
+from watcher.runtime.service import Adapters, ServiceSettings, Watcher
 from watcher.simulator.inbox import SimulatedInbox
 from watcher.simulator.probe import SimulatedProbe
 from watcher.simulator.queue import SimulatedQueue
@@ -26,7 +26,7 @@ EPOCH = 1_800_000_000.0
 class World:
     """A watcher among fakes, all on the virtual time of the loop."""
 
-    def __init__(self, scenario: Scenario, plan: Plan, sinks: Sequence[SimulatedInbox], store: OwnedStore, finite: bool) -> None:
+    def __init__(self, scenario: Scenario, plan: ServiceSettings, sinks: Sequence[SimulatedInbox], store: OwnedStore, finite: bool) -> None:
         self.service = Service(scenario, clock=self.wall)
         self.probe = SimulatedProbe(self.service)
         self.queue = SimulatedQueue(finite=finite)
@@ -45,7 +45,7 @@ class World:
 
     def watcher(self) -> Watcher:
         return Watcher(
-            Parts([self.queue], self.probe, self.store, self.sinks),
+            Adapters([self.queue], self.probe, self.store, self.sinks),
             self.plan,
             clock=Clock(self.wall),
             rng=random.Random(3),
@@ -72,14 +72,14 @@ MakeWorld = Callable[..., World]
 def world() -> MakeWorld:
     def make(
         *,
-        plan: Plan | None = None,
+        plan: ServiceSettings | None = None,
         sinks: Sequence[SimulatedInbox] = (),
         store: OwnedStore | None = None,
         finite: bool = True,
         **scenario: Any,
     ) -> World:
         settings = Scenario(**{"seed": 1, **scenario})
-        return World(settings, plan or Plan(), sinks or [SimulatedInbox()], store or MemoryStore(MemoryStoreSettings()), finite)
+        return World(settings, plan or ServiceSettings(), sinks or [SimulatedInbox()], store or MemoryStore(MemoryStoreSettings()), finite)
 
     return make
 

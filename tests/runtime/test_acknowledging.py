@@ -11,7 +11,7 @@ from tests.runtime.conftest import MakeWorld
 from watcher.errors import Unavailable
 from watcher.model import DeadLetter, Message
 from watcher.runtime.clock import Clock
-from watcher.runtime.supervise import Parts, Watcher
+from watcher.runtime.service import Adapters, Watcher
 from watcher.simulator.queue import SimulatedQueue
 
 pytestmark = pytest.mark.looptime
@@ -42,7 +42,7 @@ async def test_a_source_that_is_down_delays_no_acknowledgement_of_another(world:
     other = SimulatedQueue(name="other", finite=False)
     w.submit("task-1")
     other.put('{"VoiceConnectorId": "abc123", "SpeakerSearchTaskId": "task-2"}')
-    parts = Parts([w.queue, other], w.probe, w.store, w.sinks)
+    parts = Adapters([w.queue, other], w.probe, w.store, w.sinks)
     async with Watcher(parts, w.plan, clock=Clock(w.wall)) as watcher, anyio.create_task_group() as tasks:
         tasks.start_soon(watcher.run)
         await anyio.sleep(5)
@@ -57,7 +57,7 @@ async def test_a_letter_for_a_sink_that_is_gone_is_asked_for_once(world: MakeWor
     """Retried after its sink left the configuration, an event stays a dead letter, and is not tried every second."""
     w = world(finite=False)
     await w.store.open(["inbox"])
-    await w.store.bury([DeadLetter("x-gone", "event", "gone", "size", "", b"{}", w.wall())])
+    await w.store.add_dead_letters([DeadLetter("x-gone", "event", "gone", "size", "", b"{}", w.wall())])
     async with w.running():
         await w.store.retry(["x-gone"])
         await anyio.sleep(10)

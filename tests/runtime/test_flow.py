@@ -10,12 +10,12 @@ import anyio
 import pytest
 
 from tests.runtime.conftest import MakeWorld, key
-from watcher.core.pace import PaceSettings
+from watcher.core.polling.pace import PaceSettings
 from watcher.errors import PeerGone, Unavailable
 from watcher.model import Event, Watch
-from watcher.ports import Again, Delivered, Outcome, Refused
+from watcher.ports import Delivered, Outcome, Rejected, Retry
+from watcher.runtime.service import ServiceSettings
 from watcher.runtime.settings import Limits
-from watcher.runtime.supervise import Plan
 from watcher.simulator.inbox import SimulatedInbox
 
 pytestmark = pytest.mark.looptime
@@ -77,7 +77,7 @@ async def test_never_two_calls_about_one_task(world: MakeWorld) -> None:
 
 async def test_calls_never_exceed_the_configured_rate(world: MakeWorld) -> None:
     """A thousand tasks at a rate of 5/s are asked about 5 times a second, and no more."""
-    w = world(plan=Plan(pace=PaceSettings(rate=5)))
+    w = world(plan=ServiceSettings(pace=PaceSettings(rate=5)))
     w.submit(*(f"task-{n}" for n in range(1000)))
     async with w.running():
         await anyio.sleep(100)
@@ -139,7 +139,7 @@ async def test_a_later_event_of_a_task_waits_for_the_earlier_one(world: MakeWorl
         nonlocal tries
         if event.key == key("task-0") and tries < 6:
             tries += 1
-            return Again(Unavailable("busy"))
+            return Retry(Unavailable("busy"))
         return Delivered()
 
     inbox.answer = answer
@@ -154,7 +154,7 @@ async def test_a_refused_event_is_a_dead_letter_and_can_be_sent_again(world: Mak
     """An event that a sink will never take stands among the dead letters; retried once the sink takes it, it is delivered and gone."""
     inbox = SimulatedInbox()
     w = world(sinks=[inbox], finite=False)
-    inbox.answer = lambda event: Refused("size") if event.terminal else Delivered()
+    inbox.answer = lambda event: Rejected("size") if event.terminal else Delivered()
     w.submit("task-1")
     async with w.running():
         await anyio.sleep(60)
@@ -197,13 +197,13 @@ async def test_a_forgotten_task_is_asked_about_no_more(world: MakeWorld) -> None
 
 async def test_intake_waits_at_the_limit_of_watches(world: MakeWorld) -> None:
     """With room for ten watches, a hundred tasks are taken in as others end, and all end."""
-    w = world(plan=Plan(limits=Limits(max_watches=10)))
+    w = world(plan=ServiceSettings(limits=Limits(max_watches=10)))
     w.submit(*(f"task-{n}" for n in range(100)))
     most = 0
     async with w.running() as watcher:
         for _ in range(600):
             await anyio.sleep(1)
-            most = max(most, len(watcher._pollers))
+            most = max(most, len(watcher._poller_set))
     assert most <= 10 + 2 * 10 * 2, "the limit, and what two receivers hold at most"
     assert len({e.key for e in w.inbox.events if e.terminal}) == 100
 
@@ -230,7 +230,7 @@ async def test_a_sink_that_takes_nothing_is_asked_ever_more_seldom(world: MakeWo
     def answer(event: Event) -> Outcome:
         nonlocal sends
         sends += 1
-        return Again(Unavailable("503"))
+        return Retry(Unavailable("503"))
 
     inbox.answer = answer
     w.submit(*(f"task-{n}" for n in range(100)))
@@ -254,7 +254,7 @@ async def test_a_sink_that_says_when_is_obeyed_but_never_asked_in_a_circle(world
     def busy(event: Event) -> Outcome:
         nonlocal tries
         tries += 1
-        return Again(Unavailable("503", retry_after=asked))
+        return Retry(Unavailable("503", retry_after=asked))
 
     inbox.answer = busy
     w.submit("task-1")

@@ -17,7 +17,7 @@ import anyio
 
 from tests.simulation.disk import Content
 from tests.simulation.turns import in_turns
-from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings, event_rows, letter_rows, schema, watch_rows
+from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings, dead_letter_rows, event_rows, schema, watch_rows
 from watcher.errors import StoreError
 from watcher.model import Watch
 
@@ -56,7 +56,7 @@ class Database:
         with closing(schema.connect(str(self.path))) as db:
             still = [watch.key for watch in watch_rows.newest(db, open_only=True, limit=sys.maxsize)]
             backlog = {sink: waiting.events for sink, waiting in event_rows.backlog(db).items()}
-            return Content(still, backlog, letter_rows.newest(db))
+            return Content(still, backlog, dead_letter_rows.newest(db))
 
     def put(self, watches: Sequence[Watch]) -> None:
         schema.create(str(self.path))

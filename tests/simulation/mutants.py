@@ -11,15 +11,15 @@ from typing import Any
 
 from watcher.adapters.stores.memory import MemoryStore
 from watcher.adapters.stores.sqlite import SqliteStore, watch_rows
-from watcher.core.circuit import Circuits
-from watcher.core.pace import Pace, Permit
-from watcher.core.transitions import WatchSettings
+from watcher.core.polling.circuits import Circuits
+from watcher.core.polling.pace import Pace, Permit
+from watcher.core.polling.transitions import WatchSettings
 from watcher.errors import RemoteError
 from watcher.kinds import Kind
 from watcher.model import Change, Event, Message, Observation, Step, Watch
-from watcher.ports import Delivered, Outcome, Refused, Source
-from watcher.runtime import delivery, intake, polling, supervise
-from watcher.runtime.supervise import Parts, Plan, Watcher
+from watcher.ports import Delivered, Outcome, Rejected, Source
+from watcher.runtime import delivery, intake, polling, service
+from watcher.runtime.service import Adapters, ServiceSettings, Watcher
 
 
 class EagerIntake(intake.Intake):
@@ -30,7 +30,7 @@ class EagerIntake(intake.Intake):
         await self._admit(source.name, [self._read(source.name, message, plain=source.plain) for message in messages])
 
 
-class HopefulCourier(delivery.Courier):
+class HopefulCourier(delivery.SinkWorker):
     """Moves the cursor before the sink has anything."""
 
     async def _send(self, batch: Sequence[Event]) -> None:
@@ -38,7 +38,7 @@ class HopefulCourier(delivery.Courier):
         await super()._send(batch)
 
 
-class CarelessCourier(delivery.Courier):
+class CarelessCourier(delivery.SinkWorker):
     """Counts an event that was not taken as delivered."""
 
     async def _settle(self, batch: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
@@ -94,31 +94,31 @@ class Credulous(polling.Poller):
         return super()._decide(kind, watch, seen)
 
 
-class Wasteful(delivery.Courier):
+class Wasteful(delivery.SinkWorker):
     """Drops what its sink refuses."""
 
     async def _settle(self, batch: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
-        await super()._settle(batch, [Delivered() if isinstance(outcome, Refused) else outcome for outcome in outcomes])
+        await super()._settle(batch, [Delivered() if isinstance(outcome, Rejected) else outcome for outcome in outcomes])
 
 
-def _impatient(parts: Parts, plan: Plan, **more: Any) -> Watcher:
+def _impatient(parts: Adapters, plan: ServiceSettings, **more: Any) -> Watcher:
     """Ends a watch when its task is not found for the first time."""
     return Watcher(parts, replace(plan, watch=WatchSettings(not_found_grace=0)), **more)
 
 
 def _patched(**replacements: Any) -> Callable[..., Watcher]:
-    """A watcher whose `supervise` module is given other classes while it opens."""
+    """A watcher whose `service` module is given other classes while it opens."""
 
     class Mutant(Watcher):
         async def _open(self) -> None:
-            kept = {name: getattr(supervise, name) for name in replacements}
+            kept = {name: getattr(service, name) for name in replacements}
             for name, other in replacements.items():
-                setattr(supervise, name, other)
+                setattr(service, name, other)
             try:
                 await super()._open()
             finally:
                 for name, original in kept.items():
-                    setattr(supervise, name, original)
+                    setattr(service, name, original)
 
     return Mutant
 
@@ -203,7 +203,7 @@ class Unsynced(Watcher):
 
 
 class Deaf(Watcher):
-    """Its couriers do not hear that there is something new."""
+    """Its sink_workers do not hear that there is something new."""
 
     def _committed(self, events: Sequence[Event]) -> None:
         pass
@@ -211,15 +211,15 @@ class Deaf(Watcher):
 
 MUTANTS: dict[str, Callable[..., Watcher]] = {
     "ack before commit": _patched(Intake=EagerIntake),
-    "cursor before send": _patched(Courier=HopefulCourier),
-    "not taken counts as delivered": _patched(Courier=CarelessCourier),
+    "cursor before send": _patched(SinkWorker=HopefulCourier),
+    "not taken counts as delivered": _patched(SinkWorker=CarelessCourier),
     "no dedupe": Forgetful,
     "no fence": Unfenced,
     "lost wake-up": Deaf,
     "lost wake-up of the polling loop": _patched(Poller=Drowsy),
     "told before COMMIT": Hurried,
     "a log that is not synced": Unsynced,
-    "no letter for what is refused": _patched(Courier=Wasteful),
+    "no letter for what is refused": _patched(SinkWorker=Wasteful),
     "no pace": _patched(Pace=Hasty),
     "a pace that never recovers": _patched(Pace=Timid),
     "credentials refreshed again and again": _patched(Circuits=Stubborn),

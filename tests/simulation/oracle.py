@@ -12,7 +12,7 @@ from tests.simulation.peers import UnreliableInbox
 from tests.simulation.play import MARK
 from tests.simulation.record import Record
 from tests.simulation.story import DENIED, ENDLESS, MISSING
-from watcher.core.intake import parse_ref
+from watcher.core.intake.submissions import parse_ref
 from watcher.model import EventType
 from watcher.runtime.polling import TICK_S
 

@@ -15,13 +15,13 @@ from tests.simulation.story import ENDLESS, ENDLESS_S, TONE
 from watcher.errors import CredentialsRejected, RemoteError, Throttled, Unavailable
 from watcher.kinds import Kind
 from watcher.model import Event, Message, Observation, TaskRef
-from watcher.ports import Again, Delivered, Outcome
+from watcher.ports import Delivered, Outcome, Retry
 from watcher.simulator.inbox import SimulatedInbox
-from watcher.simulator.lives import TERMINAL, Call, Life
 from watcher.simulator.probe import SimulatedProbe
 from watcher.simulator.queue import SimulatedQueue
 from watcher.simulator.service import Service
-from watcher.simulator.world import World
+from watcher.simulator.simulated_task import TERMINAL, Call, SimulatedTask
+from watcher.simulator.task_table import TaskTable
 
 
 class UnreliableQueue(SimulatedQueue):
@@ -87,7 +87,7 @@ class UnreliableInbox(SimulatedInbox):
         """Takes all, or does as it was told, or takes all and dies."""
         outcomes = await super().send(events)
         for event, outcome in zip(events, outcomes, strict=True):
-            if not isinstance(outcome, Again):
+            if not isinstance(outcome, Retry):
                 self.handed.append(Handed(event, self._when(), isinstance(outcome, Delivered)))
         if self._rng.random() < self.dies:
             self.deaths += 1
@@ -96,10 +96,10 @@ class UnreliableInbox(SimulatedInbox):
         return outcomes
 
 
-class StagedWorld(World):
+class StagedTasks(TaskTable):
     """In which some tasks never end."""
 
-    def _begin(self, kind: Kind, connector: str, task_id: str, call: Call | None, now: float) -> Life:
+    def _begin(self, kind: Kind, connector: str, task_id: str, call: Call | None, now: float) -> SimulatedTask:
         life = super()._begin(kind, connector, task_id, call, now)
         if task_id.startswith(ENDLESS):
             life.spans = tuple(span for span in life.spans if span.status not in TERMINAL)

@@ -18,16 +18,16 @@ import looptime
 from tests.simulation.database import Database
 from tests.simulation.disk import Ground, Nothing, SimulatedDisk
 from tests.simulation.fuse import Fuse
-from tests.simulation.peers import StagedWorld, UnreliableInbox, UnreliableQueue, WatchedProbe, message
+from tests.simulation.peers import StagedTasks, UnreliableInbox, UnreliableQueue, WatchedProbe, message
 from tests.simulation.record import Record
 from tests.simulation.story import Story, key_of
 from tests.simulation.trouble import scene
-from watcher.core.intake import parse_ref
-from watcher.core.pace import PaceSettings
+from watcher.core.intake.submissions import parse_ref
+from watcher.core.polling.pace import PaceSettings
 from watcher.model import TaskRef, Watch
 from watcher.ports import OwnedStore
 from watcher.runtime.clock import Clock
-from watcher.runtime.supervise import Parts, Plan, Watcher
+from watcher.runtime.service import Adapters, ServiceSettings, Watcher
 from watcher.simulator.scenario import Scenario
 from watcher.simulator.service import Service
 
@@ -53,7 +53,7 @@ class World:
             seed=story.seed, quota=story.quota, durations=story.durations, faults=story.faults, mark=MARK, latency="uniform(0.02,0.5)"
         )
         self.service = Service(scenario, clock=lambda: EPOCH + anyio.current_time())
-        self.service.world = StagedWorld(scenario)
+        self.service.world = StagedTasks(scenario)
         self.probe = WatchedProbe(self.service, self.wall)
         self.queue = UnreliableQueue(Random(story.seed + 2), hold_s=story.hold_s, ack_fails=story.ack_fails)
         self.inboxes = [
@@ -181,8 +181,8 @@ class World:
         self.probe.begin()
         self.queue.begin()
         return self._make(
-            Parts([self.queue], self.probe, store, self.inboxes),
-            Plan(region="us-east-1", pace=PaceSettings(rate=self.story.rate), limits=self.story.limits),
+            Adapters([self.queue], self.probe, store, self.inboxes),
+            ServiceSettings(region="us-east-1", pace=PaceSettings(rate=self.story.rate), limits=self.story.limits),
             clock=Clock(self.wall),
             rng=self.rng,
             new_id=lambda: f"{self.rng.getrandbits(128):032x}",

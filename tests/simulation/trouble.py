@@ -10,7 +10,7 @@ import anyio
 from tests.simulation.story import Trouble
 from watcher.errors import CredentialsRejected, RemoteError, Unavailable
 from watcher.model import Event
-from watcher.ports import Again, Delivered, Outcome, Refused
+from watcher.ports import Delivered, Outcome, Rejected, Retry
 
 if TYPE_CHECKING:
     from tests.simulation.play import World
@@ -75,7 +75,7 @@ def _sink(world: World, trouble: Trouble) -> Undo:
     if trouble.what == "sink":
         inbox.failure = _failing(trouble)
         return lambda: setattr(inbox, "failure", None)
-    no: Outcome = Again(Unavailable("not now")) if trouble.what == "fussy sink" else Refused("field")
+    no: Outcome = Retry(Unavailable("not now")) if trouble.what == "fussy sink" else Rejected("field")
 
     def answer(event: Event) -> Outcome:
         return no if world.rng.random() < trouble.strength else Delivered()

@@ -21,7 +21,7 @@ import pytest
 from anyio import to_thread
 
 from watcher.adapters.stores.sqlite import store
-from watcher.adapters.stores.sqlite.writer import Writer
+from watcher.adapters.stores.sqlite.writer import WriterThread
 
 HANGS_S = 60.0
 """A thread that takes so much real time is broken."""
@@ -85,7 +85,7 @@ class Turns:
         return self._answers.put(partial(callback, *args))
 
 
-class TurnWriter(Writer):
+class TurnWriter(WriterThread):
     """In its turn its thread takes all that is queued, as one group, whereas without turns it takes what it happens to find."""
 
     def __init__(self, turns: Turns, *args: Any) -> None:
@@ -129,5 +129,5 @@ def in_turns(
         patch.setattr(loop._selector, "select", turns.select)  # type: ignore[attr-defined]
         patch.setattr(loop, "call_soon_threadsafe", turns.call_soon_threadsafe)
         patch.setattr(to_thread, "run_sync", turns.run_sync)
-        patch.setattr(store, "Writer", partial(TurnWriter, turns))
+        patch.setattr(store, "WriterThread", partial(TurnWriter, turns))
         yield

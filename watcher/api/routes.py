@@ -8,7 +8,7 @@ from datetime import datetime
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict
 
-from watcher.api.view import View
+from watcher.api.health_view import HealthView
 from watcher.observe.metrics import CONTENT_TYPE, Metrics
 from watcher.runtime.health import Condition
 
@@ -40,7 +40,7 @@ class Readiness(BaseModel):
     components: dict[str, Component]
 
 
-def router(view: View, metrics: Metrics) -> APIRouter:
+def router(view: HealthView, metrics: Metrics) -> APIRouter:
     """The routes over one running watcher."""
     routes = APIRouter()
 

@@ -16,9 +16,9 @@ from fastapi import FastAPI
 
 from watcher import __version__
 from watcher.api import problems
+from watcher.api.health_view import HealthView
 from watcher.api.routes import router
 from watcher.api.settings import ApiSettings
-from watcher.api.view import View
 from watcher.errors import Unavailable
 from watcher.observe.metrics import Metrics
 
@@ -28,10 +28,10 @@ MAX_CONNECTIONS = 256
 MAX_PORT = 65_535
 _REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound to
 
-__all__ = ["HttpServer", "View", "build_api"]
+__all__ = ["HealthView", "HttpServer", "build_api"]
 
 
-def build_api(view: View, metrics: Metrics) -> FastAPI:
+def build_api(view: HealthView, metrics: Metrics) -> FastAPI:
     """The application: routes, problem documents, an OpenAPI document, no page that fetches scripts from elsewhere."""
     api = FastAPI(title="speaker-search-watcher", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     api.include_router(router(view, metrics))
@@ -42,7 +42,7 @@ def build_api(view: View, metrics: Metrics) -> FastAPI:
 class HttpServer:
     """`open` binds, `serve` answers until cancelled, `close` lets go of the port."""
 
-    def __init__(self, settings: ApiSettings, view: View, metrics: Metrics) -> None:
+    def __init__(self, settings: ApiSettings, view: HealthView, metrics: Metrics) -> None:
         if settings.listen is None:
             raise ValueError("api.listen is unset: there is nothing to open")
         host, _, port = settings.listen.rpartition(":")

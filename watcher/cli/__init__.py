@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from watcher import __version__
-from watcher.cli import config, dead_letters, exits
+from watcher.cli import config, dead_letters, exit_codes
 from watcher.cli.demo import demo
 from watcher.cli.doctor import doctor
 from watcher.cli.explain import explain
@@ -58,12 +58,12 @@ def main() -> None:
         app()
     except SystemExit as end:
         # typer says 2 for a mistake in the arguments, and 1 for Ctrl-C and for a reader who left; sysexits.h says otherwise
-        one = exits.IO if isinstance(end.__context__, BrokenPipeError) else exits.INTERRUPTED
-        code = {1: one, 2: exits.USAGE}.get(end.code, end.code) if isinstance(end.code, int) else end.code
+        one = exit_codes.IO if isinstance(end.__context__, BrokenPipeError) else exit_codes.INTERRUPTED
+        code = {1: one, 2: exit_codes.USAGE}.get(end.code, end.code) if isinstance(end.code, int) else end.code
         sys.exit(code)
     except BaseException as error:  # noqa: BLE001 - the last stop: every end has an exit code and a sentence
-        code, words = exits.explain(error)
-        if code == exits.BUG:
+        code, words = exit_codes.explain(error)
+        if code == exit_codes.BUG:
             traceback.print_exc()
             words = "this is a bug in the watcher: please report it with the lines above"
         if words:

@@ -14,16 +14,16 @@ from typing import Any, Literal
 import anyio
 import anyio.to_thread
 
+from watcher.adapters.aws.identity import caller, endpoint_of
 from watcher.adapters.aws.probe import AwsProbe
-from watcher.adapters.aws.standing import caller, place_of
-from watcher.cli import exits
+from watcher.cli import exit_codes
 from watcher.cli.tables import counted
 from watcher.config import Settings, read
 from watcher.core.hints import SKEW_S, hint
-from watcher.core.intake import DEFAULT_KIND
+from watcher.core.intake.submissions import DEFAULT_KIND
 from watcher.errors import ConfigMistakes, CredentialsRejected, RemoteError, StoreError
 from watcher.kinds import KINDS
-from watcher.registry import SINKS, SOURCES, STORES, Entry, World
+from watcher.registry import SINKS, SOURCES, STORES, AdapterContext, AdapterType
 
 PATIENCE_S = 10.0
 """For one check. All run at once, so the doctor is done in about as much."""
@@ -39,7 +39,7 @@ class Finding:
     state: Literal["ok", "failed", "skipped"]
     seen: str
     hint: str = ""
-    code: int = exits.OK
+    code: int = exit_codes.OK
 
 
 Look = Callable[[], Awaitable[str]]
@@ -49,7 +49,7 @@ Look = Callable[[], Awaitable[str]]
 class Wrong(Exception):
     """Something is not as it must be, and a person can mend it."""
 
-    def __init__(self, seen: str, hint: str, code: int = exits.CONFIG) -> None:
+    def __init__(self, seen: str, hint: str, code: int = exit_codes.CONFIG) -> None:
         super().__init__(seen)
         self.finding = (seen, hint, code)
 
@@ -65,7 +65,7 @@ def configuration(file: Path, environ: Mapping[str, str]) -> tuple[Settings | No
         settings = read(file, environ, paths=True).settings
     except ConfigMistakes as found:
         hint = "mend these lines; watcher config schema and config/full.yaml say what there is"
-        findings = [Finding(name, "failed", mistake, hint, exits.CONFIG) for mistake in found.mistakes]
+        findings = [Finding(name, "failed", mistake, hint, exit_codes.CONFIG) for mistake in found.mistakes]
     else:
         return settings, [
             Finding(name, "ok", f"{file}: {counted(len(settings.sources), 'source')}, {counted(len(settings.sinks), 'sink')}")
@@ -76,17 +76,17 @@ def configuration(file: Path, environ: Mapping[str, str]) -> tuple[Settings | No
         return None, findings
 
 
-async def everything(settings: Settings, world: World) -> list[Finding]:
+async def everything(settings: Settings, context: AdapterContext) -> list[Finding]:
     """All checks at once, in the order in which one would mend what they find."""
     kind = KINDS[DEFAULT_KIND]
-    probe = AwsProbe(world.aws, call_deadline=CALL_S, clock=world.clock)
+    probe = AwsProbe(context.aws, call_deadline=CALL_S, clock=context.clock)
     checks: list[Callable[[], Awaitable[list[Finding]]]] = [
-        _one("Region", lambda: _region(world, kind.service)),
-        lambda: identity(world),
+        _one("Region", lambda: _region(context, kind.service)),
+        lambda: identity(context),
         _one("voice API", probe.check, quota=kind.quota.title),
-        *(_one(f"source {each.name}", _adapter(each, SOURCES, world)) for each in settings.sources),
-        *(_one(f"sink {each.name}", _adapter(each, SINKS, world)) for each in settings.sinks),
-        _one("store", lambda: _store(settings, world)),
+        *(_one(f"source {each.name}", _adapter(each, SOURCES, context)) for each in settings.sources),
+        *(_one(f"sink {each.name}", _adapter(each, SINKS, context)) for each in settings.sinks),
+        _one("store", lambda: _store(settings, context)),
         _one("API port", lambda: _port(settings)),
     ]
     found: dict[int, list[Finding]] = {}
@@ -117,30 +117,30 @@ async def bounded(name: str, look: Look, *, quota: str | None = None) -> Finding
     except Wrong as wrong:
         return Finding(name, "failed", *wrong.finding)
     except RemoteError as error:
-        return Finding(name, "failed", str(error), hint(error, quota=quota), exits.of(error))
+        return Finding(name, "failed", str(error), hint(error, quota=quota), exit_codes.of(error))
     except StoreError as error:
-        return Finding(name, "failed", str(error), "the watcher does not start with this store", exits.UNAVAILABLE)
+        return Finding(name, "failed", str(error), "the watcher does not start with this store", exit_codes.UNAVAILABLE)
     except TimeoutError:
-        return Finding(name, "failed", f"no answer within {PATIENCE_S:g} s", "is it within reach from here?", exits.UNAVAILABLE)
+        return Finding(name, "failed", f"no answer within {PATIENCE_S:g} s", "is it within reach from here?", exit_codes.UNAVAILABLE)
     except OSError as error:
-        return Finding(name, "failed", str(error), "mend the file, its directory or their permissions", exits.UNAVAILABLE)
+        return Finding(name, "failed", str(error), "mend the file, its directory or their permissions", exit_codes.UNAVAILABLE)
 
 
-async def _region(world: World, service: str) -> str:
-    place = await place_of(world.aws, service)
+async def _region(context: AdapterContext, service: str) -> str:
+    place = await endpoint_of(context.aws, service)
     if place.region not in place.offered:
         offered = ", ".join(place.offered) or "none"
         raise Wrong(f"{place.region} is not known to offer {service}", f"set AWS_REGION to one of {offered}; a newer SDK may know more")
     return f"{place.region}, calls to {place.host}"
 
 
-async def identity(world: World) -> list[Finding]:
+async def identity(context: AdapterContext) -> list[Finding]:
     """Credentials, and the clock by the date of the same reply."""
     ahead: list[float | None] = []
 
     async def who() -> str:
         try:
-            found = await caller(world.aws, world.clock)
+            found = await caller(context.aws, context.clock)
         except CredentialsRejected as error:
             ahead.append(None if error.clock_skew_s is None else -error.clock_skew_s)
             raise
@@ -157,7 +157,7 @@ async def identity(world: World) -> list[Finding]:
     return [await bounded("credentials", who), await bounded("clock", clock)]
 
 
-def _adapter(settings: Any, table: Mapping[str, Entry], world: World) -> Look:
+def _adapter(settings: Any, table: Mapping[str, AdapterType], context: AdapterContext) -> Look:
     """A source or a sink: its own check, unless that would touch a file that somebody else waits for."""
 
     async def look() -> str:
@@ -165,7 +165,7 @@ def _adapter(settings: Any, table: Mapping[str, Entry], world: World) -> Look:
         alone = None if path == "-" else await anyio.to_thread.run_sync(_left_alone, Path(path), table is SINKS)
         if alone is not None:
             return alone
-        adapter = table[settings.type].build(settings, world)
+        adapter = table[settings.type].build(settings, context)
         try:
             await adapter.open()
             return str(await adapter.check())
@@ -182,13 +182,13 @@ def _left_alone(path: Path, makes: bool) -> str | None:
     return f"{path}: a named pipe, left alone" if path.is_fifo() else None
 
 
-async def _store(settings: Settings, world: World) -> str:
+async def _store(settings: Settings, context: AdapterContext) -> str:
     path = getattr(settings.store, "path", None)
     if path in (None, ":memory:"):
         return "in memory: inputs are acknowledged when their last event was delivered"
     if absent := await anyio.to_thread.run_sync(_left_alone, Path(str(path)), True):
         return absent
-    store = STORES[settings.store.type].build(settings.store, world)
+    store = STORES[settings.store.type].build(settings.store, context)
     try:
         await store.attach()
         owed = [f"{waiting.events} events wait for {sink}" for sink, waiting in (await store.backlog()).items() if waiting.events]

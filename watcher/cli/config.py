@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from watcher.cli.exits import CONFIG
+from watcher.cli.exit_codes import CONFIG
 from watcher.config import defaults, read, schema, show
 from watcher.errors import ConfigMistakes
 
@@ -21,7 +21,7 @@ def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="The YAML fi
     """Look for every mistake in FILE, under the present environment.
 
     Prints one line for each mistake, `file:line: key: what is wrong, what would
-    be right`, and exits 78; or says that all is well. Creates nothing.
+    be right`, and exit_codes 78; or says that all is well. Creates nothing.
     """
     try:
         settings = read(file, os.environ, paths=True).settings

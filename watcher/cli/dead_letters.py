@@ -10,13 +10,13 @@ from typing import Annotated, Any
 
 import typer
 
-from watcher.cli import exits
-from watcher.cli.ledger import Config, Json, consult, print_json
+from watcher.cli import exit_codes
+from watcher.cli.store_access import Config, Json, consult, print_json
 from watcher.cli.tables import counted, duration, facts, printable, table
 from watcher.config import Settings
-from watcher.core.events import iso
-from watcher.core.strict_json import decode
-from watcher.errors import Rejected
+from watcher.core.delivery.events import iso
+from watcher.core.intake.strict_json import decode
+from watcher.errors import InvalidInput
 from watcher.model import DeadLetter
 from watcher.ports import Ledger
 
@@ -170,7 +170,7 @@ def _chosen(ids: Sequence[str] | None, letters: Sequence[DeadLetter], *, every: 
         exact = [letter for letter in meant if letter.id == id_]
         if len(exact or meant) != 1:
             typer.echo(f"{printable(id_)}: {'several dead letters begin' if meant else 'no dead letter begins'} like this", err=True)
-            raise typer.Exit(exits.USAGE)
+            raise typer.Exit(exit_codes.USAGE)
         letter = (exact or meant)[0]
         chosen[letter.id] = letter
     return list(chosen.values())
@@ -180,5 +180,5 @@ def _pretty(body: bytes) -> str:
     """JSON with its members on lines of their own; anything else as it came, or its mistake would not be seen."""
     try:
         return json.dumps(decode(body), indent=2, ensure_ascii=False)
-    except Rejected:
+    except InvalidInput:
         return body.decode("utf-8", "backslashreplace")

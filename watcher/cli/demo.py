@@ -22,18 +22,18 @@ import typer
 from rich.console import Console
 
 from watcher.app import build
-from watcher.cli import exits
+from watcher.cli import exit_codes
+from watcher.cli.live import ConsoleSink, Screen, succeeded
 from watcher.cli.run import loop_options
-from watcher.cli.told import Screen, Teller, succeeded
 from watcher.config import parse
-from watcher.core.intake import DEFAULT_KIND
+from watcher.core.intake.submissions import DEFAULT_KIND
 from watcher.errors import PeerGone
 from watcher.kinds import KINDS
 from watcher.model import DEFAULT_TARGET
 from watcher.observe.logs import LogSettings, configure
 from watcher.observe.metrics import Metrics
 from watcher.simulator import Scenario, Simulator, simulator
-from watcher.simulator.laws import parse_durations
+from watcher.simulator.distributions import parse_durations
 
 CONNECTOR = "demo0voice0connector0"
 QUOTA = KINDS[DEFAULT_KIND].quota.name
@@ -58,7 +58,7 @@ def demo(
 
 async def _until_terminated(directory: Path, tasks: int, quota: float, seed: int, stay: bool) -> int:
     """The demo, which SIGTERM ends as Ctrl-C does: with nothing left behind. Returns the exit code."""
-    code = exits.TERMINATED
+    code = exit_codes.TERMINATED
 
     async def end(process: anyio.CancelScope) -> None:
         with anyio.open_signal_receiver(signal.SIGTERM) as signals:
@@ -81,24 +81,24 @@ async def _demo(directory: Path, tasks: int, quota: float, seed: int, stay: bool
         faults={"503": 0.02, "500": 0.01, "reset": 0.01},
         partial=0.1,
     )
-    teller = Teller(console, time.monotonic)
+    console_sink = ConsoleSink(console, time.monotonic)
     async with simulator(scenario) as sim:
         with _environment(sim.environment):
             pipe = directory / "tasks"
             os.mkfifo(pipe)
             settings = parse(_configuration(directory, serve=stay), "demo", {})
             console.print(f"A simulated Chime SDK Voice at {sim.url} allows {quota:g} calls a second; {tasks} speaker searches begin.\n")
-            async with build(settings, sinks=[teller]) as app, anyio.create_task_group() as work:
+            async with build(settings, sinks=[console_sink]) as app, anyio.create_task_group() as work:
                 work.start_soon(app.run)
                 work.start_soon(_feed, pipe, tasks, seed)
                 spending = _Spending(app.metrics, quota)
-                done = await _until_told(console, teller, tasks, spending)
-                _summarize(console, sim, teller, tasks, spending)
+                done = await _until_told(console, console_sink, tasks, spending)
+                _summarize(console, sim, console_sink, tasks, spending)
                 if stay and app.http is not None:
                     console.print(f"\nStill up: {app.http.url}/readyz and {app.http.url}/metrics. Ctrl-C ends it.")
                     await anyio.sleep_forever()
                 app.stop()
-    return exits.OK if done else exits.TRY_AGAIN
+    return exit_codes.OK if done else exit_codes.TRY_AGAIN
 
 
 def _configuration(directory: Path, *, serve: bool) -> str:
@@ -147,26 +147,28 @@ class _Spending:
         return f"{min(self.prices):.1f} to {max(self.prices):.1f} s of expected lag" if self.prices else "-"
 
 
-async def _until_told(console: Screen, teller: Teller, tasks: int, spending: _Spending) -> bool:
+async def _until_told(console: Screen, console_sink: ConsoleSink, tasks: int, spending: _Spending) -> bool:
     """Whether every task was told of to its end. Raises PeerGone once nobody looks any more: the other sink alone is no demo."""
     with anyio.move_on_after(PATIENCE_S):
-        while len(teller.ends) < tasks:
+        while len(console_sink.ends) < tasks:
             if console.unread:
                 raise PeerGone
             await anyio.sleep(0.1)
             spending.look()
-    return len(teller.ends) >= tasks
+    return len(console_sink.ends) >= tasks
 
 
-def _summarize(console: Console, sim: Simulator, teller: Teller, tasks: int, spending: _Spending) -> None:
+def _summarize(console: Console, sim: Simulator, console_sink: ConsoleSink, tasks: int, spending: _Spending) -> None:
     outcomes = sim.stats.outcomes
     lags = sorted(
-        e["data"]["detection_lag_s"] for e in teller.events if e["data"]["from"] is not None and e["data"]["detection_lag_s"] is not None
+        e["data"]["detection_lag_s"]
+        for e in console_sink.events
+        if e["data"]["from"] is not None and e["data"]["detection_lag_s"] is not None
     )
-    ends = [succeeded(body) for body in teller.ends.values()]
+    ends = [succeeded(body) for body in console_sink.ends.values()]
     rows = {
         "tasks told of to their end": f"{len(ends)} of {tasks}: {ends.count(True)} succeeded, {ends.count(False)} failed or stopped",
-        "transitions": f"{sum(e['type'].endswith('transition.v1') for e in teller.events)}",
+        "transitions": f"{sum(e['type'].endswith('transition.v1') for e in console_sink.events)}",
         "calls for each task": f"{sim.stats.requests / tasks:.1f}",
         "detection lag": f"mean {statistics.fmean(lags):.2f} s, p99 {lags[math.ceil(0.99 * len(lags)) - 1]:.2f} s" if lags else "-",
         "price of a call": spending.price(),

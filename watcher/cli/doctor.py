@@ -13,12 +13,12 @@ import anyio
 import typer
 
 from watcher.adapters.aws.session import AwsClients
-from watcher.cli import exits
+from watcher.cli import exit_codes
 from watcher.cli.checks import CALL_S, Finding, configuration, everything
-from watcher.cli.ledger import Json, print_json
+from watcher.cli.store_access import Json, print_json
 from watcher.cli.tables import printable, table
 from watcher.config import Settings
-from watcher.registry import World
+from watcher.registry import AdapterContext
 
 
 def doctor(
@@ -43,7 +43,7 @@ def doctor(
         findings += anyio.run(_look, settings)
     code = _code(findings)
     if as_json:
-        print_json({"ok": code == exits.OK, "checks": [asdict(finding) for finding in findings]})
+        print_json({"ok": code == exit_codes.OK, "checks": [asdict(finding) for finding in findings]})
     else:
         _tell(findings)
     raise typer.Exit(code)
@@ -52,7 +52,7 @@ def doctor(
 async def _look(settings: Settings) -> list[Finding]:
     aws = AwsClients(call_deadline=CALL_S)
     try:
-        return await everything(settings, World(aws, time.time))
+        return await everything(settings, AdapterContext(aws, time.time))
     finally:
         await aws.close()
 
@@ -70,4 +70,4 @@ def _tell(findings: Sequence[Finding]) -> None:
 def _code(findings: Sequence[Finding]) -> int:
     """What is set up wrong goes first: mended, the rest may be well."""
     codes = {finding.code for finding in findings}
-    return exits.CONFIG if exits.CONFIG in codes else max(codes, default=exits.OK)
+    return exit_codes.CONFIG if exit_codes.CONFIG in codes else max(codes, default=exit_codes.OK)

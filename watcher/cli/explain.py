@@ -10,15 +10,15 @@ from typing import Annotated, Any
 
 import typer
 
-from watcher.cli import exits
+from watcher.cli import exit_codes
 from watcher.cli.dead_letters import facts_of as letter_facts
-from watcher.cli.ledger import Config, Json, consult, key_of, print_json
-from watcher.cli.schedule import Notes, Schedule, schedule
+from watcher.cli.schedule import LearnedState, PollPlan, schedule
+from watcher.cli.store_access import Config, Json, consult, key_of, print_json
 from watcher.cli.tables import counted, duration, facts, printable, table
 from watcher.cli.tasks import age, facts_of
 from watcher.config import Settings
-from watcher.core.events import iso
-from watcher.core.schedule import noted
+from watcher.core.delivery.events import iso
+from watcher.core.polling.schedule import noted
 from watcher.kinds import KINDS
 from watcher.model import DeadLetter, Event, EventType, Watch
 from watcher.ports import Ledger
@@ -48,7 +48,7 @@ class Found:
     letters: Sequence[DeadLetter]
     owed: Mapping[str, int]
     """By sink, events of it that are not taken yet."""
-    schedule: Schedule | None
+    schedule: PollPlan | None
     at: float
 
 
@@ -77,7 +77,7 @@ def explain(
         _tell(found, found.watch)
     if found.watch is None:
         typer.echo(f"{named}: nothing is known of it: not submitted yet, forgotten, or ended longer ago than watch.retention", err=True)
-        raise typer.Exit(exits.UNAVAILABLE)
+        raise typer.Exit(exit_codes.UNAVAILABLE)
 
 
 async def _find(key: str, settings: Settings, ledger: Ledger) -> Found:
@@ -86,17 +86,17 @@ async def _find(key: str, settings: Settings, ledger: Ledger) -> Found:
     if watch is not None and watch.open:
         plan = schedule(watch, settings, await _notes(watch, settings, ledger), now)
     letters = [letter for letter in await ledger.letters() if letter.key == key]
-    return Found(key, watch, await ledger.history(key), letters, await ledger.owed(key), plan, now)
+    return Found(key, watch, await ledger.history(key), letters, await ledger.undelivered(key), plan, now)
 
 
-async def _notes(watch: Watch, settings: Settings, ledger: Ledger) -> Notes:
+async def _notes(watch: Watch, settings: Settings, ledger: Ledger) -> LearnedState:
     """What the watcher wrote down about the quota that this task's calls are counted against."""
     kind = KINDS.get(watch.ref.kind)
     if kind is None:
-        return Notes(None, None, 0)
+        return LearnedState(None, None, 0)
     tasks = await ledger.tasks(open_only=True, limit=settings.limits.max_watches)
     sharing = sum(1 for task in tasks if task.ref.kind in KINDS and KINDS[task.ref.kind].quota == kind.quota)
-    return Notes(await ledger.recall(noted("cadence", kind.quota)), await ledger.recall(noted("pace", kind.quota)), sharing)
+    return LearnedState(await ledger.load_state(noted("cadence", kind.quota)), await ledger.load_state(noted("pace", kind.quota)), sharing)
 
 
 def _json(found: Found) -> dict[str, Any]:

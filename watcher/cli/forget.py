@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from watcher.cli.ledger import Config, consult, key_of
+from watcher.cli.store_access import Config, consult, key_of
 from watcher.cli.tables import counted
 
 

@@ -14,7 +14,7 @@ import structlog
 import typer
 
 from watcher.app import App, build
-from watcher.cli import exits
+from watcher.cli import exit_codes
 from watcher.config import Settings, read
 from watcher.errors import ConfigMistakes
 from watcher.observe.logs import configure
@@ -29,7 +29,7 @@ def run(
 
     With finite sources (a file, stdin) it ends by itself, exit 0, when every
     watch has ended and been delivered. With a queue it runs until SIGTERM or
-    SIGINT, then drains within limits.stop_deadline and exits 143 or 130; a
+    SIGINT, then drains within limits.stop_deadline and exit_codes 143 or 130; a
     second signal ends it at once. SIGHUP checks the configuration file and says
     what a restart would find; the running one stays.
 
@@ -46,7 +46,7 @@ def run(
 
 async def serve(settings: Settings, config: Path | None = None) -> int:
     """Run an app under signals. Returns the exit code."""
-    code, stopped = exits.OK, _Stopped()
+    code, stopped = exit_codes.OK, _Stopped()
     # first of all somebody listens: to build an app takes a while, and a signal in it must not tear the loop apart
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with anyio.create_task_group() as process:
@@ -58,7 +58,7 @@ async def serve(settings: Settings, config: Path | None = None) -> int:
                 await app.run()
             process.cancel_scope.cancel()
     if stopped.by is not None:
-        code = exits.TERMINATED if stopped.by == signal.SIGTERM else exits.INTERRUPTED
+        code = exit_codes.TERMINATED if stopped.by == signal.SIGTERM else exit_codes.INTERRUPTED
     return code
 
 

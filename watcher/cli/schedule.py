@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 
 from watcher.cli.tables import counted
 from watcher.config import Settings
-from watcher.core.cadence import PROVISIONAL_GAP_S, Cadence
+from watcher.core.polling.cadence import PROVISIONAL_GAP_S, Cadence
 from watcher.kinds import KINDS, Phase
 from watcher.model import Watch
 
 
 @dataclass(frozen=True, slots=True)
-class Notes:
+class LearnedState:
     """What the watcher wrote down last, and how many tasks share its calls."""
 
     cadence: str | None
@@ -26,7 +26,7 @@ class Notes:
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class PollPlan:
     """Times in seconds, the pace in calls per second."""
 
     rule: str
@@ -46,7 +46,7 @@ class Schedule:
     """The rule in sentences."""
 
 
-def schedule(watch: Watch, settings: Settings, notes: Notes, now: float) -> Schedule:
+def schedule(watch: Watch, settings: Settings, notes: LearnedState, now: float) -> PollPlan:
     """For an open watch. `now` is wall time in seconds."""
     kind, status = watch.ref.kind, watch.status
     phase = KINDS[kind].phase(status) if kind in KINDS and status is not None else Phase.OPEN
@@ -58,7 +58,7 @@ def schedule(watch: Watch, settings: Settings, notes: Notes, now: float) -> Sche
     spare = math.inf
     if settings.cadence.type == "accrual" and status is not None:
         spare = cadence.spare_gap(kind, status, age, provisional=provisional)
-    found = Schedule(
+    found = PollPlan(
         rule=settings.cadence.type,
         age_s=age,
         gap_s=gap,
@@ -73,7 +73,7 @@ def schedule(watch: Watch, settings: Settings, notes: Notes, now: float) -> Sche
     return _told(found, watch, cadence, provisional)
 
 
-def _cadence(settings: Settings, notes: Notes, pace: float | None) -> Cadence:
+def _cadence(settings: Settings, notes: LearnedState, pace: float | None) -> Cadence:
     """As the watcher has it: what it learned, its price, and the longest gap that so few tasks at this pace leave."""
     cadence = Cadence(settings.cadence)
     if notes.cadence is not None:
@@ -91,7 +91,7 @@ def _pace(note: str | None) -> float | None:
     return rate if math.isfinite(rate) and rate > 0 else None
 
 
-def _told(found: Schedule, watch: Watch, cadence: Cadence, provisional: bool) -> Schedule:
+def _told(found: PollPlan, watch: Watch, cadence: Cadence, provisional: bool) -> PollPlan:
     first = watch.status is None
     why = ["it was never seen: the first look is due at once, and waits only for the pace or for trouble in asking"] if first else []
     why += [] if first else [_rule(found, cadence, provisional)]
@@ -105,7 +105,7 @@ def _told(found: Schedule, watch: Watch, cadence: Cadence, provisional: bool) ->
     return replace(found, why=tuple(why))
 
 
-def _rule(found: Schedule, cadence: Cadence, provisional: bool) -> str:
+def _rule(found: PollPlan, cadence: Cadence, provisional: bool) -> str:
     settings, gap = cadence.settings, f"{found.gap_s:.2f} s after the last look"
     if settings.type == "fixed":
         return f"{gap}: cadence.type is fixed"

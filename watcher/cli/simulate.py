@@ -11,10 +11,10 @@ import anyio
 import typer
 from pydantic import ValidationError
 
-from watcher.cli.exits import UNAVAILABLE
+from watcher.cli.exit_codes import UNAVAILABLE
 from watcher.simulator import Scenario, Service, Simulator, serve
+from watcher.simulator.distributions import parse_distribution, parse_durations
 from watcher.simulator.faults import FAULTS, parse_faults
-from watcher.simulator.laws import parse_durations, parse_law
 
 T = TypeVar("T")
 
@@ -55,7 +55,7 @@ def simulate(
             seed=seed,
             quota=quota,
             burst=burst,
-            latency=_parsed("--latency", parse_law, latency),
+            latency=_parsed("--latency", parse_distribution, latency),
             durations=_parsed("--durations", parse_durations, durations),
             faults=_parsed("--fault", parse_faults, fault or []),
             partial=partial,

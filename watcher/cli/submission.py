@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from watcher.adapters.aws.queue import Outgoing
-from watcher.core.intake import parse_ref, read
-from watcher.errors import Rejected
+from watcher.core.intake.submissions import parse_ref, read
+from watcher.errors import InvalidInput
 from watcher.kinds import KINDS
 
 BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class SubmitOptions:
     """What the options say about every task that is named as VC/TASK, and the Region about all."""
 
     kind: str
@@ -27,7 +27,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Submittable:
     """One message that is good to go, and where it stood."""
 
     place: str
@@ -42,47 +42,47 @@ def numbered(name: str, data: bytes) -> Iterator[tuple[str, bytes]]:
             yield f"{name}:{n}", line.removesuffix(b"\r")
 
 
-def read_all(lines: Iterator[tuple[str, bytes]], now: float, wish: Wish) -> tuple[list[Entry], list[str]]:
+def read_all(lines: Iterator[tuple[str, bytes]], now: float, options: SubmitOptions) -> tuple[list[Submittable], list[str]]:
     """What can be sent, and a sentence for each line that cannot."""
-    entries: list[Entry] = []
+    entries: list[Submittable] = []
     bad: list[str] = []
     for place, line in lines:
         try:
-            entries.append(_entry(place, line, now, wish))
-        except Rejected as error:
+            entries.append(_entry(place, line, now, options))
+        except InvalidInput as error:
             bad.append(f"{place}: {error}")
     if not entries and not bad:
         bad.append("no tasks: every line is empty or a comment")
     return entries, bad
 
 
-def _entry(place: str, line: bytes, now: float, wish: Wish) -> Entry:
-    """Raises Rejected for what the watcher would reject."""
+def _entry(place: str, line: bytes, now: float, options: SubmitOptions) -> Submittable:
+    """Raises InvalidInput for what the watcher would reject."""
     plain = line.lstrip()[:1] not in (b"{", b"[", b'"')
-    if not plain and (wish.context is not None or wish.deadline_s is not None):
-        raise Rejected("field", "--context and --deadline are for VC/TASK; a JSON message says its own context and deadline_s")
-    body = _message(line, wish) if plain else line
-    found = read(body, now=now, region=wish.region)
+    if not plain and (options.context is not None or options.deadline_s is not None):
+        raise InvalidInput("field", "--context and --deadline are for VC/TASK; a JSON message says its own context and deadline_s")
+    body = _message(line, options) if plain else line
+    found = read(body, now=now, region=options.region)
     for outcome in found:
-        if isinstance(outcome, Rejected):
+        if isinstance(outcome, InvalidInput):
             raise outcome
     if not found:
-        raise Rejected("shape", "it names no task")
-    keys = [outcome.ref.key for outcome in found if not isinstance(outcome, Rejected)]
-    return Entry(place, Outgoing(body.decode(), keys[0]), len(keys))
+        raise InvalidInput("shape", "it names no task")
+    keys = [outcome.ref.key for outcome in found if not isinstance(outcome, InvalidInput)]
+    return Submittable(place, Outgoing(body.decode(), keys[0]), len(keys))
 
 
-def _message(line: bytes, wish: Wish) -> bytes:
+def _message(line: bytes, options: SubmitOptions) -> bytes:
     """`VC/TASK` in the words of a message."""
     try:
         text = line.decode().strip()
     except UnicodeDecodeError:
-        raise Rejected("encoding", "not UTF-8") from None
-    ref = parse_ref(f"{wish.kind}/{text}" if text.count("/") == 1 else text)
+        raise InvalidInput("encoding", "not UTF-8") from None
+    ref = parse_ref(f"{options.kind}/{text}" if text.count("/") == 1 else text)
     names = [param.field for param in KINDS[ref.kind].params]
     message: dict[str, Any] = {"kind": ref.kind, **dict(zip(names, ref.params, strict=True))}
-    if wish.context is not None:
-        message["context"] = wish.context
-    if wish.deadline_s is not None:
-        message["deadline_s"] = wish.deadline_s
+    if options.context is not None:
+        message["context"] = options.context
+    if options.deadline_s is not None:
+        message["deadline_s"] = options.deadline_s
     return json.dumps(message, separators=(",", ":")).encode()

@@ -17,15 +17,15 @@ from pydantic import TypeAdapter, ValidationError
 
 from watcher.adapters.aws.queue import Queue, QueueUrl
 from watcher.adapters.aws.session import AwsClients
-from watcher.cli import exits
-from watcher.cli.submission import Entry, Wish, numbered, read_all
+from watcher.cli import exit_codes
+from watcher.cli.submission import SubmitOptions, Submittable, numbered, read_all
 from watcher.cli.tables import counted
 from watcher.config import read
 from watcher.core.hints import hint
-from watcher.core.intake import DEFAULT_KIND
+from watcher.core.intake.submissions import DEFAULT_KIND
 from watcher.errors import RemoteError
 from watcher.kinds import KINDS
-from watcher.ports import Again, Delivered, Refused
+from watcher.ports import Delivered, Rejected, Retry
 from watcher.section import seconds
 
 
@@ -61,13 +61,13 @@ def submit(
         list-open-tasks | watcher submit - --config watcher.yaml --deadline 2h
     """
     url, path = _target(config, queue_url, source)
-    wish = Wish(_kind(kind), _context(context), _deadline(deadline), None if url is None else _region())
-    entries, bad = read_all(_lines(tasks or [], file), time.time(), wish)
+    options = SubmitOptions(_kind(kind), _context(context), _deadline(deadline), None if url is None else _region())
+    entries, bad = read_all(_lines(tasks or [], file), time.time(), options)
     for line in bad:
         typer.echo(line, err=True)
     if not entries or (bad and not skip_bad):
         typer.echo("nothing was sent" + ("; --skip-bad sends the good ones" if entries else ""), err=True)
-        raise typer.Exit(exits.USAGE)
+        raise typer.Exit(exit_codes.USAGE)
     if url is not None:
         anyio.run(_send, url, entries)
     elif path is not None:
@@ -103,39 +103,39 @@ def _target(config: Path | None, queue_url: str | None, source: str | None) -> t
     return (meant[0].queue_url, None) if meant[0].type == "sqs" else (None, meant[0].path)
 
 
-async def _send(url: str, entries: Sequence[Entry]) -> None:
+async def _send(url: str, entries: Sequence[Submittable]) -> None:
     aws = AwsClients()
     try:
         outcomes = await Queue(url, aws).send([entry.message for entry in entries])
     except RemoteError as error:
-        _fail(f"nothing was sent: {error}; {hint(error)}", exits.of(error))
+        _fail(f"nothing was sent: {error}; {hint(error)}", exit_codes.of(error))
     finally:
         await aws.close()
     taken = [entry for entry, outcome in zip(entries, outcomes, strict=True) if isinstance(outcome, Delivered)]
     for entry, outcome in zip(entries, outcomes, strict=True):
-        if isinstance(outcome, Again | Refused):
-            why = outcome.error if isinstance(outcome, Again) else outcome.reason
+        if isinstance(outcome, Retry | Rejected):
+            why = outcome.error if isinstance(outcome, Retry) else outcome.reason
             typer.echo(f"{entry.place}: not taken: {why}", err=True)
     if taken:
         typer.echo(f"submitted {_amount(taken)} to the queue {url.rpartition('/')[2]}")
     if len(taken) < len(entries):
-        refused = any(isinstance(outcome, Refused) for outcome in outcomes)
-        _fail("some were not taken; what was taken may be submitted again", exits.UNAVAILABLE if refused else exits.TRY_AGAIN)
+        refused = any(isinstance(outcome, Rejected) for outcome in outcomes)
+        _fail("some were not taken; what was taken may be submitted again", exit_codes.UNAVAILABLE if refused else exit_codes.TRY_AGAIN)
 
 
 def _region() -> str | None:
     try:
         return AwsClients().region()
     except RemoteError as error:
-        _fail(f"nothing was sent: {error}; {hint(error)}", exits.of(error))
+        _fail(f"nothing was sent: {error}; {hint(error)}", exit_codes.of(error))
 
 
-def _append(path: str, entries: Sequence[Entry]) -> None:
+def _append(path: str, entries: Sequence[Submittable]) -> None:
     """A source that reads a file: its lines are its queue."""
     if path == "-":
-        _fail("this configuration reads stdin: pipe the tasks into watcher run", exits.USAGE)
+        _fail("this configuration reads stdin: pipe the tasks into watcher run", exit_codes.USAGE)
     if Path(path).exists() and stat.S_ISFIFO(Path(path).stat().st_mode):
-        _fail(f"this configuration reads a named pipe: while the watcher runs, write VC/TASK lines to {path}", exits.USAGE)
+        _fail(f"this configuration reads a named pipe: while the watcher runs, write VC/TASK lines to {path}", exit_codes.USAGE)
     lines = b"".join(_one_line(entry.message.body) + b"\n" for entry in entries)
     with Path(path).open("a+b") as file:
         if file.tell() > 0:
@@ -149,7 +149,7 @@ def _one_line(body: str) -> bytes:
     return body.strip().encode()
 
 
-def _amount(entries: Sequence[Entry]) -> str:
+def _amount(entries: Sequence[Submittable]) -> str:
     tasks = sum(entry.tasks for entry in entries)
     return counted(tasks, "task") if tasks == len(entries) else f"{counted(tasks, 'task')} in {counted(len(entries), 'message')}"
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from watcher.cli.ledger import Config, Json, consult, print_json
+from watcher.cli.store_access import Config, Json, consult, print_json
 from watcher.cli.tables import duration, table
-from watcher.core.events import iso
+from watcher.core.delivery.events import iso
 from watcher.kinds import KINDS
 from watcher.model import Watch
 

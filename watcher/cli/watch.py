@@ -15,17 +15,17 @@ import typer
 from watcher.adapters.aws.probe import AwsProbe
 from watcher.adapters.aws.session import AwsClients
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
-from watcher.cli import exits
+from watcher.cli import exit_codes
+from watcher.cli.live import ConsoleSink, FixedSource, Screen, succeeded
 from watcher.cli.run import loop_options
-from watcher.cli.told import Given, Screen, Teller, succeeded
-from watcher.core.intake import parse_ref
-from watcher.core.pace import PaceSettings
-from watcher.core.transitions import WatchSettings
-from watcher.errors import CredentialsRejected, Rejected, RemoteError, Throttled, Unavailable, Unreadable
+from watcher.core.intake.submissions import parse_ref
+from watcher.core.polling.pace import PaceSettings
+from watcher.core.polling.transitions import WatchSettings
+from watcher.errors import CredentialsRejected, InvalidInput, RemoteError, Throttled, Unavailable, Unreadable
 from watcher.model import Observation, TaskRef
 from watcher.observe.logs import LogSettings, configure
 from watcher.ports import Probe
-from watcher.runtime.supervise import Parts, Plan, Watcher
+from watcher.runtime.service import Adapters, ServiceSettings, Watcher
 
 
 def watch(
@@ -51,30 +51,30 @@ def watch(
 def _key(task: str) -> str:
     try:
         return parse_ref(task).key
-    except Rejected as error:
+    except InvalidInput as error:
         raise typer.BadParameter(f"{task!r}: {error}", param_hint="VC/TASK") from None
 
 
 async def _follow(keys: set[str], rate: float | None, patience: float, as_json: bool) -> int:
     aws = AwsClients(clock=time.time)
     screen = Screen()
-    teller = Teller(screen, time.monotonic, as_json=as_json)
+    console_sink = ConsoleSink(screen, time.monotonic, as_json=as_json)
     probe = _Asked(AwsProbe(aws, call_deadline=15.0, clock=time.time))
-    parts = Parts(
-        sources=[Given([key.encode() for key in sorted(keys)])],
+    parts = Adapters(
+        sources=[FixedSource([key.encode() for key in sorted(keys)])],
         probe=probe,
         store=MemoryStore(MemoryStoreSettings()),
-        sinks=[teller],
+        sinks=[console_sink],
     )
     try:
-        plan = Plan(watch=WatchSettings(not_found_grace=patience), pace=PaceSettings(rate=rate), region=aws.region_required())
-        shown = screen.status(_Progress(teller, len(keys), probe)) if screen.is_terminal and not as_json else nullcontext()
+        plan = ServiceSettings(watch=WatchSettings(not_found_grace=patience), pace=PaceSettings(rate=rate), region=aws.region_required())
+        shown = screen.status(_Progress(console_sink, len(keys), probe)) if screen.is_terminal and not as_json else nullcontext()
         async with Watcher(parts, plan) as watcher:
             with shown:
                 interrupted = await _run(watcher, probe, patience)
     finally:
         await aws.close()
-    return _verdict(keys, teller, watcher, probe, interrupted=interrupted)
+    return _verdict(keys, console_sink, watcher, probe, interrupted=interrupted)
 
 
 async def _run(watcher: Watcher, probe: _Asked, patience: float) -> bool:
@@ -107,13 +107,13 @@ async def _give_up(watcher: Watcher, probe: _Asked, patience: float) -> None:
 class _Progress:
     """The line below the events, for somebody who waits."""
 
-    teller: Teller
+    console_sink: ConsoleSink
     tasks: int
     probe: _Asked
 
     def __rich__(self) -> str:
         """As of now, whenever the screen is drawn."""
-        asked = f"{len(self.teller.ends)} of {self.tasks} ended, {self.probe.calls} calls"
+        asked = f"{len(self.console_sink.ends)} of {self.tasks} ended, {self.probe.calls} calls"
         return asked if self.probe.trouble is None else f"{asked}; no answer for {self.probe.silent_for():.0f} s: {self.probe.trouble.code}"
 
 
@@ -151,11 +151,11 @@ class _Asked:
         return 0.0 if self.trouble is None else time.monotonic() - self._since
 
 
-def _verdict(keys: set[str], teller: Teller, watcher: Watcher, probe: _Asked, *, interrupted: bool) -> int:
+def _verdict(keys: set[str], console_sink: ConsoleSink, watcher: Watcher, probe: _Asked, *, interrupted: bool) -> int:
     """The exit code, and a word on stderr about whatever could not be told."""
-    untold = [key for key in sorted(keys) if key not in teller.ends or succeeded(teller.ends[key]) is None]
+    untold = [key for key in sorted(keys) if key not in console_sink.ends or succeeded(console_sink.ends[key]) is None]
     for key in untold:
-        why = f": {teller.ends[key]['data']['reason']}" if key in teller.ends else ""
+        why = f": {console_sink.ends[key]['data']['reason']}" if key in console_sink.ends else ""
         left = interrupted and not why
         typer.echo(f"{key}: {'not followed to its end' if left else f'could not be told how it ended{why}'}", err=True)
     bad = {component: condition for component, condition in watcher.health.ready()[1].items() if not condition.ok}
@@ -164,7 +164,7 @@ def _verdict(keys: set[str], teller: Teller, watcher: Watcher, probe: _Asked, *,
     if not bad and probe.trouble is not None:
         typer.echo(f"the service gave no answer: {probe.trouble.reason}: {probe.trouble.code}", err=True)
     if interrupted:
-        return exits.INTERRUPTED
+        return exit_codes.INTERRUPTED
     if untold:
-        return exits.TRY_AGAIN
-    return exits.OK if all(succeeded(body) for body in teller.ends.values()) else exits.SOME_FAILED
+        return exit_codes.TRY_AGAIN
+    return exit_codes.OK if all(succeeded(body) for body in console_sink.ends.values()) else exit_codes.SOME_FAILED

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path as File
 
-from watcher.config.draft import Path
+from watcher.config.raw_config import Path
 from watcher.config.settings import Settings
 from watcher.section import Section
 

@@ -11,12 +11,12 @@ from pydantic_core import CoreSchema, core_schema
 
 from watcher.adapters.aws.settings import AwsSettings
 from watcher.api.settings import ApiSettings
-from watcher.core.cadence import CadenceSettings
-from watcher.core.events import EventSettings
-from watcher.core.pace import PaceSettings
-from watcher.core.transitions import WatchSettings
+from watcher.core.delivery.events import EventSettings
+from watcher.core.polling.cadence import CadenceSettings
+from watcher.core.polling.pace import PaceSettings
+from watcher.core.polling.transitions import WatchSettings
 from watcher.observe.logs import LogSettings
-from watcher.registry import SINKS, SOURCES, STORES, Entry
+from watcher.registry import SINKS, SOURCES, STORES, AdapterType
 from watcher.runtime.settings import Limits
 from watcher.section import Section
 
@@ -25,7 +25,7 @@ from watcher.section import Section
 class OneOf:
     """One adapter's settings; its `type` says which, by a table of the registry."""
 
-    table: Mapping[str, Entry]
+    table: Mapping[str, AdapterType]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """A union told apart by `type`, in the validation and in the JSON Schema."""
@@ -64,7 +64,7 @@ class Settings(Section):
     """Where trouble and progress are told."""
 
 
-TABLES: Mapping[str, Mapping[str, Entry]] = {"sources": SOURCES, "store": STORES, "sinks": SINKS}
+TABLES: Mapping[str, Mapping[str, AdapterType]] = {"sources": SOURCES, "store": STORES, "sinks": SINKS}
 """The keys that hold adapters, and the words their `type` may be."""
 
 
@@ -76,4 +76,4 @@ def section_of(key: str) -> type[Section] | None:
 
 def schema() -> dict[str, Any]:
     """JSON Schema of the configuration file, for editors and checks elsewhere."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Settings.model_json_schema()}
+    return {"$schema": "https://json-schema.org/raw_config/2020-12/schema", **Settings.model_json_schema()}

@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
-from watcher.config.draft import Path
 from watcher.config.load import Loaded
+from watcher.config.raw_config import Path
 
 MASK = "********"
 _USERINFO = re.compile(r"(?<=://)[^/@\s]+(?=@)")

@@ -11,83 +11,83 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from watcher.config.contradictions import contradictions
-from watcher.config.draft import Draft, Path, dotted
+from watcher.config.cross_checks import cross_checks
+from watcher.config.messages import about, choose, explain, kind
 from watcher.config.overrides import PREFIX
+from watcher.config.raw_config import Path, RawConfig, dotted
 from watcher.config.settings import TABLES, Settings, section_of
-from watcher.config.words import about, choose, explain, kind
 from watcher.section import Section
 
 DEFAULT_STORE = {"type": "sqlite"}
 
 
-def validate(draft: Draft) -> Settings:
+def validate(raw_config: RawConfig) -> Settings:
     """Settings, or ConfigMistakes with everything that is wrong."""
-    sections = {path: _section(draft, path, cls, value) for path, cls, value in list(_sections(draft))}
+    sections = {path: _section(raw_config, path, cls, value) for path, cls, value in list(_sections(raw_config))}
     valid = {path: section for path, section in sections.items() if section is not None}
-    for path, what in contradictions(valid, draft.broken):
-        draft.wrong(path, what)
-    draft.refuse()
+    for path, what in cross_checks(valid, raw_config.broken):
+        raw_config.wrong(path, what)
+    raw_config.refuse()
     chosen: dict[str, Any] = {key: [section for path, section in valid.items() if path[0] == key] for key in ("sources", "sinks")}
     return Settings(**chosen, **{str(path[0]): section for path, section in valid.items() if len(path) == 1})
 
 
-def _sections(draft: Draft) -> Iterator[tuple[Path, type[Section], Any]]:
+def _sections(raw_config: RawConfig) -> Iterator[tuple[Path, type[Section], Any]]:
     """What there is to validate: the path, its class, the raw value. Notes what has no class."""
-    for key in draft.value:
+    for key in raw_config.value:
         if key not in Settings.model_fields:
-            _unknown(draft, (key,), Settings)
+            _unknown(raw_config, (key,), Settings)
     for key, field in Settings.model_fields.items():
-        value = draft.value.get(key)
+        value = raw_config.value.get(key)
         if key in ("sources", "sinks"):
-            yield from _entries(draft, key, field, value)
+            yield from _entries(raw_config, key, field, value)
         elif key == "store":
-            yield from _adapter(draft, (key,), DEFAULT_STORE if value is None else value)
+            yield from _adapter(raw_config, (key,), DEFAULT_STORE if value is None else value)
         elif cls := section_of(key):
             yield (key,), cls, {} if value is None else value
 
 
-def _entries(draft: Draft, key: str, field: FieldInfo, value: Any) -> Iterator[tuple[Path, type[Section], Any]]:
+def _entries(raw_config: RawConfig, key: str, field: FieldInfo, value: Any) -> Iterator[tuple[Path, type[Section], Any]]:
     if value is None or value == []:
-        draft.wrong((key,), f"at least one is needed: {about(field)}")
+        raw_config.wrong((key,), f"at least one is needed: {about(field)}")
     elif not isinstance(value, list):
-        draft.wrong((key,), f"a list is needed, not {kind(value)}; begin each entry with a dash")
+        raw_config.wrong((key,), f"a list is needed, not {kind(value)}; begin each entry with a dash")
     else:
         for index, entry in enumerate(value):
-            yield from _adapter(draft, (key, index), entry)
+            yield from _adapter(raw_config, (key, index), entry)
 
 
-def _adapter(draft: Draft, path: Path, value: Any) -> Iterator[tuple[Path, type[Section], Any]]:
+def _adapter(raw_config: RawConfig, path: Path, value: Any) -> Iterator[tuple[Path, type[Section], Any]]:
     """The class its `type` names."""
     table = TABLES[str(path[0])]
     if not isinstance(value, dict):
-        draft.wrong(path, f"a group of keys is needed, not {kind(value)}, such as {{type: {next(iter(table))}, ...}}")
+        raw_config.wrong(path, f"a group of keys is needed, not {kind(value)}, such as {{type: {next(iter(table))}, ...}}")
         return
     word = value.get("type", DEFAULT_STORE["type"] if path == ("store",) else None)
     if isinstance(word, str) and word in table:
         yield path, table[word].settings, {**value, "type": word}
-    elif (*path, "type") not in draft.broken:
+    elif (*path, "type") not in raw_config.broken:
         what = "is missing" if word is None else f"a word is needed, not {kind(word)}"
         if isinstance(word, str):
             what = f"{word[:40]!r} is unknown"
-        draft.wrong((*path, "type"), f"{what}; {choose(word if isinstance(word, str) else '', table)}")
+        raw_config.wrong((*path, "type"), f"{what}; {choose(word if isinstance(word, str) else '', table)}")
 
 
-def _section(draft: Draft, path: Path, cls: type[Section], value: Any) -> Section | None:
+def _section(raw_config: RawConfig, path: Path, cls: type[Section], value: Any) -> Section | None:
     """One section, validated. What is broken in it is noted and left at its default, so that the rest can be looked at."""
     if not isinstance(value, dict):
-        draft.wrong(path, f"a group of keys is needed, not {kind(value)}")
+        raw_config.wrong(path, f"a group of keys is needed, not {kind(value)}")
         return None
     value = copy.deepcopy(value)
-    for broken in [part for part in draft.broken if len(part) == len(path) + 1 and part[: len(path)] == path]:
+    for broken in [part for part in raw_config.broken if len(part) == len(path) + 1 and part[: len(path)] == path]:
         value.pop(broken[-1], None)
     section, errors = _attempt(cls, value)
-    if _take_words(draft, path, value, errors):
+    if _take_words(raw_config, path, value, errors):
         section, errors = _attempt(cls, value)
     for error in errors:
         at = _locate(value, error)
-        if (*path, *at) not in draft.broken:
-            _note(draft, path, at, cls, error)
+        if (*path, *at) not in raw_config.broken:
+            _note(raw_config, path, at, cls, error)
     if section is None and _prune(value, errors):
         section, _ = _attempt(cls, value)
     return section
@@ -101,12 +101,12 @@ def _attempt(cls: type[Section], value: dict[str, Any]) -> tuple[Section | None,
         return None, error.errors(include_url=False)
 
 
-def _take_words(draft: Draft, path: Path, value: dict[str, Any], errors: list[ErrorDetails]) -> bool:
+def _take_words(raw_config: RawConfig, path: Path, value: dict[str, Any], errors: list[ErrorDetails]) -> bool:
     """Where a text is needed and the environment gave what looks like a number, the number was meant as a text."""
     taken = False
     for error in errors:
         at = _locate(value, error)
-        word = draft.words.get((*path, *at))
+        word = raw_config.words.get((*path, *at))
         if error["type"] == "string_type" and word is not None:
             _parent(value, at)[at[-1]] = word
             taken = True
@@ -141,13 +141,13 @@ def _prune(value: dict[str, Any], errors: list[ErrorDetails]) -> bool:
     return True
 
 
-def _note(draft: Draft, path: Path, at: Path, cls: type[Section], error: ErrorDetails) -> None:
+def _note(raw_config: RawConfig, path: Path, at: Path, cls: type[Section], error: ErrorDetails) -> None:
     owner = _owner(cls, at)
     fields = (owner.model_fields[part] for part in reversed(at) if part in owner.model_fields)
     if error["type"] == "extra_forbidden":
-        _unknown(draft, (*path, *at), owner)
+        _unknown(raw_config, (*path, *at), owner)
     else:
-        draft.wrong((*path, *at), explain(error, next(fields, None)))
+        raw_config.wrong((*path, *at), explain(error, next(fields, None)))
 
 
 def _owner(cls: type[Section], at: Path) -> type[Section]:
@@ -159,15 +159,15 @@ def _owner(cls: type[Section], at: Path) -> type[Section]:
     return cls
 
 
-def _unknown(draft: Draft, path: Path, owner: type[Section]) -> None:
+def _unknown(raw_config: RawConfig, path: Path, owner: type[Section]) -> None:
     """`did you mean` in the spelling of where it was written."""
     hint = choose(path[-1], owner.model_fields)
-    variable = draft.place(path).variable
+    variable = raw_config.place(path).variable
     if variable is None:
-        draft.wrong(path, f"unknown key; {hint}")
+        raw_config.wrong(path, f"unknown key; {hint}")
     elif hint.startswith("did you mean"):
         parts = variable.removeprefix(PREFIX).split("__")
         parts[len(path) - 1] = hint.removeprefix("did you mean ").rstrip("?").upper()
-        draft.wrong(path, f"there is no key {dotted(path)}; did you mean {PREFIX}{'__'.join(parts)}?")
+        raw_config.wrong(path, f"there is no key {dotted(path)}; did you mean {PREFIX}{'__'.join(parts)}?")
     else:
-        draft.wrong(path, f"there is no key {dotted(path)}; {hint}")
+        raw_config.wrong(path, f"there is no key {dotted(path)}; {hint}")

@@ -5,7 +5,7 @@ A new kind is a file beside the others and a line in `KINDS`. Nothing else in th
 
 from __future__ import annotations
 
-from watcher.kinds.base import Kind, Param, Phase, Quota
+from watcher.kinds.kind import Kind, Param, Phase, Quota
 from watcher.kinds.speaker_search import SPEAKER_SEARCH
 from watcher.kinds.voice_tone import VOICE_TONE
 

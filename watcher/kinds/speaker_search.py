@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from watcher.kinds.base import Kind, Param, Phase, Quota
+from watcher.kinds.kind import Kind, Param, Phase, Quota
 from watcher.kinds.voice_results import counted, hashed, speaker_result, voiceprint_known
 
 VOICE_CONNECTOR_ID = Param("VoiceConnectorId", "voice_connector_id", re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,126}[A-Za-z0-9])?"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from watcher.kinds.base import Kind, Param, Phase, Quota
+from watcher.kinds.kind import Kind, Param, Phase, Quota
 from watcher.kinds.speaker_search import TASK_ID, VOICE_CONNECTOR_ID
 
 VOICE_TONE = Kind(

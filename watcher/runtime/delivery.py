@@ -1,4 +1,4 @@
-"""From the outbox to the sinks: one courier for each, so that a sink that is down delays only itself.
+"""From the outbox to the sinks: one sink_worker for each, so that a sink that is down delays only itself.
 
 Delivered before recorded: a crash between the two repeats an event, under the same id, and loses none.
 """
@@ -12,22 +12,22 @@ from functools import partial
 import anyio
 import structlog
 
-from watcher.core.events import event_of
-from watcher.core.lane import Lane
+from watcher.core.delivery.events import event_of
+from watcher.core.delivery.sink_queue import SinkQueue
 from watcher.errors import Invalid, PeerGone, RemoteError, Unreadable
 from watcher.model import DeadLetter, Event
-from watcher.ports import Again, Delivered, Outcome, OwnedStore, Refused, Sink
+from watcher.ports import Delivered, Outcome, OwnedStore, Rejected, Retry, Sink
 from watcher.runtime.instruments import Instruments
 from watcher.runtime.retrying import backoff, until_stored, until_taken, unwell
-from watcher.runtime.wake import Bell
+from watcher.runtime.wakeup import Wakeup
 
 log = structlog.get_logger("watcher.delivery")
 
-IN_VAIN = 3
+MAX_FAILED_BATCHES = 3
 """Batches in a row of which a sink takes nothing, before it counts as unwell."""
 
 
-class Courier:
+class SinkWorker:
     """Takes the events of the outbox to one sink, each task's in order."""
 
     def __init__(
@@ -45,14 +45,14 @@ class Courier:
         self._metrics = instruments.metrics
         self._settled = settled
         """Told, with the sink's name, of events this sink is done with."""
-        self._lane = Lane()
-        self._bell = Bell()
+        self._queue = SinkQueue()
+        self._wakeup = Wakeup()
         self._more = True
         """The outbox may hold events that the lane has not seen."""
         self._letters: dict[str, str] = {}
         """Dead letters under way again, by event id."""
         self._slots = anyio.CapacityLimiter(sink.concurrency)
-        self._in_vain = 0
+        self._failed_batches = 0
         """Batches in a row of which nothing was taken."""
         self._resume_at = 0.0
         """Before then nothing is sent: a sink that takes nothing is asked ever more seldom, however many tasks wait."""
@@ -60,31 +60,31 @@ class Courier:
     def ring(self) -> None:
         """There are new events in the outbox."""
         self._more = True
-        self._bell.ring()
+        self._wakeup.ring()
 
     def again(self, letter: DeadLetter) -> None:
         """Send a dead letter once more, because an operator asked."""
         event = event_of(letter.body, letter.position)
         if event.id not in self._letters:
             self._letters[event.id] = letter.id
-            self._lane.retry(event)
-            self._bell.ring()
+            self._queue.retry(event)
+            self._wakeup.ring()
 
     @property
     def position(self) -> int:
         """How far into the outbox it has looked."""
-        return self._lane.position
+        return self._queue.position
 
     def forget(self, key: str, up_to: int, kept: Collection[str]) -> None:
         """Send nothing more of what was told of this task up to a position, but for the events `kept`, by id."""
-        self._lane.drop(key, lambda event: event.position <= up_to and event.id not in kept)
+        self._queue.drop(key, lambda event: event.position <= up_to and event.id not in kept)
 
     async def run(self) -> None:
         """For ever. Cancelled, it leaves what it had under way to the next life."""
         async with anyio.create_task_group() as sends:
             while True:
                 await self._fill()
-                batch = self._lane.take(self._clock.mono(), self.sink.max_batch) if self._ready() else []
+                batch = self._queue.take(self._clock.mono(), self.sink.max_batch) if self._ready() else []
                 if batch:
                     slot = object()
                     await self._slots.acquire_on_behalf_of(slot)
@@ -94,12 +94,12 @@ class Courier:
 
     async def _fill(self) -> None:
         """Widen the window over the outbox, where there is more and room for it."""
-        while self._more and self._lane.room > 0:
+        while self._more and self._queue.room > 0:
             self._more = False
-            room = self._lane.room
-            read = partial(self._store.outbox, self.sink.name, self._lane.position, room)
+            room = self._queue.room
+            read = partial(self._store.outbox, self.sink.name, self._queue.position, room)
             events = await until_stored(self._health, read)
-            self._lane.add(events)
+            self._queue.add(events)
             self._more = self._more or len(events) == room
 
     def _ready(self) -> bool:
@@ -108,15 +108,15 @@ class Courier:
     async def _rest(self) -> None:
         """Until there is something to send and leave to send it; a slot that becomes free rings."""
         now = self._clock.mono()
-        wait = self._lane.wait(now) if self._slots.available_tokens >= 1 else None
-        await self._bell.wait(math.inf if wait is None else max(wait, self._resume_at - now, 0.001))
+        wait = self._queue.wait(now) if self._slots.available_tokens >= 1 else None
+        await self._wakeup.wait(math.inf if wait is None else max(wait, self._resume_at - now, 0.001))
 
     async def _carry(self, batch: Sequence[Event], slot: object) -> None:
         try:
             await self._send(batch)
         finally:
             self._slots.release_on_behalf_of(slot)
-            self._bell.ring()
+            self._wakeup.ring()
 
     async def _send(self, batch: Sequence[Event]) -> None:
         began = self._clock.mono()
@@ -127,15 +127,15 @@ class Courier:
                 for event in batch:
                     await self._send([event])
                 return
-            sent, outcomes = batch, [Refused(error.reason)]
+            sent, outcomes = batch, [Rejected(error.reason)]
         self._metrics.delivery_seconds.labels(self.sink.name).observe(self._clock.mono() - began)
-        self._lane.settle([event for event in batch if event not in sent])
+        self._queue.settle([event for event in batch if event not in sent])
         if sent:
             await self._settle(sent, outcomes)
 
     async def _attempt(self, batch: Sequence[Event]) -> tuple[Sequence[Event], Sequence[Outcome]]:
         """What of the batch is still to be sent (an operator may erase a task between two attempts), and what the sink said to it."""
-        sent = [event for event in batch if not self._lane.is_dropped(event)]
+        sent = [event for event in batch if not self._queue.is_dropped(event)]
         if not sent:
             return (), ()
         try:
@@ -151,7 +151,7 @@ class Courier:
     async def _settle(self, batch: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
         """Record what the sink took and what it will never take; what it may take later rests."""
         delivered = [event for event, outcome in zip(batch, outcomes, strict=True) if isinstance(outcome, Delivered)]
-        refused = [(event, outcome) for event, outcome in zip(batch, outcomes, strict=True) if isinstance(outcome, Refused)]
+        refused = [(event, outcome) for event, outcome in zip(batch, outcomes, strict=True) if isinstance(outcome, Rejected)]
         letters = [self._letter(event, outcome) for event, outcome in refused]
         done = delivered + [event for event, _ in refused]
         if done:
@@ -161,30 +161,30 @@ class Courier:
         self._judge(outcomes)
         self._count(delivered, refused)
         for event, outcome in zip(batch, outcomes, strict=True):
-            if isinstance(outcome, Again):
+            if isinstance(outcome, Retry):
                 self._rest_for(event, outcome)
-        self._lane.settle(done)
+        self._queue.settle(done)
         self._settled(self.sink.name, done)
 
     def _judge(self, outcomes: Sequence[Outcome]) -> None:
         """Whether the sink is well. One event that is not taken is that event's trouble; several batches in a row are the sink's."""
-        errors = [outcome.error for outcome in outcomes if isinstance(outcome, Again)]
+        errors = [outcome.error for outcome in outcomes if isinstance(outcome, Retry)]
         if len(errors) < len(outcomes):
-            self._in_vain, self._resume_at = 0, 0.0
+            self._failed_batches, self._resume_at = 0, 0.0
             self._health.good(f"sink:{self.sink.name}")
             return
-        self._in_vain += 1
-        if self._in_vain >= IN_VAIN:
-            self._resume_at = self._clock.mono() + backoff(self._in_vain - IN_VAIN + 1, errors[0])
+        self._failed_batches += 1
+        if self._failed_batches >= MAX_FAILED_BATCHES:
+            self._resume_at = self._clock.mono() + backoff(self._failed_batches - MAX_FAILED_BATCHES + 1, errors[0])
             unwell(f"sink:{self.sink.name}", self._health, errors[0])
 
-    def _rest_for(self, event: Event, outcome: Again) -> None:
-        wait = backoff(self._lane.tries(event.key) + 1, outcome.error)
-        self._lane.rest(event, self._clock.mono() + wait)
+    def _rest_for(self, event: Event, outcome: Retry) -> None:
+        wait = backoff(self._queue.tries(event.key) + 1, outcome.error)
+        self._queue.rest(event, self._clock.mono() + wait)
         self._metrics.deliveries.labels(self.sink.name, "retried").inc()
         log.warning("event_not_taken", sink=self.sink.name, event_id=event.id, code=outcome.error.code, again_in_s=round(wait, 1))
 
-    def _letter(self, event: Event, outcome: Refused) -> DeadLetter:
+    def _letter(self, event: Event, outcome: Rejected) -> DeadLetter:
         return DeadLetter(
             id=self._letters.pop(event.id, f"{event.id[:12]}-{self.sink.name}"),
             what="event",
@@ -197,7 +197,7 @@ class Courier:
             position=event.position,
         )
 
-    def _count(self, delivered: Sequence[Event], refused: Sequence[tuple[Event, Refused]]) -> None:
+    def _count(self, delivered: Sequence[Event], refused: Sequence[tuple[Event, Rejected]]) -> None:
         name = self.sink.name
         self._metrics.deliveries.labels(name, "delivered").inc(len(delivered))
         self._metrics.deliveries.labels(name, "refused").inc(len(refused))

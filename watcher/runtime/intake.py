@@ -13,16 +13,16 @@ from typing import TypeVar
 import anyio
 import structlog
 
-from watcher.core import intake
-from watcher.core.receipts import Receipts
-from watcher.core.transitions import WatchSettings
-from watcher.errors import Rejected
+from watcher.core.intake import submissions
+from watcher.core.intake.unacked_messages import UnackedMessages
+from watcher.core.polling.transitions import WatchSettings
+from watcher.errors import InvalidInput
 from watcher.model import DeadLetter, Message, Submission, Watch
 from watcher.ports import OwnedStore, Source
 from watcher.runtime.instruments import Instruments
-from watcher.runtime.pollers import Pollers
+from watcher.runtime.poller_set import PollerSet
 from watcher.runtime.retrying import until_stored, until_taken
-from watcher.runtime.wake import Gate
+from watcher.runtime.wakeup import IntakeGate
 
 log = structlog.get_logger("watcher.intake")
 
@@ -36,10 +36,10 @@ class Intake:
         self,
         sources: Sequence[Source],
         store: OwnedStore,
-        pollers: Pollers,
-        receipts: Receipts | None,
+        poller_set: PollerSet,
+        receipts: UnackedMessages | None,
         *,
-        gate: Gate,
+        gate: IntakeGate,
         max_watches: int,
         settings: WatchSettings,
         region: str | None,
@@ -50,8 +50,8 @@ class Intake:
         """Every source has said that nothing will ever come again."""
         self._sources = {source.name: source for source in sources}
         self._store = store
-        self._pollers = pollers
-        self._receipts = receipts
+        self._poller_set = poller_set
+        self._unacked = receipts
         self._gate = gate
         self._max_watches = max_watches
         self._settings = settings
@@ -98,12 +98,12 @@ class Intake:
     async def extend(self, source_name: str) -> None:
         """Keep ours what is held unacknowledged from this source."""
         source = self._sources[source_name]
-        held = self._receipts.held(source_name) if self._receipts is not None else []
-        if self._receipts is None or not held:
+        held = self._unacked.held(source_name) if self._unacked is not None else []
+        if self._unacked is None or not held:
             return
         lost = await self._until_taken(source_name, lambda: source.extend(held))
         for message in lost:
-            self._receipts.lost(source_name, message)
+            self._unacked.lost(source_name, message)
         self._metrics.acks.labels(source_name, "extended").inc(len(held) - len(lost))
 
     async def _receive(self, source: Source) -> None:
@@ -131,23 +131,23 @@ class Intake:
         free = []
         for reading in readings:
             waits_for = unfinished & {submission.ref.key for submission in reading.submitted}
-            if self._receipts is not None and waits_for:
-                self._receipts.hold(source.name, reading.message, waits_for)
+            if self._unacked is not None and waits_for:
+                self._unacked.hold(source.name, reading.message, waits_for)
             else:
                 free.append(reading.message)
         await self.acknowledge(source.name, free)
 
     def _read(self, origin: str, message: Message, *, plain: bool, letter: str = "") -> Reading:
-        outcomes = intake.read(message.body, now=self._clock.wall(), region=self._region, plain=plain)
+        outcomes = submissions.read(message.body, now=self._clock.wall(), region=self._region, plain=plain)
         if not outcomes:
             self._metrics.inputs.labels(origin, "ignored").inc()
-        if ignored := intake.steering_members(message.body):
+        if ignored := submissions.steering_members(message.body):
             self._metrics.inputs.labels(origin, "steering_ignored").inc()
             log.warning("members_ignored", source=origin, members=sorted(ignored), hint="a message never chooses where calls go")
         return Reading(
             message,
             letter or letter_id(origin, message),
-            rejected=[o for o in outcomes if isinstance(o, Rejected)],
+            rejected=[o for o in outcomes if isinstance(o, InvalidInput)],
             submitted=[o for o in outcomes if isinstance(o, Submission) and not o.hint],
             hints=[o for o in outcomes if isinstance(o, Submission) and o.hint],
         )
@@ -170,12 +170,12 @@ class Intake:
         for watch in standing:
             new = watch.id == watches[watch.key].id
             if new:
-                self._pollers.watch(watch)
+                self._poller_set.watch(watch)
             self._metrics.inputs.labels(origin, "admitted" if new else "known" if watch.open else "ended").inc()
-            if watch.open or (self._receipts is not None and self._receipts.waits_for(watch.key)):
+            if watch.open or (self._unacked is not None and self._unacked.waits_for(watch.key)):
                 unfinished.add(watch.key)
         self._metrics.inputs.labels(origin, "known").inc(len(submitted) - len(watches))
-        full = len(self._pollers) >= self._max_watches
+        full = len(self._poller_set) >= self._max_watches
         self._gate.hold("max_watches", full, "it resumes as watches end; raise limits.max_watches or the pace")
         return unfinished
 
@@ -186,14 +186,14 @@ class Intake:
     def _hint(self, origin: str, hints: Sequence[Submission]) -> None:
         """AWS's own notification about a task: for a watched one a reason to ask now, for any other nothing."""
         for hint in hints:
-            known = self._pollers.hint(hint.ref.key)
+            known = self._poller_set.hint(hint.ref.key)
             self._metrics.inputs.labels(origin, "hint" if known else "ignored").inc()
 
     async def _bury(self, origin: str, readings: Sequence[Reading]) -> None:
         """One letter for a message, however much of it is wrong: its good parts are admitted, and read again they are known."""
         letters = [reading.as_letter(origin, self._clock.wall()) for reading in readings]
         if letters:
-            await until_stored(self._health, lambda: self._store.bury(letters))
+            await until_stored(self._health, lambda: self._store.add_dead_letters(letters))
         for reading, letter in zip(readings, letters, strict=True):
             for error in reading.rejected:
                 self._metrics.inputs.labels(origin, f"rejected_{error.reason}").inc()
@@ -209,7 +209,7 @@ class Reading:
     message: Message
     letter: str
     """The id of the dead letter it would be."""
-    rejected: Sequence[Rejected]
+    rejected: Sequence[InvalidInput]
     submitted: Sequence[Submission]
     hints: Sequence[Submission]
 

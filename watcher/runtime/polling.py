@@ -12,22 +12,22 @@ from dataclasses import dataclass
 import anyio
 import structlog
 
-from watcher.core.cadence import Cadence
-from watcher.core.circuit import Circuits
-from watcher.core.events import Writer
+from watcher.core.delivery.events import EventWriter
 from watcher.core.hints import hint
-from watcher.core.pace import Pace, Permit
-from watcher.core.pending import Entry, PendingSet
-from watcher.core.schedule import Schedule
-from watcher.core.setbacks import setback
-from watcher.core.transitions import WatchSettings, advance
+from watcher.core.polling.cadence import Cadence
+from watcher.core.polling.circuits import Circuits
+from watcher.core.polling.pace import Pace, Permit
+from watcher.core.polling.pending import PendingEntry, PendingSet
+from watcher.core.polling.poll_errors import on_poll_error
+from watcher.core.polling.schedule import Schedule
+from watcher.core.polling.transitions import WatchSettings, advance
 from watcher.errors import CredentialsRejected, RemoteError, Throttled, Unavailable, Unreadable
 from watcher.kinds import KINDS, Kind, Quota
 from watcher.model import Change, Event, EventType, Observation, Step, Watch
 from watcher.ports import OwnedStore, Probe
 from watcher.runtime.instruments import Instruments
 from watcher.runtime.retrying import until_stored
-from watcher.runtime.wake import Bell
+from watcher.runtime.wakeup import Wakeup
 
 log = structlog.get_logger("watcher.polling")
 
@@ -37,19 +37,19 @@ TICK_S = 1e-4
 SHARED_S = 5.0
 """With a circuit open, look again by then: a call under another quota may have closed it."""
 
-Call = tuple[Entry, Permit]
+Call = tuple[PendingEntry, Permit]
 """Whom to ask about, and the leave for it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class PollPolicy:
     """The decisions the loop asks: when, how fast, whether at all, and what it means."""
 
     watch: WatchSettings
     cadence: Cadence
     pace: Pace
     circuits: Circuits
-    writer: Writer
+    writer: EventWriter
 
 
 class Poller:
@@ -60,7 +60,7 @@ class Poller:
         quota: Quota,
         probe: Probe,
         store: OwnedStore,
-        rules: Rules,
+        rules: PollPolicy,
         *,
         max_in_flight: int,
         rng: random.Random,
@@ -79,7 +79,7 @@ class Poller:
         self._metrics = instruments.metrics
         self._committed = committed
         self._component = f"quota:{quota.name}"
-        self._bell = Bell()
+        self._wakeup = Wakeup()
         self._wakes_at = 0.0
         """When `run` looks by itself for what may go."""
         self._stopping = False
@@ -87,13 +87,13 @@ class Poller:
     def watch(self, watch: Watch) -> None:
         """Begin to ask about it, now."""
         self.pending.add(watch, self._clock.mono())
-        self._bell.ring()
+        self._wakeup.ring()
 
     def hint(self, key: str) -> bool:
         """Something happened to it: ask now. False when it is not watched."""
         known = self.pending.hint(key, self._clock.mono())
         if known:
-            self._bell.ring()
+            self._wakeup.ring()
         return known
 
     def watched(self, key: str) -> str | None:
@@ -111,7 +111,7 @@ class Poller:
     def stop(self) -> None:
         """Take nothing more up. Calls in flight finish, and `run` returns."""
         self._stopping = True
-        self._bell.ring()
+        self._wakeup.ring()
 
     async def run(self) -> None:
         """Until `stop`."""
@@ -124,7 +124,7 @@ class Poller:
                     if self.rules.circuits.open:
                         wait = min(wait, SHARED_S)
                     self._wakes_at = self._clock.mono() + wait
-                    await self._bell.wait(wait)
+                    await self._wakeup.wait(wait)
 
     def _next(self) -> tuple[Call | None, float]:
         """The call that may go now, else the seconds until one may."""
@@ -139,9 +139,9 @@ class Poller:
             await self._poll(*call)
             call = None if self._stopping else self._next()[0]
             if self._clock.mono() + self.schedule.wait(self._clock.mono()) < self._wakes_at:
-                self._bell.ring()
+                self._wakeup.ring()
 
-    async def _poll(self, entry: Entry, permit: Permit) -> None:
+    async def _poll(self, entry: PendingEntry, permit: Permit) -> None:
         watch, kind = entry.watch, KINDS[entry.watch.ref.kind]
         began = self._clock.mono()
         seen: Observation | RemoteError = await self._ask(watch, began)
@@ -177,7 +177,7 @@ class Poller:
         if isinstance(seen, Observation):
             return advance(kind, watch, seen, self.rules.watch)
         now, mono = self._clock.wall(), self._clock.mono()
-        return setback(kind, watch, seen, now, self.rules.watch, mono=mono, suspect=bool(self.rules.circuits.open))
+        return on_poll_error(kind, watch, seen, now, self.rules.watch, mono=mono, suspect=bool(self.rules.circuits.open))
 
     async def _commit(self, kind: Kind, step: Step) -> bool:
         """The watch and its events, in one piece. False: somebody erased it meanwhile, and nothing was written."""

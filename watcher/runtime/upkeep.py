@@ -9,18 +9,18 @@ from collections.abc import Sequence
 import anyio
 import structlog
 
-from watcher.core.cadence import STEER_S
-from watcher.core.receipts import Receipts
-from watcher.core.schedule import noted
+from watcher.core.intake.unacked_messages import UnackedMessages
+from watcher.core.polling.cadence import STEER_S
+from watcher.core.polling.schedule import noted
 from watcher.model import DEFAULT_TARGET, DeadLetter, Event, Message
 from watcher.ports import OwnedStore, Source
-from watcher.runtime.delivery import Courier
+from watcher.runtime.delivery import SinkWorker
 from watcher.runtime.instruments import Instruments
 from watcher.runtime.intake import Intake
-from watcher.runtime.pollers import Pollers
+from watcher.runtime.poller_set import PollerSet
 from watcher.runtime.retrying import until_stored
 from watcher.runtime.settings import Limits
-from watcher.runtime.wake import Bell, Gate
+from watcher.runtime.wakeup import IntakeGate, Wakeup
 
 log = structlog.get_logger("watcher.upkeep")
 
@@ -35,10 +35,10 @@ class Upkeep:
     def __init__(
         self,
         store: OwnedStore,
-        pollers: Pollers,
-        couriers: Sequence[Courier],
-        receipts: Receipts | None,
-        gate: Gate,
+        poller_set: PollerSet,
+        sink_workers: Sequence[SinkWorker],
+        receipts: UnackedMessages | None,
+        gate: IntakeGate,
         *,
         limits: Limits,
         retention: float,
@@ -47,9 +47,9 @@ class Upkeep:
         self.backlog = 0
         """Events not yet settled, over all sinks, when last counted."""
         self._store = store
-        self._pollers = pollers
-        self._couriers = {courier.sink.name: courier for courier in couriers}
-        self._receipts = receipts
+        self._poller_set = poller_set
+        self._sink_workers = {sink_worker.sink.name: sink_worker for sink_worker in sink_workers}
+        self._unacked = receipts
         self._gate = gate
         self._limits = limits
         self._retention = retention
@@ -58,15 +58,15 @@ class Upkeep:
         self._metrics = instruments.metrics
         self._free: defaultdict[str, list[Message]] = defaultdict(list)
         """Messages to be taken off their source, by its name."""
-        self._bells: defaultdict[str, Bell] = defaultdict(Bell)
+        self._wakeups: defaultdict[str, Wakeup] = defaultdict(Wakeup)
 
     def settled(self, sink: str, events: Sequence[Event]) -> None:
         """A sink is done with these: perhaps a held message is now free."""
-        if self._receipts is None:
+        if self._unacked is None:
             return
         for event in events:
             if event.terminal:
-                self._release(self._receipts.told(event.key, sink))
+                self._release(self._unacked.told(event.key, sink))
 
     @property
     def unacknowledged(self) -> bool:
@@ -77,8 +77,8 @@ class Upkeep:
         """Every half second: the price of a call, so that the calls wanted meet the pace."""
         while True:
             await anyio.sleep(STEER_S)
-            self._metrics.in_flight.set(self._pollers.in_flight)
-            for poller in self._pollers:
+            self._metrics.in_flight.set(self._poller_set.in_flight)
+            for poller in self._poller_set:
                 self._metrics.due_lateness.labels(poller.quota.name).set(poller.schedule.steer(self._clock.mono()))
                 self._metrics.price.labels(poller.quota.name).set(poller.rules.cadence.price)
                 self._metrics.pace_rate.labels(DEFAULT_TARGET, poller.quota.name).set(poller.rules.pace.rate)
@@ -104,16 +104,16 @@ class Upkeep:
         for sink, waiting in backlog.items():
             self._metrics.outbox_events.labels(sink).set(waiting.events)
             self._metrics.outbox_age.labels(sink).set(0.0 if waiting.oldest_at is None else max(0.0, now - waiting.oldest_at))
-        self._metrics.show_watches(self._pollers.counts)
+        self._metrics.show_watches(self._poller_set.counts)
         self.backlog = sum(waiting.events for waiting in backlog.values())
         worst = max((waiting.events for waiting in backlog.values()), default=0)
-        self._gate.hold("max_watches", len(self._pollers) >= self._limits.max_watches)
+        self._gate.hold("max_watches", len(self._poller_set) >= self._limits.max_watches)
         self._gate.hold("max_outbox", worst >= self._limits.max_outbox, "a sink is behind: mend it or raise limits.max_outbox")
         return self.backlog
 
     async def acknowledge(self, intake: Intake, source: Source) -> None:
         """When it rings: take off this source the messages whose tasks are done."""
-        free, bell = self._free[source.name], self._bells[source.name]
+        free, bell = self._free[source.name], self._wakeups[source.name]
         while True:
             await bell.wait()
             messages = list(free)
@@ -134,12 +134,12 @@ class Upkeep:
 
     async def take_notes(self) -> None:
         """Write down the pace and what the cadence has learned."""
-        for poller in self._pollers:
+        for poller in self._poller_set:
             await self._note(noted("pace", poller.quota), repr(poller.rules.pace.rate))
             await self._note(noted("cadence", poller.quota), poller.rules.cadence.note())
 
     async def _note(self, name: str, text: str) -> None:
-        await until_stored(self._health, lambda: self._store.remember(name, text))
+        await until_stored(self._health, lambda: self._store.save_state(name, text))
 
     async def prune(self) -> None:
         """Every ten minutes: erase what ended longer ago than the retention."""
@@ -155,27 +155,29 @@ class Upkeep:
         It may have been submitted again since. So what we had is noted before the store is asked what stands, and only that is
         dropped: what came later belongs to another watch.
         """
-        had, positions = self._pollers.watched(key), {name: courier.position for name, courier in self._couriers.items()}
+        had, positions = self._poller_set.watched(key), {name: sink_worker.position for name, sink_worker in self._sink_workers.items()}
         standing = await until_stored(self._health, lambda: self._store.find(key))
         told = {event.id for event in await until_stored(self._health, lambda: self._store.history(key))}
         if had is not None and (standing is None or standing.id != had):
-            self._pollers.forget(key, had)
-        for name, courier in self._couriers.items():
-            courier.forget(key, positions[name], told)
-        if self._receipts is not None and standing is None:
-            self._release(self._receipts.done(key))
+            self._poller_set.forget(key, had)
+        for name, sink_worker in self._sink_workers.items():
+            sink_worker.forget(key, positions[name], told)
+        if self._unacked is not None and standing is None:
+            self._release(self._unacked.done(key))
 
     def _release(self, messages: Sequence[tuple[str, Message]]) -> None:
         """Nothing waits for these any more, each with its source."""
         for source, message in messages:
             self._free[source].append(message)
-            self._bells[source].ring()
+            self._wakeups[source].ring()
 
     async def _again(self, letter: DeadLetter, intake: Intake) -> None:
         if letter.what == "input":
             await intake.again(letter)
-        elif letter.origin in self._couriers:
-            self._couriers[letter.origin].again(letter)
+        elif letter.origin in self._sink_workers:
+            self._sink_workers[letter.origin].again(letter)
         else:
-            await until_stored(self._health, lambda: self._store.bury([letter]))  # else it would be asked for again, every second
+            await until_stored(
+                self._health, lambda: self._store.add_dead_letters([letter])
+            )  # else it would be asked for again, every second
             log.warning("no_such_sink", sink=letter.origin, letter=letter.id, hint="configure the sink again, or purge the letter")

@@ -12,6 +12,6 @@ from watcher.simulator.probe import SimulatedProbe
 from watcher.simulator.scenario import Scenario
 from watcher.simulator.server import Simulator, serve, simulator
 from watcher.simulator.service import Service, Stats
-from watcher.simulator.world import World
+from watcher.simulator.task_table import TaskTable
 
-__all__ = ["Scenario", "Service", "SimulatedProbe", "Simulator", "Stats", "World", "serve", "simulator"]
+__all__ = ["Scenario", "Service", "SimulatedProbe", "Simulator", "Stats", "TaskTable", "serve", "simulator"]

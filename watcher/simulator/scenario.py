@@ -7,8 +7,8 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from watcher.section import Seconds, Section
+from watcher.simulator.distributions import DurationsText, LawText, parse_distribution, parse_durations
 from watcher.simulator.faults import checked
-from watcher.simulator.laws import DurationsText, LawText, parse_durations, parse_law
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -25,7 +25,7 @@ class Scenario(Section):
     """Start, Get and Stop together, in calls per second for each kind of task. None: no limit; 0: a fresh account."""
     burst: float | None = Field(default=None, ge=0)
     """Calls of credit above the quota; by default those of one second."""
-    latency: LawText = parse_law("uniform(0.02,0.06)")
+    latency: LawText = parse_distribution("uniform(0.02,0.06)")
     """From the request to the reply, in seconds."""
     durations: DurationsText = parse_durations("queue=exponential(1),run=10+exponential(4)")
     """How long tasks wait and run. A search needs 10 s of speech, so 10 s and a tail is what real ones look like."""

@@ -16,13 +16,13 @@ import anyio
 from watcher.kinds.voice_tone import VOICE_TONE
 from watcher.model import TaskRef
 from watcher.simulator.faults import INVALID, Problem
-from watcher.simulator.lives import Truth
-from watcher.simulator.mischief import BODIES, TRICKS, Connection, Reply, other_body
 from watcher.simulator.scenario import Scenario
 from watcher.simulator.service import Answer, Request, Service, Stats
 from watcher.simulator.sigv4 import SignatureRefused, verify
+from watcher.simulator.simulated_task import Truth
+from watcher.simulator.task_table import PATHS, TaskTable
 from watcher.simulator.wire import MAX_HEAD, BadRequest, HttpRequest, head, read_request, segments
-from watcher.simulator.world import PATHS, World
+from watcher.simulator.wire_faults import BODIES, TRICKS, Connection, Reply, other_body
 
 REGION = "us-east-1"
 REDIRECTED = "/redirected"
@@ -52,7 +52,7 @@ class Simulator:
         return self.service.stats
 
     @property
-    def world(self) -> World:
+    def world(self) -> TaskTable:
         """The tasks."""
         return self.service.world
 
@@ -72,7 +72,7 @@ class Simulator:
         }
 
     def truth(self, ref: TaskRef) -> Truth:
-        """What really happens to a task, and when: see `World.truth`."""
+        """What really happens to a task, and when: see `TaskTable.truth`."""
         return self.world.truth(ref)
 
     def change(self, **updates: Any) -> None:

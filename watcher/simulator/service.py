@@ -15,11 +15,11 @@ import anyio
 
 from watcher.kinds import Kind
 from watcher.simulator.faults import BUSY, DENIED, FAULTS, INVALID, NOT_FOUND, THROTTLED, Problem, pick
-from watcher.simulator.lives import TERMINAL, Life
 from watcher.simulator.quota import TokenBucket
 from watcher.simulator.scenario import Scenario
-from watcher.simulator.world import DENIED as DENIED_CONNECTOR
-from watcher.simulator.world import Key, World
+from watcher.simulator.simulated_task import TERMINAL, SimulatedTask
+from watcher.simulator.task_table import DENIED as DENIED_CONNECTOR
+from watcher.simulator.task_table import Key, TaskTable
 
 REQUIRED: Mapping[str, tuple[str, ...]] = {
     "speaker-search": ("TransactionId", "VoiceProfileDomainId"),
@@ -45,7 +45,7 @@ class Answer:
 
     outcome: str
     """`ok`, an error code, or the name of a fault."""
-    life: Life | None = None
+    life: SimulatedTask | None = None
     as_of: float = 0.0
     problem: Problem | None = None
     fault: str | None = None
@@ -75,7 +75,7 @@ class Service:
     """One simulated account in one Region."""
 
     def __init__(self, scenario: Scenario, clock: Callable[[], float]) -> None:
-        self.world = World(scenario)
+        self.world = TaskTable(scenario)
         self.clock = clock
         self.stats = Stats()
         self._asking: Counter[Key] = Counter()  # requests about a task, whatever they will be told
@@ -145,7 +145,7 @@ class Service:
             return DENIED
         return BUSY if key in self._held else None
 
-    def _act(self, request: Request, life: Life | None, fault: str | None) -> Answer:
+    def _act(self, request: Request, life: SimulatedTask | None, fault: str | None) -> Answer:
         now = self.clock()
         if life is None:
             life = self.world.start(request.kind, request.connector, request.body, now)
@@ -158,12 +158,12 @@ class Service:
         as_of = max(life.created_at, now - self.scenario.stale) if fault == "stale" else now
         return Answer(fault or "ok", life=life, as_of=as_of, fault=fault)
 
-    def _note_end(self, life: Life, now: float) -> None:
+    def _note_end(self, life: SimulatedTask, now: float) -> None:
         if life.span(now).status in TERMINAL:
             self.stats.after_end += life.end_seen
             life.end_seen = True
 
-    def _count(self, life: Life | None) -> int:
+    def _count(self, life: SimulatedTask | None) -> int:
         if life is None:
             self._others += 1
             return self._others

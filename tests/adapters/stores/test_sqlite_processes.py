@@ -102,7 +102,7 @@ async def test_another_process_forgets_and_retries_while_the_owner_writes(path: 
     """An operator's process beside the owner erases and asks; the owner is told, and its own commits go on meanwhile."""
     async with owned(path) as store:
         mine = await told(store, "t1")
-        await store.bury([a_letter("poison")])
+        await store.add_dead_letters([a_letter("poison")])
         with another_program(OPERATE, path) as process:
             watch = (await store.admit([a_watch("t2")]))[0]
             while process.poll() is None:

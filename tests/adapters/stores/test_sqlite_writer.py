@@ -15,7 +15,7 @@ from tests.contracts.store_exam import a_watch, everything, moved, told
 from watcher.adapters.stores.sqlite import SqliteStore
 from watcher.adapters.stores.sqlite.failures import named
 from watcher.adapters.stores.sqlite.schema import connect
-from watcher.adapters.stores.sqlite.writer import Writer
+from watcher.adapters.stores.sqlite.writer import WriterThread
 from watcher.errors import StoreRefused, StoreUnavailable
 from watcher.model import Watch
 
@@ -151,7 +151,7 @@ async def test_after_a_failed_fsync_nothing_is_written_any_more(path: Path) -> N
         raise an_error("SQLITE_IOERR_FSYNC")
 
     with contextlib.closing(connect(str(path))) as db:
-        writer = Writer(db, str(path))
+        writer = WriterThread(db, str(path))
         with pytest.raises(StoreRefused, match="disk failed"):
             await writer.do(work)
         with pytest.raises(StoreRefused, match="disk failed"):
@@ -165,7 +165,7 @@ async def test_a_writer_that_breaks_says_so(path: Path) -> None:
     """Whatever nobody foresaw reaches the caller, and every later one, instead of leaving them to wait for ever."""
     async with owned(path):
         pass
-    writer = Writer(connect(str(path)), str(path))
+    writer = WriterThread(connect(str(path)), str(path))
     with anyio.fail_after(10):
         with pytest.raises(StoreRefused, match="the writer broke"):
             await writer.do(lambda db: db.close())

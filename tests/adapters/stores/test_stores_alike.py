@@ -44,8 +44,8 @@ async def refuse(store: Kept, sink: str, which: int, at: float) -> Any:
     await store.settle(sink, [], [replace(a_letter(f"{sink}-{event.id}", event=event), at=at) for event in events])
 
 
-async def bury(store: Kept, name: str, at: float) -> Any:
-    await store.bury([a_letter(name, at=at)])
+async def add_dead_letters(store: Kept, name: str, at: float) -> Any:
+    await store.add_dead_letters([a_letter(name, at=at)])
 
 
 async def operate(store: Kept, what: str, name: str, task: int) -> Any:
@@ -82,7 +82,7 @@ CALLS = st.one_of(
     call(commit, TASKS, TIMES, st.booleans()),
     call(settle, SINKS, st.integers(0, 31)),
     call(refuse, SINKS, st.integers(0, 3), TIMES),
-    call(bury, NAMES, TIMES),
+    call(add_dead_letters, NAMES, TIMES),
     call(operate, st.sampled_from(["retry", "purge", "forget", "connector"]), NAMES, TASKS),
     call(requests),
     call(prune, TIMES),

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from watcher.adapters.aws.errors import classify
 from watcher.errors import CredentialsRejected, Denied, RemoteError, Throttled, Unavailable, Unreadable
 from watcher.model import Event
-from watcher.ports import Again, Delivered, Outcome, Refused
+from watcher.ports import Delivered, Outcome, Rejected, Retry
 
 MAX_ENTRIES = 10
 """Of one batch call, in all three services."""
@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class BatchEntry:
     """One event in the words of a service, and the bytes it counts for against the limit of a call."""
 
     wire: Mapping[str, Any]
@@ -53,28 +53,28 @@ def tens(items: Sequence[T]) -> Iterator[Sequence[T]]:
     return (items[start : start + MAX_ENTRIES] for start in range(0, len(items), MAX_ENTRIES))
 
 
-async def deliver(entries: Sequence[Entry | Refused], limit: int, post: Post) -> Sequence[Outcome]:
+async def deliver(entries: Sequence[BatchEntry | Rejected], limit: int, post: Post) -> Sequence[Outcome]:
     """Posts each entry once, in as few calls as `limit`, in bytes, allows. An outcome for each, in order.
 
     Raises the RemoteError of a call before which nothing was delivered; after one that was, the entries not sent come again.
     """
-    outcomes: dict[int, Outcome] = {place: entry for place, entry in enumerate(entries) if isinstance(entry, Refused)}
+    outcomes: dict[int, Outcome] = {place: entry for place, entry in enumerate(entries) if isinstance(entry, Rejected)}
     rest: Outcome | None = None
-    for parcel in parcels({place: entry for place, entry in enumerate(entries) if isinstance(entry, Entry)}, limit):
+    for parcel in parcels({place: entry for place, entry in enumerate(entries) if isinstance(entry, BatchEntry)}, limit):
         try:
             results = await post([entry.wire for entry in parcel.values()]) if rest is None else [rest] * len(parcel)
         except RemoteError as error:
             if not any(isinstance(outcome, Delivered) for outcome in outcomes.values()):
                 raise
-            rest = Again(error)
+            rest = Retry(error)
             results = [rest] * len(parcel)
         outcomes.update(zip(parcel, results, strict=True))
     return [outcomes[place] for place in range(len(entries))]
 
 
-def parcels(entries: Mapping[int, Entry], limit: int) -> Iterator[dict[int, Entry]]:
+def parcels(entries: Mapping[int, BatchEntry], limit: int) -> Iterator[dict[int, BatchEntry]]:
     """The entries by their places, in order, in groups that stay within `limit` bytes and within what one call takes."""
-    parcel: dict[int, Entry] = {}
+    parcel: dict[int, BatchEntry] = {}
     for place, entry in entries.items():
         if parcel and (len(parcel) == MAX_ENTRIES or sum(e.size for e in parcel.values()) + entry.size > limit):
             yield parcel
@@ -84,19 +84,19 @@ def parcels(entries: Mapping[int, Entry], limit: int) -> Iterator[dict[int, Entr
         yield parcel
 
 
-def message(event: Event, *, body: str, fifo: bool) -> Entry | Refused:
+def message(event: Event, *, body: str, fifo: bool) -> BatchEntry | Rejected:
     """An event as a message of a queue or a topic; `body` is what the service calls the text of it."""
     text = event.body.decode()
     if _UNCARRIED.search(text):
-        return Refused("characters")
+        return Rejected("characters")
     attributes = _attributes(event)
     size = len(event.body) + sum(len(name) + len("String") + len(value.encode()) for name, value in attributes.items())
     if size > MAX_MESSAGE_BYTES:
-        return Refused("size")
+        return Rejected("size")
     wire = {body: text, "MessageAttributes": {n: {"DataType": "String", "StringValue": v} for n, v in attributes.items()}}
     if fifo:
         wire |= {"MessageGroupId": group_id(event.key), "MessageDeduplicationId": event.id}
-    return Entry(wire, size)
+    return BatchEntry(wire, size)
 
 
 def _attributes(event: Event) -> dict[str, str]:
@@ -126,13 +126,13 @@ def outcomes(reply: Mapping[str, Any], count: int) -> list[Outcome]:
     """Of a reply with `Successful` and `Failed`, matched by the `Id` that `numbered` gave. An entry in neither was not taken."""
     found: dict[str | None, Outcome] = {entry.get("Id"): Delivered() for entry in reply.get("Successful") or ()}
     found |= {entry.get("Id"): failure(entry) for entry in reply.get("Failed") or ()}
-    return [found.get(str(place), Again(Unreadable("no_outcome"))) for place in range(count)]
+    return [found.get(str(place), Retry(Unreadable("no_outcome"))) for place in range(count)]
 
 
-def failure(entry: Mapping[str, Any]) -> Again | Refused:
+def failure(entry: Mapping[str, Any]) -> Retry | Rejected:
     """Of an entry in `Failed`. A sender's fault is for good, unless it lies in the rate, the permission or the encryption
     key, which somebody can mend while the event waits."""
     code, sender = str(entry.get("Code")), bool(entry.get("SenderFault"))
     error = classify(code, 400 if sender else 500)
     mendable = not sender or isinstance(error, _MENDABLE)
-    return Again(error) if mendable else Refused(error.code)
+    return Retry(error) if mendable else Rejected(error.code)

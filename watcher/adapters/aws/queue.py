@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from watcher.adapters.aws import batches
-from watcher.adapters.aws.addresses import FIFO, QueueUrl
+from watcher.adapters.aws.arns import FIFO, QueueUrl
 from watcher.adapters.aws.session import AwsClients
-from watcher.ports import Outcome, Refused
+from watcher.ports import Outcome, Rejected
 
 __all__ = ["Outgoing", "Queue", "QueueUrl"]
 
@@ -34,13 +34,13 @@ class Queue:
         """An outcome for each, in order, in as few calls as the service allows. Raises a RemoteError when none was taken."""
         return await batches.deliver([self._entry(message) for message in messages], batches.MAX_MESSAGE_BYTES, self._post)
 
-    def _entry(self, message: Outgoing) -> batches.Entry | Refused:
+    def _entry(self, message: Outgoing) -> batches.BatchEntry | Rejected:
         wire = {"MessageBody": message.body}
         if self._url.endswith(FIFO):
             once = hashlib.sha256(message.body.encode()).hexdigest()
             wire |= {"MessageGroupId": batches.group_id(message.key), "MessageDeduplicationId": once}
         size = len(message.body.encode())
-        return Refused("size") if size > batches.MAX_MESSAGE_BYTES else batches.Entry(wire, size)
+        return Rejected("size") if size > batches.MAX_MESSAGE_BYTES else batches.BatchEntry(wire, size)
 
     async def _post(self, entries: Sequence[Mapping[str, Any]]) -> Sequence[Outcome]:
         reply = await self._aws.call("sqs", "send_message_batch", {"QueueUrl": self._url, "Entries": batches.numbered(entries)})

@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from watcher.adapters.aws import batches
-from watcher.adapters.aws.addresses import BusName
+from watcher.adapters.aws.arns import BusName
 from watcher.adapters.aws.errors import classify
 from watcher.adapters.aws.session import AwsClients
 from watcher.errors import Unreadable
 from watcher.model import Event
-from watcher.ports import Again, Delivered, Outcome, Refused
+from watcher.ports import Delivered, Outcome, Rejected, Retry
 from watcher.section import Name, Section
 
 SOURCE = "watcher"
@@ -70,10 +70,10 @@ class EventBridgeSink:
         """One `PutEvents`, more only where the events are too large to go together."""
         return await batches.deliver([self._entry(event) for event in events], MAX_BYTES, self._post)
 
-    def _entry(self, event: Event) -> batches.Entry | Refused:
+    def _entry(self, event: Event) -> batches.BatchEntry | Rejected:
         size = TIME_BYTES + len(SOURCE) + len(event.type) + len(event.body)
         if size > MAX_BYTES:
-            return Refused("size")
+            return Rejected("size")
         wire = {
             "Time": datetime.fromtimestamp(event.at, UTC),
             "Source": SOURCE,
@@ -81,7 +81,7 @@ class EventBridgeSink:
             "Detail": event.body.decode(),
             "EventBusName": self._bus,
         }
-        return batches.Entry(wire, size)
+        return batches.BatchEntry(wire, size)
 
     async def _post(self, entries: Sequence[Mapping[str, Any]]) -> Sequence[Outcome]:
         reply = await self._aws.call("events", "put_events", {"Entries": list(entries)})
@@ -96,5 +96,5 @@ def _outcome(result: Mapping[str, Any]) -> Outcome:
     code = result.get("ErrorCode")
     if code:
         error = classify(code, 400)
-        return Again(error) if code in RETRYABLE else Refused(error.code)
-    return Delivered() if result.get("EventId") else Again(Unreadable("no_outcome"))
+        return Retry(error) if code in RETRYABLE else Rejected(error.code)
+    return Delivered() if result.get("EventId") else Retry(Unreadable("no_outcome"))

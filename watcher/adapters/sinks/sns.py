@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from watcher.adapters.aws import batches
-from watcher.adapters.aws.addresses import FIFO, TopicArn
+from watcher.adapters.aws.arns import FIFO, TopicArn
 from watcher.adapters.aws.session import AwsClients
 from watcher.model import Event
 from watcher.ports import Outcome

@@ -22,7 +22,7 @@ from pydantic import AfterValidator, ConfigDict, Field, SecretStr
 
 from watcher.errors import RemoteError, Throttled, Unavailable
 from watcher.model import Event
-from watcher.ports import Again, Delivered, Outcome, Refused
+from watcher.ports import Delivered, Outcome, Rejected, Retry
 from watcher.section import Name, Seconds, Section
 
 MAX_RETRY_AFTER_S = 300.0
@@ -170,9 +170,9 @@ def outcome(status: int, retry_after: str | None, now: float) -> Outcome:
     if 200 <= status < 300:
         return Delivered()
     if status not in TRY_AGAIN and status < 500:
-        return Refused(f"http_{status}")
+        return Rejected(f"http_{status}")
     error: type[RemoteError] = Throttled if status == 429 else Unavailable
-    return Again(error(str(status), retry_after=wait_of(retry_after, now)))
+    return Retry(error(str(status), retry_after=wait_of(retry_after, now)))
 
 
 def wait_of(retry_after: str | None, now: float) -> float | None:

@@ -18,7 +18,7 @@ import anyio
 from anyio import to_thread
 from pydantic import Field
 
-from watcher.core.intake import MAX_BODY
+from watcher.core.intake.submissions import MAX_BODY
 from watcher.errors import Denied, Invalid, RemoteError, Unavailable
 from watcher.ports import Message
 from watcher.section import Name, Section

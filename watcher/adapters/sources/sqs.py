@@ -12,11 +12,11 @@ from typing import Any, Literal
 from pydantic import Field
 
 from watcher.adapters.aws import batches
-from watcher.adapters.aws.addresses import FIFO, QueueUrl
+from watcher.adapters.aws.arns import FIFO, QueueUrl
 from watcher.adapters.aws.session import AwsClients
-from watcher.core.intake import MAX_BODY
+from watcher.core.intake.submissions import MAX_BODY
 from watcher.errors import Unreadable
-from watcher.ports import Message, Refused
+from watcher.ports import Message, Rejected
 from watcher.section import Name, Seconds, Section
 
 
@@ -94,7 +94,7 @@ class SqsSource:
             entries = [{"ReceiptHandle": m.receipt, "VisibilityTimeout": self._visibility} for m in ten]
             reply = await self._call("change_message_visibility_batch", Entries=batches.numbered(entries))
             outcomes = batches.outcomes(reply, len(ten))
-            lost += [message for message, outcome in zip(ten, outcomes, strict=True) if isinstance(outcome, Refused)]
+            lost += [message for message, outcome in zip(ten, outcomes, strict=True) if isinstance(outcome, Rejected)]
         return lost
 
     async def _call(self, operation: str, *, patience: float | None = None, **params: Any) -> Mapping[str, Any]:

@@ -87,17 +87,17 @@ class MemoryStore:
     async def backlog(self) -> dict[str, Backlog]:
         return {sink: Backlog(len(waiting), _oldest(waiting.values())) for sink, waiting in self._waiting.items()}
 
-    async def bury(self, letters: Sequence[DeadLetter]) -> None:
+    async def add_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         self._bury(letters)
 
     async def requests(self) -> tuple[Sequence[str], Sequence[DeadLetter]]:
         keys, self._forgotten = self._forgotten, []
         return keys, [letter for letter in self._letters.values() if letter.retry]
 
-    async def recall(self, name: str) -> str | None:
+    async def load_state(self, name: str) -> str | None:
         return self._notes.get(name)
 
-    async def remember(self, name: str, note: str) -> None:
+    async def save_state(self, name: str, note: str) -> None:
         self._notes[name] = note
 
     async def prune(self, before: float) -> int:
@@ -117,7 +117,7 @@ class MemoryStore:
     async def history(self, key: str) -> Sequence[Event]:
         return [self._events[position] for position in self._told.get(key, ())]
 
-    async def owed(self, key: str) -> dict[str, int]:
+    async def undelivered(self, key: str) -> dict[str, int]:
         owed = {sink: sum(event.key == key for event in waiting.values()) for sink, waiting in self._waiting.items()}
         return {sink: events for sink, events in owed.items() if events}
 

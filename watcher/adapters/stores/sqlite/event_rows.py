@@ -73,7 +73,7 @@ def backlog(db: sqlite3.Connection) -> dict[str, Backlog]:
     return {name: Backlog(events, oldest_at) for name, events, oldest_at, _ in db.execute(_BACKLOG)}
 
 
-def owed(db: sqlite3.Connection, key: str) -> dict[str, int]:
+def undelivered(db: sqlite3.Connection, key: str) -> dict[str, int]:
     """For each sink that has any, how many events of this task it has still to settle."""
     return dict(db.execute(_OWED, (key,)).fetchall())
 

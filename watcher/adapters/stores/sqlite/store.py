@@ -17,10 +17,10 @@ from typing import Literal, TypeVar
 from anyio import CapacityLimiter, to_thread
 from pydantic import Field
 
-from watcher.adapters.stores.sqlite import event_rows, letter_rows, schema, watch_rows
+from watcher.adapters.stores.sqlite import dead_letter_rows, event_rows, schema, watch_rows
 from watcher.adapters.stores.sqlite.failures import named
 from watcher.adapters.stores.sqlite.owner import OwnerLock
-from watcher.adapters.stores.sqlite.writer import Work, Writer
+from watcher.adapters.stores.sqlite.writer import Work, WriterThread
 from watcher.errors import StoreRefused, StoreUnavailable
 from watcher.model import Backlog, Change, DeadLetter, Event, Watch
 from watcher.section import Section
@@ -45,20 +45,20 @@ class SqliteStore:
         self.durable = self._in_file
         self._lock = OwnerLock(settings.path)
         self._connections: list[sqlite3.Connection] = []
-        self._writer: Writer | None = None
+        self._writer: WriterThread | None = None
         self._one_reader = CapacityLimiter(1)
         self._noticed = 0
         """The last notice handed out; it is erased when there is none behind it."""
 
     async def open(self, sinks: Sequence[str]) -> None:
         await to_thread.run_sync(self._own)
-        self._writer = Writer(self._connections[0], self._path)
+        self._writer = WriterThread(self._connections[0], self._path)
         await self._write(partial(event_rows.name_sinks, names=sinks))
-        await self._write(letter_rows.drop_notices)  # we load everything now: they are news no longer
+        await self._write(dead_letter_rows.drop_notices)  # we load everything now: they are news no longer
 
     async def attach(self) -> None:
         await to_thread.run_sync(self._join)
-        self._writer = Writer(self._connections[0], self._path)
+        self._writer = WriterThread(self._connections[0], self._path)
 
     async def close(self) -> None:
         if self._writer is not None:
@@ -91,39 +91,39 @@ class SqliteStore:
 
         def work(db: sqlite3.Connection) -> None:
             event_rows.settle(db, sink, positions)
-            letter_rows.bury(db, buried)
+            dead_letter_rows.add(db, buried)
 
         await self._write(work)
 
     async def backlog(self) -> dict[str, Backlog]:
         return await self._read(event_rows.backlog)
 
-    async def bury(self, letters: Sequence[DeadLetter]) -> None:
-        await self._write(partial(letter_rows.bury, letters=letters))
+    async def add_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        await self._write(partial(dead_letter_rows.add, letters=letters))
 
     async def requests(self) -> tuple[Sequence[str], Sequence[DeadLetter]]:
-        noticed, keys = await self._read(partial(letter_rows.notices, after=self._noticed))
-        asked = await self._read(letter_rows.asked)
+        noticed, keys = await self._read(partial(dead_letter_rows.notices, after=self._noticed))
+        asked = await self._read(dead_letter_rows.asked)
         if keys:  # told at once: a disk that is full does not keep an erasure from being heard of
             self._noticed = noticed
         elif self._noticed:
             with suppress(StoreUnavailable):  # told already, so they can wait; and a call that reads says nothing of the disk
-                await self._write(partial(letter_rows.drop_notices, upto=self._noticed), erases=True)
+                await self._write(partial(dead_letter_rows.drop_notices, upto=self._noticed), erases=True)
                 self._noticed = 0
         return keys, asked
 
-    async def recall(self, name: str) -> str | None:
-        return await self._read(partial(letter_rows.recall, name=name))
+    async def load_state(self, name: str) -> str | None:
+        return await self._read(partial(dead_letter_rows.load_state, name=name))
 
-    async def remember(self, name: str, note: str) -> None:
-        await self._write(partial(letter_rows.remember, name=name, note=note))
+    async def save_state(self, name: str, note: str) -> None:
+        await self._write(partial(dead_letter_rows.save_state, name=name, note=note))
 
     async def prune(self, before: float) -> int:
         """In pieces, each of them whole, so that commits pass in between."""
         erased = 0
         while piece := await self._write(partial(watch_rows.prune, before=before)):
             erased += piece
-        old = await self._write(partial(letter_rows.prune, before=before))
+        old = await self._write(partial(dead_letter_rows.prune, before=before))
         if erased or old:
             await self._write(_nothing, erases=True)
         return erased
@@ -137,17 +137,17 @@ class SqliteStore:
     async def history(self, key: str) -> Sequence[Event]:
         return await self._read(partial(event_rows.history, key=key))
 
-    async def owed(self, key: str) -> dict[str, int]:
-        return await self._read(partial(event_rows.owed, key=key))
+    async def undelivered(self, key: str) -> dict[str, int]:
+        return await self._read(partial(event_rows.undelivered, key=key))
 
     async def letters(self) -> Sequence[DeadLetter]:
-        return await self._read(letter_rows.newest)
+        return await self._read(dead_letter_rows.newest)
 
     async def retry(self, ids: Sequence[str]) -> int:
-        return await self._write(partial(letter_rows.retry, ids=ids))
+        return await self._write(partial(dead_letter_rows.retry, ids=ids))
 
     async def purge(self, ids: Sequence[str] | None = None) -> int:
-        return await self._write(partial(letter_rows.purge, ids=ids), erases=True)
+        return await self._write(partial(dead_letter_rows.purge, ids=ids), erases=True)
 
     async def forget(self, *, key: str | None = None, connector: str | None = None) -> int:
         return await self._write(partial(watch_rows.forget, key=key, connector=connector), erases=True)

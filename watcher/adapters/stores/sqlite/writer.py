@@ -45,7 +45,7 @@ class _Call:
             self.told.set_exception(self.error)
 
 
-class Writer:
+class WriterThread:
     """Runs work on its connection, in the order in which it was asked for. To be used from one event loop."""
 
     def __init__(self, db: sqlite3.Connection, path: str) -> None:

@@ -1,0 +1,48 @@
+"""Keys by when they are due, whether they stand in a bin or in the heap."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from watcher.core.polling.due_queue import BIN_S, DueKey, DueQueue
+
+moves = st.lists(st.tuples(st.sampled_from("abcdef"), st.floats(0, 20 * BIN_S) | st.floats(-1e3, 1e9) | st.none()), max_size=60)
+
+
+@given(moves)
+def test_the_first_is_the_one_due_first(story) -> None:
+    """After any number of pushes, moves and removals: by due time, of equals the one that was placed first."""
+    places: dict[str, DueKey] = {}
+    queue = DueQueue(places.get)
+    for turn, (key, due) in enumerate(story):
+        if due is None:
+            places.pop(queue.first() or key, None)
+        else:
+            places[key] = (due, turn)
+            queue.push(key, due, turn)
+        assert queue.first() == min(places, key=places.__getitem__, default=None)
+    while places:
+        first = queue.first()
+        assert first == min(places, key=places.__getitem__)
+        del places[first]
+    assert queue.first() is None
+
+
+def test_a_far_key_is_not_sorted_before_its_time() -> None:
+    """A key that was put off again and again, and is due in another bin by now, is no more than skipped when an old bin opens."""
+    places: dict[str, DueKey] = {}
+    asked = []
+
+    def place_of(key: str) -> DueKey | None:
+        asked.append(key)
+        return places.get(key)
+
+    queue = DueQueue(place_of)
+    for turn in range(100):
+        places["far"] = (1000.0 + turn * BIN_S, turn)
+        queue.push("far", *places["far"])
+    places["near"] = (1.0, 100)
+    queue.push("near", *places["near"])
+    assert queue.first() == "near"
+    assert "far" not in asked
+    del places["near"]
+    assert queue.first() == "far"
