@@ -22,12 +22,14 @@ from tests.simulation.peers import StagedTasks, UnreliableInbox, UnreliableQueue
 from tests.simulation.record import Record
 from tests.simulation.story import Story, key_of
 from tests.simulation.trouble import scene
+from watcher.app import assemble
 from watcher.core.intake.submissions import parse_ref
 from watcher.core.polling.pace import PaceSettings
 from watcher.model import TaskRef, Watch
-from watcher.ports import OwnedStore
+from watcher.ports import Store
 from watcher.runtime.clock import Clock
-from watcher.runtime.service import Adapters, ServiceSettings, Watcher
+from watcher.runtime.service import Adapters, Watcher
+from watcher.runtime.settings import Determinism, ServiceSettings
 from watcher.simulator.scenario import Scenario
 from watcher.simulator.service import Service
 
@@ -61,7 +63,7 @@ class World:
             for n in range(story.sinks)
         ]
         self.ground = self._ground()
-        self.store: OwnedStore | None = None
+        self.store: Store | None = None
         """That of the life that runs, or of the last one."""
         if fuse is not None:
             for what, part in (("probe", self.probe), ("queue", self.queue), *(("sink", inbox) for inbox in self.inboxes)):
@@ -183,9 +185,7 @@ class World:
         return self._make(
             Adapters([self.queue], self.probe, store, self.inboxes),
             ServiceSettings(region="us-east-1", pace=PaceSettings(rate=self.story.rate), limits=self.story.limits),
-            clock=Clock(self.wall),
-            rng=self.rng,
-            new_id=lambda: f"{self.rng.getrandbits(128):032x}",
+            determinism=Determinism(Clock(self.wall), self.rng, lambda: f"{self.rng.getrandbits(128):032x}"),
         )
 
     async def _submit(self) -> None:
@@ -241,7 +241,7 @@ def replay(seed: int) -> str:
     return f"seed {seed}: python -m tests.simulation --first {seed} --seeds 1 --logs"
 
 
-def play(story: Story, make: Callable[..., Watcher] = Watcher, fuse: Fuse | None = None) -> Record:
+def play(story: Story, make: Callable[..., Watcher] = assemble, fuse: Fuse | None = None) -> Record:
     """Run the story on a loop of its own, in virtual time."""
     loop, pause = looptime.new_event_loop(noop_cycles=0), Pause()  # its rounds of patience are for threads, and ours take turns
     steady = loop.time
