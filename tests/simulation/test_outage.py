@@ -10,7 +10,7 @@ from tests.simulation.oracle import judge
 from tests.simulation.play import play
 from tests.simulation.story import Trouble
 from tests.simulation.sweep import STORY
-from watcher.runtime import service
+from watcher.runtime import backlog, operator_requests, service
 
 OUTAGE = Trouble("service", 2.0, 12 * 3600.0, 0.5)
 
