@@ -88,6 +88,16 @@ class Kind:
     settled: Callable[[Result | None], bool] = field(default=lambda result: False)
     """Whether nothing more is to come after a provisional status with this result."""
 
+    @property
+    def first_status(self) -> str:
+        """The status of a task that was just created."""
+        return next(iter(self.statuses))
+
+    @property
+    def running_status(self) -> str | None:
+        """The status that begins when the task starts to run."""
+        return self.running
+
     def phase(self, status: str) -> Phase:
         """What this status means for a watch; one nobody has heard of is open."""
         return self.statuses.get(status, Phase.OPEN)
