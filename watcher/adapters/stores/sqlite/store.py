@@ -49,6 +49,7 @@ class SqliteStore:
     async def open(self, sinks: Sequence[str]) -> None:
         def work(db: sqlite3.Connection) -> None:
             event_rows.set_sinks(db, sinks)
+            owner_rows.next_epoch(db)  # no lease of an earlier owner is valid
             owner_rows.drop_forgotten(db)  # the owner has loaded nothing yet, so these erasures are no news to it
 
         await self._file.own(self._begin)

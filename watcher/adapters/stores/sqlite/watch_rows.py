@@ -48,7 +48,7 @@ _ADD_EVENT = """INSERT INTO events (watch, id, type, "to", terminal, at, body)
 _READ = f"SELECT n, target, kind, params, id, {_STATE} FROM watches"  # noqa: S608
 _LOAD = f"{_READ} WHERE ended_at IS NULL AND n > ? ORDER BY n LIMIT ?"
 _COUNT_OPEN = "SELECT count(*) FROM watches WHERE ended_at IS NULL"
-_COUNT_OPEN_OF = f"{_COUNT_OPEN} AND kind IN (SELECT value FROM json_each(?))"
+_COUNT_OPEN_OF = f"{_COUNT_OPEN} AND kind IN (SELECT value FROM json_each(?))"  # noqa: S608
 _PRUNABLE = """SELECT n FROM watches WHERE ended_at < ? AND NOT EXISTS (
     SELECT 1 FROM events e JOIN sinks s ON e.position > s.cursor WHERE e.watch = n AND NOT EXISTS (
         SELECT 1 FROM settled d WHERE d.sink = s.name AND d.position = e.position)) LIMIT ?"""
