@@ -12,7 +12,7 @@ import typer
 from pydantic import ValidationError
 
 from watcher.cli.exit_codes import UNAVAILABLE
-from watcher.simulator import Scenario, Service, Simulator, serve
+from watcher.simulator import Scenario, Simulator, VoiceService, serve
 from watcher.simulator.distributions import parse_distribution, parse_durations
 from watcher.simulator.faults import FAULTS, parse_faults
 
@@ -82,12 +82,12 @@ def _parsed(option: str, parse: Callable[..., T], written: object) -> T:
 async def _serve(scenario: Scenario, host: str, port: int) -> None:
     """Until SIGINT or SIGTERM."""
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with serve(Service(scenario, time.time), host, port) as sim:
+        async with serve(VoiceService(scenario, time.time), host, port) as sim:
             _announce(sim)
             async for _ in signals:
                 break
         answers = "".join(f", {count} {outcome}" for outcome, count in sorted(sim.stats.outcomes.items()))
-        typer.echo(f"# {sim.stats.requests} requests about {len(sim.world)} tasks{answers}", err=True)
+        typer.echo(f"# {sim.stats.requests} requests about {len(sim.tasks)} tasks{answers}", err=True)
 
 
 def _announce(sim: Simulator) -> None:
