@@ -52,7 +52,7 @@ async def test_the_printed_variables_are_sufficient_for_an_sdk(stop: signal.Sign
         process.send_signal(stop)
         _, err = process.communicate(timeout=10)
         assert process.returncode == 0
-        assert "1 requests about 1 tasks" in err
+        assert "requests: 1, tasks: 1, outcomes: ok 1" in err
 
 
 def test_a_port_in_use_is_an_error() -> None:
