@@ -25,11 +25,11 @@ class NoVoiceTone(SimulatedProbe):
 
     asked = 0
 
-    async def observe(self, ref: TaskRef) -> Observation:
+    async def observe_one(self, ref: TaskRef) -> Observation:
         if ref.kind == "voice-tone":
             self.asked += 1
             raise Throttled("ThrottledClientException")
-        return await super().observe(ref)
+        return await super().observe_one(ref)
 
 
 async def test_a_quota_of_0_slows_no_other(world: MakeWorld) -> None:
@@ -87,11 +87,11 @@ class Refusing(SimulatedProbe):
 
     asked: list[str]
 
-    async def observe(self, ref: TaskRef) -> Observation:
+    async def observe_one(self, ref: TaskRef) -> Observation:
         self.asked.append(ref.params[-1])
         if self.asked.count("hinted") == 1 and ref.params[-1] == "hinted":
             raise Throttled("ThrottledClientException")
-        return await super().observe(ref)
+        return await super().observe_one(ref)
 
 
 async def test_a_hint_whose_call_was_refused_still_goes_first(world: MakeWorld) -> None:

@@ -34,9 +34,9 @@ class NotingProbe(SimulatedProbe):
         super().__init__(like.service)
         self.calls: list[tuple[float, str]] = []
 
-    async def observe(self, ref: TaskRef) -> Observation:
+    async def observe_one(self, ref: TaskRef) -> Observation:
         self.calls.append((anyio.current_time(), ref.params[1]))
-        return await super().observe(ref)
+        return await super().observe_one(ref)
 
 
 def old(n: int) -> Watch:
