@@ -54,8 +54,11 @@ class _Composer(Composer):
         """Compose the only document. Raises YAMLError, also where ruamel.yaml raises an error of another class."""
         try:
             return super().get_single_node()
-        except (ArithmeticError, AssertionError, LookupError, ValueError) as error:  # %YAML 1.3, "\\UFFFFFFFF"
-            raise MarkedYAMLError(problem=str(error), problem_mark=self.loader.reader.get_mark()) from error
+        except AssertionError:
+            problem = "unsupported version"  # such as %YAML 1.3
+        except (OverflowError, ValueError):
+            problem = "invalid escape"  # such as "\\UFFFFFFFF", which is beyond Unicode
+        raise MarkedYAMLError(problem=problem, problem_mark=self.loader.reader.get_mark())
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         """Compose one node. Raises LimitExceededError."""
@@ -63,10 +66,10 @@ class _Composer(Composer):
         self._nodes += 1
         self._aliases += isinstance(event, AliasEvent)
         if self._nodes > MAX_VALUES:
-            raise LimitExceededError(problem=f"more than {MAX_VALUES} values, the limit; remove some", problem_mark=event.start_mark)
+            raise LimitExceededError(problem=f"more than the limit of {MAX_VALUES} values; remove some", problem_mark=event.start_mark)
         if self._aliases > MAX_ALIASES:
             raise LimitExceededError(
-                problem=f"more than {MAX_ALIASES} aliases, the limit; write the values out", problem_mark=event.start_mark
+                problem=f"more than the limit of {MAX_ALIASES} aliases; write the values out", problem_mark=event.start_mark
             )
         return super().compose_node(parent, index)
 

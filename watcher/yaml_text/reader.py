@@ -17,7 +17,7 @@ def parse(text: str, substitute: Substitute | None) -> YamlText:
     reader = _Reader(substitute)
     data = None
     if len(text.encode(errors="replace")) > MAX_BYTES:
-        reader.mistakes.append(YamlMistake((), 1, f"larger than {MAX_BYTES >> 20} MiB, the limit; shorten it"))
+        reader.mistakes.append(YamlMistake((), 1, f"larger than the limit of {MAX_BYTES >> 20} MiB; shorten it"))
     else:
         try:
             root = compose(text)
@@ -42,7 +42,7 @@ class _Reader:
         line = self.lines.setdefault(path, _line(node))
         self._values += 1
         if self._values > MAX_VALUES or len(path) > MAX_DEPTH:
-            what = f"more than {MAX_VALUES} values after aliases are expanded, the limit; use fewer aliases"
+            what = f"aliases expand to more than the limit of {MAX_VALUES} values; use fewer aliases"
             raise LimitExceededError(problem=what, problem_mark=node.start_mark)
         if not _is_plain(node):
             self.mistakes.append(YamlMistake(path, line, "YAML tags (!...) are not supported; write the plain value"))
