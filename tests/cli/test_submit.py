@@ -113,7 +113,7 @@ def test_skip_bad_sends_the_good_ones(command: Command, inbox: Inbox) -> None:
         ((), "VC/TASK"),
         (("abc/t1", "--kind", "nope"), "the kinds are"),
         (("abc/t1", "--context", "{a"), "it is no JSON"),
-        (("abc/t1", "--deadline", "2weeks"), "a duration is"),
+        (("abc/t1", "--deadline", "2weeks"), "expected a duration"),
         (("abc/t1", "--deadline", "0"), "some time from now"),
         (("abc/t1", "--source", "nope"), "sqs"),
         (('{"VoiceConnectorId":"a","SpeakerSearchTaskId":"b"}', "--deadline", "2h"), "argument 1: field: --context and --deadline"),
