@@ -55,7 +55,7 @@ prepare_uv() {
 
 use_pip() {
   installer=pip
-  say "$1 ($log has the error); using pip, which takes longer"
+  say "$1 (see $log); using pip, which takes longer"
 }
 
 # What follows the first argument, an option for uv alone, uv and pip understand alike.
