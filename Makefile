@@ -4,7 +4,7 @@ PYTHON ?= python3
 INSTALLER ?= uv
 BIN := .venv/bin
 
-.PHONY: setup demo test verify simulate soak check lint types imports bench lock clean
+.PHONY: setup demo test verify simulate soak check lint types imports dependencies bench lock clean
 
 setup: .venv/.dev
 
@@ -48,7 +48,7 @@ soak: setup
 	@echo "soak: $(or $(TASKS),1000000) tasks"
 	@$(BIN)/python -m tests.soak --tasks $(or $(TASKS),1000000)
 
-check: lint types imports
+check: lint types imports dependencies
 
 lint: setup
 	@echo "lint: ruff, rules and format"
@@ -62,6 +62,10 @@ types: setup
 imports: setup
 	@echo "imports: import-linter"
 	@$(BIN)/lint-imports
+
+dependencies: setup
+	@echo "dependencies: deptry"
+	@$(BIN)/deptry watcher
 
 # A pin stays where it is unless something asks for more; `make lock UPGRADE=--upgrade` takes the newest of everything.
 # One file serves every Python from 3.11 and every platform. The image is built and run with the versions of the tests: dev.lock leads.

@@ -29,19 +29,25 @@ create_venv() {
   if .venv/bin/python -c 'import pip' 2>/dev/null; then
     return
   fi
-  version=$("$python" -c 'import sys; print(*sys.version_info[:2], sep="."); sys.exit(sys.version_info < (3, 11))') ||
-    fail "Python 3.11 or later is needed, $python is ${version:-missing}; name another: make PYTHON=python3.x"
+  version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) ||
+    fail "cannot run $python; name Python 3.11 or later: make PYTHON=python3.x"
+  "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    fail "Python 3.11 or later is needed, $python is $version; name another: make PYTHON=python3.x"
   "$python" -c 'import ensurepip, venv' 2>/dev/null ||
     fail "$python cannot create a virtual environment; install its venv module (Debian: apt-get install python$version-venv)"
   say "creating .venv with Python $version"
-  "$python" -m venv --clear .venv
+  if .venv/bin/python -c '' 2>/dev/null; then
+    "$python" -m venv .venv # without pip so far
+  else
+    "$python" -m venv --clear .venv # new, or its interpreter is gone
+  fi
 }
 
 # uv does not read the configuration of pip, where a machine may name its own package index.
 use_index_of_pip() {
   index=$(.venv/bin/python -m pip config list | sed -nE "s/^(:env:|global)\.index-url='(.*)'$/\2/p" | head -n 1)
-  if [ -n "$index" ]; then
-    export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$index}"
+  if [ -n "$index" ] && [ -z "${UV_DEFAULT_INDEX:-}${UV_INDEX_URL:-}" ]; then
+    export UV_DEFAULT_INDEX="$index"
   fi
 }
 
@@ -58,13 +64,10 @@ use_pip() {
   say "$1 (see $log); using pip, which takes longer"
 }
 
-# What follows the first argument, an option for uv alone, uv and pip understand alike.
+# Takes what uv and pip understand alike.
 install() {
-  for_uv=$1
-  shift
   if [ "$installer" = uv ]; then
-    # shellcheck disable=SC2086 # empty or one option
-    if .venv/bin/uv pip install --quiet --python .venv/bin/python $for_uv "$@" 2>"$log"; then
+    if .venv/bin/uv pip install --quiet --python .venv/bin/python "$@" 2>"$log"; then
       return
     fi
     use_pip "uv failed"
@@ -72,22 +75,25 @@ install() {
   pip install "$@"
 }
 
-create_venv
 case $installer in
-  uv) prepare_uv ;;
-  pip) ;;
-  *) fail "INSTALLER is \"$installer\"; expected uv or pip" ;;
+  uv | pip) ;;
+  *) fail "expected INSTALLER=uv or INSTALLER=pip, got \"$installer\"" ;;
 esac
+create_venv
+if [ "$installer" = uv ]; then
+  prepare_uv
+fi
 case $1 in
   runtime)
     say "installing the runtime with $installer (requirements/runtime.lock)"
-    # Compiled here on all cores, because the first start would compile on one.
-    install --compile-bytecode --require-hashes -r requirements/runtime.lock -r requirements/build.lock
-    install "" --no-deps --no-build-isolation -e .
+    # The first start would compile on one core; this uses all, as pip always compiles. For the developer tools it would take longer than it saves.
+    export UV_COMPILE_BYTECODE=1
+    install --require-hashes -r requirements/runtime.lock -r requirements/build.lock
+    install --no-deps --no-build-isolation -e .
     ;;
   dev)
     say "installing the developer tools with $installer (requirements/dev.lock)"
-    install "" --require-hashes -r requirements/dev.lock
+    install --require-hashes -r requirements/dev.lock
     ;;
-  *) fail "unknown set \"$1\"; expected runtime or dev" ;;
+  *) fail "expected runtime or dev, got \"$1\"" ;;
 esac
