@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import anyio
 import pytest
-from watcher.kinds.catalog import builtin_catalog
 
 from tests.runtime.conftest import MakeWorld, key
 from watcher.core.polling.cadence import CadenceSettings
@@ -12,6 +11,7 @@ from watcher.core.polling.circuits import Trip
 from watcher.core.polling.pace import PaceSettings
 from watcher.core.polling.schedule import state_name
 from watcher.errors import Throttled
+from watcher.kinds.catalog import builtin_catalog
 from watcher.model import Observation, TaskRef
 from watcher.runtime.polling import SHARED_CIRCUIT_S
 from watcher.runtime.settings import Limits, ServiceSettings

@@ -154,16 +154,6 @@ class Kind:
         for name, value in facts.items():
             object.__setattr__(self, name, value)
 
-    @property
-    def first_status(self) -> str:
-        """The status of a task that was just created."""
-        return next(iter(self.statuses))
-
-    @property
-    def running_status(self) -> str | None:
-        """The status that begins when the task starts to run."""
-        return self.running
-
     def phase(self, status: str) -> Phase:
         """What this status means for a watch. One that the kind does not declare is open."""
         return self._phases.get(status, Phase.OPEN)

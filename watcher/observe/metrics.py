@@ -144,7 +144,9 @@ class Metrics:
         )
 
     def _house(self) -> None:
-        self.circuit_open = self._gauge("watcher_circuit_open", "1 while a circuit is open: its calls are held back.", ["circuit", "target", "service"])
+        self.circuit_open = self._gauge(
+            "watcher_circuit_open", "1 while a circuit is open: its calls are held back.", ["circuit", "target", "service"]
+        )
         self.loop_lag = self._gauge("watcher_loop_lag_seconds", "Worst delay of the event loop in the last 30 seconds.")
         self.store_seconds = self._histogram(
             "watcher_store_operation_duration_seconds", "How long an operation of the store took.", _STORE_BUCKETS, ["operation"]
