@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from sqlite3 import Connection
@@ -16,7 +16,7 @@ from watcher.core.polling.pace import Pace, Permit
 from watcher.core.polling.transitions import WatchSettings
 from watcher.errors import RemoteError
 from watcher.kinds import Kind
-from watcher.model import Change, Event, Message, Observation, Step, Watch
+from watcher.model import Change, Event, Lease, Message, Observation, Step, Watch
 from watcher.ports import Delivered, Outcome, Rejected, Source
 from watcher.runtime import delivery, intake, polling, service
 from watcher.runtime.service import Adapters, ServiceSettings, Watcher
@@ -141,9 +141,11 @@ class Forgetful(Watcher):
 
         async def admit(watches: Sequence[Watch]) -> Sequence[Watch]:
             if isinstance(store, MemoryStore):
-                store._watches.update({watch.key: watch for watch in watches})
+                for watch in watches:
+                    store._admit(watch)
+                    store._watches[watch.key] = watch
             elif isinstance(store, SqliteStore):
-                await store._write(partial(_put, watches=watches))
+                await store._file.write(partial(_put, watches=watches))
             return watches
 
         store.admit = admit  # type: ignore[method-assign]
@@ -156,15 +158,16 @@ class Unfenced(Watcher):
         await super()._open()
         store = self.parts.store
 
-        async def commit(changes: Sequence[Change]) -> Sequence[str]:
+        async def commit(changes: Sequence[Change], leases: Mapping[int, Lease]) -> Sequence[str]:
             if isinstance(store, MemoryStore):
                 for change in changes:
+                    store._admit(change.watch)
                     store._watches[change.watch.key] = change.watch
                     for event in change.events:
-                        store._tell(event)
+                        store._add_event(event)
             elif isinstance(store, SqliteStore):
-                await store._write(partial(_put, watches=[change.watch for change in changes]))
-                await store._write(partial(watch_rows.commit, changes=changes))
+                await store._file.write(partial(_put, watches=[change.watch for change in changes]))
+                await store._file.write(partial(watch_rows.commit, changes=changes))
             return []
 
         store.commit = commit  # type: ignore[method-assign]
@@ -175,7 +178,7 @@ class Hurried(Watcher):
 
     async def _open(self) -> None:
         await super()._open()
-        writer = getattr(self.parts.store, "_writer", None)
+        writer = getattr(getattr(self.parts.store, "_file", None), "_writer", None)
         if writer is None:
             return
         commit, late = writer._commit, list[Any]()
