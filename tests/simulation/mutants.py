@@ -167,9 +167,11 @@ def _forgetful(watcher: Watcher, store: Any) -> None:
 
     async def admit(watches: Sequence[Watch]) -> Sequence[Watch]:
         if isinstance(store, MemoryStore):
-            store._watches.update({watch.key: watch for watch in watches})
+            for watch in watches:
+                store._admit(watch)
+                store._watches[watch.key] = watch
         elif isinstance(store, SqliteStore):
-            await store._write(partial(_put, watches=watches))
+            await store._file.write(partial(_put, watches=watches))
         return watches
 
     store.admit = admit
@@ -181,12 +183,13 @@ def _uncaring(watcher: Watcher, store: Any) -> None:
     async def commit(changes: Sequence[Change], leases: Mapping[int, Lease]) -> Sequence[str]:
         if isinstance(store, MemoryStore):
             for change in changes:
+                store._admit(change.watch)
                 store._watches[change.watch.key] = change.watch
                 for event in change.events:
                     store._add_event(event)
         elif isinstance(store, SqliteStore):
-            await store._write(partial(_put, watches=[change.watch for change in changes]))
-            await store._write(partial(watch_rows.commit, changes=changes))
+            await store._file.write(partial(_put, watches=[change.watch for change in changes]))
+            await store._file.write(partial(watch_rows.commit, changes=changes))
         return []
 
     store.commit = commit
@@ -194,7 +197,7 @@ def _uncaring(watcher: Watcher, store: Any) -> None:
 
 def _hurried(watcher: Watcher, store: Any) -> None:
     """Its SQLite store reports a commit, and commits it together with the next one."""
-    writer = getattr(store, "_writer", None)
+    writer = getattr(getattr(store, "_file", None), "_writer", None)
     if writer is None:
         return
     commit, late = writer._commit, list[Any]()

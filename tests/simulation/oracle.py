@@ -45,7 +45,7 @@ def _all_was_told(record: Record) -> Iterator[str]:
         if missing := expected - closed:
             yield f"I1: {inbox.name} was never told how these ended: {sorted(missing)}"
     if record.story.durable:
-        inputs = [letter for letter in record.left.letters if letter.what == "input"]
+        inputs = [letter for letter in record.left.dead_letters if letter.what == "input"]
         if len(inputs) != record.poison:
             yield f"I1: {record.poison} poison messages, {len(inputs)} dead letters"
     if record.fresh_lag is None or record.fresh_lag > _fresh_bound(record):
@@ -125,7 +125,7 @@ def _one_watch(record: Record, inbox: UnreliableInbox, key: str, events: list[di
     if said != [status for status in truth if status in said]:
         yield f"I3: {inbox.name} was told that {key} went {said}: {truth}"
     taken = {handed.event.id for handed in inbox.handed if handed.taken}
-    letters = {letter.position for letter in record.left.letters if letter.origin == inbox.name}
+    letters = {letter.position for letter in record.left.dead_letters if letter.origin == inbox.name}
     for handed in inbox.handed:
         if handed.event.key == key and handed.event.id not in taken and handed.event.position not in letters:
             yield f"I1: {inbox.name} refused {handed.event.id} of {key}, and no dead letter holds it"

@@ -27,6 +27,7 @@ from watcher.core.intake.submissions import parse_ref
 from watcher.core.polling.pace import PaceSettings
 from watcher.model import TaskRef, Watch
 from watcher.ports import Store
+from watcher.query import Selection
 from watcher.runtime.clock import Clock
 from watcher.runtime.service import Adapters, Watcher
 from watcher.runtime.settings import Determinism, ServiceSettings
@@ -214,7 +215,7 @@ class World:
             await anyio.sleep(max(0.0, at - anyio.current_time()))
             name, submissions = f'"{key.rpartition("/")[2]}"', self._submissions[key]
             held = self.queue.holds(name)
-            await self._stubbornly(lambda key=key: self.ground.forget(key=key))
+            await self._stubbornly(lambda key=key: self.ground.forget(Selection(key=key)))
             if held or self.queue.holds(name) or self._submissions[key] > submissions:
                 self.record.resubmitted.add(key)  # its message comes again, and is a submission like any other
             else:

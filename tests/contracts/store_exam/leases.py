@@ -43,7 +43,7 @@ class LeaseExam:
     reopened: Callable[..., Awaitable[Store]]
 
     async def test_a_single_owner_claims_all_shards(self, store: Store) -> None:
-        """The first claim grants every shard, for ever; a further one returns the same leases."""
+        """The first claim grants every shard, forever; a further one returns the same leases."""
         granted = list(await store.claim())
         assert [lease.shard for lease in granted] == list(range(store.shards))
         assert {lease.duration_s for lease in granted} == {math.inf}

@@ -69,11 +69,13 @@ class SqliteStore:
     # --- shards ----------------------------------------------------------------------------------
 
     async def claim(self) -> Sequence[Lease]:
+        current = self._lease
+
         def work(db: sqlite3.Connection) -> Lease | None:
-            if self._lease is None:
+            if current is None:
                 self._epoch = owner_rows.next_epoch(db)
                 return Lease(SHARD, self._epoch)
-            return self._lease if self._lease.epoch == self._epoch else None  # another process took the file over
+            return current if current.epoch == self._epoch else None  # None: another process took the file over
 
         lease = await self._file.write(work)
         if lease is None:

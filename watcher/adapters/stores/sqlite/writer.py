@@ -93,7 +93,7 @@ class WriterThread:
             try:
                 self._commit(calls)
                 self._checkpoint()
-            except Exception as error:  # noqa: BLE001 - if the thread ended here, its callers would wait for ever
+            except Exception as error:  # noqa: BLE001 - if the thread ended here, its callers would wait forever
                 self._refusal = f"{self._path}: defect in the store ({type(error).__name__}): report it, and start the watcher again"
                 for call in calls:
                     call.error = StoreRefused(self._refusal)
