@@ -31,21 +31,26 @@ class AdapterType:
     The settings are the class `ClassSettings` of the same module.
     """
 
-    adapter: str
+    path: str
     takes: tuple[str, ...] = ()
 
     @property
+    def adapter(self) -> Any:
+        """The adapter's class. Imports its module."""
+        return self._load()
+
+    @property
     def settings(self) -> type[Section]:
-        """The class of the adapter's settings. Imports the adapter's module."""
+        """The class of the adapter's settings. Imports its module."""
         settings: type[Section] = self._load("Settings")
         return settings
 
     def build(self, settings: Section, context: AdapterContext) -> Any:
         """Return the adapter for these settings. Opens nothing."""
-        return self._load()(settings, **{name: getattr(context, name) for name in self.takes})
+        return self.adapter(settings, **{name: getattr(context, name) for name in self.takes})
 
     def _load(self, suffix: str = "") -> Any:
-        module, _, name = self.adapter.partition(":")
+        module, _, name = self.path.partition(":")
         return getattr(import_module(module), name + suffix)
 
 

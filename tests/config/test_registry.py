@@ -35,7 +35,7 @@ def test_a_type_is_the_default_of_its_settings(table: Mapping[str, AdapterType])
 def test_a_line_names_what_the_constructor_takes(table: Mapping[str, AdapterType]) -> None:
     """Each line of the registry names the parameters of its adapter's constructor, all but the settings."""
     for adapter in table.values():
-        assert tuple(inspect.signature(adapter._load()).parameters) == ("settings", *adapter.takes)
+        assert tuple(inspect.signature(adapter.adapter).parameters) == ("settings", *adapter.takes)
 
 
 def test_importing_the_configuration_imports_no_adapter() -> None:
