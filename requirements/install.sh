@@ -61,7 +61,7 @@ prepare_uv() {
 
 use_pip() {
   installer=pip
-  say "$1 (see $log); using pip, which takes longer"
+  say "$1 (see $log); using pip"
 }
 
 # Takes what uv and pip understand alike.
