@@ -17,7 +17,7 @@ from watcher.simulator.inbox import SimulatedInbox
 from watcher.simulator.probe import SimulatedProbe
 from watcher.simulator.queue import SimulatedQueue
 from watcher.simulator.scenario import Scenario
-from watcher.simulator.service import Service
+from watcher.simulator.service import VoiceService
 
 EPOCH = 1_800_000_000.0
 """The wall clock of the simulated world when its loop begins."""
@@ -27,7 +27,7 @@ class World:
     """A watcher among fakes, all on the virtual time of the loop."""
 
     def __init__(self, scenario: Scenario, plan: ServiceSettings, sinks: Sequence[SimulatedInbox], store: OwnedStore, finite: bool) -> None:
-        self.service = Service(scenario, clock=self.wall)
+        self.service = VoiceService(scenario, clock=self.wall)
         self.probe = SimulatedProbe(self.service)
         self.queue = SimulatedQueue(finite=finite)
         self.sinks = list(sinks)

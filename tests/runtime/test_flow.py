@@ -42,8 +42,8 @@ async def test_the_end_that_is_told_is_the_end_that_was(world: MakeWorld) -> Non
     w.submit(*(f"task-{n}" for n in range(30)))
     async with w.watcher() as watcher:
         await watcher.run()
-    for ref in w.service.world.refs():
-        truth = w.service.world.truth(ref)
+    for ref in w.service.tasks.refs():
+        truth = w.service.tasks.truth(ref)
         assert w.inbox.of(ref.key)[-1]["data"]["to"] == truth[-1][0]
 
 

@@ -105,8 +105,8 @@ async def test_answers_from_the_past_are_dropped_and_counted(world: MakeWorld) -
     page = watcher.metrics.registry
     assert page.get_sample_value("watcher_polls_total", {"kind": "speaker-search", "outcome": "stale"})
     for n in range(50):
-        truth = [status for status, _ in w.service.world.truth(w.service.world.refs()[n])]
-        said = [event["data"]["to"] for event in w.inbox.of(w.service.world.refs()[n].key)]
+        truth = [status for status, _ in w.service.tasks.truth(w.service.tasks.refs()[n])]
+        said = [event["data"]["to"] for event in w.inbox.of(w.service.tasks.refs()[n].key)]
         assert said == [status for status in truth if status in said]
 
 

@@ -15,8 +15,8 @@ from watcher.errors import StoreUnavailable
 from watcher.model import DeadLetter, Watch
 from watcher.ports import OwnedStore
 
-WRITES = ("admit", "commit", "settle", "bury", "requests", "remember", "prune", "purge", "retry", "forget")
-READS = ("outbox", "backlog", "recall", "find")
+WRITES = ("admit", "commit", "settle", "add_dead_letters", "requests", "save_state", "prune", "purge", "retry", "forget")
+READS = ("outbox", "backlog", "load_state", "find")
 
 
 @dataclass(frozen=True, slots=True)

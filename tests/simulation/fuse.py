@@ -10,7 +10,21 @@ import anyio
 from watcher.errors import StoreUnavailable, Unavailable
 
 CALLS = {
-    "store": ("open", "admit", "commit", "outbox", "settle", "backlog", "bury", "requests", "recall", "remember", "prune", "find", "purge"),
+    "store": (
+        "open",
+        "admit",
+        "commit",
+        "outbox",
+        "settle",
+        "backlog",
+        "add_dead_letters",
+        "requests",
+        "load_state",
+        "save_state",
+        "prune",
+        "find",
+        "purge",
+    ),
     "queue": ("open", "receive", "ack", "extend"),
     "probe": ("open", "observe"),
     "sink": ("open", "send"),

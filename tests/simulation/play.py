@@ -29,7 +29,7 @@ from watcher.ports import OwnedStore
 from watcher.runtime.clock import Clock
 from watcher.runtime.service import Adapters, ServiceSettings, Watcher
 from watcher.simulator.scenario import Scenario
-from watcher.simulator.service import Service
+from watcher.simulator.service import VoiceService
 
 EPOCH = 1_800_000_000.0
 PATIENCE_S = 1800.0
@@ -52,8 +52,8 @@ class World:
         scenario = Scenario(
             seed=story.seed, quota=story.quota, durations=story.durations, faults=story.faults, mark=MARK, latency="uniform(0.02,0.5)"
         )
-        self.service = Service(scenario, clock=lambda: EPOCH + anyio.current_time())
-        self.service.world = StagedTasks(scenario)
+        self.service = VoiceService(scenario, clock=lambda: EPOCH + anyio.current_time())
+        self.service.tasks = StagedTasks(scenario)
         self.probe = WatchedProbe(self.service, self.wall)
         self.queue = UnreliableQueue(Random(story.seed + 2), hold_s=story.hold_s, ack_fails=story.ack_fails)
         self.inboxes = [
@@ -156,7 +156,7 @@ class World:
         with anyio.move_on_after(PATIENCE_S):
             while not all(any(event.key == key and event.terminal for event in inbox.events) for inbox in self.inboxes):  # noqa: ASYNC110
                 await anyio.sleep(0.1)
-            truth = self.service.world.truth(parse_ref(key))
+            truth = self.service.tasks.truth(parse_ref(key))
             self.record.fresh_lag = anyio.current_time() - began - (truth[-1][1] - truth[0][1])
 
     def _keep_page(self) -> None:
