@@ -130,7 +130,7 @@ class _Assembly:
         policy = PollPolicy(
             watch=settings.watch,
             cadence=Cadence(settings.cadence),
-            pace=Pace(settings.pace, determinism.clock.mono()),
+            pace=Pace(settings.pace),
             circuits=circuits.of(DEFAULT_TARGET, service),
             writer=writer,
             max_in_flight=settings.limits.max_in_flight,

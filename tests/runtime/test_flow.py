@@ -14,6 +14,7 @@ from watcher.core.polling.pace import PaceSettings
 from watcher.errors import PeerGone, Unavailable
 from watcher.model import Event, Watch
 from watcher.ports import Delivered, Outcome, Rejected, Retry
+from watcher.query import DeadLetterQuery, Selection
 from watcher.runtime.settings import Limits, ServiceSettings
 from watcher.simulator.inbox import SimulatedInbox
 
@@ -91,7 +92,7 @@ async def test_poison_is_a_dead_letter_and_its_mates_go_on(world: MakeWorld) -> 
     w.queue.put("")
     async with w.running():
         await anyio.sleep(300)
-    letters = await w.store.letters()
+    letters = (await w.store.dead_letters(DeadLetterQuery())).items
     assert sorted(letter.reason for letter in letters) == ["empty", "parse"]
     assert len(w.queue) == 0
     assert w.inbox.of(key("task-1"))[-1]["data"]["terminal"]
@@ -157,12 +158,12 @@ async def test_a_refused_event_is_a_dead_letter_and_can_be_sent_again(world: Mak
     w.submit("task-1")
     async with w.running():
         await anyio.sleep(60)
-        (letter,) = await w.store.letters()
+        (letter,) = (await w.store.dead_letters(DeadLetterQuery())).items
         assert (letter.what, letter.origin, letter.reason, letter.key) == ("event", "inbox", "size", key("task-1"))
         inbox.answer = lambda event: Delivered()
         await w.store.retry([letter.id])
         await anyio.sleep(5)
-        assert await w.store.letters() == []
+        assert (await w.store.dead_letters(DeadLetterQuery())).items == []
     assert inbox.of(key("task-1"))[-1]["data"]["terminal"]
 
 
@@ -172,10 +173,10 @@ async def test_a_dead_letter_of_an_input_can_be_read_again(world: MakeWorld) -> 
     w.queue.put("nonsense")
     async with w.running():
         await anyio.sleep(5)
-        (letter,) = await w.store.letters()
+        (letter,) = (await w.store.dead_letters(DeadLetterQuery())).items
         await w.store.retry([letter.id])
         await anyio.sleep(5)
-        (again,) = await w.store.letters()
+        (again,) = (await w.store.dead_letters(DeadLetterQuery())).items
     assert (again.id, again.tries, again.retry) == (letter.id, 2, False)
 
 
@@ -185,7 +186,7 @@ async def test_a_forgotten_task_is_asked_about_no_more(world: MakeWorld) -> None
     w.submit("task-1")
     async with w.running():
         await anyio.sleep(30)
-        assert await w.store.forget(key=key("task-1")) == 1
+        assert await w.store.forget(Selection(key=key("task-1"))) == 1
         await anyio.sleep(2)
         calls = w.service.stats.requests
         await anyio.sleep(600)
@@ -271,7 +272,7 @@ async def test_what_is_erased_is_not_sent_when_a_sink_comes_back(world: MakeWorl
     w.submit("task-1", "task-2")
     async with w.running():
         await anyio.sleep(100)
-        await w.store.forget(key=key("task-1"))
+        await w.store.forget(Selection(key=key("task-1")))
         await anyio.sleep(5)
         inbox.failure = None
         await anyio.sleep(100)
@@ -286,11 +287,11 @@ async def test_a_task_erased_and_submitted_again_is_told_of_to_its_end(world: Ma
     async with w.running():
         for _ in range(20):
             await anyio.sleep(0.3)
-            await w.store.forget(key=key("task-1"))
+            await w.store.forget(Selection(key=key("task-1")))
             w.submit("task-1")
         await anyio.sleep(60)
         assert [backlog.events for backlog in (await w.store.backlog()).values()] == [0]
-        assert await w.store.tasks(open_only=True) == []
+        assert await w.store.count_open() == 0
     assert w.inbox.events[-1].terminal
 
 

@@ -7,12 +7,12 @@ import pytest
 
 from tests.runtime.conftest import MakeWorld, key
 from watcher.core.polling.cadence import CadenceSettings
-from watcher.core.polling.circuits import Trip
 from watcher.core.polling.pace import PaceSettings
 from watcher.core.polling.schedule import state_name
-from watcher.errors import Throttled
+from watcher.errors import CredentialsRejected, Throttled
 from watcher.kinds.catalog import builtin_catalog
 from watcher.model import Observation, TaskRef
+from watcher.query import Selection
 from watcher.runtime.polling import SHARED_CIRCUIT_S
 from watcher.runtime.settings import Limits, ServiceSettings
 from watcher.simulator.probe import SimulatedProbe
@@ -61,7 +61,7 @@ async def test_a_quota_that_nobody_needs_any_more_is_no_trouble(world: MakeWorld
     async with w.running() as watcher:
         await anyio.sleep(100)
         assert not watcher.health.is_good("quota:voice-tone")
-        await w.store.forget(key="voice-tone/abc123/task-1")
+        await w.store.forget(Selection(key="voice-tone/abc123/task-1"))
         await anyio.sleep(60)
         assert watcher.health.is_good("quota:voice-tone")
 
@@ -73,11 +73,11 @@ async def test_a_circuit_that_was_closed_under_another_quota_holds_nobody(world:
     async with w.running() as watcher:
         await anyio.sleep(30)
         circuits = next(iter(watcher.loops.pollers)).policy.circuits
-        now = anyio.current_time()
-        circuits.open["outage"] = Trip(now, "503", probe_at=now + 60)
+        for _ in range(4):  # the credentials circuit belongs to the target, so a call of any quota can open and close it
+            circuits.note(CredentialsRejected("ExpiredToken"), [("other", "other")], anyio.current_time() + 60)
         await anyio.sleep(10)
         before = w.service.stats.requests
-        circuits.open.clear()
+        circuits.note(None, [("other", "other")], anyio.current_time())
         await anyio.sleep(SHARED_CIRCUIT_S + 0.5)
         assert w.service.stats.requests > before
 
@@ -107,7 +107,7 @@ async def test_a_hint_whose_call_was_refused_still_goes_first(world: MakeWorld) 
     w.submit(*(f"task-{n}" for n in range(300)), "hinted")
     async with w.running() as watcher:
         await anyio.sleep(5)
-        assert watcher.loops.pollers.hint(key("hinted"))
+        assert watcher.loops.pollers.poll_now(key("hinted"))
         await anyio.sleep(10)
     place = probe.asked.index("hinted")
     assert probe.asked[place : place + 2] == ["hinted", "hinted"]

@@ -13,7 +13,7 @@ import pytest
 from tests.runtime.conftest import EPOCH, MakeWorld, key
 from tests.simulation.turns import in_turns
 from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
-from watcher.adapters.stores.sqlite.watch_rows import PIECE
+from watcher.adapters.stores.sqlite.watch_rows import LOAD_BATCH
 from watcher.core.polling.pace import PaceSettings
 from watcher.core.polling.schedule import state_name
 from watcher.kinds import KINDS
@@ -93,7 +93,7 @@ async def test_a_restart_with_many_watches_is_spread_over_the_pace(world: MakeWo
     asked = [task for _, task in w.probe.calls if task != "fresh"]
     assert times[0] - began <= 10 * READ_S
     assert sum(at < loaded_at for at in times) >= RATE * (loaded_at - began) / 2, "asked while the rest is still read"
-    assert max(after - before for before, after in pairwise(grown)) <= PIECE, "the loop goes round after each piece"
+    assert max(after - before for before, after in pairwise(grown)) <= LOAD_BATCH, "the loop goes round after each piece"
     assert most_at_once(times, RATE) <= 1.01
     assert len(times) >= 0.99 * RATE * (ended - began)
     assert asked[:count] == [f"old-{n}" for n in range(min(count, len(asked)))]

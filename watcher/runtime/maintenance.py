@@ -28,8 +28,9 @@ class Maintenance:
         self._clock = clock
 
     async def restore(self) -> None:
-        """Continue with what an earlier process learned. A text that cannot be read is ignored."""
+        """Start the paces, and continue with what an earlier process learned. A text that cannot be read is ignored."""
         for poller in self._pollers:
+            poller.policy.pace.start(self._clock.mono())
             pace = await self._store.load_state(state_name("pace", poller.quota))
             if pace is not None:
                 with suppress(ValueError):

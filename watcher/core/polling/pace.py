@@ -59,7 +59,7 @@ class Permit:
 class Pace:
     """Grants permits at a rate, and adapts the rate to what the service answers."""
 
-    def __init__(self, settings: PaceSettings, now: float) -> None:
+    def __init__(self, settings: PaceSettings, now: float = 0.0) -> None:
         self.ceiling = math.inf if settings.rate is None else settings.rate
         self.burst = settings.burst
         self.rate = min(self.ceiling, START)
@@ -80,6 +80,10 @@ class Pace:
         self._best = 0.0
         """The highest rate that was accepted, as of `_best_at`."""
         self._best_at = now
+
+    def start(self, now: float) -> None:
+        """Count credit from now on. For an object that was made before its clock was running."""
+        self._credit_at = self._best_at = now
 
     def wait(self, now: float) -> float:
         """Seconds until the next call may go; 0: now."""
