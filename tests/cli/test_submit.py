@@ -148,8 +148,8 @@ def test_a_missing_queue_ends_with_69(command: Command, inbox: Inbox) -> None:
 @pytest.mark.parametrize(
     ("gone", "hint"),
     [
-        (("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"), "name credentials"),
-        (("AWS_REGION", "AWS_DEFAULT_REGION"), "say the Region"),
+        (("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"), "no credentials were found"),
+        (("AWS_REGION", "AWS_DEFAULT_REGION"), "set the Region"),
     ],
 )
 def test_missing_credentials_and_region_end_with_78(

@@ -1,4 +1,4 @@
-"""Properties of decisions are not timed: a loaded machine makes none of them false."""
+"""Property tests in this directory have no deadline, because a busy machine is slow."""
 
 from hypothesis import HealthCheck, settings
 

@@ -43,7 +43,7 @@ async def test_a_source_that_is_down_delays_no_acknowledgement_of_another(world:
     w.submit("task-1")
     other.put('{"VoiceConnectorId": "abc123", "SpeakerSearchTaskId": "task-2"}')
     parts = Adapters([w.queue, other], w.probe, w.store, w.sinks)
-    async with Watcher(parts, w.plan, clock=Clock(w.wall)) as watcher, anyio.create_task_group() as tasks:
+    async with Watcher(parts, w.settings, clock=Clock(w.wall)) as watcher, anyio.create_task_group() as tasks:
         tasks.start_soon(watcher.run)
         await anyio.sleep(5)
         w.queue.failure = Unavailable("test")

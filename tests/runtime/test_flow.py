@@ -14,8 +14,7 @@ from watcher.core.polling.pace import PaceSettings
 from watcher.errors import PeerGone, Unavailable
 from watcher.model import Event, Watch
 from watcher.ports import Delivered, Outcome, Rejected, Retry
-from watcher.runtime.service import ServiceSettings
-from watcher.runtime.settings import Limits
+from watcher.runtime.settings import Limits, ServiceSettings
 from watcher.simulator.inbox import SimulatedInbox
 
 pytestmark = pytest.mark.looptime
@@ -42,8 +41,8 @@ async def test_the_end_that_is_told_is_the_end_that_was(world: MakeWorld) -> Non
     w.submit(*(f"task-{n}" for n in range(30)))
     async with w.watcher() as watcher:
         await watcher.run()
-    for ref in w.service.world.refs():
-        truth = w.service.world.truth(ref)
+    for ref in w.service.tasks.refs():
+        truth = w.service.tasks.truth(ref)
         assert w.inbox.of(ref.key)[-1]["data"]["to"] == truth[-1][0]
 
 
@@ -77,7 +76,7 @@ async def test_never_two_calls_about_one_task(world: MakeWorld) -> None:
 
 async def test_calls_never_exceed_the_configured_rate(world: MakeWorld) -> None:
     """A thousand tasks at a rate of 5/s are asked about 5 times a second, and no more."""
-    w = world(plan=ServiceSettings(pace=PaceSettings(rate=5)))
+    w = world(settings=ServiceSettings(pace=PaceSettings(rate=5)))
     w.submit(*(f"task-{n}" for n in range(1000)))
     async with w.running():
         await anyio.sleep(100)
@@ -197,13 +196,13 @@ async def test_a_forgotten_task_is_asked_about_no_more(world: MakeWorld) -> None
 
 async def test_intake_waits_at_the_limit_of_watches(world: MakeWorld) -> None:
     """With room for ten watches, a hundred tasks are taken in as others end, and all end."""
-    w = world(plan=ServiceSettings(limits=Limits(max_watches=10)))
+    w = world(settings=ServiceSettings(limits=Limits(max_watches=10)))
     w.submit(*(f"task-{n}" for n in range(100)))
     most = 0
     async with w.running() as watcher:
         for _ in range(600):
             await anyio.sleep(1)
-            most = max(most, len(watcher._poller_set))
+            most = max(most, len(watcher.loops.pollers))
     assert most <= 10 + 2 * 10 * 2, "the limit, and what two receivers hold at most"
     assert len({e.key for e in w.inbox.events if e.terminal}) == 100
 

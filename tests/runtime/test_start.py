@@ -48,10 +48,10 @@ async def test_the_first_polls_do_not_wait_for_the_last_watch(world: MakeWorld) 
     async with w.running() as watcher:
         await anyio.sleep(PIECE_S - 1)
         assert w.service.stats.actions["Get"] > 0
-        assert len(watcher._poller_set) == 1
+        assert len(watcher.loops.pollers) == 1
         await anyio.sleep(3 * PIECE_S)
-        assert len(watcher._poller_set) == 4
-        assert watcher._poller_set.watched(key("d"))
+        assert len(watcher.loops.pollers) == 4
+        assert watcher.loops.pollers.watched(key("d"))
 
 
 @pytest.mark.looptime
@@ -80,7 +80,7 @@ async def test_a_stop_does_not_wait_for_the_rest(world: MakeWorld) -> None:
 async def test_without_a_source_the_watches_of_an_earlier_life_are_followed_to_their_end(world: MakeWorld) -> None:
     """Nothing to take in is not the end while the store has not told all it holds."""
     w = world(store=await slow_store("a", "b"), durations="queue=0,run=1", failed=0, stopped=0, partial=0)
-    async with Watcher(Adapters([], w.probe, w.store, w.sinks), w.plan, clock=Clock(w.wall)) as watcher:
+    async with Watcher(Adapters([], w.probe, w.store, w.sinks), w.settings, clock=Clock(w.wall)) as watcher:
         await watcher.run()
     assert [w.inbox.of(key(name))[-1]["data"]["to"] for name in "ab"] == ["SUCCEEDED", "SUCCEEDED"]
 

@@ -1,4 +1,4 @@
-"""The real SQLite store on virtual time: exact, so that a seed replays, and with a disk's real errors."""
+"""The SQLite store in virtual time: exact, so that a seed can be replayed, with the real errors of a disk."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import anyio
 import looptime
 import pytest
 
-from tests.contracts.store_exam import a_watch, moved
+from tests.contracts.store_exam.facts import a_watch, all_tasks, leases, moved
 from tests.simulation.database import Database, PlayedStore
 from tests.simulation.play import play
 from tests.simulation.record import Record
 from tests.simulation.story import Story, draw
 from watcher.errors import StoreUnavailable
 from watcher.model import Watch
+from watcher.query import Selection
 
 SLOW_S = 0.1
 
@@ -67,8 +68,8 @@ def test_what_is_asked_at_one_instant_is_one_transaction() -> None:
 
     async def act(database: Database) -> tuple[int, set[float]]:
         store, done = await opened(database), set[float]()
-        groups, commit = [], store._writer._commit  # type: ignore[union-attr]
-        store._writer._commit = lambda calls: (groups.append(len(calls)), commit(calls))  # type: ignore[union-attr, method-assign, assignment]
+        groups, commit = [], store._file._writer._commit  # type: ignore[union-attr]
+        store._file._writer._commit = lambda calls: (groups.append(len(calls)), commit(calls))  # type: ignore[union-attr, method-assign, assignment]
 
         async def admit(n: int) -> None:
             await store.admit([a_watch(f"t{n}")])
@@ -92,7 +93,7 @@ def test_a_full_disk_refuses_as_sqlite_does(full: str) -> None:
         database.full = full
         with pytest.raises(StoreUnavailable, match="SQLITE_FULL" if full == "pages" else "SQLITE_IOERR_WRITE"):
             await store.admit(many)
-        assert await store.tasks() == []
+        assert await all_tasks(store) == []
         database.full = ""
         await store.admit(many)
         assert len(database.content().open) == 500
@@ -106,11 +107,11 @@ def test_an_erasure_is_heard_of_on_a_full_disk() -> None:
     async def act(database: Database) -> list[Sequence[str]]:
         store = await opened(database)
         first, second = await store.admit([a_watch("first"), a_watch("second")])
-        await database.forget(key=first.key)
-        heard = [(await store.requests())[0]]
-        await database.forget(key=second.key)
+        await database.forget(Selection(key=first.key))
+        heard = [(await store.requests()).forgotten]
+        await database.forget(Selection(key=second.key))
         database.full = "bytes"
-        return [*heard, (await store.requests())[0], (await store.requests())[0]]
+        return [*heard, (await store.requests()).forgotten, (await store.requests()).forgotten]
 
     assert on_virtual_time(act) == [[a_watch("first").key], [a_watch("second").key], []]
 
@@ -135,13 +136,14 @@ def test_a_kill_leaves_the_log_and_the_next_life_reads_it() -> None:
     async def act(database: Database) -> tuple[bool, list[Watch]]:
         store = await opened(database)
         watch = (await store.admit([a_watch()]))[0]
+        owned = await leases(store)
         async with anyio.create_task_group() as life:
-            life.start_soon(store.commit, [moved(watch, "SUCCEEDED")])
+            life.start_soon(store.commit, [moved(watch, "SUCCEEDED")], owned)
             await anyio.wait_all_tasks_blocked()
             life.cancel_scope.cancel()
         await store.close()
         log = database._beside("-wal").stat().st_size
-        return log > 0, list(await (await opened(database)).tasks())
+        return log > 0, await all_tasks(await opened(database))
 
     killed, watches = on_virtual_time(act)
     assert killed

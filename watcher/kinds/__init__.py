@@ -1,16 +1,19 @@
-"""What can be watched: one declarative file for each kind of task, and this table.
-
-A new kind is a file beside the others and a line in `KINDS`. Nothing else in the package names a kind.
-"""
+"""What can be watched: kinds of remote tasks, as data."""
 
 from __future__ import annotations
 
-from watcher.kinds.kind import Kind, Param, Phase, Quota
-from watcher.kinds.speaker_search import SPEAKER_SEARCH
-from watcher.kinds.voice_tone import VOICE_TONE
+from typing import Any
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (SPEAKER_SEARCH, VOICE_TONE)}
+from watcher.kinds.catalog import Catalog, builtin_catalog
+from watcher.kinds.kind import Kind, Notifications, Param, Phase, Quota, StatusClass
 
-QUOTAS: dict[str, Quota] = {kind.quota.name: kind.quota for kind in KINDS.values()}
+__all__ = ["Catalog", "Kind", "Notifications", "Param", "Phase", "Quota", "StatusClass", "builtin_catalog"]
 
-__all__ = ["KINDS", "QUOTAS", "Kind", "Param", "Phase", "Quota"]
+
+def __getattr__(name: str) -> Any:
+    """KINDS and QUOTAS, for callers that are not passed a catalog yet. To be removed."""
+    if name == "KINDS":
+        return builtin_catalog().kinds
+    if name == "QUOTAS":
+        return builtin_catalog().quotas
+    raise AttributeError(name)

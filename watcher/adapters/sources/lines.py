@@ -20,7 +20,7 @@ from pydantic import Field
 
 from watcher.core.intake.submissions import MAX_BODY
 from watcher.errors import Denied, Invalid, RemoteError, Unavailable
-from watcher.ports import Message
+from watcher.model import Message
 from watcher.section import Name, Section
 
 STDIN = 0

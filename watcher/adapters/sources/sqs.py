@@ -16,7 +16,8 @@ from watcher.adapters.aws.arns import FIFO, QueueUrl
 from watcher.adapters.aws.session import AwsClients
 from watcher.core.intake.submissions import MAX_BODY
 from watcher.errors import Unreadable
-from watcher.ports import Message, Rejected
+from watcher.model import Message
+from watcher.ports import Rejected
 from watcher.section import Name, Seconds, Section
 
 
