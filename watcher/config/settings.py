@@ -36,7 +36,7 @@ class OneOf:
         return core_schema.no_info_plain_validator_function(self._validate)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Describe a union of all adapters of the table, told apart by `type`."""
+        """Describe a union of all adapters of the table with `type` as the discriminator."""
         choices = {word: adapter.settings.__pydantic_core_schema__ for word, adapter in self.table.items()}
         return handler(core_schema.tagged_union_schema(choices, discriminator="type"))
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from watcher.errors import ConfigMistakes
 from watcher.kinds.kind import Kind, Quota
+from watcher.yaml_text import dotted, parse_yaml_text
 
 DEFAULT_KIND = "speaker-search"
 """The kind of a message that names none and has the identifiers of no other."""
@@ -82,38 +83,13 @@ def _read_kind(text: str, file: str) -> Kind:
 
     from watcher.kinds.form import KindForm
 
-    data, lines = _parse_yaml(text, file)
+    parsed = parse_yaml_text(text)
+    if parsed.mistakes:
+        raise ConfigMistakes([f"{file}:{line}: {dotted(path)}: {what}" for path, line, what in parsed.mistakes])
     try:
-        return KindForm.model_validate_json(json.dumps(data, default=str), strict=True).kind()
+        return KindForm.model_validate_json(json.dumps(parsed.data), strict=True).kind()
     except ValidationError as error:
-        raise ConfigMistakes([_explain(found, lines, file) for found in error.errors(include_url=False)]) from None
-
-
-def _parse_yaml(text: str, file: str) -> tuple[Any, Mapping[tuple[Any, ...], int]]:
-    """The data of a YAML text, and the line of each key and each list element. Raises ConfigMistakes."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError
-
-    try:
-        data = YAML(typ="rt", pure=True).load(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = 1 if mark is None else mark.line + 1
-        raise ConfigMistakes([f"{file}:{line}: not valid YAML: {str(error.problem).splitlines()[0]}"]) from None
-    return data, dict(_lines(data, ()))
-
-
-def _lines(data: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], int]]:
-    """Walk what ruamel.yaml's round-trip loader returns: its containers know where their entries stand."""
-    if isinstance(data, dict):
-        entries = [(key, value, data.lc.key(key)) for key, value in data.items()]  # type: ignore[attr-defined]
-    elif isinstance(data, list):
-        entries = [(index, value, data.lc.item(index)) for index, value in enumerate(data)]  # type: ignore[attr-defined]
-    else:
-        return
-    for key, value, (line, _) in entries:
-        yield (*path, key), line + 1
-        yield from _lines(value, (*path, key))
+        raise ConfigMistakes([_explain(found, parsed.lines, file) for found in error.errors(include_url=False)]) from None
 
 
 def _explain(error: Any, lines: Mapping[tuple[Any, ...], int], file: str) -> str:
