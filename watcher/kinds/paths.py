@@ -40,7 +40,7 @@ class Expression:
     repeats nothing of the value, where the expression does not fit the value: `length(@)` of a number.
     """
 
-    __slots__ = ("members", "text", "_find")
+    __slots__ = ("_find", "members", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
