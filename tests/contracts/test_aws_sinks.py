@@ -56,7 +56,7 @@ class AwsDesk(RemoteSinkDesk):
         self.relay.cut()
 
     async def mend(self) -> None:
-        self.relay.mend()
+        self.relay.restore()
 
     async def taken(self, count: int) -> Sequence[bytes]:
         with anyio.fail_after(PATIENCE):
