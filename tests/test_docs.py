@@ -27,7 +27,7 @@ from watcher.core.delivery.events import EventSettings, EventWriter
 from watcher.core.intake.submissions import REASONS
 from watcher.core.polling.circuits import NAMES
 from watcher.core.polling.transitions import WatchSettings, advance, end
-from watcher.kinds import KINDS, QUOTAS
+from watcher.kinds.catalog import builtin_catalog
 from watcher.model import EventType, Observation, TaskRef, Watch
 
 load_yaml = YAML(typ="safe", pure=True).load
@@ -39,7 +39,7 @@ FENCE = re.compile(r"^( *)```(\S*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 TO_BE_WRITTEN = {"watcher/adapters/sinks/directory.py", "tests/contracts/test_directory_sink.py"}
 """Files that docs/extending.md tells its reader to write."""
 
-KIND = KINDS["speaker-search"]
+KIND = builtin_catalog()["speaker-search"]
 HASH_KEY = "a key of your own, kept secret"
 T0 = 1_795_341_600.0
 """2026-11-22T10:00:00Z."""
@@ -362,7 +362,7 @@ def test_each_component_is_explained():
         spoken |= set(re.findall(r'health\.(?:good|bad)\("(\w+)"', text))
         spoken |= {f"{name}:NAME" for name in re.findall(r'\(f"(source|sink):\{', text)}
         spoken |= {f"circuit:{name}" for name in NAMES if 'f"circuit:{circuit}"' in text}
-        spoken |= {f"quota:{name}" for name in QUOTAS if 'f"quota:{quota.name}"' in text}
+        spoken |= {f"quota:{name}" for name in builtin_catalog().quotas if 'f"quota:{quota.name}"' in text}
     assert {name for row in first_column(OPERATING, "## What /readyz says") for name in row} == spoken
 
 

@@ -17,7 +17,7 @@ from watcher.adapters.sinks.jsonl import JsonlSink, JsonlSinkSettings
 from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
 from watcher.core.delivery.events import EventSettings, EventWriter
 from watcher.core.polling.transitions import WatchSettings, advance
-from watcher.kinds import KINDS
+from watcher.kinds.catalog import builtin_catalog
 from watcher.model import Change, Event, Lease, Observation, TaskRef, Watch
 from watcher.observe.metrics import Metrics
 from watcher.runtime.clock import Clock
@@ -25,7 +25,7 @@ from watcher.runtime.delivery import SinkWorker
 from watcher.runtime.health import Health
 from watcher.runtime.instruments import Instruments
 
-KIND = KINDS["speaker-search"]
+KIND = builtin_catalog()["speaker-search"]
 SINK = "file"
 ONE_BY_ONE = 200
 """Transitions are enough to know what one fsync each costs."""

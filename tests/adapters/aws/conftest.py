@@ -10,7 +10,7 @@ import pytest
 from tests.adapters.aws.wire import Wire, hang
 from watcher.adapters.aws.probe import AwsProbe
 from watcher.adapters.aws.session import AwsClients
-from watcher.kinds import builtin_catalog
+from watcher.kinds.catalog import builtin_catalog
 from watcher.model import TaskRef
 
 

@@ -15,7 +15,7 @@ from tests.adapters.aws.wire import Answer, Request, Wire, drip, fault, hang, ra
 from watcher import errors
 from watcher.adapters.aws.probe import AwsProbe
 from watcher.adapters.aws.session import AwsClients
-from watcher.kinds import builtin_catalog
+from watcher.kinds.catalog import builtin_catalog
 from watcher.model import Observation, TaskRef
 
 CANARY = "canary-7f3a"

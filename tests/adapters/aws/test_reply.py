@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from watcher.adapters.aws.reply import MAX_RESULT, read_reply
 from watcher.errors import Unreadable
-from watcher.kinds import Kind, builtin_catalog
-from watcher.kinds.catalog import read_kinds
+from watcher.kinds.catalog import builtin_catalog, read_kinds
+from watcher.kinds.kind import Kind
 from watcher.model import Observation, TaskRef
 
 NOW = 1795341600.0
