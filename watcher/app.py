@@ -31,7 +31,7 @@ def build(settings: Settings, *, sinks: Sequence[Sink] = (), clock: Callable[[],
     """Everything as configured, nothing opened. `sinks` are told beside the configured ones."""
     limits = settings.limits
     connections = limits.max_in_flight * len(QUOTAS)
-    aws = AwsClients(max_connections=connections, call_deadline=limits.call_deadline, clock=clock, polls=settings.aws.client)
+    aws = AwsClients(max_connections=connections, call_deadline=limits.call_deadline, clock=clock)
     context = AdapterContext(aws, clock)
     parts = Adapters(
         sources=[SOURCES[s.type].build(s, context) for s in settings.sources],
