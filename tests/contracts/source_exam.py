@@ -14,7 +14,7 @@ import pytest
 
 from watcher.ports import Message, Source
 
-PATIENCE = 30.0
+PATIENCE = 300.0
 """Seconds until an exam gives up. No test passes by waiting for it."""
 
 BODIES = (

@@ -20,7 +20,7 @@ def outcome(parse: Any, value: Any) -> Any:
     """The time as seconds since the epoch and its offset, or the type of the error."""
     try:
         at = parse(value)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever the SDK raises is what must be raised
         return type(error)
     return at.replace(tzinfo=None), at.utcoffset()
 
