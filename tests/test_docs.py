@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 from tests.observe.test_deploy import declared
 from watcher import errors
 from watcher.adapters.aws import batches
-from watcher.adapters.sinks.webhook import signed
+from watcher.adapters.sinks.webhook import signature_headers
 from watcher.cli import app, exit_codes
 from watcher.cli.explain import ENDS
 from watcher.config import Settings, parse
@@ -161,7 +161,7 @@ def test_the_receiver_of_the_page_takes_what_the_watcher_signs():
     """The code sample accepts a signed event, also by an older key, and refuses a changed, a stale and an unsigned one."""
     verify, event = python_of_events()["verify"], rendered(story()[0][1])
     secret, older = b"k" * 32, b"o" * 32
-    headers = dict(signed(event, int(T0), [secret, older]))
+    headers = dict(signature_headers(event, int(T0), [secret, older]))
     spelled = [f"whsec_{encoded(key)}" for key in (secret, older, b"x" * 32)]
     assert verify(spelled[0], headers, event.body, now=T0 + 1)["id"] == event.id
     assert verify(spelled[1], headers, event.body, now=T0 + 1)["id"] == event.id
@@ -204,11 +204,11 @@ def test_filter_policies_match_what_they_promise():
     for policy in policies:
         matcher = FilterPolicyMatcher(policy, "MessageAttributes")
         for step, passes in ((settled, True), (seen, False)):
-            entry = batches.message(rendered(step), body="Message", fifo=False)
+            entry = batches.message_entry(rendered(step), body="Message", fifo=False)
             attributes = {
-                name: {"Type": "String", "Value": value["StringValue"]} for name, value in entry.wire["MessageAttributes"].items()
+                name: {"Type": "String", "Value": value["StringValue"]} for name, value in entry.fields["MessageAttributes"].items()
             }
-            assert matcher.matches(attributes, entry.wire["Message"]) is passes
+            assert matcher.matches(attributes, entry.fields["Message"]) is passes
 
 
 def test_rule_patterns_match_what_they_promise():
@@ -225,9 +225,9 @@ def test_rule_patterns_match_what_they_promise():
 
 def test_fifo_attributes_are_those_of_the_page():
     """What a FIFO queue is given beside the body, and the attributes to filter by, are all named on the page."""
-    entry = batches.message(rendered(story()[0][2]), body="MessageBody", fifo=True)
+    entry = batches.message_entry(rendered(story()[0][2]), body="MessageBody", fifo=True)
     named = set(re.findall(r"`([\w-]+)`", prose(EVENTS)))
-    assert {"MessageGroupId", "MessageDeduplicationId", *entry.wire["MessageAttributes"]} <= named
+    assert {"MessageGroupId", "MessageDeduplicationId", *entry.fields["MessageAttributes"]} <= named
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
