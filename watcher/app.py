@@ -159,7 +159,7 @@ def build(settings: Settings, *, sinks: Sequence[Sink] = (), clock: Callable[[],
         max_connections=limits.max_in_flight * len(catalog.quotas),
         call_deadline=limits.call_deadline,
         clock=clock,
-        polls=settings.aws.client,
+        polled_services=catalog.services,
     )
     context = AdapterContext(aws, clock)
     adapters = Adapters(

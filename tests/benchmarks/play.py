@@ -18,10 +18,10 @@ from watcher.core.polling.pace import Pace, PaceSettings
 from watcher.core.polling.pending import PendingSet
 from watcher.core.polling.schedule import Schedule
 from watcher.core.polling.transitions import WatchSettings, advance
-from watcher.kinds import KINDS
+from watcher.kinds.catalog import builtin_catalog
 from watcher.model import DEFAULT_TARGET, Observation, TaskRef, Watch
 
-KIND = KINDS["speaker-search"]
+KIND = builtin_catalog()["speaker-search"]
 RULES = WatchSettings()
 DEADLINE_S = 30 * 86_400.0
 AGES = 10

@@ -17,7 +17,7 @@ from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
 from watcher.cli import main
 from watcher.core.delivery.events import EventSettings, EventWriter
 from watcher.core.polling.transitions import WatchSettings, advance, end
-from watcher.kinds import builtin_catalog
+from watcher.kinds.catalog import builtin_catalog
 from watcher.model import Change, DeadLetter, Observation, TaskRef, Watch
 
 CONFIG = (

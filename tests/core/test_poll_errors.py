@@ -18,10 +18,10 @@ from watcher.errors import (
     Unavailable,
     Unreadable,
 )
-from watcher.kinds import KINDS
+from watcher.kinds.catalog import builtin_catalog
 from watcher.model import EventType
 
-KIND = KINDS["speaker-search"]
+KIND = builtin_catalog()["speaker-search"]
 ERRORS = {cls.reason: cls("code") for cls in (Throttled, Unavailable, Busy, NotFound, Denied, Invalid, CredentialsRejected, Unreadable)}
 ENDS = {("not_found", "not_found"), ("not_found", "expired"), ("denied", "denied"), ("invalid", "invalid"), ("unreadable", "deadline")}
 """Which error may end a watch, and with which reason."""

@@ -15,10 +15,10 @@ from watcher.core.polling.pace import Pace, PaceSettings
 from watcher.core.polling.pending import PendingEntry, PendingSet
 from watcher.core.polling.schedule import Schedule, state_name
 from watcher.errors import CredentialsRejected
-from watcher.kinds import KINDS
+from watcher.kinds.catalog import builtin_catalog
 from watcher.model import Observation, TaskRef
 
-KIND = KINDS[REF.kind]
+KIND = builtin_catalog()[REF.kind]
 
 
 def schedule_of(rate: float = 10, in_flight: int = 5, **cadence: float | str) -> Schedule:

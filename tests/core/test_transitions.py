@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from tests.core.facts import NOW, found, seen, watch_of
 from watcher.core.polling.transitions import WatchSettings, advance, digest, end
-from watcher.kinds import KINDS, Phase
+from watcher.kinds.catalog import builtin_catalog
+from watcher.kinds.kind import Phase
 from watcher.model import EventType, Observation, Watch
 
-KIND = KINDS["speaker-search"]
+KIND = builtin_catalog()["speaker-search"]
 SETTINGS = WatchSettings()
 ORDER = list(KIND.statuses)
 REASONS = {"ended", "stale", "unchanged", "status", "result", "terminal", "settled", "deadline"}

@@ -16,7 +16,7 @@ from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
 from watcher.adapters.stores.sqlite.watch_rows import LOAD_BATCH
 from watcher.core.polling.pace import PaceSettings
 from watcher.core.polling.schedule import state_name
-from watcher.kinds import KINDS
+from watcher.kinds.catalog import builtin_catalog
 from watcher.model import Observation, TaskRef, Watch
 from watcher.runtime.settings import Limits, ServiceSettings
 from watcher.simulator.probe import SimulatedProbe
@@ -53,7 +53,7 @@ async def earlier_life(path: Path, count: int) -> SqliteStoreSettings:
     await store.open(["inbox"])
     for first in range(0, count, 10_000):
         await store.admit([old(n) for n in range(first, min(count, first + 10_000))])
-    await store.save_state(state_name("pace", KINDS["speaker-search"].quota), repr(RATE))
+    await store.save_state(state_name("pace", builtin_catalog()["speaker-search"].quota), repr(RATE))
     await store.close()
     return settings
 

@@ -18,7 +18,7 @@ from watcher.core.polling.circuits import CallCircuits, Circuits
 from watcher.core.polling.pace import Pace, Permit
 from watcher.core.polling.transitions import WatchSettings
 from watcher.errors import RemoteError
-from watcher.kinds import Kind
+from watcher.kinds.kind import Kind
 from watcher.model import Change, Event, Lease, Message, Observation, Step, Watch
 from watcher.ports import Delivered, Outcome, Rejected, Source
 from watcher.runtime import delivery, intake, polling

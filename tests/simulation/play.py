@@ -23,9 +23,8 @@ from tests.simulation.record import Record
 from tests.simulation.story import Story, key_of
 from tests.simulation.trouble import scene
 from watcher.app import assemble
-from watcher.core.intake.submissions import parse_ref
 from watcher.core.polling.pace import PaceSettings
-from watcher.model import TaskRef, Watch
+from watcher.model import DEFAULT_TARGET, TaskRef, Watch
 from watcher.ports import Store
 from watcher.query import Selection
 from watcher.runtime.clock import Clock
@@ -159,7 +158,7 @@ class World:
         with anyio.move_on_after(PATIENCE_S):
             while not all(any(event.key == key and event.terminal for event in inbox.events) for inbox in self.inboxes):  # noqa: ASYNC110
                 await anyio.sleep(0.1)
-            truth = self.service.tasks.truth(parse_ref(key))
+            truth = self.service.tasks.truth(TaskRef.of(key, DEFAULT_TARGET))
             self.record.fresh_lag = anyio.current_time() - began - (truth[-1][1] - truth[0][1])
 
     def _keep_page(self) -> None:

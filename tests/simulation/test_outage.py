@@ -20,7 +20,7 @@ def test_half_a_day_of_503_costs_a_call_a_minute_and_nothing_else(monkeypatch: p
     # what is looked after now and then would be most of the work in half a day without calls
     monkeypatch.setattr(backlog, "REPORT_S", 30.0)
     monkeypatch.setattr(operator_requests, "CHECK_S", 30.0)
-    monkeypatch.setattr(service, "IDLE_CHECK_S", 10.0)
+    monkeypatch.setattr(service, "BUSY_CHECK_S", 10.0)
     record = play(replace(STORY, troubles=(OUTAGE,)))
     over = OUTAGE.at + OUTAGE.lasts
     during = [at for at in record.probe.calls[-1]["speaker-search"] if OUTAGE.at + 600 < at < over]

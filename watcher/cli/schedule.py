@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from watcher.cli.tables import counted
 from watcher.config import Settings
 from watcher.core.polling.cadence import PROVISIONAL_GAP_S, Cadence
-from watcher.kinds import Phase
 from watcher.kinds.catalog import builtin_catalog
+from watcher.kinds.kind import Phase
 from watcher.model import Watch
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from watcher.adapters.aws.queue import Outgoing
+from watcher.adapters.aws.queue import OutgoingMessage
 from watcher.core.intake.submissions import parse_ref, read
 from watcher.errors import InvalidInput
-from watcher.kinds import Catalog
+from watcher.kinds.catalog import Catalog
 
 BOM = b"\xef\xbb\xbf"
 
@@ -32,7 +32,7 @@ class Submittable:
     """One message that is good to go, and where it stood."""
 
     place: str
-    message: Outgoing
+    message: OutgoingMessage
     tasks: int
 
 
@@ -70,7 +70,7 @@ def _entry(place: str, line: bytes, now: float, options: SubmitOptions) -> Submi
     if not found:
         raise InvalidInput("shape", "it names no task")
     keys = [outcome.ref.key for outcome in found if not isinstance(outcome, InvalidInput)]
-    return Submittable(place, Outgoing(body.decode(), keys[0]), len(keys))
+    return Submittable(place, OutgoingMessage(body.decode(), keys[0]), len(keys))
 
 
 def _message(line: bytes, options: SubmitOptions) -> bytes:

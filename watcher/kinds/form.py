@@ -91,7 +91,7 @@ class KindForm(Section):
     """The call that reads one task, as the method of botocore's client is named."""
     params: dict[str, ParamForm] = Field(min_length=1)
     """The identifiers of a task, in the order of its key. The last one is the task's own id."""
-    extra: dict[str, Any] = {}
+    extra: dict[str, Any] = Field(default_factory=dict)
     """Constant members of the request."""
     task: JmesPath
     """The task in the reply. The paths below are relative to it."""
@@ -108,7 +108,7 @@ class KindForm(Section):
     """The service's text about the status. It leaves only with `events.results: full`."""
     result: JmesPath | None = None
     """The result, an object. One with only null members is no result."""
-    types: dict[MemberPath, Literal["object", "list", "string", "number"]] = {}
+    types: dict[MemberPath, Literal["object", "list", "string", "number"]] = Field(default_factory=dict)
     """The types of members of the task, where present; a reply with another type is unreadable. `[*]`: each element."""
     settled: JmesPath | None = None
     """Over the result: true when nothing more follows a provisional status."""

@@ -168,10 +168,9 @@ class Kind:
         if after not in self.statuses or (before is not None and before not in stages):
             return ()
         first = 0 if before is None else stages.index(before) + 1
+        last = stages.index(after) if after in stages else len(stages)
         if after in self._sudden:
             last = 1
-        else:
-            last = stages.index(after) if after in stages else len(stages)
         return tuple(status for status in stages[first:last] if status not in self._optional)
 
     def group(self, ref: TaskRef) -> str:

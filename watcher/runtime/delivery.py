@@ -81,8 +81,8 @@ class SinkWorker:
             self._wakeup.set()
 
     def position(self, shard: int) -> int:
-        """How far the outbox of a shard has been read."""
-        return self._queue.position(shard)
+        """How far the outbox of a shard has been read; 0 before the shard is adopted."""
+        return self._queue.position(shard) if shard in self._queue.shards else 0
 
     def forget(self, key: str, up_to: int, kept: Collection[str]) -> None:
         """Send no more events of this task up to a position, except the events `kept`, by id."""

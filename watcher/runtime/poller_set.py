@@ -108,11 +108,15 @@ class PollerSet:
 
     async def steer(self) -> None:
         """Every half second, until cancelled: adjust the price of a call to the pace, and report both."""
+        shown: Counter[tuple[str, str | None]] | None = None
         while True:
             await anyio.sleep(STEER_S)
             now = self._clock.mono()
             self._metrics.in_flight.set(self.in_flight)
-            self._metrics.show_watches(self.counts)
+            counts = self.counts
+            if counts != shown:
+                self._metrics.show_watches(counts)
+                shown = counts
             for poller in self:
                 self._metrics.due_lateness.labels(poller.quota.name).set(poller.schedule.steer(now))
                 self._metrics.price.labels(poller.quota.name).set(poller.policy.cadence.price)

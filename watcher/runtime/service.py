@@ -32,8 +32,8 @@ log = structlog.get_logger("watcher.service")
 
 CALLS_SHARE, FLUSH_SHARE = 0.65, 0.85
 """Shares of the stop deadline by which calls in flight, and then the outbox, must be done."""
-IDLE_CHECK_S = 0.2
-"""Seconds between two checks whether all work is done."""
+IDLE_CHECK_S, BUSY_CHECK_S = 0.2, 1.0
+"""Seconds between two checks whether all work is done: when every source is exhausted, and before that."""
 CLOSE_S = 3.0
 """The longest time for closing the adapters, in seconds."""
 
@@ -170,7 +170,7 @@ class Watcher:
             if await self._done():
                 self.finished = True
                 return
-            with anyio.move_on_after(IDLE_CHECK_S):
+            with anyio.move_on_after(IDLE_CHECK_S if self.loops.intake.exhausted else BUSY_CHECK_S):
                 await self._stop.wait()
         log.info("stopping", in_flight=self.loops.pollers.in_flight, deadline_s=self._stop_deadline)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from watcher.core.polling.transitions import WatchSettings, end
 from watcher.errors import Busy, Denied, Invalid, NotFound, RemoteError, Unavailable, Unreadable
-from watcher.kinds import Kind
+from watcher.kinds.kind import Kind
 from watcher.model import Step, Watch
 
 MAX_BACKOFF_S = 60.0

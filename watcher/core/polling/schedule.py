@@ -14,7 +14,7 @@ from watcher.core.polling.cadence import STEER_S, Cadence
 from watcher.core.polling.circuits import CallCircuits
 from watcher.core.polling.pace import Pace, Permit
 from watcher.core.polling.pending import PendingEntry, PendingSet
-from watcher.kinds import Kind, Phase, Quota
+from watcher.kinds.kind import Kind, Phase, Quota
 from watcher.model import Observation, Watch
 
 UNPLANNED_S = 10.0

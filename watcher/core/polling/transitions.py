@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from watcher.kinds import Kind, Phase
+from watcher.kinds.kind import Kind, Phase
 from watcher.model import EventType, Observation, Result, Step, Transition, Watch
 from watcher.section import Seconds, Section
 

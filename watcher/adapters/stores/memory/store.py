@@ -57,9 +57,7 @@ class MemoryStore:
 
     async def attach(self) -> None:
         if not self._open:
-            raise StoreRefused(
-                "the memory store exists only inside the running watcher: use that watcher's HTTP API, or configure a store in a file"
-            )
+            raise StoreRefused("a memory store can be read only inside its own process: set store.type to sqlite to use this command")
 
     async def close(self) -> None:
         self._open = False
