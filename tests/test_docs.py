@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 import typer.main
-import yaml
 from moto.events.models import EventPattern
 from moto.sns.utils import FilterPolicyMatcher
+from ruamel.yaml import YAML
 
 from tests.observe.test_deploy import declared
 from watcher import errors
@@ -27,8 +27,10 @@ from watcher.core.delivery.events import EventSettings, EventWriter
 from watcher.core.intake.submissions import REASONS
 from watcher.core.polling.circuits import NAMES
 from watcher.core.polling.transitions import WatchSettings, advance, end
-from watcher.kinds import KINDS, QUOTAS
+from watcher.kinds.catalog import builtin_catalog
 from watcher.model import EventType, Observation, TaskRef, Watch
+
+load_yaml = YAML(typ="safe", pure=True).load
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("docs/*.md"), *(ROOT / name for name in ("README.md", "CONTRIBUTING.md"))])
@@ -37,7 +39,7 @@ FENCE = re.compile(r"^( *)```(\S*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 TO_BE_WRITTEN = {"watcher/adapters/sinks/directory.py", "tests/contracts/test_directory_sink.py"}
 """Files that docs/extending.md tells its reader to write."""
 
-KIND = KINDS["speaker-search"]
+KIND = builtin_catalog()["speaker-search"]
 HASH_KEY = "a key of your own, kept secret"
 T0 = 1_795_341_600.0
 """2026-11-22T10:00:00Z."""
@@ -306,9 +308,9 @@ def test_the_parser_of_this_test_refuses():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_configurations_load(page):
     """Each snippet of YAML is good: whole ones as they are, single sections with a source and a sink beside them."""
-    rules = [r for group in yaml.safe_load((ROOT / "config/deploy/alerts.yaml").read_text())["groups"] for r in group["rules"]]
+    rules = [r for group in load_yaml((ROOT / "config/deploy/alerts.yaml").read_text())["groups"] for r in group["rules"]]
     for text in blocks(page, "yaml"):
-        content = yaml.safe_load(text)
+        content = load_yaml(text)
         if "type: directory" in text:  # the sink that extending.md adds
             continue
         if isinstance(content, list):
@@ -360,7 +362,7 @@ def test_each_component_is_explained():
         spoken |= set(re.findall(r'health\.(?:good|bad)\("(\w+)"', text))
         spoken |= {f"{name}:NAME" for name in re.findall(r'\(f"(source|sink):\{', text)}
         spoken |= {f"circuit:{name}" for name in NAMES if 'f"circuit:{circuit}"' in text}
-        spoken |= {f"quota:{name}" for name in QUOTAS if 'f"quota:{quota.name}"' in text}
+        spoken |= {f"quota:{name}" for name in builtin_catalog().quotas if 'f"quota:{quota.name}"' in text}
     assert {name for row in first_column(OPERATING, "## What /readyz says") for name in row} == spoken
 
 
@@ -373,7 +375,7 @@ def test_each_reason_and_exit_code_is_explained():
 
 def test_each_section_of_the_configuration_is_shown():
     """Each section has an example in operating.md."""
-    shown = {key for text in blocks(OPERATING, "yaml") if isinstance(content := yaml.safe_load(text), dict) for key in content}
+    shown = {key for text in blocks(OPERATING, "yaml") if isinstance(content := load_yaml(text), dict) for key in content}
     assert shown == set(Settings.model_fields)
 
 

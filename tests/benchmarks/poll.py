@@ -24,8 +24,8 @@ from watcher.adapters.aws.session import AwsClients
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.core.polling.cadence import CadenceSettings
 from watcher.core.polling.pace import PaceSettings
-from watcher.core.polling.schedule import noted
-from watcher.kinds import KINDS
+from watcher.core.polling.schedule import state_name
+from watcher.kinds.catalog import builtin_catalog
 from watcher.model import Observation, TaskRef, Watch
 from watcher.runtime.service import Adapters, ServiceSettings, Watcher
 from watcher.runtime.settings import Limits
@@ -141,7 +141,7 @@ async def _engine(polls: int) -> float:
     now = time.time()
     names = itertools.islice(_names(), TASKS)
     await store.admit([Watch(TaskRef("speaker-search", ("vc1", name)), f"{n:032x}", now, now + 86_400) for n, name in enumerate(names)])
-    await store.save_state(noted("pace", KINDS["speaker-search"].quota), "100000")
+    await store.save_state(state_name("pace", builtin_catalog()["speaker-search"].quota), "100000")
     plan = ServiceSettings(
         pace=PaceSettings(rate=100_000, burst=1000),
         cadence=CadenceSettings(min_gap=0.05, price_floor=0),

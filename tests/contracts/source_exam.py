@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import anyio
 import pytest
 
-from watcher.ports import Message, Source
+from watcher.model import Message
+from watcher.ports import Source
 
 PATIENCE = 300.0
 """Seconds until an exam gives up. No test passes by waiting for it."""

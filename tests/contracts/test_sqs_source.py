@@ -16,7 +16,7 @@ from watcher.adapters.aws.session import AwsClients
 from watcher.adapters.sources.sqs import SqsSource, SqsSourceSettings
 from watcher.core.intake.submissions import MAX_BODY
 from watcher.errors import CredentialsRejected, NotFound, Throttled, Unavailable, Unreadable
-from watcher.ports import Message
+from watcher.model import Message
 
 
 class SqsDesk(SourceDesk):

@@ -13,25 +13,25 @@ from pydantic import ValidationError
 
 from tests.core.facts import NOW, found, watch_of
 from watcher.core.delivery.events import MAX_MESSAGE, EventSettings, EventWriter, event_id, event_of, iso
-from watcher.kinds import KINDS
+from watcher.kinds.catalog import builtin_catalog
 from watcher.model import EventType, TaskRef, Transition
 
-KIND = KINDS["speaker-search"]
+KIND = builtin_catalog()["speaker-search"]
 REF = TaskRef("speaker-search", ("abc123", "2f6f"))
 WATCH = watch_of(
     REF, status="SUCCEEDED", polls=3, created_at=NOW - 12, started_at=NOW - 11.5, updated_at=NOW - 0.42, context='{"call":"c-42"}'
 )
 PROFILE, SCORE, MESSAGE = "canary-profile-7f", 0.8125, "canary caller +15550100 matched canary-profile-7f"
 RESULT = {"voiceprint": "VoiceprintGenerationSuccess", "matches": [{"voice_profile_id": PROFILE, "confidence": SCORE}]}
-TOLD = Transition(
+CHANGED = Transition(
     EventType.TRANSITION, 2, "IN_QUEUE", "SUCCEEDED", NOW, terminal=True, skipped=("IN_PROGRESS",), result=RESULT, message=MESSAGE
 )
 ENDED = Transition(EventType.ENDED, 3, "IN_PROGRESS", None, NOW, terminal=True, reason="deadline")
 UPDATED = Transition(EventType.UPDATED, 2, "IN_PROGRESS", "IN_PROGRESS", NOW, result=found("p"))
 
 
-def written(told=TOLD, watch=WATCH, region="us-east-1", **settings):
-    return EventWriter(EventSettings(**settings), region).write(KIND, watch, told, NOW + 0.5)
+def written(transition=CHANGED, watch=WATCH, region="us-east-1", **settings):
+    return EventWriter(EventSettings(**settings), region).write(KIND, watch, transition, NOW + 0.5)
 
 
 def body(*args, **settings):
@@ -145,24 +145,24 @@ def test_ids_tell_events_apart(one, other) -> None:
 def test_an_event_written_twice_is_the_same_bytes(message, context, at) -> None:
     """Whatever is in it; and it is plain ASCII, so that no sink has to choose an encoding."""
     watch = WATCH._replace(context=json.dumps(context), updated_at=at)
-    one, other = (written(replace(TOLD, message=message), watch) for _ in range(2))
+    one, other = (written(replace(CHANGED, message=message), watch) for _ in range(2))
     assert one == other
     assert one.body.isascii()
     assert json.loads(one.body)["data"]["context"] == context
 
 
-@pytest.mark.parametrize("told", [TOLD, ENDED, UPDATED], ids=lambda told: told.type.name)
-def test_it_is_a_cloudevent(told) -> None:
+@pytest.mark.parametrize("transition", [CHANGED, ENDED, UPDATED], ids=lambda transition: transition.type.name)
+def test_it_is_a_cloudevent(transition) -> None:
     """The CloudEvents SDK reads it, finds each attribute, and accepts it as 1.0."""
-    event = written(told)
+    event = written(transition)
     read = JSONFormat().read(CloudEvent, event.body)
     assert (read.get_specversion(), read.get_id(), read.get_type(), read.get_subject()) == ("1.0", event.id, event.type, event.key)
     assert read.get_source() == "/watcher/speaker-search/us-east-1/abc123/2f6f"
     assert read.get_datacontenttype() == "application/json"
-    assert (read.get_extension("sequence"), read.get_extension("partitionkey")) == (f"{told.sequence:010d}", event.key)
+    assert (read.get_extension("sequence"), read.get_extension("partitionkey")) == (f"{transition.sequence:010d}", event.key)
     time = read.get_time()
     assert time is not None
-    assert time.timestamp() == pytest.approx(NOW if told is ENDED else NOW - 0.42, abs=0.001)
+    assert time.timestamp() == pytest.approx(NOW if transition is ENDED else NOW - 0.42, abs=0.001)
     assert read.get_data() == json.loads(event.body)["data"]
 
 
@@ -196,11 +196,11 @@ def test_what_must_not_leave_does_not(results, absent) -> None:
 
 def test_hashed_profiles_can_be_recognised_and_not_guessed() -> None:
     """Equal profiles have equal digests, others others; with a key only its holder can test a guess."""
-    told = replace(
-        TOLD, result={"voiceprint": None, "matches": [{"voice_profile_id": p, "confidence": SCORE} for p in ("p", "q", "p", None)]}
+    transition = replace(
+        CHANGED, result={"voiceprint": None, "matches": [{"voice_profile_id": p, "confidence": SCORE} for p in ("p", "q", "p", None)]}
     )
     digests = {
-        key: [match["voice_profile_id"] for match in body(told, results="hashed", hash_key=key)["data"]["result"]["matches"]]
+        key: [match["voice_profile_id"] for match in body(transition, results="hashed", hash_key=key)["data"]["result"]["matches"]]
         for key in (None, "k" * 16, "l" * 16)
     }
     for p, q, again, nobody in digests.values():
@@ -220,8 +220,8 @@ def test_a_hash_key_is_long_and_shows_nowhere() -> None:
 
 def test_a_long_message_is_cut_and_broken_text_mended() -> None:
     """So that an event always fits a queue's message and is always UTF-8."""
-    assert body(replace(TOLD, message="x" * 100_000))["data"]["message"] == "x" * MAX_MESSAGE
-    assert body(replace(TOLD, message="a\ud800b"))["data"]["message"] == "a?b"
+    assert body(replace(CHANGED, message="x" * 100_000))["data"]["message"] == "x" * MAX_MESSAGE
+    assert body(replace(CHANGED, message="a\ud800b"))["data"]["message"] == "a?b"
 
 
 @pytest.mark.parametrize(
@@ -233,9 +233,9 @@ def test_times_are_rfc_3339_to_the_millisecond(seconds, text) -> None:
     assert iso(seconds) == text
 
 
-@pytest.mark.parametrize("told", [TOLD, ENDED, UPDATED], ids=lambda told: told.type.name)
+@pytest.mark.parametrize("transition", [CHANGED, ENDED, UPDATED], ids=lambda transition: transition.type.name)
 @pytest.mark.parametrize("target", ["default", "eu"])
-def test_an_event_can_be_had_back_from_its_body(told, target) -> None:
+def test_an_event_can_be_had_back_from_its_body(transition, target) -> None:
     """All that a sink reads of it, and the very bytes; its time is that of the observation."""
-    event = written(told, WATCH._replace(ref=replace(REF, target=target)))
-    assert event_of(event.body, 7) == replace(event, position=7, at=NOW)
+    event = written(transition, WATCH._replace(ref=replace(REF, target=target)))
+    assert event_of(event.body, 7, 3) == replace(event, position=7, shard=3, at=NOW)

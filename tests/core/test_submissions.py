@@ -12,10 +12,11 @@ from watcher.core.intake.envelopes import MAX_LAYERS
 from watcher.core.intake.strict_json import MAX_DEPTH
 from watcher.core.intake.submissions import FORBIDDEN_MEMBERS, MAX_BATCH, MAX_BODY, REASONS, parse_ref, read, steering_members
 from watcher.errors import InvalidInput
-from watcher.kinds import KINDS
+from watcher.kinds.catalog import builtin_catalog
 from watcher.model import Submission, TaskRef
 
 NOW = 1_790_000_000.0
+CATALOG = builtin_catalog()
 REGION = "us-east-1"
 VC = "abcdef1ghij2klmno3pqr4"
 TASK = "2f6f7d1e-6b0c-4a58-9d3e-0d6a5c1b7a11"
@@ -27,7 +28,7 @@ REJECTED = sorted((MESSAGES / "rejected").iterdir())
 
 
 def outcomes(message, **options):
-    return read(json.dumps(message).encode(), **{"now": NOW, "region": REGION, **options})
+    return read(json.dumps(message).encode(), CATALOG, **{"now": NOW, "region": REGION, **options})
 
 
 def notification(detail_type="SpeakerSearchStatus", **detail):
@@ -41,16 +42,16 @@ def reasons(found):
 @pytest.mark.parametrize("path", ACCEPTED, ids=lambda path: path.stem)
 def test_each_form_names_the_same_task(path):
     """B05: every accepted form, bare or wrapped, asks for the one task it names."""
-    (outcome,) = read(path.read_bytes(), now=NOW, region=REGION)
+    (outcome,) = read(path.read_bytes(), CATALOG, now=NOW, region=REGION)
     assert isinstance(outcome, Submission)
     assert outcome.ref == REF
-    assert not outcome.hint
+    assert not outcome.poll_now
 
 
 @pytest.mark.parametrize("path", REJECTED, ids=lambda path: path.stem)
 def test_each_bad_message_has_its_reason(path):
     """B01-B03, B07: each bad input is one rejection, with the reason that its file name begins with."""
-    assert reasons(read(path.read_bytes(), now=NOW, region=REGION)) == [path.name.split(".")[0]]
+    assert reasons(read(path.read_bytes(), CATALOG, now=NOW, region=REGION)) == [path.name.split(".")[0]]
 
 
 def test_every_reason_has_an_example():
@@ -61,8 +62,8 @@ def test_every_reason_has_an_example():
 def test_size_is_counted_in_bytes():
     """B01: a body of exactly the limit is read, one byte more is refused before it is parsed."""
     fill = MAX_BODY - len(json.dumps(OWN))
-    assert reasons(read(json.dumps(OWN).encode() + b" " * fill, now=NOW)) == [""]
-    assert reasons(read(json.dumps(OWN).encode() + b" " * (fill + 1), now=NOW)) == ["size"]
+    assert reasons(read(json.dumps(OWN).encode() + b" " * fill, CATALOG, now=NOW)) == [""]
+    assert reasons(read(json.dumps(OWN).encode() + b" " * (fill + 1), CATALOG, now=NOW)) == ["size"]
 
 
 def test_depth_ends_at_the_limit_and_not_before():
@@ -76,7 +77,7 @@ def test_depth_ends_at_the_limit_and_not_before():
 @pytest.mark.parametrize("text", ['"' + '\\"' * 130_000, "[" * 250_000, '{"":' * 60_000, '"a' * 130_000, "\\" * 260_000])
 def test_texts_made_to_be_slow_are_refused_as_any_other(text):
     """Unclosed quotes and brackets up to the size limit give a reason; a quadratic scan would take hours here."""
-    assert reasons(read(text.encode(), now=NOW)) in (["parse"], ["depth"])
+    assert reasons(read(text.encode(), CATALOG, now=NOW)) in (["parse"], ["depth"])
 
 
 def test_envelopes_nest_three_deep():
@@ -110,7 +111,7 @@ def test_a_list_of_rubbish_is_one_dead_letter():
     assert reasons(outcomes([1] * (MAX_BATCH + 1))) == ["size"]
 
 
-@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", CATALOG, ids=lambda kind: kind.name)
 def test_every_kind_is_recognised_by_its_own_words(kind):
     """Nothing but the declaration of a kind is needed for its own spelling, the API's, and a reply pasted whole."""
     ids = [f"id{number}" for number, _ in enumerate(kind.params)]
@@ -118,7 +119,7 @@ def test_every_kind_is_recognised_by_its_own_words(kind):
     by_field = {param.field: value for param, value in zip(kind.params, ids, strict=True)}
     by_name = {param.name: value for param, value in zip(kind.params, ids, strict=True)}
     last = kind.params[-1].name
-    reply = {kind.reply: {last: by_name.pop(last), "CallDetails": dict(by_name)}}
+    reply = {kind.reply.member: {last: by_name.pop(last), "CallDetails": dict(by_name)}}
     for message in (by_field, {"kind": kind.name, **by_field}, {**by_name, last: ids[-1]}, reply):
         assert outcomes(message) == [Submission(ref)]
 
@@ -190,11 +191,11 @@ def test_steering_members_are_ignored_and_counted():
     steering = {"endpoint_url": "http://evil.test", "RoleArn": "arn:x", "sink": {"type": "webhook"}}
     wrapped = {"Type": "Notification", "TopicArn": "arn:of-the-envelope", "Message": json.dumps([{**OWN, **steering}, OWN])}
     assert outcomes(wrapped) == [Submission(REF), Submission(REF)]
-    found = steering_members(json.dumps(wrapped).encode())
+    found = steering_members(json.dumps(wrapped).encode(), CATALOG)
     assert sorted(found) == ["endpoint_url", "role_arn", "sink"]
     assert FORBIDDEN_MEMBERS.issuperset(found)
-    assert steering_members(b"{not json") == ()
-    assert steering_members(json.dumps({**OWN, "context": steering}).encode()) == []
+    assert steering_members(b"{not json", CATALOG) == ()
+    assert steering_members(json.dumps({**OWN, "context": steering}).encode(), CATALOG) == []
 
 
 @pytest.mark.parametrize("kind", ["SubscriptionConfirmation", "UnsubscribeConfirmation"])
@@ -207,8 +208,8 @@ def test_sns_confirmations_ask_for_nothing(kind):
 def test_aws_notifications_are_hints(member):
     """A notification about a kind of ours names the task as one to ask about now, bare or through SNS."""
     message = notification(voiceConnectorId=VC, detailStatus="IdentificationSuccessful", **{member: TASK})
-    assert outcomes(message) == [Submission(REF, hint=True)]
-    assert outcomes({"Type": "Notification", "Message": json.dumps(message)}) == [Submission(REF, hint=True)]
+    assert outcomes(message) == [Submission(REF, poll_now=True)]
+    assert outcomes({"Type": "Notification", "Message": json.dumps(message)}) == [Submission(REF, poll_now=True)]
 
 
 @pytest.mark.parametrize(
@@ -227,11 +228,11 @@ def test_aws_notifications_about_nothing_of_ours_ask_for_nothing(message):
 def test_plain_references_are_for_lines_only():
     """`VC/TASK` is taken where the source says so, beside JSON, and from a queue never."""
     body = f"{VC}/{TASK}\r\n".encode()
-    assert read(body, now=NOW, plain=True) == [Submission(REF)]
-    assert reasons(read(body, now=NOW)) == ["parse"]
-    assert read(b"\xef\xbb\xbf \t" + json.dumps(OWN).encode(), now=NOW, plain=True) == [Submission(REF)]
-    assert reasons(read(b"\xef\xbb\xbf \n", now=NOW, plain=True)) == ["empty"]
-    assert reasons(read(b"null", now=NOW, plain=True)) == ["shape"]
+    assert read(body, CATALOG, now=NOW, plain=True) == [Submission(REF)]
+    assert reasons(read(body, CATALOG, now=NOW)) == ["parse"]
+    assert read(b"\xef\xbb\xbf \t" + json.dumps(OWN).encode(), CATALOG, now=NOW, plain=True) == [Submission(REF)]
+    assert reasons(read(b"\xef\xbb\xbf \n", CATALOG, now=NOW, plain=True)) == ["empty"]
+    assert reasons(read(b"null", CATALOG, now=NOW, plain=True)) == ["shape"]
 
 
 @pytest.mark.parametrize(
@@ -239,18 +240,18 @@ def test_plain_references_are_for_lines_only():
 )
 def test_references_are_read_as_keys_are_written(text):
     """A pair of ids, a key, and a key with the default target all name the same task."""
-    assert parse_ref(text) == REF
+    assert parse_ref(text, CATALOG) == REF
 
 
 @given(
-    st.sampled_from(sorted(KINDS)),
+    st.sampled_from(sorted(CATALOG.kinds)),
     st.from_regex(r"[A-Za-z0-9]{1,20}", fullmatch=True),
     st.from_regex(r"[a-z0-9]([:_.-][a-z0-9]){0,9}", fullmatch=True),
 )
 def test_a_key_names_its_own_task(kind, connector, task):
     """`parse_ref` is the inverse of `TaskRef.key`."""
     ref = TaskRef(kind, (connector, task))
-    assert parse_ref(ref.key) == ref
+    assert parse_ref(ref.key, CATALOG) == ref
 
 
 @pytest.mark.parametrize(
@@ -272,7 +273,7 @@ def test_a_key_names_its_own_task(kind, connector, task):
 def test_references_that_name_nothing(text, reason):
     """What is no reference is refused with a reason, never guessed at."""
     with pytest.raises(InvalidInput) as caught:
-        parse_ref(text)
+        parse_ref(text, CATALOG)
     assert caught.value.reason == reason
 
 
@@ -293,7 +294,7 @@ def test_reasons_repeat_nothing_that_was_read():
         f'["{canary}'.encode(),
     ]
     for body in bodies:
-        (outcome,) = read(body, now=NOW, region=REGION)
+        (outcome,) = read(body, CATALOG, now=NOW, region=REGION)
         assert isinstance(outcome, InvalidInput)
         assert canary not in repr(outcome) + str(outcome)
         assert outcome.__traceback__ is None
@@ -327,7 +328,7 @@ WORDS += [
     "SpeakerSearchTask",
     "CallDetails",
 ]
-WORDS += [*OWN, "VoiceConnectorId", "SpeakerSearchTaskId", VC, *KINDS]
+WORDS += [*OWN, "VoiceConnectorId", "SpeakerSearchTaskId", VC, *CATALOG.kinds]
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(WORDS)
 anything = st.recursive(
     scalars,
@@ -338,9 +339,9 @@ anything = st.recursive(
 
 def assert_answered(body):
     for plain in (False, True):
-        for outcome in read(body, now=NOW, region=REGION, plain=plain):
+        for outcome in read(body, CATALOG, now=NOW, region=REGION, plain=plain):
             assert isinstance(outcome, Submission) or (isinstance(outcome, InvalidInput) and outcome.reason in REASONS)
-    assert FORBIDDEN_MEMBERS.issuperset(steering_members(body))
+    assert FORBIDDEN_MEMBERS.issuperset(steering_members(body, CATALOG))
 
 
 @given(st.binary(max_size=200))

@@ -20,9 +20,9 @@ from watcher.cli import exit_codes
 from watcher.cli.tables import counted
 from watcher.config import Settings, read
 from watcher.core.hints import SKEW_S, hint
-from watcher.core.intake.submissions import DEFAULT_KIND
 from watcher.errors import ConfigMistakes, CredentialsRejected, RemoteError, StoreError
 from watcher.kinds import KINDS
+from watcher.kinds.catalog import DEFAULT_KIND
 from watcher.registry import SINKS, SOURCES, STORES, AdapterContext, AdapterType
 
 PATIENCE_S = 10.0

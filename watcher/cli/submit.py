@@ -22,9 +22,9 @@ from watcher.cli.submission import SubmitOptions, Submittable, numbered, read_al
 from watcher.cli.tables import counted
 from watcher.config import read
 from watcher.core.hints import hint
-from watcher.core.intake.submissions import DEFAULT_KIND
 from watcher.errors import RemoteError
 from watcher.kinds import KINDS
+from watcher.kinds.catalog import DEFAULT_KIND
 from watcher.ports import Delivered, Rejected, Retry
 from watcher.section import seconds
 

@@ -9,6 +9,7 @@ import pytest
 from tests.adapters.aws.wire import Wire, hang
 from watcher.adapters.aws.probe import AwsProbe
 from watcher.adapters.aws.session import AwsClients
+from watcher.kinds.catalog import builtin_catalog
 from watcher.model import TaskRef
 
 
@@ -45,7 +46,7 @@ async def aws(wire: Wire, aws_env: pytest.MonkeyPatch) -> AsyncIterator[AwsClien
 
 @pytest.fixture
 def probe(aws: AwsClients) -> AwsProbe:
-    return AwsProbe(aws, call_deadline=10.0, clock=time.time)
+    return AwsProbe(aws, builtin_catalog(), call_deadline=10.0, clock=time.time)
 
 
 @pytest.fixture

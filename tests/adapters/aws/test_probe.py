@@ -14,9 +14,11 @@ from tests.adapters.aws.wire import Answer, Request, Wire, drip, fault, hang, ra
 from watcher import errors
 from watcher.adapters.aws.probe import AwsProbe
 from watcher.adapters.aws.session import AwsClients
-from watcher.model import TaskRef
+from watcher.kinds.catalog import builtin_catalog
+from watcher.model import Observation, TaskRef
 
 CANARY = "canary-7f3a"
+CATALOG = builtin_catalog()
 TASK = {"SpeakerSearchTaskId": "task1", "SpeakerSearchTaskStatus": "IN_PROGRESS"}
 
 
@@ -24,9 +26,15 @@ def task(**members: object) -> Answer:
     return reply(200, {"SpeakerSearchTask": {**TASK, **members}})
 
 
+async def seen_by(probe: AwsProbe, ref: TaskRef) -> Observation:
+    (outcome,) = await probe.observe([ref])
+    assert isinstance(outcome, Observation)
+    return outcome
+
+
 async def refusal(probe: AwsProbe, ref: TaskRef) -> errors.RemoteError:
     with pytest.raises(errors.RemoteError) as caught:
-        await probe.observe(ref)
+        await seen_by(probe, ref)
     return caught.value
 
 
@@ -39,7 +47,7 @@ async def test_a_task_is_observed(probe: AwsProbe, wire: Wire, ref: TaskRef) -> 
         StatusMessage="done",
         SpeakerSearchDetails={"Results": [{"ConfidenceScore": 0.9, "VoiceProfileId": "p"}]},
     )
-    seen = await probe.observe(ref)
+    seen = await seen_by(probe, ref)
     assert (seen.status, seen.message, seen.started_at) == ("SUCCEEDED", "done", None)
     assert (seen.created_at, seen.updated_at) == (1795341600.5, 1795341610.25)
     assert seen.result == {"voiceprint": None, "matches": [{"voice_profile_id": "p", "confidence": 0.9}]}
@@ -50,7 +58,7 @@ async def test_a_task_is_observed(probe: AwsProbe, wire: Wire, ref: TaskRef) -> 
 async def test_the_other_kind_is_observed(probe: AwsProbe, wire: Wire) -> None:
     """A kind is asked about through its own operation and read through its own members."""
     wire.answer = reply(200, {"VoiceToneAnalysisTask": {"VoiceToneAnalysisTaskId": "t", "VoiceToneAnalysisTaskStatus": "IN_QUEUE"}})
-    assert (await probe.observe(TaskRef("voice-tone", ("vc1", "t")))).status == "IN_QUEUE"
+    assert (await seen_by(probe, TaskRef("voice-tone", ("vc1", "t")))).status == "IN_QUEUE"
     assert wire.requests[0].path == "/voice-connectors/vc1/voice-tone-analysis-tasks/t?isCaller=true"
 
 
@@ -120,7 +128,7 @@ async def test_a_signature_error_tells_the_clock_skew(wire: Wire, ref: TaskRef, 
     """The service's clock minus ours, out of the Date header of a signature error."""
     wire.answer = fault("InvalidSignatureException", 403, Date="Sun, 22 Nov 2026 10:20:00 GMT")
     clients = AwsClients(clock=lambda: 1795341600.0)
-    error = await refusal(AwsProbe(clients, call_deadline=10, clock=time.time), ref)
+    error = await refusal(AwsProbe(clients, CATALOG, call_deadline=10, clock=time.time), ref)
     await clients.close()
     assert isinstance(error, errors.CredentialsRejected)
     assert error.clock_skew_s == 1200.0
@@ -199,13 +207,13 @@ async def test_a_task_with_a_wrong_member_is_unreadable(probe: AwsProbe, wire: W
 async def test_an_unknown_status_is_kept(probe: AwsProbe, wire: Wire, ref: TaskRef, status: str) -> None:
     """A word we do not know, also one in another case, is the service's word and no error."""
     wire.answer = task(SpeakerSearchTaskStatus=status)
-    assert (await probe.observe(ref)).status == status
+    assert (await seen_by(probe, ref)).status == status
 
 
 async def test_control_characters_in_a_message_become_spaces(probe: AwsProbe, wire: Wire, ref: TaskRef) -> None:
     """A status message can be shown on any screen and written in any encoding."""
     wire.answer = task(StatusMessage="a\x1b[31mb\ud800c\x00" + "x" * 5000)
-    message = (await probe.observe(ref)).message
+    message = (await seen_by(probe, ref)).message
     assert message is not None
     assert message.startswith("a [31mb c x")
     assert len(message) == 1024
@@ -222,7 +230,7 @@ async def test_the_deadline_ends_a_call_whatever_the_peer_does(aws: AwsClients, 
     """A reply that never starts, and a body that drips for ever, are time-outs."""
     await aws.client("chime-sdk-voice")
     wire.answer = answer
-    error = await refusal(AwsProbe(aws, call_deadline=0.3, clock=time.time), ref)
+    error = await refusal(AwsProbe(aws, CATALOG, call_deadline=0.3, clock=time.time), ref)
     assert (type(error), error.code) == (errors.Unavailable, "timeout")
     assert len(wire.requests) == 1
 
@@ -248,7 +256,7 @@ async def test_a_reset_costs_at_most_two_requests(probe: AwsProbe, wire: Wire, r
     """A dropped connection, fresh or kept alive, is unavailable after at most two wire requests."""
     if warm:
         wire.answer = task()
-        await probe.observe(ref)
+        await seen_by(probe, ref)
         wire.requests.clear()
     wire.answer = reset
     assert type(await refusal(probe, ref)) is errors.Unavailable
@@ -293,7 +301,7 @@ async def test_a_reply_of_200_mib_is_not_read_on(probe: AwsProbe, wire: Wire, re
     assert "more than 1048576 bytes" in str(error)
     assert 0 < sent < 32 << 20
     wire.answer = task()
-    assert (await probe.observe(ref)).status == "IN_PROGRESS"
+    assert (await seen_by(probe, ref)).status == "IN_PROGRESS"
 
 
 async def test_ids_in_a_reply_never_reach_the_text(probe: AwsProbe, wire: Wire, ref: TaskRef) -> None:
@@ -333,7 +341,7 @@ async def test_fifty_calls_fly_at_once(probe: AwsProbe, wire: Wire) -> None:
     seen = []
 
     async def observe(n: int) -> None:
-        seen.append(await probe.observe(TaskRef("speaker-search", ("vc1", f"task{n}"))))
+        seen.append(await seen_by(probe, TaskRef("speaker-search", ("vc1", f"task{n}"))))
 
     async with anyio.create_task_group() as group:
         for n in range(50):
@@ -351,11 +359,11 @@ async def test_cancelling_a_call_leaves_the_probe_usable(probe: AwsProbe, wire: 
 
     wire.answer = stuck
     async with anyio.create_task_group() as group:
-        group.start_soon(probe.observe, ref)
+        group.start_soon(probe.observe, [ref])
         await arrived.wait()
         group.cancel_scope.cancel()
     wire.answer = task()
-    assert (await probe.observe(ref)).status == "IN_PROGRESS"
+    assert (await seen_by(probe, ref)).status == "IN_PROGRESS"
 
 
 @pytest.mark.parametrize("ref", [TaskRef("no-such-kind", ("a", "b")), TaskRef("speaker-search", ("a",))])
@@ -382,3 +390,11 @@ async def test_check_takes_not_found_for_permission(probe: AwsProbe, wire: Wire)
     with pytest.raises(errors.Throttled):
         await probe.check()
     assert len({r.path for r in wire.requests}) == 3
+
+
+@pytest.mark.parametrize("number", [0, 2])
+async def test_a_call_is_about_one_task(probe: AwsProbe, wire: Wire, ref: TaskRef, number: int) -> None:
+    """No kind can be asked about several tasks at once, so a call with another number is a mistake of the caller."""
+    with pytest.raises(ValueError, match="one task"):
+        await probe.observe([ref] * number)
+    assert wire.requests == []

@@ -21,7 +21,7 @@ from pydantic import Field
 from watcher.adapters.file_descriptors import can_stall
 from watcher.core.intake.submissions import MAX_BODY
 from watcher.errors import Denied, Invalid, RemoteError, Unavailable
-from watcher.ports import Message
+from watcher.model import Message
 from watcher.section import Name, Section
 
 STDIN = 0

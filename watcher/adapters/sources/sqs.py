@@ -15,7 +15,8 @@ from watcher.adapters.aws import batches
 from watcher.adapters.aws.arns import FIFO_SUFFIX, QueueUrl
 from watcher.core.intake.submissions import MAX_BODY
 from watcher.errors import Unreadable
-from watcher.ports import Message, Rejected
+from watcher.model import Message
+from watcher.ports import Rejected
 from watcher.section import Name, Seconds, Section
 
 if TYPE_CHECKING:
