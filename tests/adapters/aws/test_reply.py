@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from watcher.adapters.aws.reply import MAX_RESULT, read_reply
 from watcher.errors import Unreadable
 from watcher.kinds import Kind, builtin_catalog
-from watcher.kinds.catalog import read_kinds
+from watcher.kinds.kind_files import read_kinds
 from watcher.model import Observation, TaskRef
 
 NOW = 1795341600.0
