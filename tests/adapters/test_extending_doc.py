@@ -3,14 +3,17 @@
 import asyncio
 import re
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 from ruamel.yaml import YAML
 
-from watcher.kinds.catalog import builtin_catalog, read_kinds
-from watcher.registry import SINKS, AdapterType
+from watcher.adapters.aws.reply import read_reply
+from watcher.kinds.catalog import read_kinds
+from watcher.model import TaskRef
+from watcher.registry import AdapterType
 
 PAGE = (Path(__file__).parents[2] / "docs" / "extending.md").read_text("utf-8")
 SINK, LINE, EXAM = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
@@ -42,7 +45,6 @@ def test_the_line_of_the_registry_builds_the_sink():
     """The line names the sink by the word that its settings have for `type`, and builds it from the configuration of the page."""
     word, adapter = entry()
     (configured,) = load_yaml(CONFIGURATION)["sinks"]
-    assert word not in SINKS
     assert configured["type"] == word
     assert adapter.build(adapter.settings.model_validate(configured), None).name == word
 
@@ -68,8 +70,16 @@ async def test_a_timeout_is_a_named_error(monkeypatch):
         await sink.send([exam.an_event()])
 
 
-def test_the_kind_of_the_page_is_valid_beside_the_builtin_ones():
-    """The YAML file of the page is a kind, with a name of its own."""
+def test_the_kind_of_the_page_is_valid():
+    """The YAML file of the page is a kind, and reads a reply of the service."""
     (kind,) = read_kinds({"transcription.yaml": KIND})
-    assert kind.name not in builtin_catalog()
-    assert kind.statuses
+    job = {
+        "TranscriptionJobName": "job-1",
+        "TranscriptionJobStatus": "COMPLETED",
+        "CreationTime": datetime(2026, 11, 22, 10, tzinfo=UTC),
+        "CompletionTime": datetime(2026, 11, 22, 11, tzinfo=UTC),
+        "Transcript": {"TranscriptFileUri": "s3://bucket/job-1.json"},
+    }
+    seen = read_reply(kind, TaskRef("transcription", ("job-1",)), {"TranscriptionJob": job}, job["CompletionTime"].timestamp())
+    assert (seen.status, seen.result) == ("COMPLETED", {"uri": "s3://bucket/job-1.json"})
+    assert seen.updated_at == job["CompletionTime"].timestamp()
