@@ -53,7 +53,7 @@ def mistakes_of(text: str) -> tuple[str, ...]:
         (RETENTION, "retention: 1d\ntypes: {a: text}", "k.yaml:21: types.a: unknown word; use one of: object, list, string, number"),
         (RETENTION, "retention: 1d\ntypes: {'a b': list}", "k.yaml:21: types.a b: not a valid JMESPath expression"),
         (RETENTION, "retention: soon", "k.yaml:20: retention: "),
-        (RETENTION, "retention: 1d\nretention: 2d", "k.yaml:21: not valid YAML: "),
+        (RETENTION, "retention: 1d\nretention: 2d", "k.yaml:21: retention: duplicate key"),
         ("'\\w+'", "'['", "k.yaml:7: params.AnalyticsTaskId.pattern: not a valid regular expression: "),
         ("field: pipeline_id", "field: analytics_task_id", "k.yaml:1: kind: two params have the same field"),
         ("service: chime", "service: [chime", "k.yaml:3: file: a { or [ starts here"),
