@@ -1,60 +1,88 @@
-# Everything a fresh machine needs is Python 3.11 or later and make.
+# A fresh machine needs Python 3.11 or later and make (GNU make 3.81 or later), nothing else.
 PYTHON ?= python3
+# uv sets up in seconds; with INSTALLER=pip, or where uv cannot be installed, pip does it.
+INSTALLER ?= uv
 BIN := .venv/bin
-PIP := $(BIN)/pip --quiet --disable-pip-version-check
 
-.PHONY: setup demo test simulate soak check lint types imports bench lock clean
+.PHONY: setup demo test verify simulate soak check lint types imports dependencies bench lock clean
 
-setup: .venv/.ready
+setup: .venv/.dev
 
-.venv/.ready: requirements/dev.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.x ...")'
-	@$(PYTHON) -c 'import ensurepip, venv' || { echo "$(PYTHON) cannot make a virtual environment: install its venv module (on Debian python3-venv)" >&2; exit 1; }
-	$(PYTHON) -m venv .venv
-	$(PIP) install --require-hashes -r requirements/dev.lock
-	$(PIP) install --no-deps --no-build-isolation -e .
-	touch $@
+# One environment in two steps: the demo needs the first only.
+INSTALL := PYTHON="$(PYTHON)" INSTALLER="$(INSTALLER)" sh requirements/install.sh
 
-demo: setup
-	$(BIN)/watcher demo
+.venv/.runtime: requirements/runtime.lock requirements/build.lock requirements/installer.lock requirements/install.sh pyproject.toml
+	@$(INSTALL) runtime
+	@touch $@
+
+.venv/.dev: requirements/dev.lock .venv/.runtime
+	@$(INSTALL) dev
+	@touch $@
+
+demo: .venv/.runtime
+	@echo "demo: starting a simulated service and the watcher"
+	@$(BIN)/watcher demo $(DEMO_ARGS)
+
+# One process for each core. PYTEST_ARGS adds options or names tests: `make test PYTEST_ARGS=tests/core`.
+PYTEST := $(BIN)/pytest -n $(or $(WORKERS),auto)
 
 test: setup
-	$(BIN)/pytest
+	@echo "test: the fast tests"
+	@$(PYTEST) -m "not slow" $(PYTEST_ARGS)
 
-# Tables into docs/benchmarks.md; some minutes on two idle cores. `make bench ONLY=lag` for one.
+# `make test verify` runs each test once, too.
+verify: test
+	@echo "verify: the slow tests: sweeps, kills, soak, 200 stories"
+	@$(PYTEST) -m slow --stories 200 $(PYTEST_ARGS)
+
+# Writes the tables of docs/benchmarks.md, in some minutes on two idle cores. `make bench ONLY=lag` for one.
 bench: setup
-	$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY))
+	@echo "bench: $(or $(ONLY),all benchmarks)"
+	@$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY))
 
 simulate: setup
-	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),1000)
+	@echo "simulate: $(or $(SEEDS),1000) stories"
+	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),1000)
 
 soak: setup
-	$(BIN)/python -m tests.soak --tasks $(or $(TASKS),1000000)
+	@echo "soak: $(or $(TASKS),1000000) tasks"
+	@$(BIN)/python -m tests.soak --tasks $(or $(TASKS),1000000)
 
-check: lint types imports
+check: lint types imports dependencies
 
 lint: setup
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	@echo "lint: ruff, rules and format"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
 
 types: setup
-	$(BIN)/mypy
+	@echo "types: mypy, strict"
+	@$(BIN)/mypy
 
 imports: setup
-	$(BIN)/lint-imports
+	@echo "imports: import-linter"
+	@$(BIN)/lint-imports --no-logo
 
-# Pins stay where they are unless something asks for more; `make lock UPGRADE=--upgrade` takes the newest of everything.
-# One file serves every Python from 3.11 and every platform. What ships and what builds it is pinned as it was tested: dev.lock leads.
+dependencies: setup
+	@echo "dependencies: deptry"
+	@$(BIN)/deptry watcher
+
+# A pin stays where it is unless something asks for more; `make lock UPGRADE=--upgrade` takes the newest of everything.
+# One file serves every Python from 3.11 and every platform. The image is built and run with the versions of the tests: dev.lock leads.
 UV := build/uv/bin/uv
-COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
 lock:
-	$(PYTHON) -m venv build/uv
-	build/uv/bin/pip install --quiet --disable-pip-version-check uv==0.13.9
-	$(COMPILE) $(UPGRADE) --extra fast --group dev pyproject.toml -o requirements/dev.lock
-	$(COMPILE) --constraint requirements/dev.lock --extra fast pyproject.toml -o requirements/runtime.lock
-	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+	@echo "lock: installing uv (requirements/installer.lock)"
+	@$(PYTHON) -m venv build/uv
+	@build/uv/bin/pip install --quiet --quiet --disable-pip-version-check --require-hashes -r requirements/installer.lock
+	@echo "lock: writing requirements/*.lock"
+	@$(COMPILE) $(UPGRADE) --group installer -o requirements/installer.lock
+	@$(COMPILE) $(UPGRADE) --extra fast --group dev pyproject.toml -o requirements/dev.lock
+	@$(COMPILE) --constraint requirements/dev.lock --extra fast pyproject.toml -o requirements/runtime.lock
+	@$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 	  | $(COMPILE) --constraint requirements/dev.lock - -o requirements/build.lock
 
 clean:
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@echo "clean: removing .venv, build results and caches"
+	@rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

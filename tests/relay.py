@@ -1,4 +1,4 @@
-"""A loopback relay in front of a server, to cut the line between a client and it."""
+"""A loopback relay in front of a server: it can cut the line between a client and the server, and hold the server's replies back."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from urllib.parse import urlsplit
 
 
 class Relay:
-    """Hands bytes on to the server at `target`, until cut: then every connection is reset."""
+    """Passes bytes on to the server at `target` and back. While cut, it resets every connection; while holding, no reply passes."""
 
     def __init__(self, target: str) -> None:
         self._target = urlsplit(target)
         self._writers: set[asyncio.StreamWriter] = set()
         self._up = True
+        self._replying = asyncio.Event()
+        self._replying.set()
         self.url = ""
 
     async def __aenter__(self) -> Relay:
@@ -22,16 +24,27 @@ class Relay:
 
     async def __aexit__(self, *_: object) -> None:
         self.cut()
+        self.release()
         self._server.close()
         await self._server.wait_closed()
 
     def cut(self) -> None:
+        """Reset all connections, and each new one until `restore`."""
         self._up = False
         for writer in self._writers:
             writer.transport.abort()
 
-    def mend(self) -> None:
+    def restore(self) -> None:
+        """Pass new connections on again."""
         self._up = True
+
+    def hold(self) -> None:
+        """Keep replies back until `release`. Requests still pass."""
+        self._replying.clear()
+
+    def release(self) -> None:
+        """Let replies pass, also those held back."""
+        self._replying.set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self._up:
@@ -39,16 +52,17 @@ class Relay:
             return
         far_reader, far_writer = await asyncio.open_connection(self._target.hostname, self._target.port)
         self._writers |= {writer, far_writer}
-        await asyncio.gather(_pass_on(reader, far_writer), _pass_on(far_reader, writer))
+        await asyncio.gather(self._pass_on(reader, far_writer), self._pass_on(far_reader, writer, self._replying))
         self._writers -= {writer, far_writer}
 
-
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-    except ConnectionError:
-        pass  # that is what being cut looks like
-    finally:
-        writer.close()
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gate: asyncio.Event | None = None) -> None:
+        try:
+            while data := await reader.read(65_536):
+                if gate is not None:
+                    await gate.wait()
+                writer.write(data)
+                await writer.drain()
+        except ConnectionError:
+            pass  # the line was cut
+        finally:
+            writer.close()

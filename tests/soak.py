@@ -24,6 +24,7 @@ from types import FunctionType, ModuleType
 import anyio
 import looptime
 import structlog
+from watcher.runtime.upkeep import PRUNE_S
 
 from tests.simulation.turns import in_turns
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
@@ -33,12 +34,11 @@ from watcher.model import Event, Message
 from watcher.ports import Delivered, Outcome, OwnedStore
 from watcher.runtime.clock import Clock
 from watcher.runtime.service import Adapters, ServiceSettings, Watcher
-from watcher.runtime.upkeep import PRUNE_S
 from watcher.simulator.inbox import SimulatedInbox
 from watcher.simulator.probe import SimulatedProbe
 from watcher.simulator.queue import SimulatedQueue
 from watcher.simulator.scenario import Scenario
-from watcher.simulator.service import Service
+from watcher.simulator.service import VoiceService
 
 EPOCH = 1_800_000_000.0
 RATE = 50
@@ -101,7 +101,7 @@ def soak(tasks: int, waves: int, path: Path | None = None, make: Callable[..., W
 async def _soak(tasks: int, waves: int, store: OwnedStore, make: Callable[..., Watcher]) -> list[House]:
     faults = dict.fromkeys(("503", "conflict", "reset", "garbage", "stale"), 0.02)
     scenario = Scenario(durations="queue=exponential(1),run=5+exponential(2)", faults=faults)
-    service = Service(scenario, clock=lambda: EPOCH + anyio.current_time())
+    service = VoiceService(scenario, clock=lambda: EPOCH + anyio.current_time())
     queue, sinks = Forgetting(hold_s=300, finite=False), [Counting(name="one"), Counting(name="two")]
     parts, rng = Adapters([queue], SimulatedProbe(service), store, sinks), Random(1)
     plan = ServiceSettings(watch=WatchSettings(retention=RETENTION_S), region="us-east-1")
@@ -113,7 +113,7 @@ async def _soak(tasks: int, waves: int, store: OwnedStore, make: Callable[..., W
         for wave in range(waves):
             await _wave(wave, tasks, queue, sinks)
             await anyio.sleep(RETENTION_S + PRUNE_S + 1)
-            service.world._lives.clear()
+            service.tasks.clear()
             houses.append(await _house(watcher, store))
             structlog.get_logger("soak").critical("wave", number=wave, **asdict(houses[-1]))
         watcher.stop()

@@ -4,16 +4,10 @@ import json
 import re
 from pathlib import Path
 
-import pytest
-
 from watcher.config import parse
 
 ROOT = Path(__file__).parents[1]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
-
-
-def pins(name: str) -> set[str]:
-    return set(re.findall(r"^[\w.-]+==\S+", (ROOT / "requirements" / f"{name}.lock").read_text(), re.MULTILINE))
 
 
 def test_the_configuration_inside_is_complete_with_a_queue():
@@ -38,18 +32,3 @@ def test_commands_are_lists():
     commands = re.findall(r"^(?:\s*CMD|ENTRYPOINT) (.*)$", DOCKERFILE, re.MULTILINE)
     assert len(commands) == 3
     assert all(isinstance(json.loads(command), list) for command in commands)
-
-
-@pytest.mark.parametrize("name", ["runtime", "build"])
-def test_what_ships_is_what_was_tested(name):
-    """Each pin of the image is a pin of the environment in which the tests run."""
-    assert pins(name)
-    assert pins(name) <= pins("dev")
-
-
-@pytest.mark.parametrize("name", ["runtime", "build", "dev"])
-def test_locks_name_no_index(name):
-    """A lock holds names, versions, markers and hashes, and a hash for each name; where they come from is the machine's business."""
-    text = (ROOT / "requirements" / f"{name}.lock").read_text().replace("\\\n", "")
-    for line in text.splitlines():
-        assert re.fullmatch(r"[\w.-]+==[\w.+!-]+( ; [^:/]+?)?\s+(--hash=sha256:[0-9a-f]{64}\s*)+", line), line[:80]

@@ -84,11 +84,20 @@ class Shards(Protocol):
     A writing call is all or nothing. When it returns and the store is `durable`, a crash loses nothing of it.
     """
 
-    durable: bool
-    shards: int
-    """How many shards there are, fixed when the store is created. Known after `open`."""
-    renew_s: float | None
-    """Seconds between two `claim` calls. None: leases never expire, so one `claim` is enough."""
+    @property
+    def durable(self) -> bool:
+        """Whether the store survives the process."""
+        ...
+
+    @property
+    def shards(self) -> int:
+        """How many shards there are, fixed when the store is created. Known after `open`."""
+        ...
+
+    @property
+    def renew_s(self) -> float | None:
+        """Seconds between two `claim` calls. None: leases never expire, so one `claim` is enough."""
+        ...
 
     async def open(self, sinks: Sequence[str]) -> None:
         """Prepare to run with these sinks. A new sink starts after the newest event; a removed one is forgotten.
@@ -154,9 +163,7 @@ class Outbox(Protocol):
         """Events of this shard that the sink has not settled, in order of position, starting after position `after`."""
         ...
 
-    async def settle(
-        self, sink: str, delivered: Sequence[Event], dead_letters: Sequence[DeadLetter], leases: Mapping[int, Lease]
-    ) -> None:
+    async def settle(self, sink: str, delivered: Sequence[Event], dead_letters: Sequence[DeadLetter], leases: Mapping[int, Lease]) -> None:
         """Record that this sink is done with these events: delivered, or rejected and now dead letters.
 
         Raises Fenced as `commit` does: nothing was recorded.

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+import re
+import struct
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -15,6 +19,27 @@ class Page(Generic[T]):
 
     items: Sequence[T]
     next: str | None = None
+
+
+def encode_cursor(*fields: float) -> str:
+    """The place after an item, by the fields that order the items. The text is opaque, and safe in a URL."""
+    return struct.pack(f">{len(fields)}d", *fields).hex()
+
+
+def decode_cursor(cursor: str, fields: int) -> tuple[float, ...]:
+    """The fields of a cursor. Raises ValueError for a text that no page had as its `next`."""
+    if re.fullmatch(rf"[0-9a-f]{{{16 * fields}}}", cursor):
+        found: tuple[float, ...] = struct.unpack(f">{fields}d", bytes.fromhex(cursor))
+        if all(map(math.isfinite, found)):
+            return found
+    raise ValueError(f"not a cursor: {cursor[:80]!r}; use the `next` of an earlier page, unchanged")
+
+
+def page(ordered: Iterable[tuple[tuple[float, ...], T]], limit: int) -> Page[T]:
+    """The first `limit` items, each given with the fields that order it. Reads one item more, to see whether there is one."""
+    found = list(islice(ordered, limit + 1))
+    more = len(found) > limit > 0
+    return Page([item for _, item in found[:limit]], encode_cursor(*found[limit - 1][0]) if more else None)
 
 
 @dataclass(frozen=True, slots=True)

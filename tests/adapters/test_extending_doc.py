@@ -1,4 +1,4 @@
-"""docs/extending.md is run as it stands: its sink sits the exam by its own exam module, and its line builds it."""
+"""The code blocks of docs/extending.md run as they are: the sink passes the exam, and the line of the registry builds it."""
 
 import re
 import sys
@@ -15,7 +15,7 @@ SINK, LINE, EXAM = re.findall(r"^```python\n(.*?)^```$", DOC.read_text(), re.DOT
 
 
 def run(name, code):
-    """The module that the code makes, importable under its name as if its file were there."""
+    """Return the module that the code makes, importable by its name as if it had a file."""
     module = sys.modules[name] = ModuleType(name)
     exec(compile(code, f"{DOC}: {name}", "exec"), module.__dict__)
     return module
@@ -26,8 +26,8 @@ TestDirectorySink = run("tests.contracts.test_directory_sink", EXAM).TestDirecto
 
 
 def test_the_line_of_the_registry_builds_the_sink(tmp_path):
-    """The entry is under the word that the settings take for `type`, and makes the sink of them."""
-    ((word, entry),) = eval(f"{{{LINE}}}", {"AdapterType": AdapterType, **vars(directory)}).items()
+    """The line names the sink by the word that its settings take for `type`, and builds it from them."""
+    ((word, entry),) = eval(f"{{{LINE}}}", {"AdapterType": AdapterType}).items()
     assert word not in SINKS
     assert issubclass(entry.settings, Section)
     settings = entry.settings.model_validate({"type": word, "path": str(tmp_path)})
@@ -35,14 +35,14 @@ def test_the_line_of_the_registry_builds_the_sink(tmp_path):
 
 
 async def test_a_missing_directory_is_a_named_error(tmp_path):
-    """The sink of the page keeps the promise that the exam of local sinks cannot put to it."""
+    """The sink of the page raises a named error for a missing directory, which the exam of local sinks does not test."""
     sink = directory.DirectorySink(directory.DirectorySinkSettings(path=tmp_path / "none"))
     with pytest.raises(directory.Unavailable, match="no directory"):
         await sink.open()
 
 
 def test_the_page_names_files_that_exist():
-    """Whoever follows the page finds what it points at; only the files it tells one to write are not there yet."""
+    """Every file that the page names exists, except for the two that the reader creates."""
     named = set(re.findall(r"`((?:watcher|tests|docs)/[\w/]+\.py)`", DOC.read_text()))
     missing = {name for name in named if not (DOC.parents[1] / name).exists()}
     assert missing == {"watcher/adapters/sinks/directory.py", "tests/contracts/test_directory_sink.py"}

@@ -3,8 +3,6 @@
 import base64
 import json
 import time
-from datetime import UTC, datetime
-from email.utils import format_datetime
 
 import pytest
 from pydantic import ValidationError
@@ -12,7 +10,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from tests.adapters.hook_server import HookServer
 from tests.contracts.sink_exam import an_event
-from watcher.adapters.sinks.webhook import MAX_REPLY, MAX_RETRY_AFTER_S, WebhookSink, WebhookSinkSettings, wait_of
+from watcher.adapters.sinks.webhook import MAX_REPLY, WebhookSink, WebhookSinkSettings
 from watcher.errors import Throttled, Unavailable
 from watcher.ports import Delivered, Rejected, Retry
 
@@ -104,28 +102,6 @@ async def test_redirects_are_not_followed(server, sink_for, status):
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        (None, None),
-        ("", None),
-        ("soon", None),
-        ("-5", None),
-        ("1.5", None),
-        ("0", 0.0),
-        ("120", 120.0),
-        ("9" * 400, MAX_RETRY_AFTER_S),
-        (format_datetime(datetime.fromtimestamp(NOW + 60, UTC), usegmt=True), 60.0),
-        (format_datetime(datetime.fromtimestamp(NOW - 60, UTC), usegmt=True), 0.0),
-        (format_datetime(datetime.fromtimestamp(NOW + 86_400, UTC), usegmt=True), MAX_RETRY_AFTER_S),
-        ("Sun, 99 Nov 2026 10:00:12 GMT", None),
-    ],
-)
-def test_retry_after_is_seconds_or_a_date(text, seconds):
-    """Both forms are honoured up to five minutes, and nonsense is as if nothing had been said."""
-    assert wait_of(text, NOW) == seconds
-
-
 async def test_no_answer_is_a_timeout(server, sink_for):
     """One deadline bounds the whole request, and its error says nothing of the event or the path."""
     server.stalled = True
@@ -147,7 +123,7 @@ async def test_a_long_answer_is_not_read_to_its_end(server, sink_for):
 async def test_check_posts_nothing(server, sink_for):
     """A check connects and hangs up: no event is made up for it."""
     words = await (await sink_for()).check()
-    assert words == f"127.0.0.1:{server.port} takes connections"
+    assert words == f"127.0.0.1:{server.port} accepts connections"
     assert server.requests == []
 
 

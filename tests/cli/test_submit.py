@@ -113,7 +113,7 @@ def test_skip_bad_sends_the_good_ones(command: Command, inbox: Inbox) -> None:
         ((), "VC/TASK"),
         (("abc/t1", "--kind", "nope"), "the kinds are"),
         (("abc/t1", "--context", "{a"), "it is no JSON"),
-        (("abc/t1", "--deadline", "2weeks"), "a duration is"),
+        (("abc/t1", "--deadline", "2weeks"), "expected a duration"),
         (("abc/t1", "--deadline", "0"), "some time from now"),
         (("abc/t1", "--source", "nope"), "sqs"),
         (('{"VoiceConnectorId":"a","SpeakerSearchTaskId":"b"}', "--deadline", "2h"), "argument 1: field: --context and --deadline"),
@@ -148,8 +148,8 @@ def test_a_missing_queue_ends_with_69(command: Command, inbox: Inbox) -> None:
 @pytest.mark.parametrize(
     ("gone", "hint"),
     [
-        (("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"), "name credentials"),
-        (("AWS_REGION", "AWS_DEFAULT_REGION"), "say the Region"),
+        (("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"), "no credentials were found"),
+        (("AWS_REGION", "AWS_DEFAULT_REGION"), "set the Region"),
     ],
 )
 def test_missing_credentials_and_region_end_with_78(

@@ -18,7 +18,7 @@ from watcher.errors import RemoteError
 from watcher.model import Event, EventType
 from watcher.ports import Delivered, Rejected, Sink
 
-PATIENCE = 30.0
+PATIENCE = 300.0
 """Seconds until an exam gives up. No test passes by waiting for it."""
 
 

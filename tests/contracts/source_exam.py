@@ -15,7 +15,7 @@ import pytest
 from watcher.model import Message
 from watcher.ports import Source
 
-PATIENCE = 30.0
+PATIENCE = 300.0
 """Seconds until an exam gives up. No test passes by waiting for it."""
 
 BODIES = (

@@ -22,7 +22,7 @@ from watcher.adapters.sinks.sns import SnsSink, SnsSinkSettings
 from watcher.adapters.sinks.sqs import SqsSink, SqsSinkSettings
 from watcher.core.delivery.events import EventSettings, EventWriter
 from watcher.errors import NotFound
-from watcher.kinds import KINDS
+from watcher.kinds.catalog import builtin_catalog
 from watcher.model import EventType, TaskRef, Transition, Watch
 from watcher.ports import Sink
 
@@ -56,7 +56,7 @@ class AwsDesk(RemoteSinkDesk):
         self.relay.cut()
 
     async def mend(self) -> None:
-        self.relay.mend()
+        self.relay.restore()
 
     async def taken(self, count: int) -> Sequence[bytes]:
         with anyio.fail_after(PATIENCE):
@@ -217,7 +217,7 @@ class TestSqsQueue(RemoteSinkExam, AttributeExam):
         ref = TaskRef("speaker-search", ("abc123", "t-1"))
         watch = Watch(ref=ref, id="0" * 32, admitted_at=0.0, deadline_at=9.0, status="SUCCEEDED", sequence=2, context='{"call":"c-42"}')
         told = Transition(EventType.TRANSITION, 2, "IN_QUEUE", "SUCCEEDED", 1_795_341_612.3, terminal=True, skipped=("IN_PROGRESS",))
-        event = EventWriter(EventSettings(), region="us-east-1").write(KINDS["speaker-search"], watch, told, 1_795_341_612.4)
+        event = EventWriter(EventSettings(), region="us-east-1").write(builtin_catalog()["speaker-search"], watch, told, 1_795_341_612.4)
         await all_delivered(await desk.open(), [event])
         (body,) = await desk.taken(1)
         read = JSONFormat().read(None, body)

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from tests.core.facts import NOW, found, watch_of
 from watcher.core.delivery.events import MAX_MESSAGE, EventSettings, EventWriter, event_id, event_of, iso
-from watcher.kinds import builtin_catalog
+from watcher.kinds.catalog import builtin_catalog
 from watcher.model import EventType, TaskRef, Transition
 
 KIND = builtin_catalog()["speaker-search"]

@@ -12,7 +12,7 @@ from watcher.core.intake.envelopes import MAX_LAYERS
 from watcher.core.intake.strict_json import MAX_DEPTH
 from watcher.core.intake.submissions import FORBIDDEN_MEMBERS, MAX_BATCH, MAX_BODY, REASONS, parse_ref, read, steering_members
 from watcher.errors import InvalidInput
-from watcher.kinds import builtin_catalog
+from watcher.kinds.catalog import builtin_catalog
 from watcher.model import Submission, TaskRef
 
 NOW = 1_790_000_000.0

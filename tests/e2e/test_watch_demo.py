@@ -1,18 +1,18 @@
-"""`watcher watch` and `watcher demo` as a person runs them: what is printed, and the exit codes that scripts read."""
+"""`watcher watch` and `watcher demo` as a person runs them: what they print, and the exit codes that scripts read."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
-import sys
+import socket
 from pathlib import Path
 
 import anyio
 import pytest
 
-from tests.e2e.process import WatcherProcess
-from tests.e2e.scene import CONNECTOR, NO_FILES, check_story, service, tasks, together, until
+from tests.e2e.scene import CONNECTOR, NO_FILES, check_events, service, tasks, together, until
+from tests.process import HANG_S, PYTHON, WatcherProcess, process
 from watcher.model import TaskRef
 from watcher.simulator import Scenario, simulator
 from watcher.simulator.distributions import parse_durations
@@ -20,121 +20,139 @@ from watcher.simulator.distributions import parse_durations
 pytestmark = pytest.mark.process
 
 SHORT = parse_durations("queue=fixed(0.1),run=fixed(1)")
+LONG = parse_durations("queue=fixed(0.1),run=never")
 
 
 def names(refs: list[TaskRef]) -> list[str]:
+    """The tasks as arguments."""
     return ["/".join(ref.params) for ref in refs]
 
 
-async def watch_exits_by_how_the_tasks_ended(directory: Path) -> None:
-    """0: all succeeded, with one line a change; 3: some failed or were stopped; --json prints the events and nothing else."""
+async def all_succeed(directory: Path) -> None:
+    """Exit 0, one line for each transition on stdout, nothing on stderr."""
+    async with simulator(Scenario(durations=SHORT, failed=0, stopped=0, partial=0)) as sim:
+        watcher = service(directory, sim)
+        assert await watcher.run("watch", *names(tasks(2))) == 0, watcher.text()
+        lines = watcher.out.read_text().splitlines()
+        assert sum("SUCCEEDED" in line for line in lines) == 2
+        assert all(CONNECTOR in line for line in lines)
+        assert watcher.text() == "", "stderr is empty"
 
-    async def succeeds() -> None:
-        async with simulator(Scenario(durations=SHORT, failed=0, stopped=0, partial=0)) as sim:
-            watcher = service(directory, sim, "succeeds")
-            assert await watcher.run("watch", *names(tasks(2))) == 0, watcher.words()
-            lines = watcher.out.read_text().splitlines()
-            assert sum("SUCCEEDED" in line for line in lines) == 2
-            assert all(CONNECTOR in line for line in lines)
-            assert watcher.words() == "", "nothing to complain of"
 
-    async def fails(failed: float, name: str) -> None:
+async def some_fail(directory: Path) -> None:
+    """Exit 3 when tasks failed or were stopped; `--json` prints the events and nothing else."""
+
+    async def one(failed: float, status: str) -> None:
         async with simulator(Scenario(durations=SHORT, failed=failed, stopped=1 - failed, partial=0)) as sim:
-            watcher = service(directory, sim, name)
-            assert await watcher.run("watch", "--json", *names(tasks(2))) == 3, watcher.words()
-            told = [json.loads(line) for line in watcher.out.read_text().splitlines()]
-            check_story(told, tasks(2), sim)
-            assert {event["data"]["to"] for event in told if event["data"]["terminal"]} == {name}
+            watcher = service(directory, sim, status)
+            assert await watcher.run("watch", "--json", *names(tasks(2))) == 3, watcher.text()
+            found = [json.loads(line) for line in watcher.out.read_text().splitlines()]
+            check_events(found, tasks(2), sim)
+            assert {event["data"]["to"] for event in found if event["data"]["terminal"]} == {status}
 
-    async with anyio.create_task_group() as runs:
-        runs.start_soon(succeeds)
-        runs.start_soon(fails, 1.0, "FAILED")
-        runs.start_soon(fails, 0.0, "STOPPED")
+    await one(1.0, "FAILED")
+    await one(0.0, "STOPPED")
 
 
-async def watch_exits_75_when_it_cannot_be_told(directory: Path) -> None:
-    """No such task, nobody listening, a quota of 0, no credentials: each within its patience, and with a word that says which."""
-    endpoint = {"AWS_ENDPOINT_URL_CHIME_SDK_VOICE": "http://127.0.0.1:9", "AWS_REGION": "us-east-1"}
+async def no_answer(directory: Path) -> None:
+    """Exit 75 for a task that does not exist, a refused connection, missing credentials and a quota of 0, each with its reason."""
     keys = {"AWS_ACCESS_KEY_ID": "simulator", "AWS_SECRET_ACCESS_KEY": "simulator"}
 
-    async def cannot(name: str, environment: dict[str, str], task: str, *words: str) -> None:
+    async def one(name: str, environment: dict[str, str], task: str, *words: str) -> None:
         watcher = WatcherProcess(directory, {**NO_FILES, **environment}, name)
-        assert await watcher.run("watch", "--patience", "2", f"{CONNECTOR}/{task}") == 75, watcher.words()
-        assert all(word in watcher.words() for word in (task, "could not be told", *words)), watcher.words()
-        assert "Traceback" not in watcher.words()
+        assert await watcher.run("watch", "--patience", "2", f"{CONNECTOR}/{task}") == 75, watcher.text()
+        assert all(word in watcher.text() for word in (task, *words)), watcher.text()
+        assert "Traceback" not in watcher.text()
 
-    async with simulator(Scenario()) as sim, simulator(Scenario(quota=0, burst=0)) as fresh, anyio.create_task_group() as runs:
-        runs.start_soon(cannot, "missing", sim.environment, "missing-task", "not_found")
-        runs.start_soon(cannot, "refused", {**endpoint, **keys}, "task", "EndpointConnectionError")
-        runs.start_soon(cannot, "keyless", endpoint, "task", "NoCredentialsError", "credentials")
-        runs.start_soon(cannot, "fresh", fresh.environment, "task", "throttled")
+    with socket.socket() as refusing:
+        refusing.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{refusing.getsockname()[1]}"
+        endpoint = {"AWS_ENDPOINT_URL_CHIME_SDK_VOICE": url, "AWS_REGION": "us-east-1"}
+        async with simulator(Scenario()) as sim, simulator(Scenario(quota=0, burst=0)) as new, anyio.create_task_group() as runs:
+            runs.start_soon(one, "missing", sim.environment, "missing-task", "not_found")
+            runs.start_soon(one, "refused", {**endpoint, **keys}, "task", "EndpointConnectionError")
+            runs.start_soon(one, "keyless", endpoint, "task", "NoCredentialsError", "credentials")
+            runs.start_soon(one, "new", new.environment, "task", "throttled")
 
 
-async def watch_refuses_what_names_no_task_and_stops_on_ctrl_c(directory: Path) -> None:
-    """64 for a name that is none, before anything is asked; 74, without a word, when nobody reads on; 130 for SIGINT in the middle."""
+async def an_argument_that_names_no_task(directory: Path) -> None:
+    """Exit 64 before anything is polled."""
     async with simulator() as sim:
-
-        async def refuses(n: int, name: str) -> None:
-            watcher = service(directory, sim, f"refuses-{n}")
-            assert await watcher.run("watch", name) == 64, watcher.words()
-            assert "Traceback" not in watcher.words()
-
-        async with anyio.create_task_group() as runs:
-            for n, name in enumerate(("abc", "cat-search/a/b", f"{CONNECTOR}/..")):
-                runs.start_soon(refuses, n, name)
-        assert sim.stats.requests == 0
-
-        reader, writer = os.pipe()
-        command = [sys.executable, "-m", "watcher", "watch", "--json", *names(tasks(2, "pipe"))]
-        async with await anyio.open_process(command, stdout=writer, env=service(directory, sim).environment) as piped:
-            os.close(writer)
-            await anyio.to_thread.run_sync(os.read, reader, 1)
-            os.close(reader)
-            assert piped.stderr is not None
-            said = b"".join([part async for part in piped.stderr])
-            assert (await piped.wait(), said) == (74, b""), said.decode()
-
         watcher = service(directory, sim)
-        await watcher.start("watch", *names(tasks(1)))
-        await until(lambda: "IN_QUEUE" in watcher.out.read_text(), watcher)
-        watcher.send(signal.SIGINT)
-        assert await watcher.wait(25) == 130, watcher.words()
-        await watcher.kill()
+        assert await watcher.run("watch", "cat-search/a/b") == 64, watcher.text()
+        assert "Traceback" not in watcher.text()
+    assert sim.stats.requests == 0
 
 
-async def the_demo_ends_by_itself_with_a_summary_and_on_ctrl_c_with_130(directory: Path) -> None:
-    """`watcher demo --tasks 10` tells of all ten and sums up; SIGINT and SIGTERM in other ones end them without a word."""
+async def a_reader_that_leaves(directory: Path) -> None:
+    """Exit 74, and nothing on stderr, when the pipe at stdout is closed."""
+    async with simulator(Scenario(durations=SHORT)) as sim:
+        reader, writer = os.pipe()
+        command = [PYTHON, "-m", "watcher", "watch", "--json", *names(tasks(2))]
+        environment = service(directory, sim).environment
+        with (directory / "stderr").open("wb") as stderr, process(command, stdout=writer, stderr=stderr, env=environment) as watch:
+            os.close(writer)
+            with anyio.fail_after(HANG_S):
+                await anyio.wait_readable(reader)
+            os.close(reader)
+            code = await anyio.to_thread.run_sync(watch.wait, HANG_S)
+    assert (code, (directory / "stderr").read_text()) == (74, "")
 
-    async def whole() -> None:
-        watcher = WatcherProcess(directory, {}, "whole")
-        assert await watcher.run("demo", "--tasks", "10", "--seed", "232", seconds=90) == 0, watcher.words()
-        said = watcher.out.read_text()
-        for word in ("10 of 10", "transitions", "calls for each task", "detection lag", "price of a call", "pace found", "throttled calls"):
-            assert word in said, said
 
-    async def ended(by: signal.Signals, code: int) -> None:
-        (own := directory / by.name).mkdir()
-        watcher = WatcherProcess(own, {"TMPDIR": str(own)}, "ended")
-        await watcher.start("demo")
-        await until(lambda: "IN_QUEUE" in watcher.out.read_text(), watcher)
-        watcher.send(by)
-        assert await watcher.wait(25) == code, watcher.words()
-        await watcher.kill()
-        assert watcher.words() == ""
-        assert not list(own.glob("watcher-demo-*")), "nothing is left behind"
+async def ctrl_c(directory: Path) -> None:
+    """Exit 130 for SIGINT while tasks are open."""
+    async with simulator(Scenario(durations=LONG)) as sim:
+        watcher = service(directory, sim)
+        with watcher.running("watch", *names(tasks(1))):
+            await until(lambda: CONNECTOR in watcher.out.read_text(), watcher)
+            watcher.send(signal.SIGINT)
+            assert await watcher.wait() == 130, watcher.text()
+
+
+async def the_whole_demo(directory: Path) -> None:
+    """It follows all tasks to their ends, prints a summary, and exits with 0."""
+    watcher = WatcherProcess(directory, {})
+    assert await watcher.run("demo", "--tasks", "10", "--seed", "232") == 0, watcher.text()
+    output = watcher.out.read_text()
+    for word in ("10 of 10", "transitions", "calls for each task", "detection lag", "price of a call", "pace found", "throttled calls"):
+        assert word in output, output
+
+
+async def an_interrupted_demo(directory: Path) -> None:
+    """SIGINT and SIGTERM end it with 130 and 143, nothing on stderr, and no temporary files left."""
+
+    async def one(number: signal.Signals, code: int) -> None:
+        (own := directory / number.name).mkdir()
+        watcher = WatcherProcess(own, {"TMPDIR": str(own)})
+        with watcher.running("demo"):
+            await until(lambda: "IN_QUEUE" in watcher.out.read_text(), watcher)
+            watcher.send(number)
+            assert await watcher.wait() == code, watcher.text()
+        assert watcher.text() == ""
+        assert not list(own.glob("watcher-demo-*")), "temporary files are removed"
 
     async with anyio.create_task_group() as runs:
-        runs.start_soon(whole)
-        runs.start_soon(ended, signal.SIGINT, 130)
-        runs.start_soon(ended, signal.SIGTERM, 143)
+        runs.start_soon(one, signal.SIGINT, 130)
+        runs.start_soon(one, signal.SIGTERM, 143)
 
 
-async def test_what_a_person_runs_ends_by_itself_with_its_exit_code(tmp_path: Path) -> None:
-    """0, 3, 64, 75 and 130 of `watcher watch`, 0 and 130 of `watcher demo`."""
-    await together(
-        tmp_path,
-        watch_exits_by_how_the_tasks_ended,
-        watch_exits_75_when_it_cannot_be_told,
-        watch_refuses_what_names_no_task_and_stops_on_ctrl_c,
-        the_demo_ends_by_itself_with_a_summary_and_on_ctrl_c_with_130,
-    )
+async def test_watch_exits_when_all_tasks_ended(tmp_path: Path) -> None:
+    """0 when all succeeded; 64 for an argument that names no task."""
+    await together(tmp_path, all_succeed, an_argument_that_names_no_task)
+
+
+async def test_the_demo_ends_with_a_summary(tmp_path: Path) -> None:
+    """0 at its end."""
+    await together(tmp_path, the_whole_demo)
+
+
+@pytest.mark.slow
+async def test_watch_exits_when_it_cannot_go_on(tmp_path: Path) -> None:
+    """3 when some failed or were stopped, 74 without a reader, 75 without an answer, 130 for Ctrl-C."""
+    await together(tmp_path, some_fail, no_answer, a_reader_that_leaves, ctrl_c)
+
+
+@pytest.mark.slow
+async def test_a_signal_ends_the_demo(tmp_path: Path) -> None:
+    """130 for SIGINT, 143 for SIGTERM."""
+    await together(tmp_path, an_interrupted_demo)

@@ -5,9 +5,11 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
+from ruamel.yaml import YAML
 
 from watcher.observe.metrics import Metrics
+
+load_yaml = YAML(typ="safe", pure=True).load
 
 DEPLOY = Path(__file__).parents[2] / "config" / "deploy"
 ALLOWED = {
@@ -40,7 +42,7 @@ def declared():
 
 def expressions():
     """Every PromQL expression that ships."""
-    rules = [r for group in yaml.safe_load((DEPLOY / "alerts.yaml").read_text())["groups"] for r in group["rules"]]
+    rules = [r for group in load_yaml((DEPLOY / "alerts.yaml").read_text())["groups"] for r in group["rules"]]
     panels = json.loads((DEPLOY / "grafana-dashboard.json").read_text())["panels"]
     return [rule["expr"] for rule in rules] + [target["expr"] for panel in panels for target in panel["targets"]]
 
@@ -67,7 +69,7 @@ def test_every_metric_is_on_the_dashboard_or_in_an_alert():
 
 def test_alerts_say_what_to_do():
     """Each rule has a severity, a summary and a hint."""
-    rules = [r for group in yaml.safe_load((DEPLOY / "alerts.yaml").read_text())["groups"] for r in group["rules"]]
+    rules = [r for group in load_yaml((DEPLOY / "alerts.yaml").read_text())["groups"] for r in group["rules"]]
     assert all(r["labels"]["severity"] in ("page", "ticket") and r["annotations"].keys() == {"summary", "hint"} for r in rules)
     assert len({r["alert"] for r in rules}) == len(rules)
 

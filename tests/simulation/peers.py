@@ -13,14 +13,14 @@ import anyio
 
 from tests.simulation.story import ENDLESS, ENDLESS_S, TONE
 from watcher.errors import CredentialsRejected, RemoteError, Throttled, Unavailable
-from watcher.kinds import Kind
 from watcher.model import Event, Message, Observation, TaskRef
 from watcher.ports import Delivered, Outcome, Retry
 from watcher.simulator.inbox import SimulatedInbox
 from watcher.simulator.probe import SimulatedProbe
 from watcher.simulator.queue import SimulatedQueue
-from watcher.simulator.service import Service
-from watcher.simulator.simulated_task import TERMINAL, Call, SimulatedTask
+from watcher.simulator.service import VoiceService
+from watcher.simulator.simulated_kinds import TERMINAL, SimulatedKind
+from watcher.simulator.simulated_task import CallDetails, SimulatedTask
 from watcher.simulator.task_table import TaskTable
 
 
@@ -41,7 +41,7 @@ class UnreliableQueue(SimulatedQueue):
 
     def holds(self, words: str) -> bool:
         """Whether a message with these words is yet to be taken in: it waits here, or a copy of it is in the watcher's hands."""
-        bodies = [parcel.body for parcel in self._parcels.values()] + [message.body for message in self._in_hand]
+        bodies = [queued.body for queued in self._queued.values()] + [message.body for message in self._in_hand]
         return any(words in body.decode() for body in bodies)
 
     async def receive(self) -> Sequence[Message] | None:
@@ -99,17 +99,17 @@ class UnreliableInbox(SimulatedInbox):
 class StagedTasks(TaskTable):
     """In which some tasks never end."""
 
-    def _begin(self, kind: Kind, connector: str, task_id: str, call: Call | None, now: float) -> SimulatedTask:
-        life = super()._begin(kind, connector, task_id, call, now)
+    def _create(self, kind: SimulatedKind, connector: str, task_id: str, call: CallDetails | None, now: float) -> SimulatedTask:
+        created = super()._create(kind, connector, task_id, call, now)
         if task_id.startswith(ENDLESS):
-            life.spans = tuple(span for span in life.spans if span.status not in TERMINAL)
-        return life
+            created.periods = tuple(period for period in created.periods if period.status not in TERMINAL)
+        return created
 
 
 class WatchedProbe(SimulatedProbe):
     """Observes by the watcher's wall clock, which the simulation may step; the service keeps its own. Notes when it was asked."""
 
-    def __init__(self, service: Service, wall: Callable[[], float]) -> None:
+    def __init__(self, service: VoiceService, wall: Callable[[], float]) -> None:
         super().__init__(service)
         self.calls: list[defaultdict[str, list[float]]] = []
         """When, for each life of the watcher, by kind of task."""
@@ -133,11 +133,11 @@ class WatchedProbe(SimulatedProbe):
         if self.heals is not None:
             self.heals()
 
-    async def observe(self, ref: TaskRef) -> Observation:
+    async def observe_one(self, ref: TaskRef) -> Observation:
         """The same task, seen at whatever our clock says."""
         self.calls[-1][ref.kind].append(anyio.current_time())
         try:
-            seen = await super().observe(ref)
+            seen = await super().observe_one(ref)
         except RemoteError as error:
             self._answered = self._answered or not isinstance(error, CredentialsRejected | Unavailable | Throttled)
             raise

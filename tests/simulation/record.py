@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from tests.simulation.disk import Content
 from tests.simulation.peers import UnreliableInbox, UnreliableQueue, WatchedProbe
 from tests.simulation.story import Story
-from watcher.simulator.service import Service
+from watcher.simulator.service import VoiceService
 
 
 @dataclass
@@ -16,7 +16,7 @@ class Record:
     """What the oracle may look at after a run."""
 
     story: Story
-    service: Service
+    service: VoiceService
     probe: WatchedProbe
     queue: UnreliableQueue
     inboxes: list[UnreliableInbox]

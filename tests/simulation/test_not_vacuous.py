@@ -10,7 +10,7 @@ from tests.simulation.play import play
 from tests.simulation.record import Record
 from tests.simulation.story import FAULTS, MISSING, TROUBLES, Story, draw
 from tests.simulation.test_stories import SEEDS
-from watcher.simulator.faults import FAULTS as PROBLEMS
+from watcher.simulator.faults import FAULTS as SERVICE_ERRORS
 
 ALWAYS = {"kill", "stop", "forget", "a message again", "an event again"}
 ALL = {*FAULTS, *TROUBLES, *ALWAYS}
@@ -19,7 +19,7 @@ ALL = {*FAULTS, *TROUBLES, *ALWAYS}
 def felt(record: Record, said: Counter[str]) -> set[str]:
     """What the watcher met: by the answers it was given, and by what it logged."""
     answers, seen = record.service.stats.outcomes, record.seen
-    signs = {fault: answers[PROBLEMS[fault].code or fault] for fault in (*FAULTS, "revoked", "expired")}
+    signs = {fault: answers[SERVICE_ERRORS[fault].code or fault] for fault in (*FAULTS, "revoked", "expired")}
     signs |= {"service": signs["503"], "quota": signs["429"], "clock": seen["clock"], "stopped": seen["stopped"]}
     signs |= {"queue": said["source:queue"], "disk": said["store"]}
     signs |= {"sink": said["sink:sink"], "fussy sink": said["event_not_taken"], "strict sink": said["event_refused"]}

@@ -63,7 +63,7 @@ def test_it_may_go_wrong_at_any_call(way: str, sqlite: bool) -> None:
     for nth, call, broken in sweep(way, replace(STORY, sqlite=sqlite)):
         assert broken == [], f"{way} call {nth}, {call}"
         hit.add(call)
-    assert {"store.admit", "store.commit", "store.settle", "store.bury", "queue.ack", "probe.observe", "sink.send"} <= hit
+    assert {"store.admit", "store.commit", "store.settle", "store.add_dead_letters", "queue.ack", "probe.observe", "sink.send"} <= hit
 
 
 @pytest.mark.parametrize("bug", MUTANTS)

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
 
 import aioboto3
@@ -36,7 +37,19 @@ def client() -> Client:
 
 
 async def eventually(holds: Callable[[], bool]) -> None:
-    """Wait for something of the simulator's that has no event of its own; TimeoutError after 10 s."""
-    with anyio.fail_after(10):
-        while not holds():  # noqa: ASYNC110  it is a number of the simulator's, not a signal to a test
+    """Wait until a condition of the simulator holds; TimeoutError after 60 s, which only a hang reaches."""
+    with anyio.fail_after(60):
+        while not holds():  # noqa: ASYNC110  the simulator counts, it sends no signal
             await anyio.sleep(0.005)
+
+
+@asynccontextmanager
+async def connection(sim: Simulator) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A bare TCP connection, closed at the end also when the test fails."""
+    reader, writer = await asyncio.open_connection(sim.host, sim.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+        with suppress(ConnectionError):
+            await writer.wait_closed()

@@ -12,8 +12,8 @@ from watcher.simulator.distributions import parse_distribution, parse_durations
 
 
 def draws(text: str, n: int = 4000) -> list[float]:
-    law, dice = parse_distribution(text), Random(1)
-    return [law.draw(dice) for _ in range(n)]
+    distribution, rng = parse_distribution(text), Random(1)
+    return [distribution.draw(rng) for _ in range(n)]
 
 
 @pytest.mark.parametrize(
@@ -32,69 +32,74 @@ def draws(text: str, n: int = 4000) -> list[float]:
         ("lognormal(10,0.8)", 10 * math.exp(0.32)),
     ],
 )
-def test_each_law_has_the_mean_that_it_says(text: str, mean: float) -> None:
-    """The figures of a law mean what its usage says, so that its draws have the mean that follows from them."""
+def test_each_distribution_has_the_mean_of_its_parameters(text: str, mean: float) -> None:
+    """The mean of many draws is the mean that follows from the parameters."""
     assert fmean(draws(text)) == pytest.approx(mean, rel=0.07)
 
 
-def test_the_first_figure_of_a_lognormal_is_its_median() -> None:
+def test_the_first_parameter_of_a_lognormal_is_its_median() -> None:
     """Half of the draws of lognormal(10,0.8) lie below 10 s."""
     assert median(draws("lognormal(10,0.8)")) == pytest.approx(10, rel=0.06)
 
 
-def test_a_law_never_gives_less_than_nothing() -> None:
-    """A normal law that reaches below zero is cut there: no task ends before it begins."""
+def test_a_duration_is_never_negative() -> None:
+    """A normal distribution is cut at zero: no task ends before it begins."""
     assert min(draws("normal(0,5)")) == 0
 
 
-def test_never_is_for_ever() -> None:
-    """`never` is a duration that does not end, by itself and within a sum."""
+def test_never_is_infinite() -> None:
+    """`never` is an infinite duration, alone and in a sum."""
     assert draws("never", 1) == draws("10+never", 1) == [math.inf]
 
 
-def test_laws_written_alike_are_equal() -> None:
-    """Scenarios can be compared, and a law written with other spaces around the sum is the same."""
+def test_distributions_with_equal_text_are_equal() -> None:
+    """Spaces around the terms of a sum make no difference, so that scenarios can be compared."""
     assert parse_distribution("10 + exponential(4)") == parse_distribution("10+exponential(4)") != parse_distribution("10+exponential(5)")
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "no law of durations"),
+        ("", "unknown distribution"),
         ("gamma(1)", "lognormal(median,sigma)"),
         ("exponential", "exponential(mean)"),
-        ("uniform(5)", "2 are needed: uniform(least,most)"),
+        ("uniform(5)", "expected 2 parameters, got 1: uniform(least,most)"),
         ("uniform(a,b)", "must be numbers"),
         ("exponential(-4)", "mean cannot be -4"),
         ("exponential(nan)", "mean cannot be nan"),
         ("weibull(0,3)", "shape cannot be 0"),
-        ("10+", "no law of durations"),
-        ("-3", "no law of durations"),
+        ("10+", "unknown distribution"),
+        ("-3", "unknown distribution"),
     ],
 )
-def test_a_law_that_cannot_be_read_says_what_would_be_right(text: str, says: str) -> None:
-    """Each mistake in a law is answered with the words that mend it."""
+def test_an_invalid_distribution_is_an_error_with_the_expected_form(text: str, says: str) -> None:
+    """The error for each mistake says what to write instead."""
     with pytest.raises(ValueError, match=re.escape(says)):
         parse_distribution(text)
 
 
-def test_durations_name_the_queue_and_the_run() -> None:
-    """Queue and run are told apart by name, in any order; a law alone is the run; commas inside a law are its own."""
+def test_durations_name_queue_and_run() -> None:
+    """Queue and run are named, in any order; one distribution without a name is the run."""
     both = parse_durations("run=uniform(5,15), queue=lognormal(10,0.8)")
     assert (both.queue.text, both.run.text) == ("lognormal(10,0.8)", "uniform(5,15)")
     assert parse_durations("uniform(5,15)").run.text == "uniform(5,15)"
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [("queue=3", "add run=LAW"), ("wait=3,run=3", "queue=LAW,run=LAW"), ("run=3,run=4", "named once")]
+    ("text", "says"),
+    [
+        ("queue=3", "add run=DISTRIBUTION"),
+        ("wait=3,run=3", "queue=DISTRIBUTION,run=DISTRIBUTION"),
+        ("run=3,run=4", "each name at most one time"),
+    ],
 )
-def test_durations_that_cannot_be_read_say_what_would_be_right(text: str, says: str) -> None:
-    """A missing, doubled or unknown part is answered with the form that is expected."""
+def test_invalid_durations_are_an_error_with_the_expected_form(text: str, says: str) -> None:
+    """The error for a missing, repeated or unknown part says what to write instead."""
     with pytest.raises(ValueError, match=says):
         parse_durations(text)
 
 
-def test_a_scenario_goes_through_json_and_back() -> None:
-    """Laws are text in a scenario's JSON, so that a scenario can be kept in a file."""
+def test_a_scenario_survives_json() -> None:
+    """A scenario that is written as JSON and read again is equal, with its distributions as text."""
     scenario = Scenario(durations="queue=2,run=normal(12,0.8)", latency=0.1, faults={"503": 0.02})
     assert Scenario.model_validate_json(scenario.model_dump_json()) == scenario

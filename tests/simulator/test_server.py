@@ -30,8 +30,8 @@ async def code(call: Any) -> tuple[str, int]:
     return caught.value.response["Error"]["Code"], caught.value.response["ResponseMetadata"]["HTTPStatusCode"]
 
 
-async def test_a_task_is_started_watched_and_stopped(client: Client) -> None:
-    """A real SDK client starts a task, finds it under its id, stops it, and finds it stopped; the same token is the same task."""
+async def test_a_task_is_started_read_and_stopped(client: Client) -> None:
+    """An SDK client starts a task, reads it, stops it and reads it as stopped; the same request token is the same task."""
     async with simulator(Scenario(**INSTANT, durations="queue=0,run=never")) as sim, client(sim) as sdk:
         started = (await sdk.start_speaker_search_task(**START, ClientRequestToken="once", CallLeg="Callee"))["SpeakerSearchTask"]
         again = (await sdk.start_speaker_search_task(**START, ClientRequestToken="once"))["SpeakerSearchTask"]
@@ -44,8 +44,8 @@ async def test_a_task_is_started_watched_and_stopped(client: Client) -> None:
         assert sim.stats.actions == {"Start": 2, "Get": 2, "Stop": 1}
 
 
-async def test_a_voice_tone_task_lives_too(client: Client) -> None:
-    """The twin calls work alike, without a result; a Get without isCaller is refused as the API model demands it."""
+async def test_a_voice_tone_task_is_started_read_and_stopped(client: Client) -> None:
+    """An SDK client starts, reads and stops a voice tone analysis; a stop after the end changes nothing."""
     async with simulator(Scenario(**INSTANT, durations="queue=0,run=0", failed=0, stopped=0)) as sim, client(sim) as sdk:
         started = await sdk.start_voice_tone_analysis_task(VoiceConnectorId="vc", TransactionId="call-1", LanguageCode="en-US")
         ids = {"VoiceConnectorId": "vc", "VoiceToneAnalysisTaskId": started["VoiceToneAnalysisTask"]["VoiceToneAnalysisTaskId"]}
@@ -55,8 +55,8 @@ async def test_a_voice_tone_task_lives_too(client: Client) -> None:
         assert (await sdk.get_voice_tone_analysis_task(**ids, IsCaller=False))["VoiceToneAnalysisTask"] == task
 
 
-async def test_a_whole_task_arrives_with_its_types(client: Client) -> None:
-    """Timestamps arrive as times to the millisecond, scores as floats, and the result under the API's names."""
+async def test_a_task_arrives_with_its_types(client: Client) -> None:
+    """Timestamps arrive as times to the millisecond, scores as floats, and the result under the member names of the API."""
     async with simulator(Scenario(**INSTANT, durations="queue=0,run=0", failed=0, stopped=0, partial=0)) as sim, client(sim) as sdk:
         task = (await sdk.get_speaker_search_task(**search("t")))["SpeakerSearchTask"]
         begun = datetime.fromtimestamp(sim.truth(TaskRef("speaker-search", ("vc", "t")))[0][1], UTC)
@@ -82,15 +82,15 @@ async def test_a_whole_task_arrives_with_its_types(client: Client) -> None:
         ("revoked", ("UnrecognizedClientException", 403)),
     ],
 )
-async def test_each_error_arrives_under_its_name(client: Client, fault: str, expected: tuple[str, int]) -> None:
-    """The SDK raises the error that DOMAIN.md's table is keyed by, and one call is one request."""
+async def test_each_error_fault_arrives_with_its_code(client: Client, fault: str, expected: tuple[str, int]) -> None:
+    """The SDK raises an error with this code and status, and one call is one request."""
     async with simulator(Scenario(**INSTANT, faults={fault: 1})) as sim, client(sim) as sdk:
         assert await code(sdk.get_speaker_search_task(**search("t"))) == expected
         assert sim.stats.requests == 1
 
 
-async def test_what_cannot_be_is_refused_under_its_name(client: Client) -> None:
-    """Ids that are never found, never allowed, or that the model forbids, and a Start without its members."""
+async def test_each_refusal_arrives_with_its_code(client: Client) -> None:
+    """Unknown tasks, denied connectors, invalid ids, incomplete Start requests and unknown operations get the code of AWS."""
     async with simulator(Scenario(**INSTANT, known_only=True)) as sim, client(sim) as sdk:
         get = sdk.get_speaker_search_task
         assert await code(get(**search("never-started"))) == ("NotFoundException", 404)
@@ -103,31 +103,31 @@ async def test_what_cannot_be_is_refused_under_its_name(client: Client) -> None:
 
 
 @pytest.mark.parametrize("task_id", ["a:b", "a.b", "a b", "a%2Fb", "a/b", "é?x=1&y", "~-_", "x" * 256])
-async def test_odd_characters_in_ids_are_signed_and_kept(client: Client, task_id: str) -> None:
-    """Whatever stands in an id is accepted with its signature and comes back as it was."""
+async def test_any_character_is_allowed_in_an_id(client: Client, task_id: str) -> None:
+    """An id with special characters is accepted with its signature and returned unchanged."""
     async with simulator(Scenario(**INSTANT)) as sim, client(sim) as sdk:
         assert (await sdk.get_speaker_search_task(**search(task_id)))["SpeakerSearchTask"]["SpeakerSearchTaskId"] == task_id
-        assert sim.world.life(TaskRef("speaker-search", ("vc", task_id))) is not None
+        assert sim.tasks.get(TaskRef("speaker-search", ("vc", task_id))) is not None
 
 
-async def test_wrong_credentials_are_refused(client: Client) -> None:
-    """A wrong secret, an unknown key and a wrong token each get AWS's code with 403; the right token is accepted; none begins a task."""
+async def test_wrong_credentials_are_rejected(client: Client) -> None:
+    """A wrong secret, an unknown key and a wrong token get the code of AWS with 403 and create no task; the right token is accepted."""
     async with simulator(Scenario(**INSTANT, session_tokens={"simulator": "right"})) as sim:
         for given, expected in (
             ({"secret": "wrong", "token": "right"}, "InvalidSignatureException"),
-            ({"access": "nobody", "token": "right"}, "UnrecognizedClientException"),
+            ({"access": "unknown", "token": "right"}, "UnrecognizedClientException"),
             ({"token": "wrong"}, "UnrecognizedClientException"),
         ):
             async with client(sim, **given) as sdk:
                 assert await code(sdk.get_speaker_search_task(**search("t"))) == (expected, 403)
-        assert len(sim.world) == 0
+        assert len(sim.tasks) == 0
         assert sim.stats.outcomes == {"signature": 3}
         async with client(sim, token="right") as sdk:
             await sdk.get_speaker_search_task(**search("t"))
 
 
-async def test_a_clock_that_is_off_can_be_seen_in_the_date(client: Client) -> None:
-    """A service 20 minutes ahead refuses the signature, and its Date header says by how much the clocks differ."""
+async def test_the_date_header_shows_the_clock_of_the_service(client: Client) -> None:
+    """A service that is 20 minutes ahead rejects the signature, and its Date header shows the difference."""
     async with simulator(Scenario(**INSTANT), clock=lambda: time.time() + 1200) as sim, client(sim) as sdk:
         with pytest.raises(ClientError, match="Signature expired") as caught:
             await sdk.get_speaker_search_task(**search("t"))
@@ -136,8 +136,8 @@ async def test_a_clock_that_is_off_can_be_seen_in_the_date(client: Client) -> No
         assert there - time.time() == pytest.approx(1200, abs=30)
 
 
-async def test_two_gets_about_one_task_conflict(client: Client) -> None:
-    """Of two parallel Gets about one task one is told ConflictException; other tasks are not concerned."""
+async def test_two_gets_for_one_task_conflict(client: Client) -> None:
+    """Of two parallel Gets for one task one gets ConflictException; another task is not affected."""
     async with simulator(Scenario(latency=0.2, durations="queue=never,run=3")) as sim, client(sim) as sdk:
         calls = [sdk.get_speaker_search_task(**search(task_id)) for task_id in ("a", "a", "b")]
         replies = await asyncio.gather(*calls, return_exceptions=True)
@@ -148,7 +148,7 @@ async def test_two_gets_about_one_task_conflict(client: Client) -> None:
 
 
 async def test_a_burst_above_the_quota_is_throttled(client: Client) -> None:
-    """Of 40 calls at once as many pass as there is credit; Start and Stop count as Get does."""
+    """Of 40 calls as many as the burst are accepted; Start and Stop count like Get."""
     async with simulator(Scenario(**INSTANT, quota=0.001, burst=10)) as sim, client(sim) as sdk:
         started = await sdk.start_speaker_search_task(**START)
         await sdk.stop_speaker_search_task(**search(started["SpeakerSearchTask"]["SpeakerSearchTaskId"]))
@@ -158,8 +158,8 @@ async def test_a_burst_above_the_quota_is_throttled(client: Client) -> None:
         assert sim.stats.outcomes == {"ok": 10, "ThrottledClientException": 30}
 
 
-async def test_what_a_client_sees_is_the_truth(client: Client) -> None:
-    """A client that polls a quick task sees its statuses in order, each at or after the time the truth names."""
+async def test_replies_match_the_truth(client: Client) -> None:
+    """A client that polls a short task sees its statuses in order, none before the time at which it begins."""
     async with simulator(Scenario(latency=0.001, durations="queue=0.1,run=0.3", partial=1, failed=0, stopped=0)) as sim, client(sim) as sdk:
         seen: dict[str, float] = {}
         while "SUCCEEDED" not in seen:
@@ -170,7 +170,7 @@ async def test_what_a_client_sees_is_the_truth(client: Client) -> None:
 
 
 async def test_the_environment_points_an_sdk_here(client: Client) -> None:
-    """The printed variables are those of the endpoint, the first credentials and a Region, with the token where one is needed."""
+    """The environment holds the endpoint, the first credentials with their session token, and a Region."""
     async with simulator(Scenario(credentials={"k": "s"}, session_tokens={"k": "t"})) as sim:
         assert sim.environment == {
             "AWS_ENDPOINT_URL_CHIME_SDK_VOICE": f"http://127.0.0.1:{sim.port}",
@@ -182,8 +182,8 @@ async def test_the_environment_points_an_sdk_here(client: Client) -> None:
         }
 
 
-async def test_it_stops_with_calls_in_flight(client: Client) -> None:
-    """The end of the block breaks off what is being answered, and leaves no task behind."""
+async def test_the_server_stops_with_calls_in_flight(client: Client) -> None:
+    """The end of the block aborts the calls in flight and leaves no asyncio task behind."""
     async with simulator(Scenario(latency=60)) as sim, client(sim) as sdk:
         call = asyncio.create_task(sdk.get_speaker_search_task(**search("t")))
         await eventually(lambda: sim.stats.in_flight == 1)

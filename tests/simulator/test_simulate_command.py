@@ -39,8 +39,8 @@ def running(*options: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, st
 
 @pytest.mark.process
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
-async def test_the_printed_variables_are_all_an_sdk_needs(stop: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client made from nothing but the printed variables gets its task; a signal ends the command with 0 and a summary."""
+async def test_the_printed_variables_are_sufficient_for_an_sdk(stop: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client configured with the printed variables only gets its task; a signal ends the command with exit code 0 and a summary."""
     with running("--port", "0", "--latency", "0", "--seed", "7") as (process, exports):
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             monkeypatch.delenv(name)
@@ -52,11 +52,11 @@ async def test_the_printed_variables_are_all_an_sdk_needs(stop: signal.Signals, 
         process.send_signal(stop)
         _, err = process.communicate(timeout=10)
         assert process.returncode == 0
-        assert "1 requests about 1 tasks" in err
+        assert "requests: 1, tasks: 1, outcomes: ok 1" in err
 
 
-def test_a_port_in_use_is_said_clearly() -> None:
-    """Exit 69 with a sentence that names the port and what to do."""
+def test_a_port_in_use_is_an_error() -> None:
+    """The command ends with exit code 69, and its error names the port and what to do."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         result = CliRunner().invoke(app, ["--port", str(port)])
@@ -75,8 +75,8 @@ def test_a_port_in_use_is_said_clearly() -> None:
         (["--quota", "-1"], "--quota"),
     ],
 )
-def test_a_mistake_names_the_option_and_is_usage(options: list[str], says: str) -> None:
-    """A wrong option is click's usage error, which the command line maps to 64, and names what was wrong."""
+def test_an_invalid_option_is_a_usage_error(options: list[str], says: str) -> None:
+    """An invalid option is a usage error of click, which the command line maps to 64, and the error names it."""
     result = CliRunner().invoke(app, options)
     assert result.exit_code == 2
     assert says in result.stderr

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import anyio
 import anyio.to_thread
 
-from watcher.adapters.aws.identity import caller, endpoint_of
+from watcher.adapters.aws.identity import caller_identity, service_endpoint
 from watcher.adapters.aws.probe import AwsProbe
 from watcher.cli import exit_codes
 from watcher.cli.tables import counted
@@ -127,7 +127,7 @@ async def bounded(name: str, look: Look, *, quota: str | None = None) -> Finding
 
 
 async def _region(context: AdapterContext, service: str) -> str:
-    place = await endpoint_of(context.aws, service)
+    place = await service_endpoint(context.aws, service)
     if place.region not in place.offered:
         offered = ", ".join(place.offered) or "none"
         raise Wrong(f"{place.region} is not known to offer {service}", f"set AWS_REGION to one of {offered}; a newer SDK may know more")
@@ -140,7 +140,7 @@ async def identity(context: AdapterContext) -> list[Finding]:
 
     async def who() -> str:
         try:
-            found = await caller(context.aws, context.clock)
+            found = await caller_identity(context.aws, context.clock)
         except CredentialsRejected as error:
             ahead.append(None if error.clock_skew_s is None else -error.clock_skew_s)
             raise

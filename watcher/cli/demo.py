@@ -30,8 +30,9 @@ from watcher.errors import PeerGone
 from watcher.kinds import KINDS
 from watcher.kinds.catalog import DEFAULT_KIND
 from watcher.model import DEFAULT_TARGET
-from watcher.observe.logs import LogSettings, configure
+from watcher.observe.logs import configure
 from watcher.observe.metrics import Metrics
+from watcher.observe.settings import LogSettings
 from watcher.simulator import Scenario, Simulator, simulator
 from watcher.simulator.distributions import parse_durations
 

@@ -1,4 +1,4 @@
-"""`watcher simulate`: the fake voice service on a port, until it is told to stop."""
+"""`watcher simulate`: serves the fake voice service on a port until SIGINT or SIGTERM."""
 
 from __future__ import annotations
 
@@ -12,39 +12,45 @@ import typer
 from pydantic import ValidationError
 
 from watcher.cli.exit_codes import UNAVAILABLE
-from watcher.simulator import Scenario, Service, Simulator, serve
+from watcher.simulator import Scenario, Simulator, VoiceService, serve
 from watcher.simulator.distributions import parse_distribution, parse_durations
 from watcher.simulator.faults import FAULTS, parse_faults
 
 T = TypeVar("T")
 
-_FAULT_HELP = f"Share of calls that go wrong in this way, as NAME=RATE; may be repeated. Names: {', '.join(FAULTS)}."
-_DURATIONS_HELP = "How long tasks run, or queue=LAW,run=LAW. Laws: 3, uniform(5,15), lognormal(10,0.8), 10+exponential(4), never, …"
+_FAULT_HELP = f"Share of calls with this fault (404: share of tasks), as NAME=RATE; repeatable. Names: {', '.join(FAULTS)}."
+_DURATIONS_HELP = (
+    "How long tasks run, in seconds: 3, uniform(5,15), lognormal(10,0.8), 10+exponential(4), never, … Or queue=…,run=…, to set both."
+)
 
 
 def simulate(
-    port: Annotated[int, typer.Option(help="Where to listen; 0 takes any free port.", min=0, max=65535)] = 8181,
-    host: Annotated[str, typer.Option(help="On which address to listen.")] = "127.0.0.1",
-    quota: Annotated[float | None, typer.Option(help="Calls per second for each kind of task; more are throttled.", min=0)] = None,
-    burst: Annotated[float | None, typer.Option(help="Calls of credit above the quota.", min=0)] = None,
+    port: Annotated[int, typer.Option(help="Port to listen on; 0: any free port.", min=0, max=65535)] = 8181,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    quota: Annotated[float | None, typer.Option(help="Calls per second for each kind of task; further calls are throttled.", min=0)] = None,
+    burst: Annotated[
+        float | None, typer.Option(help="Calls allowed at once; by default as many as the quota allows in one second.", min=0)
+    ] = None,
     durations: Annotated[str, typer.Option(help=_DURATIONS_HELP)] = "queue=exponential(1),run=10+exponential(4)",
-    latency: Annotated[str, typer.Option(help="A law for the time to a reply, in seconds.")] = "uniform(0.02,0.06)",
+    latency: Annotated[
+        str, typer.Option(help="Time from a request to its reply, in seconds; same forms as --durations.")
+    ] = "uniform(0.02,0.06)",
     fault: Annotated[list[str] | None, typer.Option(help=_FAULT_HELP)] = None,
-    partial: Annotated[float, typer.Option(help="Share of tasks that pass PARTIAL_SUCCESS.", min=0, max=1)] = 0.2,
-    failed: Annotated[float, typer.Option(help="Share of tasks that fail.", min=0, max=1)] = 0.05,
-    stopped: Annotated[float, typer.Option(help="Share of tasks that stop by themselves.", min=0, max=1)] = 0.05,
+    partial: Annotated[float, typer.Option(help="Share of successful tasks with PARTIAL_SUCCESS before SUCCEEDED.", min=0, max=1)] = 0.2,
+    failed: Annotated[float, typer.Option(help="Share of tasks that end FAILED.", min=0, max=1)] = 0.05,
+    stopped: Annotated[float, typer.Option(help="Share of tasks that end STOPPED without a Stop call.", min=0, max=1)] = 0.05,
     known_only: Annotated[
         bool,
-        typer.Option("--known-only", help="Only tasks begun with a Start call exist; without it a task begins when first asked about."),
+        typer.Option("--known-only", help="Only tasks from a Start call exist. Otherwise the first Get of a task creates it."),
     ] = False,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same lives to the same task ids.")] = 0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same task ids the same statuses and times.")] = 0,
 ) -> None:
-    """Serve a fake Amazon Chime SDK Voice on a port, and print the variables that point any AWS SDK at it.
+    """Serve a fake Amazon Chime SDK Voice on a port, and print the environment variables that point any AWS SDK at it.
 
-    Tasks live by a seeded law and begin when first asked about, or with
-    StartSpeakerSearchTask. Signatures are checked, a second call about a task
-    at the same time is a ConflictException, and a task id that begins with
-    "missing-" is never found.
+    The first Get of a task id creates the task, and so does a Start call.
+    The seed and the id determine its statuses and times. Signatures are
+    checked, a second call for a task at the same time gets a
+    ConflictException, and a task id that begins with "missing-" is never found.
 
     Example:
 
@@ -55,24 +61,27 @@ def simulate(
             seed=seed,
             quota=quota,
             burst=burst,
-            latency=_parsed("--latency", parse_distribution, latency),
-            durations=_parsed("--durations", parse_durations, durations),
-            faults=_parsed("--fault", parse_faults, fault or []),
+            latency=_parse("--latency", parse_distribution, latency),
+            durations=_parse("--durations", parse_durations, durations),
+            faults=_parse("--fault", parse_faults, fault or []),
             partial=partial,
             failed=failed,
             stopped=stopped,
             known_only=known_only,
         )
     except ValidationError as error:
-        raise typer.BadParameter("; ".join(mistake["msg"] for mistake in error.errors())) from None
+        raise typer.BadParameter("; ".join(each["msg"] for each in error.errors())) from None
     try:
         anyio.run(_serve, scenario, host, port)
     except OSError as error:
-        typer.echo(f"cannot listen on {host}:{port}: {error.strerror or error}. Choose another with --port, or --port 0 for any.", err=True)
+        typer.echo(
+            f"cannot listen on {host}:{port}: {error.strerror or error}. Set another port with --port, or --port 0 for any free port.",
+            err=True,
+        )
         raise typer.Exit(UNAVAILABLE) from None
 
 
-def _parsed(option: str, parse: Callable[..., T], written: object) -> T:
+def _parse(option: str, parse: Callable[..., T], written: object) -> T:
     try:
         return parse(written)
     except ValueError as error:
@@ -80,18 +89,18 @@ def _parsed(option: str, parse: Callable[..., T], written: object) -> T:
 
 
 async def _serve(scenario: Scenario, host: str, port: int) -> None:
-    """Until SIGINT or SIGTERM."""
+    """Serve until SIGINT or SIGTERM, then print a summary."""
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with serve(Service(scenario, time.time), host, port) as sim:
-            _announce(sim)
+        async with serve(VoiceService(scenario, time.time), host, port) as sim:
+            _print_environment(sim)
             async for _ in signals:
                 break
-        answers = "".join(f", {count} {outcome}" for outcome, count in sorted(sim.stats.outcomes.items()))
-        typer.echo(f"# {sim.stats.requests} requests about {len(sim.world)} tasks{answers}", err=True)
+        outcomes = ", ".join(f"{outcome} {count}" for outcome, count in sorted(sim.stats.outcomes.items()))
+        typer.echo(f"# requests: {sim.stats.requests}, tasks: {len(sim.tasks)}, outcomes: {outcomes or 'none'}", err=True)
 
 
-def _announce(sim: Simulator) -> None:
-    typer.echo(f"# A fake Amazon Chime SDK Voice, seed {sim.service.scenario.seed}. Point any AWS SDK at it with")
+def _print_environment(sim: Simulator) -> None:
+    typer.echo(f"# A fake Amazon Chime SDK Voice, seed {sim.service.scenario.seed}. To point any AWS SDK at it:")
     for name, value in sim.environment.items():
         typer.echo(f"export {name}={value}")
-    typer.echo("# Ctrl-C stops it.")
+    typer.echo("# Press Ctrl-C to stop.")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from watcher.adapters.aws.queue import Outgoing
+from watcher.adapters.aws.queue import OutgoingMessage
 from watcher.core.intake.submissions import parse_ref, read
 from watcher.errors import InvalidInput
 from watcher.kinds import KINDS
@@ -31,7 +31,7 @@ class Submittable:
     """One message that is good to go, and where it stood."""
 
     place: str
-    message: Outgoing
+    message: OutgoingMessage
     tasks: int
 
 
@@ -69,7 +69,7 @@ def _entry(place: str, line: bytes, now: float, options: SubmitOptions) -> Submi
     if not found:
         raise InvalidInput("shape", "it names no task")
     keys = [outcome.ref.key for outcome in found if not isinstance(outcome, InvalidInput)]
-    return Submittable(place, Outgoing(body.decode(), keys[0]), len(keys))
+    return Submittable(place, OutgoingMessage(body.decode(), keys[0]), len(keys))
 
 
 def _message(line: bytes, options: SubmitOptions) -> bytes:

@@ -23,7 +23,8 @@ from watcher.core.polling.pace import PaceSettings
 from watcher.core.polling.transitions import WatchSettings
 from watcher.errors import CredentialsRejected, InvalidInput, RemoteError, Throttled, Unavailable, Unreadable
 from watcher.model import Observation, TaskRef
-from watcher.observe.logs import LogSettings, configure
+from watcher.observe.logs import configure
+from watcher.observe.settings import LogSettings
 from watcher.ports import Probe
 from watcher.runtime.service import Adapters, ServiceSettings, Watcher
 

@@ -1,4 +1,4 @@
-"""A sink inside the process: keeps what it is sent, and fails when it is told to."""
+"""A sink in memory: keeps the events that it accepts, and fails on request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from watcher.ports import Delivered, Outcome
 
 
 class SimulatedInbox:
-    """A `Sink`. `events` is everything it took, in order; `answer` may decide otherwise for an event."""
+    """Implements `ports.Sink`. `events` holds all accepted events in order; `answer` decides the outcome of each event."""
 
     def __init__(self, *, name: str = "inbox", max_batch: int = 10, concurrency: int = 4, latency_s: float = 0.0) -> None:
         self.name = name
@@ -22,33 +22,33 @@ class SimulatedInbox:
         self.concurrency = concurrency
         self.latency_s = latency_s
         self.failure: RemoteError | None = None
-        """Raised by the next sends, for as long as it stands."""
+        """The error that `send` and `check` raise; None: they work."""
         self.answer: Callable[[Event], Outcome] = lambda event: Delivered()
         self.events: list[Event] = []
 
     @property
     def bodies(self) -> list[dict[str, Any]]:
-        """The events as a consumer reads them."""
+        """The accepted events as decoded JSON."""
         return [json.loads(event.body) for event in self.events]
 
     def of(self, key: str) -> list[dict[str, Any]]:
-        """The events of one task, in the order in which they came."""
+        """Return the events of one task, in the order of their arrival."""
         return [body for body in self.bodies if body["subject"] == key]
 
     async def open(self) -> None:
-        """Nothing to open."""
+        """Do nothing: there is no connection."""
 
     async def close(self) -> None:
-        """What was taken is kept."""
+        """Do nothing: accepted events are kept."""
 
     async def check(self) -> str:
-        """Says how many events it took."""
+        """Return how many events it holds. Raises `failure`."""
         if self.failure is not None:
             raise self.failure
         return f"simulated inbox, {len(self.events)} events"
 
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        """Takes all, or does as it was told."""
+        """Wait `latency_s`, then accept the events for which `answer` says so. Raises `failure`."""
         await anyio.sleep(self.latency_s)
         if self.failure is not None:
             raise self.failure

@@ -1,63 +1,71 @@
-"""The simulated service as a probe, without sockets: for tests and benchmarks on virtual time, and for trying a cadence.
+"""The simulated service as a probe, without sockets: for tests and benchmarks in virtual time.
 
-Same quota, same faults, same one call per task as through the server; what only bytes can show is told by the error
-that a reader of those bytes must raise.
+Quota, faults and the limit of one call per task are those of the HTTP server. A fault that breaks the bytes of a reply
+becomes the error that a reader of those bytes must raise.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import anyio
 
 from watcher.errors import CredentialsRejected, RemoteError, Unavailable
-from watcher.kinds import KINDS
 from watcher.model import Observation, TaskRef
-from watcher.simulator.faults import FAULTS, Problem
-from watcher.simulator.service import Answer, Request, Service
+from watcher.simulator.faults import FAULTS
+from watcher.simulator.service import ApiReply, ApiRequest, VoiceService
+from watcher.simulator.simulated_kinds import SIMULATED_KINDS
 
 
 class SimulatedProbe:
-    """Implements `ports.Probe` over a `Service`. `deadline` bounds a call, in seconds."""
+    """Implements `ports.Probe` with a `VoiceService`. `deadline` limits a call, in seconds."""
 
-    def __init__(self, service: Service, deadline: float = 15.0) -> None:
+    def __init__(self, service: VoiceService, deadline: float = 15.0) -> None:
         self.service = service
         self.deadline = deadline
         self.refreshes = 0
-        """How often fresh credentials were asked for."""
+        """The number of calls of `refresh`."""
 
     async def open(self) -> None:
-        """Nothing to open."""
+        """Do nothing: there is no connection."""
 
     async def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing: there is no connection."""
 
     async def check(self) -> str:
-        """Always there."""
+        """Return a description; the simulator is always reachable."""
         return f"the simulator, seed {self.service.scenario.seed}"
 
     async def refresh(self) -> None:
-        """Counted; what the simulator refuses stays refused until the scenario changes."""
+        """Count the call. Credentials that the scenario rejects stay rejected until it changes."""
         self.refreshes += 1
 
-    async def observe(self, ref: TaskRef) -> Observation:
-        """One call to the service. Raises the `RemoteError` that fits its answer."""
-        request = Request("Get", KINDS[ref.kind], ref.params[0], ref.params[1])
+    async def observe(self, refs: Sequence[TaskRef]) -> Sequence[Observation | RemoteError]:
+        """Observe each task. The simulated API has no batch call, so `refs` is one task."""
+        return [await self.observe_one(ref) for ref in refs]
+
+    async def observe_one(self, ref: TaskRef) -> Observation:
+        """Make one call to the service. Raises the `RemoteError` that fits its reply."""
+        connector, task_id = ref.params
+        request = ApiRequest("Get", SIMULATED_KINDS[ref.kind], connector, task_id)
         with anyio.move_on_after(self.deadline):
-            async with self.service.ask(request) as answer:
-                if answer.fault in ("hang", "drip"):
+            async with self.service.handle(request) as reply:
+                if reply.fault in ("hang", "drip"):
                     await anyio.sleep_forever()
-                return self._read(answer)
+                return _read(reply, self.service.clock())
         raise Unavailable("timeout")
 
-    def _read(self, answer: Answer) -> Observation:
-        problem = answer.problem or (FAULTS[answer.fault] if answer.fault else None)
-        if problem is not None and problem.error is not None:
-            raise _error(problem, answer.outcome)
-        if answer.life is None:
-            raise AssertionError("an answer to a Get is a task or a problem")
-        return answer.life.observation(answer.as_of, self.service.clock())
+
+def _read(reply: ApiReply, now: float) -> Observation:
+    error = reply.error or (FAULTS[reply.fault] if reply.fault else None)
+    if error is not None and error.raises is not None:
+        raise _remote_error(error.raises, reply.outcome)
+    if reply.task is None:
+        raise AssertionError("the reply to a Get must be a task or an error")
+    return reply.task.observation(reply.as_of, now)
 
 
-def _error(problem: Problem, code: str) -> RemoteError:
-    if problem.error is CredentialsRejected:
+def _remote_error(error: type[RemoteError], code: str) -> RemoteError:
+    if error is CredentialsRejected:
         return CredentialsRejected(code, expired=code == "ExpiredTokenException")
-    return (problem.error or RemoteError)(code)
+    return error(code)

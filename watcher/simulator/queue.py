@@ -1,12 +1,13 @@
-"""A queue inside the process, with a real queue's manners: what is not acknowledged in time comes again.
+"""A queue in memory that redelivers like a real queue: a message that is not acknowledged in time comes again.
 
-No sockets; time is the event loop's, so a virtual clock drives it.
+It has no sockets and uses the time of the event loop, so it also works in virtual time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import anyio
 
@@ -17,7 +18,7 @@ BATCH = 10
 
 
 @dataclass(slots=True)
-class _Parcel:
+class _Queued:
     body: bytes
     visible_at: float
     receipt: int = 0
@@ -25,9 +26,9 @@ class _Parcel:
 
 
 class SimulatedQueue:
-    """A `Source`. `put` feeds it; it is exhausted once `finite` and empty.
+    """Implements `ports.Source`. `put` adds a message. When `finite`, it ends as soon as it is empty.
 
-    Messages that are received stay hidden for `hold_s` seconds, and come again unless acknowledged.
+    A received message stays hidden for `hold_s` seconds, then comes again unless it was acknowledged.
     """
 
     def __init__(self, *, name: str = "queue", hold_s: float = 30.0, finite: bool = True, receivers: int = 2, plain: bool = False) -> None:
@@ -37,77 +38,79 @@ class SimulatedQueue:
         self.hold_s: float | None = hold_s
         self.finite = finite
         self.failure: RemoteError | None = None
-        """Raised by the next calls, for as long as it stands."""
+        """The error that all calls raise; None: they work."""
         self.acked: list[str] = []
+        """Ids of acknowledged messages, in order."""
         self.redelivered = 0
-        self._parcels: dict[str, _Parcel] = {}
+        """How many messages came again."""
+        self._queued: dict[str, _Queued] = {}
         self._numbers = 0
 
     def put(self, body: bytes | str) -> str:
-        """Send a message. Returns its id."""
+        """Add a message. Returns its id."""
         self._numbers += 1
         id_ = f"{self.name}-{self._numbers}"
-        self._parcels[id_] = _Parcel(body if isinstance(body, bytes) else body.encode(), 0.0)
+        self._queued[id_] = _Queued(body if isinstance(body, bytes) else body.encode(), 0.0)
         return id_
 
     def __len__(self) -> int:
-        return len(self._parcels)
+        return len(self._queued)
 
     async def open(self) -> None:
-        """Nothing to open."""
+        """Do nothing: there is no connection."""
 
     async def close(self) -> None:
-        """What was received and not acknowledged stays hidden until its time is over, as with a real queue."""
+        """Do nothing: received messages stay hidden until their time is over, as in a real queue."""
 
     async def check(self) -> str:
-        """Says how many messages it holds."""
+        """Return how many messages it holds. Raises `failure`."""
         self._fail()
         return f"simulated queue, {len(self)} messages"
 
     async def receive(self) -> Sequence[Message] | None:
-        """Up to ten visible messages; an empty answer after two seconds without any."""
+        """Return up to ten visible messages; none after a wait of two seconds; None at the end of a finite queue."""
         self._fail()
         now = anyio.current_time()
-        visible = [id_ for id_, parcel in self._parcels.items() if parcel.visible_at <= now][:BATCH]
+        visible = list(islice((id_ for id_, queued in self._queued.items() if queued.visible_at <= now), BATCH))
         if visible:
             return [self._hand_out(id_, now) for id_ in visible]
-        if self.finite and not self._parcels:
+        if self.finite and not self._queued:
             return None
         await anyio.sleep(2.0)
         return ()
 
     async def ack(self, messages: Sequence[Message]) -> Sequence[Message]:
-        """Gone for good, if the receipt is the newest one."""
+        """Remove the messages whose receipt is the newest one. Returns the others."""
         self._fail()
         failed = []
         for message in messages:
-            parcel = self._parcels.get(message.id)
-            if parcel is not None and parcel.receipt == message.receipt:
-                del self._parcels[message.id]
+            queued = self._queued.get(message.id)
+            if queued is not None and queued.receipt == message.receipt:
+                del self._queued[message.id]
                 self.acked.append(message.id)
             else:
                 failed.append(message)
         return failed
 
     async def extend(self, messages: Sequence[Message]) -> Sequence[Message]:
-        """Hidden for another `hold_s`, if the receipt is the newest one."""
+        """Hide the messages whose receipt is the newest one for another `hold_s`. Returns the others."""
         self._fail()
         lost = []
         for message in messages:
-            parcel = self._parcels.get(message.id)
-            if parcel is not None and parcel.receipt == message.receipt and self.hold_s is not None:
-                parcel.visible_at = anyio.current_time() + self.hold_s
+            queued = self._queued.get(message.id)
+            if queued is not None and queued.receipt == message.receipt and self.hold_s is not None:
+                queued.visible_at = anyio.current_time() + self.hold_s
             else:
                 lost.append(message)
         return lost
 
     def _hand_out(self, id_: str, now: float) -> Message:
-        parcel = self._parcels[id_]
-        self.redelivered += parcel.received > 0
-        parcel.received += 1
-        parcel.receipt += 1
-        parcel.visible_at = now + (self.hold_s or 0.0)
-        return Message(id_, parcel.body, parcel.receipt)
+        queued = self._queued[id_]
+        self.redelivered += queued.received > 0
+        queued.received += 1
+        queued.receipt += 1
+        queued.visible_at = now + (self.hold_s or 0.0)
+        return Message(id_, queued.body, queued.receipt)
 
     def _fail(self) -> None:
         if self.failure is not None:

@@ -1,10 +1,10 @@
-"""The service's own limit on calls: a token bucket. It never waits; the caller reads the clock."""
+"""The service's limit on calls: a token bucket. It never waits, and takes the time as an argument."""
 
 from __future__ import annotations
 
 
 class TokenBucket:
-    """`rate` calls per second with `burst` calls of credit; full at the beginning. A rate of None: no limit."""
+    """Allows `rate` calls per second and `burst` calls at once; full at the start. A rate of None: no limit."""
 
     def __init__(self, rate: float | None, burst: float | None = None) -> None:
         self.rate = rate
@@ -13,13 +13,13 @@ class TokenBucket:
         self._at: float | None = None
 
     def take(self, now: float) -> bool:
-        """Whether one more call is allowed at `now` (seconds on any clock; one that steps back adds nothing)."""
+        """Return whether one more call is allowed at `now`, in seconds of any clock. A clock that steps back adds no tokens."""
         if self.rate is None:
             return True
         elapsed = 0.0 if self._at is None else max(0.0, now - self._at)
         self._at = now
         self._level = min(self.burst, self._level + elapsed * self.rate)
-        if self._level < 1 - 1e-5:  # wall time is a float of 0.2 µs: a whole token may be a hair short of one
+        if self._level < 1 - 1e-5:  # wall time as a float has steps of 0.2 µs, so a whole token may be slightly less than 1
             return False
         self._level -= 1
         return True

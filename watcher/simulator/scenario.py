@@ -1,4 +1,4 @@
-"""What a simulated voice service is like: frozen, so that the same scenario and seed give the same world."""
+"""The settings of a simulated voice service. Immutable, so that the same scenario always gives the same tasks."""
 
 from __future__ import annotations
 
@@ -7,54 +7,54 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from watcher.section import Seconds, Section
-from watcher.simulator.distributions import DurationsText, LawText, parse_distribution, parse_durations
-from watcher.simulator.faults import checked
+from watcher.simulator.distributions import DistributionSetting, DurationsSetting, parse_distribution, parse_durations
+from watcher.simulator.faults import check_rates
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
 ACCESS_KEY = "simulator"
-SECRET_KEY = "simulator"  # noqa: S105  no secret: it is printed, and opens nothing but the simulator
+SECRET_KEY = "simulator"  # noqa: S105  not a secret: it is printed, and is valid for the simulator only
 
 
 class Scenario(Section):
     """The settings of a simulated voice service."""
 
     seed: int = 0
-    """Same seed, same task id: same life, whatever else is asked."""
+    """The same seed gives the same task ids the same statuses and times, whatever else is called."""
     quota: float | None = Field(default=None, ge=0)
-    """Start, Get and Stop together, in calls per second for each kind of task. None: no limit; 0: a fresh account."""
+    """Calls per second for each kind of task; Start, Get and Stop count together. None: no limit; 0: a new AWS account."""
     burst: float | None = Field(default=None, ge=0)
-    """Calls of credit above the quota; by default those of one second."""
-    latency: LawText = parse_distribution("uniform(0.02,0.06)")
-    """From the request to the reply, in seconds."""
-    durations: DurationsText = parse_durations("queue=exponential(1),run=10+exponential(4)")
-    """How long tasks wait and run. A search needs 10 s of speech, so 10 s and a tail is what real ones look like."""
-    faults: Annotated[dict[str, float], AfterValidator(checked)] = Field(default_factory=dict)
-    """Name of a fault to the share of calls that it hits."""
+    """Calls allowed at once; by default as many as the quota allows in one second."""
+    latency: DistributionSetting = parse_distribution("uniform(0.02,0.06)")
+    """The time from the request to the reply, in seconds."""
+    durations: DurationsSetting = parse_durations("queue=exponential(1),run=10+exponential(4)")
+    """How long tasks stay in the queue and run. A real search needs 10 s of speech, so the default is 10 s plus a tail."""
+    faults: Annotated[dict[str, float], AfterValidator(check_rates)] = Field(default_factory=dict)
+    """The share of calls that have a fault, by the name of the fault."""
     partial: Share = 0.2
-    """Share of tasks that pass PARTIAL_SUCCESS on their way to SUCCEEDED."""
+    """Share of successful tasks that have the status PARTIAL_SUCCESS before SUCCEEDED."""
     partial_stays: Share = 0.0
-    """Share of those that stay there for good; only their voiceprint comes later."""
+    """Share of these tasks that keep the status PARTIAL_SUCCESS: only their voiceprint is added later."""
     failed: Share = 0.05
     """Share of tasks that end FAILED."""
     stopped: Share = 0.05
-    """Share of tasks that end STOPPED without being asked to: the caller hung up."""
+    """Share of tasks that end STOPPED without a Stop call, as when the caller hangs up."""
     hidden: Seconds = 20.0
-    """For how long a task hit by the fault `404` is not found."""
+    """How long a task with the fault `404` is not found."""
     slow: Seconds = 8.0
-    """What the fault `slow` adds to the latency."""
+    """The time that the fault `slow` adds to the latency."""
     stale: Seconds = 5.0
-    """How old the answer of a `stale` read is."""
+    """The age of a reply with the fault `stale`."""
     known_only: bool = False
-    """Only tasks begun with a Start call exist; otherwise a task begins when it is first asked about."""
+    """Only tasks from a Start call exist; otherwise the first Get of a task creates it."""
     credentials: dict[str, str] = Field(default_factory=lambda: {ACCESS_KEY: SECRET_KEY})
-    """Access key to secret. A request signed with anything else is refused."""
+    """Secret keys by access key. A request with another signature is rejected."""
     session_tokens: dict[str, str] = Field(default_factory=dict)
-    """Access key to the session token it needs. A key that is not here may come with any token or none."""
+    """The session token that an access key needs. An access key without an entry accepts any token or none."""
     mark: str = ""
-    """Put in front of every VoiceProfileId, TransactionId and StatusMessage: a canary for tests of privacy."""
+    """A prefix of every VoiceProfileId, TransactionId and StatusMessage, so that privacy tests can search for it."""
     max_tasks: int = Field(default=200_000, ge=1)
-    """Lives kept in memory; beyond that the oldest is forgotten, and begins anew when asked about."""
+    """Tasks kept in memory. Beyond that the oldest is forgotten; a later Get creates it again."""
 
     @model_validator(mode="after")
     def _ends_add_up(self) -> Self:

@@ -1,41 +1,48 @@
-"""The simulated service on a port, for any AWS SDK: requests in, signatures checked, answers out as the real API words them."""
+"""The simulated service on a port, for any AWS SDK: it reads HTTP requests, checks their signatures and sends the service's replies."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from email.utils import formatdate
 from typing import Any
-from urllib.parse import parse_qs
 
 import anyio
 
-from watcher.kinds.voice_tone import VOICE_TONE
 from watcher.model import TaskRef
-from watcher.simulator.faults import INVALID, Problem
+from watcher.simulator.faults import INVALID, ServiceError
+from watcher.simulator.http_api import format_error, format_reply, parse_request
 from watcher.simulator.scenario import Scenario
-from watcher.simulator.service import Answer, Request, Service, Stats
-from watcher.simulator.sigv4 import SignatureRefused, verify
+from watcher.simulator.service import ApiReply, ApiRequest, Stats, VoiceService
+from watcher.simulator.sigv4 import SignatureRejected, verify
 from watcher.simulator.simulated_task import Truth
-from watcher.simulator.task_table import PATHS, TaskTable
-from watcher.simulator.wire import MAX_HEAD, BadRequest, HttpRequest, head, read_request, segments
-from watcher.simulator.wire_faults import BODIES, TRICKS, Connection, Reply, other_body
+from watcher.simulator.task_table import TaskTable
+from watcher.simulator.wire import BadRequest, HttpConnection, HttpReply, HttpRequest
+from watcher.simulator.wire_faults import CONNECTION_FAULTS
 
 REGION = "us-east-1"
 REDIRECTED = "/redirected"
-"""Where the fault `redirect` sends a client, under another name of this host. A request there was a mistake of the client's."""
+"""Where the fault `redirect` sends a client, under another name of this host. A client must not follow; a request here is counted."""
 
-Respond = tuple[int, bytes, Mapping[str, str]]
-"""Status, body, headers."""
+UNKNOWN_OPERATION = ServiceError("this operation does not exist", None, 404, "UnknownOperationException")
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """A request that does not reach the service, and the name under which `Stats.outcomes` counts it."""
+
+    outcome: str
+    error: ServiceError
 
 
 class Simulator:
-    """A service that listens. `port` and `url` say where; everything else is the `Service`'s."""
+    """A service that listens on `port` at `url`. Everything else belongs to the `VoiceService`."""
 
-    def __init__(self, service: Service, host: str) -> None:
+    def __init__(self, service: VoiceService, host: str) -> None:
         self.service = service
         self.host = host
         self.port = 0
@@ -43,22 +50,22 @@ class Simulator:
 
     @property
     def url(self) -> str:
-        """The endpoint to give to an SDK."""
+        """The endpoint URL for an SDK."""
         return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
     @property
     def stats(self) -> Stats:
-        """What was asked and answered."""
+        """Counts of requests and replies."""
         return self.service.stats
 
     @property
-    def world(self) -> TaskTable:
-        """The tasks."""
-        return self.service.world
+    def tasks(self) -> TaskTable:
+        """The simulated tasks."""
+        return self.service.tasks
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that point any AWS SDK here."""
+        """The environment variables that point an AWS SDK at this service."""
         scenario = self.service.scenario
         access, secret = next(iter(scenario.credentials.items()))
         token = {"AWS_SESSION_TOKEN": scenario.session_tokens[access]} if access in scenario.session_tokens else {}
@@ -72,144 +79,96 @@ class Simulator:
         }
 
     def truth(self, ref: TaskRef) -> Truth:
-        """What really happens to a task, and when: see `TaskTable.truth`."""
-        return self.world.truth(ref)
+        """Return every status of a task with its time: see `TaskTable.truth`."""
+        return self.tasks.truth(ref)
 
     def change(self, **updates: Any) -> None:
-        """Change the scenario while it plays: see `Service.change`."""
+        """Change the scenario while it runs: see `VoiceService.change`."""
         self.service.change(**updates)
 
-    def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one more connection, in a task of ours: asyncio's own would report being cancelled as a failure."""
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one more connection in a task of our own: asyncio's own task reports a cancellation as a failure."""
         task = asyncio.create_task(self.serve_connection(reader, writer), name="simulator connection")
         self._connections[task] = writer
-        task.add_done_callback(self._over)
+        task.add_done_callback(self._drop)
 
-    def _over(self, task: asyncio.Task[None]) -> None:
-        """Nothing to a connection that closed in peace; else what is unsent is dropped. Also of a task that never ran."""
+    def _drop(self, task: asyncio.Task[None]) -> None:
+        """Discard unsent data of a connection whose task is done, also of one that never ran. No effect on a closed connection."""
         self._connections.pop(task).transport.abort()
 
     async def close_connections(self) -> None:
-        """Break off whatever is being answered."""
+        """Abort all connections, also those with a reply in progress."""
         for task in self._connections:
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
-        await asyncio.sleep(0)  # aborted connections close on the next turn
+        await asyncio.sleep(0)  # an aborted connection closes in the next iteration of the event loop
 
     async def serve_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer the requests of one connection, one after the other, until the peer or a fault ends it."""
-        connection = Connection(reader, writer)
+        """Reply to the requests of one connection, one after the other, until the client or a fault ends it."""
+        connection = HttpConnection(reader, writer)
         try:
-            while await self._exchange(connection):
-                pass
+            await self._serve_requests(connection)
             writer.close()
             await writer.wait_closed()
         except ConnectionError:
-            return  # the peer left: nobody waits for an answer
+            return  # the client closed the connection and does not read a reply
 
-    async def _exchange(self, connection: Connection) -> bool:
-        """One request and its reply. Returns whether the connection goes on."""
+    async def _serve_requests(self, connection: HttpConnection) -> None:
         try:
-            request = await read_request(connection.reader)
-            if request is None:
-                return False
-            return await self._reply(connection, request) and request.keep_alive
+            while (request := await connection.read()) is not None:
+                await self._reply(connection, request)
         except BadRequest as error:
-            await connection.send(self._head(error.status, 0, {"Connection": "close"}))
-            return False
+            await self._send(connection, HttpReply(error.status, headers={"Connection": "close"}))
 
-    async def _reply(self, connection: Connection, request: HttpRequest) -> bool:
+    async def _reply(self, connection: HttpConnection, request: HttpRequest) -> None:
+        parsed = self._parse(request)
+        if isinstance(parsed, _Refused):
+            self.stats.outcomes[parsed.outcome] += 1
+            await self._send(connection, format_error(parsed.error))
+            return
+        async with self.service.handle(parsed) as reply:
+            await self._send_reply(connection, parsed, reply)
+
+    def _parse(self, request: HttpRequest) -> ApiRequest | _Refused:
         scenario = self.service.scenario
         if request.path == REDIRECTED:
-            return await self._refuse(connection, "redirected", INVALID)
+            return _Refused("redirected", INVALID)
         try:
             verify(request, scenario.credentials, scenario.session_tokens, self.service.clock())
-        except SignatureRefused as refusal:
-            return await self._refuse(connection, "signature", Problem(str(refusal), None, 403, refusal.code))
-        asked = understood(request)
-        if asked is None:
-            return await self._refuse(connection, "unknown-operation", Problem("no such operation", None, 404, "UnknownOperationException"))
-        async with self.service.ask(asked) as answer:
-            return await self._send(connection, asked, answer)
+        except SignatureRejected as error:
+            return _Refused("signature", ServiceError(str(error), None, 403, error.code))
+        return parse_request(request) or _Refused("unknown-operation", UNKNOWN_OPERATION)
 
-    async def _refuse(self, connection: Connection, outcome: str, problem: Problem) -> bool:
-        self.stats.outcomes[outcome] += 1
-        status, body, headers = refused(problem)
-        await connection.send(self._head(status, len(body), headers) + body)
-        return True
+    async def _send_reply(self, connection: HttpConnection, request: ApiRequest, reply: ApiReply) -> None:
+        response = format_reply(request, reply, self.stats.outcomes[reply.outcome])
+        if reply.fault == "redirect":
+            location = {"Location": f"http://localhost:{self.port}{REDIRECTED}"}
+            response = replace(response, status=307, headers={**response.headers, **location})
+        send_broken = CONNECTION_FAULTS.get(reply.fault or "")
+        if send_broken is not None:
+            await send_broken(connection, self._dated(response))
+        else:
+            await self._send(connection, response)
 
-    async def _send(self, connection: Connection, asked: Request, answer: Answer) -> bool:
-        status, body, headers = rendered(asked, answer)
-        if answer.fault == "redirect":
-            status, headers = 307, {**headers, "Location": f"http://localhost:{self.port}{REDIRECTED}"}
-        if answer.fault in BODIES:
-            words = {"TASK": asked.kind.reply, "ID": asked.kind.id_member, "STATUS": asked.kind.status_member}
-            body = other_body(answer.fault, json.loads(body or b"{}"), words, self.stats.outcomes[answer.outcome])
-            status = 200
-        trick = TRICKS.get(answer.fault or "")
-        if trick is not None:
-            await trick(connection, Reply(lambda length: self._head(status, length, headers), body))
-            return False
-        await connection.send(self._head(status, len(body), headers) + body)
-        return True
+    async def _send(self, connection: HttpConnection, reply: HttpReply) -> None:
+        await connection.send(self._dated(reply))
 
-    def _head(self, status: int, length: int, headers: Mapping[str, str]) -> bytes:
-        return head(status, length, self.service.clock(), {"x-amzn-RequestId": str(uuid.uuid4()), **headers})
-
-
-def understood(request: HttpRequest) -> Request | None:
-    """The call of the API that this is; None: there is no such call. Raises BadRequest for a body that is no JSON object."""
-    parts, query = segments(request.path), parse_qs(request.query, keep_blank_values=True)
-    if len(parts) not in (3, 4) or parts[0] != "voice-connectors" or parts[2] not in PATHS:
-        return None
-    kind, connector = PATHS[parts[2]], parts[1]
-    if len(parts) == 3:
-        return Request("Start", kind, connector, body=_body(request.body)) if request.method == "POST" else None
-    if request.method == "GET":
-        # the API model demands isCaller of a voice tone Get; without it the request is as bad as one without an id
-        complete = kind is not VOICE_TONE or query.get("isCaller", [""])[0] in ("true", "false")
-        return Request("Get", kind, connector if complete else "", parts[3])
-    return Request("Stop", kind, connector, parts[3]) if request.method == "POST" and query.get("operation") == ["stop"] else None
-
-
-def _body(body: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        raise BadRequest(400) from None
-    if not isinstance(value, dict):
-        raise BadRequest(400)
-    return value
-
-
-def rendered(asked: Request, answer: Answer) -> Respond:
-    """An answer as the API words it."""
-    if answer.problem is not None:
-        return refused(answer.problem)
-    if asked.action == "Stop" or answer.life is None:
-        return 204, b"", {}
-    body = json.dumps({asked.kind.reply: answer.life.task(answer.as_of)}).encode()
-    return 201 if asked.action == "Start" else 200, body, {"Content-Type": "application/json"}
-
-
-def refused(problem: Problem) -> Respond:
-    """A problem as the API words it: the class in a header, a short code and a sentence in the body."""
-    if not problem.code:
-        return problem.status, b"<html><body><h1>Bad Gateway</h1></body></html>", {"Content-Type": "text/html"}
-    body = {"Code": problem.code.removesuffix("Exception").removesuffix("Client"), "Message": problem.meaning}
-    return problem.status, json.dumps(body).encode(), {"Content-Type": "application/json", "x-amzn-ErrorType": problem.code}
+    def _dated(self, reply: HttpReply) -> HttpReply:
+        """Add the headers that every reply has."""
+        common = {"Date": formatdate(self.service.clock(), usegmt=True), "x-amzn-RequestId": str(uuid.uuid4())}
+        return replace(reply, headers={**common, **reply.headers})
 
 
 @asynccontextmanager
-async def serve(service: Service, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Simulator]:
-    """`service` on a port (0: any free one) until the block ends. Raises OSError when the port is taken."""
+async def serve(service: VoiceService, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Simulator]:
+    """Serve `service` on a port (0: any free port) until the block ends. Raises OSError when the port is in use."""
     sim = Simulator(service, host)
-    server = await asyncio.start_server(sim.connected, host, port, limit=MAX_HEAD, backlog=1024)
+    server = await asyncio.start_server(sim.accept, host, port, backlog=1024)
     sim.port = server.sockets[0].getsockname()[1]
     try:
         yield sim
     finally:
-        with anyio.CancelScope(shield=True):  # cancelled or not, nothing of it is left listening
+        with anyio.CancelScope(shield=True):  # close the port also when the block is cancelled
             await _settle(server)
             server.close()
             await sim.close_connections()
@@ -217,7 +176,7 @@ async def serve(service: Service, host: str = "127.0.0.1", port: int = 0) -> Asy
 
 
 async def _settle(server: asyncio.Server) -> None:
-    """Accept nothing more, and let what was accepted come in: Python 3.11 leaks a connection that a close overtakes."""
+    """Stop accepting, then let accepted connections reach `Simulator.accept`: Python 3.11 leaks one that is still on its way at close."""
     for listener in server.sockets:
         asyncio.get_running_loop().remove_reader(listener.fileno())
     for _ in range(3):
@@ -232,6 +191,6 @@ async def simulator(
     port: int = 0,
     clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[Simulator]:
-    """A scenario on a port: the shortest way to a voice service in a test."""
-    async with serve(Service(scenario or Scenario(), clock), host, port) as sim:
+    """Serve a scenario on a port until the block ends: the shortest way to a voice service in a test."""
+    async with serve(VoiceService(scenario or Scenario(), clock), host, port) as sim:
         yield sim

@@ -1,6 +1,6 @@
-"""The simulated service behind whatever door it is asked through: quota, one call per task, faults, latency, the task.
+"""The simulated service without a transport: quota, one call per task, faults, latency, tasks.
 
-It decides what is answered and when. How an answer looks on a wire is for `server.py`, as an observation for `probe.py`.
+It decides what the reply is and when it comes. `http_api.py` turns a reply into HTTP, `probe.py` into an observation.
 """
 
 from __future__ import annotations
@@ -13,177 +13,163 @@ from typing import Any, Literal
 
 import anyio
 
-from watcher.kinds import Kind
-from watcher.simulator.faults import BUSY, DENIED, FAULTS, INVALID, NOT_FOUND, THROTTLED, Problem, pick
+from watcher.simulator.faults import BUSY, DENIED, FAULTS, INVALID, NOT_FOUND, THROTTLED, ServiceError, pick_fault
 from watcher.simulator.quota import TokenBucket
 from watcher.simulator.scenario import Scenario
-from watcher.simulator.simulated_task import TERMINAL, SimulatedTask
-from watcher.simulator.task_table import DENIED as DENIED_CONNECTOR
-from watcher.simulator.task_table import Key, TaskTable
-
-REQUIRED: Mapping[str, tuple[str, ...]] = {
-    "speaker-search": ("TransactionId", "VoiceProfileDomainId"),
-    "voice-tone": ("TransactionId", "LanguageCode"),
-}
-"""What a Start call must say, by the API model."""
+from watcher.simulator.simulated_kinds import MAX_CONNECTOR, MAX_TASK_ID, TERMINAL, SimulatedKind
+from watcher.simulator.simulated_task import SimulatedTask
+from watcher.simulator.task_table import DENIED_PREFIX, Key, TaskTable
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ApiRequest:
     """One call of the API. `task_id` is empty for a Start."""
 
     action: Literal["Get", "Start", "Stop"]
-    kind: Kind
+    kind: SimulatedKind
     connector: str
     task_id: str = ""
     body: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What the service says: a task (`life` as of `as_of`), or a problem; or a task and a `fault` to send it with."""
+class ApiReply:
+    """The reply of the service: an `error`, or a `task` as of `as_of`. A `fault` without an `error` breaks the reply with the task."""
 
     outcome: str
     """`ok`, an error code, or the name of a fault."""
-    life: SimulatedTask | None = None
+    task: SimulatedTask | None = None
     as_of: float = 0.0
-    problem: Problem | None = None
+    error: ServiceError | None = None
     fault: str | None = None
 
 
 @dataclass(slots=True)
 class Stats:
-    """What was asked and how it was answered, since the beginning."""
+    """Counts of requests and replies since the start."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
-    """Requests by `Answer.outcome`; `signature` counts those refused before they were read."""
+    """Requests by `ApiReply.outcome`; `signature`, `unknown-operation` and `redirected` count those refused by the HTTP server."""
     actions: Counter[str] = field(default_factory=Counter)
     in_flight: int = 0
     peak_in_flight: int = 0
     peak_per_task: int = 0
-    """The most requests about one task at the same time, those answered with a conflict included."""
+    """The most requests for one task at the same time, including those that got a conflict."""
     after_end: int = 0
-    """Gets about a task whose end an earlier Get had already told: calls that a good watcher saves."""
+    """Gets for a task whose terminal status an earlier Get had returned: a good watcher makes none."""
 
     @property
     def requests(self) -> int:
-        """All of them."""
+        """The number of all requests."""
         return self.outcomes.total()
 
 
-class Service:
-    """One simulated account in one Region."""
+class VoiceService:
+    """One simulated AWS account in one Region."""
 
     def __init__(self, scenario: Scenario, clock: Callable[[], float]) -> None:
-        self.world = TaskTable(scenario)
+        self.tasks = TaskTable(scenario)
         self.clock = clock
         self.stats = Stats()
-        self._asking: Counter[Key] = Counter()  # requests about a task, whatever they will be told
-        self._held: set[Key] = set()  # tasks that a request is being answered about: a second one is refused
-        self._others = 0  # requests that are about no task, or are refused
+        self._requests: Counter[Key] = Counter()  # requests in flight for each task, whatever their reply
+        self._locked: set[Key] = set()  # tasks with a request in progress: a second one gets a conflict
+        self._others = 0  # requests that name no task, or are refused
         self._buckets: dict[str, TokenBucket] = {}
 
     @property
     def scenario(self) -> Scenario:
-        """As it is now."""
-        return self.world.scenario
+        """The scenario with all changes so far."""
+        return self.tasks.scenario
 
     def change(self, **updates: Any) -> None:
-        """Change the scenario while it plays: an outage, another quota. Lives that have begun go on as they were drawn."""
+        """Change settings of the scenario while it runs: an outage, another quota. Tasks that exist stay as they were drawn."""
         kept = {name: getattr(self.scenario, name) for name in self.scenario.model_fields_set}
-        self.world.scenario = Scenario(**{**kept, **updates})
+        self.tasks.scenario = Scenario(**{**kept, **updates})
         if {"quota", "burst"} & updates.keys():
             self._buckets.clear()
 
     @asynccontextmanager
-    async def ask(self, request: Request) -> AsyncIterator[Answer]:
-        """The answer, after the latency. The request counts as in flight until the block ends: send the reply inside."""
+    async def handle(self, request: ApiRequest) -> AsyncIterator[ApiReply]:
+        """Yield the reply, after the latency. The request is in flight until the block ends: send the reply inside it."""
         key, stats = (request.kind.name, request.connector, request.task_id), self.stats
-        self._asking[key] += 1
+        self._requests[key] += 1
         stats.in_flight += 1
         stats.actions[request.action] += 1
         stats.peak_in_flight = max(stats.peak_in_flight, stats.in_flight)
-        stats.peak_per_task = max(stats.peak_per_task, self._asking[key] if request.task_id else 0)
-        problem = self._refusal(request, key)
-        holds = problem is None and request.task_id != ""
-        if holds:
-            self._held.add(key)
+        stats.peak_per_task = max(stats.peak_per_task, self._requests[key] if request.task_id else 0)
+        now = self.clock()
+        error = self._refusal(request, key, now)
+        locks = error is None and request.task_id != ""
+        if locks:
+            self._locked.add(key)
         try:
-            answer = await self._answer(request, key, problem)
-            stats.outcomes[answer.outcome] += 1
-            yield answer
+            reply = await self._reply(request, key, error, now)
+            stats.outcomes[reply.outcome] += 1
+            yield reply
         finally:
-            if holds:
-                self._held.discard(key)
+            if locks:
+                self._locked.discard(key)
             stats.in_flight -= 1
-            self._asking[key] -= 1
-            if not self._asking[key]:
-                del self._asking[key]
+            self._requests[key] -= 1
+            if not self._requests[key]:
+                del self._requests[key]
 
-    async def _answer(self, request: Request, key: Key, problem: Problem | None) -> Answer:
-        scenario = self.scenario
-        life = None
-        if problem is None and request.task_id:
-            life = self.world.find(request.kind, request.connector, request.task_id, self.clock())
-            problem = NOT_FOUND if life is None else None
-        dice = self.world.dice("call", *key, str(self._count(life)))
-        fault, latency = pick(scenario.faults, dice.random()), scenario.latency.draw(dice)
-        await anyio.sleep(latency + (scenario.slow if fault == "slow" and problem is None else 0.0))
-        if problem is not None:
-            return _problem(problem)
+    async def _reply(self, request: ApiRequest, key: Key, error: ServiceError | None, now: float) -> ApiReply:
+        scenario, task = self.scenario, None
+        if error is None and request.task_id:
+            task = self.tasks.find(request.kind, request.connector, request.task_id, now)
+            error = NOT_FOUND if task is None else None
+        rng = self.tasks.rng("call", *key, str(self._count(task)))
+        fault, latency = pick_fault(scenario.faults, rng.random()), scenario.latency.draw(rng)
+        await anyio.sleep(latency + (scenario.slow if fault == "slow" and error is None else 0.0))
+        if error is not None:
+            return ApiReply(error.code, error=error)
         if fault is not None and (FAULTS[fault].code or FAULTS[fault].status != 200):
-            return Answer(FAULTS[fault].code or fault, problem=FAULTS[fault], fault=fault)
-        return self._act(request, life, fault)
+            return ApiReply(FAULTS[fault].code or fault, error=FAULTS[fault], fault=fault)
+        return self._act(request, task, fault)
 
-    def _refusal(self, request: Request, key: Key) -> Problem | None:
-        """What is said before anything is looked up."""
-        if not self._bucket(request.kind).take(self.clock()):
+    def _refusal(self, request: ApiRequest, key: Key, now: float) -> ServiceError | None:
+        """Return the error that the service replies before it looks up the task."""
+        if not self._bucket(request.kind).take(now):
             return THROTTLED
         if not _valid(request):
             return INVALID
-        if request.connector.startswith(DENIED_CONNECTOR):
+        if request.connector.startswith(DENIED_PREFIX):
             return DENIED
-        return BUSY if key in self._held else None
+        return BUSY if key in self._locked else None
 
-    def _act(self, request: Request, life: SimulatedTask | None, fault: str | None) -> Answer:
+    def _act(self, request: ApiRequest, task: SimulatedTask | None, fault: str | None) -> ApiReply:
         now = self.clock()
-        if life is None:
-            life = self.world.start(request.kind, request.connector, request.body, now)
-        elif not self.world.visible(life, now):
-            return _problem(NOT_FOUND)
+        if task is None:
+            task = self.tasks.start(request.kind, request.connector, request.body, now)
+        elif not self.tasks.visible(task, now):
+            return ApiReply(NOT_FOUND.code, error=NOT_FOUND)
         elif request.action == "Stop":
-            life.stop(now)
-        else:
-            self._note_end(life, now)
-        as_of = max(life.created_at, now - self.scenario.stale) if fault == "stale" else now
-        return Answer(fault or "ok", life=life, as_of=as_of, fault=fault)
+            task.stop(now)
+        elif task.period(now).status in TERMINAL:
+            self.stats.after_end += task.end_seen
+            task.end_seen = True
+        as_of = max(task.created_at, now - self.scenario.stale) if fault == "stale" else now
+        return ApiReply(fault or "ok", task=task, as_of=as_of, fault=fault)
 
-    def _note_end(self, life: SimulatedTask, now: float) -> None:
-        if life.span(now).status in TERMINAL:
-            self.stats.after_end += life.end_seen
-            life.end_seen = True
-
-    def _count(self, life: SimulatedTask | None) -> int:
-        if life is None:
+    def _count(self, task: SimulatedTask | None) -> int:
+        """Return the number of this call among those for its task, so that each call draws its own fault and latency."""
+        if task is None:
             self._others += 1
             return self._others
-        life.calls += 1
-        return life.calls
+        task.calls += 1
+        return task.calls
 
-    def _bucket(self, kind: Kind) -> TokenBucket:
+    def _bucket(self, kind: SimulatedKind) -> TokenBucket:
         if kind.name not in self._buckets:
             self._buckets[kind.name] = TokenBucket(self.scenario.quota, self.scenario.burst)
         return self._buckets[kind.name]
 
 
-def _problem(problem: Problem) -> Answer:
-    return Answer(problem.code, problem=problem)
-
-
-def _valid(request: Request) -> bool:
-    """What the API model promises about a request."""
-    if not 1 <= len(request.connector) <= 128 or not request.connector.strip():
+def _valid(request: ApiRequest) -> bool:
+    """Return whether the request is within the limits of the API model."""
+    if not 1 <= len(request.connector) <= MAX_CONNECTOR or not request.connector.strip():
         return False
     if request.action == "Start":
-        return all(isinstance(request.body.get(name), str) and request.body[name].strip() for name in REQUIRED[request.kind.name])
-    return 1 <= len(request.task_id) <= 256 and bool(request.task_id.strip())
+        return all(isinstance(request.body.get(name), str) and request.body[name].strip() for name in request.kind.required)
+    return 1 <= len(request.task_id) <= MAX_TASK_ID and bool(request.task_id.strip())

@@ -1,7 +1,7 @@
 """Checks AWS Signature Version 4 in the Authorization header, as AWS publishes the algorithm.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
-Independent of the SDK on purpose: a client and a check that share code share their mistakes.
+Independent of the SDK on purpose: a client and a check that share code also share its mistakes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from urllib.parse import quote, unquote_to_bytes
 
 from watcher.simulator.wire import HttpRequest
@@ -21,11 +22,11 @@ SIGNING_NAME = "chime"
 MAX_SKEW_S = 300.0
 
 _AUTHORIZATION = re.compile(r"Credential=([^,\s]+),\s*SignedHeaders=([^,\s]+),\s*Signature=([0-9a-f]{64})")
-_STAMP = "%Y%m%dT%H%M%SZ"
+_STAMP = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
 
 
-class SignatureRefused(Exception):
-    """The request is not proven to come from a holder of the secret. `code` is AWS's own word; the status is 403."""
+class SignatureRejected(Exception):
+    """The signature does not prove that the client has the secret key. `code` is the error code of AWS; the status is 403."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -34,7 +35,7 @@ class SignatureRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a signature is good for."""
+    """The credential scope of a signature."""
 
     access_key: str
     date: str
@@ -43,25 +44,25 @@ class Scope:
 
     @property
     def text(self) -> str:
-        """As it is signed."""
+        """The scope without the access key, as in the string to sign."""
         return f"{self.date}/{self.region}/{self.service}/aws4_request"
 
 
 def verify(request: HttpRequest, credentials: Mapping[str, str], tokens: Mapping[str, str], now: float) -> str:
-    """The access key that signed `request`. `tokens` are the session tokens that some keys need. Raises SignatureRefused."""
+    """Return the access key that signed `request`. `tokens` maps access keys to their session tokens. Raises SignatureRejected."""
     scope, signed, signature = _authorization(request.header("authorization"))
     token = request.header("x-amz-security-token")
     if scope.access_key not in credentials or tokens.get(scope.access_key, token) != token:
-        raise SignatureRefused("UnrecognizedClientException", "The security token included in the request is invalid.")
+        raise SignatureRejected("UnrecognizedClientException", "The security token included in the request is invalid.")
     if "host" not in signed or (token and "x-amz-security-token" not in signed):
-        raise SignatureRefused("InvalidSignatureException", "Host and the security token must be among the signed headers.")
+        raise SignatureRejected("InvalidSignatureException", "Host and the security token must be among the signed headers.")
     if scope.service != SIGNING_NAME:
-        raise SignatureRefused("InvalidSignatureException", f"Credential should be scoped to correct service: '{SIGNING_NAME}'.")
+        raise SignatureRejected("InvalidSignatureException", f"Credential should be scoped to correct service: '{SIGNING_NAME}'.")
     stamp = request.header("x-amz-date")
     _check_time(stamp, scope, now)
     key = _signing_key(credentials[scope.access_key], scope)
     if not hmac.compare_digest(_hmac(key, _string_to_sign(request, signed, stamp, scope)).hex(), signature):
-        raise SignatureRefused(
+        raise SignatureRejected(
             "InvalidSignatureException", "The request signature we calculated does not match the signature you provided."
         )
     return scope.access_key
@@ -69,27 +70,28 @@ def verify(request: HttpRequest, credentials: Mapping[str, str], tokens: Mapping
 
 def _authorization(header: str) -> tuple[Scope, list[str], str]:
     if not header:
-        raise SignatureRefused("MissingAuthenticationTokenException", "Missing Authentication Token")
+        raise SignatureRejected("MissingAuthenticationTokenException", "Missing Authentication Token")
     algorithm, _, rest = header.partition(" ")
     match = _AUTHORIZATION.fullmatch(rest.strip())
     credential = match[1].rsplit("/", 4) if match else []
     if algorithm != ALGORITHM or match is None or len(credential) != 5 or credential[4] != "aws4_request":
-        raise SignatureRefused("IncompleteSignatureException", "Authorization header is not in the form of Signature Version 4.")
+        raise SignatureRejected("IncompleteSignatureException", "Authorization header is not in the form of Signature Version 4.")
     return Scope(*credential[:4]), match[2].split(";"), match[3]
 
 
 def _check_time(stamp: str, scope: Scope, now: float) -> None:
     try:
-        at = datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC).timestamp()
+        at = datetime.fromisoformat(stamp).timestamp() if _STAMP.fullmatch(stamp) else None
     except ValueError:
-        raise SignatureRefused("IncompleteSignatureException", "X-Amz-Date is missing or not in ISO 8601 basic form.") from None
-    server = datetime.fromtimestamp(now, UTC).strftime(_STAMP)
-    if at < now - MAX_SKEW_S:
-        raise SignatureRefused("InvalidSignatureException", f"Signature expired: {stamp} is more than 5 min. earlier than {server}")
-    if at > now + MAX_SKEW_S:
-        raise SignatureRefused("InvalidSignatureException", f"Signature not yet current: {stamp} is more than 5 min. later than {server}")
+        at = None
+    if at is None:
+        raise SignatureRejected("IncompleteSignatureException", "X-Amz-Date is missing or not in ISO 8601 basic form.")
+    if abs(at - now) > MAX_SKEW_S:
+        server = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
+        verdict, relation = ("Signature expired", "earlier") if at < now else ("Signature not yet current", "later")
+        raise SignatureRejected("InvalidSignatureException", f"{verdict}: {stamp} is more than 5 min. {relation} than {server}")
     if scope.date != stamp[:8]:
-        raise SignatureRefused("InvalidSignatureException", "Date in Credential scope does not match X-Amz-Date.")
+        raise SignatureRejected("InvalidSignatureException", "Date in Credential scope does not match X-Amz-Date.")
 
 
 def _string_to_sign(request: HttpRequest, signed: list[str], stamp: str, scope: Scope) -> bytes:
@@ -109,7 +111,7 @@ def _string_to_sign(request: HttpRequest, signed: list[str], stamp: str, scope: 
 
 
 def _canonical_path(path: str) -> str:
-    """Dots and doubled slashes resolved, then encoded once more: every service but S3 signs the path encoded twice."""
+    """Resolve dots and double slashes, then encode again: every service except S3 signs the path encoded two times."""
     kept: list[str] = []
     for part in path.split("/"):
         if part == "..":
@@ -133,6 +135,7 @@ def _canonical_value(request: HttpRequest, name: str) -> str:
     return ",".join(" ".join(value.split()) for value in request.headers.get(name, ()))
 
 
+@lru_cache(maxsize=64)
 def _signing_key(secret: str, scope: Scope) -> bytes:
     key = f"AWS4{secret}".encode()
     for part in (scope.date, scope.region, scope.service, "aws4_request"):

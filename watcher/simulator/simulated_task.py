@@ -1,30 +1,36 @@
-"""One simulated task: what it will be, and when. Drawn once, at its beginning, from dice that belong to this task alone."""
+"""One simulated task: each status that it will have, and when. Drawn at its creation from a generator that belongs to this task alone."""
 
 from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
-from watcher.kinds import Kind
-from watcher.kinds.speaker_search import SPEAKER_SEARCH
 from watcher.model import Observation
 from watcher.simulator.scenario import Scenario
-
-IN_QUEUE, IN_PROGRESS, PARTIAL_SUCCESS = "IN_QUEUE", "IN_PROGRESS", "PARTIAL_SUCCESS"
-SUCCEEDED, FAILED, STOPPED = "SUCCEEDED", "FAILED", "STOPPED"
-TERMINAL = frozenset({SUCCEEDED, FAILED, STOPPED})
+from watcher.simulator.simulated_kinds import (
+    FAILED,
+    IN_PROGRESS,
+    IN_QUEUE,
+    PARTIAL_SUCCESS,
+    STOPPED,
+    SUCCEEDED,
+    TERMINAL,
+    Match,
+    SimulatedKind,
+    search_details,
+    search_result,
+)
 
 Truth = tuple[tuple[str, float], ...]
-"""Each status a task takes, with the wall time in seconds at which it begins."""
+"""Each status of a task, with the wall time in seconds at which it begins."""
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class Period:
     """From `at` on the task has this status and shows this much of its result."""
 
     status: str
@@ -34,8 +40,8 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """What a task is about, fixed at its beginning."""
+class CallDetails:
+    """The phone call that a task is about."""
 
     transaction_id: str
     is_caller: bool = True
@@ -43,139 +49,149 @@ class Call:
 
 @dataclass(slots=True)
 class SimulatedTask:
-    """A task from its beginning to its end. Times are wall seconds in whole milliseconds, as the service tells them."""
+    """A task from its creation to its end. Times are wall seconds, rounded down to milliseconds as in the replies of the service."""
 
-    kind: Kind
+    kind: SimulatedKind
     connector: str
     task_id: str
-    call: Call
-    spans: tuple[Span, ...]
-    matches: tuple[Mapping[str, Any], ...]
+    call: CallDetails
+    periods: tuple[Period, ...]
+    """In order of time; the first begins at the creation."""
+    matches: tuple[Match, ...]
     voiceprint: str
+    """The VoiceprintGenerationStatus that it will have."""
     message: str
+    """The StatusMessage that it has once it has failed."""
     hidden: bool
-    """Whether it is among those that are not found at first."""
+    """Whether the fault `404` applies to it: it is not found at first."""
     calls: int = field(default=0)
-    """How often it was asked about or stopped."""
+    """How many Get and Stop requests named it."""
     end_seen: bool = field(default=False)
-    """Whether a Get has already told its end."""
+    """Whether a Get has returned its terminal status."""
 
     @property
     def created_at(self) -> float:
-        """When it began, in seconds."""
-        return self.spans[0].at
+        """The time of its creation, in seconds."""
+        return self.periods[0].at
 
     @property
     def ended_at(self) -> float | None:
-        """When it ends, in seconds; None: never."""
-        return self.spans[-1].at if self.spans[-1].status in TERMINAL else None
+        """The time of its end, in seconds; None: it never ends."""
+        return self.periods[-1].at if self.periods[-1].status in TERMINAL else None
 
-    def span(self, now: float) -> Span:
-        """Where it stands at `now`."""
-        return next((span for span in reversed(self.spans) if span.at <= now), self.spans[0])
+    def period(self, now: float) -> Period:
+        """Return the period that contains `now`."""
+        for period in reversed(self.periods):
+            if period.at <= now:
+                return period
+        return self.periods[0]
 
     def stop(self, now: float) -> None:
-        """End it at `now`; what had ended before stays as it was."""
+        """End it at `now`, unless it ended before."""
         at = milliseconds(now)
-        past = tuple(span for span in self.spans if span.at <= at) or self.spans[:1]
+        past = tuple(period for period in self.periods if period.at <= at) or self.periods[:1]
         if past[-1].status not in TERMINAL:
-            self.spans = (*past, Span(STOPPED, max(at, past[-1].at), matches=past[-1].matches))
+            self.periods = (*past, Period(STOPPED, max(at, past[-1].at), matches=past[-1].matches))
 
     def truth(self) -> Truth:
-        """Every status it takes and when; one that never comes is left out."""
-        told: list[tuple[str, float]] = []
-        for span in self.spans:
-            if not told or told[-1][0] != span.status:
-                told.append((span.status, span.at))
-        return tuple(told)
+        """Return every status that it has or will have, with its time."""
+        statuses: list[tuple[str, float]] = []
+        for period in self.periods:
+            if not statuses or statuses[-1][0] != period.status:
+                statuses.append((period.status, period.at))
+        return tuple(statuses)
 
-    def task(self, now: float) -> dict[str, Any]:
-        """The task as the API shows it at `now`."""
-        span, kind = self.span(now), self.kind
-        started = next((s.at for s in self.spans if s.status == IN_PROGRESS), None)
+    def reply(self, now: float) -> dict[str, Any]:
+        """Return the task as the API shows it at `now`."""
+        period, kind = self.period(now), self.kind
+        started = self._started_at(period)
         task: dict[str, Any] = {
             kind.id_member: self.task_id,
-            kind.status_member: span.status,
+            kind.status_member: period.status,
             "CallDetails": {
                 "VoiceConnectorId": self.connector,
                 "TransactionId": self.call.transaction_id,
                 "IsCaller": self.call.is_caller,
             },
             "CreatedTimestamp": iso(self.created_at),
-            "UpdatedTimestamp": iso(span.at),
+            "UpdatedTimestamp": iso(period.at),
         }
-        if started is not None and started <= span.at:
+        if started is not None:
             task["StartedTimestamp"] = iso(started)
-        if span.status == FAILED:
+        if period.status == FAILED:
             task["StatusMessage"] = self.message
-        return task | self._result(span)
-
-    def _result(self, span: Span) -> dict[str, Any]:
-        """The members of the task that hold its result; none for a kind without one."""
-        if self.kind is not SPEAKER_SEARCH or not span.matches:
-            return {}
-        details: dict[str, Any] = {"Results": list(self.matches)}
-        if span.voiceprint:
-            details["VoiceprintGenerationStatus"] = self.voiceprint
-        return {"SpeakerSearchDetails": details}
+        if kind.details_member is not None and period.matches:
+            task[kind.details_member] = search_details(self.matches, self.voiceprint if period.voiceprint else None)
+        return task
 
     def observation(self, now: float, observed_at: float) -> Observation:
-        """The same as `task(now)`, as a probe hands it on."""
-        span = self.span(now)
-        started = next((s.at for s in self.spans if s.status == IN_PROGRESS and s.at <= span.at), None)
+        """Return what a probe reads from `reply(now)`."""
+        period = self.period(now)
+        has_result = self.kind.details_member is not None and period.matches
         return Observation(
-            status=span.status,
+            status=period.status,
             observed_at=observed_at,
-            result=self.kind.result(self._result(span)),
+            result=search_result(self.matches, self.voiceprint if period.voiceprint else None) if has_result else None,
             created_at=self.created_at,
-            started_at=started,
-            updated_at=span.at,
-            message=self.message if span.status == FAILED else None,
+            started_at=self._started_at(period),
+            updated_at=period.at,
+            message=self.message if period.status == FAILED else None,
         )
 
+    def _started_at(self, current: Period) -> float | None:
+        for period in self.periods:
+            if period.status == IN_PROGRESS:
+                return period.at if period.at <= current.at else None
+        return None
 
-def born(scenario: Scenario, kind: Kind, connector: str, task_id: str, call: Call | None, now: float, dice: Random) -> SimulatedTask:
-    """A life that begins at `now`. Everything random is drawn here, in this order; the same dice give the same life."""
+
+def create_task(
+    scenario: Scenario, kind: SimulatedKind, ids: tuple[str, str], call: CallDetails | None, now: float, rng: Random
+) -> SimulatedTask:
+    """Return a task that begins at `now`; `ids` are its voice connector and task id.
+
+    Draws everything that is random, in this order: another order would change every task of every seed.
+    """
     mark = scenario.mark
-    queue, run = scenario.durations.queue.draw(dice), scenario.durations.run.draw(dice)
-    end, partial = dice.random(), dice.random() < scenario.partial
-    stays, share = dice.random() < scenario.partial_stays, dice.uniform(0.5, 0.95)
+    queue, run = scenario.durations.queue.draw(rng), scenario.durations.run.draw(rng)
+    end, partial = rng.random(), rng.random() < scenario.partial
+    stays, share = rng.random() < scenario.partial_stays, rng.uniform(0.5, 0.95)
     status = FAILED if end < scenario.failed else STOPPED if end < scenario.failed + scenario.stopped else SUCCEEDED
-    transaction = f"{mark}{random_id(dice)}"
-    scores = sorted((round(dice.uniform(0.3, 0.99), 4) for _ in range(dice.randint(0, 10))), reverse=True)
+    transaction = f"{mark}{random_id(rng)}"
+    scores = sorted((round(rng.uniform(0.3, 0.99), 4) for _ in range(rng.randint(0, 10))), reverse=True)
     return SimulatedTask(
         kind=kind,
-        connector=connector,
-        task_id=task_id,
-        call=call or Call(transaction),
-        spans=_spans(now, queue, run, status, run * share if partial and status == SUCCEEDED else None, stays),
-        matches=tuple({"ConfidenceScore": score, "VoiceProfileId": f"{mark}{random_id(dice)}"} for score in scores),
-        voiceprint="VoiceprintGenerationSuccess" if dice.random() < 0.9 else "VoiceprintGenerationFailure",
+        connector=ids[0],
+        task_id=ids[1],
+        call=call or CallDetails(transaction),
+        periods=_periods(now, queue, run, status, run * share if partial and status == SUCCEEDED else None, stays),
+        matches=tuple(Match(f"{mark}{random_id(rng)}", score) for score in scores),
+        voiceprint="VoiceprintGenerationSuccess" if rng.random() < 0.9 else "VoiceprintGenerationFailure",
         message=f"{mark}The call ended before enough speech was heard.",
-        hidden=dice.random() < scenario.faults.get("404", 0.0),
+        hidden=rng.random() < scenario.faults.get("404", 0.0),
     )
 
 
-def _spans(now: float, queue: float, run: float, end: str, partial: float | None, stays: bool) -> tuple[Span, ...]:
-    began = milliseconds(now)
-    spans = [Span(IN_QUEUE, began), Span(IN_PROGRESS, began + queue)]
+def _periods(now: float, queue: float, run: float, end: str, partial: float | None, stays: bool) -> tuple[Period, ...]:
+    created = milliseconds(now)
+    periods = [Period(IN_QUEUE, created), Period(IN_PROGRESS, created + queue)]
     if partial is not None:
-        spans.append(Span(PARTIAL_SUCCESS, began + queue + partial, matches=True))
+        periods.append(Period(PARTIAL_SUCCESS, created + queue + partial, matches=True))
     last = PARTIAL_SUCCESS if partial is not None and stays else end
-    spans.append(Span(last, began + queue + run, matches=end == SUCCEEDED, voiceprint=end == SUCCEEDED))
-    return tuple(Span(s.status, milliseconds(s.at), s.matches, s.voiceprint) for s in spans if math.isfinite(s.at))
+    periods.append(Period(last, created + queue + run, matches=end == SUCCEEDED, voiceprint=end == SUCCEEDED))
+    return tuple(Period(p.status, milliseconds(p.at), p.matches, p.voiceprint) for p in periods if math.isfinite(p.at))
 
 
 def milliseconds(at: float) -> float:
-    """`at` without what is finer than a millisecond."""
+    """Round `at`, in seconds, down to a millisecond."""
     return math.floor(at * 1000 + 1e-3) / 1000
 
 
 def iso(at: float) -> str:
-    """Seconds since the epoch as the service writes them: `2026-11-22T10:00:12.345Z`."""
+    """Format seconds since the epoch as the service does: `2026-11-22T10:00:12.345Z`."""
     return datetime.fromtimestamp(round(at, 3), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def random_id(dice: Random) -> str:
-    """A UUID out of the dice."""
-    return str(uuid.UUID(int=dice.getrandbits(128), version=4))
+def random_id(rng: Random) -> str:
+    """Draw a UUID."""
+    return str(uuid.UUID(int=rng.getrandbits(128), version=4))

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from watcher.adapters.aws.reply import MAX_RESULT, read_reply
 from watcher.errors import Unreadable
-from watcher.kinds import Kind, builtin_catalog
+from watcher.kinds.catalog import builtin_catalog
+from watcher.kinds.kind import Kind
 from watcher.kinds.kind_files import read_kinds
 from watcher.model import Observation, TaskRef
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import anyio
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from tests.adapters.aws.wire import Request, Wire, fault, hang, reply
 from watcher import errors
 from watcher.adapters.aws.session import AwsClients
+from watcher.simulator import Scenario, simulator
 
 PARAMS = {"VoiceConnectorId": "vc1", "SpeakerSearchTaskId": "task1"}
 
@@ -23,10 +25,10 @@ STS_DENIED = b"<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code
 
 
 @pytest.fixture
-async def bare(aws_env: pytest.MonkeyPatch, wire: Wire, polls: Literal["direct", "plain"]) -> AsyncIterator[AwsClients]:
+async def bare(aws_env: pytest.MonkeyPatch, wire: Wire) -> AsyncIterator[AwsClients]:
     """Clients in an environment that has a Region, and endpoints on loopback, and nothing else."""
     aws_env.setenv("AWS_ENDPOINT_URL", wire.url)
-    clients = AwsClients(call_deadline=5, polls=polls)
+    clients = AwsClients(call_deadline=5)
     yield clients
     await clients.close()
 
@@ -218,6 +220,60 @@ async def test_a_role_that_may_not_be_assumed_is_no_denied_task(
     wire.answer = reply(status, body)
     assert type(await call(bare)) is expected
     assert all(r.method == "POST" for r in wire.requests)
+
+
+async def test_credentials_that_expire_soon_are_replaced(aws_env: pytest.MonkeyPatch, wire: Wire) -> None:
+    """Each call is signed with current credentials: those that expire within minutes are fetched again before the call."""
+    keys = iter(["FIRST", "SECOND"])
+
+    async def answer(request: Request, writer: Any) -> None:
+        soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 60))
+        credentials = {"AccessKeyId": "", "SecretAccessKey": "s", "Token": "t", "Expiration": soon}
+        if request.path == "/credentials":
+            await reply(200, credentials | {"AccessKeyId": next(keys)})(request, writer)
+        else:
+            await reply(200, {"SpeakerSearchTask": {}})(request, writer)
+
+    wire.answer = answer
+    aws_env.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{wire.url}/credentials")
+    aws_env.setenv("AWS_ENDPOINT_URL", wire.url)
+    aws = AwsClients()
+    await aws.call("chime-sdk-voice", "get_speaker_search_task", PARAMS)
+    await aws.close()
+    assert signer(wire.requests[-1]) == "SECOND"
+    assert wire.requests[-1].headers["x-amz-security-token"] == "t"
+
+
+ODD_IDS = ["a/b", "a b", "a+b", "a%2Fb", "ü", "a~b", "a:b", "a?b=c", "a&b", "a#b", "(a)*'!", "漢字", "a\tb", "x" * 256]
+
+
+@pytest.mark.parametrize("token", [None, "with/slashes+and=="])
+async def test_ids_with_any_characters_are_signed_correctly(aws_env: pytest.MonkeyPatch, token: str | None) -> None:
+    """A service that verifies signatures accepts calls with any id, with and without a session token."""
+    async with simulator(Scenario(latency="0", session_tokens={"simulator": token} if token else {})) as sim:
+        for name, value in sim.environment.items():
+            aws_env.setenv(name, value)
+        aws = AwsClients()
+        for odd in ODD_IDS:
+            seen = await aws.call("chime-sdk-voice", "get_speaker_search_task", {"VoiceConnectorId": "vc1", "SpeakerSearchTaskId": odd})
+            assert seen["SpeakerSearchTask"]["SpeakerSearchTaskId"] == odd
+        await aws.close()
+        assert set(sim.stats.outcomes) == {"ok"}
+
+
+@pytest.mark.parametrize(("polled", "fits"), [({"events"}, False), ({"chime-sdk-voice"}, True)])
+async def test_replies_of_polled_services_have_a_lower_limit(aws: AwsClients, wire: Wire, polled: set[str], fits: bool) -> None:
+    """A reply of 2 MiB is refused from a service whose tasks are polled, and read from any other service."""
+    wire.answer = reply(200, {"Name": "x" * (2 << 20)})
+    clients = AwsClients(polled_services=polled)
+    try:
+        if fits:
+            await clients.call("events", "describe_event_bus", {})
+        else:
+            with pytest.raises(errors.Unreadable, match="more than 1048576 bytes"):
+                await clients.call("events", "describe_event_bus", {})
+    finally:
+        await clients.close()
 
 
 async def test_credentials_that_never_come_end_at_the_deadline(bare: AwsClients, aws_env: pytest.MonkeyPatch, wire: Wire) -> None:

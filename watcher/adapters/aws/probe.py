@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from watcher.adapters.aws.reply import read_reply
 from watcher.adapters.aws.session import AwsClients
 from watcher.errors import Invalid, NotFound, RemoteError
-from watcher.kinds import Catalog
+from watcher.kinds.catalog import Catalog
 from watcher.model import Observation, TaskRef
 
 

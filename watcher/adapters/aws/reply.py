@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from watcher.errors import Unreadable
-from watcher.kinds import Kind
+from watcher.kinds.kind import Kind
 from watcher.kinds.paths import Expression
 from watcher.model import Observation, Result, TaskRef
 

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from pydantic import Field, SecretStr
 
-from watcher.kinds import Kind
+from watcher.kinds.kind import Kind
 from watcher.model import Event, EventType, Transition, Watch
 from watcher.section import Section
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from watcher.core.intake.strict_json import decode, decode_text
 from watcher.errors import InvalidInput
-from watcher.kinds import Catalog, Kind
+from watcher.kinds.catalog import Catalog
+from watcher.kinds.kind import Kind
 
 MAX_LAYERS = 3
 """Envelopes inside each other. The longest useful chain is SNS around EventBridge around a CloudEvent."""

@@ -14,7 +14,8 @@ from urllib.parse import unquote
 from watcher.core.intake.envelopes import Unwrapped, unwrap
 from watcher.core.intake.strict_json import JSON_SPACE, MAX_BODY, canonical, decode, decode_text, text_of
 from watcher.errors import InvalidInput
-from watcher.kinds import Catalog, Kind, Param
+from watcher.kinds.catalog import Catalog
+from watcher.kinds.kind import Kind, Param
 from watcher.model import DEFAULT_TARGET, Submission, TaskRef
 
 __all__ = ["FORBIDDEN_MEMBERS", "MAX_BODY", "REASONS", "parse_ref", "read", "steering_members"]
