@@ -43,7 +43,7 @@ def _mistake(error: ErrorDetails, lines: Mapping[KeyPath, int], file: str) -> st
     """Return one line for one finding of pydantic: where it is, what is wrong there, and what to do."""
     path: KeyPath = tuple(part for part in error["loc"] if part != "[key]")
     known = next(path[:size] for size in range(len(path), -1, -1) if path[:size] in lines or size == 0)
-    return f"{file}:{lines.get(known, 1)}: {'.'.join(map(str, path)) or 'kind'}: {_what(error)}"
+    return f"{file}:{lines.get(known, 1)}: {dotted(path)}: {_what(error)}"
 
 
 def _what(error: ErrorDetails) -> str:
