@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import anyio
 import structlog
 
+from watcher.errors import StoreRefused
 from watcher.model import Lease
 from watcher.ports import Store
 from watcher.runtime.acks import Acknowledger
@@ -64,12 +65,17 @@ class Ownership:
             await self._adopt(lease)
 
     def fenced(self, shards: Iterable[int]) -> None:
-        """A write has shown that another replica owns these shards: give them up at once."""
+        """A write has shown that another process owns these shards: give them up at once.
+
+        Raises StoreRefused when no shard is left and none can be claimed again, as with a store for a single owner.
+        """
         for shard in shards:
             if shard in self._leases.held:
                 log.warning("shard_lost", shard=shard, hint="another replica owns it now; this one goes on with its other shards")
                 self._leases.drop(shard)
                 self._release(shard)
+        if not self._leases.held and self._store.renew_s is None:
+            raise StoreRefused("another process has taken over this store: only one process can use it at a time")
 
     def stop(self) -> None:
         """Adopt no more watches."""
