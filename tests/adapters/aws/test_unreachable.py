@@ -13,6 +13,7 @@ import pytest
 from watcher import errors
 from watcher.adapters.aws.probe import AwsProbe
 from watcher.adapters.aws.session import AwsClients
+from watcher.kinds.catalog import builtin_catalog
 from watcher.model import TaskRef
 
 ENDPOINT = "AWS_ENDPOINT_URL_CHIME_SDK_VOICE"
@@ -51,7 +52,7 @@ async def test_a_name_that_is_not_known_is_unavailable(aws: AwsClients, aws_env:
 
     aws_env.setattr(socket, "getaddrinfo", unknown)
     aws_env.setenv(ENDPOINT, "http://voice.test:8080")
-    error = await refusal(AwsProbe(aws, call_deadline=10, clock=time.time), ref)
+    error = await refusal(AwsProbe(aws, builtin_catalog(), call_deadline=10, clock=time.time), ref)
     assert type(error) is errors.Unavailable
     assert lookups, "the name was looked up"
 
@@ -62,5 +63,5 @@ async def test_a_connection_that_is_never_made_ends_at_the_deadline(
     """A call to a host that drops every packet ends at its deadline with a timeout."""
     aws_env.setenv(ENDPOINT, f"http://127.0.0.1:{full}")
     await aws.client("chime-sdk-voice")
-    error = await refusal(AwsProbe(aws, call_deadline=0.3, clock=time.time), ref)
+    error = await refusal(AwsProbe(aws, builtin_catalog(), call_deadline=0.3, clock=time.time), ref)
     assert (type(error), error.code) == (errors.Unavailable, "timeout")
