@@ -11,13 +11,15 @@ import pytest
 from ruamel.yaml import YAML
 
 from watcher.adapters.aws.reply import read_reply
-from watcher.kinds.catalog import read_kinds
+from watcher.errors import ConfigMistakes
+from watcher.kinds.kind_files import read_kinds
 from watcher.model import TaskRef
 from watcher.registry import AdapterType
 
 PAGE = (Path(__file__).parents[2] / "docs" / "extending.md").read_text("utf-8")
 SINK, LINE, EXAM = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 CONFIGURATION, FULL_ENTRY, KIND = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+(MISTAKES,) = re.findall(r"^```text\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 load_yaml = YAML(typ="safe", pure=True).load
 
 
@@ -83,3 +85,11 @@ def test_the_kind_of_the_page_is_valid():
     seen = read_reply(kind, TaskRef("transcription", ("job-1",)), {"TranscriptionJob": job}, job["CompletionTime"].timestamp())
     assert (seen.status, seen.result) == ("COMPLETED", {"uri": "s3://bucket/job-1.json"})
     assert seen.updated_at == job["CompletionTime"].timestamp()
+
+
+def test_the_mistakes_of_the_page_are_those_that_are_reported():
+    """The page shows what is reported for the two mistakes that it names."""
+    text = KIND.replace("status: TranscriptionJobStatus", "status: Transcription Job").replace("QUEUED: open", "QUEUED: opne")
+    with pytest.raises(ConfigMistakes) as caught:
+        read_kinds({"transcription.yaml": text})
+    assert [*caught.value.mistakes] == MISTAKES.splitlines()
