@@ -33,7 +33,7 @@ def test_a_running_watcher_hears_of_it(command: Command) -> None:
 
     async def work(store: SqliteStore) -> None:
         assert (await process("forget", "abc/t1", "--config", "w.yaml")).code == 0
-        assert list((await store.requests())[0]) == ["speaker-search/abc/t1"]
+        assert list((await store.requests()).forgotten) == ["speaker-search/abc/t1"]
 
     in_store(work)
 

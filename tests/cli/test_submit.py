@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Command, process
+from tests.cli.conftest import CATALOG, Command, process
 from tests.moto_server import plain_client
 from tests.scripted_aws import ScriptedAws
 from watcher.core.intake.submissions import read
@@ -31,7 +31,7 @@ class Inbox:
 
     def submissions(self) -> list[Submission]:
         """What a watcher makes of them."""
-        read_ = [outcome for message in self.messages() for outcome in read(message["Body"].encode(), now=0.0)]
+        read_ = [outcome for message in self.messages() for outcome in read(message["Body"].encode(), CATALOG, now=0.0)]
         assert all(isinstance(outcome, Submission) for outcome in read_)
         return [outcome for outcome in read_ if isinstance(outcome, Submission)]
 
@@ -168,7 +168,7 @@ def test_a_profile_that_is_not_there_ends_with_78(command: Command, inbox: Inbox
     monkeypatch.setenv("AWS_PROFILE", "nope")
     ended = command("submit", "abc/t1", "--queue-url", inbox.url)
     assert ended.code == 78
-    assert ended.err.startswith("nothing was sent: ProfileNotFound; the AWS configuration cannot be used: look at AWS_PROFILE")
+    assert ended.err.startswith("nothing was sent: ProfileNotFound; the AWS configuration cannot be used: check AWS_PROFILE")
     assert len(ended.err.splitlines()) == 1
 
 
@@ -200,7 +200,7 @@ def test_a_file_that_is_a_source_gets_lines(command: Command, here: Path) -> Non
     assert ended.code == 0
     assert ended.out.startswith("appended 2 tasks to tasks.txt")
     lines = (here / "tasks.txt").read_bytes().splitlines()
-    keys = [outcome.ref.key for line in lines for outcome in read(line, now=0.0, plain=True) if isinstance(outcome, Submission)]
+    keys = [outcome.ref.key for line in lines for outcome in read(line, CATALOG, now=0.0, plain=True) if isinstance(outcome, Submission)]
     assert keys == [f"speaker-search/abc/t{n}" for n in range(3)]
 
 

@@ -14,8 +14,9 @@ from watcher.core.intake import submissions
 from watcher.core.polling.poll_errors import on_poll_error
 from watcher.core.polling.transitions import WatchSettings, advance
 from watcher.errors import NotFound
-from watcher.kinds.catalog import Catalog, builtin_catalog, read_kinds
+from watcher.kinds.catalog import Catalog, builtin_catalog
 from watcher.kinds.kind import Kind, Phase
+from watcher.kinds.kind_files import read_kinds
 from watcher.model import Submission, TaskRef
 
 CATALOG = builtin_catalog()

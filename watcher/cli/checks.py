@@ -21,8 +21,7 @@ from watcher.cli.tables import counted
 from watcher.config import Settings, read
 from watcher.core.hints import SKEW_S, hint
 from watcher.errors import ConfigMistakes, CredentialsRejected, RemoteError, StoreError
-from watcher.kinds import KINDS
-from watcher.kinds.catalog import DEFAULT_KIND
+from watcher.kinds.catalog import builtin_catalog
 from watcher.registry import SINKS, SOURCES, STORES, AdapterContext, AdapterType
 
 PATIENCE_S = 10.0
@@ -78,8 +77,9 @@ def configuration(file: Path, environ: Mapping[str, str]) -> tuple[Settings | No
 
 async def everything(settings: Settings, context: AdapterContext) -> list[Finding]:
     """All checks at once, in the order in which one would mend what they find."""
-    kind = KINDS[DEFAULT_KIND]
-    probe = AwsProbe(context.aws, call_deadline=CALL_S, clock=context.clock)
+    catalog = builtin_catalog()
+    kind = catalog.default
+    probe = AwsProbe(context.aws, catalog, call_deadline=CALL_S, clock=context.clock)
     checks: list[Callable[[], Awaitable[list[Finding]]]] = [
         _one("Region", lambda: _region(context, kind.service)),
         lambda: identity(context),
