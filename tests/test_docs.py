@@ -186,7 +186,7 @@ def test_the_consumer_of_the_page_is_safe_against_repeats_and_disorder():
     applied = []
     consumer = python_of_events()["Consumer"](applied.append)
     for event in (two, one, two, one, three, three, anew, two):
-        consumer.take(event)
+        consumer.receive(event)
     assert applied == [two, three, anew]
     assert (anew["sequence"], anew["id"] != one["id"]) == ("0000000001", True)
 
