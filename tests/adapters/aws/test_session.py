@@ -28,7 +28,7 @@ STS_DENIED = b"<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code
 async def bare(aws_env: pytest.MonkeyPatch, wire: Wire) -> AsyncIterator[AwsClients]:
     """Clients in an environment with a Region and a loopback endpoint, but without credentials."""
     aws_env.setenv("AWS_ENDPOINT_URL", wire.url)
-    clients = AwsClients(call_deadline=5)
+    clients = AwsClients(call_deadline=60)
     yield clients
     await clients.close()
 

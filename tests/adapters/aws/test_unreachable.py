@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -11,10 +10,7 @@ from typing import Any
 import pytest
 
 from watcher import errors
-from watcher.adapters.aws.probe import AwsProbe
 from watcher.adapters.aws.session import AwsClients
-from watcher.kinds.catalog import builtin_catalog
-from watcher.model import TaskRef
 
 ENDPOINT = "AWS_ENDPOINT_URL_CHIME_SDK_VOICE"
 
@@ -33,14 +29,15 @@ def full() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-async def refusal(probe: AwsProbe, ref: TaskRef) -> errors.RemoteError:
+async def failed_call(aws: AwsClients, deadline: float) -> errors.RemoteError:
+    params = {"VoiceConnectorId": "vc1", "SpeakerSearchTaskId": "task1"}
     with pytest.raises(errors.RemoteError) as caught:
-        await probe.observe(ref)
+        await aws.call("chime-sdk-voice", "get_speaker_search_task", params, deadline=deadline)
     return caught.value
 
 
 @pytest.mark.parametrize("why", [socket.EAI_NONAME, socket.EAI_AGAIN])
-async def test_a_name_that_is_not_known_is_unavailable(aws: AwsClients, aws_env: pytest.MonkeyPatch, ref: TaskRef, why: int) -> None:
+async def test_a_name_that_is_not_known_is_unavailable(aws: AwsClients, aws_env: pytest.MonkeyPatch, why: int) -> None:
     """A host name that DNS cannot resolve, for good or for now, raises Unavailable."""
     known, lookups = socket.getaddrinfo, []
 
@@ -52,16 +49,14 @@ async def test_a_name_that_is_not_known_is_unavailable(aws: AwsClients, aws_env:
 
     aws_env.setattr(socket, "getaddrinfo", unknown)
     aws_env.setenv(ENDPOINT, "http://voice.test:8080")
-    error = await refusal(AwsProbe(aws, builtin_catalog(), call_deadline=10, clock=time.time), ref)
+    error = await failed_call(aws, deadline=60)
     assert type(error) is errors.Unavailable
     assert lookups, "the name was looked up"
 
 
-async def test_a_connection_that_is_never_made_ends_at_the_deadline(
-    aws: AwsClients, aws_env: pytest.MonkeyPatch, full: int, ref: TaskRef
-) -> None:
+async def test_a_connection_that_is_never_made_ends_at_the_deadline(aws: AwsClients, aws_env: pytest.MonkeyPatch, full: int) -> None:
     """A call to a host that drops every packet ends at its deadline with a timeout."""
     aws_env.setenv(ENDPOINT, f"http://127.0.0.1:{full}")
     await aws.client("chime-sdk-voice")
-    error = await refusal(AwsProbe(aws, builtin_catalog(), call_deadline=0.3, clock=time.time), ref)
+    error = await failed_call(aws, deadline=0.3)
     assert (type(error), error.code) == (errors.Unavailable, "timeout")
