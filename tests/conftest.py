@@ -67,5 +67,7 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
         gc.collect()  # a ResourceWarning belongs to the test whose garbage it is
     with pytest.raises(ChildProcessError):  # no child, running or not reaped
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    left = [thread.name for thread in threading.enumerate() if thread not in threads and thread.is_alive()]
-    assert left == [], "threads are left"
+    left = [thread for thread in threading.enumerate() if thread not in threads]
+    for thread in left:
+        thread.join(60)  # those that were told to end need a moment
+    assert [thread.name for thread in left if thread.is_alive()] == [], "threads are left"

@@ -2,11 +2,11 @@
 
 import os
 import subprocess
-import sys
 
 import anyio
 import pytest
 
+from tests.process import HANG_S, PYTHON, completed
 from watcher.adapters.sources.lines import BATCH, LinesSource, LinesSourceSettings
 from watcher.core.intake.submissions import MAX_BODY, read
 from watcher.errors import Invalid, Unavailable
@@ -102,7 +102,7 @@ async def test_a_named_pipe_outlives_its_writers(path, source):
         os.write(writer, lines)
         os.close(writer)
         got = []
-        with anyio.fail_after(20):
+        with anyio.fail_after(HANG_S):
             while len(got) < lines.count(b"/"):
                 got += [message.body for message in await source.receive()]
         assert got == lines.split(b"\n")
@@ -139,20 +139,20 @@ async def test_closed_says_so(source):
 @pytest.mark.process
 def test_stdin_may_be_anything(path):
     """stdin is read to its end as a pipe, as a file and as /dev/null."""
-    command = [sys.executable, "-c", FROM_STDIN]
+    command = [PYTHON, "-c", FROM_STDIN]
     expected = b"-:1 abc/one\n-:2 abc/two\n"
-    assert subprocess.run(command, input=b"abc/one\nabc/two", capture_output=True, check=True, timeout=60).stdout == expected
+    assert completed(command, input=b"abc/one\nabc/two", capture_output=True, check=True).stdout == expected
     path.write_bytes(b"abc/one\nabc/two\n")
     with path.open("rb") as file:
-        assert subprocess.run(command, stdin=file, capture_output=True, check=True, timeout=60).stdout == expected
-    assert subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=60).stdout == b""
+        assert completed(command, stdin=file, capture_output=True, check=True).stdout == expected
+    assert completed(command, stdin=subprocess.DEVNULL, capture_output=True, check=True).stdout == b""
 
 
 @pytest.mark.process
 def test_a_silent_stdin_does_not_hold_up_the_end():
     """The process ends while whoever holds the other end of stdin has said nothing and hung up never."""
     reader, writer = os.pipe()
-    process = subprocess.run([sys.executable, "-c", STOPPED_BEFORE_ITS_END], stdin=reader, timeout=60, check=False)
+    ended = completed([PYTHON, "-c", STOPPED_BEFORE_ITS_END], stdin=reader)
     os.close(reader)
     os.close(writer)
-    assert process.returncode == 0
+    assert ended.returncode == 0

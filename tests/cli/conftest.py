@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import anyio
 import pytest
 
 from tests.moto_server import moto_server, moto_url  # noqa: F401  the fixtures
+from tests.process import PYTHON, completed
 from tests.scripted_aws import scripted_aws  # noqa: F401  the fixture
 from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
 from watcher.cli import main
@@ -66,10 +68,16 @@ def command(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     return run
 
 
-async def process(*arguments: str) -> Ended:
-    """The real script in a process of its own."""
-    done = await anyio.run_process([sys.executable, "-m", "watcher", *arguments], check=False)
-    return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+async def in_thread(command: Command, *arguments: str) -> Ended:
+    """The console script in a thread of this process, for tests whose own event loop serves what it calls."""
+    return await anyio.to_thread.run_sync(partial(command, *arguments))
+
+
+async def in_process(*arguments: str) -> Ended:
+    """The console script in a process of its own."""
+    run = partial(completed, [PYTHON, "-m", "watcher", *arguments], capture_output=True, text=True)
+    done = await anyio.to_thread.run_sync(run)
+    return Ended(done.returncode, done.stdout, done.stderr)
 
 
 def in_store(work: Callable[[SqliteStore], Awaitable[None]]) -> None:

@@ -14,11 +14,12 @@ from collections.abc import Sequence
 import anyio
 import pytest
 
+from tests.process import HANG_S
 from watcher.errors import RemoteError
 from watcher.model import Event, EventType
 from watcher.ports import Delivered, Rejected, Sink
 
-PATIENCE = 30.0
+PATIENCE = HANG_S
 """Seconds until an exam gives up. No test passes by waiting for it."""
 
 

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 import anyio
 import pytest
 
+from tests.process import HANG_S
 from watcher.ports import Message, Source
 
-PATIENCE = 30.0
+PATIENCE = HANG_S
 """Seconds until an exam gives up. No test passes by waiting for it."""
 
 BODIES = (

@@ -6,7 +6,7 @@ import os
 import anyio
 import pytest
 
-from tests.contracts.sink_exam import SinkDesk, SinkExam
+from tests.contracts.sink_exam import PATIENCE, SinkDesk, SinkExam
 from watcher.adapters.sinks.jsonl import JsonlSink, JsonlSinkSettings
 
 
@@ -34,8 +34,9 @@ class PipeDesk(FileDesk):
         self.got += os.read(self.fd, 1 << 16)
 
     async def taken(self, count):
-        while self.got.count(b"\n") < count:
-            await anyio.lowlevel.checkpoint()
+        with anyio.fail_after(PATIENCE):
+            while self.got.count(b"\n") < count:
+                await anyio.lowlevel.checkpoint()
         return self.got.splitlines()
 
 

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from tests.adapters.hook_server import HookServer
-from tests.contracts.sink_exam import RemoteSinkDesk, RemoteSinkExam
+from tests.contracts.sink_exam import PATIENCE, RemoteSinkDesk, RemoteSinkExam
 from watcher.adapters.sinks.webhook import WebhookSink, WebhookSinkSettings
 
 
@@ -18,8 +18,9 @@ class WebhookDesk(RemoteSinkDesk):
         return WebhookSink(WebhookSinkSettings(url=self.server.url), clock=time.time)
 
     async def taken(self, count):
-        while len(self.server.requests) < count:
-            await anyio.lowlevel.checkpoint()
+        with anyio.fail_after(PATIENCE):
+            while len(self.server.requests) < count:
+                await anyio.lowlevel.checkpoint()
         return [request.body for request in self.server.requests]
 
     async def cut(self):

@@ -53,7 +53,7 @@ async def aws(wire: Wire, aws_env: pytest.MonkeyPatch, polls: Literal["direct", 
 
 @pytest.fixture
 def probe(aws: AwsClients) -> AwsProbe:
-    return AwsProbe(aws, call_deadline=10.0, clock=time.time)
+    return AwsProbe(aws, call_deadline=300.0, clock=time.time)
 
 
 @pytest.fixture

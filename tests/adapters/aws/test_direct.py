@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.adapters.aws.wire import Wire, fault, reply
+from tests.process import HANG_S
 from watcher import errors
 from watcher.adapters.aws.probe import AwsProbe
 from watcher.adapters.aws.session import AwsClients
@@ -70,7 +71,7 @@ async def test_any_reply_is_told_alike(both: tuple[AwsProbe, AwsProbe], wire: Wi
     @given(status=st.sampled_from([200, 200, 200, 201, 202, 302, 400, 403, 404, 409, 429, 500, 503]), body=bodies, code=codes)
     def compare(status: int, body: bytes, code: str) -> None:
         wire.answer = reply(status, body, x_amzn_errortype=code) if code else reply(status, body)
-        seen = [asyncio.run_coroutine_threadsafe(told(probe), loop).result(20) for probe in both]
+        seen = [asyncio.run_coroutine_threadsafe(told(probe), loop).result(HANG_S) for probe in both]
         assert seen[0] == seen[1]
 
     await asyncio.to_thread(compare)

@@ -1,4 +1,4 @@
-"""The service cannot be reached at all: its name is not known, or nobody answers the knock (F01)."""
+"""The service cannot be reached at all: its name is not known, or nobody answers the knock."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.adapters.stores.sqlite_ground import an_error, another_program, owned
 from tests.contracts.store_exam import a_watch, everything, moved, told
+from tests.process import HANG_S
 from watcher.adapters.stores.sqlite import SqliteStore
 from watcher.adapters.stores.sqlite.failures import named
 from watcher.adapters.stores.sqlite.schema import connect
@@ -166,7 +167,7 @@ async def test_a_writer_that_breaks_says_so(path: Path) -> None:
     async with owned(path):
         pass
     writer = WriterThread(connect(str(path)), str(path))
-    with anyio.fail_after(10):
+    with anyio.fail_after(HANG_S):
         with pytest.raises(StoreRefused, match="the writer broke"):
             await writer.do(lambda db: db.close())
         with pytest.raises(StoreRefused, match="the writer broke"):
