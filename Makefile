@@ -61,7 +61,7 @@ types: setup
 
 imports: setup
 	@echo "imports: import-linter"
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 dependencies: setup
 	@echo "dependencies: deptry"

@@ -4,7 +4,7 @@
 #     sh requirements/install.sh runtime   what the watcher needs, what builds it, and the watcher, editable
 #     sh requirements/install.sh dev       the tools for tests and checks, beside the above
 #
-# uv does the work. It is installed with pip first, pinned by requirements/installer.lock. Where there is no uv for the platform, or uv fails,
+# uv does the work; it is installed with pip first, pinned by requirements/installer.lock. Where there is no uv for the platform, or uv fails,
 # pip installs the same locks. INSTALLER=pip starts with pip. PYTHON names the interpreter that creates .venv.
 set -eu
 
@@ -61,7 +61,7 @@ prepare_uv() {
 
 use_pip() {
   installer=pip
-  say "$1 (see $log); using pip, which takes longer"
+  say "$1 (see $log); using pip"
 }
 
 # Takes what uv and pip understand alike.

@@ -24,6 +24,7 @@ from types import FunctionType, ModuleType
 import anyio
 import looptime
 import structlog
+from watcher.runtime.upkeep import PRUNE_S
 
 from tests.simulation.turns import in_turns
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
@@ -33,7 +34,6 @@ from watcher.model import Event, Message
 from watcher.ports import Delivered, Outcome, OwnedStore
 from watcher.runtime.clock import Clock
 from watcher.runtime.service import Adapters, ServiceSettings, Watcher
-from watcher.runtime.upkeep import PRUNE_S
 from watcher.simulator.inbox import SimulatedInbox
 from watcher.simulator.probe import SimulatedProbe
 from watcher.simulator.queue import SimulatedQueue

@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 from tests.observe.test_deploy import declared
 from watcher import errors
 from watcher.adapters.aws import batches
-from watcher.adapters.sinks.webhook import signed
+from watcher.adapters.sinks.webhook import signature_headers
 from watcher.cli import app, exit_codes
 from watcher.cli.explain import ENDS
 from watcher.config import Settings, parse
@@ -27,7 +27,7 @@ from watcher.core.delivery.events import EventSettings, EventWriter
 from watcher.core.intake.submissions import REASONS
 from watcher.core.polling.circuits import NAMES
 from watcher.core.polling.transitions import WatchSettings, advance, end
-from watcher.kinds import KINDS, QUOTAS
+from watcher.kinds.catalog import builtin_catalog
 from watcher.model import EventType, Observation, TaskRef, Watch
 
 load_yaml = YAML(typ="safe", pure=True).load
@@ -39,7 +39,7 @@ FENCE = re.compile(r"^( *)```(\S*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 TO_BE_WRITTEN = {"watcher/adapters/sinks/directory.py", "tests/contracts/test_directory_sink.py"}
 """Files that docs/extending.md tells its reader to write."""
 
-KIND = KINDS["speaker-search"]
+KIND = builtin_catalog()["speaker-search"]
 HASH_KEY = "a key of your own, kept secret"
 T0 = 1_795_341_600.0
 """2026-11-22T10:00:00Z."""
@@ -161,7 +161,7 @@ def test_the_receiver_of_the_page_takes_what_the_watcher_signs():
     """The code sample accepts a signed event, also by an older key, and refuses a changed, a stale and an unsigned one."""
     verify, event = python_of_events()["verify"], rendered(story()[0][1])
     secret, older = b"k" * 32, b"o" * 32
-    headers = dict(signed(event, int(T0), [secret, older]))
+    headers = dict(signature_headers(event, int(T0), [secret, older]))
     spelled = [f"whsec_{encoded(key)}" for key in (secret, older, b"x" * 32)]
     assert verify(spelled[0], headers, event.body, now=T0 + 1)["id"] == event.id
     assert verify(spelled[1], headers, event.body, now=T0 + 1)["id"] == event.id
@@ -204,11 +204,11 @@ def test_filter_policies_match_what_they_promise():
     for policy in policies:
         matcher = FilterPolicyMatcher(policy, "MessageAttributes")
         for step, passes in ((settled, True), (seen, False)):
-            entry = batches.message(rendered(step), body="Message", fifo=False)
+            entry = batches.message_entry(rendered(step), body="Message", fifo=False)
             attributes = {
-                name: {"Type": "String", "Value": value["StringValue"]} for name, value in entry.wire["MessageAttributes"].items()
+                name: {"Type": "String", "Value": value["StringValue"]} for name, value in entry.fields["MessageAttributes"].items()
             }
-            assert matcher.matches(attributes, entry.wire["Message"]) is passes
+            assert matcher.matches(attributes, entry.fields["Message"]) is passes
 
 
 def test_rule_patterns_match_what_they_promise():
@@ -225,9 +225,9 @@ def test_rule_patterns_match_what_they_promise():
 
 def test_fifo_attributes_are_those_of_the_page():
     """What a FIFO queue is given beside the body, and the attributes to filter by, are all named on the page."""
-    entry = batches.message(rendered(story()[0][2]), body="MessageBody", fifo=True)
+    entry = batches.message_entry(rendered(story()[0][2]), body="MessageBody", fifo=True)
     named = set(re.findall(r"`([\w-]+)`", prose(EVENTS)))
-    assert {"MessageGroupId", "MessageDeduplicationId", *entry.wire["MessageAttributes"]} <= named
+    assert {"MessageGroupId", "MessageDeduplicationId", *entry.fields["MessageAttributes"]} <= named
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -362,7 +362,7 @@ def test_each_component_is_explained():
         spoken |= set(re.findall(r'health\.(?:good|bad)\("(\w+)"', text))
         spoken |= {f"{name}:NAME" for name in re.findall(r'\(f"(source|sink):\{', text)}
         spoken |= {f"circuit:{name}" for name in NAMES if 'f"circuit:{circuit}"' in text}
-        spoken |= {f"quota:{name}" for name in QUOTAS if 'f"quota:{quota.name}"' in text}
+        spoken |= {f"quota:{name}" for name in builtin_catalog().quotas if 'f"quota:{quota.name}"' in text}
     assert {name for row in first_column(OPERATING, "## What /readyz says") for name in row} == spoken
 
 

@@ -85,7 +85,7 @@ def test_without_uv_pip_installs_the_runtime(tmp_path):
     """Where uv cannot be installed, pip installs the same locks, and one line says why."""
     output, calls = install(tmp_path, "runtime", UV_MISSING="1")
     assert output.splitlines() == [
-        "setup: uv cannot be installed (see .venv/installer.log); using pip, which takes longer",
+        "setup: uv cannot be installed (see .venv/installer.log); using pip",
         "setup: installing the runtime with pip (requirements/runtime.lock)",
     ]
     assert by_uv(calls) == []
@@ -100,7 +100,7 @@ def test_where_uv_fails_pip_takes_over(tmp_path):
     output, calls = install(tmp_path, "runtime", UV_FAILS="2")
     assert output.splitlines() == [
         "setup: installing the runtime with uv (requirements/runtime.lock)",
-        "setup: uv failed (see .venv/installer.log); using pip, which takes longer",
+        "setup: uv failed (see .venv/installer.log); using pip",
     ]
     assert len(by_uv(calls)) == 1
     assert len(by_pip(calls)) == 2

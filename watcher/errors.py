@@ -1,37 +1,38 @@
-"""The tree of named errors. The class says what the runtime does next; nothing is read from the text.
+"""The tree of named errors. The class decides what the runtime does next; no code reads the text of an error.
 
     WatcherError
-    ├── ConfigMistakes              every mistake of a configuration at once          exit 78
-    ├── InvalidInput                    an input that is no task, with its reason         dead letter
-    ├── PeerGone                    nobody reads our stdout any more                  exit 74
+    ├── ConfigMistakes              every mistake of a configuration, reported together   exit 78
+    ├── InvalidInput                an input that names no task, with the reason          dead letter
+    ├── PeerGone                    the reader of our output closed it                    exit 74
     ├── StoreError
-    │   ├── StoreUnavailable        disk full, locked, connection lost: again         not ready
-    │   └── StoreRefused            newer, corrupt or owned by another process        exit 74
-    └── RemoteError                 asking the world went wrong
-        ├── Throttled               the shared pace slows, the task pays nothing
-        ├── Unavailable             back off; when it is most calls, the circuit opens
-        ├── Busy                    somebody else is asking about this very task
-        ├── NotFound                grace, then the watch ends
+    │   ├── StoreUnavailable        disk full, locked, connection lost: retry             not ready
+    │   ├── StoreRefused            newer, corrupt, or owned by another process           exit 74
+    │   └── Fenced                  another replica owns these shards: drop them          keep running
+    └── RemoteError                 a call to a remote service failed
+        ├── Throttled               slow the shared pace; the task itself does not back off
+        ├── Unavailable             back off; most calls failing opens a circuit
+        ├── Busy                    another client is making a call about the same task
+        ├── NotFound                grace period, then the watch ends
         ├── Denied                  a few tries, then the watch ends
-        ├── Invalid                 cannot heal: the watch ends, the event is a dead letter
-        ├── CredentialsRejected     never the task's fault: the credential circuit opens
-        └── Unreadable              a reply that is not what was asked for
+        ├── Invalid                 no retry can help: the watch ends, an event becomes a dead letter
+        ├── CredentialsRejected     never the task's fault: opens the credentials circuit
+        └── Unreadable              the reply is not a description of the task
 
-The texts of these errors reach logs: adapters put error codes and HTTP statuses into them, never bodies,
-identifiers of persons or results.
+The texts of these errors reach logs. Adapters put error codes and HTTP statuses into them, never bodies, personal
+identifiers, or results.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 
 class WatcherError(Exception):
-    """Anything this package raises on purpose."""
+    """Base class of every error that this package raises on purpose."""
 
 
 class ConfigMistakes(WatcherError):
-    """A configuration that cannot be used. `mistakes` holds one line for each thing to mend."""
+    """A configuration that cannot be used. `mistakes` holds one line for each mistake."""
 
     def __init__(self, mistakes: Sequence[str]) -> None:
         super().__init__("\n".join(mistakes))
@@ -39,7 +40,7 @@ class ConfigMistakes(WatcherError):
 
 
 class InvalidInput(WatcherError):
-    """An input from which no task could be made. `reason` is one of `core.intake.REASONS`."""
+    """An input that names no task. `reason` is one of `core.intake.submissions.REASONS`."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -48,26 +49,34 @@ class InvalidInput(WatcherError):
 
 
 class PeerGone(WatcherError):
-    """What this process was started to tell cannot be told by it any more: its reader is gone for good."""
+    """The reader of this process's output is gone, so no event can be delivered to it any more."""
 
 
 class StoreError(WatcherError):
-    """The store could not do what it was asked to."""
+    """The store could not carry out a call."""
 
 
 class StoreUnavailable(StoreError):
-    """It may work again by itself: disk full, locked for a moment, connection lost."""
+    """A retry may succeed: disk full, locked for a moment, connection lost."""
 
 
 class StoreRefused(StoreError):
-    """It cannot heal by waiting: a newer or corrupt file, a second owner, no permission."""
+    """No retry can help: a newer or corrupt file, a second owner, no permission."""
+
+
+class Fenced(StoreError):
+    """A write under a lease that is no longer valid. Nothing was written; another replica owns `shards`."""
+
+    def __init__(self, shards: Collection[int]) -> None:
+        super().__init__(f"shards {sorted(shards)} are owned by another replica")
+        self.shards = frozenset(shards)
 
 
 class RemoteError(WatcherError):
-    """A call to the outside world did not give what was asked for.
+    """A call to a remote service failed.
 
-    `code` is the service's own word where it has one (`ThrottledClientException`, `503`, `timeout`).
-    `retry_after` is in seconds where the service said so.
+    `code` is the service's own error code where it has one (`ThrottledClientException`, `503`, `timeout`).
+    `retry_after` is the wait in seconds that the service requested, or None.
     """
 
     reason = "remote"
@@ -80,46 +89,46 @@ class RemoteError(WatcherError):
 
 
 class Throttled(RemoteError):
-    """Too many calls. Moves the pace shared by all tasks."""
+    """Too many calls. Slows the pace that all tasks share."""
 
     reason = "throttled"
 
 
 class Unavailable(RemoteError):
-    """The service, the network or a time-out. Passes by itself."""
+    """The service or the network failed, or the call timed out. Temporary."""
 
     reason = "unavailable"
 
 
 class Busy(RemoteError):
-    """One call per task is the service's own limit, and somebody holds it (`ConflictException`)."""
+    """The service allows one call per task at a time, and another client is making one (`ConflictException`)."""
 
     reason = "busy"
 
 
 class NotFound(RemoteError):
-    """The service does not know it (yet, or any more)."""
+    """The service does not know the resource: not yet, or no longer."""
 
     reason = "not_found"
 
 
 class Denied(RemoteError):
-    """The credentials are good, the permission is missing."""
+    """The credentials are valid, but the permission is missing."""
 
     reason = "denied"
 
 
 class Invalid(RemoteError):
-    """The request cannot heal by being repeated."""
+    """The request is wrong; repeating it cannot succeed."""
 
     reason = "invalid"
 
 
 class CredentialsRejected(RemoteError):
-    """Missing, expired, revoked or wrongly signed credentials.
+    """Credentials are missing, expired, revoked, or the signature is wrong.
 
-    `expired` asks for one forced refresh. `clock_skew_s` is the service's clock minus ours in seconds,
-    where a signature error let us compare them.
+    `expired` requests one forced refresh. `clock_skew_s` is the service's clock minus ours in seconds, where a
+    signature error made the comparison possible.
     """
 
     reason = "credentials"
@@ -131,6 +140,6 @@ class CredentialsRejected(RemoteError):
 
 
 class Unreadable(RemoteError):
-    """A reply that is no task: wrong shape, too large, garbage, or an exception nobody foresaw."""
+    """A reply that describes no task: wrong shape, too large, garbage, or an unexpected exception."""
 
     reason = "unreadable"

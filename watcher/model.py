@@ -1,25 +1,27 @@
-"""The facts that travel through the watcher. Frozen: a stage makes a new fact, it never changes one.
+"""The facts that pass through the watcher. Frozen: a stage creates a new fact and never changes an existing one.
 
 Times are wall-clock seconds since the epoch (UTC) as floats; durations are seconds.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from hashlib import blake2b
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
 DEFAULT_TARGET = "default"
 
 Result = Mapping[str, Any]
-"""What a task found, as a JSON object whose shape its kind defines."""
+"""What a task found: a JSON object whose shape its kind defines."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskRef:
-    """Names a remote task. `params` are the identifiers in the order of its kind."""
+    """Names a remote task. `params` are the identifiers, in the order that its kind defines."""
 
     kind: str
     params: tuple[str, ...]
@@ -28,7 +30,7 @@ class TaskRef:
 
     @classmethod
     def of(cls, key: str, target: str) -> TaskRef:
-        """The task of this key, which does not say by itself whether its first part is a target."""
+        """The task of this key. The target is an argument because a key alone does not say whether it starts with one."""
         parts = key.split("/") if "%" not in key else [unquote(part) for part in key.split("/")]
         kind, *params = parts if target == DEFAULT_TARGET else parts[1:]
         ref = cls(kind, tuple(params), target)
@@ -37,34 +39,51 @@ class TaskRef:
 
     @property
     def key(self) -> str:
-        """`kind/VoiceConnectorId/TaskId`, each part percent-encoded; `target/` in front when it is not the default."""
+        """The kind and the params, each percent-encoded, joined by `/`; preceded by `target/` for a target other than the default."""
         if self._key is None:
             parts = (self.kind, *self.params) if self.target == DEFAULT_TARGET else (self.target, self.kind, *self.params)
             object.__setattr__(self, "_key", "/".join(quote(part, safe="") for part in parts))
-        return self._key  # type: ignore[return-value]  # set above, once: it is asked for ten times in a poll
+        return self._key  # type: ignore[return-value]  # set above; cached because a poll reads it ten times
+
+
+def shard_of(key: str, shards: int) -> int:
+    """The shard of a task: the first 8 bytes of BLAKE2b of its key, as a big-endian number, modulo the number of shards."""
+    if shards == 1:
+        return 0
+    return int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "big") % shards
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to write to one shard. `epoch` is the fencing token: it grows with each change of owner."""
+
+    shard: int
+    epoch: int
+    duration_s: float = math.inf
+    """How long the lease is valid, in seconds, counted from before the `claim` that returned it was sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One input as it came. `receipt` belongs to the source."""
+    """One input as it was received. `receipt` belongs to the source."""
 
     id: str
-    """The same when the same message comes again."""
+    """Stays the same when the same message is received again."""
     body: bytes
     receipt: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What one input asks for: this task, this long, with this to be told back."""
+    """What one input requests: watch this task, for this long, and repeat this context in each event."""
 
     ref: TaskRef
     context: str | None = None
-    """Canonical JSON, at most 4 KiB, returned untouched in each event."""
+    """Canonical JSON, at most 4 KiB, copied unchanged into each event."""
     deadline_s: float | None = None
     """Seconds from admission after which the watch ends."""
-    hint: bool = False
-    """AWS itself says something happened: ask now. A hint for a task nobody submitted is no submission."""
+    poll_now: bool = False
+    """AWS itself announced a change: poll the task now. For a task that nobody submitted, this starts no watch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,31 +100,31 @@ class Observation:
 
 
 class Watch(NamedTuple):
-    """Our tracking of one task. What is above the line is in the store; what is below lives in memory only.
+    """Our tracking of one task. The store keeps the fields above the line; the fields below it are in memory only.
 
-    A tuple, because there may be a million: it is made and copied (`_replace`) in a quarter of the time.
+    A tuple, because there may be a million of them: creating and copying one (`_replace`) takes a quarter of the time.
     """
 
     ref: TaskRef
     id: str
-    """32 hex, made at admission: events of another watch of the same task have other ids."""
+    """32 hex digits, created at admission. Events of another watch of the same task have other ids."""
     admitted_at: float
     deadline_at: float
     context: str | None = None
     status: str | None = None
-    """The last observed status, None before the first sight."""
+    """The last observed status; None before the first observation."""
     status_since: float | None = None
-    """When the status began, by the service's timestamps where it has them."""
+    """When the status began, by the service's timestamps where it provides them."""
     changed_at: float | None = None
-    """When we last saw anything new about it."""
+    """When we last saw a change."""
     created_at: float | None = None
     started_at: float | None = None
     updated_at: float | None = None
     result_digest: str | None = None
     sequence: int = 0
-    """Of the last event; the first event of a task is 1."""
+    """Of the last event; the first event of a task has 1."""
     polls: int = 0
-    """Calls spent, as of the last change."""
+    """Calls made, as of the last change."""
     ended_at: float | None = None
     end_reason: str | None = None
     """`terminal`, `settled`, or a reason of `watcher.watch.ended.v1`."""
@@ -113,9 +132,9 @@ class Watch(NamedTuple):
     seen_at: float | None = None
     """The last successful poll."""
     failures: int = 0
-    """Polls in a row that gave no observation, by the task's own fault."""
+    """Consecutive polls that gave no observation for a reason that concerns the task itself."""
     failing_since: float | None = None
-    """Monotonic seconds of this very process, unlike all other times here: how long it lasts is what counts."""
+    """Monotonic seconds of this process, unlike all other times here, because it measures a duration."""
 
     @property
     def key(self) -> str:
@@ -124,12 +143,12 @@ class Watch(NamedTuple):
 
     @property
     def open(self) -> bool:
-        """Whether it is still asked about."""
+        """Whether its task is still polled."""
         return self.ended_at is None
 
 
 class EventType(StrEnum):
-    """What an event tells, in the words that consumers see."""
+    """The type of an event, as consumers see it."""
 
     TRANSITION = "watcher.task.transition.v1"
     UPDATED = "watcher.task.updated.v1"
@@ -138,7 +157,7 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One thing to tell the world. `core.events` writes it as a CloudEvent."""
+    """One change to emit. `core.delivery.events` renders it as a CloudEvent."""
 
     type: EventType
     sequence: int
@@ -146,7 +165,7 @@ class Transition:
     after: str | None
     observed_at: float
     terminal: bool = False
-    """No further event of this task will come."""
+    """This is the last event of the task."""
     skipped: tuple[str, ...] = ()
     reason: str | None = None
     """Why the watch ended, for ENDED."""
@@ -156,10 +175,10 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A decision about one watch: what it is from now on, what to tell, and why.
+    """A decision about one watch: its new state, the transitions to emit, and the reason.
 
-    `wait_s` is a range, in seconds, from which the time until the next call is drawn, where trouble asks for one;
-    None leaves it to the cadence.
+    `wait_s` is a range in seconds from which the time to the next call is drawn, where an error sets one; None leaves
+    the time to the cadence.
     """
 
     watch: Watch
@@ -169,13 +188,13 @@ class Step:
 
     @property
     def changed(self) -> bool:
-        """Whether the store must know. An unchanged poll writes nothing."""
+        """Whether the step must be stored. A poll without a change writes nothing."""
         return bool(self.transitions)
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A transition as it leaves the house: rendered once, committed, then sent byte for byte, however often."""
+    """A rendered transition. It is committed, and then sent byte for byte, however often."""
 
     id: str
     key: str
@@ -186,18 +205,19 @@ class Event:
     at: float
     """When it was committed."""
     body: bytes
-    """The CloudEvent, structured JSON, UTF-8."""
+    """The CloudEvent as structured JSON in UTF-8."""
     position: int = 0
-    """Given by the store, growing in the order of commits."""
+    """Assigned by the store. Positions grow in commit order within a shard, and start at 1."""
+    shard: int = 0
 
-    def placed(self, position: int) -> Event:
-        """The same event, where the store put it."""
-        return replace(self, position=position)
+    def placed(self, position: int, shard: int = 0) -> Event:
+        """The same event with the position that the store assigned."""
+        return replace(self, position=position, shard=shard)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What `Store.commit` makes durable in one piece: a watch as it is now, and the events that tell of it."""
+    """What `Shards.commit` writes in one transaction: a watch in its new state, and the events that report the change."""
 
     watch: Watch
     events: tuple[Event, ...] = ()
@@ -205,16 +225,16 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """What could not be taken in, or not be delivered, kept with its reason for somebody to look at.
+    """An input that names no task, or an event that a sink rejected, kept with the reason until an operator decides.
 
-    `id` is derived from where it came from and what it is, so the same poison twice is one letter.
+    `id` is derived from the origin and the content, so the same input twice is one dead letter.
     """
 
     id: str
     what: str
     """`input` or `event`."""
     origin: str
-    """The name of the source, or of the sink."""
+    """The name of the source or of the sink."""
     reason: str
     detail: str
     body: bytes
@@ -222,14 +242,16 @@ class DeadLetter:
     key: str | None = None
     position: int = 0
     """Of the event, for `what == "event"`."""
+    shard: int = 0
+    """Of the event, for `what == "event"`."""
     tries: int = 1
     retry: bool = False
-    """An operator asked for another try; the running watcher takes it up."""
+    """An operator requested a retry; the running watcher makes it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What a sink has still to take: how many events, and when the oldest was committed (None: nothing waits)."""
+    """The events that a sink has not settled: how many, and when the oldest one was committed (None: there are none)."""
 
     events: int
     oldest_at: float | None

@@ -1,22 +1,25 @@
-"""The four ports, and what whoever implements one promises.
+"""The ports between the runtime and the outside world, and the obligations of each implementation.
 
-Common to all: `open` before anything else, `close` at the end, also after a failed `open`. An adapter makes one
-attempt and raises a `RemoteError` (a store: a `StoreError`) that names what went wrong; it never sleeps, repeats or
-logs. Only the runtime waits. Cancelling a call leaves the adapter usable. `check` makes one harmless call and returns,
-in a few words and without secrets, what answered; it raises what any other call would.
+Common to all: `open` comes first and `close` last, also after a failed `open`. An adapter makes one attempt and raises
+a `RemoteError` (a store: a `StoreError`) that names what went wrong. It never sleeps, retries, or logs; only the
+runtime waits. A cancelled call leaves the adapter usable. `check` makes one harmless call and returns what answered, in
+a few words and without secrets; it raises what any other call would raise.
 
-The exams in `tests/contracts/` put these sentences to every implementation.
+The store is four protocols for four audiences: `Shards` (ownership and writes), `Outbox` (delivery), `Queries` (reads
+for commands and the API), and `Operations` (what operators request). One class implements all four.
+
+The exams in `tests/contracts/` check these obligations against every implementation.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from watcher.errors import RemoteError
-from watcher.model import Backlog, Change, DeadLetter, Event, Observation, TaskRef, Watch
-from watcher.model import Message as Message
+from watcher.model import Backlog, Change, DeadLetter, Event, Lease, Message, Observation, TaskRef, Watch
+from watcher.query import DeadLetterQuery, EventQuery, Page, Selection, TaskQuery
 
 
 class Source(Protocol):
@@ -24,174 +27,251 @@ class Source(Protocol):
 
     name: str
     plain: bool
-    """Whether a body may also be a bare `VoiceConnectorId/TaskId`."""
+    """Whether a body may also be a plain task name, such as `VoiceConnectorId/TaskId`."""
     receivers: int
-    """How many `receive`s may run at once."""
+    """How many `receive` calls may run at once."""
     hold_s: float | None
-    """For how long a received message stays ours without an ack, in seconds. None: until we end."""
+    """Seconds for which a received message stays ours without an acknowledgement. None: until the process ends."""
 
     async def open(self) -> None: ...
     async def close(self) -> None: ...
     async def check(self) -> str: ...
 
     async def receive(self) -> Sequence[Message] | None:
-        """Wait a while for messages. An empty sequence: nothing came, ask again at once. None: nothing will ever come.
+        """Wait a while for messages. An empty sequence: none came, call again at once. None: the source is exhausted.
 
-        A message that is not acknowledged comes again, in this process or the next, when the source can do that.
-        A body longer than intake takes is cut just above its limit, never read into memory whole.
+        A message that is not acknowledged comes again, in this process or the next one, if the source supports that.
+        A body longer than intake accepts is cut just above that limit, never read into memory whole.
         """
         ...
 
     async def ack(self, messages: Sequence[Message]) -> Sequence[Message]:
-        """Take these off the source for good. Returns those for which that failed: they are acked again when they come again."""
+        """Remove these messages from the source. Returns those for which that failed: they come again."""
         ...
 
     async def extend(self, messages: Sequence[Message]) -> Sequence[Message]:
-        """Keep these ours for another `hold_s`. Returns those that are ours no longer."""
+        """Keep these messages for another `hold_s`. Returns those that are no longer ours."""
         ...
 
 
 class Probe(Protocol):
-    """Asks the remote service about one task."""
+    """Reads the state of remote tasks."""
 
     async def open(self) -> None: ...
     async def close(self) -> None: ...
     async def check(self) -> str: ...
 
-    async def observe(self, ref: TaskRef) -> Observation:
-        """One wire request, one observation. Ends within the call deadline, whatever the peer does.
+    async def observe(self, refs: Sequence[TaskRef]) -> Sequence[Observation | RemoteError]:
+        """Make one wire request about these tasks. Returns an outcome for each, in order.
 
-        Raises a `RemoteError` and nothing else: what a reply cannot be made sense of is `Unreadable`.
+        `refs` are of one batch group: the same kind and target, at most `kind.batch_size` of them. The call ends within
+        the call deadline, whatever the peer does. Raises a `RemoteError` when the call as a whole failed, and nothing
+        else; a reply that makes no sense is `Unreadable`.
         """
         ...
 
     async def refresh(self) -> None:
-        """Forget the credentials at hand and fetch others, once."""
+        """Discard the current credentials and fetch new ones, with one attempt."""
         ...
 
 
-class Store(Protocol):
-    """Holds watches, the outbox with a cursor for each sink, and dead letters. Has one owner at a time.
+class Shards(Protocol):
+    """Ownership of the key space, and the writes that depend on it.
 
-    When a writing call returns, a crash loses nothing of it if `durable`. Writing calls are all or nothing.
+    The key space is divided into `shards` fixed slices (`model.shard_of`). A lease makes one replica the owner of one
+    shard. A store with a single owner (memory, a file) grants all leases in the first `claim`, and they never expire.
+
+    A writing call is all or nothing. When it returns and the store is `durable`, a crash loses nothing of it.
     """
 
-    durable: bool
+    @property
+    def durable(self) -> bool:
+        """Whether the store survives the process."""
+        ...
+
+    @property
+    def shards(self) -> int:
+        """How many shards there are, fixed when the store is created. Known after `open`."""
+        ...
+
+    @property
+    def renew_s(self) -> float | None:
+        """Seconds between two `claim` calls. None: leases never expire, so one `claim` is enough."""
+        ...
 
     async def open(self, sinks: Sequence[str]) -> None:
-        """Become the owner. `sinks` are those to deliver to; one never named before begins with the next event,
-        one named no longer is forgotten. Raises StoreRefused for a file that is newer, corrupt or owned."""
+        """Prepare to run with these sinks. A new sink starts after the newest event; a removed one is forgotten.
+
+        Raises StoreRefused for a store that is newer, corrupt, or owned by another process.
+        """
         ...
 
     async def close(self) -> None: ...
     async def check(self) -> str: ...
 
-    def load(self) -> AsyncIterator[Sequence[Watch]]:
-        """All open watches, in pieces."""
+    async def claim(self) -> Sequence[Lease]:
+        """Renew the leases of this replica and take free shards, up to its fair share. Returns all leases it now has."""
+        ...
+
+    async def release(self, leases: Sequence[Lease]) -> None:
+        """Give these shards back. A lease that was lost in the meantime is ignored."""
+        ...
+
+    def load(self, lease: Lease) -> AsyncIterator[Sequence[Watch]]:
+        """All open watches of the shard, in pieces. A watch that is admitted meanwhile may be missing or included."""
         ...
 
     async def admit(self, watches: Sequence[Watch]) -> Sequence[Watch]:
-        """For each, the watch that stands now: the given one, or the one that was there already, open or ended."""
+        """Add watches; needs no lease. Returns for each key the watch that now exists: the new one, or an earlier one."""
         ...
 
-    async def commit(self, changes: Sequence[Change]) -> Collection[str]:
-        """Watches and events together. Returns the keys that are not ours any more (forgotten): nothing was written for them."""
-        ...
+    async def commit(self, changes: Sequence[Change], leases: Mapping[int, Lease]) -> Collection[str]:
+        """Write watches and their events in one transaction, under the leases of their shards.
 
-    async def outbox(self, sink: str, after: int, limit: int) -> Sequence[Event]:
-        """Events this sink has not settled, in order of position, beginning behind `after`."""
-        ...
-
-    async def settle(self, sink: str, delivered: Sequence[Event], buried: Sequence[DeadLetter]) -> None:
-        """These events are done with for this sink: taken, or now dead letters."""
-        ...
-
-    async def backlog(self) -> dict[str, Backlog]:
-        """For each sink, what it has still to settle."""
-        ...
-
-    async def add_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        """Keep inputs from which nothing could be made. The same letter again counts one more try."""
-        ...
-
-    async def requests(self) -> tuple[Sequence[str], Sequence[DeadLetter]]:
-        """What operators asked for since the last call: keys forgotten, and letters to be tried again (until purged or buried again)."""
-        ...
-
-    async def load_state(self, name: str) -> str | None:
-        """A note by this name from an earlier life (the pace, the learned cadence)."""
-        ...
-
-    async def save_state(self, name: str, note: str) -> None: ...
-
-    async def prune(self, before: float) -> int:
-        """Erase watches that ended before then, with their events, where every sink has settled them; and dead letters as old.
-        Returns how many watches."""
-        ...
-
-
-class Ledger(Protocol):
-    """What operators read and ask, also while the owner runs in another process. Every store is one too."""
-
-    async def attach(self) -> None:
-        """Open without becoming the owner. Raises StoreRefused where there is nothing to attach to."""
-        ...
-
-    async def close(self) -> None: ...
-
-    async def find(self, key: str) -> Watch | None: ...
-
-    async def tasks(self, *, open_only: bool = False, limit: int = 1000) -> Sequence[Watch]:
-        """The newest first."""
-        ...
-
-    async def history(self, key: str) -> Sequence[Event]: ...
-
-    async def undelivered(self, key: str) -> dict[str, int]:
-        """How many events of this task each sink has still to settle; only those that have any."""
-        ...
-
-    async def backlog(self) -> dict[str, Backlog]:
-        """For each sink, what it has still to settle."""
-        ...
-
-    async def letters(self) -> Sequence[DeadLetter]:
-        """The newest first."""
-        ...
-
-    async def retry(self, ids: Sequence[str]) -> int:
-        """Ask the owner to try these again. Returns how many there were."""
-        ...
-
-    async def purge(self, ids: Sequence[str] | None = None) -> int:
-        """Erase these letters, or all. Returns how many."""
-        ...
-
-    async def forget(self, *, key: str | None = None, connector: str | None = None) -> int:
-        """Erase watches with their events and dead letters: one by key, or all of a first parameter (VoiceConnectorId).
-
-        Returns how many watches.
+        Returns the keys of tasks that were erased in the meantime: nothing was written for them. Raises Fenced with the
+        shards whose lease is missing or no longer valid: nothing at all was written. An event whose id is already
+        stored is not stored again.
         """
         ...
 
-    async def load_state(self, name: str) -> str | None: ...
+    async def add_dead_letters(self, dead_letters: Sequence[DeadLetter]) -> None:
+        """Keep inputs that name no task. The same dead letter again counts one more try."""
+        ...
+
+    async def prune(self, before: float) -> int:
+        """Erase watches that ended before then (seconds since the epoch) and whose events every sink has settled, with
+        their events; and dead letters as old. Returns the number of watches."""
+        ...
+
+    async def save_state(self, name: str, text: str) -> None:
+        """Keep a text under a name, such as the learned pace. It replaces an earlier one."""
+        ...
+
+    async def load_state(self, name: str) -> str | None:
+        """The text kept under this name, None where there is none."""
+        ...
+
+
+class Outbox(Protocol):
+    """Events on their way to the sinks. Each sink has one cursor for each shard.
+
+    Positions grow in commit order within a shard. Positions of different shards cannot be compared: a reader that has
+    seen position 3 of one shard must still read position 2 of another.
+    """
+
+    async def read_outbox(self, sink: str, shard: int, after: int, limit: int) -> Sequence[Event]:
+        """Events of this shard that the sink has not settled, in order of position, starting after position `after`."""
+        ...
+
+    async def settle(self, sink: str, delivered: Sequence[Event], dead_letters: Sequence[DeadLetter], leases: Mapping[int, Lease]) -> None:
+        """Record that this sink is done with these events: delivered, or rejected and now dead letters.
+
+        Raises Fenced as `commit` does: nothing was recorded.
+        """
+        ...
+
+    async def count_backlog(self, shard: int) -> Mapping[str, Backlog]:
+        """For each sink, the events of this shard that it has not settled. Reads them all: once per adopted shard."""
+        ...
+
+
+class Queries(Protocol):
+    """Reads for commands and the API, also while the owner runs in another process."""
+
+    async def attach(self) -> None:
+        """Open for `Queries` and `Operations` without becoming an owner. Raises StoreRefused where there is no store."""
+        ...
+
+    async def close(self) -> None: ...
+    async def check(self) -> str: ...
+
+    async def task(self, key: str) -> Watch | None:
+        """The watch of this task, open or ended."""
+        ...
+
+    async def tasks(self, query: TaskQuery) -> Page[Watch]:
+        """Watches that match the query, the newest first."""
+        ...
+
+    async def count_open(self, kinds: Collection[str] | None = None) -> int:
+        """How many open watches there are of these kinds, or of all kinds."""
+        ...
+
+    async def task_events(self, key: str) -> Sequence[Event]:
+        """All stored events of a task, in order."""
+        ...
+
+    async def events(self, query: EventQuery) -> Sequence[Event]:
+        """Events after the given position of each shard, in order of position within each shard, at most `limit`."""
+        ...
+
+    async def undelivered(self, key: str) -> Mapping[str, int]:
+        """For each sink that has any, the number of events of this task that it has not settled."""
+        ...
+
+    async def backlog(self) -> Mapping[str, Backlog]:
+        """For each sink, the events that it has not settled."""
+        ...
+
+    async def dead_letters(self, query: DeadLetterQuery) -> Page[DeadLetter]:
+        """Dead letters that match the query, the newest first."""
+        ...
+
+    async def load_state(self, name: str) -> str | None:
+        """The text kept under this name, None where there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """What operators requested: keys of tasks that were erased, and dead letters to retry."""
+
+    forgotten: Sequence[str] = ()
+    retries: Sequence[DeadLetter] = ()
+
+
+class Operations(Protocol):
+    """What operators request from any process, and where the owner learns of it."""
+
+    async def retry(self, ids: Sequence[str]) -> int:
+        """Mark these dead letters for a retry by the owner. Returns how many exist."""
+        ...
+
+    async def purge(self, ids: Sequence[str] | None = None) -> int:
+        """Erase these dead letters, or all of them. Returns how many."""
+        ...
+
+    async def forget(self, selection: Selection) -> int:
+        """Erase the selected watches with their events and dead letters. Returns the number of watches."""
+        ...
+
+    async def requests(self) -> Requests:
+        """For the owner: erasures since the last call, and all dead letters that are marked for a retry.
+
+        A mark goes away when the dead letter is purged or added again.
+        """
+        ...
+
+
+class Store(Shards, Outbox, Queries, Operations, Protocol):
+    """A whole store."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The sink has it."""
+    """The sink holds the event durably."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Not taken this time. `error` says why, and when to come again if the sink said so."""
+    """The sink did not accept the event this time. `error` says why, and when to retry if the sink said so."""
 
     error: RemoteError
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Never to be taken: a dead letter with this reason."""
+    """The sink will never accept the event: it becomes a dead letter with this reason."""
 
     reason: str
 
@@ -199,26 +279,22 @@ class Rejected:
 Outcome = Delivered | Retry | Rejected
 
 
-class OwnedStore(Store, Ledger, Protocol):
-    """What the runtime holds: the engine of a watcher, which operators may ask as well."""
-
-
 class Sink(Protocol):
     """Where events go."""
 
     name: str
     max_batch: int
-    """Events in one `send`; no two of the same task."""
+    """Most events in one `send`; no two are of the same task."""
     concurrency: int
-    """How many `send`s may run at once, never two with the same task."""
+    """How many `send` calls may run at once, never two with the same task."""
 
     async def open(self) -> None: ...
     async def close(self) -> None: ...
     async def check(self) -> str: ...
 
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        """One attempt. An outcome for each event, in order. Delivered means the other side holds it durably.
+        """Make one attempt. Returns an outcome for each event, in order.
 
-        Raises a RemoteError when none of them was taken, and PeerGone when this process will never be able to tell it anything.
+        Raises a RemoteError when no event was accepted, and PeerGone when this process can never deliver to it again.
         """
         ...

@@ -1,30 +1,24 @@
-"""What the word behind `type:` in a configuration stands for: three literal tables.
+"""The adapters by the word behind `type:` in a configuration: three tables.
 
-A new adapter is one file and one line here. Nothing else in the watcher names an adapter.
+A new adapter is one file and one line here; no other module names it. A line holds names only. The adapter's module is
+imported when its `type` is used, so a command imports the adapters of its configuration and no others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from watcher.adapters.aws.session import AwsClients
-from watcher.adapters.sinks.eventbridge import EventBridgeSink, EventBridgeSinkSettings
-from watcher.adapters.sinks.jsonl import JsonlSink, JsonlSinkSettings
-from watcher.adapters.sinks.sns import SnsSink, SnsSinkSettings
-from watcher.adapters.sinks.sqs import SqsSink, SqsSinkSettings
-from watcher.adapters.sinks.webhook import WebhookSink, WebhookSinkSettings
-from watcher.adapters.sources.lines import LinesSource, LinesSourceSettings
-from watcher.adapters.sources.sqs import SqsSource, SqsSourceSettings
-from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
-from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
-from watcher.section import Section
+if TYPE_CHECKING:
+    from watcher.adapters.aws.session import AwsClients
+    from watcher.section import Section
 
 
 @dataclass(frozen=True)
 class AdapterContext:
-    """What adapters share. `clock` gives seconds since the epoch."""
+    """What adapters share. `clock` returns seconds since the epoch."""
 
     aws: AwsClients
     clock: Callable[[], float]
@@ -32,26 +26,48 @@ class AdapterContext:
 
 @dataclass(frozen=True)
 class AdapterType:
-    """One adapter: what may be said about it, and how it is made of that. `build` opens nothing."""
+    """One adapter: its class as `module:Class`, and the fields of AdapterContext that its constructor takes after its settings.
 
-    settings: type[Section]
-    build: Callable[[Any, AdapterContext], Any]
+    The settings are the class `ClassSettings` of the same module.
+    """
+
+    path: str
+    takes: tuple[str, ...] = ()
+
+    @property
+    def adapter(self) -> Any:
+        """The adapter's class. Imports its module."""
+        return self._load()
+
+    @property
+    def settings(self) -> type[Section]:
+        """The class of the adapter's settings. Imports its module."""
+        settings: type[Section] = self._load("Settings")
+        return settings
+
+    def build(self, settings: Section, context: AdapterContext) -> Any:
+        """Return the adapter for these settings. Opens nothing."""
+        return self.adapter(settings, **{name: getattr(context, name) for name in self.takes})
+
+    def _load(self, suffix: str = "") -> Any:
+        module, _, name = self.path.partition(":")
+        return getattr(import_module(module), name + suffix)
 
 
 SOURCES: Mapping[str, AdapterType] = {
-    "sqs": AdapterType(SqsSourceSettings, lambda settings, context: SqsSource(settings, context.aws)),
-    "lines": AdapterType(LinesSourceSettings, lambda settings, context: LinesSource(settings)),
+    "sqs": AdapterType("watcher.adapters.sources.sqs:SqsSource", takes=("aws",)),
+    "lines": AdapterType("watcher.adapters.sources.lines:LinesSource"),
 }
 
 STORES: Mapping[str, AdapterType] = {
-    "memory": AdapterType(MemoryStoreSettings, lambda settings, context: MemoryStore(settings)),
-    "sqlite": AdapterType(SqliteStoreSettings, lambda settings, context: SqliteStore(settings)),
+    "memory": AdapterType("watcher.adapters.stores.memory:MemoryStore"),
+    "sqlite": AdapterType("watcher.adapters.stores.sqlite:SqliteStore"),
 }
 
 SINKS: Mapping[str, AdapterType] = {
-    "jsonl": AdapterType(JsonlSinkSettings, lambda settings, context: JsonlSink(settings)),
-    "webhook": AdapterType(WebhookSinkSettings, lambda settings, context: WebhookSink(settings, clock=context.clock)),
-    "sqs": AdapterType(SqsSinkSettings, lambda settings, context: SqsSink(settings, context.aws)),
-    "sns": AdapterType(SnsSinkSettings, lambda settings, context: SnsSink(settings, context.aws)),
-    "eventbridge": AdapterType(EventBridgeSinkSettings, lambda settings, context: EventBridgeSink(settings, context.aws)),
+    "jsonl": AdapterType("watcher.adapters.sinks.jsonl:JsonlSink"),
+    "webhook": AdapterType("watcher.adapters.sinks.webhook:WebhookSink", takes=("clock",)),
+    "sqs": AdapterType("watcher.adapters.sinks.sqs:SqsSink", takes=("aws",)),
+    "sns": AdapterType("watcher.adapters.sinks.sns:SnsSink", takes=("aws",)),
+    "eventbridge": AdapterType("watcher.adapters.sinks.eventbridge:EventBridgeSink", takes=("aws",)),
 }

@@ -1,6 +1,6 @@
-"""What every section of the configuration is: frozen, closed to unknown keys, durations with units.
+"""The base of every section of the configuration: frozen, without unknown keys, durations with units.
 
-Sections stand beside what they configure; `config.py` puts them together.
+The sections stand beside the code they configure; `watcher.config.settings` combines them.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*")
 
 
 class Section(BaseModel):
-    """One section of the configuration."""
+    """One section of the configuration. The docstring of each field is its description in the JSON Schema."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True, validate_default=True)
 
 
 def seconds(value: Any) -> Any:
-    """`5`, `"5"`, `"500ms"`, `"5s"`, `"10min"`, `"12h"`, `"7d"` as seconds. Raises ValueError for another unit."""
+    """Convert `"5"`, `"500ms"`, `"5s"`, `"10min"`, `"12h"`, `"7d"` to seconds; return other types as they are. Raises ValueError."""
     if not isinstance(value, str):
         return value
     match = _DURATION.fullmatch(value)
     if match is None or (match[2] or "s") not in _UNITS:
-        raise ValueError(f"a duration is a number of seconds or a number with a unit ({', '.join(_UNITS)}), such as 30 or 10min")
+        raise ValueError(f"expected a duration: a number of seconds, or a number with a unit ({', '.join(_UNITS)}), such as 30 or 10min")
     return float(match[1]) * _UNITS[match[2] or "s"]
 
 
@@ -37,5 +37,7 @@ Seconds = Annotated[
 ]
 """A duration in seconds."""
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
-"""A name that ends up in metrics and keys: lower case, digits, dash, underscore."""
+NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+"""A name for metrics and keys: 1 to 63 lowercase letters, digits, dashes and underscores."""

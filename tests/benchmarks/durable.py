@@ -6,7 +6,8 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -16,20 +17,21 @@ from watcher.adapters.sinks.jsonl import JsonlSink, JsonlSinkSettings
 from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
 from watcher.core.delivery.events import EventSettings, EventWriter
 from watcher.core.polling.transitions import WatchSettings, advance
-from watcher.kinds import KINDS
-from watcher.model import Change, Event, Observation, TaskRef, Watch
+from watcher.kinds.catalog import builtin_catalog
+from watcher.model import Change, Event, Lease, Observation, TaskRef, Watch
 from watcher.observe.metrics import Metrics
 from watcher.runtime.clock import Clock
 from watcher.runtime.delivery import SinkWorker
 from watcher.runtime.health import Health
 from watcher.runtime.instruments import Instruments
 
-KIND = KINDS["speaker-search"]
+KIND = builtin_catalog()["speaker-search"]
 SINK = "file"
 ONE_BY_ONE = 200
 """Transitions are enough to know what one fsync each costs."""
 
-Commit = Callable[[SqliteStore, Sequence[Change]], Awaitable[None]]
+Leases = Mapping[int, Lease]
+Commit = Callable[[SqliteStore, Sequence[Change], Leases], Awaitable[None]]
 
 
 def run(quick: bool) -> Table:
@@ -50,9 +52,9 @@ def run(quick: bool) -> Table:
 async def _committed(way: Commit, count: int) -> float:
     """Transitions a second, from the first commit asked for to the last one returned."""
     with tempfile.TemporaryDirectory() as folder:
-        store, changes = await _filled(Path(folder), count)
+        store, changes, leases = await _filled(Path(folder), count)
         began = time.perf_counter()
-        await way(store, changes)
+        await way(store, changes, leases)
         took = time.perf_counter() - began
         await store.close()
     return count / took
@@ -61,7 +63,7 @@ async def _committed(way: Commit, count: int) -> float:
 async def _delivered(count: int) -> float:
     """The same until the last event is in the file, synced, and settled in the store."""
     with tempfile.TemporaryDirectory() as folder:
-        store, changes = await _filled(Path(folder), count)
+        store, changes, leases = await _filled(Path(folder), count)
         path = Path(folder) / "events.jsonl"
         sink = JsonlSink(JsonlSinkSettings(name=SINK, path=str(path)))
         await sink.open()
@@ -79,7 +81,7 @@ async def _delivered(count: int) -> float:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(sink_worker.run)
             for start in range(0, count, 1000):
-                await store.commit(changes[start : start + 1000])
+                await store.commit(changes[start : start + 1000], leases)
                 sink_worker.ring()
             await all_settled.wait()
             tasks.cancel_scope.cancel()
@@ -90,8 +92,8 @@ async def _delivered(count: int) -> float:
     return count / took
 
 
-async def _filled(folder: Path, count: int) -> tuple[SqliteStore, list[Change]]:
-    """A store with so many open watches, and for each of them a first transition, rendered."""
+async def _filled(folder: Path, count: int) -> tuple[SqliteStore, list[Change], Leases]:
+    """A store with this many open watches, a rendered first transition of each, and the leases to commit them."""
     store = SqliteStore(SqliteStoreSettings(path=str(folder / "watcher.db")))
     await store.open([SINK])
     now, writer, rules = time.time(), EventWriter(EventSettings()), WatchSettings()
@@ -103,27 +105,28 @@ async def _filled(folder: Path, count: int) -> tuple[SqliteStore, list[Change]]:
         await store.admit(watches[start : start + 1000])
     seen = Observation("IN_QUEUE", now, None, now - 1, None, now - 1)
     steps = [advance(KIND, watch, seen, rules) for watch in watches]
-    return store, [Change(s.watch, tuple(writer.write(KIND, s.watch, told, now) for told in s.transitions)) for s in steps]
+    changes = [Change(s.watch, tuple(writer.write(KIND, s.watch, transition, now) for transition in s.transitions)) for s in steps]
+    return store, changes, {lease.shard: lease for lease in await store.claim()}
 
 
-async def _one_by_one(store: SqliteStore, changes: Sequence[Change]) -> None:
+async def _one_by_one(store: SqliteStore, changes: Sequence[Change], leases: Leases) -> None:
     for change in changes:
-        await store.commit([change])
+        await store.commit([change], leases)
 
 
-async def _at_once(callers: int, store: SqliteStore, changes: Sequence[Change]) -> None:
+async def _at_once(callers: int, store: SqliteStore, changes: Sequence[Change], leases: Leases) -> None:
     async def work(share: Sequence[Change]) -> None:
         for change in share:
-            await store.commit([change])
+            await store.commit([change], leases)
 
     async with anyio.create_task_group() as tasks:
         for n in range(callers):
             tasks.start_soon(work, changes[n::callers])
 
 
-async def _thousands(store: SqliteStore, changes: Sequence[Change]) -> None:
+async def _thousands(store: SqliteStore, changes: Sequence[Change], leases: Leases) -> None:
     for start in range(0, len(changes), 1000):
-        await store.commit(changes[start : start + 1000])
+        await store.commit(changes[start : start + 1000], leases)
 
 
 def _synced_lines() -> float:
@@ -139,8 +142,8 @@ def _synced_lines() -> float:
 
 WAYS: dict[str, Commit] = {
     "SQLite, one after the other": _one_by_one,
-    "SQLite, 50 polls in flight, each waiting for its own": lambda store, changes: _at_once(50, store, changes),
-    "SQLite, 1,000 at once, each waiting for its own": lambda store, changes: _at_once(1000, store, changes),
+    "SQLite, 50 polls in flight, each waiting for its own": partial(_at_once, 50),
+    "SQLite, 1,000 at once, each waiting for its own": partial(_at_once, 1000),
     "SQLite, groups of 1,000": _thousands,
 }
 SYNCED = "a plain file, a line and an fsync each"

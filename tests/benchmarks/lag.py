@@ -77,7 +77,7 @@ def _learned(life: SimulatedTask, calls: int, quick: bool) -> list[Found]:
     found = [few.measure(600 if quick else 4000), many.measure(30 if quick else 90)]
     if calls == LARGE_CALLS:
         most = Play(life, SIZES[2], calls, ACCRUAL)
-        most.cadence.restore(many.cadence.note())
+        most.cadence.restore(many.cadence.dump())
         most.warm(10 if quick else 60)
         found.append(most.measure(2 if quick else 6))
     return found

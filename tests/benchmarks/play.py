@@ -18,10 +18,10 @@ from watcher.core.polling.pace import Pace, PaceSettings
 from watcher.core.polling.pending import PendingSet
 from watcher.core.polling.schedule import Schedule
 from watcher.core.polling.transitions import WatchSettings, advance
-from watcher.kinds import KINDS
-from watcher.model import Observation, TaskRef, Watch
+from watcher.kinds.catalog import builtin_catalog
+from watcher.model import DEFAULT_TARGET, Observation, TaskRef, Watch
 
-KIND = KINDS["speaker-search"]
+KIND = builtin_catalog()["speaker-search"]
 RULES = WatchSettings()
 DEADLINE_S = 30 * 86_400.0
 AGES = 10
@@ -75,7 +75,8 @@ class Play:
         self.pace = Pace(PaceSettings(rate=quota), 0.0)
         self.pace.restore(quota, 0.0)
         self.cadence = Cadence(settings)
-        self.schedule = Schedule(PendingSet(), self.cadence, self.pace, Circuits(), max_in_flight=1)
+        circuits = Circuits().of(DEFAULT_TARGET, KIND.service)
+        self.schedule = Schedule(PendingSet(), self.cadence, self.pace, circuits, max_in_flight=1)
         self.now, self.tasks = 0.0, tasks
         self._surplus = 0
         """Tasks that nobody follows when they end."""
@@ -162,7 +163,7 @@ class Play:
     def _call(self) -> None:
         call = self.schedule.take(self.now)
         assert call is not None
-        (entry, _), now = call, self.now
+        ((entry,), _), now = call, self.now
         before, truth = entry.watch, self._truth[entry.watch.key]
         seen = truth.seen(now)
         self.found.calls += self._window[0] <= now < self._window[1]

@@ -10,7 +10,8 @@ from tests.benchmarks.lag import ACCRUAL, RIVALS
 from tests.benchmarks.laws import LIVES, Distribution, after
 from tests.benchmarks.play import Play
 from tests.benchmarks.svg import COLOURS, Chart
-from watcher.core.polling.cadence import STEER_S, DurationModel
+from watcher.core.polling.cadence import STEER_S
+from watcher.core.polling.duration_model import DurationModel
 
 DOCS = Path(__file__).parents[2] / "docs"
 PRICE_S = 0.3

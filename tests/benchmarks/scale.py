@@ -125,8 +125,7 @@ def _rescheduled(size: int) -> float:
     gaps = [dice.uniform(1, 60) for _ in range(RESCHEDULED)]
     began = time.process_time()
     for gap in gaps:
-        entry = pending.take()
-        assert entry is not None
+        (entry,) = pending.take()
         now = entry.due
         pending.put_back(entry.watch, now, gap, "cadence")
     return (time.process_time() - began) / RESCHEDULED

@@ -19,13 +19,14 @@ from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
 from watcher.cli import main
 from watcher.core.delivery.events import EventSettings, EventWriter
 from watcher.core.polling.transitions import WatchSettings, advance, end
-from watcher.kinds import KINDS
+from watcher.kinds.catalog import builtin_catalog
 from watcher.model import Change, DeadLetter, Observation, TaskRef, Watch
 
 CONFIG = (
     "sources: [{type: lines, path: tasks.txt}]\nsinks: [{type: jsonl, name: log, path: out.jsonl}]\nstore: {type: sqlite, path: w.db}\n"
 )
 CANARY = "profile-canary-77"
+CATALOG = builtin_catalog()
 
 
 @dataclass(frozen=True)
@@ -114,24 +115,25 @@ class SimulatedTask:
         at = self.now - ago
         started = at - lag if status == "IN_PROGRESS" else self.watch.started_at
         seen = Observation(status, at, result, self.now - 60, started, at - lag)
-        step = advance(KINDS[self.kind], self.watch, seen, WatchSettings())
-        return self._told(step)
+        step = advance(CATALOG[self.kind], self.watch, seen, WatchSettings())
+        return self._add(step)
 
     def ended(self, reason: str, ago: float) -> SimulatedTask:
         """The watch ended without a terminal status."""
-        return self._told(end(self.watch, reason, self.now - ago))
+        return self._add(end(self.watch, reason, self.now - ago))
 
-    def _told(self, step: Any) -> SimulatedTask:
+    def _add(self, step: Any) -> SimulatedTask:
         writer = EventWriter(EventSettings(), "us-east-1")
-        events = tuple(writer.write(KINDS[self.kind], step.watch, told, told.observed_at) for told in step.transitions)
+        events = tuple(writer.write(CATALOG[self.kind], step.watch, transition, transition.observed_at) for transition in step.transitions)
         self.watch = step.watch
         self._changes.append(Change(step.watch, events))
         return self
 
     async def record(self, store: SqliteStore) -> None:
         await store.admit([Watch(self.watch.ref, self.watch.id, self.watch.admitted_at, self.watch.deadline_at, self.watch.context)])
+        leases = {lease.shard: lease for lease in await store.claim()}
         for change in self._changes:
-            await store.commit([change])
+            await store.commit([change], leases)
 
 
 def recorded(*lives: SimulatedTask, notes: Sequence[tuple[str, str]] = (), letters: Sequence[DeadLetter] = ()) -> None:

@@ -17,7 +17,7 @@ from tests.cli.conftest import CONFIG, Command, in_store, in_thread, recorded
 from tests.moto_server import plain_client
 from tests.process import HANG_S
 from tests.scripted_aws import ScriptedAws
-from watcher.adapters.aws.identity import caller, endpoint_of
+from watcher.adapters.aws.identity import caller_identity, service_endpoint
 from watcher.adapters.aws.session import AwsClients
 from watcher.adapters.stores.sqlite import SqliteStore
 from watcher.cli import checks, exit_codes
@@ -98,10 +98,10 @@ async def test_all_is_well(cloud: Path, examined: Examine) -> None:
 @pytest.mark.parametrize(
     ("scenario", "seen", "hint", "code"),
     [
-        (Scenario(quota=0), "ThrottledClientException", "raise «Speaker search API rate", 69),
+        (Scenario(quota=0), "ThrottledClientException", 'raise "Speaker search API rate', 69),
         (Scenario(faults={"403": 1.0}), "AccessDeniedException", "a permission is missing", 69),
         (Scenario(faults={"503": 1.0}), "ServiceUnavailable", "within reach", 69),
-        (Scenario(faults={"html": 1.0}), "json", "something else than the service answered", 69),
+        (Scenario(faults={"html": 1.0}), "no_task", "something other than the service answered", 69),
         (Scenario(credentials={"other": "other"}), "UnrecognizedClientException", "not accepted", 78),
     ],
 )
@@ -242,7 +242,7 @@ async def test_the_caller_is_told_without_the_session(scripted_aws: ScriptedAws,
     scripted_aws.answer_text(_identity(f"arn:aws:{arn}"), content_type="text/xml")
     aws = AwsClients()
     try:
-        assert (await caller(aws)).name == name
+        assert (await caller_identity(aws)).name == name
     finally:
         await aws.close()
 
@@ -263,12 +263,12 @@ async def test_where_calls_go_needs_a_region(moto_url: str, monkeypatch: pytest.
     """With one, its partition's Regions that offer the service; without, a named error."""
     aws = AwsClients()
     try:
-        place = await endpoint_of(aws, "chime-sdk-voice")
+        place = await service_endpoint(aws, "chime-sdk-voice")
         assert (place.region, "us-west-2" in place.offered, place.host) == ("us-east-1", True, moto_url.removeprefix("http://"))
         for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
             monkeypatch.delenv(name)
         with pytest.raises(CredentialsRejected, match="NoRegionError"):
-            await endpoint_of(AwsClients(), "chime-sdk-voice")
+            await service_endpoint(AwsClients(), "chime-sdk-voice")
     finally:
         await aws.close()
 

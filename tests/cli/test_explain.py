@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.cli.conftest import CANARY, Command, SimulatedTask, found, letter, recorded
+from tests.cli.conftest import CANARY, CATALOG, Command, SimulatedTask, found, letter, recorded
 from watcher.cli.explain import ENDS
 from watcher.cli.schedule import LearnedState, schedule
 from watcher.config import parse
@@ -13,7 +13,6 @@ from watcher.core.polling.cadence import PROVISIONAL_GAP_S, Cadence, CadenceSett
 from watcher.core.polling.poll_errors import on_poll_error
 from watcher.core.polling.transitions import WatchSettings
 from watcher.errors import Denied, Invalid, NotFound
-from watcher.kinds import KINDS
 
 BASE = "sources: [{type: lines}]\nsinks: [{type: jsonl}]\n"
 SETTINGS = parse(BASE, "test", {})
@@ -100,7 +99,7 @@ def test_every_end_there_is_has_its_words() -> None:
     """Whatever reason the decisions end a watch with is explained."""
     watch = SimulatedTask("t1").watch
     long_ago = watch.admitted_at
-    kind, settings = KINDS["speaker-search"], WatchSettings(not_found_grace=0)
+    kind, settings = CATALOG["speaker-search"], WatchSettings(not_found_grace=0)
     reasons = {
         on_poll_error(kind, watch, Invalid("x"), long_ago, settings, mono=0.0).watch.end_reason,
         on_poll_error(kind, watch, NotFound("x"), long_ago, settings, mono=0.0).watch.end_reason,
@@ -122,7 +121,7 @@ def test_the_gap_is_the_cadences_own() -> None:
     teacher.price = 0.3
     life = SimulatedTask("t1").seen("IN_PROGRESS", 4, lag=1)
     now = life.now
-    told = schedule(life.watch, SETTINGS, LearnedState(teacher.note(), "0.5", 1000), now)
+    told = schedule(life.watch, SETTINGS, LearnedState(teacher.dump(), "0.5", 1000), now)
     assert told.gap_s == teacher.gap("speaker-search", "IN_PROGRESS", told.age_s)
     assert told.age_s == pytest.approx(5, abs=0.01)
     assert (told.price_s, told.samples, told.pace) == (0.3, 100, 0.5)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Command, in_thread
+from tests.cli.conftest import CATALOG, Command, process
 from tests.moto_server import plain_client
 from tests.scripted_aws import ScriptedAws
 from watcher.core.intake.submissions import read
@@ -31,7 +31,7 @@ class Inbox:
 
     def submissions(self) -> list[Submission]:
         """What a watcher makes of them."""
-        read_ = [outcome for message in self.messages() for outcome in read(message["Body"].encode(), now=0.0)]
+        read_ = [outcome for message in self.messages() for outcome in read(message["Body"].encode(), CATALOG, now=0.0)]
         assert all(isinstance(outcome, Submission) for outcome in read_)
         return [outcome for outcome in read_ if isinstance(outcome, Submission)]
 
@@ -113,7 +113,7 @@ def test_skip_bad_sends_the_good_ones(command: Command, inbox: Inbox) -> None:
         ((), "VC/TASK"),
         (("abc/t1", "--kind", "nope"), "the kinds are"),
         (("abc/t1", "--context", "{a"), "it is no JSON"),
-        (("abc/t1", "--deadline", "2weeks"), "a duration is"),
+        (("abc/t1", "--deadline", "2weeks"), "expected a duration"),
         (("abc/t1", "--deadline", "0"), "some time from now"),
         (("abc/t1", "--source", "nope"), "sqs"),
         (('{"VoiceConnectorId":"a","SpeakerSearchTaskId":"b"}', "--deadline", "2h"), "argument 1: field: --context and --deadline"),
@@ -148,8 +148,8 @@ def test_a_missing_queue_ends_with_69(command: Command, inbox: Inbox) -> None:
 @pytest.mark.parametrize(
     ("gone", "hint"),
     [
-        (("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"), "name credentials"),
-        (("AWS_REGION", "AWS_DEFAULT_REGION"), "say the Region"),
+        (("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"), "no credentials were found"),
+        (("AWS_REGION", "AWS_DEFAULT_REGION"), "set the Region"),
     ],
 )
 def test_missing_credentials_and_region_end_with_78(
@@ -168,7 +168,7 @@ def test_a_profile_that_is_not_there_ends_with_78(command: Command, inbox: Inbox
     monkeypatch.setenv("AWS_PROFILE", "nope")
     ended = command("submit", "abc/t1", "--queue-url", inbox.url)
     assert ended.code == 78
-    assert ended.err.startswith("nothing was sent: ProfileNotFound; the AWS configuration cannot be used: look at AWS_PROFILE")
+    assert ended.err.startswith("nothing was sent: ProfileNotFound; the AWS configuration cannot be used: check AWS_PROFILE")
     assert len(ended.err.splitlines()) == 1
 
 
@@ -200,7 +200,7 @@ def test_a_file_that_is_a_source_gets_lines(command: Command, here: Path) -> Non
     assert ended.code == 0
     assert ended.out.startswith("appended 2 tasks to tasks.txt")
     lines = (here / "tasks.txt").read_bytes().splitlines()
-    keys = [outcome.ref.key for line in lines for outcome in read(line, now=0.0, plain=True) if isinstance(outcome, Submission)]
+    keys = [outcome.ref.key for line in lines for outcome in read(line, CATALOG, now=0.0, plain=True) if isinstance(outcome, Submission)]
     assert keys == [f"speaker-search/abc/t{n}" for n in range(3)]
 
 
@@ -223,26 +223,28 @@ def test_a_message_for_another_region_is_bad(command: Command, inbox: Inbox) -> 
     assert command("submit", message.replace("eu-west-1", "us-east-1"), "--config", "q.yaml").code == 0
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("failure", "code"),
     [({"Code": "InternalError", "SenderFault": False}, 75), ({"Code": "InvalidMessageContents", "SenderFault": True}, 69)],
 )
 async def test_what_a_queue_did_not_take_is_told_line_by_line(
-    command: Command, scripted_aws: ScriptedAws, failure: dict[str, Any], code: int
+    scripted_aws: ScriptedAws, here: Path, failure: dict[str, Any], code: int
 ) -> None:
     """The others count as submitted; 75 when the same may do later, 69 when it will not."""
     scripted_aws.answer({"Successful": [{"Id": "0", "MessageId": "m", "MD5OfMessageBody": ""}], "Failed": [{"Id": "1", **failure}]})
-    ended = await in_thread(command, "submit", "abc/t1", "abc/t2", "--queue-url", f"{scripted_aws.url}/123456789012/tasks")
+    ended = await process("submit", "abc/t1", "abc/t2", "--queue-url", f"{scripted_aws.url}/123456789012/tasks")
     assert (ended.code, ended.out) == (code, "submitted 1 task to the queue tasks\n")
     assert ended.err.startswith(f"argument 2: not taken: {failure['Code']}")
 
 
-async def test_a_batch_that_fails_after_another_says_what_is_left(command: Command, scripted_aws: ScriptedAws) -> None:
+@pytest.mark.process
+async def test_a_batch_that_fails_after_another_says_what_is_left(scripted_aws: ScriptedAws, here: Path) -> None:
     """Ten were taken, the call for the other two was not: they are named, exit 75."""
     taken = [{"Id": str(n), "MessageId": "m", "MD5OfMessageBody": ""} for n in range(10)]
     scripted_aws.answer({"Successful": taken})
     scripted_aws.answer({"__type": "ServiceUnavailable"}, status=503)
     tasks = [f"abc/t{n}" for n in range(12)]
-    ended = await in_thread(command, "submit", *tasks, "--queue-url", f"{scripted_aws.url}/123456789012/tasks")
+    ended = await process("submit", *tasks, "--queue-url", f"{scripted_aws.url}/123456789012/tasks")
     assert (ended.code, ended.out) == (75, "submitted 10 tasks to the queue tasks\n")
     assert [line.split(":")[0] for line in ended.err.splitlines()[:2]] == ["argument 11", "argument 12"]

@@ -1,4 +1,4 @@
-"""Each store sits the exam."""
+"""Each store takes the exam."""
 
 from __future__ import annotations
 
@@ -6,38 +6,52 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.store_exam import Kept, StoreExam
+from tests.contracts.store_exam import StoreExam
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
+from watcher.ports import Store
 
 
-class MemoryShelf:
-    """What a memory store keeps is the object itself."""
+class MemoryStorage:
+    """The object itself keeps the content."""
 
-    def __init__(self) -> None:
-        self._store = MemoryStore(MemoryStoreSettings())
+    keeps = True
 
-    def store(self) -> Kept:
+    def __init__(self, shards: int) -> None:
+        self._store = MemoryStore(MemoryStoreSettings(), shards)
+
+    def store(self) -> Store:
         return self._store
 
 
-class SqliteShelf:
-    """A file."""
-
+class SqliteStorage:
     def __init__(self, path: str) -> None:
         self._path = path
+        self.keeps = path != ":memory:"
 
-    def store(self) -> Kept:
+    def store(self) -> Store:
         return SqliteStore(SqliteStoreSettings(path=self._path))
 
 
 class TestMemory(StoreExam):
     @pytest.fixture
-    def shelf(self) -> MemoryShelf:
-        return MemoryShelf()
+    def storage(self) -> MemoryStorage:
+        return MemoryStorage(shards=1)
+
+
+class TestMemoryWithFourShards(StoreExam):
+    @pytest.fixture
+    def storage(self) -> MemoryStorage:
+        return MemoryStorage(shards=4)
 
 
 class TestSqlite(StoreExam):
     @pytest.fixture
-    def shelf(self, tmp_path: Path) -> SqliteShelf:
-        return SqliteShelf(str(tmp_path / "a store #1?.db"))
+    def storage(self, tmp_path: Path) -> SqliteStorage:
+        return SqliteStorage(str(tmp_path / "a store #1?.db"))
+
+
+class TestSqliteInMemory(StoreExam):
+    @pytest.fixture
+    def storage(self) -> SqliteStorage:
+        return SqliteStorage(":memory:")

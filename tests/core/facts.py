@@ -1,4 +1,4 @@
-"""Facts for the tests of decisions: a watch, an observation, an event."""
+"""Watches, observations and events for the tests of decisions."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ def watch_of(ref: TaskRef = REF, **facts: Any) -> Watch:
 
 
 def seen(status: str, at: float = 1.0, **facts: Any) -> Observation:
-    """`at` seconds after NOW."""
+    """An observation `at` seconds after NOW."""
     return Observation(status, NOW + at, **facts)
 
 
@@ -22,5 +22,6 @@ def found(*profiles: str, voiceprint: str | None = None) -> dict[str, Any]:
     return {"voiceprint": voiceprint, "matches": [{"voice_profile_id": profile, "confidence": 0.91} for profile in profiles]}
 
 
-def event_at(key: str, position: int) -> Event:
-    return Event(f"{key}-{position}", key, "speaker-search", "watcher.task.transition.v1", "IN_QUEUE", False, NOW, b"{}", position)
+def event_at(key: str, position: int, *, shard: int = 0, at: float = NOW) -> Event:
+    type_ = "watcher.task.transition.v1"
+    return Event(f"{key}-{position}", key, "speaker-search", type_, "IN_QUEUE", False, at, b"{}", position, shard)

@@ -1,4 +1,4 @@
-"""When to ask a task again: the accrual rule, its model and its price."""
+"""When to poll a task again: the accrual rule, its duration model and its price."""
 
 import json
 import math
@@ -9,17 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.facts import REF, watch_of
-from watcher.core.polling.cadence import (
-    AGE_MAX_S,
-    KNOTS,
-    PRIOR_S,
-    PROVISIONAL_GAP_S,
-    SAMPLES,
-    STEER_S,
-    Cadence,
-    CadenceSettings,
-    DurationModel,
-)
+from watcher.core.polling.cadence import AGE_MAX_S, PROVISIONAL_GAP_S, STEER_S, Cadence, CadenceSettings
+from watcher.core.polling.duration_model import KNOTS, PRIOR_S, SAMPLES, DurationModel
 from watcher.core.polling.pending import PendingSet
 from watcher.model import TaskRef
 
@@ -30,7 +21,7 @@ ages = st.floats(0, 100_000, allow_subnormal=False)
 
 
 def speaker_searches(seed=1, n=SAMPLES):
-    """Ten seconds of speech and an exponential tail."""
+    """Durations of ten seconds and an exponential tail with a mean of four."""
     rng = random.Random(seed)
     return [10 + rng.expovariate(1 / 4) for _ in range(n)]
 
@@ -39,15 +30,15 @@ def speaker_searches(seed=1, n=SAMPLES):
 
 
 @given(models, ages, ages)
-def test_the_distribution_is_one(model: DurationModel, one: float, other: float) -> None:
-    """F begins at 0 or above, never falls, and never reaches 1: there is always somebody who waits longer."""
+def test_the_model_is_a_distribution(model: DurationModel, one: float, other: float) -> None:
+    """F starts at 0 or above, never falls, and never reaches 1, because a task may always take longer."""
     early, late = sorted((one, other))
     assert 0 <= model.probability(early) <= model.probability(late) < 1
 
 
 @given(models, st.floats(0, 20_000), st.floats(0, 20_000), st.floats(0, 20_000))
 def test_accrued_lag_is_increasing_and_convex(model: DurationModel, s: float, one: float, other: float) -> None:
-    """A(s, s) = 0; A grows with t, ever faster, and never by more than the time that passes."""
+    """A(s, s) = 0; A grows with t, faster and faster, and never by more than the time that passes."""
     near, far = sorted((one, other))
     middle = (near + far) / 2
     lag = [model.accrued(s, s + t) for t in (near, middle, far)]
@@ -61,8 +52,8 @@ def test_accrued_lag_is_increasing_and_convex(model: DurationModel, s: float, on
 
 @pytest.mark.parametrize("samples", [[], [5.0], [5.0, 5.0, 5.0], [0.0, 1.0, 100.0], speaker_searches(n=40), speaker_searches()])
 @pytest.mark.parametrize(("s", "t"), [(0, 3), (0, 30), (4.9, 5.1), (5, 60), (12, 14), (40, 100)])
-def test_accrued_lag_is_the_expectation_it_claims_to_be(samples, s, t) -> None:
-    """A(s, t) agrees with E[(t - T)+ | T > s], integrated by brute force over F."""
+def test_accrued_lag_is_the_expected_lag(samples, s, t) -> None:
+    """A(s, t) agrees with a numerical integral of E[(t - T)+ | T > s] over F."""
     model, steps = DurationModel(samples), 20_000
     width = (t - s) / steps
     before = model.probability(s)
@@ -70,8 +61,8 @@ def test_accrued_lag_is_the_expectation_it_claims_to_be(samples, s, t) -> None:
     assert model.accrued(s, t) == pytest.approx(mass / (1 - before), rel=1e-2, abs=1e-4)
 
 
-def test_accrued_lag_agrees_with_tasks_that_were_drawn() -> None:
-    """For many samples A(s, t) is near the mean lag over drawn tasks that lived beyond s."""
+def test_accrued_lag_agrees_with_simulated_tasks() -> None:
+    """With many samples, A(s, t) is near the mean lag of random tasks that take longer than s."""
     model = DurationModel(speaker_searches(seed=1))
     drawn = speaker_searches(seed=2, n=100_000)
     for s, t in ((0, 14), (11, 13), (12, 16)):
@@ -79,44 +70,44 @@ def test_accrued_lag_agrees_with_tasks_that_were_drawn() -> None:
         assert model.accrued(s, t) == pytest.approx(sum(max(0.0, t - d) for d in alive) / len(alive), rel=0.15)
 
 
-def test_without_samples_the_prior_stands() -> None:
-    """Nothing known: t / (t + 30 s), so that half is believed over after 30 s."""
+def test_without_samples_the_model_is_the_prior() -> None:
+    """F is t / (t + 30 s), so half of the tasks are assumed to have left the status after 30 s."""
     model = DurationModel()
     assert model.probability(PRIOR_S) == pytest.approx(0.5)
     assert model.integral(60) == pytest.approx(60 - PRIOR_S * math.log(3))
 
 
 @pytest.mark.parametrize("n", [1, KNOTS, KNOTS + 1, SAMPLES, SAMPLES + 50])
-def test_the_last_samples_count(n) -> None:
-    """Of many samples the newest 256 are kept, and the doubt about them falls to 3 %."""
+def test_the_newest_samples_are_kept(n) -> None:
+    """Of many samples the newest 256 are kept, and the weight of the prior falls to 3 %."""
     model = DurationModel(float(k) for k in range(n))
     assert model.samples == [float(k) for k in range(max(0, n - SAMPLES), n)]
     kept = len(model.samples)
-    doubt = 8 / (8 + kept)
-    assert model.probability(n) == pytest.approx(1 - doubt + doubt * n / (n + PRIOR_S))
+    prior = 8 / (8 + kept)
+    assert model.probability(n) == pytest.approx(1 - prior + prior * n / (n + PRIOR_S))
 
 
 @given(models, st.floats(0, AGE_MAX_S), st.floats(1e-2, 100), st.sampled_from([(0.2, 60.0), (0.05, 3600.0), (15.0, 60.0), (5.0, 5.0)]))
 def test_a_gap_is_where_the_price_is_reached(model: DurationModel, age: float, price: float, bounds: tuple[float, float]) -> None:
-    """Within its bounds; at them only when the price is reached before or not yet; between them where A is the price."""
+    """A gap between its bounds is where A equals the price; it is at a bound only when the price is reached before it or after it."""
     low, high = bounds
     gap = model.gap(age, price, low, high)
     assert low <= gap <= high
     slack = 0.06 + 0.003 * gap
     if gap < high:
-        assert model.accrued(age, age + gap) >= price * 0.999, "but for rounding, which a week's age makes visible"
+        assert model.accrued(age, age + gap) >= price * 0.999, "except for rounding, which is visible at an age of a week"
     if gap > low + slack:
         assert model.accrued(age, age + gap - slack) < price
 
 
 @given(models, ages, st.floats(1e-3, 50), st.floats(1, 100))
-def test_a_higher_price_never_asks_sooner(model: DurationModel, age: float, price: float, factor: float) -> None:
-    """More lag must accrue before a dearer call."""
+def test_a_higher_price_never_makes_a_gap_shorter(model: DurationModel, age: float, price: float, factor: float) -> None:
+    """More lag must accrue before a call with a higher price."""
     assert model.gap(age, price, 0.2, 60) <= model.gap(age, price * factor, 0.2, 60)
 
 
-def test_calls_go_where_tasks_end() -> None:
-    """Knowing that none ends before 10 s, the first call waits until about then, and those after it come close together."""
+def test_calls_go_when_tasks_end() -> None:
+    """When no sample is shorter than 10 s, the first call waits until about then, and the next ones follow closely."""
     model = DurationModel(speaker_searches())
     assert 9 < model.gap(0, 0.3, 0.2, 60) < 13
     assert model.gap(12, 0.3, 0.2, 60) < 3
@@ -125,17 +116,17 @@ def test_calls_go_where_tasks_end() -> None:
 # --- learning --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("nonsense", [math.nan, math.inf, -math.inf, -0.001])
-def test_what_is_no_duration_is_passed_over(nonsense) -> None:
-    """Neither learned from one task nor taken out of a note."""
-    model = DurationModel([nonsense, 5.0])
-    assert not model.add(nonsense, 0.0)
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, -0.001])
+def test_a_number_that_is_no_duration_is_ignored(number) -> None:
+    """It is neither learned from a task nor restored from stored samples."""
+    model = DurationModel([number, 5.0])
+    assert not model.add(number, 0.0)
     assert model.samples == [5.0]
 
 
 @given(st.lists(st.floats(0, 0.5), min_size=1, max_size=200))
-def test_at_most_five_a_second_are_learned(pauses: list[float]) -> None:
-    """However fast tasks end, over any time t no more than 5 t + 5 durations are taken, so a burst does not wash out the past."""
+def test_at_most_five_samples_per_second_are_learned(pauses: list[float]) -> None:
+    """However fast tasks end, at most 5 t + 5 durations are learned in any time t, so that a burst does not replace all samples."""
     model, now, taken = DurationModel(), 0.0, []
     for pause in pauses:
         now += pause
@@ -146,15 +137,15 @@ def test_at_most_five_a_second_are_learned(pauses: list[float]) -> None:
             assert n <= 5 * (end - begin) + 5 + 1e-6
 
 
-def test_a_slow_stream_is_learned_whole() -> None:
-    """Below five a second none is passed over, and a clock that stands or steps back takes nothing away."""
+def test_fewer_than_five_samples_per_second_are_all_learned() -> None:
+    """None is ignored, and a time that does not advance or steps back costs no credit."""
     model = DurationModel()
     assert all(model.add(1.0, now / 4) for now in range(100))
     assert model.add(1.0, 0.0)
 
 
-def test_each_kind_and_status_learns_for_itself() -> None:
-    """What is known of one status moves no gap of another."""
+def test_each_kind_and_status_has_its_own_model() -> None:
+    """What is learned about one status changes no gap of another."""
     cadence = Cadence(CadenceSettings())
     before = cadence.gap("voice-tone", "IN_PROGRESS", 5.0)
     for now, duration in enumerate(speaker_searches()):
@@ -166,7 +157,7 @@ def test_each_kind_and_status_learns_for_itself() -> None:
 
 @pytest.mark.parametrize("type_", ["fixed", "backoff"])
 def test_only_accrual_learns(type_) -> None:
-    """The other cadences keep no samples and leave their price alone."""
+    """The other types keep no samples and no price."""
     cadence = Cadence(CadenceSettings(type=type_))
     assert not cadence.learn(KIND, "IN_PROGRESS", 10.0, 0.0)
     cadence.steer(wanted=1000, tasks=10, pace=1, lateness_s=100)
@@ -176,28 +167,28 @@ def test_only_accrual_learns(type_) -> None:
 # --- gaps ------------------------------------------------------------------------------------------
 
 
-def test_fixed_is_fixed() -> None:
-    """`every`, whatever the task; never below the least gap."""
+def test_a_fixed_gap_is_the_same_for_every_task() -> None:
+    """It is `every`, whatever the task, and never below the shortest gap."""
     cadence = Cadence(CadenceSettings(type="fixed", every=5, min_gap=0.2))
     assert [cadence.gap(KIND, status, age, polls=n) for status, age, n in ((None, 0, 1), ("IN_QUEUE", 900, 50))] == [5, 5]
     assert cadence.gap(KIND, "PARTIAL_SUCCESS", 0, provisional=True) == PROVISIONAL_GAP_S
 
 
 def test_backoff_doubles_up_to_the_longest_gap() -> None:
-    """From `every`, twice as long after each call, up to `max_gap`."""
+    """It starts at `every` and is twice as long after each call, up to `max_gap`."""
     cadence = Cadence(CadenceSettings(type="backoff", every=5, max_gap=60))
     assert [cadence.gap(KIND, "IN_QUEUE", 0, polls=n) for n in (0, 1, 2, 3, 4, 5, 10_000)] == [5, 5, 10, 20, 40, 60, 60]
 
 
-def test_a_provisional_status_is_asked_about_slowly() -> None:
-    """At least 15 s apart, however cheap a call."""
+def test_a_provisional_status_is_polled_slowly() -> None:
+    """Its polls are at least 15 s apart, however low the price is."""
     cadence = Cadence(CadenceSettings(price_floor=0))
     assert cadence.gap(KIND, "PARTIAL_SUCCESS", 100, provisional=True) >= PROVISIONAL_GAP_S
 
 
 @given(st.none() | st.sampled_from(["IN_QUEUE", "odd"]), st.floats(-1e9, 1e12), st.integers(0, 100_000), st.floats(1 / 30, 1e5))
 def test_every_gap_is_within_the_settings(status, age, tasks, pace) -> None:
-    """Whatever age the service's timestamps make of a task, and whatever the load."""
+    """Whatever the age by the service's timestamps, and whatever the load, each gap is between `min_gap` and `max_gap`."""
     cadence = Cadence(CadenceSettings(min_gap=0.5, max_gap=40))
     for _ in range(3):
         cadence.steer(wanted=tasks / 2, tasks=tasks, pace=pace, lateness_s=1e6)
@@ -206,15 +197,15 @@ def test_every_gap_is_within_the_settings(status, age, tasks, pace) -> None:
         assert cadence.worth(KIND, status, age, 1.0) >= 0
 
 
-def test_an_absurd_age_is_not_asked_about_without_end() -> None:
-    """A task that claims to be fifty years in its status is asked about as seldom as can be: rounding makes no lag of it."""
+def test_an_absurd_age_gets_the_longest_gap() -> None:
+    """For a status that is fifty years old by its timestamps, rounding errors of large integrals cause no calls."""
     cadence = Cadence(CadenceSettings())
     assert cadence.gap(KIND, "IN_PROGRESS", 50 * 365 * 86_400.0) == 60
     assert cadence.spare_gap(KIND, "IN_PROGRESS", 50 * 365 * 86_400.0) == math.inf
 
 
 def test_a_spare_call_goes_only_where_it_saves_the_floor() -> None:
-    """Its gap accrues `price_floor`; where nothing up to the longest gap does, there is none."""
+    """Its gap accrues a lag of `price_floor`; where no gap up to the longest one does, there is no spare call."""
     cadence = Cadence(CadenceSettings(price_floor=0.1, max_gap=60))
     gap = cadence.spare_gap(KIND, "IN_QUEUE", 0.0)
     assert cadence.worth(KIND, "IN_QUEUE", 0.0, gap) == pytest.approx(0.1, rel=0.05)
@@ -225,7 +216,7 @@ def test_a_spare_call_goes_only_where_it_saves_the_floor() -> None:
 
 
 class Loop:
-    """Tasks that live, end and are replaced; calls at the pace; a steer every half second. Discrete time, no clock."""
+    """A simulation in discrete time: tasks end and are replaced, calls go at the pace, and the price is steered twice a second."""
 
     def __init__(self, tasks: int, pace: float, seed: int = 7, **settings: float) -> None:
         self.cadence = Cadence(CadenceSettings(**settings))
@@ -250,7 +241,7 @@ class Loop:
             del self.begun[key]
 
     def run(self, duration: float) -> list[float]:
-        """The calls wanted per second, as each steer saw them."""
+        """The calls wanted per second at each steer."""
         wanted = []
         for _ in range(round(duration / STEER_S)):
             for _ in range(5):
@@ -267,8 +258,7 @@ class Loop:
             self._call()
 
     def _call(self) -> None:
-        entry = self.pending.take()
-        assert entry is not None
+        (entry,) = self.pending.take()
         self.calls += 1
         key, watch = entry.watch.key, entry.watch
         if self.now < self.ends[key]:
@@ -287,7 +277,7 @@ def mean(values: list[float]) -> float:
 
 @pytest.mark.parametrize("tasks", [60, 100])
 def test_the_calls_wanted_meet_the_pace_through_steps_of_load(tasks) -> None:
-    """With ten times the tasks, and a tenth again, the pace is spent, the calls wanted stay near it, and the price comes back."""
+    """When the number of tasks rises tenfold and falls again, the pace is used, the calls wanted stay near it, and the price recovers."""
     loop, prices = Loop(tasks, pace=20, price_floor=0.01), []
     for load in (tasks, 10 * tasks, tasks):
         loop.add(max(0, load - len(loop.begun)))
@@ -305,18 +295,18 @@ def test_the_calls_wanted_meet_the_pace_through_steps_of_load(tasks) -> None:
 
 
 def test_the_calls_wanted_follow_a_pace_that_is_halved() -> None:
-    """The price rises until half the calls are wanted, without a swing."""
+    """The price rises until half of the calls are wanted, without oscillation."""
     loop = Loop(200, pace=20)
     loop.run(240)
-    dear = loop.cadence.price
+    before = loop.cadence.price
     loop.pace = 10
     loop.run(240)
     assert 0.75 * 10 < mean(loop.run(120)) < 1.25 * 10
-    assert loop.cadence.price > dear
+    assert loop.cadence.price > before
 
 
-def test_an_idle_watcher_is_quiet() -> None:
-    """Few tasks under a large pace: the price rests on its floor and a call goes where it saves the floor, not because it may."""
+def test_an_idle_watcher_makes_few_calls() -> None:
+    """With few tasks under a large pace, the price is at its floor, and a call goes only when it saves the floor."""
     loop = Loop(2, pace=50)
     loop.run(300)
     assert loop.cadence.price == loop.cadence.settings.price_floor
@@ -325,7 +315,7 @@ def test_an_idle_watcher_is_quiet() -> None:
 
 
 def test_a_price_does_not_wind_up() -> None:
-    """Hours of more tasks than any gap can serve leave no price that would take long to come down from."""
+    """Hours of overload leave no price so high that it would take long to fall again."""
     cadence = Cadence(CadenceSettings())
     for _ in range(100_000):
         cadence.steer(wanted=2000, tasks=100_000, pace=20, lateness_s=5000)
@@ -339,7 +329,7 @@ def test_a_price_does_not_wind_up() -> None:
     st.lists(st.tuples(st.just(0.0) | st.floats(1e-9, 1e6), st.integers(0, 10**6), st.floats(1 / 30, 1e5), st.floats(0, 1e7)), max_size=50)
 )
 def test_the_price_moves_slowly_within_its_bounds(steers) -> None:
-    """A tenth at most with each steer where no bound moves it; never under the floor, never above the longest gap."""
+    """It rises by at most a tenth with each steer, never falls below the floor, and never exceeds the longest gap."""
     cadence = Cadence(CadenceSettings(price_floor=0.1, max_gap=60))
     for steer in steers:
         before = cadence.price
@@ -348,8 +338,8 @@ def test_the_price_moves_slowly_within_its_bounds(steers) -> None:
         assert cadence.price <= before * math.exp(0.1) * 1.000001
 
 
-def test_a_floor_of_nothing_still_lets_the_price_rise() -> None:
-    """With `price_floor: 0` overload is met all the same."""
+def test_the_price_can_rise_from_a_floor_of_0() -> None:
+    """With `price_floor: 0`, overload still makes gaps longer."""
     cadence = Cadence(CadenceSettings(price_floor=0))
     for _ in range(200):
         cadence.steer(wanted=500, tasks=1000, pace=20, lateness_s=1)
@@ -359,8 +349,8 @@ def test_a_floor_of_nothing_still_lets_the_price_rise() -> None:
 # --- over restarts ---------------------------------------------------------------------------------
 
 
-def test_what_was_learned_survives_in_a_note() -> None:
-    """Price and samples come back, for statuses with a blank in their names too."""
+def test_what_was_learned_survives_a_restart() -> None:
+    """Price and samples are restored from the stored text, also for a status with a space in its name."""
     cadence = Cadence(CadenceSettings())
     for now, duration in enumerate(speaker_searches(n=50)):
         cadence.learn(KIND, "IN_PROGRESS", round(duration, 3), float(now))
@@ -368,15 +358,25 @@ def test_what_was_learned_survives_in_a_note() -> None:
     for _ in range(20):
         cadence.steer(wanted=100, tasks=500, pace=10, lateness_s=0)
     again = Cadence(CadenceSettings())
-    again.restore(cadence.note())
+    again.restore(cadence.dump())
     assert again.price == pytest.approx(cadence.price) != CadenceSettings().price_floor
     for status in ("IN_PROGRESS", "ON HOLD"):
         assert again.durations(KIND, status).samples == cadence.durations(KIND, status).samples
-    assert json.loads(again.note()) == json.loads(cadence.note())
+    assert json.loads(again.dump()) == json.loads(cadence.dump())
+
+
+def test_the_stored_text_has_the_format_of_earlier_versions() -> None:
+    """A store that an earlier version wrote is read, and written in the same form."""
+    text = '{"price":0.25,"samples":{"speaker-search IN_PROGRESS":[12.5,13.0]}}'
+    cadence = Cadence(CadenceSettings())
+    cadence.restore(text)
+    assert cadence.dump() == text
+    cadence.learn(KIND, "IN_PROGRESS", 9.87654, 0.0)
+    assert cadence.dump() == text.replace("13.0", "13.0,9.877")
 
 
 @pytest.mark.parametrize(
-    "note",
+    "text",
     [
         "", "{", "null", "[]", "5", "{}", '{"price": 1}', '{"samples": {}}', '{"price": 1, "samples": []}',
         '{"price": "x", "samples": {"speaker-search IN_QUEUE": [1]}}', '{"price": 1, "samples": {"speaker-search IN_QUEUE": 5}}',
@@ -384,17 +384,17 @@ def test_what_was_learned_survives_in_a_note() -> None:
         '{"price": 1, "samples": {"speaker-search IN_QUEUE": [1' + "0" * 400 + "]}}", "[" * 100_000,
     ],
 )  # fmt: skip
-def test_a_note_that_makes_no_sense_costs_nothing(note) -> None:
-    """It is passed over whole: the gaps are those of a new watcher."""
+def test_a_stored_text_that_cannot_be_read_is_ignored(text) -> None:
+    """Nothing of it is used, and the gaps are those of a new watcher."""
     cadence, new = Cadence(CadenceSettings()), Cadence(CadenceSettings())
-    cadence.restore(note)
+    cadence.restore(text)
     assert cadence.price == new.price
     assert cadence.gap(KIND, "IN_QUEUE", 3.0) == new.gap(KIND, "IN_QUEUE", 3.0)
 
 
 @pytest.mark.parametrize("price", ["NaN", "Infinity", "-1", "0", "1e300"])
-def test_a_note_never_brings_a_price_out_of_bounds(price) -> None:
-    """Nor samples that are no durations, nor a name of no kind and status."""
+def test_a_stored_price_is_kept_within_its_bounds(price) -> None:
+    """Samples that are no durations, and names without a status, are ignored."""
     cadence = Cadence(CadenceSettings())
     cadence.restore('{"price": ' + price + ', "samples": {"speaker-search IN_QUEUE": [NaN, -5, Infinity, 4.0], "nonsense": [1.0]}}')
     assert 0.1 <= cadence.price <= 60

@@ -1,180 +1,323 @@
-"""When to stop asking: on trouble that is ours or the service's, never on trouble of one task."""
+"""Circuits open on trouble with credentials or with a service, never on trouble with one task."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watcher.core.polling.circuits import DENIED_S, NAMES, OUTAGE_CALLS, OUTAGE_S, PROBE_FIRST_S, PROBE_MAX_S, Circuits
-from watcher.errors import Busy, CredentialsRejected, Denied, Invalid, NotFound, Throttled, Unavailable, Unreadable
+from watcher.core.polling.circuits import (
+    DENIED_S,
+    DISTINCT,
+    NAMES,
+    OUTAGE_CALLS,
+    OUTAGE_S,
+    PROBE_FIRST_S,
+    PROBE_MAX_S,
+    CallCircuits,
+    CircuitChange,
+    Circuits,
+)
+from watcher.errors import Busy, CredentialsRejected, Denied, Invalid, NotFound, RemoteError, Throttled, Unavailable, Unreadable
+from watcher.model import DEFAULT_TARGET
 
 GOOD = None
 ERRORS = [error("code") for error in (Throttled, Unavailable, Busy, NotFound, Denied, Invalid, CredentialsRejected, Unreadable)]
+VOICE, BATCH = "chime-sdk-voice", "batch"
 
 
-def noted(*answers, circuits=None):
-    """The circuits after (error, task, connector, at) each, and what changed on the way."""
-    circuits = circuits or Circuits()
-    return circuits, [change for answer in answers for change in circuits.note(*answer)]
+def note(circuits: CallCircuits, error: RemoteError | None, key: str = "k", group: str = "vc", now: float = 0.0) -> list[tuple[str, bool]]:
+    """Which circuits one call about one task opened or closed."""
+    return [(change.name, change.opened) for change in circuits.note(error, [(key, group)], now)]
+
+
+def after(*answers, circuits=None):
+    """The circuits after (error, task, group, at) each, and the changes on the way."""
+    circuits = circuits or Circuits().of(DEFAULT_TARGET, VOICE)
+    return circuits, [change for answer in answers for change in note(circuits, *answer)]
 
 
 def outage(calls=OUTAGE_CALLS, over=OUTAGE_S):
     return [(Unavailable("503"), f"k{n}", "vc", over * n / (calls - 1)) for n in range(calls)]
 
 
-def opened(name):
-    """Circuits of which this one is open, at 0."""
-    circuits = Circuits()
-    for n in range(3):
-        error = {"credentials": CredentialsRejected, "outage": Unavailable, "unreadable": Unreadable}[name]("code")
-        circuits.note(error, f"k{n}", "vc", -2 * OUTAGE_S if name == "outage" else 0.0)
-    if name == "outage":
-        circuits.note(Unavailable("code"), "k", "vc", -1.0)
-        circuits.note(Unavailable("code"), "k", "vc", 0.0)
-    assert list(circuits.open) == [name]
+def opened(name, circuits=None):
+    """Circuits of which this one has been open since 0."""
+    circuits = circuits or Circuits().of(DEFAULT_TARGET, VOICE)
+    error = {"credentials": CredentialsRejected, "outage": Unavailable, "unreadable": Unreadable}[name]("code")
+    for n in range(OUTAGE_CALLS):
+        note(circuits, error, f"k{n}", now=-OUTAGE_S if name == "outage" and n == 0 else 0.0)
+    assert circuits.open == (name,)
     return circuits
 
 
 @pytest.mark.parametrize(("calls", "over", "opens"), [(5, 60, True), (500, 59.9, False), (4, 600, False), (5, 600, True), (1000, 61, True)])
-def test_an_outage_is_a_minute_of_nothing_else(calls, over, opens) -> None:
-    """Five calls and sixty seconds of nothing but Unavailable open the circuit, once; fewer or shorter do not."""
-    circuits, changes = noted(*outage(calls, over))
+def test_an_outage_is_a_minute_of_unavailable(calls, over, opens) -> None:
+    """Five calls and sixty seconds of nothing but Unavailable open the circuit; fewer calls or less time do not."""
+    circuits, changes = after(*outage(calls, over))
     assert changes == ([("outage", True)] if opens else [])
-    assert ("outage" in circuits.open) == opens
+    assert circuits.open == (("outage",) if opens else ())
 
 
 @pytest.mark.parametrize("answer", [GOOD, *(e for e in ERRORS if not isinstance(e, Unavailable))], ids=lambda a: type(a).__name__)
 def test_any_answer_in_between_is_no_outage(answer) -> None:
-    """A service that answers at all, be it with a refusal, is not down."""
+    """A service that answers a call, even with an error, is not down."""
     calls = outage(100, 70)
-    _, changes = noted(*calls[:50], (answer, "k", "vc", 35.0), *calls[50:])
+    _, changes = after(*calls[:50], (answer, "k", "vc", 35.0), *calls[50:])
     assert ("outage", True) not in changes
 
 
-def test_bad_credentials_open_at_once() -> None:
-    """They are never one task's fault."""
-    circuits, changes = noted((CredentialsRejected("ExpiredToken", expired=True), "k", "vc", 0.0))
-    assert changes == [("credentials", True)]
-    assert "credentials" in circuits.open
-    assert circuits.open["credentials"].code == "ExpiredToken"
+def test_rejected_credentials_open_at_once() -> None:
+    """The first call whose credentials are rejected opens the circuit, because that is never the fault of one task."""
+    circuits = Circuits().of(DEFAULT_TARGET, VOICE)
+    changes = circuits.note(CredentialsRejected("ExpiredToken", expired=True), [("k", "vc")], 0.0)
+    assert changes == [CircuitChange("credentials", DEFAULT_TARGET, None, True, "ExpiredToken")]
+    assert circuits.open == ("credentials",)
 
 
-def test_denials_on_three_connectors_are_about_our_credentials() -> None:
-    """The third connector opens the credential circuit, whatever the number of calls on the first two."""
-    circuits, changes = noted(*[(Denied("no"), f"k{n}", f"vc-{n % 2}", 0.1 * n) for n in range(20)])
+def test_denials_in_three_groups_are_about_the_credentials() -> None:
+    """The third denied group opens the circuit, whatever the number of denied calls in the first two."""
+    circuits, changes = after(*[(Denied("no"), f"k{n}", f"vc-{n % 2}", 0.1 * n) for n in range(20)])
     assert not changes
-    assert circuits.note(Denied("no"), "k", "vc-9", 3.0) == [("credentials", True)]
+    assert note(circuits, Denied("no"), "k", "vc-9", 3.0) == [("credentials", True)]
 
 
-def test_denials_of_all_that_was_asked_lately_are_about_our_credentials() -> None:
-    """Also on the only connector there is: three tasks, half a minute, and nothing but denials."""
-    _, changes = noted(*[(Denied("no"), f"k{n % 3}", "vc", n * DENIED_S / 6) for n in range(7)])
+def test_nothing_but_denials_is_about_the_credentials() -> None:
+    """In a single group, three tasks and half a minute of nothing but denials open the circuit."""
+    _, changes = after(*[(Denied("no"), f"k{n % 3}", "vc", n * DENIED_S / 6) for n in range(7)])
     assert changes == [("credentials", True)]
 
 
-def test_denials_beside_good_answers_are_about_one_connector() -> None:
-    """One connector is denied and another works: nothing opens, however long."""
+def test_denials_beside_good_answers_are_about_one_group() -> None:
+    """While one group is denied and another one answers, nothing opens, however long it lasts."""
     calls = [(Denied("no") if n % 3 else GOOD, f"k{n % 7}", "vc-denied" if n % 3 else "vc", 1.0 * n) for n in range(1000)]
-    assert noted(*calls)[1] == []
+    assert after(*calls)[1] == []
 
 
-def test_unreadable_replies_of_three_tasks_open() -> None:
-    """Garbage for one or two tasks is theirs; for a third it is the way to the service."""
-    circuits, changes = noted(*[(Unreadable("no_task"), f"k{n % 2}", "vc", float(n)) for n in range(50)])
+def test_unreadable_replies_for_three_tasks_open() -> None:
+    """Unreadable replies for two tasks are about these tasks; for a third one, they are about the path to the service."""
+    circuits, changes = after(*[(Unreadable("no_task"), f"k{n % 2}", "vc", float(n)) for n in range(50)])
     assert not changes
-    assert circuits.note(Unreadable("no_task"), "k9", "vc", 60.0) == [("unreadable", True)]
+    assert note(circuits, Unreadable("no_task"), "k9", now=60.0) == [("unreadable", True)]
+
+
+@pytest.mark.parametrize("error", [Denied("no"), Unreadable("json")], ids=lambda e: type(e).__name__)
+def test_one_call_about_many_tasks_is_one_piece_of_evidence(error) -> None:
+    """A batch that fails as a whole opens nothing; the third one that begins with another task and group does."""
+    circuits = Circuits().of(DEFAULT_TARGET, BATCH)
+    tasks = [(f"k{n}", f"group-{n}") for n in range(100)]
+    for n in range(DISTINCT - 1):
+        assert circuits.note(error, tasks[n:], 0.0) == []
+    assert [change.opened for change in circuits.note(error, tasks[DISTINCT:], 0.0)] == [True]
+
+
+def test_the_tasks_of_a_denied_batch_count_over_time() -> None:
+    """The same three tasks, denied in each call for half a minute, open the circuit, so that their watches do not end."""
+    circuits = Circuits().of(DEFAULT_TARGET, BATCH)
+    tasks = [(f"k{n}", "batch-job") for n in range(3)]
+    assert circuits.note(Denied("no"), tasks, 0.0) == []
+    assert [change.name for change in circuits.note(Denied("no"), tasks, DENIED_S)] == ["credentials"]
 
 
 @given(st.lists(st.tuples(st.sampled_from([e for e in ERRORS if not isinstance(e, CredentialsRejected | Unavailable)]), st.floats(0, 99))))
-def test_the_trouble_of_a_single_task_never_opens_one(answers) -> None:
-    """Whatever one task is answered, short of an outage or bad credentials, other tasks go on."""
-    circuits, now = Circuits(), 0.0
-    for error, gone in answers:
-        now += gone
-        assert circuits.note(error, "k", "vc", now) == []
+def test_trouble_with_a_single_task_never_opens_a_circuit(answers) -> None:
+    """Whatever the answers for one task are, except for an outage and rejected credentials, other tasks are polled."""
+    circuits, now = Circuits().of(DEFAULT_TARGET, VOICE), 0.0
+    for error, elapsed in answers:
+        now += elapsed
+        assert note(circuits, error, now=now) == []
     assert circuits.wait(now, 0) == 0
 
 
-@pytest.mark.parametrize("name", ["credentials", "outage", "unreadable"])
-def test_the_first_good_answer_closes_it(name) -> None:
-    """Closed, calls go freely again, and it takes all of its reasons anew to open."""
+@pytest.mark.parametrize("name", NAMES)
+def test_the_first_good_answer_closes_a_circuit(name) -> None:
+    """Once closed, calls are free again, and all conditions must be met anew before the circuit opens again."""
     circuits = opened(name)
     assert circuits.wait(0.0, 0) == PROBE_FIRST_S
-    assert circuits.note(GOOD, "k", "vc", 5.0) == [(name, False)]
+    assert note(circuits, GOOD, now=5.0) == [(name, False)]
     assert circuits.wait(5.0, 40) == 0
-    assert "credentials" not in circuits.open
+    assert circuits.open == ()
     error = {"credentials": Denied, "outage": Unavailable, "unreadable": Unreadable}[name]("code")
-    assert circuits.note(error, "k", "vc", 6.0) == []
+    assert note(circuits, error, now=6.0) == []
 
 
-def test_a_denial_shows_that_credentials_are_taken_again() -> None:
-    """Who is denied is known: after credentials that were refused it closes their circuit, so that two denied tasks can end;
-    a circuit that denials opened stays as it is."""
+def test_a_denial_shows_that_credentials_are_accepted_again() -> None:
+    """It closes a circuit that rejected credentials opened, so that the watches of two denied tasks can end; a circuit that
+    denials opened stays open."""
     circuits = opened("credentials")
-    assert circuits.note(Denied("no"), "k", "vc", 5.0) == [("credentials", False)]
-    circuits, _ = noted(*[(Denied("no"), "k", f"vc-{n}", 0.0) for n in range(3)])
-    assert circuits.note(Denied("no"), "k", "vc", 5.0) == []
-    assert "credentials" in circuits.open
+    assert note(circuits, Denied("no"), now=5.0) == [("credentials", False)]
+    circuits, _ = after(*[(Denied("no"), "k", f"vc-{n}", 0.0) for n in range(3)])
+    assert note(circuits, Denied("no"), now=5.0) == []
+    assert circuits.open == ("credentials",)
+    assert note(circuits, GOOD, now=6.0) == [("credentials", False)]
+    assert note(circuits, CredentialsRejected("x"), now=7.0) == [("credentials", True)]
+    assert note(circuits, Denied("no"), now=12.0) == [("credentials", False)]
 
 
 @pytest.mark.parametrize("answer", [Throttled("429"), Denied("no"), Busy("409"), NotFound("404"), Invalid("400")])
 def test_an_outage_is_over_when_the_service_answers(answer) -> None:
-    """Also when the answer is a no."""
-    assert opened("outage").note(answer, "k", "vc", 5.0) == [("outage", False)]
+    """An answer with an error closes the circuit too."""
+    assert note(opened("outage"), answer, now=5.0) == [("outage", False)]
 
 
-@pytest.mark.parametrize("name", ["credentials", "outage", "unreadable"])
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("answer", ERRORS, ids=lambda a: type(a).__name__)
-def test_probes_go_one_at_a_time_ever_less_often(name, answer) -> None:
-    """Whatever a probe fails with, the next waits twice as long, from 5 s to a minute; one in flight holds back all others."""
+def test_probes_go_one_at_a_time_at_growing_intervals(name, answer) -> None:
+    """Whatever a probe fails with, the next one waits twice as long, from 5 s to a minute; a probe in flight holds all other calls."""
     circuits, now, gaps = opened(name), 0.0, []
     while name in circuits.open and len(gaps) < 8:
         gaps.append(circuits.wait(now, 0))
         now += gaps[-1]
         assert circuits.wait(now, 0) == 0
         assert circuits.wait(now, 1) > 0
-        circuits.note(answer, "k", "vc", now)
+        note(circuits, answer, now=now)
     assert gaps == [5.0, 10.0, 20.0, 40.0, PROBE_MAX_S, PROBE_MAX_S, PROBE_MAX_S, PROBE_MAX_S][: len(gaps)]
     assert circuits.open or gaps == [5.0]
 
 
-def test_calls_that_were_under_way_when_it_opened_are_no_probes() -> None:
-    """Their failures neither open it again nor put the first probe off."""
+def test_calls_in_flight_when_a_circuit_opened_are_no_probes() -> None:
+    """Their failures neither open the circuit again nor put off the first probe."""
     circuits = opened("credentials")
-    changes = [change for n in range(50) for change in circuits.note(CredentialsRejected("x"), f"k{n}", "vc", n / 25)]
+    changes = [change for n in range(50) for change in note(circuits, CredentialsRejected("x"), f"k{n}", now=n / 25)]
     assert changes == []
     assert circuits.wait(2.0, 0) == pytest.approx(PROBE_FIRST_S - 2.0)
 
 
 def test_two_open_circuits_wait_for_the_later_probe() -> None:
-    """And a good answer closes both."""
+    """A good answer closes both."""
     circuits = opened("credentials")
-    noted(*[(Unreadable("x"), f"k{n}", "vc", 4.0) for n in range(3)], circuits=circuits)
+    after(*[(Unreadable("x"), f"k{n}", "vc", 4.0) for n in range(3)], circuits=circuits)
     assert circuits.wait(4.0, 0) == PROBE_FIRST_S
-    assert sorted(circuits.note(GOOD, "k", "vc", 9.0)) == [("credentials", False), ("unreadable", False)]
+    assert sorted(note(circuits, GOOD, now=9.0)) == [("credentials", False), ("unreadable", False)]
 
 
-@given(st.lists(st.tuples(st.sampled_from([GOOD, *ERRORS]), st.integers(0, 4), st.floats(0, 30)), max_size=80))
-def test_what_it_says_changed_is_what_changed(answers) -> None:
-    """Openings and closings alternate for each circuit, each has its hint, and a good answer leaves none open."""
-    circuits, now, states = Circuits(), 0.0, dict.fromkeys(NAMES, False)
-    for error, place, gone in answers:
-        now += gone
-        for name, state in circuits.note(error, f"k{place}", f"vc{place}", now):
-            assert states[name] != state
-            states[name] = state
-        assert {name for name, state in states.items() if state} == set(circuits.open)
-        assert 0 <= circuits.wait(now, 0) <= PROBE_MAX_S
-        assert error is not GOOD or not circuits.open
+# --- what a circuit belongs to ---------------------------------------------------------------------
 
 
-def test_one_refresh_for_each_expiry() -> None:
-    """Calls that began with the old credentials bring no other, whether they are refused or answered."""
+def test_an_outage_of_one_service_holds_only_its_own_calls() -> None:
+    """While another service answers, the circuit opens at the same moment as without it, and the other service's calls are free."""
     circuits = Circuits()
+    down, up = circuits.of(DEFAULT_TARGET, VOICE), circuits.of(DEFAULT_TARGET, BATCH)
+    changes = []
+    for call in outage():
+        changes += note(down, *call)
+        assert note(up, GOOD, now=call[3]) == []
+    assert changes == [("outage", True)]
+    assert (down.open, up.open) == (("outage",), ())
+    assert down.wait(OUTAGE_S, 0) == PROBE_FIRST_S
+    assert up.wait(OUTAGE_S, 9) == 0
+
+
+@pytest.mark.parametrize("name", ["outage", "unreadable"])
+@pytest.mark.parametrize("other", [(DEFAULT_TARGET, BATCH), ("eu", VOICE)])
+def test_answers_of_another_service_or_target_close_no_circuit(name, other) -> None:
+    """They say nothing about this service of this target, and its probe stays due at the same time."""
+    circuits = Circuits()
+    down = opened(name, circuits.of(DEFAULT_TARGET, VOICE))
+    for n in range(10):
+        note(circuits.of(*other), GOOD, now=float(n))
+    assert down.open == (name,)
+    assert down.wait(0.0, 0) == PROBE_FIRST_S
+
+
+def test_unreadable_replies_of_different_services_do_not_add_up() -> None:
+    """Two tasks of one service and two of another are two each, and open nothing."""
+    circuits = Circuits()
+    for service in (VOICE, BATCH):
+        for n in range(DISTINCT - 1):
+            assert note(circuits.of(DEFAULT_TARGET, service), Unreadable("json"), f"{service}-{n}") == []
+
+
+def test_expired_credentials_hold_all_services_of_their_target_only() -> None:
+    """Each service of the target waits for a probe, the first good answer of any of them closes the circuit, and no other target waits."""
+    circuits = Circuits()
+    one, two, other = circuits.of(DEFAULT_TARGET, VOICE), circuits.of(DEFAULT_TARGET, BATCH), circuits.of("eu", VOICE)
+    assert note(one, CredentialsRejected("ExpiredToken", expired=True)) == [("credentials", True)]
+    assert (one.open, two.open, other.open) == (("credentials",), ("credentials",), ())
+    assert [each.wait(0.0, 0) for each in (one, two, other)] == [PROBE_FIRST_S, PROBE_FIRST_S, 0]
+    assert note(other, GOOD, now=5.0) == []
+    assert note(two, GOOD, now=5.0) == [("credentials", False)]
+    assert (one.open, two.open) == ((), ())
+
+
+def test_denials_count_for_all_services_of_a_target() -> None:
+    """Three groups denied at three services open the credentials circuit of the target; at three targets they open none."""
+    circuits = Circuits()
+    changes = [note(circuits.of(DEFAULT_TARGET, f"service-{n}"), Denied("no"), group=f"g{n}") for n in range(3)]
+    assert changes == [[], [], [("credentials", True)]]
+    assert [note(circuits.of(f"target-{n}", VOICE), Denied("no"), group=f"g{n}") for n in range(3)] == [[], [], []]
+
+
+def test_a_good_answer_of_another_service_shows_that_not_everything_is_denied() -> None:
+    """Denials at one service, while another one of the same target answers, are about permissions and open nothing."""
+    circuits = Circuits()
+    for n in range(100):
+        assert note(circuits.of(DEFAULT_TARGET, VOICE), Denied("no"), f"k{n}", now=float(n)) == []
+        assert note(circuits.of(DEFAULT_TARGET, BATCH), GOOD, now=float(n)) == []
+
+
+def test_the_same_calls_have_the_same_circuits() -> None:
+    """Two quotas of one service share what each of them learns."""
+    circuits = Circuits()
+    assert circuits.of(DEFAULT_TARGET, VOICE) is circuits.of(DEFAULT_TARGET, VOICE)
+    assert circuits.of(DEFAULT_TARGET, VOICE) is not circuits.of(DEFAULT_TARGET, BATCH)
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "component"),
+    [
+        (DEFAULT_TARGET, "credentials", "circuit:credentials"),
+        (DEFAULT_TARGET, "outage", "circuit:outage:chime-sdk-voice"),
+        ("eu", "credentials", "circuit:credentials:eu"),
+        ("eu", "unreadable", "circuit:unreadable:chime-sdk-voice:eu"),
+    ],
+)
+def test_a_change_names_its_health_component(target, name, component) -> None:
+    """The name says what the circuit belongs to, and the closing change has the code that opened the circuit."""
+    circuits = opened(name, Circuits().of(target, VOICE))
+    (closed,) = circuits.note(GOOD, [("k", "vc")], 5.0)
+    assert (closed.component, closed.opened, closed.code) == (component, False, "code")
+
+
+targets, services = st.sampled_from([DEFAULT_TARGET, "eu"]), st.sampled_from([VOICE, BATCH])
+calls = st.tuples(targets, services, st.sampled_from([GOOD, *ERRORS]), st.integers(0, 4), st.floats(0, 30))
+
+
+@given(st.lists(calls, max_size=80))
+def test_the_changes_are_those_of_the_open_circuits(answers) -> None:
+    """For each circuit, openings and closings alternate, and a good answer leaves none open that holds the same calls."""
+    circuits, now, states = Circuits(), 0.0, {}
+    for target, service, error, place, elapsed in answers:
+        now += elapsed
+        of_call = circuits.of(target, service)
+        for change in of_call.note(error, [(f"k{place}", f"vc{place}")], now):
+            assert states.get(change.component, False) != change.opened
+            states[change.component] = change.opened
+            assert (change.target, change.service) == (target, None if change.name == "credentials" else service)
+        suffix = "" if target == DEFAULT_TARGET else f":{target}"
+        components = {name: f"circuit:{name}{'' if name == 'credentials' else f':{service}'}{suffix}" for name in NAMES}
+        assert of_call.open == tuple(name for name in NAMES if states.get(components[name], False))
+        assert 0 <= of_call.wait(now, 0) <= PROBE_MAX_S
+        assert error is not GOOD or not of_call.open
+
+
+# --- expired credentials ---------------------------------------------------------------------------
+
+
+def test_credentials_are_refreshed_once_for_each_expiry() -> None:
+    """Calls that began with the old credentials cause no further refresh, whether they are rejected or answered."""
+    circuits = Circuits().of(DEFAULT_TARGET, VOICE)
     assert circuits.may_refresh(1.0)
-    assert not circuits.may_refresh(1.5), "it is under way"
-    circuits.refreshed_at = 2.0
+    assert not circuits.may_refresh(1.5), "a refresh is in progress"
+    circuits.refreshed(2.0)
     circuits.accepted(1.8)
     assert not circuits.may_refresh(1.9)
-    assert not circuits.may_refresh(2.1), "fresh ones are refused too: another refresh would bring the same"
+    assert not circuits.may_refresh(2.1), "the new credentials are rejected too: another refresh would fetch the same"
     circuits.accepted(2.2)
     assert circuits.may_refresh(3.0)
+
+
+def test_services_of_a_target_share_one_refresh() -> None:
+    """A call to another service causes no second refresh; another target refreshes its own credentials."""
+    circuits = Circuits()
+    assert circuits.of(DEFAULT_TARGET, VOICE).may_refresh(1.0)
+    assert not circuits.of(DEFAULT_TARGET, BATCH).may_refresh(1.0)
+    assert circuits.of("eu", VOICE).may_refresh(1.0)

@@ -1,4 +1,4 @@
-"""Keys by when they are due, whether they stand in a bin or in the heap."""
+"""Keys by due time, in a bin or in the heap."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,8 +9,8 @@ moves = st.lists(st.tuples(st.sampled_from("abcdef"), st.floats(0, 20 * BIN_S) |
 
 
 @given(moves)
-def test_the_first_is_the_one_due_first(story) -> None:
-    """After any number of pushes, moves and removals: by due time, of equals the one that was placed first."""
+def test_the_first_key_is_the_one_due_first(story) -> None:
+    """After any number of pushes, moves and removals, the first key has the lowest due time, and of equal ones the lowest turn."""
     places: dict[str, DueKey] = {}
     queue = DueQueue(places.get)
     for turn, (key, due) in enumerate(story):
@@ -27,13 +27,13 @@ def test_the_first_is_the_one_due_first(story) -> None:
     assert queue.first() is None
 
 
-def test_a_far_key_is_not_sorted_before_its_time() -> None:
-    """A key that was put off again and again, and is due in another bin by now, is no more than skipped when an old bin opens."""
+def test_a_far_key_is_not_looked_up_before_its_bin_is_first() -> None:
+    """A key that moved from bin to bin a hundred times costs nothing while a nearer key is first."""
     places: dict[str, DueKey] = {}
-    asked = []
+    looked_up = []
 
     def place_of(key: str) -> DueKey | None:
-        asked.append(key)
+        looked_up.append(key)
         return places.get(key)
 
     queue = DueQueue(place_of)
@@ -43,6 +43,6 @@ def test_a_far_key_is_not_sorted_before_its_time() -> None:
     places["near"] = (1.0, 100)
     queue.push("near", *places["near"])
     assert queue.first() == "near"
-    assert "far" not in asked
+    assert "far" not in looked_up
     del places["near"]
     assert queue.first() == "far"

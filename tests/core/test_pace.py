@@ -1,4 +1,4 @@
-"""How fast all calls may go."""
+"""How fast calls may go: the adaptive rate limiter."""
 
 import heapq
 import math
@@ -16,7 +16,7 @@ def pace_of(rate: float | None = None, burst: float = 1, at: float = 0.0) -> Pac
 
 
 def accepted_at(rate: float) -> tuple[Pace, float]:
-    """A pace of an earlier life at which one call was accepted, and the time of that."""
+    """A restored pace at which one call was accepted, and the time of that."""
     pace = pace_of()
     pace.restore(rate, 0.0)
     pace.success(pace.take(1.0), 1.0)
@@ -24,33 +24,33 @@ def accepted_at(rate: float) -> tuple[Pace, float]:
 
 
 class Service:
-    """A token bucket behind a round trip, asked as fast as the pace allows. Discrete events, no clock."""
+    """A simulated token bucket behind a round trip, called as fast as the pace allows."""
 
     def __init__(self, pace: Pace, quota: float, burst: float = 1, round_trip: float = 0.1) -> None:
         self.pace, self.quota, self.burst, self.round_trip = pace, quota, burst, round_trip
         self.now, self.tokens = 0.0, burst
-        self.under_way: list[tuple[float, int, Permit, bool]] = []
-        self.asked: list[float] = []
+        self.in_flight: list[tuple[float, int, Permit, bool]] = []
+        self.called_at: list[float] = []
 
     def run(self, duration: float) -> tuple[int, int]:
-        """Calls accepted and throttled in this time."""
+        """The numbers of calls accepted and throttled in this time."""
         until, counts = self.now + duration, [0, 0]
         while True:
-            leave = self.now + self.pace.wait(self.now)
-            if min(leave, self.under_way[0][0] if self.under_way else math.inf) > until:
+            allowed = self.now + self.pace.wait(self.now)
+            if min(allowed, self.in_flight[0][0] if self.in_flight else math.inf) > until:
                 self._pass(until)
                 return counts[1], counts[0]
-            if self.under_way and self.under_way[0][0] <= leave:
-                at, _, permit, good = heapq.heappop(self.under_way)
+            if self.in_flight and self.in_flight[0][0] <= allowed:
+                at, _, permit, good = heapq.heappop(self.in_flight)
                 self._pass(at)
                 (self.pace.success if good else self.pace.throttled)(permit, self.now)
                 continue
-            self._pass(leave)
+            self._pass(allowed)
             good = self.tokens >= 1
             self.tokens -= good
             counts[good] += 1
-            self.asked.append(self.now)
-            heapq.heappush(self.under_way, (self.now + self.round_trip, len(self.asked), self.pace.take(self.now), good))
+            self.called_at.append(self.now)
+            heapq.heappush(self.in_flight, (self.now + self.round_trip, len(self.called_at), self.pace.take(self.now), good))
 
     def _pass(self, at: float) -> None:
         self.tokens = min(self.burst, self.tokens + max(0.0, at - self.now) * self.quota)
@@ -63,7 +63,7 @@ class Service:
     st.lists(st.tuples(st.floats(0, 3), st.booleans()), min_size=1, max_size=120),
 )
 def test_permits_never_exceed_the_configured_rate(rate: float, burst: float, answers: list[tuple[float, bool]]) -> None:
-    """Whatever is answered and however long callers pause, any time t sees at most rate x t + burst calls."""
+    """Whatever the answers are and however long the caller pauses, any time t has at most rate x t + burst calls."""
     pace, now, permits = pace_of(rate, burst), 0.0, []
     for pause, good in answers:
         now += pause
@@ -77,8 +77,8 @@ def test_permits_never_exceed_the_configured_rate(rate: float, burst: float, ans
             assert n <= rate * (end - begin) + burst + 1e-6
 
 
-def test_it_starts_at_one_a_second_and_grows_with_each_success() -> None:
-    """Half a call a second for each success until the first throttle; then by small steps."""
+def test_it_starts_at_one_call_per_second_and_grows_with_each_success() -> None:
+    """By half a call per second for each success until the first throttled call, and by small steps after that."""
     pace, now = pace_of(), 0.0
     assert pace.rate == START
     for n in range(1, 20):
@@ -87,14 +87,14 @@ def test_it_starts_at_one_a_second_and_grows_with_each_success() -> None:
         assert pace.rate == pytest.approx(START + n / 2)
     now += pace.wait(now)
     assert pace.throttled(pace.take(now), now)
-    fallen = pace.rate
+    lowered = pace.rate
     now += pace.wait(now)
     pace.success(pace.take(now), now)
-    assert GROWTH <= pace.rate - fallen < 2 * GROWTH
+    assert GROWTH <= pace.rate - lowered < 2 * GROWTH
 
 
-def test_growth_speeds_up_with_the_calm_since_the_last_throttle() -> None:
-    """The k-th success in a row raises the rate by c (1 + min(x³, 50)), x = k c / (d √r)."""
+def test_growth_speeds_up_with_the_successes_since_the_last_cut() -> None:
+    """The k-th success in a row raises the rate by c (1 + min(x³, 50)), where x = k c / (d √r)."""
     pace, now = pace_of(), 0.0
     pace.success(pace.take(now), now)
     now += pace.wait(now)
@@ -108,16 +108,16 @@ def test_growth_speeds_up_with_the_calm_since_the_last_throttle() -> None:
 
 
 @pytest.mark.parametrize("rate", [4.0, 25.0, 100.0])
-def test_a_throttle_cuts_in_proportion_to_the_root_of_the_rate(rate) -> None:
-    """r - d √r."""
+def test_a_cut_is_proportional_to_the_root_of_the_rate(rate) -> None:
+    """A throttled call lowers the rate r to r - d √r."""
     pace = pace_of()
     pace.restore(rate, 0.0)
     pace.throttled(pace.take(1.0), 1.0)
     assert pace.rate == pytest.approx(rate - DROP * math.sqrt(rate))
 
 
-def test_a_throttle_cuts_once_for_each_flight_of_calls() -> None:
-    """Calls under way when the rate was cut tell nothing new; the first that left after it does."""
+def test_calls_in_flight_at_a_cut_cause_no_further_cut() -> None:
+    """They were made at the old rate; the first call that was made after the cut may cut again."""
     pace = pace_of(burst=10)
     pace.restore(10.0, 0.0)
     flight = [pace.take(10.0 + k / 100) for k in range(5)]
@@ -127,8 +127,8 @@ def test_a_throttle_cuts_once_for_each_flight_of_calls() -> None:
     assert pace.throttled(pace.take(11.0), 11.1)
 
 
-def test_a_success_tells_of_a_higher_rate_only_where_the_rate_was_the_limit() -> None:
-    """A call after an idle minute proves nothing about the rate."""
+def test_only_a_call_that_had_to_wait_raises_the_rate() -> None:
+    """A success after an idle minute shows nothing about the rate."""
     pace = pace_of()
     idle = pace.take(60.0)
     assert not idle.limited
@@ -142,7 +142,7 @@ def test_a_success_tells_of_a_higher_rate_only_where_the_rate_was_the_limit() ->
 
 @pytest.mark.parametrize("rate", [1.0, 0.01, 7.0])
 def test_the_configured_rate_is_a_ceiling(rate) -> None:
-    """Neither the start, nor success, nor an earlier life goes beyond it."""
+    """Neither the start, nor a success, nor a restored rate exceeds it."""
     pace = pace_of(rate)
     assert pace.rate == min(rate, START)
     pace.restore(1000, 0.0)
@@ -153,7 +153,7 @@ def test_the_configured_rate_is_a_ceiling(rate) -> None:
 
 
 def test_a_burst_may_go_at_once_after_a_pause() -> None:
-    """As many calls as `burst` says, then one each 1/r s."""
+    """As many calls as `burst` says go at once, then one every 1/r seconds."""
     pace = pace_of(1.0, burst=5)
     waits = []
     for _ in range(6):
@@ -162,8 +162,8 @@ def test_a_burst_may_go_at_once_after_a_pause() -> None:
     assert waits == [0, 0, 0, 0, 0, 1.0]
 
 
-def test_a_quota_of_nothing_costs_a_call_each_half_minute() -> None:
-    """After a few throttles one call each 30 s goes, and it is known that every call was refused."""
+def test_a_quota_of_0_costs_a_call_every_half_minute() -> None:
+    """After a few throttled calls, one call goes every 30 s, and it is known that every call was throttled."""
     pace = pace_of()
     service = Service(pace, quota=0, burst=0)
     _, throttled = service.run(120)
@@ -173,8 +173,8 @@ def test_a_quota_of_nothing_costs_a_call_each_half_minute() -> None:
     assert service.run(3000) == (0, 100)
 
 
-def test_a_quota_that_is_raised_from_nothing_is_found() -> None:
-    """Within minutes of the first call that was accepted the rate is near the quota, and nothing is refused from the start any more."""
+def test_a_quota_that_is_raised_from_0_is_found() -> None:
+    """Within minutes of the first accepted call the rate is near the quota, and not every call since the start was throttled."""
     service = Service(pace_of(), quota=0, burst=0)
     service.run(600)
     service.quota = service.burst = 20
@@ -188,7 +188,7 @@ def test_a_quota_that_is_raised_from_nothing_is_found() -> None:
 @pytest.mark.parametrize(("gone", "within"), [(20, 20), (600, 20), (4 * 3600, 120)])
 @pytest.mark.parametrize("quota", [5, 20, 100])
 def test_a_quota_that_was_gone_is_found_again(quota, gone, within) -> None:
-    """Soon after it is back most of it is used, however long nothing was accepted: two minutes even from the floor."""
+    """Soon after it is back, most of it is used, however long no call was accepted: within two minutes even from the lowest rate."""
     service = Service(pace_of(), quota, burst=quota)
     service.run(200)
     service.quota = service.burst = service.tokens = 0
@@ -200,11 +200,11 @@ def test_a_quota_that_was_gone_is_found_again(quota, gone, within) -> None:
     assert throttled < 0.05 * accepted
 
 
-@pytest.mark.parametrize("noted", [0.5, 3.75, 25.0, 200.0])
-def test_a_life_that_began_while_the_quota_was_gone_finds_it_again(noted) -> None:
-    """A rate of an earlier life that is refused from the first call on is no rate to climb back to by small steps."""
+@pytest.mark.parametrize("restored", [0.5, 3.75, 25.0, 200.0])
+def test_a_restart_while_the_quota_is_gone_finds_it_again(restored) -> None:
+    """When the restored rate is throttled from the first call on, the rate is searched for in large steps."""
     pace = pace_of(25)
-    pace.restore(noted, 0.0)
+    pace.restore(restored, 0.0)
     service = Service(pace, quota=0, burst=0)
     service.run(120)
     service.quota = service.burst = 50
@@ -214,7 +214,7 @@ def test_a_life_that_began_while_the_quota_was_gone_finds_it_again(noted) -> Non
 
 @pytest.mark.parametrize(("cuts", "step"), [(1, GROWTH), (LOST - 1, GROWTH), (LOST, 0.5), (LOST + 3, 0.5)])
 def test_a_rate_is_lost_when_nothing_is_accepted_between_several_cuts(cuts, step) -> None:
-    """A few throttles in a row are too many calls, more are a quota that is gone: only then the next success is a start."""
+    """A few cuts in a row mean too many calls; five mean that the quota is gone, and the next success takes a large step."""
     pace, now = accepted_at(100.0)
     for _ in range(cuts):
         now += 2 / pace.rate
@@ -225,7 +225,7 @@ def test_a_rate_is_lost_when_nothing_is_accepted_between_several_cuts(cuts, step
 
 
 def test_one_accepted_call_between_cuts_keeps_the_rate_from_being_lost() -> None:
-    """Throttled three times out of four for as long as you like: the rate goes down, and every step up is a small one."""
+    """When three of four calls are throttled, the rate falls, and every step up is a small one."""
     pace, now = accepted_at(1000.0)
     for k in range(40):
         now += 1 / pace.rate
@@ -237,8 +237,8 @@ def test_one_accepted_call_between_cuts_keeps_the_rate_from_being_lost() -> None
         assert pace.rate - before < 2 * GROWTH
 
 
-def test_calls_under_way_at_a_cut_do_not_count_towards_a_lost_rate() -> None:
-    """A whole flight of calls that is refused is one cut: after a second one the next success is a small step."""
+def test_calls_in_flight_at_a_cut_do_not_count_toward_a_lost_rate() -> None:
+    """Many calls in flight that are throttled make one cut, and after a second one the next success takes a small step."""
     pace, now = accepted_at(100.0)
     for permit in [pace.take(now + n / 100) for n in range(2 * LOST)]:
         pace.throttled(permit, now + 1)
@@ -250,7 +250,7 @@ def test_calls_under_way_at_a_cut_do_not_count_towards_a_lost_rate() -> None:
 
 
 def test_a_search_for_a_lost_rate_ends_with_the_first_throttle() -> None:
-    """From there on by small steps, as after the start."""
+    """From then on, each success takes a small step, as after the start."""
     pace, now = accepted_at(100.0)
     for good in (*[False] * LOST, True, True, False):
         now += 1 / pace.rate
@@ -261,8 +261,8 @@ def test_a_search_for_a_lost_rate_ends_with_the_first_throttle() -> None:
 
 
 @pytest.mark.parametrize(("quota", "round_trip"), [(5, 0.1), (20, 0.1), (20, 1.0), (200, 0.1)])
-def test_it_sits_close_under_the_quota(quota, round_trip) -> None:
-    """In steady state nine tenths of the quota are used and few calls are throttled."""
+def test_the_rate_stays_close_below_the_quota(quota, round_trip) -> None:
+    """In steady state, nine tenths of the quota are used and few calls are throttled."""
     service = Service(pace_of(), quota, burst=quota, round_trip=round_trip)
     service.run(300)
     accepted, throttled = service.run(300)
@@ -270,8 +270,8 @@ def test_it_sits_close_under_the_quota(quota, round_trip) -> None:
     assert throttled < 0.03 * accepted
 
 
-def test_it_follows_a_quota_that_is_halved_and_given_back() -> None:
-    """The rate falls with the quota and finds it again."""
+def test_the_rate_follows_a_quota_that_is_halved_and_restored() -> None:
+    """The rate falls with the quota and rises with it."""
     service = Service(pace_of(), quota=20, burst=20)
     service.run(120)
     service.quota = 10
@@ -284,8 +284,8 @@ def test_it_follows_a_quota_that_is_halved_and_given_back() -> None:
     assert service.run(60)[0] > 0.85 * 20 * 60
 
 
-def test_a_burst_of_throttling_does_not_take_all() -> None:
-    """After long calm at a rate, half a minute of throttling leaves a quarter of it, and it comes back."""
+def test_a_burst_of_throttling_leaves_a_quarter_of_the_rate() -> None:
+    """After a long time at a rate, half a minute of throttling leaves a quarter of it, and it recovers."""
     service = Service(pace_of(20), quota=1000, burst=1000)
     service.run(120)
     service.quota = service.burst = service.tokens = 0
@@ -297,23 +297,23 @@ def test_a_burst_of_throttling_does_not_take_all() -> None:
 
 
 @pytest.mark.parametrize("rate", [math.nan, math.inf, -math.inf])
-def test_a_note_that_is_no_rate_is_passed_over(rate) -> None:
-    """The start stands."""
+def test_a_stored_value_that_is_no_rate_is_ignored(rate) -> None:
+    """The rate is that of the start."""
     pace = pace_of()
     pace.restore(rate, 0.0)
     assert pace.rate == START
 
 
-@pytest.mark.parametrize(("noted", "rate"), [(8.5, 8.5), (0.0, FLOOR), (-3.0, FLOOR)])
-def test_it_goes_on_from_an_earlier_life(noted, rate) -> None:
-    """From the rate that was noted, never below the floor."""
+@pytest.mark.parametrize(("stored", "rate"), [(8.5, 8.5), (0.0, FLOOR), (-3.0, FLOOR)])
+def test_it_continues_at_the_stored_rate(stored, rate) -> None:
+    """But never below the lowest rate."""
     pace = pace_of()
-    pace.restore(noted, 0.0)
+    pace.restore(stored, 0.0)
     assert pace.rate == rate
 
 
-def test_a_rate_of_an_earlier_life_that_is_far_too_high_is_left_soon() -> None:
-    """A few calls out of a full bucket are no rate that was accepted: the quota of today is found within a minute."""
+def test_a_stored_rate_that_is_far_too_high_is_corrected_soon() -> None:
+    """A few calls from a full bucket do not count as an accepted rate, and the present quota is found within a minute."""
     pace = pace_of()
     pace.restore(200, 0.0)
     service = Service(pace, quota=20, burst=20)
@@ -323,21 +323,21 @@ def test_a_rate_of_an_earlier_life_that_is_far_too_high_is_left_soon() -> None:
     assert throttled < 0.05 * accepted
 
 
-def test_no_window_of_a_found_rate_holds_a_storm() -> None:
-    """Without a configured rate too, no second sees far more calls than the quota once it was found."""
+def test_no_second_has_far_more_calls_than_the_quota() -> None:
+    """Once the rate is found, this also holds without a configured rate."""
     service = Service(pace_of(), quota=20, burst=20)
     service.run(60)
-    began = len(service.asked)
+    began = len(service.called_at)
     service.run(120)
-    asked = service.asked[began:]
-    assert max(bisect_right(asked, at + 1) - k for k, at in enumerate(asked)) <= 26
+    calls = service.called_at[began:]
+    assert max(bisect_right(calls, at + 1) - k for k, at in enumerate(calls)) <= 26
 
 
 # --- replicas --------------------------------------------------------------------------------------
 
 
 def test_blending_brings_replicas_together() -> None:
-    """Half way to the mean of all: after a few heartbeats the rates are the same, and their sum is what it was."""
+    """Each moves halfway to the mean of all, so after a few rounds the rates are equal and their sum is unchanged."""
     paces = [pace_of() for _ in range(3)]
     for pace, rate in zip(paces, (2.0, 5.0, 11.0), strict=True):
         pace.restore(rate, 0.0)
@@ -349,8 +349,8 @@ def test_blending_brings_replicas_together() -> None:
 
 
 @pytest.mark.parametrize("mean", [math.nan, math.inf, 0.0, -3.0])
-def test_a_mean_that_makes_no_sense_is_not_blended_in(mean) -> None:
-    """What other replicas write is not trusted blindly."""
+def test_a_mean_that_is_no_rate_is_ignored(mean) -> None:
+    """What other replicas write is checked before it is used."""
     pace = pace_of()
     pace.restore(5.0, 0.0)
     pace.blend(mean, 1.0)
@@ -358,7 +358,7 @@ def test_a_mean_that_makes_no_sense_is_not_blended_in(mean) -> None:
 
 
 def test_blending_never_lifts_the_rate_above_the_configured_one() -> None:
-    """The ceiling holds, whatever the others believe."""
+    """The ceiling holds, whatever the mean of the replicas is."""
     pace = pace_of(rate=10)
     pace.blend(1000.0, 1.0)
     assert pace.rate == 10

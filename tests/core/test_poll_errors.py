@@ -1,4 +1,4 @@
-"""What a failed poll means for a watch: trouble in asking is never trouble of the task."""
+"""What a failed poll means for a watch: trouble in polling is never trouble of the task."""
 
 import pytest
 from hypothesis import given
@@ -18,18 +18,18 @@ from watcher.errors import (
     Unavailable,
     Unreadable,
 )
-from watcher.kinds import KINDS
+from watcher.kinds.catalog import builtin_catalog
 from watcher.model import EventType
 
-KIND = KINDS["speaker-search"]
+KIND = builtin_catalog()["speaker-search"]
 ERRORS = {cls.reason: cls("code") for cls in (Throttled, Unavailable, Busy, NotFound, Denied, Invalid, CredentialsRejected, Unreadable)}
 ENDS = {("not_found", "not_found"), ("not_found", "expired"), ("denied", "denied"), ("invalid", "invalid"), ("unreadable", "deadline")}
-"""Which error may end a watch, and as what."""
+"""Which error may end a watch, and with which reason."""
 NEVER_THE_TASKS = ["throttled", "unavailable", "busy", "credentials"]
 
 
-def answers(*errors, watch=None, suspect=False, clock=0.0, **settings):
-    """The watch after (reason, seconds from NOW) each, and the last step. `clock`: the wall clock is off by so much."""
+def after(*errors, watch=None, suspect=False, clock=0.0, **settings):
+    """The last step after errors of (reason, seconds from NOW). `clock`: how far the wall clock is off, in seconds."""
     watch = watch or watch_of()
     for reason, at in errors:
         taken = on_poll_error(KIND, watch, ERRORS[reason], NOW + at + clock, WatchSettings(**settings), mono=at, suspect=suspect)
@@ -37,8 +37,8 @@ def answers(*errors, watch=None, suspect=False, clock=0.0, **settings):
     return taken
 
 
-def test_every_error_of_the_world_is_here() -> None:
-    """Each class under RemoteError has a case in this file."""
+def test_every_remote_error_is_covered() -> None:
+    """Each subclass of RemoteError has a case in this file."""
     assert {cls.reason for cls in RemoteError.__subclasses__()} == set(ERRORS)
 
 
@@ -47,9 +47,9 @@ def test_every_error_of_the_world_is_here() -> None:
         lambda answers: sorted(answers, key=lambda answer: answer[1])
     )
 )
-def test_not_being_able_to_ask_never_ends_a_watch(errors) -> None:
-    """Throttles, outages, conflicts and bad credentials, however many and long past the deadline, end nothing and tell nothing."""
-    taken = answers(*errors)
+def test_trouble_in_polling_never_ends_a_watch(errors) -> None:
+    """Throttling, outages, conflicts and rejected credentials, however many and after the deadline, end no watch and emit no event."""
+    taken = after(*errors)
     assert taken.watch.open
     assert not taken.changed
     assert taken.reason == errors[-1][0]
@@ -58,16 +58,16 @@ def test_not_being_able_to_ask_never_ends_a_watch(errors) -> None:
 
 @given(st.lists(st.tuples(st.sampled_from(sorted(ERRORS)), st.floats(0.1, 900)), max_size=40), st.booleans())
 def test_any_series_of_failures_waits_within_bounds_and_ends_once(errors, suspect) -> None:
-    """Each wait is a range in order, of at most eleven minutes; only five reasons end a watch, with one event."""
+    """Each wait is a valid range of at most eleven minutes, and a watch ends with one event, for an allowed reason."""
     watch, now = watch_of(), NOW
-    for reason, gone in errors:
-        now += gone
+    for reason, elapsed in errors:
+        now += elapsed
         taken = on_poll_error(KIND, watch, ERRORS[reason], now, WatchSettings(), mono=now - NOW, suspect=suspect)
         if not taken.watch.open:
-            (told,) = taken.transitions
-            assert taken.reason == told.reason == taken.watch.end_reason
-            assert (told.type, told.terminal) == (EventType.ENDED, True)
-            assert (reason, told.reason) in ENDS
+            (transition,) = taken.transitions
+            assert taken.reason == transition.reason == taken.watch.end_reason
+            assert (transition.type, transition.terminal) == (EventType.ENDED, True)
+            assert (reason, transition.reason) in ENDS
             return
         assert not taken.transitions
         low, high = taken.wait_s or (0, 0)
@@ -76,22 +76,22 @@ def test_any_series_of_failures_waits_within_bounds_and_ends_once(errors, suspec
 
 
 @pytest.mark.parametrize("reason", ["throttled", "credentials"])
-def test_a_throttle_or_a_credential_costs_the_task_nothing(reason) -> None:
-    """No wait of its own and no failure: the pace and the circuits carry it."""
-    taken = answers((reason, 1))
+def test_throttling_and_rejected_credentials_cost_the_task_nothing(reason) -> None:
+    """The task has no wait of its own and no failure, because the pace and the circuits slow all calls down."""
+    taken = after((reason, 1))
     assert (taken.wait_s, taken.watch.failures, taken.watch.failing_since) == (None, 0, None)
 
 
-def test_a_busy_task_is_asked_again_soon() -> None:
-    """A conflict waits half a second to two, however often it comes."""
-    assert answers(*[("busy", at) for at in range(20)]).wait_s == (0.5, 2.0)
+def test_a_busy_task_is_polled_again_soon() -> None:
+    """The wait after a conflict is half a second to two seconds, however many there were."""
+    assert after(*[("busy", at) for at in range(20)]).wait_s == (0.5, 2.0)
 
 
 def test_an_outage_backs_off_with_full_jitter_to_a_minute() -> None:
-    """The range doubles with each failure, begins at 0, and never reaches beyond 60 s, also after twelve hours."""
-    waits = [answers(*[("unavailable", at) for at in range(n)]).wait_s for n in range(1, 9)]
+    """The range starts at 0, doubles with each failure, and never exceeds 60 s, even after twelve hours."""
+    waits = [after(*[("unavailable", at) for at in range(n)]).wait_s for n in range(1, 9)]
     assert waits == [(0.0, high) for high in (1, 2, 4, 8, 16, 32, 60, 60)]
-    assert answers(*[("unavailable", 30 * n) for n in range(1440)]).wait_s == (0.0, MAX_BACKOFF_S)
+    assert after(*[("unavailable", 30 * n) for n in range(1440)]).wait_s == (0.0, MAX_BACKOFF_S)
 
 
 @pytest.mark.parametrize(
@@ -104,70 +104,70 @@ def test_an_outage_backs_off_with_full_jitter_to_a_minute() -> None:
         ([0, 100], 300, None),
     ],
 )
-def test_a_task_not_found_has_its_grace(misses, grace, reason) -> None:
-    """Not found counts from its first time, and ends the watch when the grace is over."""
-    taken = answers(*[("not_found", at) for at in misses], not_found_grace=grace)
+def test_a_task_that_is_not_found_has_a_grace_period(misses, grace, reason) -> None:
+    """The grace period starts with the first miss, and a miss after it ends the watch."""
+    taken = after(*[("not_found", at) for at in misses], not_found_grace=grace)
     assert taken.watch.end_reason == reason
     if reason is None:
         low, high = taken.wait_s
         assert 2.0 <= low <= high <= 10.0
 
 
-def test_a_step_of_the_clock_ends_no_grace() -> None:
-    """A clock set forward by twenty minutes between two misses makes nobody wait longer, or less."""
-    missed = answers(("not_found", 0))
-    assert answers(("not_found", 5), watch=missed.watch, clock=1200.0).watch.open
-    assert not answers(("not_found", 60), watch=missed.watch, clock=-1200.0).watch.open
+def test_a_step_of_the_clock_ends_no_grace_period() -> None:
+    """Setting the clock by twenty minutes between two misses makes the grace period neither shorter nor longer."""
+    missed = after(("not_found", 0))
+    assert after(("not_found", 5), watch=missed.watch, clock=1200.0).watch.open
+    assert not after(("not_found", 60), watch=missed.watch, clock=-1200.0).watch.open
 
 
-def test_a_task_that_is_found_in_time_has_its_grace_again() -> None:
-    """An observation between two misses forgives the first."""
-    missed = answers(("not_found", 0))
+def test_a_task_that_was_found_has_a_new_grace_period() -> None:
+    """An observation between two misses cancels the first miss."""
+    missed = after(("not_found", 0))
     there = advance(KIND, missed.watch, seen("IN_QUEUE", 20), WatchSettings()).watch
-    assert answers(("not_found", 65), watch=there).watch.open
+    assert after(("not_found", 65), watch=there).watch.open
 
 
 @pytest.mark.parametrize("known", [{"admitted_at": NOW - 7 * DAY - 1}, {"created_at": NOW - 7 * DAY - 1}])
 def test_a_task_not_found_after_its_retention_is_expired(known) -> None:
-    """The service forgets a task after seven days: then not found means expired, at once."""
-    assert answers(("not_found", 0), watch=watch_of(**known)).watch.end_reason == "expired"
-    assert answers(("not_found", -2), watch=watch_of(**known)).watch.end_reason is None
+    """The service forgets a task after seven days; after that, the first miss ends the watch with `expired`."""
+    assert after(("not_found", 0), watch=watch_of(**known)).watch.end_reason == "expired"
+    assert after(("not_found", -2), watch=watch_of(**known)).watch.end_reason is None
 
 
 def test_the_third_denial_ends_the_watch() -> None:
-    """Two denials wait 20 to 30 s each; the third is believed."""
-    assert answers(("denied", 0)).wait_s == answers(("denied", 0), ("denied", 25)).wait_s == (20.0, 30.0)
-    assert answers(("denied", 0), ("denied", 25), ("denied", 50)).watch.end_reason == "denied"
+    """After each of the first two denials the wait is 20 to 30 s."""
+    assert after(("denied", 0)).wait_s == after(("denied", 0), ("denied", 25)).wait_s == (20.0, 30.0)
+    assert after(("denied", 0), ("denied", 25), ("denied", 50)).watch.end_reason == "denied"
 
 
-def test_a_denial_under_suspicion_speaks_of_our_credentials() -> None:
-    """While the credential circuit is open no number of denials ends a watch, and none is counted."""
-    taken = answers(*[("denied", 30 * n) for n in range(100)], suspect=True)
+def test_denials_while_a_circuit_is_open_do_not_count() -> None:
+    """They are about the credentials: no number of them ends a watch, and none is a failure of the task."""
+    taken = after(*[("denied", 30 * n) for n in range(100)], suspect=True)
     assert taken.watch.open
     assert taken.watch.failures == 0
 
 
 def test_an_invalid_request_ends_at_once() -> None:
-    """What cannot heal is not repeated."""
-    assert answers(("invalid", 0)).watch.end_reason == "invalid"
+    """A request that cannot succeed is not repeated."""
+    assert after(("invalid", 0)).watch.end_reason == "invalid"
 
 
-def test_an_unreadable_reply_is_tried_five_times_and_then_parked() -> None:
-    """Four tries back off; from the fifth on the task is asked about every ten minutes, and not ended."""
-    tries = [answers(*[("unreadable", at) for at in range(n)]) for n in range(1, 8)]
+def test_a_task_with_unreadable_replies_is_polled_rarely_from_the_fifth_on() -> None:
+    """The first four waits grow; after that the task is polled every ten minutes, and its watch does not end."""
+    tries = [after(*[("unreadable", at) for at in range(n)]) for n in range(1, 8)]
     assert [taken.wait_s for taken in tries] == [(0, 1), (0, 2), (0, 4), (0, 8), PARKED_S, PARKED_S, PARKED_S]
     assert all(taken.watch.open for taken in tries)
 
 
 @pytest.mark.parametrize(("at", "reason"), [(DAY - 1, None), (DAY, "deadline")])
-def test_a_task_whose_replies_make_no_sense_ends_at_its_deadline(at, reason) -> None:
-    """A parked task does not stay for ever."""
-    assert answers(("unreadable", at)).watch.end_reason == reason
+def test_a_watch_with_unreadable_replies_ends_at_its_deadline(at, reason) -> None:
+    """A task that is polled rarely does not stay in the set forever."""
+    assert after(("unreadable", at)).watch.end_reason == reason
 
 
-def test_replies_without_sense_end_no_watch_while_a_circuit_is_open() -> None:
-    """A proxy that answers for the service, past the deadline too, is no word about the task."""
-    assert answers(("unreadable", 2 * DAY), suspect=True).watch.open
+def test_unreadable_replies_end_no_watch_while_a_circuit_is_open() -> None:
+    """They may come from a proxy and say nothing about the task, even after its deadline."""
+    assert after(("unreadable", 2 * DAY), suspect=True).watch.open
 
 
 @pytest.mark.parametrize(
@@ -179,21 +179,21 @@ def test_replies_without_sense_end_no_watch_while_a_circuit_is_open() -> None:
         ([("not_found", 0), ("not_found", 10), ("not_found", 20), ("denied", 30)], 1),
     ],
 )
-def test_outages_and_misses_are_no_tries_of_another_trouble(errors, tries) -> None:
-    """A task is not given up for a denial, nor parked for a garbled reply, because the service was down before."""
-    taken = answers(*errors)
+def test_outages_and_misses_do_not_count_as_tries(errors, tries) -> None:
+    """An outage before a denial or an unreadable reply brings the watch no closer to its end, and the task no closer to rare polls."""
+    taken = after(*errors)
     assert taken.watch.open
     assert taken.watch.failures == tries
     assert taken.wait_s != PARKED_S
 
 
-def test_an_outage_takes_nothing_off_the_grace_of_a_task() -> None:
-    """Ten minutes without an answer are no ten minutes of not being found; but an outage between two misses does not start anew."""
-    assert answers(("unavailable", 0), ("unavailable", 590), ("not_found", 600)).watch.open
-    assert not answers(("not_found", 0), ("unavailable", 30), ("not_found", 61)).watch.open
+def test_an_outage_does_not_use_up_the_grace_period() -> None:
+    """Ten minutes of outage are not ten minutes of misses; but an outage between two misses does not restart the grace period."""
+    assert after(("unavailable", 0), ("unavailable", 590), ("not_found", 600)).watch.open
+    assert not after(("not_found", 0), ("unavailable", 30), ("not_found", 61)).watch.open
 
 
-def test_a_task_in_trouble_backs_off_from_an_outage_too() -> None:
-    """The wait of an outage grows to a minute also for a task that was in trouble of its own before."""
-    highs = [answers(("not_found", 0), ("unavailable", at)).wait_s[1] for at in (1, 10, 100, 10_000)]
+def test_a_failing_task_backs_off_from_an_outage_too() -> None:
+    """The wait in an outage grows to a minute also for a task that was not found before."""
+    highs = [after(("not_found", 0), ("unavailable", at)).wait_s[1] for at in (1, 10, 100, 10_000)]
     assert highs == [2.0, 10.0, 60.0, 60.0]

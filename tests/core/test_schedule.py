@@ -1,4 +1,4 @@
-"""Which call goes next, and when."""
+"""Which call goes next, and when: the parts of a schedule combined."""
 
 from __future__ import annotations
 
@@ -12,34 +12,43 @@ from tests.core.facts import REF, watch_of
 from watcher.core.polling.cadence import PROVISIONAL_GAP_S, STEER_S, Cadence, CadenceSettings
 from watcher.core.polling.circuits import Circuits
 from watcher.core.polling.pace import Pace, PaceSettings
-from watcher.core.polling.pending import PendingSet
-from watcher.core.polling.schedule import Schedule
+from watcher.core.polling.pending import PendingEntry, PendingSet
+from watcher.core.polling.schedule import Schedule, state_name
 from watcher.errors import CredentialsRejected
-from watcher.kinds import KINDS
+from watcher.kinds.catalog import builtin_catalog
 from watcher.model import Observation, TaskRef
 
-KIND = KINDS[REF.kind]
+KIND = builtin_catalog()[REF.kind]
 
 
 def schedule_of(rate: float = 10, in_flight: int = 5, **cadence: float | str) -> Schedule:
     pace = Pace(PaceSettings(rate=rate), 0.0)
     pace.restore(rate, 0.0)
-    return Schedule(PendingSet(), Cadence(CadenceSettings.model_validate(cadence)), pace, Circuits(), in_flight)
+    circuits = Circuits().of(REF.target, KIND.service)
+    return Schedule(PendingSet(), Cadence(CadenceSettings.model_validate(cadence)), pace, circuits, in_flight)
 
 
 def add(schedule: Schedule, name: str, now: float) -> None:
     schedule.pending.add(watch_of(TaskRef(REF.kind, (REF.params[0], name))), now)
 
 
-def test_nothing_pending_is_waited_for_without_end() -> None:
-    """There is nobody to ask about."""
+def take(schedule: Schedule, now: float) -> PendingEntry:
+    """The only entry of the next call."""
+    call = schedule.take(now)
+    assert call is not None
+    (entry,), _ = call
+    return entry
+
+
+def test_an_empty_set_makes_no_call() -> None:
+    """There is no call to wait for and none to take."""
     schedule = schedule_of()
     assert schedule.wait(0.0) == math.inf
     assert schedule.take(0.0) is None
 
 
-def test_what_is_due_waits_for_the_pace_alone() -> None:
-    """Two due: one at once, the other a tenth of a second later."""
+def test_a_watch_that_is_due_waits_for_the_pace_only() -> None:
+    """At 10 calls per second, the first of two goes at once and the second a tenth of a second later."""
     schedule = schedule_of(rate=10)
     add(schedule, "a", 0.0)
     add(schedule, "b", 0.0)
@@ -48,34 +57,45 @@ def test_what_is_due_waits_for_the_pace_alone() -> None:
     assert schedule.wait(0.0) == pytest.approx(0.1)
 
 
-def test_no_more_calls_than_may_be_in_flight() -> None:
-    """The next one waits until one is back."""
+def test_no_more_calls_are_in_flight_than_allowed() -> None:
+    """The next call waits until one is back."""
     schedule = schedule_of(in_flight=1)
     add(schedule, "a", 0.0)
     add(schedule, "b", 0.0)
-    call = schedule.take(0.0)
-    assert call is not None
+    entry = take(schedule, 0.0)
     assert schedule.wait(100.0) == math.inf
-    schedule.pending.finish(call[0].watch)
+    schedule.pending.finish(entry.watch)
     assert schedule.wait(100.0) == 0
 
 
+def test_a_batch_is_one_call_in_flight_and_one_permit() -> None:
+    """Ten tasks in one call cost the pace one call, and leave room for a second call of two."""
+    schedule = schedule_of(rate=10, in_flight=2)
+    for n in range(30):
+        add(schedule, f"t{n}", 0.0)
+    for now in (0.0, 0.1):
+        assert schedule.wait(now) == 0
+        call = schedule.take(now, limit=10)
+        assert call is not None
+        assert len(call[0]) == 10
+    assert (schedule.wait(2.0), schedule.pending.in_flight) == (math.inf, 20)
+
+
 def test_an_open_circuit_holds_every_call() -> None:
-    """Until its probe is due, and no spare call goes meanwhile."""
+    """The next call goes when its probe is due, and no spare call goes in the meantime."""
     schedule = schedule_of()
     add(schedule, "a", 0.0)
-    schedule.circuits.note(CredentialsRejected("ExpiredTokenException"), "a", "vc", 0.0)
+    schedule.circuits.note(CredentialsRejected("ExpiredTokenException"), [("a", "vc")], 0.0)
     assert schedule.wait(0.0) == pytest.approx(5)
 
 
-def test_a_spare_call_goes_before_it_is_due_but_not_before_it_is_worth_the_floor() -> None:
-    """With permits to spare, the first in line goes when its call saves `price_floor`; a fixed interval is kept as it is."""
+def test_a_spare_call_goes_early_but_only_when_it_is_worth_the_floor() -> None:
+    """With permits left over, the first watch is polled when its call saves `price_floor`; a fixed interval stays as it is."""
     schedule = schedule_of(price_floor=0.1)
     add(schedule, "a", 0.0)
-    call = schedule.take(0.0)
-    assert call is not None
-    watch = watch_of(call[0].watch.ref, status="IN_PROGRESS", status_since=0.0, seen_at=0.0)
-    schedule.pending.put_back(call[0].watch, 0.0, 50.0, "cadence")
+    entry = take(schedule, 0.0)
+    watch = watch_of(entry.watch.ref, status="IN_PROGRESS", status_since=0.0, seen_at=0.0)
+    schedule.pending.put_back(entry.watch, 0.0, 50.0, "cadence")
     first = schedule.pending.first()
     assert first is not None
     spare = schedule.cadence.spare_gap(KIND.name, watch.status, 0.0)
@@ -83,35 +103,35 @@ def test_a_spare_call_goes_before_it_is_due_but_not_before_it_is_worth_the_floor
     assert schedule.wait(40.0) == 0
     fixed = schedule_of(type="fixed")
     add(fixed, "a", 0.0)
-    again = fixed.take(0.0)
-    assert again is not None
-    fixed.pending.put_back(again[0].watch, 0.0, 50.0, "cadence")
+    fixed.pending.put_back(take(fixed, 0.0).watch, 0.0, 50.0, "cadence")
     assert fixed.wait(40.0) == pytest.approx(10)
 
 
-def put_back(why: str) -> Schedule:
-    """One watch that was looked at just now, and is due in 50 s."""
+def put_back(reason: str) -> Schedule:
+    """A schedule of one watch that was polled just now, and is due in 50 s."""
     schedule = schedule_of()
     add(schedule, "a", 0.0)
-    call = schedule.take(0.0)
-    assert call is not None
-    schedule.pending.put_back(call[0].watch, 0.0, 50.0, why)
+    schedule.pending.put_back(take(schedule, 0.0).watch, 0.0, 50.0, reason)
     return schedule
 
 
 def test_a_provisional_status_gets_spare_calls_no_faster_than_its_own_gap() -> None:
-    """What nobody else needs is not withheld from it because a price was high when it was put back."""
+    """A high price at the time of its last poll does not delay calls that are left over."""
     assert put_back("provisional").wait(0.0) == pytest.approx(PROVISIONAL_GAP_S)
 
 
-def test_a_setback_is_waited_out() -> None:
-    """Only what waits by the cadence may go early: trouble is given its time."""
+def test_the_wait_after_an_error_is_never_shortened() -> None:
+    """Only a watch whose gap the cadence chose may be polled early, alone or in a batch."""
+    schedule = put_back("unavailable")
+    add(schedule, "b", 10.0)
+    (entries, _) = schedule.take(10.0, limit=2) or ((), None)
+    assert [entry.watch.ref.params[-1] for entry in entries] == ["b"]
     assert put_back("unavailable").wait(40.0) == pytest.approx(10)
 
 
 @given(st.floats(0, 1e4), st.floats(0, 1e4), st.floats(0, 1e6))
 def test_nothing_is_learned_from_the_time_of_detection(queued: float, ran: float, late: float) -> None:
-    """However late the end is seen, what is learned are the service's own durations."""
+    """However late the end is detected, the durations learned are those of the service's timestamps."""
     schedule, begun = schedule_of(), 1_800_000_000.0
     seen = Observation("SUCCEEDED", begun + queued + ran + late, None, begun, begun + queued, begun + queued + ran)
     schedule.learn(KIND, watch_of(), seen, 0.0)
@@ -121,15 +141,15 @@ def test_nothing_is_learned_from_the_time_of_detection(queued: float, ran: float
 
 @pytest.mark.parametrize("seen", [Observation("SUCCEEDED", 50.0), Observation("IN_PROGRESS", 50.0, created_at=1.0)])
 def test_without_timestamps_nothing_is_learned(seen) -> None:
-    """The prior stands: a guess from when we looked would only teach us our own lateness."""
+    """The prior stays, because durations between polls would contain the watcher's own lateness."""
     schedule = schedule_of()
     schedule.learn(KIND, watch_of(status="IN_QUEUE", status_since=1.0, seen_at=40.0), seen, 0.0)
     assert schedule.cadence.durations(KIND.name, "IN_QUEUE").samples == []
     assert schedule.cadence.durations(KIND.name, "IN_PROGRESS").samples == []
 
 
-def test_first_looks_have_their_share_of_the_pace() -> None:
-    """A quarter of the pace goes to tasks that are new: the price rises until the rest is wanted, and no first look waits for long."""
+def test_first_polls_get_their_share_of_the_pace() -> None:
+    """When new tasks need a quarter of the pace, the price rises until the others want only the rest: no first poll waits for long."""
     schedule, waited, now, arrives, steers = schedule_of(rate=20), [], 0.0, 0.0, STEER_S
     while now < 400:
         call_at = now + schedule.wait(now)
@@ -141,9 +161,10 @@ def test_first_looks_have_their_share_of_the_pace() -> None:
             schedule.steer(now)
             steers += STEER_S
         elif (call := schedule.take(now)) is not None:
-            before = call[0].watch
+            (entry,), _ = call
+            before = entry.watch
             if before.status is None and now > 200:
-                waited.append(now - call[0].due)
+                waited.append(now - entry.due)
             since = before.status_since or now
             if now - since > 30:
                 schedule.pending.finish(before)
@@ -153,3 +174,30 @@ def test_first_looks_have_their_share_of_the_pace() -> None:
     assert schedule.unplanned == pytest.approx(5, rel=0.2)
     assert schedule.pending.wanted + schedule.unplanned == pytest.approx(20, rel=0.25)
     assert sum(waited) / len(waited) < 0.5
+
+
+def test_a_price_of_batches_counts_calls_not_tasks() -> None:
+    """With ten tasks in a call, ten times as many tasks want the same number of calls at the same price as single ones do."""
+    prices = []
+    for tasks, limit in ((100, 1), (1000, 10)):
+        schedule, now = schedule_of(rate=5, in_flight=1), 0.0
+        for n in range(tasks):
+            add(schedule, f"t{n}", 0.0)
+        for _ in range(1000):
+            for _ in range(3):
+                call = schedule.take(now, limit)
+                assert call is not None
+                for entry in call[0]:
+                    watch = watch_of(entry.watch.ref, status="IN_PROGRESS", status_since=now - 20, seen_at=now)
+                    schedule.pending.put_back(watch, now, *schedule.gap(KIND, watch))
+            now += STEER_S
+            schedule.steer(now)
+        assert schedule.tasks_per_call == pytest.approx(limit, rel=0.01)
+        prices.append(schedule.cadence.price)
+    assert prices[0] > 2 * CadenceSettings().price_floor
+    assert prices[1] == pytest.approx(prices[0], rel=0.05)
+
+
+def test_the_learned_state_keeps_its_names() -> None:
+    """A store that an earlier version wrote is read again."""
+    assert (state_name("pace", KIND.quota), state_name("cadence", KIND.quota)) == ("pace speaker-search", "cadence speaker-search")

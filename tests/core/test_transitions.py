@@ -1,4 +1,4 @@
-"""What an observation means for a watch."""
+"""What an observation means for a watch: which transitions it emits."""
 
 from dataclasses import replace
 
@@ -8,15 +8,16 @@ from hypothesis import strategies as st
 
 from tests.core.facts import NOW, found, seen, watch_of
 from watcher.core.polling.transitions import WatchSettings, advance, digest, end
-from watcher.kinds import KINDS, Phase
+from watcher.kinds.catalog import builtin_catalog
+from watcher.kinds.kind import Phase
 from watcher.model import EventType, Observation, Watch
 
-KIND = KINDS["speaker-search"]
+KIND = builtin_catalog()["speaker-search"]
 SETTINGS = WatchSettings()
 ORDER = list(KIND.statuses)
 REASONS = {"ended", "stale", "unchanged", "status", "result", "terminal", "settled", "deadline"}
 KNOWN_PROFILE = found("p-1")
-WHOLE = found("p-1", voiceprint="VoiceprintGenerationSuccess")
+COMPLETE = found("p-1", voiceprint="VoiceprintGenerationSuccess")
 MEMORY_ONLY = {"polls": 0, "seen_at": None, "failures": 0, "failing_since": None}
 
 
@@ -25,85 +26,87 @@ def step(watch, observation, **settings):
 
 
 def after(*observations, **settings):
-    """The watch after these observations, and all that was told."""
-    watch, told = watch_of(), []
+    """The watch after these observations, and all transitions emitted."""
+    watch, emitted = watch_of(), []
     for observation in observations:
         taken = step(watch, observation, **settings)
-        watch, told = taken.watch, told + list(taken.transitions)
-    return watch, told
+        watch, emitted = taken.watch, emitted + list(taken.transitions)
+    return watch, emitted
 
 
 observations = st.builds(
     Observation,
     status=st.sampled_from([*ORDER[:3], *ORDER[:3], *ORDER, "REVIEWING"]),
     observed_at=st.floats(0, 2000).map(lambda s: NOW + s),
-    result=st.sampled_from([None, None, found(), KNOWN_PROFILE, WHOLE]),
+    result=st.sampled_from([None, None, found(), KNOWN_PROFILE, COMPLETE]),
     created_at=st.sampled_from([None, NOW - 5]),
     started_at=st.sampled_from([None, NOW]),
     updated_at=st.none() | st.floats(0, 2000).map(lambda s: NOW + s),
 )
-lives = st.lists(observations, max_size=20).map(lambda seen_: sorted(seen_, key=lambda o: o.observed_at))
-settings = st.builds(
+histories = st.lists(observations, max_size=20).map(lambda seen_: sorted(seen_, key=lambda o: o.observed_at))
+any_settings = st.builds(
     WatchSettings, partial_success=st.sampled_from(["settle", "terminal", "transient"]), partial_settle=st.sampled_from([0.0, 100.0, 600.0])
 )
 
 
-@given(lives, settings, st.floats(1, 2500))
-def test_any_life_is_told_in_order_and_ends_at_most_once(life: list[Observation], rules: WatchSettings, deadline: float) -> None:
-    """Sequences count from 1 without a gap, at most one event is terminal, it is the last, and nothing follows an end."""
-    watch, told = watch_of(deadline_at=NOW + deadline), []
-    for observation in life:
-        taken = advance(KIND, watch, observation, rules)
+@given(histories, any_settings, st.floats(1, 2500))
+def test_any_history_is_emitted_in_order_and_ends_at_most_once(
+    history: list[Observation], settings: WatchSettings, deadline: float
+) -> None:
+    """Sequence numbers start at 1 without a gap, at most one transition is terminal, and none follows it."""
+    watch, emitted = watch_of(deadline_at=NOW + deadline), []
+    for observation in history:
+        taken = advance(KIND, watch, observation, settings)
         assert taken.reason in REASONS
         assert watch.open or taken.watch == watch
-        watch, told = taken.watch, told + list(taken.transitions)
-    assert [t.sequence for t in told] == list(range(1, len(told) + 1))
-    assert watch.sequence == len(told)
-    assert [t.terminal for t in told[:-1]] == [False] * (len(told) - 1) if told else watch.open
-    assert watch.open == (not told or not told[-1].terminal)
+        watch, emitted = taken.watch, emitted + list(taken.transitions)
+    assert [t.sequence for t in emitted] == list(range(1, len(emitted) + 1))
+    assert watch.sequence == len(emitted)
+    assert [t.terminal for t in emitted[:-1]] == [False] * (len(emitted) - 1) if emitted else watch.open
+    assert watch.open == (not emitted or not emitted[-1].terminal)
 
 
-@given(lives, settings)
-def test_a_status_never_goes_backwards(life: list[Observation], rules: WatchSettings) -> None:
-    """Whatever order the answers come in, each transition leads from the last told status to another, never to an earlier one."""
+@given(histories, any_settings)
+def test_a_status_never_goes_backwards(history: list[Observation], settings: WatchSettings) -> None:
+    """Whatever the order of the observations, each transition leads from the last emitted status to another, never to an earlier one."""
     watch = watch_of()
-    for observation in life:
-        taken = advance(KIND, watch, observation, rules)
-        for told in taken.transitions:
-            if told.type is EventType.TRANSITION:
-                assert told.before == watch.status != told.after
-                if told.before in ORDER and told.after in ORDER and KIND.phase(told.after) is not Phase.TERMINAL:
-                    assert ORDER.index(told.before) < ORDER.index(told.after)
-            elif told.type is EventType.UPDATED:
-                assert told.before == told.after == watch.status
+    for observation in history:
+        taken = advance(KIND, watch, observation, settings)
+        for transition in taken.transitions:
+            if transition.type is EventType.TRANSITION:
+                assert transition.before == watch.status != transition.after
+                if transition.before in ORDER and transition.after in ORDER and KIND.phase(transition.after) is not Phase.TERMINAL:
+                    assert ORDER.index(transition.before) < ORDER.index(transition.after)
+            elif transition.type is EventType.UPDATED:
+                assert transition.before == transition.after == watch.status
         watch = taken.watch
 
 
-@given(lives, settings)
-def test_the_store_is_told_exactly_when_the_world_is(life: list[Observation], rules: WatchSettings) -> None:
-    """Without an event, all that changes is what lives in memory: an unchanged poll writes nothing, and loses nothing."""
+@given(histories, any_settings)
+def test_a_poll_without_a_transition_changes_nothing_that_is_stored(history: list[Observation], settings: WatchSettings) -> None:
+    """Without a transition, only the fields that are in memory change, so that nothing needs to be written."""
     watch = watch_of()
-    for observation in life:
-        taken = advance(KIND, watch, observation, rules)
+    for observation in history:
+        taken = advance(KIND, watch, observation, settings)
         if not taken.changed:
             assert taken.watch._replace(**MEMORY_ONLY) == watch._replace(**MEMORY_ONLY)
         watch = taken.watch
 
 
-@given(lives, settings)
-def test_what_was_told_survives_a_restart(life: list[Observation], rules: WatchSettings) -> None:
-    """A watch that lost its memory between polls, as in a restart, tells the same transitions."""
-    lasting = forgetful = watch_of()
-    for observation in life:
-        one, other = advance(KIND, lasting, observation, rules), advance(KIND, forgetful, observation, rules)
+@given(histories, any_settings)
+def test_a_restart_changes_no_transition(history: list[Observation], settings: WatchSettings) -> None:
+    """A watch that lost its fields in memory between two polls emits the same transitions."""
+    continuous = restarted = watch_of()
+    for observation in history:
+        one, other = advance(KIND, continuous, observation, settings), advance(KIND, restarted, observation, settings)
         assert one.transitions == other.transitions
-        lasting, forgetful = one.watch, other.watch._replace(**MEMORY_ONLY)
+        continuous, restarted = one.watch, other.watch._replace(**MEMORY_ONLY)
 
 
-def test_first_sight_is_a_transition_from_nothing() -> None:
-    """The first observation tells where the task stands, with `from` empty."""
-    watch, told = after(seen("IN_QUEUE", created_at=NOW - 3))
-    assert [(t.type, t.sequence, t.before, t.after, t.skipped, t.terminal) for t in told] == [
+def test_the_first_observation_is_a_transition_from_no_status() -> None:
+    """It has the present status of the task, and `from` is empty."""
+    watch, emitted = after(seen("IN_QUEUE", created_at=NOW - 3))
+    assert [(t.type, t.sequence, t.before, t.after, t.skipped, t.terminal) for t in emitted] == [
         (EventType.TRANSITION, 1, None, "IN_QUEUE", (), False)
     ]
     assert (watch.status, watch.status_since, watch.polls, watch.changed_at) == ("IN_QUEUE", NOW - 3, 1, NOW + 1)
@@ -111,16 +114,16 @@ def test_first_sight_is_a_transition_from_nothing() -> None:
 
 @pytest.mark.parametrize("last", ["SUCCEEDED", "FAILED", "STOPPED"])
 def test_a_terminal_status_ends_the_watch(last: str) -> None:
-    """Each last word closes the watch, and a later answer changes nothing at all."""
-    watch, told = after(seen("IN_PROGRESS"), seen(last, 2))
-    assert told[-1].terminal
+    """Each terminal status ends the watch, and a later observation changes nothing."""
+    watch, emitted = after(seen("IN_PROGRESS"), seen(last, 2))
+    assert emitted[-1].terminal
     assert (watch.ended_at, watch.end_reason) == (NOW + 2, "terminal")
     again = step(watch, seen("IN_PROGRESS", 3, updated_at=NOW + 3))
     assert (again.watch, again.reason, again.transitions) == (watch, "ended", ())
 
 
-def test_an_unchanged_answer_forgives_what_failed_before() -> None:
-    """An answer in hand ends a series of failures and is counted as a poll, and nothing is told."""
+def test_an_unchanged_observation_ends_a_series_of_failures() -> None:
+    """It counts as a poll, and emits nothing."""
     watch = watch_of(status="IN_QUEUE", polls=4, failures=3, failing_since=NOW - 9)
     taken = step(watch, seen("IN_QUEUE", 5))
     assert (taken.reason, taken.changed, taken.wait_s) == ("unchanged", False, None)
@@ -143,25 +146,25 @@ def test_an_unchanged_answer_forgives_what_failed_before() -> None:
         (("IN_PROGRESS", None), ("in_progress", None), "status"),
     ],
 )
-def test_answers_are_ordered_by_the_services_time_and_by_the_life_of_a_task(before, answer, reason) -> None:
-    """An answer older than what is known, or of an earlier status, is dropped; a status of unknown place goes by its time."""
+def test_an_outdated_observation_is_stale(before, answer, reason) -> None:
+    """Older by the service's timestamp, or of an earlier status, it is dropped; an unknown status is ordered by its timestamp."""
     watch, _ = after(seen(before[0], updated_at=before[1] and NOW + before[1]))
     taken = step(watch, seen(answer[0], 300, updated_at=answer[1] and NOW + answer[1]))
     assert taken.reason == reason
     assert taken.changed == (reason != "stale")
 
 
-def test_an_end_is_no_step_back_wherever_its_kind_lists_it() -> None:
-    """A terminal status that stands before an open one in a kind's list still ends the task."""
+def test_a_terminal_status_is_never_stale_by_its_place() -> None:
+    """A terminal status that comes before an open one in the list of its kind still ends the watch."""
     kind = replace(KIND, statuses={"InProgress": Phase.OPEN, "Failed": Phase.TERMINAL, "Stopping": Phase.OPEN, "Stopped": Phase.TERMINAL})
     watch = advance(kind, watch_of(), seen("Stopping"), SETTINGS).watch
     assert advance(kind, watch, seen("Failed", 2), SETTINGS).reason == "terminal"
 
 
-def test_an_unknown_status_is_told_once_and_polled_on() -> None:
-    """A word nobody has heard of is a transition, not an error, and not an end."""
-    watch, told = after(seen("IN_QUEUE"), seen("REVIEWING", 2), seen("REVIEWING", 3), seen("SUCCEEDED", 4))
-    assert [(t.after, t.skipped, t.terminal) for t in told] == [
+def test_an_unknown_status_is_an_open_status() -> None:
+    """It is emitted as a transition, and the task is polled on."""
+    watch, emitted = after(seen("IN_QUEUE"), seen("REVIEWING", 2), seen("REVIEWING", 3), seen("SUCCEEDED", 4))
+    assert [(t.after, t.skipped, t.terminal) for t in emitted] == [
         ("IN_QUEUE", (), False),
         ("REVIEWING", (), False),
         ("SUCCEEDED", (), True),
@@ -170,66 +173,66 @@ def test_an_unknown_status_is_told_once_and_polled_on() -> None:
 
 
 def test_a_changed_result_is_an_update() -> None:
-    """The same status with another result is told as an update, once, and a result that is gone again is no change."""
-    watch, told = after(seen("IN_PROGRESS"), seen("IN_PROGRESS", 2, result=KNOWN_PROFILE), seen("IN_PROGRESS", 3, result=KNOWN_PROFILE))
-    assert [(t.type, t.sequence, t.result) for t in told[1:]] == [(EventType.UPDATED, 2, KNOWN_PROFILE)]
+    """The same status with another result is emitted as an update, one time, and a missing result is no change."""
+    watch, emitted = after(seen("IN_PROGRESS"), seen("IN_PROGRESS", 2, result=KNOWN_PROFILE), seen("IN_PROGRESS", 3, result=KNOWN_PROFILE))
+    assert [(t.type, t.sequence, t.result) for t in emitted[1:]] == [(EventType.UPDATED, 2, KNOWN_PROFILE)]
     assert (watch.result_digest, watch.changed_at) == (digest(KNOWN_PROFILE), NOW + 2)
     assert step(watch, seen("IN_PROGRESS", 4)).reason == "unchanged"
 
 
 def test_digests_do_not_depend_on_the_order_of_members() -> None:
-    """Equal results have equal digests, different ones different, and none has none."""
+    """Equal results have equal digests, different results have different ones, and no result has no digest."""
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1}) != digest({"a": 2, "b": 1})
     assert digest(None) is None
 
 
 @pytest.mark.parametrize(
-    ("mode", "result", "told_as", "reason"),
+    ("mode", "result", "terminal", "reason"),
     [
         ("settle", None, False, "status"),
         ("settle", KNOWN_PROFILE, False, "status"),
-        ("settle", WHOLE, True, "settled"),
+        ("settle", COMPLETE, True, "settled"),
         ("terminal", None, True, "terminal"),
         ("transient", None, False, "status"),
-        ("transient", WHOLE, False, "status"),
+        ("transient", COMPLETE, False, "status"),
     ],
 )
-def test_partial_success_means_what_the_operator_says(mode, result, told_as, reason) -> None:
-    """`settle` ends it with a whole result, `terminal` at once, `transient` never."""
-    watch, told = after(seen("IN_PROGRESS"), seen("PARTIAL_SUCCESS", 2, result=result), partial_success=mode)
-    assert (told[-1].type, told[-1].terminal) == (EventType.TRANSITION, told_as)
-    assert watch.end_reason == (reason if told_as else None)
+def test_partial_success_follows_the_setting(mode, result, terminal, reason) -> None:
+    """`settle` ends the watch with a complete result, `terminal` at once, `transient` never."""
+    watch, emitted = after(seen("IN_PROGRESS"), seen("PARTIAL_SUCCESS", 2, result=result), partial_success=mode)
+    assert (emitted[-1].type, emitted[-1].terminal) == (EventType.TRANSITION, terminal)
+    assert watch.end_reason == (reason if terminal else None)
 
 
 @pytest.mark.parametrize(
     ("mode", "at", "reason"), [("settle", 601, "unchanged"), ("settle", 602, "settled"), ("transient", 5000, "unchanged")]
 )
 def test_partial_success_settles_when_nothing_changes(mode, at, reason) -> None:
-    """Under `settle` it is the end once nothing has changed for `partial_settle`, to the second; under `transient` never."""
+    """Under `settle` the watch ends once nothing has changed for `partial_settle`, to the second; under `transient` it never does."""
     watch, _ = after(seen("PARTIAL_SUCCESS", 2), partial_success=mode)
     taken = step(watch, seen("PARTIAL_SUCCESS", at), partial_success=mode)
     assert taken.reason == reason
     assert [t.terminal for t in taken.transitions] == ([True] if reason == "settled" else [])
 
 
-def test_a_new_result_puts_settling_off_and_a_whole_one_ends_it() -> None:
-    """Each change begins the wait anew; the voiceprint ends it."""
+def test_a_new_result_restarts_settling_and_a_complete_one_ends_it() -> None:
+    """Each change restarts the time of `partial_settle`, and a result with a voiceprint ends the watch."""
     watch, _ = after(seen("PARTIAL_SUCCESS", 2), seen("PARTIAL_SUCCESS", 600, result=KNOWN_PROFILE))
     assert step(watch, seen("PARTIAL_SUCCESS", 700, result=KNOWN_PROFILE)).reason == "unchanged"
-    last = step(watch, seen("PARTIAL_SUCCESS", 800, result=WHOLE))
-    assert [(t.type, t.terminal, t.result) for t in last.transitions] == [(EventType.UPDATED, True, WHOLE)]
+    last = step(watch, seen("PARTIAL_SUCCESS", 800, result=COMPLETE))
+    assert [(t.type, t.terminal, t.result) for t in last.transitions] == [(EventType.UPDATED, True, COMPLETE)]
     assert last.watch.end_reason == "settled"
 
 
 def test_partial_success_may_still_become_a_success_or_a_failure() -> None:
-    """Under `settle` the last word, when it comes, is told and ends the watch."""
+    """Under `settle` the terminal status, when it comes, is emitted and ends the watch."""
     for last in ("SUCCEEDED", "FAILED"):
-        _, told = after(seen("PARTIAL_SUCCESS", 2), seen(last, 3))
-        assert (told[-1].before, told[-1].after, told[-1].skipped, told[-1].terminal) == ("PARTIAL_SUCCESS", last, (), True)
+        _, emitted = after(seen("PARTIAL_SUCCESS", 2), seen(last, 3))
+        assert (emitted[-1].before, emitted[-1].after, emitted[-1].skipped, emitted[-1].terminal) == ("PARTIAL_SUCCESS", last, (), True)
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "types"),
     [
         (seen("IN_QUEUE", 100), [EventType.ENDED]),
         (seen("IN_QUEUE", 100, updated_at=NOW - 50), [EventType.ENDED]),
@@ -239,23 +242,22 @@ def test_partial_success_may_still_become_a_success_or_a_failure() -> None:
     ],
     ids=["unchanged", "stale", "changed", "terminal", "in-time"],
 )
-def test_a_deadline_ends_a_watch_with_an_answer_in_hand(answer, told) -> None:
-    """Past its deadline a watch ends by `deadline`, behind what the answer itself tells; a terminal answer is an end already."""
+def test_an_observation_after_the_deadline_ends_the_watch(answer, types) -> None:
+    """The watch ends with `deadline` after the transition of the observation itself, unless that is terminal already."""
     watch = watch_of(status="IN_QUEUE", sequence=1, updated_at=NOW, deadline_at=NOW + 100)
     taken = step(watch, answer)
-    assert [t.type for t in taken.transitions] == told
-    assert [t.sequence for t in taken.transitions] == list(range(2, 2 + len(told)))
-    assert [t.terminal for t in taken.transitions] == [False] * (len(told) - 1) + [not taken.watch.open]
+    assert [t.type for t in taken.transitions] == types
+    assert [t.sequence for t in taken.transitions] == list(range(2, 2 + len(types)))
+    assert [t.terminal for t in taken.transitions] == [False] * (len(types) - 1) + [not taken.watch.open]
     assert taken.watch.end_reason == (None if taken.watch.open else "terminal" if answer.status == "SUCCEEDED" else "deadline")
 
 
-def test_an_end_without_a_terminal_status_says_why() -> None:
-    """`end` tells of the last known status, of no new one, and of the reason."""
+def test_an_end_without_a_terminal_status_has_a_reason() -> None:
+    """The transition has the last known status, no new one, and the reason."""
     ended = end(watch_of(status="IN_PROGRESS", sequence=2), "not_found", NOW + 9)
-    (told,) = ended.transitions
-    assert (told.type, told.sequence, told.before, told.after, told.terminal, told.reason) == (
-        EventType.ENDED, 3, "IN_PROGRESS", None, True, "not_found",
-    )  # fmt: skip
+    (one,) = ended.transitions
+    assert (one.type, one.sequence, one.before, one.after) == (EventType.ENDED, 3, "IN_PROGRESS", None)
+    assert (one.terminal, one.reason) == (True, "not_found")
     assert (ended.reason, ended.watch.ended_at, ended.watch.end_reason) == ("not_found", NOW + 9, "not_found")
 
 
@@ -269,19 +271,19 @@ def test_an_end_without_a_terminal_status_says_why() -> None:
         (seen("IN_PROGRESS", 50, started_at=NOW + 70), 50),
     ],
 )
-def test_a_status_began_when_the_service_says(answer, since) -> None:
-    """The age of a status counts from the service's timestamp for it, and never from later than it was seen."""
+def test_a_status_begins_at_the_services_timestamp(answer, since) -> None:
+    """Its age counts from the service's timestamp for that status, and never from later than it was observed."""
     assert step(watch_of(), answer).watch.status_since == NOW + since
 
 
-def test_an_event_is_dated_by_its_own_change() -> None:
-    """A change that comes without UpdatedTimestamp does not inherit that of the change before, which would date it too early."""
+def test_a_change_without_a_timestamp_does_not_inherit_an_earlier_one() -> None:
+    """The timestamp of the change before would date it too early."""
     watch, _ = after(seen("IN_PROGRESS", 5, created_at=NOW, started_at=NOW + 1, updated_at=NOW + 2), seen("SUCCEEDED", 60))
     assert (watch.updated_at, watch.created_at, watch.started_at) == (None, NOW, NOW + 1)
 
 
-def test_a_decision_changes_no_fact() -> None:
-    """The watch that went in is as it was."""
+def test_advance_does_not_change_its_arguments() -> None:
+    """The watch that was passed in is as before."""
     watch = watch_of(status="IN_QUEUE")
     before = Watch(*watch)
     step(watch, seen("SUCCEEDED"))

@@ -6,7 +6,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from watcher import __version__
-from watcher.kinds import KINDS
+from watcher.kinds.catalog import builtin_catalog
 from watcher.observe.metrics import MAX_REASONS, Metrics, status_label
 
 ID_LIKE = re.compile(r"(^|_)(id|ids|key|task|arn|connector|profile|phone|url|path|email|uuid)($|_)")
@@ -105,7 +105,7 @@ def test_a_state_left_by_all_shows_zero():
     shown = {
         dict(labels)["status"]: v for (n, labels), v in scraped(metrics).items() if n == "watcher_watches" and "speaker" in str(labels)
     }
-    assert shown == {"new": 0, "other": 0, **dict.fromkeys(KINDS["speaker-search"].statuses, 0), "IN_QUEUE": 2}
+    assert shown == {"new": 0, "other": 0, **dict.fromkeys(builtin_catalog()["speaker-search"].statuses, 0), "IN_QUEUE": 2}
 
 
 @pytest.mark.parametrize("reason", ["not_found", "duplicate_key", "http_410", "size"])

@@ -10,9 +10,11 @@ import anyio
 import pytest
 
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
-from watcher.ports import OwnedStore
+from watcher.app import assemble
+from watcher.ports import Store
 from watcher.runtime.clock import Clock
-from watcher.runtime.service import Adapters, ServiceSettings, Watcher
+from watcher.runtime.service import Adapters, Watcher
+from watcher.runtime.settings import Determinism, ServiceSettings
 from watcher.simulator.inbox import SimulatedInbox
 from watcher.simulator.probe import SimulatedProbe
 from watcher.simulator.queue import SimulatedQueue
@@ -26,13 +28,13 @@ EPOCH = 1_800_000_000.0
 class World:
     """A watcher among fakes, all on the virtual time of the loop."""
 
-    def __init__(self, scenario: Scenario, plan: ServiceSettings, sinks: Sequence[SimulatedInbox], store: OwnedStore, finite: bool) -> None:
+    def __init__(self, scenario: Scenario, settings: ServiceSettings, sinks: Sequence[SimulatedInbox], store: Store, finite: bool) -> None:
         self.service = VoiceService(scenario, clock=self.wall)
         self.probe = SimulatedProbe(self.service)
         self.queue = SimulatedQueue(finite=finite)
         self.sinks = list(sinks)
         self.store = store
-        self.plan = plan
+        self.settings = settings
         self._ids = random.Random(7)
 
     @property
@@ -44,13 +46,8 @@ class World:
         return EPOCH + anyio.current_time()
 
     def watcher(self) -> Watcher:
-        return Watcher(
-            Adapters([self.queue], self.probe, self.store, self.sinks),
-            self.plan,
-            clock=Clock(self.wall),
-            rng=random.Random(3),
-            new_id=lambda: f"{self._ids.getrandbits(128):032x}",
-        )
+        determinism = Determinism(Clock(self.wall), random.Random(3), lambda: f"{self._ids.getrandbits(128):032x}")
+        return assemble(Adapters([self.queue], self.probe, self.store, self.sinks), self.settings, determinism=determinism)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Watcher]:
@@ -72,14 +69,19 @@ MakeWorld = Callable[..., World]
 def world() -> MakeWorld:
     def make(
         *,
-        plan: ServiceSettings | None = None,
+        settings: ServiceSettings | None = None,
         sinks: Sequence[SimulatedInbox] = (),
-        store: OwnedStore | None = None,
+        store: Store | None = None,
         finite: bool = True,
         **scenario: Any,
     ) -> World:
-        settings = Scenario(**{"seed": 1, **scenario})
-        return World(settings, plan or ServiceSettings(), sinks or [SimulatedInbox()], store or MemoryStore(MemoryStoreSettings()), finite)
+        return World(
+            Scenario(**{"seed": 1, **scenario}),
+            settings or ServiceSettings(),
+            sinks or [SimulatedInbox()],
+            store or MemoryStore(MemoryStoreSettings()),
+            finite,
+        )
 
     return make
 

@@ -8,10 +8,13 @@ import anyio
 import pytest
 
 from tests.runtime.conftest import MakeWorld
+from watcher.app import assemble
 from watcher.errors import Unavailable
 from watcher.model import DeadLetter, Message
+from watcher.query import DeadLetterQuery
 from watcher.runtime.clock import Clock
-from watcher.runtime.service import Adapters, Watcher
+from watcher.runtime.service import Adapters
+from watcher.runtime.settings import Determinism
 from watcher.simulator.queue import SimulatedQueue
 
 pytestmark = pytest.mark.looptime
@@ -43,7 +46,7 @@ async def test_a_source_that_is_down_delays_no_acknowledgement_of_another(world:
     w.submit("task-1")
     other.put('{"VoiceConnectorId": "abc123", "SpeakerSearchTaskId": "task-2"}')
     parts = Adapters([w.queue, other], w.probe, w.store, w.sinks)
-    async with Watcher(parts, w.plan, clock=Clock(w.wall)) as watcher, anyio.create_task_group() as tasks:
+    async with assemble(parts, w.settings, determinism=Determinism(Clock(w.wall))) as watcher, anyio.create_task_group() as tasks:
         tasks.start_soon(watcher.run)
         await anyio.sleep(5)
         w.queue.failure = Unavailable("test")
@@ -61,5 +64,5 @@ async def test_a_letter_for_a_sink_that_is_gone_is_asked_for_once(world: MakeWor
     async with w.running():
         await w.store.retry(["x-gone"])
         await anyio.sleep(10)
-        (letter,) = await w.store.letters()
+        (letter,) = (await w.store.dead_letters(DeadLetterQuery())).items
     assert (letter.id, letter.tries, letter.retry) == ("x-gone", 2, False)

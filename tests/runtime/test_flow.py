@@ -14,8 +14,8 @@ from watcher.core.polling.pace import PaceSettings
 from watcher.errors import PeerGone, Unavailable
 from watcher.model import Event, Watch
 from watcher.ports import Delivered, Outcome, Rejected, Retry
-from watcher.runtime.service import ServiceSettings
-from watcher.runtime.settings import Limits
+from watcher.query import DeadLetterQuery, Selection
+from watcher.runtime.settings import Limits, ServiceSettings
 from watcher.simulator.inbox import SimulatedInbox
 
 pytestmark = pytest.mark.looptime
@@ -77,7 +77,7 @@ async def test_never_two_calls_about_one_task(world: MakeWorld) -> None:
 
 async def test_calls_never_exceed_the_configured_rate(world: MakeWorld) -> None:
     """A thousand tasks at a rate of 5/s are asked about 5 times a second, and no more."""
-    w = world(plan=ServiceSettings(pace=PaceSettings(rate=5)))
+    w = world(settings=ServiceSettings(pace=PaceSettings(rate=5)))
     w.submit(*(f"task-{n}" for n in range(1000)))
     async with w.running():
         await anyio.sleep(100)
@@ -92,7 +92,7 @@ async def test_poison_is_a_dead_letter_and_its_mates_go_on(world: MakeWorld) -> 
     w.queue.put("")
     async with w.running():
         await anyio.sleep(300)
-    letters = await w.store.letters()
+    letters = (await w.store.dead_letters(DeadLetterQuery())).items
     assert sorted(letter.reason for letter in letters) == ["empty", "parse"]
     assert len(w.queue) == 0
     assert w.inbox.of(key("task-1"))[-1]["data"]["terminal"]
@@ -158,12 +158,12 @@ async def test_a_refused_event_is_a_dead_letter_and_can_be_sent_again(world: Mak
     w.submit("task-1")
     async with w.running():
         await anyio.sleep(60)
-        (letter,) = await w.store.letters()
+        (letter,) = (await w.store.dead_letters(DeadLetterQuery())).items
         assert (letter.what, letter.origin, letter.reason, letter.key) == ("event", "inbox", "size", key("task-1"))
         inbox.answer = lambda event: Delivered()
         await w.store.retry([letter.id])
         await anyio.sleep(5)
-        assert await w.store.letters() == []
+        assert (await w.store.dead_letters(DeadLetterQuery())).items == []
     assert inbox.of(key("task-1"))[-1]["data"]["terminal"]
 
 
@@ -173,10 +173,10 @@ async def test_a_dead_letter_of_an_input_can_be_read_again(world: MakeWorld) -> 
     w.queue.put("nonsense")
     async with w.running():
         await anyio.sleep(5)
-        (letter,) = await w.store.letters()
+        (letter,) = (await w.store.dead_letters(DeadLetterQuery())).items
         await w.store.retry([letter.id])
         await anyio.sleep(5)
-        (again,) = await w.store.letters()
+        (again,) = (await w.store.dead_letters(DeadLetterQuery())).items
     assert (again.id, again.tries, again.retry) == (letter.id, 2, False)
 
 
@@ -186,7 +186,7 @@ async def test_a_forgotten_task_is_asked_about_no_more(world: MakeWorld) -> None
     w.submit("task-1")
     async with w.running():
         await anyio.sleep(30)
-        assert await w.store.forget(key=key("task-1")) == 1
+        assert await w.store.forget(Selection(key=key("task-1"))) == 1
         await anyio.sleep(2)
         calls = w.service.stats.requests
         await anyio.sleep(600)
@@ -197,13 +197,13 @@ async def test_a_forgotten_task_is_asked_about_no_more(world: MakeWorld) -> None
 
 async def test_intake_waits_at_the_limit_of_watches(world: MakeWorld) -> None:
     """With room for ten watches, a hundred tasks are taken in as others end, and all end."""
-    w = world(plan=ServiceSettings(limits=Limits(max_watches=10)))
+    w = world(settings=ServiceSettings(limits=Limits(max_watches=10)))
     w.submit(*(f"task-{n}" for n in range(100)))
     most = 0
     async with w.running() as watcher:
         for _ in range(600):
             await anyio.sleep(1)
-            most = max(most, len(watcher._poller_set))
+            most = max(most, len(watcher.loops.pollers))
     assert most <= 10 + 2 * 10 * 2, "the limit, and what two receivers hold at most"
     assert len({e.key for e in w.inbox.events if e.terminal}) == 100
 
@@ -272,7 +272,7 @@ async def test_what_is_erased_is_not_sent_when_a_sink_comes_back(world: MakeWorl
     w.submit("task-1", "task-2")
     async with w.running():
         await anyio.sleep(100)
-        await w.store.forget(key=key("task-1"))
+        await w.store.forget(Selection(key=key("task-1")))
         await anyio.sleep(5)
         inbox.failure = None
         await anyio.sleep(100)
@@ -287,11 +287,11 @@ async def test_a_task_erased_and_submitted_again_is_told_of_to_its_end(world: Ma
     async with w.running():
         for _ in range(20):
             await anyio.sleep(0.3)
-            await w.store.forget(key=key("task-1"))
+            await w.store.forget(Selection(key=key("task-1")))
             w.submit("task-1")
         await anyio.sleep(60)
         assert [backlog.events for backlog in (await w.store.backlog()).values()] == [0]
-        assert await w.store.tasks(open_only=True) == []
+        assert await w.store.count_open() == 0
     assert w.inbox.events[-1].terminal
 
 

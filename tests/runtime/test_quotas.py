@@ -7,15 +7,14 @@ import pytest
 
 from tests.runtime.conftest import MakeWorld, key
 from watcher.core.polling.cadence import CadenceSettings
-from watcher.core.polling.circuits import Trip
 from watcher.core.polling.pace import PaceSettings
-from watcher.core.polling.schedule import noted
-from watcher.errors import Throttled
-from watcher.kinds import QUOTAS
+from watcher.core.polling.schedule import state_name
+from watcher.errors import CredentialsRejected, Throttled
+from watcher.kinds.catalog import builtin_catalog
 from watcher.model import Observation, TaskRef
-from watcher.runtime.polling import SHARED_S
-from watcher.runtime.service import ServiceSettings
-from watcher.runtime.settings import Limits
+from watcher.query import Selection
+from watcher.runtime.polling import SHARED_CIRCUIT_S
+from watcher.runtime.settings import Limits, ServiceSettings
 from watcher.simulator.probe import SimulatedProbe
 
 pytestmark = pytest.mark.looptime
@@ -26,11 +25,11 @@ class NoVoiceTone(SimulatedProbe):
 
     asked = 0
 
-    async def observe(self, ref: TaskRef) -> Observation:
+    async def observe_one(self, ref: TaskRef) -> Observation:
         if ref.kind == "voice-tone":
             self.asked += 1
             raise Throttled("ThrottledClientException")
-        return await super().observe(ref)
+        return await super().observe_one(ref)
 
 
 async def test_a_quota_of_0_slows_no_other(world: MakeWorld) -> None:
@@ -46,11 +45,11 @@ async def test_a_quota_of_0_slows_no_other(world: MakeWorld) -> None:
         ended = {event.key for event in w.inbox.events if event.terminal}
         assert ended == {f"speaker-search/abc123/{name}" for name in names}
         assert probe.asked < 15, "one call in half a minute, after the first few"
-        assert len(watcher._poller_set) == len(names), "they stay watched"
+        assert len(watcher.loops.pollers) == len(names), "they stay watched"
         health = watcher.health
         assert (health.is_good("quota:voice-tone"), health.is_good("quota:speaker-search")) == (False, True)
         assert "Voice tone" in health.ready()[1]["quota:voice-tone"].hint
-    paces = {name: float(await w.store.load_state(noted("pace", quota)) or "nan") for name, quota in QUOTAS.items()}
+    paces = {name: float(await w.store.load_state(state_name("pace", quota)) or "nan") for name, quota in builtin_catalog().quotas.items()}
     assert paces["voice-tone"] < 1 < paces["speaker-search"]
 
 
@@ -62,24 +61,24 @@ async def test_a_quota_that_nobody_needs_any_more_is_no_trouble(world: MakeWorld
     async with w.running() as watcher:
         await anyio.sleep(100)
         assert not watcher.health.is_good("quota:voice-tone")
-        await w.store.forget(key="voice-tone/abc123/task-1")
+        await w.store.forget(Selection(key="voice-tone/abc123/task-1"))
         await anyio.sleep(60)
         assert watcher.health.is_good("quota:voice-tone")
 
 
 async def test_a_circuit_that_was_closed_under_another_quota_holds_nobody(world: MakeWorld) -> None:
     """Nobody rings where calls of this quota wait for a probe that is a minute away: they look again by themselves."""
-    w = world(durations="run=never", finite=False, plan=ServiceSettings(cadence=CadenceSettings(type="fixed", every=1)))
+    w = world(durations="run=never", finite=False, settings=ServiceSettings(cadence=CadenceSettings(type="fixed", every=1)))
     w.submit("task-1")
     async with w.running() as watcher:
         await anyio.sleep(30)
-        circuits = next(iter(watcher._poller_set)).rules.circuits
-        now = anyio.current_time()
-        circuits.open["outage"] = Trip(now, "503", probe_at=now + 60)
+        circuits = next(iter(watcher.loops.pollers)).policy.circuits
+        for _ in range(4):  # the credentials circuit belongs to the target, so a call of any quota can open and close it
+            circuits.note(CredentialsRejected("ExpiredToken"), [("other", "other")], anyio.current_time() + 60)
         await anyio.sleep(10)
         before = w.service.stats.requests
-        circuits.open.clear()
-        await anyio.sleep(SHARED_S + 0.5)
+        circuits.note(None, [("other", "other")], anyio.current_time())
+        await anyio.sleep(SHARED_CIRCUIT_S + 0.5)
         assert w.service.stats.requests > before
 
 
@@ -88,24 +87,27 @@ class Refusing(SimulatedProbe):
 
     asked: list[str]
 
-    async def observe(self, ref: TaskRef) -> Observation:
+    async def observe_one(self, ref: TaskRef) -> Observation:
         self.asked.append(ref.params[-1])
         if self.asked.count("hinted") == 1 and ref.params[-1] == "hinted":
             raise Throttled("ThrottledClientException")
-        return await super().observe(ref)
+        return await super().observe_one(ref)
 
 
 async def test_a_hint_whose_call_was_refused_still_goes_first(world: MakeWorld) -> None:
     """However many others are overdue, the next call is about the same task."""
     w = world(
-        durations="run=never", finite=False, quota=1000.0, plan=ServiceSettings(pace=PaceSettings(rate=5), limits=Limits(max_in_flight=1))
+        durations="run=never",
+        finite=False,
+        quota=1000.0,
+        settings=ServiceSettings(pace=PaceSettings(rate=5), limits=Limits(max_in_flight=1)),
     )
     w.probe = probe = Refusing(w.service)
     probe.asked = []
     w.submit(*(f"task-{n}" for n in range(300)), "hinted")
     async with w.running() as watcher:
         await anyio.sleep(5)
-        assert watcher._poller_set.hint(key("hinted"))
+        assert watcher.loops.pollers.poll_now(key("hinted"))
         await anyio.sleep(10)
     place = probe.asked.index("hinted")
     assert probe.asked[place : place + 2] == ["hinted", "hinted"]

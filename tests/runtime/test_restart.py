@@ -13,13 +13,12 @@ import pytest
 from tests.runtime.conftest import EPOCH, MakeWorld, key
 from tests.simulation.turns import in_turns
 from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
-from watcher.adapters.stores.sqlite.watch_rows import PIECE
+from watcher.adapters.stores.sqlite.watch_rows import LOAD_BATCH
 from watcher.core.polling.pace import PaceSettings
-from watcher.core.polling.schedule import noted
-from watcher.kinds import KINDS
+from watcher.core.polling.schedule import state_name
+from watcher.kinds.catalog import builtin_catalog
 from watcher.model import Observation, TaskRef, Watch
-from watcher.runtime.service import ServiceSettings
-from watcher.runtime.settings import Limits
+from watcher.runtime.settings import Limits, ServiceSettings
 from watcher.simulator.probe import SimulatedProbe
 
 RATE = 50.0
@@ -35,9 +34,9 @@ class NotingProbe(SimulatedProbe):
         super().__init__(like.service)
         self.calls: list[tuple[float, str]] = []
 
-    async def observe(self, ref: TaskRef) -> Observation:
+    async def observe_one(self, ref: TaskRef) -> Observation:
         self.calls.append((anyio.current_time(), ref.params[1]))
-        return await super().observe(ref)
+        return await super().observe_one(ref)
 
 
 def old(n: int) -> Watch:
@@ -54,7 +53,7 @@ async def earlier_life(path: Path, count: int) -> SqliteStoreSettings:
     await store.open(["inbox"])
     for first in range(0, count, 10_000):
         await store.admit([old(n) for n in range(first, min(count, first + 10_000))])
-    await store.save_state(noted("pace", KINDS["speaker-search"].quota), repr(RATE))
+    await store.save_state(state_name("pace", builtin_catalog()["speaker-search"].quota), repr(RATE))
     await store.close()
     return settings
 
@@ -72,9 +71,9 @@ def most_at_once(times: Sequence[float], rate: float) -> float:
 @pytest.mark.looptime(noop_cycles=0)  # nothing but the loop is at work, so there is nothing to wait for between two moments
 async def test_a_restart_with_many_watches_is_spread_over_the_pace(world: MakeWorld, tmp_path: Path, count: int, minutes: int) -> None:
     """The first call goes at once, none beyond the pace, and nobody is asked twice before all were asked once, longest waiting first."""
-    plan = ServiceSettings(pace=PaceSettings(rate=RATE), limits=Limits(max_watches=2 * MANY))
+    settings = ServiceSettings(pace=PaceSettings(rate=RATE), limits=Limits(max_watches=2 * MANY))
     store = SqliteStore(await earlier_life(tmp_path / "watcher.db", count))
-    w = world(plan=plan, store=store, finite=False, durations="run=never", quota=1e6, max_tasks=2 * MANY)
+    w = world(settings=settings, store=store, finite=False, durations="run=never", quota=1e6, max_tasks=2 * MANY)
     w.probe = NotingProbe(w.probe)
     with in_turns(asyncio.get_running_loop(), lambda: READ_S / 2):
         async with w.running() as watcher:
@@ -83,18 +82,18 @@ async def test_a_restart_with_many_watches_is_spread_over_the_pace(world: MakeWo
             grown, loaded_at = [0], began
             while grown[-1] < count:
                 await anyio.sleep(READ_S / 2)
-                grown.append(len(watcher._poller_set))
+                grown.append(len(watcher.loops.pollers))
                 loaded_at = anyio.current_time()
             await anyio.sleep(1)
-            assert watcher._poller_set.watched(key("fresh"))
+            assert watcher.loops.pollers.watched(key("fresh"))
             await anyio.sleep(60 * minutes - (anyio.current_time() - began))
-            assert len(watcher._poller_set) == count + 1
+            assert len(watcher.loops.pollers) == count + 1
             ended = anyio.current_time()
     times = [at for at, _ in w.probe.calls]
     asked = [task for _, task in w.probe.calls if task != "fresh"]
     assert times[0] - began <= 10 * READ_S
     assert sum(at < loaded_at for at in times) >= RATE * (loaded_at - began) / 2, "asked while the rest is still read"
-    assert max(after - before for before, after in pairwise(grown)) <= PIECE, "the loop goes round after each piece"
+    assert max(after - before for before, after in pairwise(grown)) <= LOAD_BATCH, "the loop goes round after each piece"
     assert most_at_once(times, RATE) <= 1.01
     assert len(times) >= 0.99 * RATE * (ended - began)
     assert asked[:count] == [f"old-{n}" for n in range(min(count, len(asked)))]

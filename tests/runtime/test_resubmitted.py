@@ -5,6 +5,7 @@ import pytest
 
 from tests.runtime.conftest import MakeWorld
 from watcher.model import TaskRef
+from watcher.query import Selection
 
 pytestmark = pytest.mark.looptime
 
@@ -19,7 +20,7 @@ async def test_a_task_erased_and_submitted_again_in_mid_call_is_watched_to_its_e
     w.submit("task-1")
     async with w.running():
         await anyio.sleep(at)
-        assert await w.store.forget(key=KEY) == 1
+        assert await w.store.forget(Selection(key=KEY)) == 1
         await anyio.sleep(later)
         w.submit("task-1")
         await anyio.sleep(600)

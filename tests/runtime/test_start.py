@@ -9,10 +9,12 @@ import pytest
 
 from tests.runtime.conftest import EPOCH, MakeWorld, key
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
+from watcher.app import assemble
 from watcher.errors import StoreUnavailable
-from watcher.model import TaskRef, Watch
+from watcher.model import Lease, TaskRef, Watch
 from watcher.runtime.clock import Clock
-from watcher.runtime.service import Adapters, Watcher
+from watcher.runtime.service import Adapters
+from watcher.runtime.settings import Determinism
 
 PIECE_S = 30.0
 
@@ -22,8 +24,8 @@ class SlowStore(MemoryStore):
 
     failures = 0
 
-    async def load(self) -> AsyncIterator[Sequence[Watch]]:
-        async for watches in super().load():
+    async def load(self, lease: Lease) -> AsyncIterator[Sequence[Watch]]:
+        async for watches in super().load(lease):
             for watch in watches:
                 yield [watch]
                 if self.failures:
@@ -48,10 +50,10 @@ async def test_the_first_polls_do_not_wait_for_the_last_watch(world: MakeWorld) 
     async with w.running() as watcher:
         await anyio.sleep(PIECE_S - 1)
         assert w.service.stats.actions["Get"] > 0
-        assert len(watcher._poller_set) == 1
+        assert len(watcher.loops.pollers) == 1
         await anyio.sleep(3 * PIECE_S)
-        assert len(watcher._poller_set) == 4
-        assert watcher._poller_set.watched(key("d"))
+        assert len(watcher.loops.pollers) == 4
+        assert watcher.loops.pollers.watched(key("d"))
 
 
 @pytest.mark.looptime
@@ -80,7 +82,7 @@ async def test_a_stop_does_not_wait_for_the_rest(world: MakeWorld) -> None:
 async def test_without_a_source_the_watches_of_an_earlier_life_are_followed_to_their_end(world: MakeWorld) -> None:
     """Nothing to take in is not the end while the store has not told all it holds."""
     w = world(store=await slow_store("a", "b"), durations="queue=0,run=1", failed=0, stopped=0, partial=0)
-    async with Watcher(Adapters([], w.probe, w.store, w.sinks), w.plan, clock=Clock(w.wall)) as watcher:
+    async with assemble(Adapters([], w.probe, w.store, w.sinks), w.settings, determinism=Determinism(Clock(w.wall))) as watcher:
         await watcher.run()
     assert [w.inbox.of(key(name))[-1]["data"]["to"] for name in "ab"] == ["SUCCEEDED", "SUCCEEDED"]
 
@@ -95,4 +97,4 @@ async def test_a_watch_of_a_kind_of_another_version_stays_where_it_is(world: Mak
     async with w.running():
         await anyio.sleep(3 * PIECE_S)
         assert w.inbox.of(key("a"))
-    assert await store.find(strange.key) == strange
+    assert await store.task(strange.key) == strange

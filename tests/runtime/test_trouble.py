@@ -10,12 +10,13 @@ import pytest
 
 from tests.runtime.conftest import MakeWorld, key
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
+from watcher.app import assemble
 from watcher.errors import Throttled, Unavailable
 from watcher.model import Backlog, Message
+from watcher.query import Selection
 from watcher.runtime.clock import Clock
-from watcher.runtime.service import Adapters, ServiceSettings, Watcher
-from watcher.runtime.settings import Limits
-from watcher.runtime.upkeep import HOUSE_MAX_S, HOUSE_S
+from watcher.runtime.service import Adapters
+from watcher.runtime.settings import Determinism, Limits, ServiceSettings
 from watcher.simulator.inbox import SimulatedInbox
 from watcher.simulator.queue import SimulatedQueue
 
@@ -26,8 +27,8 @@ HOUR_S = 3600.0
 
 async def test_slow_errors_fill_the_calls_in_flight_and_no_more(world: MakeWorld) -> None:
     """With 8 s for a call and a 503 for each fifth, as many calls are in flight as may be, and every task is told of to its end."""
-    plan = ServiceSettings(limits=Limits(max_in_flight=10))
-    w = world(plan=plan, latency="fixed(8)", faults={"503": 0.2}, quota=1000.0, durations="run=fixed(30)", partial=0)
+    settings = ServiceSettings(limits=Limits(max_in_flight=10))
+    w = world(settings=settings, latency="fixed(8)", faults={"503": 0.2}, quota=1000.0, durations="run=fixed(30)", partial=0)
     w.submit(*(f"task-{n}" for n in range(200)))
     async with w.watcher() as watcher:
         await watcher.run()
@@ -41,7 +42,7 @@ async def test_a_sink_down_for_an_hour_fills_its_outbox_and_then_intake_waits(wo
     up, down = SimulatedInbox(name="up"), SimulatedInbox(name="down")
     store = MemoryStore(MemoryStoreSettings())
     store.durable = True  # for as long as this life lasts: what is taken in leaves the queue
-    w = world(store=store, sinks=[up, down], finite=False, durations="run=fixed(5)", plan=ServiceSettings(limits=Limits(max_outbox=50)))
+    w = world(store=store, sinks=[up, down], finite=False, durations="run=fixed(5)", settings=ServiceSettings(limits=Limits(max_outbox=50)))
     down.failure = Unavailable("503")
     async with w.running() as watcher:
         for minute in range(60):
@@ -80,7 +81,7 @@ async def test_a_queue_that_throttles_is_asked_ever_more_seldom_and_is_the_only_
     bad.failure = Throttled("429")
     bad.put('{"VoiceConnectorId": "abc123", "SpeakerSearchTaskId": "late"}')
     async with (
-        Watcher(Adapters([w.queue, bad], w.probe, w.store, w.sinks), w.plan, clock=Clock(w.wall)) as watcher,
+        assemble(Adapters([w.queue, bad], w.probe, w.store, w.sinks), w.settings, determinism=Determinism(Clock(w.wall))) as watcher,
         anyio.create_task_group() as tasks,
     ):
         tasks.start_soon(watcher.run)
@@ -110,23 +111,34 @@ async def test_answers_from_the_past_are_dropped_and_counted(world: MakeWorld) -
         assert said == [status for status in truth if status in said]
 
 
-class Stopped(MemoryStore):
-    """Its process is stopped for a while in the middle of the first count."""
+class CountingStore(MemoryStore):
+    """Counts how often the outbox is counted."""
 
-    stops_s = 90.0
+    counts = 0
+
+    async def count_backlog(self, shard: int) -> Mapping[str, Backlog]:
+        self.counts += 1
+        return await super().count_backlog(shard)
 
     async def backlog(self) -> Mapping[str, Backlog]:
-        stops_s, self.stops_s = self.stops_s, 0.0
-        await anyio.sleep(stops_s)
+        self.counts += 1
         return await super().backlog()
 
 
-async def test_a_count_that_took_long_does_not_keep_operators_waiting(world: MakeWorld) -> None:
-    """Seconds later the next one goes, and what they asked for is done: not after ten times what it took."""
-    w = world(store=Stopped(MemoryStoreSettings()), finite=False, durations="run=never")
-    w.submit("task-1")
+async def test_the_outbox_is_counted_once_and_then_in_memory(world: MakeWorld) -> None:
+    """The store counts when the shard is adopted; afterwards the gauge follows commits, deliveries and erasures."""
+    sink = SimulatedInbox()
+    sink.failure = Unavailable("503")
+    store = CountingStore(MemoryStoreSettings())
+    w = world(store=store, sinks=[sink], finite=False, durations="run=fixed(5)", partial=0)
+    w.submit("task-1", "task-2")
     async with w.running() as watcher:
-        await anyio.sleep(Stopped.stops_s + 1)
-        await watcher.parts.store.forget(key=key("task-1"))
-        await anyio.sleep(HOUSE_MAX_S + HOUSE_S)
-        assert not watcher._poller_set
+        await anyio.sleep(120)
+        before = store.counts
+        assert watcher.loops.backlog.total == (await store.count_backlog(0))["inbox"].events > 2
+        await store.forget(Selection(key=key("task-1")))
+        sink.failure = None
+        await anyio.sleep(400)
+        assert watcher.loops.backlog.total == 0
+        assert before == 1
+        assert store.counts == 2, "the second one is this test's own"

@@ -1,10 +1,9 @@
-"""The real SQLite store in a story: a real file, real transactions, real errors of SQLite, on virtual time."""
+"""The SQLite store in a story: a real file, real transactions, real errors of SQLite, in virtual time."""
 
 from __future__ import annotations
 
 import asyncio
 import resource
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
@@ -20,19 +19,22 @@ from tests.simulation.turns import in_turns
 from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings, dead_letter_rows, event_rows, schema, watch_rows
 from watcher.errors import StoreError
 from watcher.model import Watch
+from watcher.query import DeadLetterQuery, Selection, TaskQuery
 
 AGAIN_S, STARTS = 5.0, 40
-"""How soon a process that could not open its store is started again, and how often at most: no trouble lasts longer."""
+"""Seconds until a process that could not open its store is started again, and the most starts: no trouble lasts longer."""
+ALL = 10**9
+"""A limit that no query reaches."""
 
 
 class Database:
-    """A file, which the stores of all lives open one after the other. To be entered on the loop of the story."""
+    """A file, which the stores of all lives open one after the other. Enter it on the loop of the story."""
 
     def __init__(self, rng: Random, slowest_s: float) -> None:
         self.full = ""
         self.killed = True
         self.visits = 0
-        """Odd while somebody else has the file open."""
+        """Odd while another process has the file open."""
         self._rng = rng
         self._slowest = slowest_s
         self._stores: list[PlayedStore] = []
@@ -54,9 +56,9 @@ class Database:
 
     def content(self) -> Content:
         with closing(schema.connect(str(self.path))) as db:
-            still = [watch.key for watch in watch_rows.newest(db, open_only=True, limit=sys.maxsize)]
-            backlog = {sink: waiting.events for sink, waiting in event_rows.backlog(db).items()}
-            return Content(still, backlog, dead_letter_rows.newest(db))
+            open_ = [watch.key for watch in watch_rows.find_all(db, TaskQuery(open=True, limit=ALL)).items]
+            backlog = {sink: unsettled.events for sink, unsettled in event_rows.backlog(db).items()}
+            return Content(open_, backlog, dead_letter_rows.find(db, DeadLetterQuery(limit=ALL)).items)
 
     def put(self, watches: Sequence[Watch]) -> None:
         schema.create(str(self.path))
@@ -64,25 +66,25 @@ class Database:
             schema.prepare(db, str(self.path))
             watch_rows.admit(db, watches)
 
-    async def forget(self, *, key: str) -> int:
-        """As `watcher forget` does it: in another process, which opens the file as well."""
+    async def forget(self, selection: Selection) -> int:
+        """Erase tasks as `watcher forget` does: in another process, which opens the file as well."""
         store = self.store()
         self.visits += 1
         try:
             await store.attach()
-            return await store.forget(key=key)
+            return await store.forget(selection)
         finally:
             with anyio.CancelScope(shield=True):
                 await store.close()
             self.visits += 1
 
     def left(self) -> dict[Path, bytes]:
-        """What a process leaves that ends now. The log's index is no part of it."""
+        """The files that a process leaves when it ends now, without the index of the log."""
         files = (self.path, self._beside("-wal"))
         return {file: file.read_bytes() for file in files if file.exists()}
 
     def put_back(self, left: dict[Path, bytes]) -> None:
-        """As if nobody had closed the file since."""
+        """Restore the files as they were before a store closed them."""
         for suffix in ("-wal", "-shm"):
             self._beside(suffix).unlink(missing_ok=True)
         for file, content in left.items():
@@ -93,9 +95,9 @@ class Database:
 
     @contextmanager
     def _as_it_is(self) -> Iterator[None]:
-        """What the disk takes, while a thread is at work and all else stands still."""
+        """Limit what the disk accepts, while a thread works and everything else stops."""
         for store in self._stores:
-            for db in store._connections[:1]:
+            for db in store._file._connections[:1]:
                 db.execute(f"PRAGMA max_page_count = {1 if self.full == 'pages' else 2**32 - 2}")  # never less than there are
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (0 if self.full == "bytes" else soft, hard))
@@ -106,14 +108,14 @@ class Database:
 
 
 class PlayedStore(SqliteStore):
-    """The store of one process, which may be killed and is started again."""
+    """The store of one process, which may be killed and started again."""
 
     def __init__(self, ground: Database) -> None:
         super().__init__(SqliteStoreSettings(path=str(ground.path)))
         self._ground = ground
 
     async def open(self, sinks: Sequence[str]) -> None:
-        """A process that cannot open its store ends, and whoever started it starts it again."""
+        """Open as a supervised process: one that cannot open its store ends, and is started again."""
         for _ in range(STARTS):
             with suppress(StoreError):
                 return await super().open(sinks)
@@ -122,7 +124,7 @@ class PlayedStore(SqliteStore):
         return await super().open(sinks)
 
     async def close(self) -> None:
-        """Killed, it leaves the file as it is; unless somebody else has it open, and so keeps its log."""
+        """Leave the file as a killed process does, unless another process has it open and so keeps its log."""
         ground = self._ground
         left, visits = ground.left(), ground.visits
         await super().close()

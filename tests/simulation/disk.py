@@ -1,4 +1,4 @@
-"""What a story's stores stand on: nothing, or a disk, whose content outlives the watcher that used it. A disk takes its time, and fails."""
+"""Where the stores of a story keep their content: in memory, or on a disk that is slow, fails, and outlives a watcher."""
 
 from __future__ import annotations
 
@@ -13,55 +13,58 @@ import anyio
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.errors import StoreUnavailable
 from watcher.model import DeadLetter, Watch
-from watcher.ports import OwnedStore
+from watcher.ports import Store
+from watcher.query import DeadLetterQuery, Selection
 
-WRITES = ("admit", "commit", "settle", "add_dead_letters", "requests", "save_state", "prune", "purge", "retry", "forget")
-READS = ("outbox", "backlog", "load_state", "find")
+WRITES = (
+    "claim", "release", "admit", "commit", "settle", "add_dead_letters", "requests", "save_state", "prune", "purge", "retry", "forget",
+)  # fmt: skip
+READS = ("read_outbox", "count_backlog", "backlog", "load_state", "task", "task_events")
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a store holds, looked at behind its calls, which take time, fail, and may be fused."""
+    """The content of a store, read without its calls, which take time and may fail."""
 
     open: Sequence[str]
     """Keys of watches that have not ended."""
     backlog: dict[str, int]
     """For each sink, the events that it has not settled."""
-    letters: Sequence[DeadLetter]
+    dead_letters: Sequence[DeadLetter]
 
     @property
     def done(self) -> bool:
-        """Nothing is left to do."""
+        """Nothing remains to do."""
         return not self.open and not any(self.backlog.values())
 
 
 class Ground(Protocol):
-    """What stores stand on."""
+    """Where stores keep their content."""
 
     full: str
-    """Empty, or why writes fail for as long as it stands: there are no free `pages`, or the disk takes no `bytes` at all."""
+    """Why writes fail at the moment: there are no free `pages`, or the disk accepts no `bytes`. Empty: they work."""
     killed: bool
-    """How the life that runs will end: at once, instead of with a proper close."""
+    """The current life will end at once, without a proper close."""
 
-    def store(self) -> OwnedStore:
+    def store(self) -> Store:
         """The store of the next life."""
         ...
 
     def content(self) -> Content:
-        """What is there now, also between two lives."""
+        """The present content, also between two lives."""
         ...
 
     def put(self, watches: Sequence[Watch]) -> None:
-        """Have these from an earlier life."""
+        """Add watches from an earlier life."""
         ...
 
-    async def forget(self, *, key: str) -> int:
-        """What an operator does, beside the watcher."""
+    async def forget(self, selection: Selection) -> int:
+        """Erase tasks, as an operator does beside the watcher."""
         ...
 
 
 class Nothing:
-    """Every life has a store of its own, in memory."""
+    """Each life has its own store, in memory."""
 
     full = ""
     killed = False
@@ -76,14 +79,14 @@ class Nothing:
     def put(self, watches: Sequence[Watch]) -> None:
         raise NotImplementedError("there is no earlier life")
 
-    async def forget(self, *, key: str) -> int:
-        return await self._store.forget(key=key)
+    async def forget(self, selection: Selection) -> int:
+        return await self._store.forget(selection)
 
 
 class SimulatedDisk(MemoryStore):
     """A memory store that is durable, because the simulation keeps it from one life of the watcher to the next.
 
-    Before and after the moment in which a call takes effect, time passes: that is where a kill can fall.
+    Time passes before and after the moment at which a call takes effect, so that a kill can come there.
     """
 
     def __init__(self, rng: Random, slowest_s: float) -> None:
@@ -103,7 +106,8 @@ class SimulatedDisk(MemoryStore):
         return _content(self)
 
     def put(self, watches: Sequence[Watch]) -> None:
-        self._watches.update({watch.key: watch for watch in watches})
+        for watch in watches:
+            self._admit(watch)
 
     def _slow(self, call: Callable[..., Any], *, writes: bool) -> Callable[..., Any]:
         async def slowed(*args: Any, **kwargs: Any) -> Any:
@@ -119,5 +123,7 @@ class SimulatedDisk(MemoryStore):
 
 
 def _content(store: MemoryStore) -> Content:
-    backlog = {name: len(waiting) for name, waiting in store._waiting.items()}
-    return Content([watch.key for watch in store._watches.values() if watch.open], backlog, list(store._letters.values()))
+    backlogs = [shard.backlog() for shard in store._shards]
+    backlog = {sink: sum(each[sink].events for each in backlogs) for sink in backlogs[0]}
+    open_ = [watch.key for watch in store._watches.values() if watch.open]
+    return Content(open_, backlog, store._dead_letters.find(DeadLetterQuery(limit=10**9)).items)

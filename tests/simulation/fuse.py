@@ -11,19 +11,8 @@ from watcher.errors import StoreUnavailable, Unavailable
 
 CALLS = {
     "store": (
-        "open",
-        "admit",
-        "commit",
-        "outbox",
-        "settle",
-        "backlog",
-        "add_dead_letters",
-        "requests",
-        "load_state",
-        "save_state",
-        "prune",
-        "find",
-        "purge",
+        *("open", "claim", "release", "admit", "commit", "read_outbox", "settle", "count_backlog", "add_dead_letters", "requests"),
+        *("load_state", "save_state", "prune", "task", "task_events", "purge"),
     ),
     "queue": ("open", "receive", "ack", "extend"),
     "probe": ("open", "observe"),

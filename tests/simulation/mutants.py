@@ -3,42 +3,46 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from sqlite3 import Connection
 from typing import Any
 
+import pytest
+
+from watcher import app
 from watcher.adapters.stores.memory import MemoryStore
 from watcher.adapters.stores.sqlite import SqliteStore, watch_rows
-from watcher.core.polling.circuits import Circuits
+from watcher.core.polling.circuits import CallCircuits, Circuits
 from watcher.core.polling.pace import Pace, Permit
 from watcher.core.polling.transitions import WatchSettings
 from watcher.errors import RemoteError
-from watcher.kinds import Kind
-from watcher.model import Change, Event, Message, Observation, Step, Watch
+from watcher.kinds.kind import Kind
+from watcher.model import Change, Event, Lease, Message, Observation, Step, Watch
 from watcher.ports import Delivered, Outcome, Rejected, Source
-from watcher.runtime import delivery, intake, polling, service
-from watcher.runtime.service import Adapters, ServiceSettings, Watcher
+from watcher.runtime import delivery, intake, polling
+from watcher.runtime.service import Adapters, Watcher
+from watcher.runtime.settings import ServiceSettings
 
 
 class EagerIntake(intake.Intake):
     """Acknowledges before anything is admitted."""
 
     async def _take_in(self, source: Source, messages: Sequence[Message]) -> None:
-        await self.acknowledge(source.name, messages)
-        await self._admit(source.name, [self._read(source.name, message, plain=source.plain) for message in messages])
+        await self._acks.accept(source.name, [(message, ()) for message in messages])
+        await self._admit(source.name, [self._read(source.name, message, message.id, plain=source.plain) for message in messages])
 
 
-class HopefulCourier(delivery.SinkWorker):
+class HopefulWorker(delivery.SinkWorker):
     """Moves the cursor before the sink has anything."""
 
     async def _send(self, batch: Sequence[Event]) -> None:
-        await self._store.settle(self.sink.name, batch, [])
+        await self._store.settle(self.sink.name, batch, [], self._leases.held)
         await super()._send(batch)
 
 
-class CarelessCourier(delivery.SinkWorker):
+class CarelessWorker(delivery.SinkWorker):
     """Counts an event that was not taken as delivered."""
 
     async def _settle(self, batch: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
@@ -64,11 +68,17 @@ class Timid(Pace):
         self.rate = min(self.rate, self.ceiling)
 
 
-class Stubborn(Circuits):
+class Stubborn(CallCircuits):
     """Knows of no refresh that was tried: fresh credentials are asked for whenever they are refused."""
 
     def may_refresh(self, began: float) -> bool:
         return True
+
+
+class StubbornCircuits(Circuits):
+    """Circuits of that kind."""
+
+    calls = Stubborn
 
 
 class Drowsy(polling.Poller):
@@ -80,9 +90,9 @@ class Drowsy(polling.Poller):
 class Talkative(polling.Poller):
     """Labels a metric with the key of a task."""
 
-    def _settle(self, kind: Kind, step: Step, ours: bool) -> None:
+    def _settle(self, kind: Kind, step: Step, *, gone: bool) -> None:
         self._metrics.ended.labels(step.watch.key, "status").inc()
-        super()._settle(kind, step, ours)
+        super()._settle(kind, step, gone=gone)
 
 
 class Credulous(polling.Poller):
@@ -94,6 +104,14 @@ class Credulous(polling.Poller):
         return super()._decide(kind, watch, seen)
 
 
+class DeafWorker(delivery.SinkWorker):
+    """Does not learn of new events."""
+
+    def wake(self, shard: int, events: Sequence[Event]) -> None:
+        if not events:
+            super().wake(shard, events)
+
+
 class Wasteful(delivery.SinkWorker):
     """Drops what its sink refuses."""
 
@@ -101,26 +119,38 @@ class Wasteful(delivery.SinkWorker):
         await super()._settle(batch, [Delivered() if isinstance(outcome, Rejected) else outcome for outcome in outcomes])
 
 
-def _impatient(parts: Adapters, plan: ServiceSettings, **more: Any) -> Watcher:
+def _impatient(adapters: Adapters, settings: ServiceSettings, **more: Any) -> Watcher:
     """Ends a watch when its task is not found for the first time."""
-    return Watcher(parts, replace(plan, watch=WatchSettings(not_found_grace=0)), **more)
+    return app.assemble(adapters, replace(settings, watch=WatchSettings(not_found_grace=0)), **more)
 
 
 def _patched(**replacements: Any) -> Callable[..., Watcher]:
-    """A watcher whose `service` module is given other classes while it opens."""
+    """A watcher that is assembled from other classes than those of `watcher.app`."""
 
-    class Mutant(Watcher):
-        async def _open(self) -> None:
-            kept = {name: getattr(service, name) for name in replacements}
+    def make(*args: Any, **more: Any) -> Watcher:
+        with pytest.MonkeyPatch.context() as patch:
             for name, other in replacements.items():
-                setattr(service, name, other)
-            try:
-                await super()._open()
-            finally:
-                for name, original in kept.items():
-                    setattr(service, name, original)
+                patch.setattr(app, name, other)
+            return app.assemble(*args, **more)
 
-    return Mutant
+    return make
+
+
+def _broken(breaks: Callable[[Watcher, Any], None]) -> Callable[..., Watcher]:
+    """A watcher that, with the store it is given, is broken once it is open."""
+
+    def make(adapters: Adapters, *args: Any, **more: Any) -> Watcher:
+        watcher = app.assemble(adapters, *args, **more)
+        enter = watcher.loops.maintenance.restore
+
+        async def restore() -> None:
+            await enter()
+            breaks(watcher, adapters.store)
+
+        watcher.loops.maintenance.restore = restore  # type: ignore[method-assign]
+        return watcher
+
+    return make
 
 
 def _put(db: Connection, watches: Sequence[Watch]) -> None:
@@ -132,97 +162,79 @@ def _put(db: Connection, watches: Sequence[Watch]) -> None:
     watch_rows.admit(db, watches)
 
 
-class Forgetful(Watcher):
-    """Does not know that a task is there already: every message begins a new watch."""
+def _forgetful(watcher: Watcher, store: Any) -> None:
+    """Does not know that a task is watched already: every message starts a new watch."""
 
-    async def _open(self) -> None:
-        await super()._open()
-        store = self.parts.store
+    async def admit(watches: Sequence[Watch]) -> Sequence[Watch]:
+        if isinstance(store, MemoryStore):
+            for watch in watches:
+                store._admit(watch)
+                store._watches[watch.key] = watch
+        elif isinstance(store, SqliteStore):
+            await store._file.write(partial(_put, watches=watches))
+        return watches
 
-        async def admit(watches: Sequence[Watch]) -> Sequence[Watch]:
-            if isinstance(store, MemoryStore):
-                store._watches.update({watch.key: watch for watch in watches})
-            elif isinstance(store, SqliteStore):
-                await store._write(partial(_put, watches=watches))
-            return watches
-
-        store.admit = admit  # type: ignore[method-assign]
+    store.admit = admit
 
 
-class Unfenced(Watcher):
+def _uncaring(watcher: Watcher, store: Any) -> None:
     """Commits to a watch that was erased."""
 
-    async def _open(self) -> None:
-        await super()._open()
-        store = self.parts.store
+    async def commit(changes: Sequence[Change], leases: Mapping[int, Lease]) -> Sequence[str]:
+        if isinstance(store, MemoryStore):
+            for change in changes:
+                store._admit(change.watch)
+                store._watches[change.watch.key] = change.watch
+                for event in change.events:
+                    store._add_event(event)
+        elif isinstance(store, SqliteStore):
+            await store._file.write(partial(_put, watches=[change.watch for change in changes]))
+            await store._file.write(partial(watch_rows.commit, changes=changes))
+        return []
 
-        async def commit(changes: Sequence[Change]) -> Sequence[str]:
-            if isinstance(store, MemoryStore):
-                for change in changes:
-                    store._watches[change.watch.key] = change.watch
-                    for event in change.events:
-                        store._tell(event)
-            elif isinstance(store, SqliteStore):
-                await store._write(partial(_put, watches=[change.watch for change in changes]))
-                await store._write(partial(watch_rows.commit, changes=changes))
-            return []
-
-        store.commit = commit  # type: ignore[method-assign]
+    store.commit = commit
 
 
-class Hurried(Watcher):
-    """Its SQLite store says that something is committed, and commits it with what comes next."""
+def _hurried(watcher: Watcher, store: Any) -> None:
+    """Its SQLite store reports a commit, and commits it together with the next one."""
+    writer = getattr(getattr(store, "_file", None), "_writer", None)
+    if writer is None:
+        return
+    commit, late = writer._commit, list[Any]()
 
-    async def _open(self) -> None:
-        await super()._open()
-        writer = getattr(self.parts.store, "_writer", None)
-        if writer is None:
-            return
-        commit, late = writer._commit, list[Any]()
+    def hurry(calls: Sequence[Any]) -> None:
+        commit([*late])
+        late[:] = calls
+        writer._db.execute("BEGIN IMMEDIATE")
+        for call in calls:
+            call.result = call.work(writer._db)
+        writer._db.execute("ROLLBACK")
 
-        def hurry(calls: Sequence[Any]) -> None:
-            commit([*late])
-            late[:] = calls
-            writer._db.execute("BEGIN IMMEDIATE")
-            for call in calls:
-                call.result = call.work(writer._db)
-            writer._db.execute("ROLLBACK")
-
-        writer._commit = hurry
+    writer._commit = hurry
 
 
-class Unsynced(Watcher):
-    """Its SQLite log is not synced: what was committed last is gone with the process."""
-
-    async def _open(self) -> None:
-        await super()._open()
-        ground = getattr(self.parts.store, "_ground", None)
-        if ground is not None:
-            left = ground.left
-            ground.left = lambda: {ground.path: left()[ground.path]}
-
-
-class Deaf(Watcher):
-    """Its sink_workers do not hear that there is something new."""
-
-    def _committed(self, events: Sequence[Event]) -> None:
-        pass
+def _unsynced(watcher: Watcher, store: Any) -> None:
+    """Its SQLite log is not synced: the last commits are lost with the process."""
+    ground = getattr(store, "_ground", None)
+    if ground is not None:
+        left = ground.left
+        ground.left = lambda: {ground.path: left()[ground.path]}
 
 
 MUTANTS: dict[str, Callable[..., Watcher]] = {
     "ack before commit": _patched(Intake=EagerIntake),
-    "cursor before send": _patched(SinkWorker=HopefulCourier),
-    "not taken counts as delivered": _patched(SinkWorker=CarelessCourier),
-    "no dedupe": Forgetful,
-    "no fence": Unfenced,
-    "lost wake-up": Deaf,
+    "cursor before send": _patched(SinkWorker=HopefulWorker),
+    "not taken counts as delivered": _patched(SinkWorker=CarelessWorker),
+    "no dedupe": _broken(_forgetful),
+    "an erased watch is written again": _broken(_uncaring),
+    "lost wake-up": _patched(SinkWorker=DeafWorker),
     "lost wake-up of the polling loop": _patched(Poller=Drowsy),
-    "told before COMMIT": Hurried,
-    "a log that is not synced": Unsynced,
+    "reported before COMMIT": _broken(_hurried),
+    "a log that is not synced": _broken(_unsynced),
     "no letter for what is refused": _patched(SinkWorker=Wasteful),
     "no pace": _patched(Pace=Hasty),
     "a pace that never recovers": _patched(Pace=Timid),
-    "credentials refreshed again and again": _patched(Circuits=Stubborn),
+    "credentials refreshed again and again": _patched(Circuits=StubbornCircuits),
     "a status that goes backwards is believed": _patched(Poller=Credulous),
     "not found ends a watch at once": _impatient,
     "a task in the metrics": _patched(Poller=Talkative),

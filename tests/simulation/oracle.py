@@ -12,8 +12,7 @@ from tests.simulation.peers import UnreliableInbox
 from tests.simulation.play import MARK
 from tests.simulation.record import Record
 from tests.simulation.story import DENIED, ENDLESS, MISSING
-from watcher.core.intake.submissions import parse_ref
-from watcher.model import EventType
+from watcher.model import DEFAULT_TARGET, EventType, TaskRef
 from watcher.runtime.polling import TICK_S
 
 STOP_S = 25.0
@@ -45,7 +44,7 @@ def _all_was_told(record: Record) -> Iterator[str]:
         if missing := expected - closed:
             yield f"I1: {inbox.name} was never told how these ended: {sorted(missing)}"
     if record.story.durable:
-        inputs = [letter for letter in record.left.letters if letter.what == "input"]
+        inputs = [letter for letter in record.left.dead_letters if letter.what == "input"]
         if len(inputs) != record.poison:
             yield f"I1: {record.poison} poison messages, {len(inputs)} dead letters"
     if record.fresh_lag is None or record.fresh_lag > _fresh_bound(record):
@@ -59,7 +58,7 @@ def _fresh_bound(record: Record) -> float:
     √(2 · 0.1 · (30 + age)) s, where the age is what a clock that was set makes of it. What was learned moves that by a few seconds.
     A queue that failed may have left intake in a backoff of up to 60 s.
     """
-    story, truth = record.story, record.service.tasks.truth(parse_ref("speaker-search/vc1/fresh"))
+    story, truth = record.story, record.service.tasks.truth(TaskRef.of("speaker-search/vc1/fresh", DEFAULT_TARGET))
     fast = sum((trouble.strength - 0.5) * 2400 for trouble in story.troubles if trouble.what == "clock")
     gap = math.sqrt(0.2 * (30 + max(0.0, fast + truth[-1][1] - truth[0][1])))
     if any(status == "PARTIAL_SUCCESS" for status, _ in truth):
@@ -121,11 +120,11 @@ def _one_watch(record: Record, inbox: UnreliableInbox, key: str, events: list[di
     if [event["data"]["terminal"] for event in events] != [False] * (len(events) - 1) + [True]:
         yield f"I3: {inbox.name} got a closing event of {key} that was not the last, or none"
     said = [event["data"]["to"] for event in events if event["type"] == EventType.TRANSITION]
-    truth = [status for status, _ in record.service.tasks.truth(parse_ref(key))]
+    truth = [status for status, _ in record.service.tasks.truth(TaskRef.of(key, DEFAULT_TARGET))]
     if said != [status for status in truth if status in said]:
         yield f"I3: {inbox.name} was told that {key} went {said}: {truth}"
     taken = {handed.event.id for handed in inbox.handed if handed.taken}
-    letters = {letter.position for letter in record.left.letters if letter.origin == inbox.name}
+    letters = {letter.position for letter in record.left.dead_letters if letter.origin == inbox.name}
     for handed in inbox.handed:
         if handed.event.key == key and handed.event.id not in taken and handed.event.position not in letters:
             yield f"I1: {inbox.name} refused {handed.event.id} of {key}, and no dead letter holds it"
@@ -133,7 +132,7 @@ def _one_watch(record: Record, inbox: UnreliableInbox, key: str, events: list[di
 
 def _true(record: Record, sink: str, key: str, events: list[dict[str, Any]]) -> Iterator[str]:
     """What was told happened, and the last of it was the end."""
-    truth = [status for status, _ in record.service.tasks.truth(parse_ref(key))]
+    truth = [status for status, _ in record.service.tasks.truth(TaskRef.of(key, DEFAULT_TARGET))]
     for event in events:
         if event["data"]["to"] not in (None, *truth):
             yield f"{sink} was told that {key} became {event['data']['to']}: {truth}"

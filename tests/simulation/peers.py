@@ -133,11 +133,11 @@ class WatchedProbe(SimulatedProbe):
         if self.heals is not None:
             self.heals()
 
-    async def observe(self, ref: TaskRef) -> Observation:
+    async def observe_one(self, ref: TaskRef) -> Observation:
         """The same task, seen at whatever our clock says."""
         self.calls[-1][ref.kind].append(anyio.current_time())
         try:
-            seen = await super().observe(ref)
+            seen = await super().observe_one(ref)
         except RemoteError as error:
             self._answered = self._answered or not isinstance(error, CredentialsRejected | Unavailable | Throttled)
             raise

@@ -22,12 +22,14 @@ from tests.simulation.peers import StagedTasks, UnreliableInbox, UnreliableQueue
 from tests.simulation.record import Record
 from tests.simulation.story import Story, key_of
 from tests.simulation.trouble import scene
-from watcher.core.intake.submissions import parse_ref
+from watcher.app import assemble
 from watcher.core.polling.pace import PaceSettings
-from watcher.model import TaskRef, Watch
-from watcher.ports import OwnedStore
+from watcher.model import DEFAULT_TARGET, TaskRef, Watch
+from watcher.ports import Store
+from watcher.query import Selection
 from watcher.runtime.clock import Clock
-from watcher.runtime.service import Adapters, ServiceSettings, Watcher
+from watcher.runtime.service import Adapters, Watcher
+from watcher.runtime.settings import Determinism, ServiceSettings
 from watcher.simulator.scenario import Scenario
 from watcher.simulator.service import VoiceService
 
@@ -61,7 +63,7 @@ class World:
             for n in range(story.sinks)
         ]
         self.ground = self._ground()
-        self.store: OwnedStore | None = None
+        self.store: Store | None = None
         """That of the life that runs, or of the last one."""
         if fuse is not None:
             for what, part in (("probe", self.probe), ("queue", self.queue), *(("sink", inbox) for inbox in self.inboxes)):
@@ -156,7 +158,7 @@ class World:
         with anyio.move_on_after(PATIENCE_S):
             while not all(any(event.key == key and event.terminal for event in inbox.events) for inbox in self.inboxes):  # noqa: ASYNC110
                 await anyio.sleep(0.1)
-            truth = self.service.tasks.truth(parse_ref(key))
+            truth = self.service.tasks.truth(TaskRef.of(key, DEFAULT_TARGET))
             self.record.fresh_lag = anyio.current_time() - began - (truth[-1][1] - truth[0][1])
 
     def _keep_page(self) -> None:
@@ -183,9 +185,7 @@ class World:
         return self._make(
             Adapters([self.queue], self.probe, store, self.inboxes),
             ServiceSettings(region="us-east-1", pace=PaceSettings(rate=self.story.rate), limits=self.story.limits),
-            clock=Clock(self.wall),
-            rng=self.rng,
-            new_id=lambda: f"{self.rng.getrandbits(128):032x}",
+            determinism=Determinism(Clock(self.wall), self.rng, lambda: f"{self.rng.getrandbits(128):032x}"),
         )
 
     async def _submit(self) -> None:
@@ -214,7 +214,7 @@ class World:
             await anyio.sleep(max(0.0, at - anyio.current_time()))
             name, submissions = f'"{key.rpartition("/")[2]}"', self._submissions[key]
             held = self.queue.holds(name)
-            await self._stubbornly(lambda key=key: self.ground.forget(key=key))
+            await self._stubbornly(lambda key=key: self.ground.forget(Selection(key=key)))
             if held or self.queue.holds(name) or self._submissions[key] > submissions:
                 self.record.resubmitted.add(key)  # its message comes again, and is a submission like any other
             else:
@@ -241,7 +241,7 @@ def replay(seed: int) -> str:
     return f"seed {seed}: python -m tests.simulation --first {seed} --seeds 1 --logs"
 
 
-def play(story: Story, make: Callable[..., Watcher] = Watcher, fuse: Fuse | None = None) -> Record:
+def play(story: Story, make: Callable[..., Watcher] = assemble, fuse: Fuse | None = None) -> Record:
     """Run the story on a loop of its own, in virtual time."""
     loop, pause = looptime.new_event_loop(noop_cycles=0), Pause()  # its rounds of patience are for threads, and ours take turns
     steady = loop.time

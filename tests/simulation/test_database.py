@@ -1,4 +1,4 @@
-"""The real SQLite store on virtual time: exact, so that a seed replays, and with a disk's real errors."""
+"""The SQLite store in virtual time: exact, so that a seed can be replayed, with the real errors of a disk."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ import anyio
 import looptime
 import pytest
 
-from tests.contracts.store_exam import a_watch, moved
+from tests.contracts.store_exam.facts import a_watch, all_tasks, leases, moved
 from tests.simulation.database import Database, PlayedStore
 from tests.simulation.play import play
 from tests.simulation.record import Record
 from tests.simulation.story import Story, draw
 from watcher.errors import StoreUnavailable
 from watcher.model import Watch
+from watcher.query import Selection
 
 SLOW_S = 0.1
 
 
 def on_virtual_time(act: Callable[[Database], Awaitable[Any]], slowest_s: float = SLOW_S) -> Any:
-    """What it returns."""
+    """Run `act` on a database in virtual time, and return its result."""
 
-    async def acted() -> Any:
+    async def run() -> Any:
         with Database(Random(1), slowest_s) as database:
             try:
                 return await act(database)
@@ -34,19 +35,19 @@ def on_virtual_time(act: Callable[[Database], Awaitable[Any]], slowest_s: float 
 
     loop = looptime.new_event_loop(noop_cycles=0)
     try:
-        return loop.run_until_complete(acted())
+        return loop.run_until_complete(run())
     finally:
         loop.close()
 
 
-def told(record: Record) -> list[object]:
-    """All that the sinks were handed and all that the service was asked, to the instant."""
+def trace(record: Record) -> list[object]:
+    """All events that the sinks got and all calls of the service, with their times."""
     handed = [(inbox.name, each.at, each.taken, each.event) for inbox in record.inboxes for each in inbox.handed]
     return [record.probe.calls, record.left, *handed]
 
 
 def troubled() -> Story:
-    """One over a SQLite file, with a full disk, a kill and an erasure in it."""
+    """A story over a SQLite file with a full disk, a kill and an erasure."""
     for seed in range(200):
         story = draw(seed)
         if story.sqlite and story.forget and any(t.what == "disk" for t in story.troubles) and any(how == "kill" for _, how in story.ends):
@@ -55,20 +56,20 @@ def troubled() -> Story:
 
 
 def test_a_story_over_sqlite_replays_exactly() -> None:
-    """Played again, the same seed asks the service at the same instants and hands the same events to the sinks."""
+    """The same seed makes the same calls at the same times and gives the same events to the sinks."""
     story = troubled()
     first, again = play(story), play(story)
     assert len(first.inboxes[0].handed) > 10
-    assert told(first) == told(again)
+    assert trace(first) == trace(again)
 
 
-def test_what_is_asked_at_one_instant_is_one_transaction() -> None:
-    """Calls that wait for the same turn share it; each caller has its own answer, at the same instant."""
+def test_calls_at_one_instant_are_one_transaction() -> None:
+    """Calls that wait for the same turn share it; each caller gets its own answer, at the same instant."""
 
     async def act(database: Database) -> tuple[int, set[float]]:
         store, done = await opened(database), set[float]()
-        groups, commit = [], store._writer._commit  # type: ignore[union-attr]
-        store._writer._commit = lambda calls: (groups.append(len(calls)), commit(calls))  # type: ignore[union-attr, method-assign, assignment]
+        groups, commit = [], store._file._writer._commit  # type: ignore[union-attr]
+        store._file._writer._commit = lambda calls: (groups.append(len(calls)), commit(calls))  # type: ignore[union-attr, method-assign, assignment]
 
         async def admit(n: int) -> None:
             await store.admit([a_watch(f"t{n}")])
@@ -84,7 +85,7 @@ def test_what_is_asked_at_one_instant_is_one_transaction() -> None:
 
 @pytest.mark.parametrize("full", ["pages", "bytes"])
 def test_a_full_disk_refuses_as_sqlite_does(full: str) -> None:
-    """Without a free page, or without room for a byte, a write fails whole and reading goes on; with room again it succeeds."""
+    """Without a free page or byte, a write fails as a whole and reads work; with space again the write succeeds."""
 
     async def act(database: Database) -> None:
         store = await opened(database)
@@ -92,7 +93,7 @@ def test_a_full_disk_refuses_as_sqlite_does(full: str) -> None:
         database.full = full
         with pytest.raises(StoreUnavailable, match="SQLITE_FULL" if full == "pages" else "SQLITE_IOERR_WRITE"):
             await store.admit(many)
-        assert await store.tasks() == []
+        assert await all_tasks(store) == []
         database.full = ""
         await store.admit(many)
         assert len(database.content().open) == 500
@@ -100,17 +101,17 @@ def test_a_full_disk_refuses_as_sqlite_does(full: str) -> None:
     on_virtual_time(act)
 
 
-def test_an_erasure_is_heard_of_on_a_full_disk() -> None:
-    """The notice of another one cannot be erased then: no reason to keep the next to itself, and none to fail."""
+def test_an_erasure_is_reported_on_a_full_disk() -> None:
+    """When the record of an earlier erasure cannot be removed, the next one is reported all the same, and no call fails."""
 
     async def act(database: Database) -> list[Sequence[str]]:
         store = await opened(database)
         first, second = await store.admit([a_watch("first"), a_watch("second")])
-        await database.forget(key=first.key)
-        heard = [(await store.requests())[0]]
-        await database.forget(key=second.key)
+        await database.forget(Selection(key=first.key))
+        reported = [(await store.requests()).forgotten]
+        await database.forget(Selection(key=second.key))
         database.full = "bytes"
-        return [*heard, (await store.requests())[0], (await store.requests())[0]]
+        return [*reported, (await store.requests()).forgotten, (await store.requests()).forgotten]
 
     assert on_virtual_time(act) == [[a_watch("first").key], [a_watch("second").key], []]
 
@@ -130,18 +131,19 @@ def test_a_start_on_a_full_disk_waits_for_room() -> None:
 
 
 def test_a_kill_leaves_the_log_and_the_next_life_reads_it() -> None:
-    """What was committed is there although nobody closed the file; what only waited for its turn is not."""
+    """A committed write is there although the file was not closed; a write that waited for its turn is not."""
 
     async def act(database: Database) -> tuple[bool, list[Watch]]:
         store = await opened(database)
         watch = (await store.admit([a_watch()]))[0]
+        owned = await leases(store)
         async with anyio.create_task_group() as life:
-            life.start_soon(store.commit, [moved(watch, "SUCCEEDED")])
+            life.start_soon(store.commit, [moved(watch, "SUCCEEDED")], owned)
             await anyio.wait_all_tasks_blocked()
             life.cancel_scope.cancel()
         await store.close()
         log = database._beside("-wal").stat().st_size
-        return log > 0, list(await (await opened(database)).tasks())
+        return log > 0, await all_tasks(await opened(database))
 
     killed, watches = on_virtual_time(act)
     assert killed

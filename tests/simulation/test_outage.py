@@ -10,7 +10,7 @@ from tests.simulation.oracle import judge
 from tests.simulation.play import play
 from tests.simulation.story import Trouble
 from tests.simulation.sweep import STORY
-from watcher.runtime import service, upkeep
+from watcher.runtime import backlog, operator_requests, service
 
 OUTAGE = Trouble("service", 2.0, 12 * 3600.0, 0.5)
 
@@ -18,8 +18,9 @@ OUTAGE = Trouble("service", 2.0, 12 * 3600.0, 0.5)
 def test_half_a_day_of_503_costs_a_call_a_minute_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every promise holds over twelve hours of 503, with a call a minute; when it is over, all is told within the minute."""
     # what is looked after now and then would be most of the work in half a day without calls
-    monkeypatch.setattr(upkeep, "HOUSE_S", 30.0)
-    monkeypatch.setattr(service, "IDLE_S", 10.0)
+    monkeypatch.setattr(backlog, "REPORT_S", 30.0)
+    monkeypatch.setattr(operator_requests, "CHECK_S", 30.0)
+    monkeypatch.setattr(service, "BUSY_CHECK_S", 10.0)
     record = play(replace(STORY, troubles=(OUTAGE,)))
     over = OUTAGE.at + OUTAGE.lasts
     during = [at for at in record.probe.calls[-1]["speaker-search"] if OUTAGE.at + 600 < at < over]

@@ -28,7 +28,7 @@ def made(**scenario: object) -> SimulatedProbe:
 async def poll(probe: SimulatedProbe, task: TaskRef, every: float, until: float) -> list[Observation]:
     seen = []
     while clock() < T0 + until:
-        seen.append(await probe.observe(task))
+        seen.append(await probe.observe_one(task))
         await anyio.sleep(every)
     return seen
 
@@ -55,7 +55,7 @@ async def test_the_same_seed_gives_the_same_replies(looptime: object) -> None:
         probe, replies = made(seed=3, latency="uniform(0.01,0.2)", faults={"503": 0.2, "stale": 0.2}), []
         for i in range(100):
             try:
-                replies.append((await probe.observe(ref(f"t{i % 7}"))).status)
+                replies.append((await probe.observe_one(ref(f"t{i % 7}"))).status)
             except RemoteError as error:
                 replies.append(error.code)
         return replies
@@ -82,7 +82,7 @@ async def test_one_call_per_task_at_a_time() -> None:
 
     async def observe(task: TaskRef) -> None:
         try:
-            replies.append((await probe.observe(task)).status)
+            replies.append((await probe.observe_one(task)).status)
         except Busy as error:
             replies.append(error.code)
 
@@ -92,7 +92,7 @@ async def test_one_call_per_task_at_a_time() -> None:
     assert sorted(replies) == ["ConflictException", "IN_QUEUE", "IN_QUEUE", "IN_QUEUE"]
     assert probe.service.stats.peak_per_task == 2
     assert probe.service.stats.peak_in_flight == 4
-    await probe.observe(ref("a"))
+    await probe.observe_one(ref("a"))
 
 
 @pytest.mark.looptime
@@ -100,9 +100,9 @@ async def test_a_cancelled_call_unlocks_its_task() -> None:
     """After a cancelled call nothing is in flight, so the next call gets a reply."""
     probe = made(latency="fixed(5)")
     with anyio.move_on_after(1):
-        await probe.observe(ref("a"))
+        await probe.observe_one(ref("a"))
     assert probe.service.stats.in_flight == 0
-    await probe.observe(ref("a"))
+    await probe.observe_one(ref("a"))
 
 
 @pytest.mark.looptime
@@ -111,7 +111,7 @@ async def test_each_kind_has_its_own_quota() -> None:
     probe = made(quota=20, burst=30)
 
     async def accepted(kind: str) -> int:
-        results = await asyncio.gather(*(probe.observe(ref(f"t{i}", kind=kind)) for i in range(100)), return_exceptions=True)
+        results = await asyncio.gather(*(probe.observe_one(ref(f"t{i}", kind=kind)) for i in range(100)), return_exceptions=True)
         assert all(isinstance(r, Observation | Throttled) for r in results)
         return sum(isinstance(r, Observation) for r in results)
 
@@ -127,7 +127,7 @@ async def test_a_quota_of_zero_throttles_the_first_call() -> None:
     """A new account is throttled at once, and a throttled call creates no task."""
     probe = made(quota=0)
     with pytest.raises(Throttled, match="ThrottledClientException"):
-        await probe.observe(ref("t"))
+        await probe.observe_one(ref("t"))
     assert len(probe.service.tasks) == 0
 
 
@@ -137,7 +137,7 @@ async def test_each_fault_raises_its_error(fault: str) -> None:
     """Each fault raises exactly the class that the table names, within the deadline."""
     probe = made(faults={fault: 1})
     with anyio.fail_after(15.01), pytest.raises(RemoteError) as caught:
-        await probe.observe(ref("t"))
+        await probe.observe_one(ref("t"))
     assert type(caught.value) is FAULTS[fault].raises
     assert not isinstance(caught.value, CredentialsRejected) or caught.value.expired == (fault == "expired")
 
@@ -148,10 +148,10 @@ async def test_a_reply_that_never_ends_is_unavailable_at_the_deadline(fault: str
     """A call that hangs raises Unavailable exactly at the deadline, and the next call for its task works."""
     probe = made(faults={fault: 1})
     with pytest.raises(Unavailable, match="timeout"):
-        await probe.observe(ref("t"))
+        await probe.observe_one(ref("t"))
     assert looptime == 15
     probe.service.change(faults={})
-    await probe.observe(ref("t"))
+    await probe.observe_one(ref("t"))
 
 
 @pytest.mark.looptime
@@ -166,7 +166,7 @@ async def test_special_ids_and_invalid_ids() -> None:
         (ref("t", "v" * 129), Invalid),
     ):
         with pytest.raises(error):
-            await probe.observe(task)
+            await probe.observe_one(task)
 
 
 @pytest.mark.looptime
@@ -174,23 +174,23 @@ async def test_a_hidden_task_is_found_later() -> None:
     """The fault `404` hides a task for its first seconds; later it is found with its original creation time."""
     probe = made(faults={"404": 1}, hidden=20, durations="queue=1,run=never")
     with pytest.raises(NotFound):
-        await probe.observe(ref("t"))
+        await probe.observe_one(ref("t"))
     await anyio.sleep(15)
     with pytest.raises(NotFound):
-        await probe.observe(ref("t"))
+        await probe.observe_one(ref("t"))
     await anyio.sleep(5)
-    assert (await probe.observe(ref("t"))).created_at == pytest.approx(T0, abs=0.002)
+    assert (await probe.observe_one(ref("t"))).created_at == pytest.approx(T0, abs=0.002)
 
 
 @pytest.mark.looptime
 async def test_a_stale_read_shows_the_past() -> None:
     """A stale reply is the task as it was some seconds ago, with its timestamps of that time."""
     probe = made(durations="queue=1,run=fixed(10)", failed=0, stopped=0, partial=0)
-    await probe.observe(ref("t"))
+    await probe.observe_one(ref("t"))
     await anyio.sleep(12)
-    assert (await probe.observe(ref("t"))).status == "SUCCEEDED"
+    assert (await probe.observe_one(ref("t"))).status == "SUCCEEDED"
     probe.service.change(faults={"stale": 1})
-    stale = await probe.observe(ref("t"))
+    stale = await probe.observe_one(ref("t"))
     assert (stale.status, stale.updated_at) == ("IN_PROGRESS", pytest.approx(T0 + 1, abs=0.2))
 
 
@@ -198,14 +198,14 @@ async def test_a_stale_read_shows_the_past() -> None:
 async def test_the_scenario_can_change_while_it_runs() -> None:
     """A change of faults and quota applies to the next call; tasks and all other settings stay."""
     probe = made(durations="queue=1,run=never", seed=4)
-    before = await probe.observe(ref("t"))
+    before = await probe.observe_one(ref("t"))
     probe.service.change(faults={"503": 1})
     with pytest.raises(Unavailable):
-        await probe.observe(ref("t"))
+        await probe.observe_one(ref("t"))
     probe.service.change(faults={}, quota=1, burst=1)
-    assert (await probe.observe(ref("t"))).created_at == before.created_at
+    assert (await probe.observe_one(ref("t"))).created_at == before.created_at
     with pytest.raises(Throttled):
-        await probe.observe(ref("t"))
+        await probe.observe_one(ref("t"))
     assert probe.service.scenario.seed == 4
 
 
@@ -213,8 +213,8 @@ async def test_the_scenario_can_change_while_it_runs() -> None:
 async def test_calls_after_the_end_are_counted() -> None:
     """Each Get for a task whose end an earlier Get returned is counted: a good watcher makes none."""
     probe = made(durations="queue=0,run=fixed(1)", partial=0)
-    await probe.observe(ref("t"))
+    await probe.observe_one(ref("t"))
     await anyio.sleep(2)
     for expected in (0, 1, 2):
-        await probe.observe(ref("t"))
+        await probe.observe_one(ref("t"))
         assert probe.service.stats.after_end == expected

@@ -60,8 +60,8 @@ async def test_a_task_arrives_with_its_types(client: Client) -> None:
     """Timestamps arrive as times to the millisecond, scores as floats, and the result under the member names of the API."""
     async with simulator(Scenario(**INSTANT, durations="queue=0,run=0", failed=0, stopped=0, partial=0)) as sim, client(sim) as sdk:
         task = (await sdk.get_speaker_search_task(**search("t")))["SpeakerSearchTask"]
-        begun = datetime.fromtimestamp(sim.truth(TaskRef("speaker-search", ("vc", "t")))[0][1], UTC)
-        assert task["CreatedTimestamp"] == task["StartedTimestamp"] == task["UpdatedTimestamp"] == begun
+        created = datetime.fromtimestamp(sim.truth(TaskRef("speaker-search", ("vc", "t")))[0][1], UTC)
+        assert task["CreatedTimestamp"] == task["StartedTimestamp"] == task["UpdatedTimestamp"] == created
         details = task["SpeakerSearchDetails"]
         assert details["VoiceprintGenerationStatus"].startswith("VoiceprintGeneration")
         assert all(0 <= match["ConfidenceScore"] <= 1 and match["VoiceProfileId"] for match in details["Results"])
@@ -158,8 +158,8 @@ async def test_a_burst_above_the_quota_is_throttled(client: Client) -> None:
         started = await sdk.start_speaker_search_task(**START)
         await sdk.stop_speaker_search_task(**search(started["SpeakerSearchTask"]["SpeakerSearchTaskId"]))
         replies = await asyncio.gather(*(sdk.get_speaker_search_task(**search(f"t{i}")) for i in range(38)), return_exceptions=True)
-        refused = [reply.response["Error"]["Code"] for reply in replies if isinstance(reply, ClientError)]
-        assert refused == ["ThrottledClientException"] * 30
+        throttled = [reply.response["Error"]["Code"] for reply in replies if isinstance(reply, ClientError)]
+        assert throttled == ["ThrottledClientException"] * 30
         assert sim.stats.outcomes == {"ok": 10, "ThrottledClientException": 30}
 
 
@@ -170,8 +170,8 @@ async def test_replies_match_the_truth(client: Client) -> None:
         while "SUCCEEDED" not in seen:
             seen.setdefault(status(await sdk.get_speaker_search_task(**search("t"))), time.time())
         truth = dict(sim.truth(TaskRef("speaker-search", ("vc", "t"))))
-        assert [word for word in truth if word in seen] == list(seen)
-        assert all(at >= truth[word] for word, at in seen.items())
+        assert [name for name in truth if name in seen] == list(seen)
+        assert all(at >= truth[name] for name, at in seen.items())
 
 
 async def test_the_environment_points_an_sdk_here(client: Client) -> None:

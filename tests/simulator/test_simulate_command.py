@@ -63,7 +63,7 @@ def test_a_port_in_use_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "expected"),
     [
         (["--fault", "5003=0.1"], "--fault"),
         (["--durations", "gamma(2)"], "--durations"),
@@ -72,8 +72,8 @@ def test_a_port_in_use_is_an_error() -> None:
         (["--quota", "-1"], "--quota"),
     ],
 )
-def test_an_invalid_option_is_a_usage_error(options: list[str], says: str) -> None:
+def test_an_invalid_option_is_a_usage_error(options: list[str], expected: str) -> None:
     """An invalid option is a usage error of click, which the command line maps to 64, and the error names it."""
     result = CliRunner().invoke(app, options)
     assert result.exit_code == 2
-    assert says in result.stderr
+    assert expected in result.stderr

@@ -8,7 +8,7 @@ from botocore.model import ServiceModel
 
 from tests.simulator.conftest import Client
 from watcher.adapters.aws.reply import read_reply
-from watcher.kinds import KINDS
+from watcher.kinds.catalog import builtin_catalog
 from watcher.model import TaskRef
 from watcher.simulator import Scenario, SimulatedProbe, simulator
 from watcher.simulator.simulated_kinds import (
@@ -79,7 +79,7 @@ async def test_an_observation_is_what_the_watcher_reads_from_the_reply(client: C
             sim.tasks.find(SPEAKER_SEARCH, "vc", f"t{i}", now - 1.0)
             ref = TaskRef("speaker-search", ("vc", f"t{i}"))
             reply = await sdk.get_speaker_search_task(VoiceConnectorId="vc", SpeakerSearchTaskId=f"t{i}")
-            observation = await SimulatedProbe(sim.service).observe(ref)
-            assert observation == read_reply(KINDS["speaker-search"], ref, reply, now)
+            observation = await SimulatedProbe(sim.service).observe_one(ref)
+            assert observation == read_reply(builtin_catalog()["speaker-search"], ref, reply, now)
             seen.add(observation.status)
     assert seen == set(STATUSES)

@@ -1,1 +1,5 @@
-"""The code that touches the world. An adapter makes one attempt and names what went wrong; it never waits, repeats or logs."""
+"""The only code that touches the outside world: AWS, HTTP, files, databases.
+
+An adapter makes one attempt and raises a named error when it fails. It never sleeps, loops until success, retries or
+logs: the runtime does that for all adapters alike.
+"""

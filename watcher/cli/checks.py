@@ -14,15 +14,14 @@ from typing import Any, Literal
 import anyio
 import anyio.to_thread
 
-from watcher.adapters.aws.identity import caller, endpoint_of
+from watcher.adapters.aws.identity import caller_identity, service_endpoint
 from watcher.adapters.aws.probe import AwsProbe
 from watcher.cli import exit_codes
 from watcher.cli.tables import counted
 from watcher.config import Settings, read
 from watcher.core.hints import SKEW_S, hint
-from watcher.core.intake.submissions import DEFAULT_KIND
 from watcher.errors import ConfigMistakes, CredentialsRejected, RemoteError, StoreError
-from watcher.kinds import KINDS
+from watcher.kinds.catalog import builtin_catalog
 from watcher.registry import SINKS, SOURCES, STORES, AdapterContext, AdapterType
 
 PATIENCE_S = 10.0
@@ -78,8 +77,9 @@ def configuration(file: Path, environ: Mapping[str, str]) -> tuple[Settings | No
 
 async def everything(settings: Settings, context: AdapterContext) -> list[Finding]:
     """All checks at once, in the order in which one would mend what they find."""
-    kind = KINDS[DEFAULT_KIND]
-    probe = AwsProbe(context.aws, call_deadline=CALL_S, clock=context.clock)
+    catalog = builtin_catalog()
+    kind = catalog.default
+    probe = AwsProbe(context.aws, catalog, call_deadline=CALL_S, clock=context.clock)
     checks: list[Callable[[], Awaitable[list[Finding]]]] = [
         _one("Region", lambda: _region(context, kind.service)),
         lambda: identity(context),
@@ -127,7 +127,7 @@ async def bounded(name: str, look: Look, *, quota: str | None = None) -> Finding
 
 
 async def _region(context: AdapterContext, service: str) -> str:
-    place = await endpoint_of(context.aws, service)
+    place = await service_endpoint(context.aws, service)
     if place.region not in place.offered:
         offered = ", ".join(place.offered) or "none"
         raise Wrong(f"{place.region} is not known to offer {service}", f"set AWS_REGION to one of {offered}; a newer SDK may know more")
@@ -140,7 +140,7 @@ async def identity(context: AdapterContext) -> list[Finding]:
 
     async def who() -> str:
         try:
-            found = await caller(context.aws, context.clock)
+            found = await caller_identity(context.aws, context.clock)
         except CredentialsRejected as error:
             ahead.append(None if error.clock_skew_s is None else -error.clock_skew_s)
             raise

@@ -18,7 +18,8 @@ from watcher.core.delivery.events import iso
 from watcher.core.intake.strict_json import decode
 from watcher.errors import InvalidInput
 from watcher.model import DeadLetter
-from watcher.ports import Ledger
+from watcher.ports import Store
+from watcher.query import DeadLetterQuery
 
 app = typer.Typer(help="Look at what could not be taken in or delivered; try it again, or throw it away.", no_args_is_help=True)
 
@@ -37,7 +38,7 @@ def list_(config: Config, as_json: Json = False) -> None:
 
         watcher dead-letters list --config watcher.yaml
     """
-    letters = consult(config, lambda _, ledger: ledger.letters())
+    letters = consult(config, lambda _, store: _all(store))
     if as_json:
         print_json([facts_of(letter) for letter in letters])
     elif not letters:
@@ -59,7 +60,7 @@ def show(
 
         watcher dead-letters show 4f1c --config watcher.yaml
     """
-    letter = _chosen([id_], consult(config, lambda _, ledger: ledger.letters()))[0]
+    letter = _chosen([id_], consult(config, lambda _, store: _all(store)))[0]
     if as_json:
         print_json({**facts_of(letter), "body": letter.body.decode("utf-8", "backslashreplace")})
         return
@@ -93,8 +94,8 @@ def retry(config: Config, ids: Ids = None, every: All = False) -> None:
         watcher dead-letters retry --all --config watcher.yaml
     """
 
-    async def ask(_: Settings, ledger: Ledger) -> int:
-        return await ledger.retry([letter.id for letter in _chosen(ids, await ledger.letters(), every=every)])
+    async def ask(_: Settings, store: Store) -> int:
+        return await store.retry([letter.id for letter in _chosen(ids, await _all(store), every=every)])
 
     _one_of(ids, every)
     count = consult(config, ask)
@@ -121,17 +122,28 @@ def purge(
         watcher dead-letters purge --all --yes --config watcher.yaml
     """
 
-    async def erase(_: Settings, ledger: Ledger) -> int:
+    async def erase(_: Settings, store: Store) -> int:
         # those that were seen, not all: none may be erased that came while somebody thought about the question
-        return await ledger.purge([letter.id for letter in chosen])
+        return await store.purge([letter.id for letter in chosen])
 
     _one_of(ids, every)
-    chosen = _chosen(ids, consult(config, lambda _, ledger: ledger.letters()), every=every)
+    chosen = _chosen(ids, consult(config, lambda _, store: _all(store)), every=every)
     if every and chosen and not yes:
         if not sys.stdin.isatty():
             raise typer.BadParameter("nobody can be asked here whether to erase them: say --yes", param_hint="--all")
         typer.confirm(f"erase {counted(len(chosen), 'dead letter')} for good?", abort=True)
     typer.echo(f"{counted(consult(config, erase) if chosen else 0, 'dead letter')} erased")
+
+
+async def _all(store: Store) -> Sequence[DeadLetter]:
+    """Every dead letter, read page by page."""
+    found: list[DeadLetter] = []
+    page = await store.dead_letters(DeadLetterQuery())
+    found += page.items
+    while page.next is not None:
+        page = await store.dead_letters(DeadLetterQuery(after=page.next))
+        found += page.items
+    return found
 
 
 def facts_of(letter: DeadLetter) -> dict[str, Any]:

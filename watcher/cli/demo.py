@@ -26,17 +26,17 @@ from watcher.cli import exit_codes
 from watcher.cli.live import ConsoleSink, Screen, succeeded
 from watcher.cli.run import loop_options
 from watcher.config import parse
-from watcher.core.intake.submissions import DEFAULT_KIND
 from watcher.errors import PeerGone
-from watcher.kinds import KINDS
+from watcher.kinds.catalog import builtin_catalog
 from watcher.model import DEFAULT_TARGET
-from watcher.observe.logs import LogSettings, configure
+from watcher.observe.logs import configure
 from watcher.observe.metrics import Metrics
+from watcher.observe.settings import LogSettings
 from watcher.simulator import Scenario, Simulator, simulator
 from watcher.simulator.distributions import parse_durations
 
 CONNECTOR = "demo0voice0connector0"
-QUOTA = KINDS[DEFAULT_KIND].quota.name
+QUOTA = builtin_catalog().default.quota.name
 FEED_S = 12.0
 PATIENCE_S = 120.0
 

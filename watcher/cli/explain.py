@@ -18,10 +18,11 @@ from watcher.cli.tables import counted, duration, facts, printable, table
 from watcher.cli.tasks import age, facts_of
 from watcher.config import Settings
 from watcher.core.delivery.events import iso
-from watcher.core.polling.schedule import noted
-from watcher.kinds import KINDS
+from watcher.core.polling.schedule import state_name
+from watcher.kinds.catalog import builtin_catalog
 from watcher.model import DeadLetter, Event, EventType, Watch
-from watcher.ports import Ledger
+from watcher.ports import Store
+from watcher.query import DeadLetterQuery
 
 ENDS = {
     "terminal": "the service's last word about the task",
@@ -70,7 +71,7 @@ def explain(
         watcher explain voice-tone/abc123/77aa --config watcher.yaml --json
     """
     named = key_of(key)
-    found = consult(config, lambda settings, ledger: _find(named, settings, ledger))
+    found = consult(config, lambda settings, store: _find(named, settings, store))
     if as_json:
         print_json(_json(found))
     elif found.watch is not None:
@@ -80,23 +81,25 @@ def explain(
         raise typer.Exit(exit_codes.UNAVAILABLE)
 
 
-async def _find(key: str, settings: Settings, ledger: Ledger) -> Found:
+async def _find(key: str, settings: Settings, store: Store) -> Found:
     now, plan = time.time(), None
-    watch = await ledger.find(key)
+    watch = await store.task(key)
     if watch is not None and watch.open:
-        plan = schedule(watch, settings, await _notes(watch, settings, ledger), now)
-    letters = [letter for letter in await ledger.letters() if letter.key == key]
-    return Found(key, watch, await ledger.history(key), letters, await ledger.undelivered(key), plan, now)
+        plan = schedule(watch, settings, await _notes(watch, store), now)
+    letters = (await store.dead_letters(DeadLetterQuery(key=key))).items
+    return Found(key, watch, await store.task_events(key), letters, await store.undelivered(key), plan, now)
 
 
-async def _notes(watch: Watch, settings: Settings, ledger: Ledger) -> LearnedState:
+async def _notes(watch: Watch, store: Store) -> LearnedState:
     """What the watcher wrote down about the quota that this task's calls are counted against."""
-    kind = KINDS.get(watch.ref.kind)
+    catalog = builtin_catalog()
+    kind = catalog.get(watch.ref.kind)
     if kind is None:
         return LearnedState(None, None, 0)
-    tasks = await ledger.tasks(open_only=True, limit=settings.limits.max_watches)
-    sharing = sum(1 for task in tasks if task.ref.kind in KINDS and KINDS[task.ref.kind].quota == kind.quota)
-    return LearnedState(await ledger.load_state(noted("cadence", kind.quota)), await ledger.load_state(noted("pace", kind.quota)), sharing)
+    sharing = await store.count_open([each.name for each in catalog if each.quota == kind.quota])
+    return LearnedState(
+        await store.load_state(state_name("cadence", kind.quota)), await store.load_state(state_name("pace", kind.quota)), sharing
+    )
 
 
 def _json(found: Found) -> dict[str, Any]:

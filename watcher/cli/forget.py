@@ -8,6 +8,7 @@ import typer
 
 from watcher.cli.store_access import Config, consult, key_of
 from watcher.cli.tables import counted
+from watcher.query import Selection
 
 
 def forget(
@@ -30,8 +31,8 @@ def forget(
     """
     if (key is None) == (connector is None):
         raise typer.BadParameter("name one task, or a voice connector with --connector", param_hint="KEY")
-    named = None if key is None else key_of(key)
-    count = consult(config, lambda _, ledger: ledger.forget(key=named, connector=connector))
+    selection = Selection(value=connector) if key is None else Selection(key=key_of(key))
+    count = consult(config, lambda _, store: store.forget(selection))
     if count:
         typer.echo(f"{counted(count, 'task')} erased, with events and dead letters")
     else:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from watcher.errors import PeerGone
-from watcher.kinds import KINDS
+from watcher.kinds.catalog import builtin_catalog
 from watcher.model import Event, Message
 from watcher.ports import Delivered, Outcome
 
@@ -132,5 +132,5 @@ def succeeded(body: dict[str, Any]) -> bool | None:
     data = body["data"]
     if data["to"] is None:
         return None
-    kind = KINDS.get(data["task"]["kind"])
-    return kind is not None and data["to"] in kind.successes
+    kind = builtin_catalog().get(data["task"]["kind"])
+    return kind is not None and kind.succeeded(data["to"])

@@ -39,6 +39,8 @@ def run(
     """
     settings = read(config, os.environ, paths=True).settings
     configure(settings.logs)
+    for sentence in settings.aws.deprecations():
+        log.warning("deprecated_setting", hint=sentence)
     gc.collect()
     gc.freeze()  # what was imported stays: a collection that visits all of it again stops the loop for tens of milliseconds
     raise typer.Exit(anyio.run(serve, settings, config, backend_options=loop_options()))

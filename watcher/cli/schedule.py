@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from watcher.cli.tables import counted
 from watcher.config import Settings
 from watcher.core.polling.cadence import PROVISIONAL_GAP_S, Cadence
-from watcher.kinds import KINDS, Phase
+from watcher.kinds.catalog import builtin_catalog
+from watcher.kinds.kind import Phase
 from watcher.model import Watch
 
 
@@ -49,7 +50,8 @@ class PollPlan:
 def schedule(watch: Watch, settings: Settings, notes: LearnedState, now: float) -> PollPlan:
     """For an open watch. `now` is wall time in seconds."""
     kind, status = watch.ref.kind, watch.status
-    phase = KINDS[kind].phase(status) if kind in KINDS and status is not None else Phase.OPEN
+    known = builtin_catalog().get(kind)
+    phase = known.phase(status) if known is not None and status is not None else Phase.OPEN
     pace = _pace(notes.pace)
     cadence = _cadence(settings, notes, pace)
     age = 0.0 if watch.status_since is None else max(0.0, now - watch.status_since)

@@ -1,4 +1,4 @@
-"""What the commands about a store share: its configuration, its ledger, and how tasks are named. They never become its owner."""
+"""What the commands about a store share: its configuration, its store, and how tasks are named. They never become its owner."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ import typer
 from watcher.adapters.aws.session import AwsClients
 from watcher.config import Settings, read
 from watcher.core.intake.submissions import parse_ref
-from watcher.ports import Ledger
+from watcher.kinds.catalog import builtin_catalog
+from watcher.ports import Store
 from watcher.registry import STORES, AdapterContext
 
 T = TypeVar("T")
 
-Config = Annotated[Path, typer.Option("--config", metavar="FILE", help="The configuration of the watcher; its store is asked.")]
+Config = Annotated[Path, typer.Option("--config", metavar="FILE", help="The configuration of the watcher; its store is read.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
 
 
-def consult(config: Path, question: Callable[[Settings, Ledger], Awaitable[T]]) -> T:
+def consult(config: Path, question: Callable[[Settings, Store], Awaitable[T]]) -> T:
     """What `question` finds out from the store of a configuration, also while a watcher runs on it.
 
     Raises ConfigMistakes, and StoreRefused where there is no store yet.
@@ -32,20 +33,20 @@ def consult(config: Path, question: Callable[[Settings, Ledger], Awaitable[T]]) 
     return anyio.run(_attached, read(config, os.environ).settings, question)
 
 
-async def _attached(settings: Settings, question: Callable[[Settings, Ledger], Awaitable[T]]) -> T:
+async def _attached(settings: Settings, question: Callable[[Settings, Store], Awaitable[T]]) -> T:
     aws = AwsClients()
-    ledger: Ledger = STORES[settings.store.type].build(settings.store, AdapterContext(aws, time.time))
+    store: Store = STORES[settings.store.type].build(settings.store, AdapterContext(aws, time.time))
     try:
-        await ledger.attach()
-        return await question(settings, ledger)
+        await store.attach()
+        return await question(settings, store)
     finally:
-        await ledger.close()
+        await store.close()
         await aws.close()
 
 
 def key_of(text: str) -> str:
     """The key of `VC/TASK`, `kind/VC/TASK` or a key. Raises InvalidInput."""
-    return parse_ref(text).key
+    return parse_ref(text, builtin_catalog()).key
 
 
 def print_json(value: Any) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from watcher.adapters.aws.queue import Outgoing
+from watcher.adapters.aws.queue import OutgoingMessage
 from watcher.core.intake.submissions import parse_ref, read
 from watcher.errors import InvalidInput
-from watcher.kinds import KINDS
+from watcher.kinds.catalog import Catalog
 
 BOM = b"\xef\xbb\xbf"
 
@@ -19,6 +19,7 @@ BOM = b"\xef\xbb\xbf"
 class SubmitOptions:
     """What the options say about every task that is named as VC/TASK, and the Region about all."""
 
+    catalog: Catalog
     kind: str
     context: Any
     deadline_s: float | None
@@ -31,7 +32,7 @@ class Submittable:
     """One message that is good to go, and where it stood."""
 
     place: str
-    message: Outgoing
+    message: OutgoingMessage
     tasks: int
 
 
@@ -62,14 +63,14 @@ def _entry(place: str, line: bytes, now: float, options: SubmitOptions) -> Submi
     if not plain and (options.context is not None or options.deadline_s is not None):
         raise InvalidInput("field", "--context and --deadline are for VC/TASK; a JSON message says its own context and deadline_s")
     body = _message(line, options) if plain else line
-    found = read(body, now=now, region=options.region)
+    found = read(body, options.catalog, now=now, region=options.region)
     for outcome in found:
         if isinstance(outcome, InvalidInput):
             raise outcome
     if not found:
         raise InvalidInput("shape", "it names no task")
     keys = [outcome.ref.key for outcome in found if not isinstance(outcome, InvalidInput)]
-    return Submittable(place, Outgoing(body.decode(), keys[0]), len(keys))
+    return Submittable(place, OutgoingMessage(body.decode(), keys[0]), len(keys))
 
 
 def _message(line: bytes, options: SubmitOptions) -> bytes:
@@ -78,8 +79,8 @@ def _message(line: bytes, options: SubmitOptions) -> bytes:
         text = line.decode().strip()
     except UnicodeDecodeError:
         raise InvalidInput("encoding", "not UTF-8") from None
-    ref = parse_ref(f"{options.kind}/{text}" if text.count("/") == 1 else text)
-    names = [param.field for param in KINDS[ref.kind].params]
+    ref = parse_ref(f"{options.kind}/{text}" if text.count("/") == 1 else text, options.catalog)
+    names = [param.field for param in options.catalog[ref.kind].params]
     message: dict[str, Any] = {"kind": ref.kind, **dict(zip(names, ref.params, strict=True))}
     if options.context is not None:
         message["context"] = options.context

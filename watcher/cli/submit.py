@@ -22,9 +22,8 @@ from watcher.cli.submission import SubmitOptions, Submittable, numbered, read_al
 from watcher.cli.tables import counted
 from watcher.config import read
 from watcher.core.hints import hint
-from watcher.core.intake.submissions import DEFAULT_KIND
 from watcher.errors import RemoteError
-from watcher.kinds import KINDS
+from watcher.kinds.catalog import DEFAULT_KIND, builtin_catalog
 from watcher.ports import Delivered, Rejected, Retry
 from watcher.section import seconds
 
@@ -37,7 +36,9 @@ def submit(
     file: Annotated[
         Path | None, typer.Option("--file", metavar="FILE", help="Lines: VC/TASK, or JSON messages.", exists=True, dir_okay=False)
     ] = None,
-    kind: Annotated[str, typer.Option(help=f"Of each VC/TASK that does not say it itself: {' or '.join(KINDS)}.")] = DEFAULT_KIND,
+    kind: Annotated[
+        str, typer.Option(help=f"Of each VC/TASK that does not say it itself: {' or '.join(builtin_catalog().kinds)}.")
+    ] = DEFAULT_KIND,
     context: Annotated[str | None, typer.Option(metavar="JSON", help="Comes back in each event of each VC/TASK; at most 4 KiB.")] = None,
     deadline: Annotated[str | None, typer.Option(metavar="DURATION", help="Stop watching each VC/TASK after this: 90s, 10min, 2h.")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Send the good ones although others are bad.")] = False,
@@ -61,7 +62,7 @@ def submit(
         list-open-tasks | watcher submit - --config watcher.yaml --deadline 2h
     """
     url, path = _target(config, queue_url, source)
-    options = SubmitOptions(_kind(kind), _context(context), _deadline(deadline), None if url is None else _region())
+    options = SubmitOptions(builtin_catalog(), _kind(kind), _context(context), _deadline(deadline), None if url is None else _region())
     entries, bad = read_all(_lines(tasks or [], file), time.time(), options)
     for line in bad:
         typer.echo(line, err=True)
@@ -155,8 +156,8 @@ def _amount(entries: Sequence[Submittable]) -> str:
 
 
 def _kind(name: str) -> str:
-    if name not in KINDS:
-        raise typer.BadParameter(f"the kinds are {', '.join(KINDS)}", param_hint="--kind")
+    if name not in builtin_catalog():
+        raise typer.BadParameter(f"the kinds are {', '.join(builtin_catalog().kinds)}", param_hint="--kind")
     return name
 
 

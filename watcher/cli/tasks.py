@@ -10,8 +10,9 @@ import typer
 from watcher.cli.store_access import Config, Json, consult, print_json
 from watcher.cli.tables import duration, table
 from watcher.core.delivery.events import iso
-from watcher.kinds import KINDS
+from watcher.kinds.catalog import builtin_catalog
 from watcher.model import Watch
+from watcher.query import TaskQuery
 
 
 def tasks(
@@ -32,7 +33,7 @@ def tasks(
 
         watcher tasks --config watcher.yaml --json --limit 1000 | jq -r '.[] | select(.status == "FAILED") | .key'
     """
-    found = consult(config, lambda _, ledger: ledger.tasks(open_only=open_only, limit=limit))
+    found = consult(config, lambda _, store: store.tasks(TaskQuery(open=open_only or None, limit=limit))).items
     if as_json:
         print_json([facts_of(watch) for watch in found])
         return
@@ -47,7 +48,8 @@ def tasks(
 
 def facts_of(watch: Watch) -> dict[str, Any]:
     """A watch for machines: no result, no context."""
-    names = [param.name for param in KINDS[watch.ref.kind].params] if watch.ref.kind in KINDS else []
+    kind = builtin_catalog().get(watch.ref.kind)
+    names = [param.name for param in kind.params] if kind is not None else []
     return {
         "key": watch.key,
         "kind": watch.ref.kind,

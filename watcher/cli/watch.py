@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Annotated
@@ -15,6 +15,7 @@ import typer
 from watcher.adapters.aws.probe import AwsProbe
 from watcher.adapters.aws.session import AwsClients
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
+from watcher.app import assemble
 from watcher.cli import exit_codes
 from watcher.cli.live import ConsoleSink, FixedSource, Screen, succeeded
 from watcher.cli.run import loop_options
@@ -22,10 +23,13 @@ from watcher.core.intake.submissions import parse_ref
 from watcher.core.polling.pace import PaceSettings
 from watcher.core.polling.transitions import WatchSettings
 from watcher.errors import CredentialsRejected, InvalidInput, RemoteError, Throttled, Unavailable, Unreadable
+from watcher.kinds.catalog import builtin_catalog
 from watcher.model import Observation, TaskRef
-from watcher.observe.logs import LogSettings, configure
+from watcher.observe.logs import configure
+from watcher.observe.settings import LogSettings
 from watcher.ports import Probe
-from watcher.runtime.service import Adapters, ServiceSettings, Watcher
+from watcher.runtime.service import Adapters, Watcher
+from watcher.runtime.settings import ServiceSettings
 
 
 def watch(
@@ -50,7 +54,7 @@ def watch(
 
 def _key(task: str) -> str:
     try:
-        return parse_ref(task).key
+        return parse_ref(task, builtin_catalog()).key
     except InvalidInput as error:
         raise typer.BadParameter(f"{task!r}: {error}", param_hint="VC/TASK") from None
 
@@ -59,7 +63,7 @@ async def _follow(keys: set[str], rate: float | None, patience: float, as_json: 
     aws = AwsClients(clock=time.time)
     screen = Screen()
     console_sink = ConsoleSink(screen, time.monotonic, as_json=as_json)
-    probe = _Asked(AwsProbe(aws, call_deadline=15.0, clock=time.time))
+    probe = _Asked(AwsProbe(aws, builtin_catalog(), call_deadline=15.0, clock=time.time))
     parts = Adapters(
         sources=[FixedSource([key.encode() for key in sorted(keys)])],
         probe=probe,
@@ -69,7 +73,7 @@ async def _follow(keys: set[str], rate: float | None, patience: float, as_json: 
     try:
         plan = ServiceSettings(watch=WatchSettings(not_found_grace=patience), pace=PaceSettings(rate=rate), region=aws.region_required())
         shown = screen.status(_Progress(console_sink, len(keys), probe)) if screen.is_terminal and not as_json else nullcontext()
-        async with Watcher(parts, plan) as watcher:
+        async with assemble(parts, plan) as watcher:
             with shown:
                 interrupted = await _run(watcher, probe, patience)
     finally:
@@ -131,11 +135,11 @@ class _Asked:
         self._observe = probe.observe
         self._since = 0.0
 
-    async def observe(self, ref: TaskRef) -> Observation:
+    async def observe(self, refs: Sequence[TaskRef]) -> Sequence[Observation | RemoteError]:
         """As the probe does."""
         self.calls += 1
         try:
-            seen = await self._observe(ref)
+            seen = await self._observe(refs)
         except (Throttled, Unavailable, CredentialsRejected, Unreadable) as error:
             self._since = self._since if self.trouble is not None else time.monotonic()
             self.trouble = error

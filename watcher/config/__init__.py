@@ -1,7 +1,8 @@
-"""One YAML file and the environment become `Settings`, or the list of everything that is wrong with them.
+"""Turns one YAML file and the environment into `Settings`, or reports every mistake in them.
 
-In the order of the data: `document` reads the file, `overrides` lays the environment over it, `validate` makes
-settings of it, `cross_checks` looks across keys. All write into one `RawConfig`, which knows where each value came from.
+The modules in the order of the data: `yaml_reader` reads the file, `overrides` applies environment variables,
+`validate` makes settings of the result, `cross_checks` compares keys with each other. All of them note mistakes in one
+`RawConfig`, which knows where each value was set.
 """
 
 from watcher.config.load import Loaded, defaults, load, parse, read

@@ -1,74 +1,87 @@
-"""Settings that are right one by one and wrong together. Pure: paths are compared as they are written, no file is touched."""
+"""Finds settings that are valid alone and conflict with each other. Pure: compares paths as text and reads no file."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from os.path import abspath
-from typing import Any
+from typing import Any, NamedTuple
 
-from watcher.config.raw_config import Path, dotted
 from watcher.section import Section
+from watcher.yaml_text import KeyPath, dotted
 
-Finding = tuple[Path, tuple[Path, ...], str]
-"""The key to blame, the keys it does not go with, and what is wrong."""
-
-
-def cross_checks(valid: Mapping[Path, Section], broken: Collection[Path]) -> Iterator[tuple[Path, str]]:
-    """What does not go together. A finding that rests on a key with a mistake of its own is left for the next time."""
-    for rule in (_cadence, _port, _names, _files, _queues):
-        for path, others, what in rule(valid):
-            if not {path, *others} & set(broken):
-                yield path, what
+Sections = Mapping[KeyPath, Section]
 
 
-def _cadence(valid: Mapping[Path, Section]) -> Iterator[Finding]:
-    cadence: Any = valid.get(("cadence",))
+class Conflict(NamedTuple):
+    """A key that conflicts with others. `what` says what is wrong with `key` and what to do."""
+
+    key: KeyPath
+    others: tuple[KeyPath, ...]
+    what: str
+
+
+def find_conflicts(sections: Sections, invalid_paths: Collection[KeyPath]) -> Iterator[Conflict]:
+    """Return all conflicts but those in which a key has a mistake of its own: its value is not what the user means."""
+    for check in (_check_cadence, _check_port, _check_names, _check_files, _check_queues):
+        for conflict in check(sections):
+            if not {conflict.key, *conflict.others} & set(invalid_paths):
+                yield conflict
+
+
+def _check_cadence(sections: Sections) -> Iterator[Conflict]:
+    cadence: Any = sections.get(("cadence",))
     if cadence is None:
         return
-    type_, every, least, most = (("cadence", key) for key in ("type", "every", "min_gap", "max_gap"))
+    type_, every, low, high = (("cadence", key) for key in ("type", "every", "min_gap", "max_gap"))
     if cadence.min_gap > cadence.max_gap:
-        yield least, (most,), f"{cadence.min_gap:g} s is more than max_gap ({cadence.max_gap:g} s); the least gap is the smaller one"
+        yield Conflict(low, (high,), f"{cadence.min_gap:g} s is more than max_gap ({cadence.max_gap:g} s); lower min_gap or raise max_gap")
     if cadence.type == "backoff" and cadence.every > cadence.max_gap:
-        yield every, (type_, most), f"{cadence.every:g} s is more than max_gap ({cadence.max_gap:g} s), up to which backoff doubles it"
+        yield Conflict(
+            every, (type_, high), f"{cadence.every:g} s is more than max_gap ({cadence.max_gap:g} s); lower every or raise max_gap"
+        )
     if cadence.type != "accrual" and cadence.every < cadence.min_gap:
-        yield every, (type_, least), f"{cadence.every:g} s is less than min_gap ({cadence.min_gap:g} s), below which nothing is asked"
+        yield Conflict(
+            every, (type_, low), f"{cadence.every:g} s is less than min_gap ({cadence.min_gap:g} s); raise every or lower min_gap"
+        )
 
 
-def _port(valid: Mapping[Path, Section]) -> Iterator[Finding]:
-    api: Any = valid.get(("api",))
+def _check_port(sections: Sections) -> Iterator[Conflict]:
+    api: Any = sections.get(("api",))
     if api is not None and api.listen and int(api.listen.rpartition(":")[2]) > 65_535:
-        yield ("api", "listen"), (), "a port is a number up to 65535, as in 127.0.0.1:8080"
+        yield Conflict(("api", "listen"), (), "expected a port of at most 65535, as in 127.0.0.1:8080")
 
 
-def _names(valid: Mapping[Path, Section]) -> Iterator[Finding]:
-    """Cursors, metrics and dead letters go by name."""
-    first: dict[tuple[Any, str], Path] = {}
-    for path, entry in valid.items():
-        if name := getattr(entry, "name", None):
+def _check_names(sections: Sections) -> Iterator[Conflict]:
+    """Positions, metrics and dead letters are stored by name, so two sources or two sinks must not share one."""
+    first: dict[tuple[Any, str], KeyPath] = {}
+    for path, section in sections.items():
+        if name := getattr(section, "name", None):
             other = first.setdefault((path[0], name), path)
             if other != path:
-                yield (*path, "name"), ((*other, "name"),), f"{dotted(other)} has the name {name!r} too; give each its own"
+                what = f'{dotted(other)} already has the name "{name}"; give each its own'
+                yield Conflict((*path, "name"), ((*other, "name"),), what)
 
 
-def _files(valid: Mapping[Path, Section]) -> Iterator[Finding]:
-    """One file, one use."""
-    first: dict[tuple[str, str], Path] = {}
-    for path, entry in valid.items():
-        name = str(getattr(entry, "path", "") or "")
+def _check_files(sections: Sections) -> Iterator[Conflict]:
+    """No two sections may use the same file, standard input or standard output."""
+    first: dict[tuple[str, str], KeyPath] = {}
+    for path, section in sections.items():
+        name = str(getattr(section, "path", "") or "")
         if name in ("", ":memory:"):
             continue
         use = (str(path[0]), "-") if name == "-" else ("", abspath(name))
         other = first.setdefault(use, path)
         if other != path:
-            where = {"sources": "standard input", "sinks": "standard output"}.get(str(path[0]), "it") if name == "-" else "this file"
-            yield (*path, "path"), ((*other, "path"),), f"{dotted(other)} uses {where} already; each needs its own"
+            file = {"sources": "standard input", "sinks": "standard output"}.get(str(path[0]), "it") if name == "-" else "this file"
+            yield Conflict((*path, "path"), ((*other, "path"),), f"{dotted(other)} already uses {file}; give each its own path")
 
 
-def _queues(valid: Mapping[Path, Section]) -> Iterator[Finding]:
-    """Events sent to the queue that tasks come from would come back as inputs."""
-    sources = {getattr(entry, "queue_url", None): path for path, entry in valid.items() if path[0] == "sources"}
-    for path, entry in valid.items():
-        url = getattr(entry, "queue_url", None)
+def _check_queues(sections: Sections) -> Iterator[Conflict]:
+    """Events sent to a queue that is also a source would be received as inputs."""
+    sources = {getattr(section, "queue_url", None): path for path, section in sections.items() if path[0] == "sources"}
+    for path, section in sections.items():
+        url = getattr(section, "queue_url", None)
         if path[0] == "sinks" and url is not None and url in sources:
             other = sources[url]
-            yield (*path, "queue_url"), ((*other, "queue_url"),), f"{dotted(other)} receives from this queue; events need another one"
+            what = f"{dotted(other)} already receives from this queue; send events to another queue"
+            yield Conflict((*path, "queue_url"), ((*other, "queue_url"),), what)

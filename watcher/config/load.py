@@ -1,81 +1,83 @@
-"""The ways in: from a file, from a text, or the defaults alone."""
+"""Loads settings from a file, from a string, or from the defaults alone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path as File
+from pathlib import Path
 
-from watcher.config.overrides import override
+from watcher.config.overrides import apply_overrides
 from watcher.config.paths import check_paths
-from watcher.config.raw_config import Path, RawConfig, SourceLine
+from watcher.config.raw_config import RawConfig, SourceLine
 from watcher.config.settings import Settings
 from watcher.config.validate import validate
-from watcher.config.yaml_reader import MAX_BYTES, read_yaml
+from watcher.config.yaml_reader import read_yaml
+from watcher.errors import ConfigMistakes
+from watcher.yaml_text import MAX_BYTES, KeyPath
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """Settings, and where each value came from."""
+    """Settings, and where each value was set."""
 
     settings: Settings
-    places: Mapping[Path, SourceLine]
+    origins: Mapping[KeyPath, SourceLine]
 
-    def origin(self, path: Path) -> str:
-        """`watcher.yaml:3`, `environment: WATCHER_PACE__RATE` or `default`."""
-        return str(self.places.get(path, "default"))
+    def origin(self, path: KeyPath) -> str:
+        """Return `watcher.yaml:3`, `environment: WATCHER_PACE__RATE` or `default`."""
+        return str(self.origins.get(path, "default"))
 
 
-def load(path: str | File, environ: Mapping[str, str], *, paths: bool = False) -> Settings:
-    """The settings of a file, under the environment. Raises ConfigMistakes with every mistake there is.
+def load(path: str | Path, environ: Mapping[str, str], *, paths: bool = False) -> Settings:
+    """Return the settings of a file with the environment applied. Raises ConfigMistakes with every mistake.
 
-    With `paths`, files that this process could not use are mistakes too; nothing is created.
+    With `paths`, a file that the settings name and this process cannot use is a mistake too. Nothing is created.
     """
     return read(path, environ, paths=paths).settings
 
 
 def parse(text: str, name: str, environ: Mapping[str, str]) -> Settings:
-    """As `load`, from a text; `name` stands where the file's name would."""
+    """Return the settings of a string, as `load` does; mistakes show `name` in place of a file name."""
     return _loaded(text, RawConfig(name), environ, paths=False).settings
 
 
-def read(path: str | File, environ: Mapping[str, str], *, paths: bool = False) -> Loaded:
-    """As `load`, with the origin of each value."""
+def read(path: str | Path, environ: Mapping[str, str], *, paths: bool = False) -> Loaded:
+    """Return the settings of a file, as `load` does, with the origin of each value."""
     raw_config = RawConfig(str(path))
-    return _loaded(_text(File(path), raw_config), raw_config, environ, paths=paths)
+    return _loaded(_read_text(Path(path), raw_config), raw_config, environ, paths=paths)
 
 
 def defaults() -> Loaded:
-    """What holds where a file says nothing. Sources and sinks have no default."""
+    """Return the default settings. Sources and sinks have no default and are empty."""
     return Loaded(Settings.model_construct(sources=(), sinks=()), {})
 
 
 def _loaded(text: str, raw_config: RawConfig, environ: Mapping[str, str], *, paths: bool) -> Loaded:
     read_yaml(text, raw_config, environ)
-    override(raw_config, environ)
+    apply_overrides(raw_config, environ)
     settings = validate(raw_config)
-    for at, what in check_paths(settings) if paths else ():
-        raw_config.wrong(at, what)
-    raw_config.refuse()
-    return Loaded(settings, raw_config.places)
+    for path, what in check_paths(settings) if paths else ():
+        raw_config.add_mistake(path, what)
+    raw_config.raise_mistakes()
+    return Loaded(settings, raw_config.origins)
 
 
-def _text(path: File, raw_config: RawConfig) -> str:
-    """The file as text. Raises ConfigMistakes where it cannot be read."""
+def _read_text(path: Path, raw_config: RawConfig) -> str:
+    """Return the text of a file, at most one byte over the limit of its size. Raises ConfigMistakes."""
+    line = 1
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
         return content.decode("utf-8-sig")
     except FileNotFoundError:
-        raw_config.wrong((), "does not exist; config/minimal.yaml is a configuration to begin with")
+        what = "does not exist; check the path, or copy config/minimal.yaml to start"
     except IsADirectoryError:
-        raw_config.wrong((), "is a directory; name a YAML file in it")
+        what = "is a directory; give the path of a YAML file"
     except UnicodeDecodeError as error:
-        # cut at the limit, a file may end within a character: read_yaml says that it is too large
-        if error.end >= MAX_BYTES:
+        if error.end >= MAX_BYTES:  # The limit may cut a character in two; read_yaml reports the size.
             return content.decode("utf-8-sig", errors="replace")
-        raw_config.wrong((), "is not UTF-8; save it as UTF-8", SourceLine(raw_config.file, content.count(b"\n", 0, error.start) + 1))
+        line, what = content.count(b"\n", 0, error.start) + 1, "not valid UTF-8; save the file as UTF-8"
     except (OSError, ValueError) as error:
-        raw_config.wrong((), f"cannot be read: {getattr(error, 'strerror', None) or error}")
-    raw_config.refuse()
-    raise AssertionError("a file that could not be read is a mistake")
+        what = f"cannot be read ({getattr(error, 'strerror', None) or error}); check the path and its permissions"
+    raw_config.add_mistake((), what, SourceLine(raw_config.file, line))
+    raise ConfigMistakes(raw_config.mistakes)

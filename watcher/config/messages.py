@@ -1,6 +1,6 @@
-"""Pydantic's findings in plain words: what is wrong, what would be right.
+"""Explains pydantic's errors in plain English: what is wrong, and what to do.
 
-A value is repeated only where it is a number or a word that should have been one of a few; nothing of a secret is ever repeated.
+A message repeats a value only if it is a number, or a word where one of a few was expected. It never repeats a secret.
 """
 
 from __future__ import annotations
@@ -13,117 +13,123 @@ from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from watcher.section import Name, seconds
+from watcher.section import NAME_PATTERN, seconds
 
-_NAME = next(part.pattern for part in Name.__metadata__[0].metadata if hasattr(part, "pattern"))  # type: ignore[attr-defined]
-
-_KINDS: tuple[tuple[type, str], ...] = (
-    (bool, "true or false"),
+_TYPES: tuple[tuple[type, str], ...] = (
+    (bool, "a boolean"),
     (int, "a number"),
     (float, "a number"),
-    (str, "a text"),
+    (str, "a string"),
     (list, "a list"),
-    (dict, "a group of keys"),
+    (dict, "a mapping"),
 )
 
-_NEEDED: Mapping[str, str] = {
+_EXPECTED: Mapping[str, str] = {
     "float_type": "a number",
     "float_parsing": "a number",
     "int_type": "a whole number",
     "int_parsing": "a whole number",
-    "int_parsing_size": "a whole number of usual size",
+    "int_parsing_size": "a smaller whole number",
     "bool_type": "true or false",
     "bool_parsing": "true or false",
-    "string_type": "a text",
+    "string_type": "a string",
     "list_type": "a list",
     "tuple_type": "a list",
-    "dict_type": "a group of keys",
-    "model_type": "a group of keys",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
     "path_type": "a path",
     "url_type": "a URL such as https://host/path",
     "url_parsing": "a URL such as https://host/path",
 }
+"""What each of pydantic's errors about types expected."""
 
 _BOUNDS: Mapping[str, Callable[[dict[str, Any]], str]] = {
-    "greater_than": lambda ctx: f"more than {ctx['gt']:g}",
-    "greater_than_equal": lambda ctx: f"at least {ctx['ge']:g}",
-    "less_than": lambda ctx: f"less than {ctx['lt']:g}",
-    "less_than_equal": lambda ctx: f"at most {ctx['le']:g}",
-    "multiple_of": lambda ctx: "a whole number" if ctx["multiple_of"] == 1 else f"a multiple of {ctx['multiple_of']:g}",
-    "url_scheme": lambda ctx: f"a URL that begins with {ctx['expected_schemes']}",
+    "greater_than": lambda context: f"more than {context['gt']:g}",
+    "greater_than_equal": lambda context: f"at least {context['ge']:g}",
+    "less_than": lambda context: f"less than {context['lt']:g}",
+    "less_than_equal": lambda context: f"at most {context['le']:g}",
+    "multiple_of": lambda context: "a whole number" if context["multiple_of"] == 1 else f"a multiple of {context['multiple_of']:g}",
+    "url_scheme": lambda context: f"a URL that starts with {context['expected_schemes']}",
 }
 
-_LENGTHS: Mapping[str, Callable[[dict[str, Any]], tuple[str, int]]] = {
-    "too_short": lambda ctx: ("at least", ctx["min_length"]),
-    "too_long": lambda ctx: ("at most", ctx["max_length"]),
-    "string_too_short": lambda ctx: ("at least", ctx["min_length"]),
-    "string_too_long": lambda ctx: ("at most", ctx["max_length"]),
-    "url_too_long": lambda ctx: ("at most", ctx["max_length"]),
+_LENGTHS: Mapping[str, Callable[[dict[str, Any]], str]] = {
+    "too_short": lambda context: f"at least {context['min_length']}",
+    "too_long": lambda context: f"at most {context['max_length']}",
+    "string_too_short": lambda context: f"at least {context['min_length']}",
+    "string_too_long": lambda context: f"at most {context['max_length']}",
+    "url_too_long": lambda context: f"at most {context['max_length']}",
 }
 
 
-def kind(value: Any) -> str:
-    """What sort of thing this is: `a text`, `a list`."""
-    return next((word for type_, word in _KINDS if isinstance(value, type_)), "nothing")
+def type_name(value: Any) -> str:
+    """Return the type of a raw value in words: `a string`, `a list`, `null`."""
+    return next((name for type_, name in _TYPES if isinstance(value, type_)), "null")
 
 
-def about(field: FieldInfo | None) -> str:
-    """The first sentence of what the field's docstring says, on one line."""
+def summary(field: FieldInfo | None) -> str:
+    """Return the first sentence of a field's description, on one line."""
     text = " ".join((field.description or "").split()) if field else ""
     return text.split(". ")[0].rstrip(".")
 
 
-def choose(word: object, known: Iterable[str]) -> str:
-    """`did you mean x?` where one of the known is near, else all there are."""
+def suggest(word: object, known: Iterable[str]) -> str:
+    """Return `did you mean x?` if a known word is similar, otherwise all known words."""
     known = list(known)
     near = difflib.get_close_matches(str(word).lower().replace("-", "_"), known, n=1)
     return f"did you mean {near[0]}?" if near else f"use one of: {', '.join(known)}"
 
 
 def explain(error: ErrorDetails, field: FieldInfo | None) -> str:
-    """One finding about one field."""
+    """Return what one of pydantic's errors says about a field."""
     context, value = error.get("ctx", {}), error["input"]
     match error["type"]:
         case "missing":
-            return f"is missing: {about(field)}" if about(field) else "is missing"
+            return f"required key is missing; add it ({summary(field)})" if summary(field) else "required key is missing; add it"
         case "value_error" | "assertion_error":
             return str(context["error"])
         case "literal_error" | "enum":
             words = [word.strip("' ") for word in context["expected"].replace(" or ", ", ").split(",")]
-            shown = repr(value) if isinstance(value, str) and len(value) <= 40 else kind(value)
-            return f"{shown} is unknown; {choose(value, words)}"
-        case "string_pattern_mismatch" if context["pattern"] == _NAME:
-            return "a name is made of lower case letters, digits, - and _, begins with a letter or digit and has at most 63 of them"
-        case "string_type" | "string_pattern_mismatch" if _has_form(field):
-            return f"does not have the right form: {about(field)}"
+            return f"unknown value{_quoted(value)}; {suggest(value, words)}"
+        case "string_pattern_mismatch" if context["pattern"] == NAME_PATTERN:
+            return "expected a name: 1 to 63 lowercase letters, digits, - and _, the first one a letter or a digit"
+        case "string_type" | "string_pattern_mismatch" if _has_pattern(field):
+            return f"invalid format; expected: {summary(field)}"
         case "finite_number":
-            return "a finite number is needed"
+            return "expected a finite number, got infinity"
         case "int_type" | "int_from_float" if isinstance(value, float):
-            return "a whole number is needed, not a fraction"
-        case known if known in _NEEDED:
-            return f"{_NEEDED[known]} is needed, not {kind(value)}{_hint(known, value)}"
+            return "expected a whole number, got a fraction"
+        case known if known in _EXPECTED:
+            return f"expected {_EXPECTED[known]}, got {type_name(value)}{_hint(known, value)}"
         case known if known in _LENGTHS:
-            bound, count = _LENGTHS[known](context)
-            return f"{bound} {count} {'characters' if isinstance(value, str) else 'entries'} are needed"
+            return f"expected {_LENGTHS[known](context)} {'characters' if isinstance(value, str) else 'entries'}"
         case known if known in _BOUNDS:
             unit = " s" if _is_duration(field) else ""
-            shown = f", not {value:g}{unit}" if isinstance(value, float) or (isinstance(value, int) and abs(value) < 1e300) else ""
-            return f"{_BOUNDS[known](context)}{unit} is needed{shown}"
+            return f"expected {_BOUNDS[known](context)}{unit}{_got(value, unit)}"
         case _:
-            return f"cannot be used: {about(field) or 'another kind of value is needed'}"
+            return f"invalid value; expected: {summary(field) or 'another type of value'}"
+
+
+def _quoted(value: Any) -> str:
+    """Return the value in quotes if it is a short string, otherwise its type."""
+    return f' "{value}"' if isinstance(value, str) and len(value) <= 40 and value.isprintable() else f", {type_name(value)}"
+
+
+def _got(value: Any, unit: str) -> str:
+    is_number = isinstance(value, float) or (isinstance(value, int) and abs(value) < 1e300)
+    return f", got {value:g}{unit}" if is_number else ""
 
 
 def _hint(error: str, value: Any) -> str:
     if error == "bool_type" and str(value).lower() in {"yes", "no", "on", "off", "true", "false"}:
-        return " (yes, no, on and off are texts here; true and false are written so, without quotes)"
+        return "; write true or false in lower case and without quotes"
     if error == "string_type":
-        return "; quotes make it one"
-    if error == "float_type" and isinstance(value, str):
-        return " (without quotes and without a unit)"
+        return "; put it in quotes"
+    if error in ("float_type", "int_type") and isinstance(value, str):
+        return "; write the number without quotes and without a unit"
     return ""
 
 
-def _has_form(field: FieldInfo | None) -> bool:
+def _has_pattern(field: FieldInfo | None) -> bool:
     return field is not None and any(getattr(part, "pattern", None) for part in field.metadata)
 
 

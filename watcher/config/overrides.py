@@ -1,7 +1,7 @@
-"""`WATCHER_SECTION__KEY=value`: the environment laid over the file.
+"""Applies environment variables over the file: `WATCHER_PACE__RATE=5` sets `pace.rate`.
 
-`WATCHER_SINKS__0__PATH` names an entry of a list by its index, one behind the last adds an entry. Only names with a
-double underscore are meant; whether the key exists is for `validate` to say, as for any other key.
+`WATCHER_SINKS__0__PATH` names an entry of a list by its index; the index after the last one adds an entry. Variables
+without a double underscore are ignored. `validate` reports unknown keys, as for the file.
 """
 
 from __future__ import annotations
@@ -10,50 +10,49 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from watcher.config.raw_config import Path, RawConfig, SourceLine
-from watcher.config.scalars import resolve, unreadable
+from watcher.config.raw_config import RawConfig, SourceLine
+from watcher.yaml_text import KeyPath, dotted, encoding_mistake, plain_value
 
 PREFIX = "WATCHER_"
 _INDEX = re.compile(r"[0-9]{1,4}")
 
 
-def override(raw_config: RawConfig, environ: Mapping[str, str]) -> None:
-    """Lay every `WATCHER_X__Y` of the environment over the raw_config."""
+def apply_overrides(raw_config: RawConfig, environ: Mapping[str, str]) -> None:
+    """Apply every `WATCHER_X__Y` variable, lists in the order of their indexes."""
     variables = [name for name in environ if name.startswith(PREFIX) and "__" in name.removeprefix(PREFIX)]
     for variable in sorted(variables, key=lambda name: [part.zfill(6) for part in name.split("__")]):
-        place = SourceLine(variable=variable)
-        what = unreadable(environ[variable]) or _put(raw_config, variable, environ[variable], place)
+        what = encoding_mistake(environ[variable]) or _set(raw_config, variable, environ[variable])
         if what is not None:
-            raw_config.wrong(_path(variable), what, place)
+            raw_config.add_mistake(_key_path(variable), what, SourceLine(variable=variable))
 
 
-def _path(variable: str) -> Path:
+def _key_path(variable: str) -> KeyPath:
     return tuple(int(part) if _INDEX.fullmatch(part) else part for part in variable.removeprefix(PREFIX).lower().split("__"))
 
 
-def _put(raw_config: RawConfig, variable: str, word: str, place: SourceLine) -> str | None:
-    """Write one value, and the groups and lists that lead to it. Returns what kept it from that."""
-    path = _path(variable)
-    here: Any = raw_config.value
+def _set(raw_config: RawConfig, variable: str, text: str) -> str | None:
+    """Set one value, with the sections and lists that lead to it. Returns what is wrong, or None."""
+    path = _key_path(variable)
+    origin = SourceLine(variable=variable)
+    parent: Any = raw_config.values
     for depth, part in enumerate(path):
-        at = path[: depth + 1]
-        if isinstance(here, list):
-            if not isinstance(part, int) or part > len(here):
-                return f"an index from 0 to {len(here)} is needed here ({len(here)} adds one), as in {PREFIX}SINKS__0__PATH"
-            if part == len(here):
-                here.append(None)
-        elif isinstance(here, dict):
+        if isinstance(parent, list):
+            if not isinstance(part, int) or part > len(parent):
+                return f"expected an index from 0 to {len(parent)} ({len(parent)} adds an entry), as in {PREFIX}SINKS__0__PATH"
+            if part == len(parent):
+                parent.append(None)
+        elif isinstance(parent, dict):
             part = str(part)
-            at = (*path[:depth], part)
-            here.setdefault(part, None)
+            parent.setdefault(part, None)
         else:
-            return "this key holds a single value, there is nothing inside it to set"
+            return f"{dotted(path[:depth])} holds a single value and has no keys; rename or remove this variable"
+        at = (*path[:depth], part)
         if depth == len(path) - 1:
-            here[part] = resolve(word)
-            raw_config.places[at] = place
-            raw_config.words[at] = word
-        elif here[part] is None:
-            here[part] = [] if isinstance(path[depth + 1], int) else {}
-            raw_config.places[at] = place
-        here = here[part]
+            parent[part] = plain_value(text)
+            raw_config.origins[at] = origin
+            raw_config.environment_texts[at] = text
+        elif parent[part] is None:
+            parent[part] = [] if isinstance(path[depth + 1], int) else {}
+            raw_config.origins[at] = origin
+        parent = parent[part]
     return None

@@ -1,4 +1,4 @@
-"""A configuration while it is put together: raw values, where each was written, and what is wrong so far."""
+"""A configuration between its text and its settings: raw values, the origin of each, and the mistakes found so far."""
 
 from __future__ import annotations
 
@@ -6,20 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from watcher.errors import ConfigMistakes
-
-Path = tuple[str | int, ...]
-"""The way to a value: `("sinks", 0, "path")`."""
-
-
-def dotted(path: Path) -> str:
-    """`sinks[0].path`; a key from outside is shortened, and loses what a terminal would act on."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
-    return "".join(c if c.isprintable() else "?" for c in text[:120]) or "file"
+from watcher.yaml_text import KeyPath, dotted
 
 
 @dataclass(frozen=True, slots=True)
 class SourceLine:
-    """Where a value was written: a line of a file, or a variable of the environment."""
+    """Where a value was set: a line of a file, or an environment variable."""
 
     file: str = ""
     line: int = 0
@@ -31,37 +23,39 @@ class SourceLine:
 
 @dataclass(slots=True)
 class RawConfig:
-    """Filled in by one step after another. A step reports what it finds and goes on, so that all mistakes are told at once."""
+    """What each step of reading a configuration fills in. A step notes its mistakes and continues, so that all are reported at once."""
 
     file: str
-    value: dict[str, Any] = field(default_factory=dict)
-    places: dict[Path, SourceLine] = field(default_factory=dict)
-    words: dict[Path, str] = field(default_factory=dict)
-    """What the environment gave, letter for letter: `123` may have been meant as a text."""
-    broken: set[Path] = field(default_factory=set)
+    values: dict[str, Any] = field(default_factory=dict)
+    origins: dict[KeyPath, SourceLine] = field(default_factory=dict)
+    environment_texts: dict[KeyPath, str] = field(default_factory=dict)
+    """Values from the environment before they became numbers, booleans or null: `123` may be meant as a string."""
+    invalid_paths: set[KeyPath] = field(default_factory=set)
+    """The keys that have a mistake."""
     _mistakes: list[tuple[bool, int, str]] = field(default_factory=list)
+    """Whether the mistake is in the environment, its line in the file, and its text."""
 
-    def place(self, path: Path) -> SourceLine:
-        """Where this was written, or what it is missing from."""
-        while path and path not in self.places:
+    def origin(self, path: KeyPath) -> SourceLine:
+        """Return where this value was set; for a missing value, where the section around it was."""
+        while path and path not in self.origins:
             path = path[:-1]
-        return self.places.get(path, SourceLine(self.file, 1))
+        return self.origins.get(path, SourceLine(self.file, 1))
 
-    def wrong(self, path: Path, what: str, place: SourceLine | None = None) -> None:
-        """Note a mistake. `what` says what is wrong and what would be right, and never repeats a value that may be secret."""
-        # the name of a variable says its own key, not one that is missing beside it
-        beside = place is None and path not in self.places
-        place = place or self.place(path)
-        self.broken.add(path)
-        text = f"{place}: {dotted(path)}: {what}" if beside or not place.variable else f"{place}: {what}"
-        self._mistakes.append((place.variable is not None, place.line, text))
+    def add_mistake(self, path: KeyPath, what: str, origin: SourceLine | None = None) -> None:
+        """Note a mistake. `what` says what is wrong and what to do, and repeats no value that may be a secret."""
+        # The name of a variable names its own key, but not a key that is missing beside it.
+        names_key = origin is not None or path in self.origins
+        origin = origin or self.origin(path)
+        self.invalid_paths.add(path)
+        text = f"{origin}: {what}" if origin.variable and names_key else f"{origin}: {dotted(path)}: {what}"
+        self._mistakes.append((origin.variable is not None, origin.line, text))
 
     @property
     def mistakes(self) -> tuple[str, ...]:
-        """In the order of the file, then those of the environment."""
+        """All mistakes: those of the file by line, then those of the environment."""
         return tuple(dict.fromkeys(text for _, _, text in sorted(self._mistakes)))
 
-    def refuse(self) -> None:
-        """Raise ConfigMistakes if there are any."""
+    def raise_mistakes(self) -> None:
+        """Raise ConfigMistakes if there are mistakes."""
         if self._mistakes:
             raise ConfigMistakes(self.mistakes)

@@ -1,4 +1,4 @@
-"""All settings in one object. What a section means stands beside the code it configures."""
+"""All settings in one object. Each section is defined beside the code it configures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import Field, GetCoreSchemaHandler
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from watcher.adapters.aws.settings import AwsSettings
@@ -15,7 +16,7 @@ from watcher.core.delivery.events import EventSettings
 from watcher.core.polling.cadence import CadenceSettings
 from watcher.core.polling.pace import PaceSettings
 from watcher.core.polling.transitions import WatchSettings
-from watcher.observe.logs import LogSettings
+from watcher.observe.settings import LogSettings
 from watcher.registry import SINKS, SOURCES, STORES, AdapterType
 from watcher.runtime.settings import Limits
 from watcher.section import Section
@@ -23,57 +24,70 @@ from watcher.section import Section
 
 @dataclass(frozen=True)
 class OneOf:
-    """One adapter's settings; its `type` says which, by a table of the registry."""
+    """The settings of one adapter out of a table of the registry; `type` says which.
+
+    Validation imports the adapter that `type` names, the JSON Schema all adapters of the table.
+    """
 
     table: Mapping[str, AdapterType]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """A union told apart by `type`, in the validation and in the JSON Schema."""
-        choices = {word: handler.generate_schema(entry.settings) for word, entry in self.table.items()}
-        return core_schema.tagged_union_schema(choices, discriminator="type")
+        """Validate by the class that `type` names."""
+        return core_schema.no_info_plain_validator_function(self._validate)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Describe a union of all adapters of the table with `type` as the discriminator."""
+        choices = {word: adapter.settings.__pydantic_core_schema__ for word, adapter in self.table.items()}
+        return handler(core_schema.tagged_union_schema(choices, discriminator="type"))
+
+    def _validate(self, value: Any) -> Section:
+        word = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+        if not isinstance(word, str) or word not in self.table:
+            raise ValueError(f"unknown type {word!r}; use one of: {', '.join(self.table)}")
+        return self.table[word].settings.model_validate(value)
 
 
-def _default_store() -> Any:
-    return STORES["sqlite"].settings.model_validate({"type": "sqlite"})
+def _default_store() -> Section:
+    return STORES["sqlite"].settings()
 
 
 class Settings(Section):
-    """The watcher's configuration."""
+    """The configuration of the watcher."""
 
     sources: tuple[Annotated[Any, OneOf(SOURCES)], ...] = Field(min_length=1)
-    """Where task ids come from. Each entry names its `type`: sqs or lines."""
+    """Where task ids come from, one entry for each source. `type` is sqs or lines."""
     store: Annotated[Any, OneOf(STORES)] = Field(default_factory=_default_store)
-    """What remembers watches and undelivered events over a restart."""
+    """Where watches and undelivered events are kept across restarts."""
     sinks: tuple[Annotated[Any, OneOf(SINKS)], ...] = Field(min_length=1)
-    """Where events go. Each sink has its own cursor: one that is down delays only itself."""
+    """Where events are delivered, one entry for each sink. An outage of one sink delays only that sink."""
     watch: WatchSettings = WatchSettings()
-    """How long a task is watched, and what its odd statuses mean."""
+    """How long a task is watched, and how ambiguous statuses are treated."""
     pace: PaceSettings = PaceSettings()
-    """How fast all calls may go."""
+    """How many calls per second are made under each quota of the service."""
     cadence: CadenceSettings = CadenceSettings()
-    """When a task is asked about again."""
+    """When each task is polled again."""
     events: EventSettings = EventSettings()
-    """What events say."""
+    """How much of a task's results an event contains."""
     limits: Limits = Limits()
-    """What is never exceeded."""
+    """Limits on watches, events, calls and time. At a limit intake pauses; nothing is dropped."""
     aws: AwsSettings = AwsSettings()
-    """The way to AWS."""
+    """How AWS is called. Region, credentials and endpoints come from AWS's own environment variables and files."""
     api: ApiSettings = ApiSettings()
     """Health, readiness and metrics over HTTP."""
     logs: LogSettings = LogSettings()
-    """Where trouble and progress are told."""
+    """The level and format of logs. They go to stderr."""
 
 
 TABLES: Mapping[str, Mapping[str, AdapterType]] = {"sources": SOURCES, "store": STORES, "sinks": SINKS}
-"""The keys that hold adapters, and the words their `type` may be."""
+"""The keys that hold adapters, and the adapters that their `type` may name."""
 
 
 def section_of(key: str) -> type[Section] | None:
-    """The class behind a section that has no `type`."""
+    """Return the class of a section that has no `type`."""
     annotation = Settings.model_fields[key].annotation
     return annotation if isinstance(annotation, type) and issubclass(annotation, Section) else None
 
 
 def schema() -> dict[str, Any]:
-    """JSON Schema of the configuration file, for editors and checks elsewhere."""
-    return {"$schema": "https://json-schema.org/raw_config/2020-12/schema", **Settings.model_json_schema()}
+    """Return the JSON Schema of the configuration file, for editors and other tools."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Settings.model_json_schema()}

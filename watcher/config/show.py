@@ -1,27 +1,27 @@
-"""Effective settings as YAML, each value with where it came from, and no secret readable."""
+"""Prints the effective settings as YAML, with the origin of each value and with secrets masked."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path as File
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
 from watcher.config.load import Loaded
-from watcher.config.raw_config import Path
+from watcher.yaml_text import KeyPath
 
 MASK = "********"
 _USERINFO = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 _QUERY = re.compile(r"(?<==)[^&\s]+")
 _PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./@+-]*")
-_WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
+_QUOTED_WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 
 
 def show(loaded: Loaded) -> str:
-    """The configuration as the watcher understood it. A file that says the same, but for what is masked."""
+    """Return the settings as a YAML file that gives the same settings again, except for masked values."""
     lines: list[str] = []
     for key in type(loaded.settings).model_fields:
         for text, origin in _rows(getattr(loaded.settings, key), (key,), loaded):
@@ -29,20 +29,20 @@ def show(loaded: Loaded) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _rows(value: Any, path: Path, loaded: Loaded) -> Iterator[tuple[str, str]]:
-    """Lines, each with the origin of its value; lines that only open a group have none."""
+def _rows(value: Any, path: KeyPath, loaded: Loaded) -> Iterator[tuple[str, str]]:
+    """Return lines and the origin of the value on each; a line that starts a mapping or a list has no origin."""
     key = path[-1]
     head = "  " * (len(path) - 1) + ("-" if isinstance(key, int) else f"{key}:")
-    inside = _inside(value, path)
-    if not inside:
+    entries = _entries(value)
+    if not entries:
         yield f"{head} {_scalar(value)}", loaded.origin(path)
         return
     yield head, ""
-    for part, entry in inside:
+    for part, entry in entries:
         yield from _rows(entry, (*path, part), loaded)
 
 
-def _inside(value: Any, path: Path) -> list[tuple[str | int, Any]]:
+def _entries(value: Any) -> list[tuple[str | int, Any]]:
     match value:
         case BaseModel():
             return [(name, getattr(value, name)) for name in type(value).model_fields]
@@ -58,9 +58,9 @@ def _scalar(value: Any) -> str:
     match value:
         case SecretStr():
             return json.dumps(MASK)
-        case str() | File():
+        case str() | Path():
             text = _masked(str(value))
-            return text if _PLAIN.fullmatch(text) and text not in _WORDS else json.dumps(text, ensure_ascii=False)
+            return text if _PLAIN.fullmatch(text) and text not in _QUOTED_WORDS else json.dumps(text, ensure_ascii=False)
         case float() if value.is_integer():
             return f"{value:.0f}"
         case None | bool() | int() | float():
@@ -74,7 +74,7 @@ def _scalar(value: Any) -> str:
 
 
 def _masked(text: str) -> str:
-    """A URL without its user and without the values of its query."""
+    """Return a URL with its user and the values of its query masked; other text as it is."""
     if "://" not in text:
         return text
     base, mark, query = _USERINFO.sub(MASK, text).partition("?")

@@ -1,4 +1,4 @@
-"""From raw values to `Settings`, section by section, so that one bad section hides nothing in another."""
+"""Makes `Settings` of raw values, section by section, so that a mistake in one section hides none in another."""
 
 from __future__ import annotations
 
@@ -8,114 +8,120 @@ from collections.abc import Iterator
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from watcher.config.cross_checks import cross_checks
-from watcher.config.messages import about, choose, explain, kind
+from watcher.config.cross_checks import find_conflicts
+from watcher.config.messages import explain, suggest, type_name
 from watcher.config.overrides import PREFIX
-from watcher.config.raw_config import Path, RawConfig, dotted
+from watcher.config.raw_config import RawConfig
 from watcher.config.settings import TABLES, Settings, section_of
 from watcher.section import Section
+from watcher.yaml_text import KeyPath, dotted
 
 DEFAULT_STORE = {"type": "sqlite"}
 
 
 def validate(raw_config: RawConfig) -> Settings:
-    """Settings, or ConfigMistakes with everything that is wrong."""
-    sections = {path: _section(raw_config, path, cls, value) for path, cls, value in list(_sections(raw_config))}
-    valid = {path: section for path, section in sections.items() if section is not None}
-    for path, what in cross_checks(valid, raw_config.broken):
-        raw_config.wrong(path, what)
-    raw_config.refuse()
-    chosen: dict[str, Any] = {key: [section for path, section in valid.items() if path[0] == key] for key in ("sources", "sinks")}
-    return Settings(**chosen, **{str(path[0]): section for path, section in valid.items() if len(path) == 1})
+    """Return the settings. Raises ConfigMistakes with every mistake."""
+    raw_sections = list(_raw_sections(raw_config))
+    checked = {path: _validate_section(raw_config, path, cls, value) for path, cls, value in raw_sections}
+    sections = {path: section for path, section in checked.items() if section is not None}
+    for conflict in find_conflicts(sections, raw_config.invalid_paths):
+        raw_config.add_mistake(conflict.key, conflict.what)
+    raw_config.raise_mistakes()
+    lists: dict[str, Any] = {key: [section for path, section in sections.items() if path[0] == key] for key in ("sources", "sinks")}
+    return Settings(**lists, **{str(path[0]): section for path, section in sections.items() if len(path) == 1})
 
 
-def _sections(raw_config: RawConfig) -> Iterator[tuple[Path, type[Section], Any]]:
-    """What there is to validate: the path, its class, the raw value. Notes what has no class."""
-    for key in raw_config.value:
+def _raw_sections(raw_config: RawConfig) -> Iterator[tuple[KeyPath, type[Section], Any]]:
+    """Return the path, the class and the raw value of each section. Notes a mistake where there is no class."""
+    for key in raw_config.values:
         if key not in Settings.model_fields:
-            _unknown(raw_config, (key,), Settings)
-    for key, field in Settings.model_fields.items():
-        value = raw_config.value.get(key)
+            _add_unknown_key(raw_config, (key,), Settings)
+    for key in Settings.model_fields:
+        value = raw_config.values.get(key)
         if key in ("sources", "sinks"):
-            yield from _entries(raw_config, key, field, value)
+            yield from _entries(raw_config, key, value)
         elif key == "store":
             yield from _adapter(raw_config, (key,), DEFAULT_STORE if value is None else value)
         elif cls := section_of(key):
             yield (key,), cls, {} if value is None else value
 
 
-def _entries(raw_config: RawConfig, key: str, field: FieldInfo, value: Any) -> Iterator[tuple[Path, type[Section], Any]]:
+def _entries(raw_config: RawConfig, key: str, value: Any) -> Iterator[tuple[KeyPath, type[Section], Any]]:
+    """Return the entries of `sources` or `sinks`."""
     if value is None or value == []:
-        raw_config.wrong((key,), f"at least one is needed: {about(field)}")
+        raw_config.add_mistake((key,), f"expected at least one entry; add one, such as {_example(key)}")
     elif not isinstance(value, list):
-        raw_config.wrong((key,), f"a list is needed, not {kind(value)}; begin each entry with a dash")
+        raw_config.add_mistake((key,), f"expected a list, got {type_name(value)}; start each entry with a dash")
     else:
         for index, entry in enumerate(value):
             yield from _adapter(raw_config, (key, index), entry)
 
 
-def _adapter(raw_config: RawConfig, path: Path, value: Any) -> Iterator[tuple[Path, type[Section], Any]]:
-    """The class its `type` names."""
+def _adapter(raw_config: RawConfig, path: KeyPath, value: Any) -> Iterator[tuple[KeyPath, type[Section], Any]]:
+    """Return the section of an adapter with the class that its `type` names."""
     table = TABLES[str(path[0])]
     if not isinstance(value, dict):
-        raw_config.wrong(path, f"a group of keys is needed, not {kind(value)}, such as {{type: {next(iter(table))}, ...}}")
+        raw_config.add_mistake(path, f"expected a mapping such as {_example(str(path[0]))}, got {type_name(value)}")
         return
     word = value.get("type", DEFAULT_STORE["type"] if path == ("store",) else None)
     if isinstance(word, str) and word in table:
         yield path, table[word].settings, {**value, "type": word}
-    elif (*path, "type") not in raw_config.broken:
-        what = "is missing" if word is None else f"a word is needed, not {kind(word)}"
+    elif (*path, "type") not in raw_config.invalid_paths:
+        what = "required key is missing" if word is None else f"expected a string, got {type_name(word)}"
         if isinstance(word, str):
-            what = f"{word[:40]!r} is unknown"
-        raw_config.wrong((*path, "type"), f"{what}; {choose(word if isinstance(word, str) else '', table)}")
+            what = f'unknown type "{word[:40]}"'
+        raw_config.add_mistake((*path, "type"), f"{what}; {suggest(word if isinstance(word, str) else '', table)}")
 
 
-def _section(raw_config: RawConfig, path: Path, cls: type[Section], value: Any) -> Section | None:
-    """One section, validated. What is broken in it is noted and left at its default, so that the rest can be looked at."""
+def _example(key: str) -> str:
+    return f"{{type: {next(iter(TABLES[key]))}, ...}}"
+
+
+def _validate_section(raw_config: RawConfig, path: KeyPath, cls: type[Section], value: Any) -> Section | None:
+    """Return one section. Invalid keys are noted and keep their defaults, so that the others can be checked further."""
     if not isinstance(value, dict):
-        raw_config.wrong(path, f"a group of keys is needed, not {kind(value)}")
+        raw_config.add_mistake(path, f"expected a mapping, got {type_name(value)}")
         return None
     value = copy.deepcopy(value)
-    for broken in [part for part in raw_config.broken if len(part) == len(path) + 1 and part[: len(path)] == path]:
-        value.pop(broken[-1], None)
-    section, errors = _attempt(cls, value)
-    if _take_words(raw_config, path, value, errors):
-        section, errors = _attempt(cls, value)
+    for invalid in [known for known in raw_config.invalid_paths if len(known) == len(path) + 1 and known[: len(path)] == path]:
+        value.pop(invalid[-1], None)
+    section, errors = _try_validate(cls, value)
+    if _use_environment_texts(raw_config, path, value, errors):
+        section, errors = _try_validate(cls, value)
     for error in errors:
         at = _locate(value, error)
-        if (*path, *at) not in raw_config.broken:
-            _note(raw_config, path, at, cls, error)
-    if section is None and _prune(value, errors):
-        section, _ = _attempt(cls, value)
+        if (*path, *at) not in raw_config.invalid_paths:
+            _add_error(raw_config, path, at, cls, error)
+    if section is None and _remove_invalid(value, errors):
+        section, _ = _try_validate(cls, value)
     return section
 
 
-def _attempt(cls: type[Section], value: dict[str, Any]) -> tuple[Section | None, list[ErrorDetails]]:
-    """Strictly, as JSON: `"5"` is no number and 1 is not true."""
+def _try_validate(cls: type[Section], value: dict[str, Any]) -> tuple[Section | None, list[ErrorDetails]]:
+    """Validate as strictly as JSON: `"5"` is not a number and 1 is not true."""
     try:
         return cls.model_validate_json(json.dumps(value), strict=True), []
     except ValidationError as error:
         return None, error.errors(include_url=False)
 
 
-def _take_words(raw_config: RawConfig, path: Path, value: dict[str, Any], errors: list[ErrorDetails]) -> bool:
-    """Where a text is needed and the environment gave what looks like a number, the number was meant as a text."""
-    taken = False
+def _use_environment_texts(raw_config: RawConfig, path: KeyPath, value: dict[str, Any], errors: list[ErrorDetails]) -> bool:
+    """Put the text of an environment variable where a string is expected and its text looks like a number. Returns whether it did."""
+    changed = False
     for error in errors:
         at = _locate(value, error)
-        word = raw_config.words.get((*path, *at))
-        if error["type"] == "string_type" and word is not None:
-            _parent(value, at)[at[-1]] = word
-            taken = True
-    return taken
+        text = raw_config.environment_texts.get((*path, *at))
+        if error["type"] == "string_type" and text is not None:
+            _parent(value, at)[at[-1]] = text
+            changed = True
+    return changed
 
 
-def _locate(value: Any, error: ErrorDetails) -> Path:
-    """The path of the error within the raw value, without what pydantic adds for its unions."""
-    at: Path = ()
+def _locate(value: Any, error: ErrorDetails) -> KeyPath:
+    """Return the path of the error inside the raw value, without the parts that pydantic adds for unions."""
+    at: KeyPath = ()
     for part in error["loc"]:
         inside = (isinstance(value, dict) and part in value) or (isinstance(value, list) and isinstance(part, int) and part < len(value))
         if inside:
@@ -125,14 +131,14 @@ def _locate(value: Any, error: ErrorDetails) -> Path:
     return at
 
 
-def _parent(value: Any, at: Path) -> Any:
+def _parent(value: Any, at: KeyPath) -> Any:
     for part in at[:-1]:
         value = value[part]
     return value
 
 
-def _prune(value: dict[str, Any], errors: list[ErrorDetails]) -> bool:
-    """Take out what is wrong. False where that mends nothing: a missing key, or keys that do not go together."""
+def _remove_invalid(value: dict[str, Any], errors: list[ErrorDetails]) -> bool:
+    """Remove the keys with errors. Returns False if that cannot help: a key is missing, or the error is not in one key."""
     paths = {_locate(value, error) for error in errors}
     if () in paths or any(error["type"] == "missing" for error in errors):
         return False
@@ -141,17 +147,17 @@ def _prune(value: dict[str, Any], errors: list[ErrorDetails]) -> bool:
     return True
 
 
-def _note(raw_config: RawConfig, path: Path, at: Path, cls: type[Section], error: ErrorDetails) -> None:
+def _add_error(raw_config: RawConfig, path: KeyPath, at: KeyPath, cls: type[Section], error: ErrorDetails) -> None:
     owner = _owner(cls, at)
     fields = (owner.model_fields[part] for part in reversed(at) if part in owner.model_fields)
     if error["type"] == "extra_forbidden":
-        _unknown(raw_config, (*path, *at), owner)
+        _add_unknown_key(raw_config, (*path, *at), owner)
     else:
-        raw_config.wrong((*path, *at), explain(error, next(fields, None)))
+        raw_config.add_mistake((*path, *at), explain(error, next(fields, None)))
 
 
-def _owner(cls: type[Section], at: Path) -> type[Section]:
-    """The section that holds the last key of this path."""
+def _owner(cls: type[Section], at: KeyPath) -> type[Section]:
+    """Return the class of the section that holds the last key of this path."""
     for part in at[:-1]:
         field = cls.model_fields.get(str(part))
         if field and isinstance(field.annotation, type) and issubclass(field.annotation, Section):
@@ -159,15 +165,15 @@ def _owner(cls: type[Section], at: Path) -> type[Section]:
     return cls
 
 
-def _unknown(raw_config: RawConfig, path: Path, owner: type[Section]) -> None:
-    """`did you mean` in the spelling of where it was written."""
-    hint = choose(path[-1], owner.model_fields)
-    variable = raw_config.place(path).variable
+def _add_unknown_key(raw_config: RawConfig, path: KeyPath, owner: type[Section]) -> None:
+    """Note an unknown key and suggest a known one, as a variable if the key came from one."""
+    hint = suggest(path[-1], owner.model_fields)
+    variable = raw_config.origin(path).variable
     if variable is None:
-        raw_config.wrong(path, f"unknown key; {hint}")
-    elif hint.startswith("did you mean"):
+        raw_config.add_mistake(path, f"unknown key; {hint}")
+        return
+    if hint.startswith("did you mean"):
         parts = variable.removeprefix(PREFIX).split("__")
         parts[len(path) - 1] = hint.removeprefix("did you mean ").rstrip("?").upper()
-        raw_config.wrong(path, f"there is no key {dotted(path)}; did you mean {PREFIX}{'__'.join(parts)}?")
-    else:
-        raw_config.wrong(path, f"there is no key {dotted(path)}; {hint}")
+        hint = f"did you mean {PREFIX}{'__'.join(parts)}?"
+    raw_config.add_mistake(path, f"unknown key {dotted(path)}; {hint}")

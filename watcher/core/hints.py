@@ -1,4 +1,4 @@
-"""What to do about a remote error, in a sentence. One table for the logs, for /readyz and for the commands."""
+"""What to do about a remote error, in one sentence: the same for the logs, for /readyz and for the commands."""
 
 from __future__ import annotations
 
@@ -7,42 +7,42 @@ import errno
 from watcher.errors import CredentialsRejected, Denied, Invalid, NotFound, RemoteError, Throttled, Unavailable
 
 SKEW_S = 60.0
-"""From this difference on it is the clock that is wrong; AWS itself refuses signatures from 300 s on."""
+"""The difference of clocks, in seconds, from which the hint is to correct the clock. AWS rejects signatures from 300 s on."""
 
 
 def hint(error: RemoteError, *, quota: str | None = None) -> str:
-    """What would be right. `quota` is the one to raise when calls are throttled."""
+    """What to check or change. `quota` is the name of the quota to raise when calls are throttled."""
     match error:
         case CredentialsRejected():
             return _credentials(error)
         case Denied():
-            return "the credentials are good, a permission is missing: let this identity use it (config/deploy/iam)"
+            return "the credentials are valid, but a permission is missing: grant it to this identity (config/deploy/iam)"
         case NotFound():
-            return "nothing is there by this name: look at its name, its account, and AWS_REGION"
+            return "there is no such resource: check its name, its account, and AWS_REGION"
         case Throttled() if quota is not None:
-            return f"the quota may be 0, as it is in a new account: raise «{quota}»"
+            return f'the quota may be 0, as in a new account: raise "{quota}"'
         case Throttled():
-            return "too many calls at the moment: try again"
+            return "too many calls at the moment: try again later"
         case Invalid() if error.code in errno.errorcode.values():
-            return "look at the path"
+            return "check the path"
         case Invalid():
-            return "look at its name, its Region and its settings"
+            return "check its name, its Region, and its settings"
         case Unavailable():
-            return "is it up, and within reach from here? Network, proxy, path, and the AWS_ENDPOINT_URL variables"
-    return "something else than the service answered: look at the proxy and the AWS_ENDPOINT_URL variables"
+            return "check that it is up and within reach: network, proxy, path, and the AWS_ENDPOINT_URL variables"
+    return "something other than the service answered: check the proxy and the AWS_ENDPOINT_URL variables"
 
 
 def _credentials(error: CredentialsRejected) -> str:
     if error.clock_skew_s is not None and abs(error.clock_skew_s) >= SKEW_S:
-        return f"this machine's clock is {-error.clock_skew_s:+.0f} s off: set it right"
+        return f"the clock of this machine is {-error.clock_skew_s:+.0f} s off: correct it"
     if error.code == "ValueError":
-        return "the client cannot be made as AWS's variables say: look at AWS_ENDPOINT_URL and its like, which are URLs"
+        return "the AWS client cannot be created: check that AWS_ENDPOINT_URL and similar variables are URLs"
     if "Region" in error.code:
-        return "say the Region: AWS_REGION=us-east-1, or region in the AWS profile"
+        return "set the Region: AWS_REGION=us-east-1, or region in the AWS profile"
     if error.expired:
-        return "the session is over: sign in again, or renew the token"
+        return "the session has expired: sign in again, or renew the token"
     if "Profile" in error.code or "Config" in error.code:
-        return "the AWS configuration cannot be used: look at AWS_PROFILE, and at the files it names a profile of"
+        return "the AWS configuration cannot be used: check AWS_PROFILE and the AWS configuration files"
     if error.code.startswith("No"):
-        return "AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name credentials; in a container its role does"
-    return "these credentials are not accepted: look at AWS_PROFILE, the keys, and whether they were revoked"
+        return "no credentials were found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the container a role"
+    return "these credentials are not accepted: check AWS_PROFILE, the keys, and whether they were revoked"

@@ -1,4 +1,4 @@
-"""The words in which a kind of task is described. Data only: what to do with it is decided in `core`."""
+"""The data that describes a kind of task: how to read its state, and what its statuses mean."""
 
 from __future__ import annotations
 
@@ -8,95 +8,179 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from watcher.model import Result
+from watcher.kinds.paths import Expression
+from watcher.kinds.results import Mode, ResultRules
+from watcher.model import Result, TaskRef
+
+
+class StatusClass(StrEnum):
+    """What a kind declares about each of its statuses."""
+
+    OPEN = "open"
+    """The task is going on."""
+    PROVISIONAL = "provisional"
+    """Perhaps the last status of a success, perhaps not. A task can skip it."""
+    SUCCEEDED = "succeeded"
+    """The task has ended, and did what it was started for."""
+    FAILED = "failed"
+    """The task has ended in another way. This can follow any status."""
 
 
 class Phase(StrEnum):
-    """What a status means for the watch."""
+    """What a status means for a watch."""
 
     OPEN = "open"
-    """The task goes on by itself; a status nobody has heard of is open too."""
+    """The task is going on. A status that the kind does not declare is open too."""
     PROVISIONAL = "provisional"
-    """Perhaps the last word, perhaps not: told, then watched slowly until it settles."""
+    """An event reports it; then the task is polled slowly until it settles."""
     TERMINAL = "terminal"
-    """The last word. A terminal task is never asked about again, nor reopened."""
+    """The end. A terminal task is never polled or reopened."""
+
+
+_PHASES: Mapping[StatusClass, Phase] = {
+    StatusClass.OPEN: Phase.OPEN,
+    StatusClass.PROVISIONAL: Phase.PROVISIONAL,
+    StatusClass.SUCCEEDED: Phase.TERMINAL,
+    StatusClass.FAILED: Phase.TERMINAL,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Param:
-    """One identifier of a task: `name` as AWS spells it, `field` as our own messages do."""
+    """One identifier of a task."""
 
     name: str
+    """As AWS spells it: the parameter of the request."""
     field: str
+    """As our own messages spell it."""
     pattern: re.Pattern[str]
+    """What a value must match as a whole before it may become part of a request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """Calls a second that a service grants to an account in a Region. Kinds that share one share a pace."""
+    """The calls per second that a service grants to an account in a Region. Kinds with the same quota share one pace."""
 
     name: str
-    """As metrics, health and notes name it."""
+    """As metrics, health and stored state name it."""
     title: str
-    """In AWS's own words: what to raise when every call is throttled."""
+    """As AWS names it: what to raise when every call is throttled."""
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of remote task.
+class Notifications:
+    """The notifications that AWS itself sends about tasks of this kind: a reason to poll now."""
 
-    `statuses` maps the service's words to a phase, in the order of a task's life: what stands between two
-    observed words must have been skipped, unless it is in `optional`.
-    `running` names the status that begins at `StartedTimestamp`; the first status begins at `CreatedTimestamp`.
-    """
+    source: str
+    """The `source` of the EventBridge event, such as `aws.chime`."""
+    detail_types: tuple[str, ...]
+    id: str | None = None
+    """The member of `detail` that holds the task's own id, where it is not spelled as the last parameter is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyPaths:
+    """Where to find each fact in a reply. All paths but `task` are relative to the task."""
+
+    task: Expression
+    id: Expression
+    """Must equal the last parameter."""
+    status: Expression
+    created: Expression | None = None
+    """When the first status began."""
+    started: Expression | None = None
+    """When the running status began."""
+    updated: Expression | None = None
+    """When the present status began."""
+    message: Expression | None = None
+
+    @property
+    def member(self) -> str | None:
+        """The member of the reply that holds the task; None where it is not a plain path."""
+        return self.task.members[0] if self.task.members else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kind:
+    """A kind of remote task. Two kinds are equal only if they are the same object."""
 
     name: str
     """As in keys and messages: `speaker-search`."""
     service: str
     """The AWS service, as botocore names it."""
     operation: str
-    """The Get call, as the client's method is named."""
-    reply: str
-    """The member of the reply that holds the task."""
+    """The call that reads a task, as the method of botocore's client is named."""
     params: tuple[Param, ...]
-    """In the order in which they make the key."""
-    id_member: str
-    """The member of the reply that must equal the last parameter."""
-    status_member: str
-    statuses: Mapping[str, Phase]
-    running: str
+    """In the order in which they make the key. The last one is the task's own id."""
+    reply: ReplyPaths
+    statuses: Mapping[str, StatusClass]
+    """In the order of a task's life. An open status listed after an end, such as STOPPING, can follow any open status."""
     quota: Quota
-    """What its calls are counted against."""
     retention_s: float
-    """For how long the service keeps a finished task, in seconds. Older and not found means expired."""
-    also: Mapping[str, Any] = field(default_factory=dict)
-    """What the call wants to be told beside the identifiers."""
-    hints: tuple[str, ...] = ()
-    """`detail-type`s of AWS's own notifications about this kind: a reason to ask now."""
-    optional: frozenset[str] = frozenset()
-    """Statuses a task may pass through but need not."""
-    successes: frozenset[str] = frozenset()
-    """Last words that mean the task did what it was started for."""
-    abrupt: frozenset[str] = frozenset()
-    """Ends that may come out of any status, so that nothing need have lain between."""
-    result: Callable[[Mapping[str, Any]], Result | None] = field(default=lambda task: None)
-    """The task's result out of the reply, as JSON. Raises ValueError when it is not what the API promises."""
-    hashed: Callable[[Result, Callable[[str], str]], Result] = field(default=lambda result, digest: {})
-    """The result with each identifier of a person replaced by its digest."""
-    counted: Callable[[Result], Result] = field(default=lambda result: {})
-    """The result without anything about a person: how much was found, not who."""
-    settled: Callable[[Result | None], bool] = field(default=lambda result: False)
-    """Whether nothing more is to come after a provisional status with this result."""
+    """For how long the service keeps a finished task, in seconds. A task that is older and not found has expired."""
+    results: ResultRules = field(default_factory=ResultRules)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Constant members of the request."""
+    notifications: Notifications | None = None
+    batch_size: int = 1
+    """Most tasks in one call; 1: one Get for each task."""
+    first_status: str = field(init=False)
+    """The status that begins at `reply.created`."""
+    running_status: str | None = field(init=False)
+    """The status that begins at `reply.started`: the last open one before an end. None where that is the first status."""
+    _phases: Mapping[str, Phase] = field(init=False, repr=False)
+    _stages: tuple[str, ...] = field(init=False, repr=False)
+    """Statuses that are not an end, in order."""
+    _optional: frozenset[str] = field(init=False, repr=False)
+    """Statuses that a task can skip."""
+    _sudden: frozenset[str] = field(init=False, repr=False)
+    """Statuses that can follow any other, so that nothing but the first status must have come before."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_phases", {word: _PHASES[class_] for word, class_ in self.statuses.items()})
+        words = list(self.statuses)
+        first_end = next((n for n, word in enumerate(words) if self.phase(word) is Phase.TERMINAL), len(words))
+        main = [word for word in words[:first_end] if self.phase(word) is Phase.OPEN]
+        side = {word for word in words[first_end:] if self.phase(word) is Phase.OPEN}
+        provisional = {word for word in words if self.phase(word) is Phase.PROVISIONAL}
+        failed = {word for word, class_ in self.statuses.items() if class_ is StatusClass.FAILED}
+        facts = {
+            "first_status": words[0],
+            "running_status": main[-1] if len(main) > 1 else None,
+            "_stages": tuple(word for word in words if self.phase(word) is not Phase.TERMINAL),
+            "_optional": frozenset(side | provisional),
+            "_sudden": frozenset(side | failed),
+        }
+        for name, value in facts.items():
+            object.__setattr__(self, name, value)
 
     def phase(self, status: str) -> Phase:
-        """What this status means for a watch; one nobody has heard of is open."""
-        return self.statuses.get(status, Phase.OPEN)
+        """What this status means for a watch. One that the kind does not declare is open."""
+        return self._phases.get(status, Phase.OPEN)
+
+    def succeeded(self, status: str) -> bool:
+        """Whether the task did what it was started for, as far as this status says."""
+        return self.statuses.get(status) in (StatusClass.SUCCEEDED, StatusClass.PROVISIONAL)
 
     def skipped(self, before: str | None, after: str) -> tuple[str, ...]:
-        """The statuses that must have lain between two observations, in order."""
-        order = [s for s, phase in self.statuses.items() if phase is not Phase.TERMINAL]
-        if after not in self.statuses or (before is not None and before not in order):
+        """The statuses that a task must have had between two observed ones, in order. `before` is None at first sight."""
+        stages = self._stages
+        if after not in self.statuses or (before is not None and before not in stages):
             return ()
-        first = 0 if before is None else order.index(before) + 1
-        last = 1 if after in self.abrupt else order.index(after) if after in order else len(order)
-        return tuple(s for s in order[first:last] if s not in self.optional)
+        first = 0 if before is None else stages.index(before) + 1
+        last = stages.index(after) if after in stages else len(stages)
+        if after in self._sudden:
+            last = 1
+        return tuple(status for status in stages[first:last] if status not in self._optional)
+
+    def group(self, ref: TaskRef) -> str:
+        """What a permission depends on: all params but the task's own id, joined by `/`; the kind's name if there are none."""
+        return "/".join(ref.params[:-1]) or self.name
+
+    def settled(self, result: Result | None) -> bool:
+        """Whether nothing more follows a provisional status with this result."""
+        return self.results.is_settled(result)
+
+    def redact(self, result: Result | None, mode: Mode, digest: Callable[[str], str]) -> Result | None:
+        """Return what may leave of a result under `events.results`. `digest` replaces an identifier of a person."""
+        return self.results.redact(result, mode, digest)

@@ -8,24 +8,16 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any, Literal, TextIO
+from typing import Any, TextIO
 
 import structlog
 from structlog.types import Processor
 
 from watcher.observe.redaction import redact
-from watcher.section import Section
+from watcher.observe.settings import LogSettings
 
 _CHATTY = ("aioboto3", "aiobotocore", "aiohttp", "asyncio", "boto3", "botocore", "httpcore", "httpx", "urllib3", "uvicorn")
 """Libraries whose progress is nobody's business; their warnings are."""
-
-
-class LogSettings(Section):
-    """Where trouble and progress are told. Logs go to stderr; stdout belongs to events."""
-
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["auto", "json", "console"] = "auto"
-    """`auto`: for a person on a terminal, JSON anywhere else."""
 
 
 class _Handler(logging.StreamHandler[TextIO]):

@@ -24,7 +24,7 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from watcher import __version__
-from watcher.kinds import KINDS
+from watcher.kinds.catalog import Catalog
 
 # A `_created` beside each series is a third more to store and answers no question about the watcher.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # unannotated in prometheus_client
@@ -56,18 +56,20 @@ _COUNT_BUCKETS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 50, 100, 500)
 _STORE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
 
-def status_label(kind: str, status: str | None) -> str:
-    """A status as a label: `new` before the first sight, `other` for a word that this kind does not know."""
+def status_label(catalog: Catalog, kind: str, status: str | None) -> str:
+    """A status as a label: `new` before the first observation, `other` for a status that this kind does not declare."""
     if status is None:
         return NEW
-    return status if kind in KINDS and status in KINDS[kind].statuses else OTHER
+    known = catalog.get(kind)
+    return status if known is not None and status in known.statuses else OTHER
 
 
 class Metrics:
     """The metrics of one watcher. Counters end in `_total`; times are in seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, catalog: Catalog) -> None:
         self.registry = CollectorRegistry()
+        self._catalog = catalog
         self._reasons: set[str] = set()
         self._intake()
         self._polling()
@@ -91,12 +93,16 @@ class Metrics:
 
     def show_watches(self, counts: Mapping[tuple[str, str | None], int]) -> None:
         """Open watches by (kind, status) as they are now; a state that nobody is in any more shows 0."""
-        shown = dict.fromkeys(((kind, status) for kind in KINDS for status in (NEW, *KINDS[kind].statuses, OTHER)), 0)
+        shown = dict.fromkeys(((kind.name, status) for kind in self._catalog for status in (NEW, *kind.statuses, OTHER)), 0)
         for (kind, status), count in counts.items():
-            label = (kind, status_label(kind, status))
+            label = (kind, status_label(self._catalog, kind, status))
             shown[label] = shown.get(label, 0) + count
         for label, count in shown.items():
             self.watches.labels(*label).set(count)
+
+    def show_circuit(self, circuit: str, target: str, service: str | None, opened: bool) -> None:
+        """Whether a circuit is open. The credentials circuit of a target concerns all its services: its `service` is empty."""
+        self.circuit_open.labels(circuit, target, service or "").set(opened)
 
     def _intake(self) -> None:
         self.inputs = self._counter("watcher_inputs_total", "Inputs taken off a source, by what became of them.", ["source", "outcome"])
@@ -138,7 +144,9 @@ class Metrics:
         )
 
     def _house(self) -> None:
-        self.circuit_open = self._gauge("watcher_circuit_open", "1 while a circuit is open: its calls are held back.", ["circuit"])
+        self.circuit_open = self._gauge(
+            "watcher_circuit_open", "1 while a circuit is open: its calls are held back.", ["circuit", "target", "service"]
+        )
         self.loop_lag = self._gauge("watcher_loop_lag_seconds", "Worst delay of the event loop in the last 30 seconds.")
         self.store_seconds = self._histogram(
             "watcher_store_operation_duration_seconds", "How long an operation of the store took.", _STORE_BUCKETS, ["operation"]
@@ -151,9 +159,9 @@ class Metrics:
         """A series that begins at 1 hides its first increase from `rate`."""
         self.build_info.labels(__version__).set(1)
         self.show_watches({})
-        for kind in KINDS:
+        for kind in self._catalog:
             for outcome in POLL_OUTCOMES:
-                self.polls.labels(kind, outcome)
+                self.polls.labels(kind.name, outcome)
 
     def _counter(self, name: str, told: str, labels: Collection[str] = ()) -> Counter:
         return Counter(name, told, tuple(labels), registry=self.registry)

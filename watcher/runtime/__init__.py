@@ -1,4 +1,4 @@
-"""The loops over the ports, in the order of the data: intake, polling, delivery; upkeep beside them, supervise round them.
+"""The loops over the ports, in the order of the data: intake, polling, delivery, with ownership before and upkeep beside them.
 
-They wait, retry and log; they decide nothing (that is `core`) and know no adapter.
+The loops wait, retry, and log. They decide nothing (that is `core`) and know no adapter.
 """

@@ -1,4 +1,4 @@
-"""Time, handed in: wall seconds for facts, monotonic seconds for waiting. A step of the wall clock moves no timer."""
+"""Time as an argument: wall seconds for facts, monotonic seconds for waiting. A step of the wall clock moves no timer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import anyio
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """`wall()` is seconds since the epoch; `mono()` is the event loop's own time, virtual where the loop is."""
+    """`wall()` returns seconds since the epoch; `mono()` returns the time of the event loop, which tests make virtual."""
 
     wall: Callable[[], float] = time.time
     mono: Callable[[], float] = anyio.current_time

@@ -1,129 +1,140 @@
-"""From the outbox to the sinks: one sink_worker for each, so that a sink that is down delays only itself.
+"""From the outbox to the sinks: one worker for each sink, so that a sink that is down delays only itself.
 
-Delivered before recorded: a crash between the two repeats an event, under the same id, and loses none.
+Delivered before recorded: a crash between the two repeats an event under the same id, and loses none.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Sequence
-from functools import partial
 
 import anyio
 import structlog
 
 from watcher.core.delivery.events import event_of
 from watcher.core.delivery.sink_queue import SinkQueue
-from watcher.errors import Invalid, PeerGone, RemoteError, Unreadable
+from watcher.errors import Fenced, Invalid, PeerGone, RemoteError, Unreadable
 from watcher.model import DeadLetter, Event
-from watcher.ports import Delivered, Outcome, OwnedStore, Rejected, Retry, Sink
+from watcher.ports import Delivered, Outcome, Rejected, Retry, Sink, Store
+from watcher.runtime.backlog import BacklogCounter
 from watcher.runtime.instruments import Instruments
-from watcher.runtime.retrying import backoff, until_stored, until_taken, unwell
+from watcher.runtime.leases import Leases
+from watcher.runtime.retrying import backoff, report_failure, until_accepted
 from watcher.runtime.wakeup import Wakeup
 
 log = structlog.get_logger("watcher.delivery")
 
 MAX_FAILED_BATCHES = 3
-"""Batches in a row of which a sink takes nothing, before it counts as unwell."""
+"""Consecutive batches of which a sink accepts nothing before it counts as unhealthy."""
 
 
 class SinkWorker:
-    """Takes the events of the outbox to one sink, each task's in order."""
+    """Delivers the events of the owned shards to one sink, each task's events in order."""
 
-    def __init__(
-        self,
-        sink: Sink,
-        store: OwnedStore,
-        *,
-        instruments: Instruments,
-        settled: Callable[[str, Sequence[Event]], None],
-    ) -> None:
+    def __init__(self, sink: Sink, store: Store, leases: Leases, backlog: BacklogCounter, instruments: Instruments) -> None:
         self.sink = sink
+        self.on_settled: Callable[[str, Sequence[Event]], None] = lambda sink, events: None
+        """Called with the name of the sink and events that it has settled."""
+        self.on_fenced: Callable[[Collection[int]], None] = lambda shards: None
+        """Called with shards that turn out to be owned by another replica."""
         self._store = store
+        self._leases = leases
+        self._backlog = backlog
         self._clock = instruments.clock
         self._health = instruments.health
         self._metrics = instruments.metrics
-        self._settled = settled
-        """Told, with the sink's name, of events this sink is done with."""
         self._queue = SinkQueue()
+        self._unread: set[int] = set()
+        """Shards whose outbox may hold events that the queue has not seen."""
         self._wakeup = Wakeup()
-        self._more = True
-        """The outbox may hold events that the lane has not seen."""
-        self._letters: dict[str, str] = {}
-        """Dead letters under way again, by event id."""
+        self._dead_letters: dict[str, str] = {}
+        """Ids of dead letters that are being retried, by event id."""
         self._slots = anyio.CapacityLimiter(sink.concurrency)
         self._failed_batches = 0
-        """Batches in a row of which nothing was taken."""
+        """Consecutive batches of which nothing was accepted."""
         self._resume_at = 0.0
-        """Before then nothing is sent: a sink that takes nothing is asked ever more seldom, however many tasks wait."""
+        """Nothing is sent before this time: a sink that accepts nothing is tried less and less often, however many tasks wait."""
+        backlog.track(sink.name, lambda: self._queue.oldest_at)
 
-    def ring(self) -> None:
-        """There are new events in the outbox."""
-        self._more = True
-        self._wakeup.ring()
+    def adopt(self, shard: int) -> None:
+        """Start to deliver the events of a shard."""
+        self._queue.adopt(shard)
+        self.wake(shard, ())
 
-    def again(self, letter: DeadLetter) -> None:
-        """Send a dead letter once more, because an operator asked."""
-        event = event_of(letter.body, letter.position)
-        if event.id not in self._letters:
-            self._letters[event.id] = letter.id
-            self._queue.retry(event)
-            self._wakeup.ring()
+    def release(self, shard: int) -> None:
+        """Stop delivering the events of a shard. A batch in flight finishes."""
+        self._queue.release(shard)
+        self._unread.discard(shard)
 
-    @property
-    def position(self) -> int:
-        """How far into the outbox it has looked."""
-        return self._queue.position
+    def wake(self, shard: int, events: Sequence[Event]) -> None:
+        """Read the outbox of this shard: it has new events."""
+        if shard in self._queue.shards:
+            self._unread.add(shard)
+            self._wakeup.set()
+
+    def retry(self, dead_letter: DeadLetter) -> None:
+        """Send the event of a dead letter again, at an operator's request."""
+        event = event_of(dead_letter.body, dead_letter.position, dead_letter.shard)
+        if event.id not in self._dead_letters and self._queue.requeue(event):
+            self._dead_letters[event.id] = dead_letter.id
+            self._wakeup.set()
+
+    def position(self, shard: int) -> int:
+        """How far the outbox of a shard has been read; 0 before the shard is adopted."""
+        return self._queue.position(shard) if shard in self._queue.shards else 0
 
     def forget(self, key: str, up_to: int, kept: Collection[str]) -> None:
-        """Send nothing more of what was told of this task up to a position, but for the events `kept`, by id."""
+        """Send no more events of this task up to a position, except the events `kept`, by id."""
         self._queue.drop(key, lambda event: event.position <= up_to and event.id not in kept)
 
     async def run(self) -> None:
-        """For ever. Cancelled, it leaves what it had under way to the next life."""
+        """Deliver until cancelled. What is in flight then is sent again by the next owner."""
         async with anyio.create_task_group() as sends:
             while True:
                 await self._fill()
-                batch = self._queue.take(self._clock.mono(), self.sink.max_batch) if self._ready() else []
+                batch = self._queue.take(self._clock.mono(), self.sink.max_batch) if self._may_send() else []
                 if batch:
                     slot = object()
                     await self._slots.acquire_on_behalf_of(slot)
-                    sends.start_soon(self._carry, batch, slot, name=f"send {self.sink.name}")
+                    sends.start_soon(self._deliver, batch, slot, name=f"send {self.sink.name}")
                 else:
                     await self._rest()
 
     async def _fill(self) -> None:
-        """Widen the window over the outbox, where there is more and room for it."""
-        while self._more and self._queue.room > 0:
-            self._more = False
-            room = self._queue.room
-            read = partial(self._store.outbox, self.sink.name, self._queue.position, room)
-            events = await until_stored(self._health, read)
-            self._queue.add(events)
-            self._more = self._more or len(events) == room
+        """Read the outbox of each shard that has more, as far as the queue has room."""
+        while self._unread and self._queue.room > 0:
+            shard = self._unread.pop()
+            room, after = self._queue.room, self._queue.position(shard)
+            events = await self._store.read_outbox(self.sink.name, shard, after, room)
+            self._queue.add(shard, events, after=after)  # ignored if the shard was released during the read
+            if len(events) == room:
+                self.wake(shard, events)
+        if not self._unread and not len(self._queue):
+            self._backlog.drained(self.sink.name)
 
-    def _ready(self) -> bool:
+    def _may_send(self) -> bool:
         return self._slots.available_tokens >= 1 and self._clock.mono() >= self._resume_at
 
     async def _rest(self) -> None:
-        """Until there is something to send and leave to send it; a slot that becomes free rings."""
+        """Wait until there is something to send and a free slot. A slot that becomes free wakes this worker."""
         now = self._clock.mono()
         wait = self._queue.wait(now) if self._slots.available_tokens >= 1 else None
         await self._wakeup.wait(math.inf if wait is None else max(wait, self._resume_at - now, 0.001))
 
-    async def _carry(self, batch: Sequence[Event], slot: object) -> None:
+    async def _deliver(self, batch: Sequence[Event], slot: object) -> None:
         try:
             await self._send(batch)
         finally:
             self._slots.release_on_behalf_of(slot)
-            self._wakeup.ring()
+            self._wakeup.set()
 
     async def _send(self, batch: Sequence[Event]) -> None:
         began = self._clock.mono()
+        component = f"sink:{self.sink.name}"
         try:
-            sent, outcomes = await until_taken(f"sink:{self.sink.name}", self._health, lambda: self._attempt(batch), unless=(Invalid,))
+            sent, outcomes = await until_accepted(component, self._health, lambda: self._attempt(batch), unless=(Invalid,))
         except Invalid as error:
-            if len(batch) > 1:  # one of them spoils it for all: send each alone, and the one shows itself
+            if len(batch) > 1:  # one event makes the whole batch invalid: send each one alone to find it
                 for event in batch:
                     await self._send([event])
                 return
@@ -134,40 +145,52 @@ class SinkWorker:
             await self._settle(sent, outcomes)
 
     async def _attempt(self, batch: Sequence[Event]) -> tuple[Sequence[Event], Sequence[Outcome]]:
-        """What of the batch is still to be sent (an operator may erase a task between two attempts), and what the sink said to it."""
-        sent = [event for event in batch if not self._queue.is_dropped(event)]
-        if not sent:
+        """Send what is still wanted of the batch: a task may be erased, or a shard released, between two attempts."""
+        wanted = [event for event in batch if not self._queue.is_dropped(event)]
+        if not wanted:
             return (), ()
         try:
-            return sent, await self.sink.send(sent)
+            return wanted, await self.sink.send(wanted)
         except (RemoteError, PeerGone):
             raise
         except Exception as error:
-            log.exception(
-                "sink_broke_its_promise", sink=self.sink.name, error=type(error).__name__, hint="a bug in the sink: please report it"
-            )
+            hint = "this is a bug in the sink: please report it"
+            log.exception("sink_raised_unexpectedly", sink=self.sink.name, error=type(error).__name__, hint=hint)
             raise Unreadable(type(error).__name__) from error
 
     async def _settle(self, batch: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
-        """Record what the sink took and what it will never take; what it may take later rests."""
-        delivered = [event for event, outcome in zip(batch, outcomes, strict=True) if isinstance(outcome, Delivered)]
-        refused = [(event, outcome) for event, outcome in zip(batch, outcomes, strict=True) if isinstance(outcome, Rejected)]
-        letters = [self._letter(event, outcome) for event, outcome in refused]
-        done = delivered + [event for event, _ in refused]
-        if done:
-            await until_stored(self._health, lambda: self._store.settle(self.sink.name, delivered, letters))
-        if revived := [self._letters.pop(event.id) for event in delivered if event.id in self._letters]:
-            await until_stored(self._health, lambda: self._store.purge(revived))
+        """Record what the sink accepted and what it rejected. What it may accept later is postponed."""
+        pairs = list(zip(batch, outcomes, strict=True))
+        delivered = [event for event, outcome in pairs if isinstance(outcome, Delivered)]
+        rejected = [(event, outcome) for event, outcome in pairs if isinstance(outcome, Rejected)]
+        done = delivered + [event for event, _ in rejected]
+        retried = {event.id for event in done if event.id in self._dead_letters}
+        await self._record(delivered, [self._dead_letter(event, outcome) for event, outcome in rejected])
+        if revived := [self._dead_letters.pop(event.id) for event in delivered if event.id in self._dead_letters]:
+            await self._store.purge(revived)
         self._judge(outcomes)
-        self._count(delivered, refused)
-        for event, outcome in zip(batch, outcomes, strict=True):
+        self._count(delivered, rejected)
+        for event, outcome in pairs:
             if isinstance(outcome, Retry):
-                self._rest_for(event, outcome)
+                self._postpone(event, outcome)
         self._queue.settle(done)
-        self._settled(self.sink.name, done)
+        self._backlog.settled(self.sink.name, [event for event in done if event.id not in retried])
+        self.on_settled(self.sink.name, done)
+
+    async def _record(self, delivered: Sequence[Event], dead_letters: Sequence[DeadLetter]) -> None:
+        """Settle under the current leases. Events of a shard that another replica owns now are that replica's to settle."""
+        while delivered or dead_letters:
+            try:
+                await self._store.settle(self.sink.name, delivered, dead_letters, self._leases.held)
+            except Fenced as error:
+                self.on_fenced(error.shards)
+                delivered = [event for event in delivered if event.shard not in error.shards]
+                dead_letters = [letter for letter in dead_letters if letter.shard not in error.shards]
+            else:
+                return
 
     def _judge(self, outcomes: Sequence[Outcome]) -> None:
-        """Whether the sink is well. One event that is not taken is that event's trouble; several batches in a row are the sink's."""
+        """Report whether the sink works. One event that is not accepted concerns that event; several whole batches concern the sink."""
         errors = [outcome.error for outcome in outcomes if isinstance(outcome, Retry)]
         if len(errors) < len(outcomes):
             self._failed_batches, self._resume_at = 0, 0.0
@@ -176,17 +199,17 @@ class SinkWorker:
         self._failed_batches += 1
         if self._failed_batches >= MAX_FAILED_BATCHES:
             self._resume_at = self._clock.mono() + backoff(self._failed_batches - MAX_FAILED_BATCHES + 1, errors[0])
-            unwell(f"sink:{self.sink.name}", self._health, errors[0])
+            report_failure(f"sink:{self.sink.name}", self._health, errors[0])
 
-    def _rest_for(self, event: Event, outcome: Retry) -> None:
-        wait = backoff(self._queue.tries(event.key) + 1, outcome.error)
-        self._queue.rest(event, self._clock.mono() + wait)
+    def _postpone(self, event: Event, outcome: Retry) -> None:
+        wait = backoff(self._queue.attempts(event.key) + 1, outcome.error)
+        self._queue.postpone(event, self._clock.mono() + wait)
         self._metrics.deliveries.labels(self.sink.name, "retried").inc()
-        log.warning("event_not_taken", sink=self.sink.name, event_id=event.id, code=outcome.error.code, again_in_s=round(wait, 1))
+        log.warning("delivery_failed", sink=self.sink.name, event_id=event.id, code=outcome.error.code, retry_in_s=round(wait, 1))
 
-    def _letter(self, event: Event, outcome: Rejected) -> DeadLetter:
+    def _dead_letter(self, event: Event, outcome: Rejected) -> DeadLetter:
         return DeadLetter(
-            id=self._letters.pop(event.id, f"{event.id[:12]}-{self.sink.name}"),
+            id=self._dead_letters.pop(event.id, f"{event.id[:12]}-{self.sink.name}"),
             what="event",
             origin=self.sink.name,
             reason=outcome.reason,
@@ -195,13 +218,14 @@ class SinkWorker:
             at=self._clock.wall(),
             key=event.key,
             position=event.position,
+            shard=event.shard,
         )
 
-    def _count(self, delivered: Sequence[Event], refused: Sequence[tuple[Event, Rejected]]) -> None:
+    def _count(self, delivered: Sequence[Event], rejected: Sequence[tuple[Event, Rejected]]) -> None:
         name = self.sink.name
         self._metrics.deliveries.labels(name, "delivered").inc(len(delivered))
-        self._metrics.deliveries.labels(name, "refused").inc(len(refused))
-        for event, outcome in refused:
+        self._metrics.deliveries.labels(name, "refused").inc(len(rejected))
+        for event, outcome in rejected:
             self._metrics.dead_letters.labels("event", name, self._metrics.reason_label(outcome.reason)).inc()
-            hint = "see watcher dead-letters list; retry once the sink would take it"
-            log.error("event_refused", sink=name, event_id=event.id, reason=outcome.reason, hint=hint)
+            hint = "see watcher dead-letters list; retry when the sink can accept it"
+            log.error("event_rejected", sink=name, event_id=event.id, reason=outcome.reason, hint=hint)

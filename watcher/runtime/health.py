@@ -1,4 +1,4 @@
-"""What is wrong right now, in words: read by /readyz, by the logs, and by whoever is paged."""
+"""The health of each component, in words: read by /readyz, by the logs, and by the person on call."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ class Condition:
 
 
 class Health:
-    """The conditions of all components. Ready means that all are good."""
+    """The conditions of all components. The watcher is ready when all of them are good."""
 
     def __init__(self, wall: Callable[[], float]) -> None:
         self._wall = wall
         self._conditions: dict[str, Condition] = {}
 
     def good(self, component: str, reason: str = "ok") -> None:
-        """This component works."""
+        """Report that this component works."""
         self._set(component, True, reason, "")
 
     def bad(self, component: str, reason: str, hint: str) -> None:
-        """This component does not work; `hint` says what to do about it."""
+        """Report that this component does not work; `hint` says what to do about it."""
         self._set(component, False, reason, hint)
 
     def is_good(self, component: str) -> bool:
-        """Whether it works, as far as anybody knows."""
+        """Whether the component works, or was never reported."""
         condition = self._conditions.get(component)
         return condition is None or condition.ok
 
     def ready(self) -> tuple[bool, dict[str, Condition]]:
-        """Whether all is well, and each component's condition."""
+        """Whether all components work, and the condition of each one."""
         return all(c.ok for c in self._conditions.values()), dict(sorted(self._conditions.items()))
 
     def _set(self, component: str, ok: bool, reason: str, hint: str) -> None:

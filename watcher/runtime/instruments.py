@@ -1,4 +1,4 @@
-"""What every loop is handed: the time, and where to tell how it goes."""
+"""What every loop receives: the time, and where it reports its progress."""
 
 from __future__ import annotations
 

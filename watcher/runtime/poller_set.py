@@ -1,4 +1,4 @@
-"""One poller for each quota, so that what throttles the one slows no other. Decides nothing: it knows whose a watch is."""
+"""One poller for each quota, so that a throttled quota slows no other. Routes each watch to its poller and decides nothing."""
 
 from __future__ import annotations
 
@@ -8,18 +8,30 @@ from collections.abc import Iterator, Sequence
 import anyio
 import structlog
 
-from watcher.kinds import KINDS
-from watcher.model import Watch
+from watcher.core.polling.cadence import STEER_S
+from watcher.kinds.catalog import Catalog
+from watcher.model import DEFAULT_TARGET, Watch
+from watcher.runtime.instruments import Instruments
+from watcher.runtime.leases import Leases
 from watcher.runtime.polling import Poller
+from watcher.runtime.wakeup import IntakeGate
 
 log = structlog.get_logger("watcher.polling")
 
 
 class PollerSet:
-    """All open watches, whatever quota their calls are counted against."""
+    """All open watches of the shards that this process owns. Pauses intake at `max_watches`."""
 
-    def __init__(self, poller_set: Sequence[Poller]) -> None:
-        self._by_quota = {poller.quota.name: poller for poller in poller_set}
+    def __init__(
+        self, pollers: Sequence[Poller], catalog: Catalog, leases: Leases, gate: IntakeGate, max_watches: int, instruments: Instruments
+    ) -> None:
+        self._by_quota = {poller.quota.name: poller for poller in pollers}
+        self._catalog = catalog
+        self._leases = leases
+        self._gate = gate
+        self._max_watches = max_watches
+        self._clock = instruments.clock
+        self._metrics = instruments.metrics
 
     def __iter__(self) -> Iterator[Poller]:
         return iter(self._by_quota.values())
@@ -32,42 +44,89 @@ class PollerSet:
 
     @property
     def in_flight(self) -> int:
-        """Calls under way."""
+        """Tasks whose call is in flight."""
         return sum(poller.pending.in_flight for poller in self)
 
     @property
     def counts(self) -> Counter[tuple[str, str | None]]:
-        """Watches by (kind, status)."""
+        """Open watches by (kind, status)."""
         return sum((poller.pending.counts for poller in self), Counter())
 
-    def watch(self, watch: Watch) -> None:
-        """Begin to ask about it, now. One of a kind that another version knew stays in the store, for that version."""
-        kind = KINDS.get(watch.ref.kind)
-        if kind is None:
-            log.warning("unknown_kind", kind=watch.ref.kind, hint="another version took it in: it waits in the store for that one")
-            return
-        self._by_quota[kind.quota.name].watch(watch)
+    def adopt(self, shard: int, watches: Sequence[Watch]) -> None:
+        """Start to poll watches of a shard that was just claimed. A watch that is here already is newer than what was loaded."""
+        for watch in watches:
+            if watch.key not in self:
+                self._add(watch)
+        self.check_limit()
 
-    def hint(self, key: str) -> bool:
-        """Something happened to it: ask now. False when it is not watched."""
-        return any(poller.hint(key) for poller in self)
+    def add(self, watches: Sequence[Watch]) -> None:
+        """Start to poll new watches, as far as this process owns their shards. The owner of the others adds them."""
+        for watch in watches:
+            if self._leases.owns(watch.key):
+                self._add(watch)
+        self.check_limit()
+
+    def release(self, shard: int) -> None:
+        """Stop polling a shard. Calls in flight finish; their commits succeed only while the lease is valid."""
+        for poller in self:
+            poller.drop_where(lambda key: self._leases.shard(key) == shard)
+
+    def in_flight_of(self, shard: int) -> int:
+        """Tasks of this shard whose call is in flight."""
+        return sum(poller.pending.in_flight_where(lambda key: self._leases.shard(key) == shard) for poller in self)
+
+    def poll_now(self, key: str) -> bool:
+        """Poll this task before all others. Returns False when it is not watched here."""
+        return any(poller.poll_now(key) for poller in self)
 
     def watched(self, key: str) -> str | None:
         """The id of the watch under this key, None when there is none."""
         return next((found for poller in self if (found := poller.watched(key)) is not None), None)
 
     def forget(self, key: str, watch_id: str) -> None:
-        """Ask no more about the task by this watch. Another watch of it, begun since, goes on."""
+        """Stop polling the task for this watch. Another watch of the same task, added since, goes on."""
         for poller in self:
             poller.forget(key, watch_id)
 
+    def check_limit(self) -> None:
+        """Pause intake at the limit of open watches, and resume it below."""
+        if len(self) >= self._max_watches:
+            self._gate.pause("max_watches", "intake resumes as watches end; raise limits.max_watches or the pace")
+        else:
+            self._gate.resume("max_watches")
+
     def stop(self) -> None:
-        """Take nothing more up. Calls in flight finish, and `run` returns."""
+        """Start no more calls. Calls in flight finish, and `run` returns."""
         for poller in self:
             poller.stop()
 
     async def run(self) -> None:
-        """Until `stop`."""
+        """Poll until `stop`."""
         async with anyio.create_task_group() as tasks:
             for poller in self:
                 tasks.start_soon(poller.run, name=f"polling {poller.quota.name}")
+
+    async def steer(self) -> None:
+        """Every half second, until cancelled: adjust the price of a call to the pace, and report both."""
+        shown: Counter[tuple[str, str | None]] | None = None
+        while True:
+            await anyio.sleep(STEER_S)
+            now = self._clock.mono()
+            self._metrics.in_flight.set(self.in_flight)
+            counts = self.counts
+            if counts != shown:
+                self._metrics.show_watches(counts)
+                shown = counts
+            for poller in self:
+                self._metrics.due_lateness.labels(poller.quota.name).set(poller.schedule.steer(now))
+                self._metrics.price.labels(poller.quota.name).set(poller.policy.cadence.price)
+                self._metrics.pace_rate.labels(DEFAULT_TARGET, poller.quota.name).set(poller.policy.pace.rate)
+
+    def _add(self, watch: Watch) -> None:
+        """A watch of a kind that another version added stays in the store for that version."""
+        kind = self._catalog.get(watch.ref.kind)
+        if kind is None:
+            hint = "another version of the watcher admitted it; it stays in the store for that version"
+            log.warning("unknown_kind", kind=watch.ref.kind, hint=hint)
+            return
+        self._by_quota[kind.quota.name].add(watch)

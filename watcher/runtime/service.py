@@ -1,49 +1,43 @@
-"""A watcher: everything the flow needs, started in order, stopped in order, within a deadline.
+"""A running watcher: opens the adapters, starts the loops, and stops both in order within a deadline.
 
-Knows ports only. No signals and no arguments: whoever holds it calls `stop`.
+Knows ports and loops only. `watcher/app.py` puts them together. No signals: the holder of the object calls `stop`.
 """
 
 from __future__ import annotations
 
-import random
-import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
 import structlog
 
-from watcher.core.delivery.events import EventSettings, EventWriter
-from watcher.core.intake.unacked_messages import UnackedMessages
-from watcher.core.polling.cadence import Cadence, CadenceSettings
-from watcher.core.polling.circuits import Circuits
-from watcher.core.polling.pace import Pace, PaceSettings
-from watcher.core.polling.schedule import noted
-from watcher.core.polling.transitions import WatchSettings
 from watcher.errors import PeerGone
-from watcher.kinds import QUOTAS, Quota
-from watcher.model import Event
 from watcher.observe.metrics import Metrics
-from watcher.ports import OwnedStore, Probe, Sink, Source
-from watcher.runtime.clock import Clock
+from watcher.ports import Probe, Sink, Source, Store
+from watcher.runtime.acks import Acknowledger
+from watcher.runtime.backlog import BacklogCounter
 from watcher.runtime.delivery import SinkWorker
 from watcher.runtime.health import Health
 from watcher.runtime.instruments import Instruments
 from watcher.runtime.intake import Intake
+from watcher.runtime.leases import Leases
+from watcher.runtime.maintenance import Maintenance
+from watcher.runtime.operator_requests import OperatorRequests
+from watcher.runtime.ownership import Ownership
 from watcher.runtime.poller_set import PollerSet
-from watcher.runtime.polling import Poller, PollPolicy
-from watcher.runtime.retrying import until_stored
-from watcher.runtime.settings import Limits
-from watcher.runtime.upkeep import Upkeep
-from watcher.runtime.wakeup import IntakeGate
 
-log = structlog.get_logger("watcher.supervise")
+log = structlog.get_logger("watcher.service")
 
 CALLS_SHARE, FLUSH_SHARE = 0.65, 0.85
-"""Adapters of the stop deadline by which calls in flight, and then the outbox, must be done with."""
-IDLE_S = 0.2
+"""Shares of the stop deadline by which calls in flight, and then the outbox, must be done."""
+IDLE_CHECK_S, BUSY_CHECK_S = 0.2, 1.0
+"""Seconds between two checks whether all work is done: when every source is exhausted, and before that."""
+CLOSE_S = 3.0
+"""The longest time for closing the adapters, in seconds."""
+
+Loop = Callable[[], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,217 +46,149 @@ class Adapters:
 
     sources: Sequence[Source]
     probe: Probe
-    store: OwnedStore
+    store: Store
     sinks: Sequence[Sink]
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceSettings:
-    """The settings its loops run by."""
+class Loops:
+    """The loops of a watcher, in the order of the data."""
 
-    watch: WatchSettings = field(default_factory=WatchSettings)
-    pace: PaceSettings = field(default_factory=PaceSettings)
-    cadence: CadenceSettings = field(default_factory=CadenceSettings)
-    events: EventSettings = field(default_factory=EventSettings)
-    limits: Limits = field(default_factory=Limits)
-    region: str | None = None
-
-
-def _random_id() -> str:
-    return uuid.uuid4().hex
+    leases: Leases
+    ownership: Ownership
+    intake: Intake
+    pollers: PollerSet
+    sink_workers: Sequence[SinkWorker]
+    acks: Acknowledger
+    backlog: BacklogCounter
+    operator_requests: OperatorRequests
+    maintenance: Maintenance
 
 
 class Watcher:
-    """`async with Watcher(parts, plan) as watcher: await watcher.run()`."""
+    """`async with watcher: await watcher.run()`. `stop_deadline` is in seconds; `beside` are further loops to run."""
 
     def __init__(
-        self,
-        parts: Adapters,
-        plan: ServiceSettings,
-        *,
-        clock: Clock | None = None,
-        rng: random.Random | None = None,
-        new_id: Callable[[], str] = _random_id,
-        metrics: Metrics | None = None,
-        beside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
+        self, adapters: Adapters, loops: Loops, stop_deadline: float, instruments: Instruments, beside: Sequence[Loop] = ()
     ) -> None:
-        self.parts = parts
-        self.plan = plan
-        self.clock = clock or Clock()
-        self.metrics = metrics or Metrics()
-        self.health = Health(self.clock.wall)
-        self._instruments = Instruments(self.clock, self.health, self.metrics)
+        self.adapters = adapters
+        self.loops = loops
         self.finished = False
-        """It ended by itself: finite sources, every watch ended, every event settled."""
-        self._rng = rng or random.Random()  # noqa: S311 - jitter, not secrets
-        self._new_id = new_id
+        """The run ended because all work was done: finite sources, every watch ended, every event settled."""
+        self._stop_deadline = stop_deadline
+        self._instruments = instruments
+        self._clock = instruments.clock
         self._beside = beside
         self._stop = anyio.Event()
-        self._taken_up = False
-        """The watches of an earlier life are all here."""
+        self._stopped_at = 0.0
         self._resources = AsyncExitStack()
 
+    @property
+    def health(self) -> Health:
+        """The conditions of the components."""
+        return self._instruments.health
+
+    @property
+    def metrics(self) -> Metrics:
+        """The metrics of this watcher."""
+        return self._instruments.metrics
+
     async def __aenter__(self) -> Watcher:
-        """Open store, sinks, probe and sources, in this order."""
+        """Open the store, the sinks, the probe, and the sources, in this order, and restore what was learned."""
         try:
             await self._resources.__aenter__()
-            await self._open()
+            store = self.adapters.store
+            await self._enter(store, lambda: store.open([sink.name for sink in self.adapters.sinks]))
+            self.loops.leases.shards = store.shards
+            others: list[Sink | Probe | Source] = [*self.adapters.sinks, self.adapters.probe, *self.adapters.sources]
+            for adapter in others:
+                await self._enter(adapter, adapter.open)
+            await self.loops.maintenance.restore()
         except BaseException:
             await self._resources.aclose()
             raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        with anyio.CancelScope(shield=True), anyio.move_on_after(3):
+        with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_S):
             await self._resources.aclose()
 
     def stop(self) -> None:
-        """Take nothing more in, let calls in flight finish, flush the outbox for a while, save, and return from `run`."""
+        """Receive nothing more, let calls in flight finish, flush the outbox for a while, save, and return from `run`."""
         self._stop.set()
 
     async def run(self) -> None:
-        """Until everything is done (finite sources), or `stop`. Raises what broke: StoreRefused, or a bug."""
-        async with anyio.create_task_group() as house:
-            for sink_worker in self._sink_workers:
-                house.start_soon(self._carry, sink_worker, name=f"sink_worker {sink_worker.sink.name}")
-            for loop in (self._upkeep.steer, self._upkeep.notes, self._upkeep.prune, *self._beside):
-                house.start_soon(loop, name=getattr(loop, "__qualname__", "beside"))
-            house.start_soon(self._upkeep.house, self._intake, name="house")
-            for source in self.parts.sources if self._unacked is not None else ():
-                house.start_soon(self._upkeep.acknowledge, self._intake, source, name=f"acknowledge {source.name}")
-                house.start_soon(self._upkeep.extend, self._intake, source, name=f"extend {source.name}")
+        """Run until all work is done (finite sources), or until `stop`. Raises what ended it: StoreRefused, or a bug."""
+        loops = self.loops
+        async with anyio.create_task_group() as group:
+            for worker in loops.sink_workers:
+                group.start_soon(self._deliver, worker, name=f"deliver {worker.sink.name}")
+            maintenance = (loops.maintenance.run_saves, loops.maintenance.run_prunes)
+            upkeep = (loops.pollers.steer, loops.backlog.run, loops.operator_requests.run, loops.acks.run)
+            for loop in (*upkeep, *maintenance, *self._beside):
+                group.start_soon(loop, name=getattr(loop, "__qualname__", "beside"))
             await self._flow()
             await self._flush()
-            house.cancel_scope.cancel()
+            group.cancel_scope.cancel()
 
-    async def _carry(self, sink_worker: SinkWorker) -> None:
-        """One sink's events, for ever. A sink that is gone for good ends the run only where there is no other to be told."""
-        try:
-            await sink_worker.run()
-        except* PeerGone as gone:
-            if len(self._sink_workers) == 1:
-                raise
-            hint = "its events stay in the outbox; the next start tells them"
-            self.health.bad(f"sink:{sink_worker.sink.name}", str(gone.exceptions[0]), hint)
-
-    async def _open(self) -> None:
-        parts, plan, now = self.parts, self.plan, self.clock.mono()
-        await self._keep(parts.store, lambda: parts.store.open([sink.name for sink in parts.sinks]))
-        others: list[Sink | Probe | Source] = [*parts.sinks, parts.probe, *parts.sources]
-        for part in others:
-            await self._keep(part, part.open)
-        self._unacked = None if parts.store.durable else UnackedMessages([sink.name for sink in parts.sinks])
-        circuits, writer, gate = Circuits(), EventWriter(plan.events, plan.region or "local"), IntakeGate()
-        rules = {name: PollPolicy(plan.watch, Cadence(plan.cadence), Pace(plan.pace, now), circuits, writer) for name in QUOTAS}
-        for name, quota in QUOTAS.items():
-            await self._remember(quota, rules[name])
-        self._sink_workers = [SinkWorker(sink, parts.store, settled=self._settled, instruments=self._instruments) for sink in parts.sinks]
-        self._poller_set = PollerSet(
-            [
-                Poller(
-                    quota,
-                    parts.probe,
-                    parts.store,
-                    rules[name],
-                    max_in_flight=plan.limits.max_in_flight,
-                    rng=self._rng,
-                    committed=self._committed,
-                    instruments=self._instruments,
-                )
-                for name, quota in QUOTAS.items()
-            ]
-        )
-        self._upkeep = Upkeep(
-            parts.store,
-            self._poller_set,
-            self._sink_workers,
-            self._unacked,
-            gate,
-            limits=plan.limits,
-            retention=plan.watch.retention,
-            instruments=self._instruments,
-        )
-        self._intake = Intake(
-            parts.sources,
-            parts.store,
-            self._poller_set,
-            self._unacked,
-            gate=gate,
-            max_watches=plan.limits.max_watches,
-            settings=plan.watch,
-            region=plan.region,
-            new_id=self._new_id,
-            instruments=self._instruments,
-        )
-
-    async def _keep(self, part: OwnedStore | Sink | Probe | Source, opening: Callable[[], Awaitable[None]]) -> None:
-        self._resources.push_async_callback(part.close)
+    async def _enter(self, adapter: Store | Sink | Probe | Source, opening: Callable[[], Awaitable[None]]) -> None:
+        self._resources.push_async_callback(adapter.close)
         await opening()
 
-    async def _remember(self, quota: Quota, rules: PollPolicy) -> None:
-        """What an earlier life wrote down."""
-        pace = await until_stored(self.health, lambda: self.parts.store.load_state(noted("pace", quota)))
-        if pace is not None:
-            with suppress(ValueError):  # a note that cannot be read is worth nothing, and costs nothing
-                rules.pace.restore(float(pace), self.clock.mono())
-        cadence = await until_stored(self.health, lambda: self.parts.store.load_state(noted("cadence", quota)))
-        if cadence is not None:
-            rules.cadence.restore(cadence)
+    async def _deliver(self, worker: SinkWorker) -> None:
+        """Run one sink worker. A sink whose reader is gone ends the run only if there is no other sink."""
+        try:
+            await worker.run()
+        except* PeerGone as gone:
+            if len(self.loops.sink_workers) == 1:
+                raise
+            hint = "its events stay in the outbox and are delivered after the next start"
+            self.health.bad(f"sink:{worker.sink.name}", str(gone.exceptions[0]), hint)
 
     async def _flow(self) -> None:
-        """Intake and polling, until there is nothing left to do or somebody stops it; then what is in flight finishes."""
+        """Intake and polling, until all work is done or a stop; then calls in flight finish."""
         async with anyio.create_task_group() as work:
-            work.start_soon(self._poller_set.run, name="polling")
-            work.start_soon(self._take_up, name="intake")
+            work.start_soon(self.loops.ownership.run, name="ownership")
+            work.start_soon(self._receive, name="intake")
+            work.start_soon(self.loops.pollers.run, name="polling")
             await self._until_done_or_stopped()
-            self._stopped_at = self.clock.mono()
-            self._intake.stop()
-            self._poller_set.stop()
-            work.cancel_scope.deadline = self._stopped_at + CALLS_SHARE * self.plan.limits.stop_deadline
+            self._stopped_at = self._clock.mono()
+            self.loops.ownership.stop()
+            self.loops.intake.stop()
+            self.loops.pollers.stop()
+            work.cancel_scope.deadline = self._stopped_at + CALLS_SHARE * self._stop_deadline
 
-    async def _take_up(self) -> None:
-        """First the watches of an earlier life, then what sources bring. Those that are here are polled while the rest is still read."""
-        await until_stored(self.health, self._load)
-        self._taken_up = True
-        log.info("watching", open_watches=len(self._poller_set), sources=[source.name for source in self.parts.sources])
-        await self._intake.run()
-
-    async def _load(self) -> None:
-        """May be repeated. What stands there by now is newer than what was read."""
-        async for watches in self.parts.store.load():
-            if self._stop.is_set():
-                return
-            for watch in watches:
-                if watch.key not in self._poller_set:
-                    self._poller_set.watch(watch)
+    async def _receive(self) -> None:
+        """Receive only when the watches of earlier runs are loaded; these are polled in the meantime."""
+        await self.loops.ownership.adopted.wait()
+        sources = [source.name for source in self.adapters.sources]
+        log.info("started", open_watches=len(self.loops.pollers), sources=sources)
+        await self.loops.intake.run()
 
     async def _until_done_or_stopped(self) -> None:
         while not self._stop.is_set():
             if await self._done():
                 self.finished = True
                 return
-            with anyio.move_on_after(IDLE_S):
+            with anyio.move_on_after(IDLE_CHECK_S if self.loops.intake.exhausted else BUSY_CHECK_S):
                 await self._stop.wait()
-        log.info("stopping", in_flight=self._poller_set.in_flight, deadline_s=self.plan.limits.stop_deadline)
+        log.info("stopping", in_flight=self.loops.pollers.in_flight, deadline_s=self._stop_deadline)
 
     async def _done(self) -> bool:
-        idle = self._taken_up and self._intake.exhausted and not self._poller_set
-        return idle and await self._upkeep.count() == 0
+        """Whether all work is done. The store has the last word, since an end is final."""
+        loops = self.loops
+        idle = loops.ownership.adopted.is_set() and loops.intake.exhausted and not loops.pollers and not loops.backlog.total
+        return idle and not any(waiting.events for waiting in (await self.adapters.store.backlog()).values())
 
     async def _flush(self) -> None:
-        """Deliver what is committed, as far as the deadline allows; what is left stands in the outbox for the next life."""
-        deadline = self.plan.limits.stop_deadline
-        with anyio.move_on_after(max(0.0, self._stopped_at + FLUSH_SHARE * deadline - self.clock.mono())):
-            while await self._upkeep.count() > 0 or self._upkeep.unacknowledged:  # noqa: ASYNC110 - the store knows what is left, and rings no bell
+        """Deliver what is committed, as far as the deadline allows. The rest stays in the outbox for the next start."""
+        loops, deadline = self.loops, self._stop_deadline
+        with anyio.move_on_after(max(0.0, self._stopped_at + FLUSH_SHARE * deadline - self._clock.mono())):
+            while loops.backlog.total or loops.acks.waiting:  # noqa: ASYNC110 - no single event marks the end of all deliveries
                 await anyio.sleep(0.05)
-        if self._upkeep.backlog:
-            log.warning("outbox_left", events=self._upkeep.backlog, hint="they are delivered after the next start")
-        with anyio.move_on_after(max(1.0, self._stopped_at + deadline - 3 - self.clock.mono())):
-            await self._upkeep.take_notes()
-
-    def _committed(self, events: Sequence[Event]) -> None:
-        for sink_worker in self._sink_workers:
-            sink_worker.ring()
-
-    def _settled(self, sink: str, events: Sequence[Event]) -> None:
-        self._upkeep.settled(sink, events)
+        if loops.backlog.total:
+            hint = "they are delivered after the next start"
+            log.warning("stopped_with_undelivered_events", events=loops.backlog.total, hint=hint)
+        with anyio.move_on_after(max(1.0, self._stopped_at + deadline - CLOSE_S - self._clock.mono())):
+            await loops.maintenance.save()
+            await loops.ownership.give_back()

@@ -1,22 +1,55 @@
-"""The limits within which the loops run."""
+"""What the loops run by: limits, the settings of the decisions, and what a test replaces to make a run repeatable."""
 
 from __future__ import annotations
 
+import random
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
 from pydantic import Field
 
+from watcher.core.delivery.events import EventSettings
+from watcher.core.polling.cadence import CadenceSettings
+from watcher.core.polling.pace import PaceSettings
+from watcher.core.polling.transitions import WatchSettings
+from watcher.kinds.catalog import Catalog, builtin_catalog
+from watcher.runtime.clock import Clock
 from watcher.section import Seconds, Section
 
 
 class Limits(Section):
-    """What is never exceeded. Nothing is dropped at a limit: intake waits."""
+    """Upper bounds. At a limit, intake pauses; nothing is dropped."""
 
     max_watches: int = Field(default=100_000, ge=1)
-    """Open watches; at this many, nothing more is taken in until some end."""
+    """The most open watches. At this number, intake pauses until some watches end."""
     max_outbox: int = Field(default=100_000, ge=1)
-    """Events waiting for the slowest sink; at this many, nothing more is taken in."""
+    """The most events that may wait for the slowest sink. At this number, intake pauses until the sink catches up."""
     max_in_flight: int = Field(default=50, ge=1, le=1000)
-    """Calls to the watched service at the same time, for each of its quotas."""
+    """The most simultaneous calls to the watched service, for each of its quotas."""
     call_deadline: Seconds = Field(default=15, ge=0.1, le=300)
-    """One call to the watched service, from the first byte out to the last byte in."""
+    """The longest duration of one call to the watched service, from the first byte sent to the last byte received."""
     stop_deadline: Seconds = Field(default=25, ge=1, le=600)
-    """From the signal to the end of the process: less than what the container's platform allows (often 30 s)."""
+    """The time from the signal to the end of the process. Keep it below what the container platform allows (often 30 s)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSettings:
+    """The settings and the kinds that the loops run by."""
+
+    watch: WatchSettings = field(default_factory=WatchSettings)
+    pace: PaceSettings = field(default_factory=PaceSettings)
+    cadence: CadenceSettings = field(default_factory=CadenceSettings)
+    events: EventSettings = field(default_factory=EventSettings)
+    limits: Limits = field(default_factory=Limits)
+    region: str | None = None
+    catalog: Catalog = field(default_factory=builtin_catalog)
+
+
+@dataclass(frozen=True, slots=True)
+class Determinism:
+    """What a test replaces to make a run repeatable."""
+
+    clock: Clock = field(default_factory=Clock)
+    rng: random.Random = field(default_factory=random.Random)
+    new_id: Callable[[], str] = lambda: uuid.uuid4().hex

@@ -1,4 +1,4 @@
-"""Waiting for one another: a bell for those who wait for work, a gate for those who must hold back."""
+"""Waiting between loops: a wake-up call for a loop that waits for work, and a gate that pauses intake at a limit."""
 
 from __future__ import annotations
 
@@ -11,41 +11,47 @@ log = structlog.get_logger("watcher.intake")
 
 
 class Wakeup:
-    """`ring` wakes the one who waits, or the next one to wait: a ring is never lost."""
+    """`set` wakes the waiting loop, or the next one that waits, so no wake-up is lost."""
 
     def __init__(self) -> None:
         self._event = anyio.Event()
 
-    def ring(self) -> None:
-        """There may be work."""
+    def set(self) -> None:
+        """Signal that there may be work."""
         self._event.set()
 
     async def wait(self, seconds: float = math.inf) -> None:
-        """Until the bell rings, at most `seconds`. Several rings before are one."""
+        """Wait for `set`, at most `seconds`. Several calls of `set` before it count as one."""
         with anyio.move_on_after(max(0.0, seconds)):
             await self._event.wait()
         self._event = anyio.Event()
 
 
 class IntakeGate:
-    """Open unless somebody holds it shut, for a reason. Back-pressure in one place."""
+    """Open unless a limit is reached. Each reason to pause has one writer, which both sets and clears it."""
 
     def __init__(self) -> None:
-        self.shut_by: set[str] = set()
+        self.paused_by: set[str] = set()
         self._opened = anyio.Event()
         self._opened.set()
 
-    def hold(self, reason: str, shut: bool, hint: str = "") -> None:
-        """Shut it for this reason, or take the reason away."""
-        if shut != (reason in self.shut_by):
-            log.warning("intake_held" if shut else "intake_resumed", reason=reason, hint=hint if shut else "")
-        (self.shut_by.add if shut else self.shut_by.discard)(reason)
-        if not self.shut_by:
+    def pause(self, reason: str, hint: str) -> None:
+        """Pause intake for this reason; `hint` says what to do about it."""
+        if reason not in self.paused_by:
+            self.paused_by.add(reason)
+            if self._opened.is_set():  # else a loop that waits on the present event would never be woken
+                self._opened = anyio.Event()
+            log.warning("intake_paused", reason=reason, hint=hint)
+
+    def resume(self, reason: str) -> None:
+        """Withdraw this reason."""
+        if reason in self.paused_by:
+            self.paused_by.remove(reason)
+            log.info("intake_resumed", reason=reason)
+        if not self.paused_by:
             self._opened.set()
-        elif self._opened.is_set():
-            self._opened = anyio.Event()
 
     async def wait(self) -> None:
-        """Until nobody holds it shut."""
-        while self.shut_by:
+        """Wait until no reason to pause is left."""
+        while self.paused_by:
             await self._opened.wait()

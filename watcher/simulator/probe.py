@@ -6,6 +6,8 @@ becomes the error that a reader of those bytes must raise.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import anyio
 
 from watcher.errors import CredentialsRejected, RemoteError, Unavailable
@@ -38,11 +40,12 @@ class SimulatedProbe:
         """Count the call. Credentials that the scenario rejects stay rejected until it changes."""
         self.refreshes += 1
 
-    async def observe(self, ref: TaskRef) -> Observation:
-        """Make one call to the service. Raises the `RemoteError` that fits its reply."""
-        return await self._call(ref)
+    async def observe(self, refs: Sequence[TaskRef]) -> Sequence[Observation | RemoteError]:
+        """Observe each task. The simulated API has no batch call, so `refs` is one task."""
+        return [await self.observe_one(ref) for ref in refs]
 
-    async def _call(self, ref: TaskRef) -> Observation:
+    async def observe_one(self, ref: TaskRef) -> Observation:
+        """Make one call to the service. Raises the `RemoteError` that fits its reply."""
         connector, task_id = ref.params
         request = ApiRequest("Get", SIMULATED_KINDS[ref.kind], connector, task_id)
         with anyio.move_on_after(self.deadline):

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from urllib.parse import quote, unquote_to_bytes
 
 from watcher.simulator.wire import HttpRequest
@@ -21,7 +22,7 @@ SIGNING_NAME = "chime"
 MAX_SKEW_S = 300.0
 
 _AUTHORIZATION = re.compile(r"Credential=([^,\s]+),\s*SignedHeaders=([^,\s]+),\s*Signature=([0-9a-f]{64})")
-_STAMP = "%Y%m%dT%H%M%SZ"
+_STAMP = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
 
 
 class SignatureRejected(Exception):
@@ -80,14 +81,15 @@ def _authorization(header: str) -> tuple[Scope, list[str], str]:
 
 def _check_time(stamp: str, scope: Scope, now: float) -> None:
     try:
-        at = datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC).timestamp()
+        at = datetime.fromisoformat(stamp).timestamp() if _STAMP.fullmatch(stamp) else None
     except ValueError:
-        raise SignatureRejected("IncompleteSignatureException", "X-Amz-Date is missing or not in ISO 8601 basic form.") from None
-    server = datetime.fromtimestamp(now, UTC).strftime(_STAMP)
-    if at < now - MAX_SKEW_S:
-        raise SignatureRejected("InvalidSignatureException", f"Signature expired: {stamp} is more than 5 min. earlier than {server}")
-    if at > now + MAX_SKEW_S:
-        raise SignatureRejected("InvalidSignatureException", f"Signature not yet current: {stamp} is more than 5 min. later than {server}")
+        at = None
+    if at is None:
+        raise SignatureRejected("IncompleteSignatureException", "X-Amz-Date is missing or not in ISO 8601 basic form.")
+    if abs(at - now) > MAX_SKEW_S:
+        server = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
+        verdict, relation = ("Signature expired", "earlier") if at < now else ("Signature not yet current", "later")
+        raise SignatureRejected("InvalidSignatureException", f"{verdict}: {stamp} is more than 5 min. {relation} than {server}")
     if scope.date != stamp[:8]:
         raise SignatureRejected("InvalidSignatureException", "Date in Credential scope does not match X-Amz-Date.")
 
@@ -133,6 +135,7 @@ def _canonical_value(request: HttpRequest, name: str) -> str:
     return ",".join(" ".join(value.split()) for value in request.headers.get(name, ()))
 
 
+@lru_cache(maxsize=64)
 def _signing_key(secret: str, scope: Scope) -> bytes:
     key = f"AWS4{secret}".encode()
     for part in (scope.date, scope.region, scope.service, "aws4_request"):

@@ -3,13 +3,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import AsyncIterator
-from typing import Literal
 
 import pytest
 
 from tests.adapters.aws.wire import Wire, hang
 from watcher.adapters.aws.probe import AwsProbe
 from watcher.adapters.aws.session import AwsClients
+from watcher.kinds.catalog import builtin_catalog
 from watcher.model import TaskRef
 
 
@@ -32,28 +32,21 @@ def aws_env(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-@pytest.fixture(params=["direct", "plain"])
-def polls(request: pytest.FixtureRequest) -> Literal["direct", "plain"]:
-    """The two ways of sending a poll: whatever holds for one holds for the other."""
-    way: Literal["direct", "plain"] = request.param
-    return way
-
-
 @pytest.fixture
-async def aws(wire: Wire, aws_env: pytest.MonkeyPatch, polls: Literal["direct", "plain"]) -> AsyncIterator[AwsClients]:
-    """Clients with loopback credentials, whose every call goes to `wire`."""
+async def aws(wire: Wire, aws_env: pytest.MonkeyPatch) -> AsyncIterator[AwsClients]:
+    """Clients with loopback credentials. All calls go to `wire`."""
     aws_env.setenv("AWS_ACCESS_KEY_ID", "AKIDFIRST")
     aws_env.setenv("AWS_SECRET_ACCESS_KEY", "loopback")
     aws_env.setenv("AWS_SESSION_TOKEN", "session-token")
     aws_env.setenv("AWS_ENDPOINT_URL", wire.url)
-    clients = AwsClients(polls=polls)
+    clients = AwsClients(polled_services={"chime-sdk-voice"})
     yield clients
     await clients.close()
 
 
 @pytest.fixture
 def probe(aws: AwsClients) -> AwsProbe:
-    return AwsProbe(aws, call_deadline=300.0, clock=time.time)
+    return AwsProbe(aws, builtin_catalog(), call_deadline=10.0, clock=time.time)
 
 
 @pytest.fixture

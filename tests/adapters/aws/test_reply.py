@@ -1,4 +1,4 @@
-"""Whatever JSON a service may send: an observation of the task asked about, or `Unreadable`."""
+"""Any JSON that a service may send is an observation of the polled task, or `Unreadable`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from watcher.adapters.aws.reply import read_reply
+from watcher.adapters.aws.reply import MAX_RESULT, read_reply
 from watcher.errors import Unreadable
-from watcher.kinds import KINDS, Kind
-from watcher.kinds.speaker_search import SPEAKER_SEARCH
+from watcher.kinds.catalog import builtin_catalog
+from watcher.kinds.kind import Kind
+from watcher.kinds.kind_files import read_kinds
 from watcher.model import Observation, TaskRef
 
 NOW = 1795341600.0
+CATALOG = builtin_catalog()
+SPEAKER_SEARCH = CATALOG["speaker-search"]
 REF = TaskRef("speaker-search", ("vc1", "task1"))
 
 scalars = (
@@ -52,7 +55,7 @@ anything = st.recursive(scalars, lambda inner: st.lists(inner, max_size=4) | st.
 
 
 def task(kind: Kind, **members: Any) -> dict[str, Any]:
-    return {kind.reply: {kind.id_member: "task1", kind.status_member: "IN_PROGRESS", **members}}
+    return {kind.reply.task.text: {kind.reply.id.text: "task1", kind.reply.status.text: "IN_PROGRESS", **members}}
 
 
 def check(kind: Kind, reply: Any) -> None:
@@ -67,14 +70,14 @@ def check(kind: Kind, reply: Any) -> None:
 
 
 @settings(deadline=None)  # nothing here is timed
-@given(kind=st.sampled_from(list(KINDS.values())), reply=anything)
+@given(kind=st.sampled_from(list(CATALOG)), reply=anything)
 def test_anything_is_an_observation_or_unreadable(kind: Kind, reply: Any) -> None:
     """No value that a reply may hold raises anything else, and what is accepted can be written as UTF-8 JSON."""
     check(kind, reply)
 
 
 @settings(deadline=None)  # nothing here is timed
-@given(kind=st.sampled_from(list(KINDS.values())), member=names, value=anything)
+@given(kind=st.sampled_from(list(CATALOG)), member=names, value=anything)
 def test_one_odd_member_is_an_observation_or_unreadable(kind: Kind, member: str, value: Any) -> None:
     """The same when a good reply has one member replaced."""
     check(kind, task(kind, **{member: value}))
@@ -90,7 +93,7 @@ def test_one_odd_member_is_an_observation_or_unreadable(kind: Kind, member: str,
     ],
 )
 def test_times_are_seconds_since_the_epoch(at: datetime, seconds: float) -> None:
-    """A point in time in any zone; a service's clock may be minutes ahead of ours."""
+    """From a point in time in any zone; a service's clock may be minutes ahead of ours."""
     assert read_reply(SPEAKER_SEARCH, REF, task(SPEAKER_SEARCH, UpdatedTimestamp=at), NOW).updated_at == seconds
 
 
@@ -107,9 +110,8 @@ def test_times_are_seconds_since_the_epoch(at: datetime, seconds: float) -> None
         True,
     ],
 )
-def test_a_time_that_cannot_be_is_unreadable(at: Any) -> None:
-    """A time without a zone, days ahead of us, outside the calendar, or of another type: later replies would look stale, or no event
-    could be written."""
+def test_an_impossible_time_is_unreadable(at: Any) -> None:
+    """Without a zone, days ahead of our clock, outside the calendar, or of another type."""
     with pytest.raises(Unreadable, match="UpdatedTimestamp"):
         read_reply(SPEAKER_SEARCH, REF, task(SPEAKER_SEARCH, UpdatedTimestamp=at), NOW)
 
@@ -119,12 +121,50 @@ def test_absent_members_are_none() -> None:
     assert read_reply(SPEAKER_SEARCH, REF, task(SPEAKER_SEARCH), NOW) == Observation("IN_PROGRESS", NOW)
 
 
-def test_a_thousand_results_are_read_and_more_are_not() -> None:
-    """A result list is bounded."""
-    for count, readable in ((1000, True), (1001, False)):
-        reply = task(SPEAKER_SEARCH, SpeakerSearchDetails={"Results": [{"VoiceProfileId": "p", "ConfidenceScore": 0.5}] * count})
+def test_a_result_is_read_up_to_128_kib() -> None:
+    """Of JSON as an event carries it, escapes included, so that the event fits a queue's message."""
+    rest = len('{"voiceprint":null,"matches":[{"voice_profile_id":"\\u00e9","confidence":0.5}]}')
+    for size, readable in ((MAX_RESULT, True), (MAX_RESULT + 1, False)):
+        results = [{"VoiceProfileId": "\u00e9" + "p" * (size - rest), "ConfidenceScore": 0.5}]
+        reply = task(SPEAKER_SEARCH, SpeakerSearchDetails={"Results": results})
         if readable:
-            assert len(read_reply(SPEAKER_SEARCH, REF, reply, NOW).result["matches"]) == count  # type: ignore[index]
+            result = read_reply(SPEAKER_SEARCH, REF, reply, NOW).result
+            assert len(json.dumps(result, separators=(",", ":"))) == size
         else:
             with pytest.raises(Unreadable, match="result"):
                 read_reply(SPEAKER_SEARCH, REF, reply, NOW)
+
+
+NESTED = """
+name: nested
+service: example
+operation: describe_jobs
+params: {JobId: {}}
+task: jobs[0]
+id: detail.jobId
+status: to_string(detail.state)
+created: detail.times.created
+message: detail.reason || detail.note
+result: '{size: length(detail.output)}'
+statuses: {RUNNING: open, DONE: succeeded}
+quota: {name: nested, title: Rate}
+retention: 1d
+"""
+
+
+def test_a_reply_is_read_by_the_paths_of_its_kind() -> None:
+    """Any JMESPath expression will do; without one the value is None."""
+    (kind,) = read_kinds({"nested.yaml": NESTED})
+    detail = {"jobId": "j1", "state": "RUNNING", "times": {"created": datetime(2026, 11, 22, 10, tzinfo=UTC)}, "note": "n", "output": "abc"}
+    seen = read_reply(kind, TaskRef("nested", ("j1",)), {"jobs": [{"detail": detail}]}, NOW)
+    assert seen == Observation("RUNNING", NOW, {"size": 3}, created_at=NOW, message="n")
+
+
+@pytest.mark.parametrize(
+    "reply", [None, 5, [], {}, {"jobs": 5}, {"jobs": []}, {"jobs": [None]}, {"jobs": [{"detail": {"jobId": "j1", "output": 5}}]}]
+)
+def test_a_reply_that_an_expression_does_not_fit_is_unreadable(reply: Any) -> None:
+    """Whether the expression finds nothing, something else, or cannot be evaluated."""
+    (kind,) = read_kinds({"nested.yaml": NESTED})
+    with pytest.raises(Unreadable):
+        read_reply(kind, TaskRef("nested", ("j1",)), reply, NOW)

@@ -5,5 +5,5 @@ import pytest
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where a store's file may be."""
+    """A path for a store's file."""
     return tmp_path / "watcher.db"

@@ -1,4 +1,4 @@
-"""What the tests of the SQLite store share: opening it, and other programs beside it."""
+"""Shared by the tests of the SQLite store: opening it, and other processes beside it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import asyncio, os, sys
 from dataclasses import replace
 import anyio
 from tests.adapters.stores.sqlite_ground import on, owned
-from tests.contracts.store_exam import a_watch, everything, moved
+from tests.contracts.store_exam.facts import a_watch, commit, forget, leases, moved, unsettled
 from watcher.errors import StoreUnavailable
 """
 
@@ -40,7 +40,7 @@ async def owned(path: Path | str) -> AsyncIterator[SqliteStore]:
 
 
 async def refused(path: Path) -> str:
-    """Why the file is refused; the text names its path."""
+    """The reason why the file is refused; the text names its path."""
     with pytest.raises(StoreRefused) as refusal:
         async with owned(path):
             pass
@@ -50,14 +50,14 @@ async def refused(path: Path) -> str:
 
 @contextlib.contextmanager
 def another_program(script: str, path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A Python process of its own with the store's path as its argument; ended when the block ends."""
+    """Another Python process, with the store's path as its argument. It ends with the block."""
     code = _PRELUDE + textwrap.dedent(script)
     with process([PYTHON, "-c", code, path], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True) as program:
         yield program
 
 
 def an_error(code: str) -> sqlite3.OperationalError:
-    """As SQLite would raise it."""
-    error = sqlite3.OperationalError("text that nobody reads")
+    """As SQLite raises it."""
+    error = sqlite3.OperationalError("text that no code reads")
     error.sqlite_errorcode, error.sqlite_errorname = getattr(sqlite3, code), code
     return error

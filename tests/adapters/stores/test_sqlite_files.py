@@ -1,4 +1,4 @@
-"""Files that are refused, files of other versions, and what is left in a file."""
+"""Files that are refused, files of other versions, and what remains in a file."""
 
 # ruff: noqa: ASYNC240 - nothing else runs in the loop while a test looks at a file
 
@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.stores.sqlite_ground import on, owned, refused
-from tests.contracts.store_exam import a_letter, a_watch, everything, moved, told
+from tests.contracts.store_exam.facts import a_dead_letter, a_watch, commit, committed, forget, moved, settle, unsettled
 from watcher.adapters.stores.sqlite.schema import MIGRATIONS, connect, create, prepare
 from watcher.errors import StoreRefused
 
 
 async def test_a_newer_file_is_refused(path: Path) -> None:
-    """A file of a later version is refused with both versions, by owner and operator, and is left as it was."""
+    """A file of a later version is refused with both versions, by `open` and `attach`, and is not changed."""
     async with owned(path):
         pass
     with contextlib.closing(sqlite3.connect(path)) as db:
@@ -33,7 +33,7 @@ async def test_a_newer_file_is_refused(path: Path) -> None:
 
 
 async def test_a_database_of_another_program_is_refused(path: Path) -> None:
-    """Another program's database is refused and not touched."""
+    """Another program's database is refused and not changed."""
     with contextlib.closing(sqlite3.connect(path)) as db:
         db.execute("CREATE TABLE theirs (x)")
     before = path.read_bytes()
@@ -44,11 +44,11 @@ async def test_a_database_of_another_program_is_refused(path: Path) -> None:
 async def filled(path: Path) -> None:
     async with owned(path) as store:
         watches = await store.admit([a_watch(f"t{n}", context='{"pad":"' + "x" * 500 + '"}') for n in range(300)])
-        await store.commit([moved(watch) for watch in watches])
+        await commit(store, *[moved(watch) for watch in watches])
 
 
 async def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
-    """A text file under the store's name is refused and not touched."""
+    """A text file under the store's name is refused and not changed."""
     path.write_text("sources:\n  - {type: lines}\n" * 100)
     before = path.read_bytes()
     assert "not a SQLite database" in await refused(path)
@@ -81,16 +81,16 @@ async def test_places_where_no_file_can_be(tmp_path: Path) -> None:
 
 
 async def test_the_file_is_for_its_owner_only(path: Path) -> None:
-    """What holds biometric results is readable by nobody else, the log included."""
+    """The files hold biometric results, so only their user may read them, the log included."""
     async with owned(path) as store:
-        await told(store)
+        await committed(store)
         modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
     assert set(modes) == {"watcher.db", "watcher.db-wal", "watcher.db-shm", "watcher.db.lock"}
     assert set(modes.values()) == {0o600}
 
 
 def test_a_commit_is_synced(path: Path) -> None:
-    """A file is written ahead and synced at each commit, so that a power cut loses nothing that was acknowledged."""
+    """Each commit syncs the write-ahead log, so that a power failure loses nothing that was acknowledged."""
     create(str(path))
     with contextlib.closing(connect(str(path))) as db:
         prepare(db, str(path))
@@ -98,12 +98,12 @@ def test_a_commit_is_synced(path: Path) -> None:
         assert db.execute("PRAGMA synchronous").fetchone() == (2,)
 
 
-async def test_an_older_file_is_brought_up_to_date(path: Path) -> None:
-    """Missing migrations run in order, once; what the file held is still there."""
+async def test_an_older_file_is_migrated(path: Path) -> None:
+    """Missing migrations run one time, in order; the content of the file stays."""
     first = (*MIGRATIONS, ["CREATE TABLE extra (x)", "INSERT INTO extra VALUES (1)"])
     second = (*first, ["ALTER TABLE extra ADD y DEFAULT 2"])
     async with owned(path) as store:
-        watch = await told(store)
+        watch = await committed(store)
     for migrations in (first, second, second):
         with contextlib.closing(connect(str(path))) as db:
             prepare(db, str(path), migrations)
@@ -114,7 +114,7 @@ async def test_an_older_file_is_brought_up_to_date(path: Path) -> None:
 
 
 async def test_a_failing_migration_leaves_the_file_as_it_was(path: Path) -> None:
-    """All migrations that are missing run in one transaction or not at all."""
+    """All missing migrations run in one transaction or not at all."""
     async with owned(path):
         pass
     with contextlib.closing(connect(str(path))) as db:
@@ -125,71 +125,68 @@ async def test_a_failing_migration_leaves_the_file_as_it_was(path: Path) -> None
         pass
 
 
-async def test_an_operator_does_not_migrate(path: Path) -> None:
-    """A file of an earlier version is its owner's to bring up to date."""
+async def test_attach_does_not_migrate(path: Path) -> None:
+    """Only the owner migrates a file of an earlier version."""
     create(str(path))
     with contextlib.closing(connect(str(path))) as db:
         prepare(db, str(path))
         db.execute("PRAGMA user_version = 0")
-    ledger = on(path)
+    store = on(path)
     with pytest.raises(StoreRefused, match="start the watcher first"):
-        await ledger.attach()
-    await ledger.close()
+        await store.attach()
+    await store.close()
 
 
-async def test_what_is_forgotten_is_in_no_file(path: Path) -> None:
-    """After forgetting, no byte of a result is left in the database or its log, while the store is open."""
+async def test_erased_data_is_in_no_file(path: Path) -> None:
+    """After an erasure, no result remains in the database or its log, although the store is open."""
 
     def traces() -> int:
         return sum(file.read_bytes().count(b"canary-0.91") for file in path.parent.iterdir())
 
     async with owned(path) as store:
-        await told(store, "t1", *"ABCDEFGHIJ")
-        events = await everything(store)
-        await store.settle("bus", [], [a_letter(f"letter {event.to}", event=event) for event in events])
+        watch = await committed(store, "t1", *"ABCDEFGHIJ")
+        events = await unsettled(store)
+        await settle(store, "bus", [], [a_dead_letter(f"of {event.to}", event=event) for event in events])
         assert traces() >= 20
-        await store.forget(key=events[0].key)
+        await forget(store, watch)
         assert traces() == 0
 
 
-async def test_a_sink_costs_one_row_once_it_has_caught_up(path: Path) -> None:
-    """What was settled out of turn is noted above the cursor only until the cursor has passed it."""
+async def test_a_sink_needs_one_row_when_it_has_caught_up(path: Path) -> None:
+    """An event settled out of order has a row of its own only until the cursor has passed it."""
 
-    def notes() -> tuple[int, int]:
+    def rows() -> tuple[int, int]:
         with contextlib.closing(sqlite3.connect(path)) as db:
             return db.execute("SELECT (SELECT count(*) FROM settled), (SELECT cursor FROM sinks)").fetchone()
 
     async with owned(path) as store:
-        await told(store, "t1", *"ABCDE")
-        one, two, three, four, five = await everything(store)
-        await store.settle("bus", [one, two], [])
-        assert notes() == (0, two.position)
-        await store.settle("bus", [four], [])
-        assert notes() == (1, two.position)
-        await store.settle("bus", [three], [])
-        assert notes() == (0, four.position)
-        await store.settle("bus", [], [a_letter(event=five)])
-        assert notes() == (0, five.position)
+        await committed(store, "t1", *"ABCDE")
+        one, two, three, four, five = await unsettled(store)
+        await settle(store, "bus", [one, two])
+        assert rows() == (0, two.position)
+        await settle(store, "bus", [four])
+        assert rows() == (1, two.position)
+        await settle(store, "bus", [three])
+        assert rows() == (0, four.position)
+        await settle(store, "bus", [], [a_dead_letter(event=five)])
+        assert rows() == (0, five.position)
 
 
 async def test_the_log_stays_small(path: Path) -> None:
-    """Checkpoints move what is committed from the log into the file and let the log begin anew."""
+    """Checkpoints move committed pages from the log into the file, and the log starts again."""
     async with owned(path) as store:
         watches = list(await store.admit([a_watch(f"t{n}") for n in range(500)]))
         for _ in range(40):
             changes = [moved(watch) for watch in watches]
-            await store.commit(changes)
+            await commit(store, *changes)
             watches = [change.watch for change in changes]
         assert path.with_name("watcher.db-wal").stat().st_size < 2 * path.stat().st_size
 
 
 async def test_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`:memory:` works like a file, promises nothing, and leaves none."""
+    """`:memory:` is not durable, and leaves no file."""
     monkeypatch.chdir(tmp_path)
     async with owned(":memory:") as store:
         assert not store.durable
-        watch = await told(store, "t1", "A")
-        await store.settle("bus", await everything(store), [])
-        assert await store.find(watch.key) == watch
-        assert await store.forget(key=watch.key) == 1
+        await committed(store, "t1", "A")
     assert list(tmp_path.iterdir()) == []

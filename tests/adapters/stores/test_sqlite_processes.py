@@ -11,22 +11,24 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.stores.sqlite_ground import another_program, on, owned, refused
-from tests.contracts.store_exam import a_letter, a_watch, moved, told
-from watcher.errors import StoreRefused
+from tests.contracts.store_exam.facts import a_dead_letter, a_watch, commit, committed, forget, moved
+from watcher.errors import Fenced, StoreRefused
+from watcher.ports import Requests
 
 WRITE_UNTIL_KILLED = """
-    async def live(store, name):
+    async def live(store, owned, name):
         watch = (await store.admit([a_watch(name)]))[0]
         while True:
             change = moved(watch, f"S{watch.sequence}")
-            assert not await store.commit([change])
+            assert not await store.commit([change], owned)
             watch = change.watch
             print(name, watch.sequence, flush=True)
 
     async def main():
         async with owned(sys.argv[1]) as store, anyio.create_task_group() as tasks:
+            owned_now = await leases(store)
             for n in range(8):
-                tasks.start_soon(live, store, f"{sys.argv[0]}-{os.getpid()}-{n}")
+                tasks.start_soon(live, store, owned_now, f"{sys.argv[0]}-{os.getpid()}-{n}")
 
     asyncio.run(main())
 """
@@ -34,7 +36,7 @@ WRITE_UNTIL_KILLED = """
 
 @pytest.mark.process
 async def test_killed_at_any_moment_everything_acknowledged_is_there(path: Path) -> None:
-    """SIGKILL in the middle of writing, several times over one file: each commit that returned is there, each history is whole."""
+    """After SIGKILLs in the middle of writes, each commit that returned is there, and the events of each task are complete."""
     acknowledged: dict[str, int] = {}
     for kill in range(4):
         with another_program(WRITE_UNTIL_KILLED, path) as process:
@@ -50,14 +52,14 @@ async def test_killed_at_any_moment_everything_acknowledged_is_there(path: Path)
     assert len(acknowledged) == 4 * 8
     async with owned(path) as store:
         for name, sequence in acknowledged.items():
-            watch = await store.find(a_watch(name).key)
+            watch = await store.task(a_watch(name).key)
             assert watch is not None
             assert watch.sequence >= sequence
-            assert [event.to for event in await store.history(watch.key)] == [f"S{n}" for n in range(watch.sequence)]
+            assert [event.to for event in await store.task_events(watch.key)] == [f"S{n}" for n in range(watch.sequence)]
 
 
 async def test_a_second_owner_is_refused(path: Path) -> None:
-    """While one owns the file, a second open is refused with the path and the owner's process id; afterwards it may."""
+    """While a process owns the file, another open is refused with the path and the owner's process id."""
     async with owned(path):
         assert str(os.getpid()) in await refused(path)
     async with owned(path):
@@ -65,8 +67,8 @@ async def test_a_second_owner_is_refused(path: Path) -> None:
 
 
 @pytest.mark.process
-async def test_a_killed_owner_owns_nothing(path: Path) -> None:
-    """The lock ends with its process, however it ended; until then the refusal names that process."""
+async def test_a_killed_owner_frees_the_file(path: Path) -> None:
+    """The lock ends with its process, also after SIGKILL; until then the refusal names that process."""
     with another_program(WRITE_UNTIL_KILLED, path) as process:
         assert process.stdout is not None
         process.stdout.readline()
@@ -76,54 +78,72 @@ async def test_a_killed_owner_owns_nothing(path: Path) -> None:
 
 
 async def test_attach_needs_a_store(tmp_path: Path, path: Path) -> None:
-    """There is nothing to attach to without a file, in an empty file, or in memory; none is made by trying."""
+    """Attaching is refused where there is no file, in an empty file, and in memory, and creates no file."""
     (tmp_path / "empty.db").touch()
     for name in (str(path), str(tmp_path / "empty.db"), ":memory:"):
-        ledger = on(name)
+        store = on(name)
         with pytest.raises(StoreRefused, match="there is no store"):
-            await ledger.attach()
-        await ledger.close()
+            await store.attach()
+        await store.close()
     assert not path.exists()
 
 
 OPERATE = """
     async def main():
-        ledger = on(sys.argv[1])
-        await ledger.attach()
-        print(await ledger.forget(key=a_watch("t1").key), await ledger.retry(["poison"]), flush=True)
-        await ledger.close()
+        store = on(sys.argv[1])
+        await store.attach()
+        print(await forget(store, a_watch("t1")), await store.retry(["poison"]), flush=True)
+        await store.close()
 
     asyncio.run(main())
 """
 
 
 @pytest.mark.process
-async def test_another_process_forgets_and_retries_while_the_owner_writes(path: Path) -> None:
-    """An operator's process beside the owner erases and asks; the owner is told, and its own commits go on meanwhile."""
+async def test_another_process_erases_and_requests_retries_while_the_owner_writes(path: Path) -> None:
+    """Requests of an operator's process reach the owner, whose commits continue meanwhile."""
     async with owned(path) as store:
-        mine = await told(store, "t1")
-        await store.add_dead_letters([a_letter("poison")])
+        mine = await committed(store, "t1")
+        await store.add_dead_letters([a_dead_letter("poison")])
         with another_program(OPERATE, path) as process:
             watch = (await store.admit([a_watch("t2")]))[0]
             while process.poll() is None:
                 change = moved(watch, "IN_PROGRESS")
-                assert not await store.commit([change])
+                assert not await commit(store, change)
                 watch = change.watch
             assert process.communicate()[0].split() == ["1", "1"]
-        keys, letters = await store.requests()
-        assert list(keys) == [mine.key]
-        assert [letter.id for letter in letters] == ["poison"]
-        assert list(await store.commit([moved(mine)])) == [mine.key]
-        assert len(await store.history(watch.key)) == watch.sequence
+        requests = await store.requests()
+        assert list(requests.forgotten) == [mine.key]
+        assert [found.id for found in requests.retries] == ["poison"]
+        assert list(await commit(store, moved(mine))) == [mine.key]
+        assert len(await store.task_events(watch.key)) == watch.sequence
 
 
-async def test_notices_of_an_earlier_life_are_dropped(path: Path) -> None:
-    """What was forgotten while nobody ran is no news to an owner who loads everything."""
+async def test_erasures_from_before_the_open_are_not_reported(path: Path) -> None:
+    """An erasure while no watcher runs is not reported to the next owner, which loads everything later."""
     async with owned(path) as store:
-        watch = await told(store)
-    ledger = on(path)
-    await ledger.attach()
-    await ledger.forget(key=watch.key)
-    await ledger.close()
+        watch = await committed(store)
+    operator = on(path)
+    await operator.attach()
+    await forget(operator, watch)
+    await operator.close()
     async with owned(path) as store:
-        assert await store.requests() == ([], [])
+        assert await store.requests() == Requests([], [])
+
+
+async def test_a_second_owner_fences_the_first(path: Path) -> None:
+    """Without the lock file, a second owner can open the file: the first one can write nothing more, and does not take it back."""
+    async with owned(path) as first:
+        watch = (await first.admit([a_watch()]))[0]
+        leases = {lease.shard: lease for lease in await first.claim()}
+        path.with_name("watcher.db.lock").unlink()
+        async with owned(path) as second:
+            for _ in range(2):
+                with pytest.raises(Fenced):
+                    await first.commit([moved(watch)], leases)
+                with pytest.raises(Fenced):
+                    await first.settle("bus", [], [a_dead_letter()], leases)
+                assert list(await first.claim()) == []
+                await first.release(list(leases.values()))
+                await second.claim()
+            assert not await commit(second, moved(watch))

@@ -1,130 +1,195 @@
-"""Memory and SQLite, side by side: whatever is asked of both, in any order, they answer the same."""
+"""Memory, memory with several shards, and SQLite: the same calls in any order have the same answers."""
 
 from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.contracts.store_exam import Kept, a_letter, a_watch, everything, loaded, moved
+from tests.contracts.store_exam.facts import a_dead_letter, a_watch, all_tasks, commit, leases, loaded, moved, settle, unsettled
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
+from watcher.errors import Fenced
+from watcher.model import Event
+from watcher.ports import Store
+from watcher.query import DeadLetterQuery, EventQuery, Selection, TaskQuery
 
 TASKS, WATCHES = st.integers(0, 3), st.integers(0, 1)
 SINKS = st.sampled_from(["bus", "log"])
 TIMES = st.integers(0, 50).map(float)
-NAMES = st.sampled_from(["l0", "l1", "bus-1"])
+NAMES = st.sampled_from(["d0", "d1", "bus-1"])
+KINDS = ["speaker-search", "voice-tone"]
+LIMITS = st.integers(1, 3)
+
+
+def maybe(*values: Any) -> st.SearchStrategy[Any]:
+    return st.sampled_from([None, *values])
 
 
 def the_watch(task: int, watch: int = 0) -> Any:
-    return a_watch(f"t{task}", connector=f"vc{task % 2}", watch=f"w{task}-{watch}")
+    return a_watch(f"t{task}", connector=f"vc{task % 2}", kind=KINDS[task // 2], watch=f"w{task}-{watch}")
 
 
-async def admit(store: Kept, task: int, watch: int) -> Any:
+def unplaced(items: Sequence[Any]) -> list[Any]:
+    """Without positions: a store may leave gaps between them, and counts them in each shard."""
+    return [replace(item, position=0, shard=0) for item in items]
+
+
+def by_task(events: Sequence[Event]) -> list[Any]:
+    """In order for each task: the order of two tasks depends on their shards."""
+    return sorted(unplaced(events), key=lambda event: event.key)
+
+
+async def admit(store: Store, task: int, watch: int) -> Any:
     return list(await store.admit([the_watch(task, watch), the_watch(3 - task)]))
 
 
-async def commit(store: Kept, task: int, at: float, end: bool) -> Any:
-    standing = await store.find(the_watch(task).key)
-    return list(await store.commit([moved(standing or the_watch(task), f"at {at}", at=at, end=end), moved(the_watch(3, 1), "stale")]))
+async def change(store: Store, task: int, at: float, end: bool) -> Any:
+    existing = await store.task(the_watch(task).key)
+    return list(await commit(store, moved(existing or the_watch(task), f"at {at}", at=at, end=end), moved(the_watch(3, 1), "stale")))
 
 
-async def settle(store: Kept, sink: str, which: int) -> Any:
-    events = [event for n, event in enumerate(await everything(store, sink)) if which >> n & 1]
-    await store.settle(sink, events, [])
+async def change_without_lease(store: Store, task: int, release: bool) -> Any:
+    existing = await store.task(the_watch(task).key)
+    released = await leases(store) if release else {}
+    await store.release(list(released.values()))
+    try:
+        await store.commit([moved(existing or the_watch(task), "fenced")], released)
+    except Fenced:
+        return "fenced"
 
 
-async def refuse(store: Kept, sink: str, which: int, at: float) -> Any:
-    events = (await everything(store, sink))[which % 4 :][:1]
-    await store.settle(sink, [], [replace(a_letter(f"{sink}-{event.id}", event=event), at=at) for event in events])
+async def deliver(store: Store, sink: str, which: int) -> Any:
+    events = sorted(await unsettled(store, sink), key=lambda event: event.id)
+    await settle(store, sink, [event for n, event in enumerate(events) if which >> n & 1])
 
 
-async def add_dead_letters(store: Kept, name: str, at: float) -> Any:
-    await store.add_dead_letters([a_letter(name, at=at)])
+async def reject(store: Store, sink: str, which: int, at: float) -> Any:
+    events = sorted(await unsettled(store, sink), key=lambda event: event.id)[which % 4 :][:1]
+    await settle(store, sink, [], [replace(a_dead_letter(f"{sink}-{event.id}", event=event), at=at) for event in events])
 
 
-async def operate(store: Kept, what: str, name: str, task: int) -> Any:
+async def add_dead_letters(store: Store, name: str, at: float) -> Any:
+    await store.add_dead_letters([a_dead_letter(name, at=at)])
+
+
+async def operate(store: Store, what: str, name: str) -> Any:
     if what == "retry":
         return await store.retry([name])
-    if what == "purge":
-        return await store.purge([name])
-    if what == "forget":
-        return await store.forget(key=the_watch(task).key)
-    return await store.forget(connector=f"vc{task % 2}")
+    return await store.purge([name])
 
 
-async def requests(store: Kept) -> Any:
-    keys, letters = await store.requests()
-    return sorted(keys), [replace(letter, position=0) for letter in letters]
+async def forget(store: Store, selection: Selection) -> Any:
+    return await store.forget(selection)
 
 
-async def prune(store: Kept, before: float) -> Any:
+async def requests(store: Store) -> Any:
+    found = await store.requests()
+    return sorted(found.forgotten), unplaced(found.retries)
+
+
+async def prune(store: Store, before: float) -> Any:
     return await store.prune(before)
 
 
-async def reopen(store: Kept, sinks: list[str]) -> Any:
+async def reopen(store: Store, sinks: list[str]) -> Any:
     await store.close()
     await store.open(sinks)
+
+
+async def browse_tasks(store: Store, open_: bool | None, kind: str | None, limit: int) -> Any:
+    return await all_pages(store.tasks, TaskQuery(open=open_, kind=kind, limit=limit))
+
+
+async def browse_dead_letters(store: Store, task: int | None, prefix: str | None, limit: int) -> Any:
+    query = DeadLetterQuery(key=None if task is None else the_watch(task).key, id_prefix=prefix, limit=limit)
+    return [unplaced(items) for items in await all_pages(store.dead_letters, query)]
+
+
+async def browse_events(store: Store, kind: str | None, terminal: bool | None, limit: int) -> Any:
+    seen: dict[int, int] = {}
+    found: list[Event] = []
+    while events := await store.events(EventQuery(after=seen, kind=kind, terminal=terminal, limit=limit)):
+        found += events
+        seen |= {event.shard: event.position for event in events}
+    return by_task(found)
+
+
+async def all_pages(find: Callable[[Any], Any], query: Any) -> list[Any]:
+    pages = [await find(query)]
+    while pages[-1].next is not None:
+        pages.append(await find(replace(query, after=pages[-1].next)))
+    return [list(page.items) for page in pages]
 
 
 def call(work: Callable[..., Coroutine[Any, Any, Any]], *arguments: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.tuples(st.just(work), st.tuples(*arguments))
 
 
+SELECTIONS = st.one_of(
+    TASKS.map(lambda task: Selection(key=the_watch(task).key)),
+    st.builds(Selection, kind=maybe(*KINDS), param=st.integers(0, 1), value=st.sampled_from(["vc0", "vc1", "t0", "t1"])),
+)
 CALLS = st.one_of(
     call(admit, TASKS, WATCHES),
-    call(commit, TASKS, TIMES, st.booleans()),
-    call(commit, TASKS, TIMES, st.booleans()),
-    call(settle, SINKS, st.integers(0, 31)),
-    call(refuse, SINKS, st.integers(0, 3), TIMES),
+    call(change, TASKS, TIMES, st.booleans()),
+    call(change, TASKS, TIMES, st.booleans()),
+    call(change_without_lease, TASKS, st.booleans()),
+    call(deliver, SINKS, st.integers(0, 31)),
+    call(reject, SINKS, st.integers(0, 3), TIMES),
     call(add_dead_letters, NAMES, TIMES),
-    call(operate, st.sampled_from(["retry", "purge", "forget", "connector"]), NAMES, TASKS),
+    call(operate, st.sampled_from(["retry", "purge"]), NAMES),
+    call(forget, SELECTIONS),
     call(requests),
     call(prune, TIMES),
     call(reopen, st.lists(SINKS, unique=True)),
+    call(browse_tasks, maybe(True, False), maybe(*KINDS), LIMITS),
+    call(browse_dead_letters, maybe(*range(4)), maybe("d", "bus-w1"), LIMITS),
+    call(browse_events, maybe(*KINDS), maybe(True, False), LIMITS),
 )
 
 
-async def state(store: Kept) -> Any:
-    tasks = await store.tasks()
-    history = [await store.history(watch.key) for watch in tasks]
-    outbox = {sink: await everything(store, sink) for sink in ("bus", "log")}
-    letters = sorted(await store.letters(), key=lambda letter: letter.id)
-    placed = {item.position for items in (*history, *outbox.values(), letters) for item in items}
-    rank = {position: n for n, position in enumerate(sorted(placed))}
-
-    def ranked(items: Any) -> list[Any]:
-        """Positions promise an order: a store may leave gaps between them."""
-        return [replace(item, position=rank[item.position]) for item in items]
-
+async def state(store: Store) -> Any:
+    tasks = await all_tasks(store)
     return {
-        "tasks": list(tasks),
-        "open": await loaded(store),
-        "history": [ranked(events) for events in history],
-        "outbox": {sink: ranked(events) for sink, events in outbox.items()},
-        "backlog": await store.backlog(),
-        "letters": ranked(letters),
+        "tasks": tasks,
+        "open": sorted(await loaded(store), key=lambda watch: watch.key),
+        "count": [await store.count_open(kinds) for kinds in (None, KINDS[:1])],
+        "events": [unplaced(await store.task_events(watch.key)) for watch in tasks],
+        "undelivered": [await store.undelivered(watch.key) for watch in tasks],
+        "outbox": {sink: by_task(await unsettled(store, sink)) for sink in ("bus", "log")},
+        "backlog": {sink: waiting.events for sink, waiting in (await store.backlog()).items()},
+        "dead letters": unplaced((await store.dead_letters(DeadLetterQuery())).items),
     }
+
+
+async def order(store: Store) -> Any:
+    """What a store with a single shard has in common with every other one."""
+    return {sink: unplaced(await unsettled(store, sink)) for sink in ("bus", "log")}, await store.backlog()
 
 
 @given(calls=st.lists(CALLS, min_size=5, max_size=40))
 @settings(max_examples=60, deadline=None)
-def test_memory_and_sqlite_answer_alike(calls: list[Any]) -> None:
-    """Any run of calls gives the same answers and leaves the same state in both stores."""
+def test_stores_answer_alike(calls: list[Any]) -> None:
+    """Any sequence of calls has the same answers and leaves the same content in each store."""
 
     async def live(path: str) -> None:
         memory, sqlite = MemoryStore(MemoryStoreSettings()), SqliteStore(SqliteStoreSettings(path=path))
+        stores: list[Store] = [memory, MemoryStore(MemoryStoreSettings(), shards=3), sqlite]
         try:
-            for store in (memory, sqlite):
+            for store in stores:
                 await store.open(["bus", "log"])
             for work, arguments in calls:
-                assert await work(memory, *arguments) == await work(sqlite, *arguments)
-                assert await state(memory) == await state(sqlite)
+                answers = [await work(store, *arguments) for store in stores]
+                assert answers[1:] == [answers[0]] * 2
+                states = [await state(store) for store in stores]
+                assert states[1:] == [states[0]] * 2
+                assert await order(memory) == await order(sqlite)
         finally:
             await sqlite.close()
 

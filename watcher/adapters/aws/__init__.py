@@ -1,1 +1,1 @@
-"""The only code that knows the AWS SDK: clients, the guard on the wire, the probe, and what errors mean."""
+"""The only code that imports the AWS SDK: clients, limits on replies, and named errors for its exceptions."""

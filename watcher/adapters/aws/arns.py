@@ -1,7 +1,4 @@
-"""How queues, topics and buses are named in a configuration, checked by shape before anything is sent anywhere.
-
-A wrong name is told with what would be right. Whether it exists is for `check` to find out.
-"""
+"""Setting types for the names of queues, topics and event buses. They check the form only; `watcher doctor` checks that a name exists."""
 
 from __future__ import annotations
 
@@ -11,34 +8,38 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 _QUEUE_URL = re.compile(r"https?://[^/\s?#@]+(?:/[^/\s?#]+)*/(?P<name>[A-Za-z0-9_-]{1,80}|[A-Za-z0-9_-]{1,75}\.fifo)")
-_QUEUE_ARN = re.compile(r"arn:aws[a-z-]*:sqs:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):(?P<name>\S+)")
+_QUEUE_ARN = re.compile(r"arn:(?P<partition>aws[a-z-]*):sqs:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):(?P<name>\S+)")
 _TOPIC_ARN = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:(?:[A-Za-z0-9_-]{1,256}|[A-Za-z0-9_-]{1,251}\.fifo)")
 _BUS = re.compile(r"(?:arn:aws[a-z-]*:events:[a-z0-9-]+:\d{12}:event-bus/)?[A-Za-z0-9._/-]{1,256}")
 
-FIFO = ".fifo"
-"""AWS ends the names of FIFO queues and topics with this, and no others."""
+FIFO_SUFFIX = ".fifo"
+"""AWS requires this suffix for FIFO queues and FIFO topics, and allows it for no others."""
 
 
-def _queue_url(value: str) -> str:
+def _check_queue_url(value: str) -> str:
     if _QUEUE_URL.fullmatch(value):
         return value
     if arn := _QUEUE_ARN.fullmatch(value):
-        raise ValueError(f"this is an ARN; the URL is https://sqs.{arn['region']}.amazonaws.com/{arn['account']}/{arn['name']}")
-    raise ValueError("a queue is named by its URL, such as https://sqs.us-east-1.amazonaws.com/111122223333/my-queue")
+        domain = "amazonaws.com.cn" if arn["partition"] == "aws-cn" else "amazonaws.com"
+        url = f"https://sqs.{arn['region']}.{domain}/{arn['account']}/{arn['name']}"
+        raise ValueError(f"expected the URL of a queue, got its ARN; the URL is {url}")
+    raise ValueError("expected the URL of a queue, such as https://sqs.us-east-1.amazonaws.com/111122223333/my-queue")
 
 
-def _topic_arn(value: str) -> str:
+def _check_topic_arn(value: str) -> str:
     if _TOPIC_ARN.fullmatch(value):
         return value
-    raise ValueError("a topic is named by its ARN, such as arn:aws:sns:us-east-1:111122223333:my-topic")
+    raise ValueError("expected the ARN of a topic, such as arn:aws:sns:us-east-1:111122223333:my-topic")
 
 
-def _bus(value: str) -> str:
+def _check_bus(value: str) -> str:
     if _BUS.fullmatch(value):
         return value
-    raise ValueError("a bus is named by its name or its ARN, such as default or arn:aws:events:us-east-1:111122223333:event-bus/my-bus")
+    raise ValueError(
+        "expected the name or the ARN of an event bus, such as default or arn:aws:events:us-east-1:111122223333:event-bus/my-bus"
+    )
 
 
-QueueUrl = Annotated[str, AfterValidator(_queue_url)]
-TopicArn = Annotated[str, AfterValidator(_topic_arn)]
-BusName = Annotated[str, AfterValidator(_bus)]
+QueueUrl = Annotated[str, AfterValidator(_check_queue_url)]
+TopicArn = Annotated[str, AfterValidator(_check_topic_arn)]
+BusName = Annotated[str, AfterValidator(_check_bus)]

@@ -1,7 +1,7 @@
-"""What the batch calls of SQS, SNS and EventBridge share: entries that fit together, and an outcome for each of them.
+"""Batch calls to SQS, SNS and EventBridge: fit entries into calls, and return an outcome for each entry.
 
-A call that answers 200 may still have failed in part, so nothing counts as done unless the reply says so of this very
-entry. Nothing here calls twice: what was not taken is handed back with its reason, and the runtime decides.
+A batch call that returns status 200 can still have failed in part. An entry counts as delivered only if the reply says
+so for that entry. Each entry is sent at most once here: the runtime decides about a retry.
 """
 
 from __future__ import annotations
@@ -18,89 +18,90 @@ from watcher.model import Event
 from watcher.ports import Delivered, Outcome, Rejected, Retry
 
 MAX_ENTRIES = 10
-"""Of one batch call, in all three services."""
+"""Entries in one batch call, in all three services."""
 
 MAX_MESSAGE_BYTES = 256 * 1024
-"""Of all the entries of one call to SQS or SNS together, bodies and attributes. SQS takes more where a queue allows it;
-SNS, and many a subscriber, do not."""
+"""Bytes of all entries in one call to SQS or SNS, bodies and attributes together. SQS accepts more if a queue is
+configured for it, but SNS and many subscribers do not."""
 
 MAX_GROUP_ID = 128
 """Characters of a FIFO message group id."""
 
-_UNCARRIED = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that SQS and SNS refuse, those that XML 1.0 does not know. One of them may cost the whole call."""
+_INVALID_CHARACTERS = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that XML 1.0 does not allow. SQS and SNS reject them, and one of them can fail the whole call."""
 
-_MENDABLE = (Throttled, Unavailable, Denied, CredentialsRejected)
-"""What failed for one of these can succeed when it comes again: the fault is not in the entry."""
+_RETRYABLE = (Throttled, Unavailable, Denied, CredentialsRejected)
+"""Errors whose cause is outside the entry, so that the same entry can succeed later."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class BatchEntry:
-    """One event in the words of a service, and the bytes it counts for against the limit of a call."""
+    """One event as an entry of a batch call, and its size in bytes as the service counts it."""
 
-    wire: Mapping[str, Any]
+    fields: Mapping[str, Any]
     size: int
 
 
-Post = Callable[[Sequence[Mapping[str, Any]]], Awaitable[Sequence[Outcome]]]
-"""One call with these entries, and an outcome for each. Raises a RemoteError when none was taken."""
+SendBatch = Callable[[Sequence[Mapping[str, Any]]], Awaitable[Sequence[Outcome]]]
+"""Makes one call with these entries and returns an outcome for each. Raises a RemoteError if the call failed."""
 
 
-def tens(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    """The items in groups as large as one batch call takes."""
+def in_batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield the items in groups of at most `MAX_ENTRIES`."""
     return (items[start : start + MAX_ENTRIES] for start in range(0, len(items), MAX_ENTRIES))
 
 
-async def deliver(entries: Sequence[BatchEntry | Rejected], limit: int, post: Post) -> Sequence[Outcome]:
-    """Posts each entry once, in as few calls as `limit`, in bytes, allows. An outcome for each, in order.
+async def send_all(entries: Sequence[BatchEntry | Rejected], limit: int, send: SendBatch) -> Sequence[Outcome]:
+    """Send each entry once, in as few calls of at most `limit` bytes as possible. Returns an outcome for each, in order.
 
-    Raises the RemoteError of a call before which nothing was delivered; after one that was, the entries not sent come again.
+    If a call fails before anything was delivered, its RemoteError is raised. If a later call fails, its entries and the
+    ones not yet sent get the outcome `Retry`.
     """
-    outcomes: dict[int, Outcome] = {place: entry for place, entry in enumerate(entries) if isinstance(entry, Rejected)}
-    rest: Outcome | None = None
-    for parcel in parcels({place: entry for place, entry in enumerate(entries) if isinstance(entry, BatchEntry)}, limit):
+    outcomes: dict[int, Outcome] = {index: entry for index, entry in enumerate(entries) if isinstance(entry, Rejected)}
+    failed: Outcome | None = None
+    for batch in _batches({index: entry for index, entry in enumerate(entries) if isinstance(entry, BatchEntry)}, limit):
         try:
-            results = await post([entry.wire for entry in parcel.values()]) if rest is None else [rest] * len(parcel)
+            results = await send([entry.fields for entry in batch.values()]) if failed is None else [failed] * len(batch)
         except RemoteError as error:
             if not any(isinstance(outcome, Delivered) for outcome in outcomes.values()):
                 raise
-            rest = Retry(error)
-            results = [rest] * len(parcel)
-        outcomes.update(zip(parcel, results, strict=True))
-    return [outcomes[place] for place in range(len(entries))]
+            failed = Retry(error)
+            results = [failed] * len(batch)
+        outcomes.update(zip(batch, results, strict=True))
+    return [outcomes[index] for index in range(len(entries))]
 
 
-def parcels(entries: Mapping[int, BatchEntry], limit: int) -> Iterator[dict[int, BatchEntry]]:
-    """The entries by their places, in order, in groups that stay within `limit` bytes and within what one call takes."""
-    parcel: dict[int, BatchEntry] = {}
-    for place, entry in entries.items():
-        if parcel and (len(parcel) == MAX_ENTRIES or sum(e.size for e in parcel.values()) + entry.size > limit):
-            yield parcel
-            parcel = {}
-        parcel[place] = entry
-    if parcel:
-        yield parcel
+def _batches(entries: Mapping[int, BatchEntry], limit: int) -> Iterator[dict[int, BatchEntry]]:
+    """Yield the entries by their index, in order, in groups of at most `limit` bytes and `MAX_ENTRIES` entries."""
+    batch: dict[int, BatchEntry] = {}
+    for index, entry in entries.items():
+        if batch and (len(batch) == MAX_ENTRIES or sum(e.size for e in batch.values()) + entry.size > limit):
+            yield batch
+            batch = {}
+        batch[index] = entry
+    if batch:
+        yield batch
 
 
-def message(event: Event, *, body: str, fifo: bool) -> BatchEntry | Rejected:
-    """An event as a message of a queue or a topic; `body` is what the service calls the text of it."""
+def message_entry(event: Event, *, body: str, fifo: bool) -> BatchEntry | Rejected:
+    """Return an event as a message for a queue or a topic. `body` is the service's name for the field with the text."""
     text = event.body.decode()
-    if _UNCARRIED.search(text):
+    if _INVALID_CHARACTERS.search(text):
         return Rejected("characters")
     attributes = _attributes(event)
     size = len(event.body) + sum(len(name) + len("String") + len(value.encode()) for name, value in attributes.items())
     if size > MAX_MESSAGE_BYTES:
         return Rejected("size")
-    wire = {body: text, "MessageAttributes": {n: {"DataType": "String", "StringValue": v} for n, v in attributes.items()}}
+    fields = {body: text, "MessageAttributes": {n: {"DataType": "String", "StringValue": v} for n, v in attributes.items()}}
     if fifo:
-        wire |= {"MessageGroupId": group_id(event.key), "MessageDeduplicationId": event.id}
-    return BatchEntry(wire, size)
+        fields |= {"MessageGroupId": group_id(event.key), "MessageDeduplicationId": event.id}
+    return BatchEntry(fields, size)
 
 
 def _attributes(event: Event) -> dict[str, str]:
-    """What subscribers filter by. A value that no attribute can carry (none, empty, a strange status) stands in the body only."""
+    """Return the message attributes that subscribers filter by. A value that an attribute cannot hold is left out."""
     values = {
         "content-type": "application/cloudevents+json",
         "type": event.type,
@@ -108,31 +109,35 @@ def _attributes(event: Event) -> dict[str, str]:
         "to": event.to or "",
         "terminal": "true" if event.terminal else "false",
     }
-    return {name: value for name, value in values.items() if value and not _UNCARRIED.search(value)}
+    return {name: value for name, value in values.items() if value and not _INVALID_CHARACTERS.search(value)}
 
 
 def group_id(key: str) -> str:
-    """The task as a FIFO group. A key is percent-encoded, so its characters are all allowed, but its ids alone may have
-    128 and 256 of them: one longer than a group id may be is replaced by its SHA-256, still one group for each task."""
+    """Return the FIFO message group of a task: its key, or the SHA-256 of its key if that is too long.
+
+    A key is percent-encoded, so all of its characters are allowed. Its ids can have 128 and 256 characters.
+    """
     return key if len(key) <= MAX_GROUP_ID else hashlib.sha256(key.encode()).hexdigest()
 
 
-def numbered(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The entries with the `Id` by which the reply names them: their place in the call."""
-    return [{"Id": str(place), **entry} for place, entry in enumerate(entries)]
+def with_ids(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the entries with an `Id` each, their index in the call. The reply refers to entries by it."""
+    return [{"Id": str(index), **entry} for index, entry in enumerate(entries)]
 
 
-def outcomes(reply: Mapping[str, Any], count: int) -> list[Outcome]:
-    """Of a reply with `Successful` and `Failed`, matched by the `Id` that `numbered` gave. An entry in neither was not taken."""
+def outcomes_by_id(reply: Mapping[str, Any], count: int) -> list[Outcome]:
+    """Return the outcomes of `count` entries from a reply with `Successful` and `Failed`. An entry in neither was not delivered."""
     found: dict[str | None, Outcome] = {entry.get("Id"): Delivered() for entry in reply.get("Successful") or ()}
-    found |= {entry.get("Id"): failure(entry) for entry in reply.get("Failed") or ()}
-    return [found.get(str(place), Retry(Unreadable("no_outcome"))) for place in range(count)]
+    found |= {entry.get("Id"): _failed(entry) for entry in reply.get("Failed") or ()}
+    return [found.get(str(index), Retry(Unreadable("no_outcome"))) for index in range(count)]
 
 
-def failure(entry: Mapping[str, Any]) -> Retry | Rejected:
-    """Of an entry in `Failed`. A sender's fault is for good, unless it lies in the rate, the permission or the encryption
-    key, which somebody can mend while the event waits."""
-    code, sender = str(entry.get("Code")), bool(entry.get("SenderFault"))
-    error = classify(code, 400 if sender else 500)
-    mendable = not sender or isinstance(error, _MENDABLE)
-    return Retry(error) if mendable else Rejected(error.code)
+def _failed(entry: Mapping[str, Any]) -> Retry | Rejected:
+    """Return the outcome of an entry in `Failed`.
+
+    A fault of the sender is permanent, except for the rate, a permission and the encryption key: an operator can fix
+    those while the event waits.
+    """
+    code, sender_fault = str(entry.get("Code")), bool(entry.get("SenderFault"))
+    error = classify(code, 400 if sender_fault else 500)
+    return Retry(error) if not sender_fault or isinstance(error, _RETRYABLE) else Rejected(error.code)

@@ -1,6 +1,6 @@
-"""The words by which AWS and its SDK say what went wrong, sorted by what they mean for us. Data only.
+"""Error codes of AWS services and names of botocore exceptions, grouped by the named error they become. Data only.
 
-Service codes are those of the services we call and the ones common to all of AWS; names of exceptions are botocore's.
+The service codes are those of the services the watcher calls and those common to all AWS services.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ THROTTLED = frozenset(
         "AWS.SimpleQueueService.OverLimit",
     ]
 )
-"""Beside every code with `throttl` in it."""
+"""A code that contains `throttl` is a throttle too, without an entry here."""
 
 UNAVAILABLE = frozenset(
     [
@@ -60,7 +60,7 @@ DENIED = frozenset(
         "NotAuthorizedException",
         "UnauthorizedOperation",
         "OptInRequired",
-        # a key that SQS or SNS may not or cannot use: somebody can mend it, and until then nothing is lost
+        # an encryption key that SQS or SNS cannot use: an operator can fix it, and the event waits until then
         "KmsAccessDenied",
         "KmsDisabled",
         "KmsInvalidKeyUsage",
@@ -91,7 +91,7 @@ BAD_SIGNATURE = frozenset(
         "RequestInTheFuture",
     ]
 )
-"""Also what a wrong clock looks like."""
+"""A wrong clock on this machine causes these too."""
 
 BAD_CREDENTIALS = frozenset(
     [
@@ -119,7 +119,7 @@ BAD_CREDENTIALS = frozenset(
 )
 
 CREDENTIAL_CALLS = frozenset(["AssumeRole", "AssumeRoleWithWebIdentity", "AssumeRoleWithSAML", "GetRoleCredentials", "CreateToken"])
-"""Calls the SDK makes by itself to come by credentials. That one of them is denied says nothing about any task."""
+"""Operations that the SDK calls to fetch credentials. An error of one of them says nothing about a task."""
 
 CREDENTIAL_ERRORS = frozenset(
     [
@@ -142,9 +142,9 @@ CREDENTIAL_ERRORS = frozenset(
         "MissingDependencyException",
     ]
 )
-"""Botocore found no credentials, or nothing that works."""
+"""botocore exceptions: no credentials found, or none that work."""
 
-SET_UP_ERRORS = frozenset(
+SETUP_ERRORS = frozenset(
     [
         "NoRegionError",
         "InvalidRegionError",
@@ -170,4 +170,4 @@ SET_UP_ERRORS = frozenset(
         "InvalidHostLabelError",
     ]
 )
-"""No Region, no endpoint. Like credentials, they are set up around the process: no task may end for the lack of them."""
+"""botocore exceptions: no Region or no endpoint. The setup of the process is wrong, so no watch ends because of them."""

@@ -1,16 +1,14 @@
-"""What the SDK raises, as the named errors of this package: the table of errors in docs/architecture.md, as code.
+"""Convert the exceptions of the AWS SDK to the named errors of `watcher.errors`.
 
-Decides by the service's error code and by the HTTP status, never by a message. Texts carry codes, statuses and names
-of exception types; messages, bodies and addresses stay behind, because they hold identifiers.
+The error code of the service and the HTTP status decide, never the message. Error texts contain codes, statuses and
+names of exception types only: messages, bodies and addresses can contain identifiers of persons and are left out.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from contextvars import ContextVar
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from watcher.adapters.aws.codes import (
@@ -21,10 +19,11 @@ from watcher.adapters.aws.codes import (
     DENIED,
     EXPIRED,
     NOT_FOUND,
-    SET_UP_ERRORS,
+    SETUP_ERRORS,
     THROTTLED,
     UNAVAILABLE,
 )
+from watcher.adapters.http_headers import http_date, retry_after_s
 from watcher.errors import (
     Busy,
     CredentialsRejected,
@@ -37,70 +36,42 @@ from watcher.errors import (
     Unreadable,
 )
 
-MAX_RETRY_AFTER = 300.0
-"""Seconds. A header that says more is not obeyed: the service cannot know, and a mistake must not stop us for a day."""
-
 reply_status: ContextVar[int | None] = ContextVar("reply_status", default=None)
-"""The HTTP status of the last reply within this task: what is known of an error whose body the SDK cannot parse."""
+"""HTTP status of the last reply in this asyncio task. Needed when the SDK cannot parse the body of an error reply."""
 
-_KNOWN = THROTTLED | UNAVAILABLE | NOT_FOUND | DENIED | EXPIRED | BAD_SIGNATURE | BAD_CREDENTIALS
-_PRINTABLE = re.compile(r"[A-Za-z][A-Za-z.]{2,63}")
-"""Error codes are words. What has digits in it may be an identifier, so it is not repeated."""
+_KNOWN_CODES = THROTTLED | UNAVAILABLE | NOT_FOUND | DENIED | EXPIRED | BAD_SIGNATURE | BAD_CREDENTIALS
+_WORD = re.compile(r"[A-Za-z][A-Za-z.]{2,63}")
+"""An unknown error code is copied into an error text only if it is a word: with digits it could be an identifier."""
 
 
-def translate(error: BaseException, *, now: float | None = None, status: int | None = None) -> RemoteError:
-    """The named error for anything that a call through the SDK may raise.
+def remote_error(error: BaseException, *, now: float | None = None, status: int | None = None) -> RemoteError:
+    """Return the named error for any exception that a call through the SDK raises.
 
-    `now` is our wall time, to tell by how much the service's clock differs from it. `status` is the HTTP status of the
-    reply where the caller knows it: an error whose body the SDK trips over is still what its status says.
+    `now` is this machine's wall time in seconds since the epoch, needed for clock skew and for dates in `Retry-After`.
+    `status` is the HTTP status of the reply, if one came: it classifies an error reply that the SDK cannot parse.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
     if isinstance(error, RemoteError):
         return error
     if isinstance(error, ClientError):
-        return _from_reply(error, now)
+        return _from_client_error(error, now)
     if isinstance(error, BotoCoreError):
-        return _from_sdk(error, now)
-    return _from_elsewhere(error, status)
+        return _from_sdk_error(error, now)
+    return _from_other_error(error, status)
 
 
-def unusable(error: BaseException) -> RemoteError:
-    """The named error for what keeps a client from being made, or credentials from being fetched.
+def setup_error(error: BaseException) -> RemoteError:
+    """Return the named error for an exception raised while creating a client or fetching credentials.
 
-    Nothing was asked of the service yet, so unless the network is in the way it is the set-up: `CredentialsRejected`.
+    No task was polled yet, so the cause is either the network (`Unavailable`) or the setup (`CredentialsRejected`).
     """
-    named = translate(error)
-    if isinstance(named, CredentialsRejected | Unavailable):
-        return named
-    if isinstance(named, Throttled):
-        return Unavailable(named.code, "throttled while fetching credentials", retry_after=named.retry_after)
-    return CredentialsRejected(named.code, "no client could be made")
-
-
-def _from_reply(error: Any, now: float | None) -> RemoteError:
-    meta = error.response.get("ResponseMetadata") or {}
-    status = meta.get("HTTPStatusCode") or 0
-    headers: Mapping[str, str] = meta.get("HTTPHeaders") or {}
-    code = str((error.response.get("Error") or {}).get("Code") or "")
-    named = classify(code, status, retry_after=_retry_after(headers, now), clock_skew_s=_clock_skew(headers, now))
-    if isinstance(named, Busy | Denied | Invalid | NotFound) and _is_page(code, headers):
-        named = Unreadable(named.code, "a page, not the service's words")
-    if error.operation_name not in CREDENTIAL_CALLS or isinstance(named, CredentialsRejected | Unavailable):
-        return named
-    if isinstance(named, Throttled):
-        return Unavailable(named.code, "throttled while fetching credentials", retry_after=named.retry_after)
-    return CredentialsRejected(named.code, f"fetching credentials gave {status}")
-
-
-def _is_page(code: str, headers: Mapping[str, str]) -> bool:
-    """A refusal without an error code, in HTML or plain text: a proxy or another endpoint says it, who knows nothing of our tasks."""
-    return not _PRINTABLE.fullmatch(code) and headers.get("content-type", "").startswith("text/")
+    return _about_credentials(remote_error(error), "cannot create a client")
 
 
 def classify(code: str, status: int, *, retry_after: float | None = None, clock_skew_s: float | None = None) -> RemoteError:
-    """The named error for a service's error code and HTTP status. The code goes first, except that any 429 is a throttle."""
-    name = code if code in _KNOWN or _PRINTABLE.fullmatch(code) else str(status)
+    """Return the named error for an error code and an HTTP status. The code has precedence, but status 429 is always a throttle."""
+    name = code if code in _KNOWN_CODES or _WORD.fullmatch(code) else str(status)
     detail = "" if name == str(status) else f"HTTP {status}"
     if status == 429 or code in THROTTLED or "throttl" in code.lower():
         return Throttled(name, detail, retry_after=retry_after)
@@ -131,7 +102,40 @@ def _by_status(name: str, detail: str, status: int) -> RemoteError:
     return Unreadable(name, detail)
 
 
-def _from_sdk(error: Any, now: float | None) -> RemoteError:
+def _about_credentials(named: RemoteError, detail: str) -> RemoteError:
+    """Return the error of a call that the SDK made to fetch credentials. It must never end a watch or slow the polls."""
+    if isinstance(named, CredentialsRejected | Unavailable):
+        return named
+    if isinstance(named, Throttled):
+        return Unavailable(named.code, "throttled while fetching credentials", retry_after=named.retry_after)
+    return CredentialsRejected(named.code, detail)
+
+
+def _from_client_error(error: Any, now: float | None) -> RemoteError:
+    meta = error.response.get("ResponseMetadata") or {}
+    status = meta.get("HTTPStatusCode") or 0
+    headers: Mapping[str, str] = meta.get("HTTPHeaders") or {}
+    code = str((error.response.get("Error") or {}).get("Code") or "")
+    retry_after = retry_after_s(headers.get("retry-after"), now)
+    named = classify(code, status, retry_after=retry_after, clock_skew_s=_clock_skew(headers, now))
+    if isinstance(named, Busy | Denied | Invalid | NotFound) and _is_proxy_page(code, headers):
+        named = Unreadable(named.code, "a text page, not a reply of the service")
+    if error.operation_name in CREDENTIAL_CALLS:
+        return _about_credentials(named, f"HTTP {status} while fetching credentials")
+    return named
+
+
+def _is_proxy_page(code: str, headers: Mapping[str, str]) -> bool:
+    """Whether an error reply is HTML or plain text without an error code: it comes from a proxy or from a wrong endpoint."""
+    return not _WORD.fullmatch(code) and headers.get("content-type", "").startswith("text/")
+
+
+def _clock_skew(headers: Mapping[str, str], now: float | None) -> float | None:
+    at = http_date(headers.get("date", ""))
+    return None if at is None or now is None else at - now
+
+
+def _from_sdk_error(error: Any, now: float | None) -> RemoteError:
     from botocore import exceptions as sdk
 
     name = type(error).__name__
@@ -141,45 +145,23 @@ def _from_sdk(error: Any, now: float | None) -> RemoteError:
         return Unavailable(name)
     if isinstance(error, sdk.HTTPClientError):
         inner = error.kwargs.get("error")
-        return translate(inner, now=now) if isinstance(inner, Exception) else Unavailable(name)
+        return remote_error(inner, now=now) if isinstance(inner, Exception) else Unavailable(name)
     if isinstance(error, sdk.ParamValidationError):
         return Invalid(name)
-    known = {base.__name__ for base in type(error).__mro__}
-    if known & (CREDENTIAL_ERRORS | SET_UP_ERRORS):
+    bases = {base.__name__ for base in type(error).__mro__}
+    if bases & (CREDENTIAL_ERRORS | SETUP_ERRORS):
         return CredentialsRejected(name)
     return Unreadable(name)
 
 
-def _from_elsewhere(error: BaseException, status: int | None) -> RemoteError:
+def _from_other_error(error: BaseException, status: int | None) -> RemoteError:
     name = type(error).__name__
     if isinstance(error, TimeoutError):
         return Unavailable("timeout")
     if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
-        return CredentialsRejected(name, "a file that the set-up names cannot be read")
+        return CredentialsRejected(name, "cannot read a file that the AWS configuration names")
     if isinstance(error, OSError):
         return Unavailable(name)
     if status is not None and status >= 400:
         return classify("", status)
     return Unreadable(name)
-
-
-def _retry_after(headers: Mapping[str, str], now: float | None) -> float | None:
-    """Seconds, out of a number of seconds or an HTTP date. None for anything else."""
-    value = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"\d{1,9}(\.\d{1,6})?", value):
-        return min(float(value), MAX_RETRY_AFTER)
-    at = _http_date(value)
-    return None if at is None or now is None else min(max(at - now, 0.0), MAX_RETRY_AFTER)
-
-
-def _clock_skew(headers: Mapping[str, str], now: float | None) -> float | None:
-    at = _http_date(headers.get("date", ""))
-    return None if at is None or now is None else at - now
-
-
-def _http_date(value: str) -> float | None:
-    try:
-        at = parsedate_to_datetime(value).timestamp()
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return None
-    return at if math.isfinite(at) else None

@@ -1,22 +1,22 @@
-"""Where this process stands with AWS before any work is done: Region, identity, clock. For `watcher doctor`; never a secret."""
+"""The endpoint, the identity and the clock difference of this process at AWS, for `watcher doctor`. Returns no secrets."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 import anyio.to_thread
 
 from watcher.adapters.aws.session import AwsClients
+from watcher.adapters.http_headers import http_date
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceEndpoint:
-    """Where calls to a service go."""
+    """The endpoint for calls to a service."""
 
     region: str
     host: str
@@ -25,33 +25,34 @@ class ServiceEndpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
-    """Who we are. `ahead_s` is our clock minus the service's in seconds; None: its reply did not say the time."""
+class CallerIdentity:
+    """The identity that signs our calls."""
 
     account: str
     name: str
-    """Such as `role watcher`, without the session's own name."""
+    """For example `role watcher`, without the name of the role session."""
     ahead_s: float | None
+    """This machine's clock minus the clock of AWS, in seconds. None if the reply had no date."""
 
 
-async def endpoint_of(aws: AwsClients, service: str) -> ServiceEndpoint:
-    """Where calls to this service go. Raises CredentialsRejected without a Region, or with a profile that cannot be read."""
+async def service_endpoint(aws: AwsClients, service: str) -> ServiceEndpoint:
+    """Return the endpoint of a service. Raises CredentialsRejected without a Region, or with an unreadable profile."""
     region = aws.region_required()
-    offered = await anyio.to_thread.run_sync(_offered, region, service)
+    offered = await anyio.to_thread.run_sync(_offered_regions, region, service)
     client = await aws.client(service)
     return ServiceEndpoint(region, urlsplit(client.meta.endpoint_url).netloc, offered)
 
 
-async def caller(aws: AwsClients, clock: Callable[[], float] = time.time) -> Caller:
-    """Who STS says we are. Raises a RemoteError."""
-    began = clock()
+async def caller_identity(aws: AwsClients, clock: Callable[[], float] = time.time) -> CallerIdentity:
+    """Return the identity that STS reports. Raises a RemoteError."""
+    sent_at = clock()
     reply = await aws.call("sts", "get_caller_identity", {})
-    now = (began + clock()) / 2
-    return Caller(str(reply.get("Account", "")), _name(str(reply.get("Arn", ""))), _ahead(reply, now))
+    now = (sent_at + clock()) / 2
+    return CallerIdentity(str(reply.get("Account", "")), _name(str(reply.get("Arn", ""))), _clock_ahead(reply, now))
 
 
-def _offered(region: str, service: str) -> tuple[str, ...]:
-    """From the data that the SDK ships; nothing where it does not even know the Region."""
+def _offered_regions(region: str, service: str) -> tuple[str, ...]:
+    """Read from the data files of the SDK. For an unknown Region, those of the partition `aws`."""
     import botocore.session
     from botocore.exceptions import UnknownRegionError
 
@@ -64,17 +65,14 @@ def _offered(region: str, service: str) -> tuple[str, ...]:
 
 
 def _name(arn: str) -> str:
-    """`arn:aws:sts::1:assumed-role/watcher/i-0abc` is `role watcher`; a session may be named after a person."""
-    what, _, rest = arn.rpartition(":")[2].partition("/")
-    if what == "assumed-role":
+    """Return `role watcher` for `arn:aws:sts::1:assumed-role/watcher/i-0abc`. The session name is left out: it may be a person's."""
+    resource_type, _, rest = arn.rpartition(":")[2].partition("/")
+    if resource_type == "assumed-role":
         return f"role {rest.partition('/')[0]}"
-    return f"{what} {rest}".strip()
+    return f"{resource_type} {rest}".strip()
 
 
-def _ahead(reply: Any, now: float) -> float | None:
-    """A date in HTTP is a whole second, cut off: on average half a second has passed since."""
-    written = reply.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
-    try:
-        return now - parsedate_to_datetime(written).timestamp() - 0.5
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return None
+def _clock_ahead(reply: Any, now: float) -> float | None:
+    """An HTTP date is truncated to whole seconds, so the reply was sent 0.5 s after it on average: hence the correction."""
+    at = http_date(reply.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", ""))
+    return None if at is None else now - at - 0.5

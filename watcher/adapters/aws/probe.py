@@ -1,54 +1,62 @@
-"""Asks AWS about one task: `ports.Probe` over any kind that is a Get call. May not wait, repeat or log."""
+"""Reads the state of tasks from AWS: `ports.Probe` for every kind of the catalog. Must not wait, retry or log."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from watcher.adapters.aws.reply import read_reply
 from watcher.adapters.aws.session import AwsClients
-from watcher.errors import Invalid, NotFound
-from watcher.kinds import KINDS
+from watcher.errors import Invalid, NotFound, RemoteError
+from watcher.kinds.catalog import Catalog
 from watcher.model import Observation, TaskRef
 
 
 class AwsProbe:
-    """One Get for each observation. `call_deadline` is in seconds, `clock` tells wall time.
+    """Makes one call for each `observe`. `call_deadline` is in seconds; `clock` returns wall seconds.
 
-    The clients are made on first use, and belong to whoever made `aws`: they may be shared with sources and sinks.
+    Clients are created at the first use. They belong to `aws`, which sources and sinks may share.
     """
 
-    def __init__(self, aws: AwsClients, *, call_deadline: float, clock: Callable[[], float]) -> None:
+    def __init__(self, aws: AwsClients, catalog: Catalog, *, call_deadline: float, clock: Callable[[], float]) -> None:
         self._aws = aws
+        self._catalog = catalog
         self._call_deadline = call_deadline
         self._clock = clock
 
     async def open(self) -> None:
-        """Nothing to open: credentials that are missing now may come, and a start need not fail for them."""
+        """Do nothing: credentials that are missing now may come later, so a start does not fail for them."""
 
     async def close(self) -> None:
-        """Nothing of its own to close."""
+        """Do nothing: the clients belong to `aws`, which its creator closes."""
 
-    async def observe(self, ref: TaskRef) -> Observation:
-        """One wire request, one observation. Raises a `RemoteError` and nothing else."""
-        kind = KINDS.get(ref.kind)
-        if kind is None or len(ref.params) != len(kind.params):
-            raise Invalid("kind", "not a task this version can ask about")
-        ids = {param.name: value for param, value in zip(kind.params, ref.params, strict=True)}
-        params = {**ids, **kind.also}
-        reply = await self._aws.call(kind.service, kind.operation, params, deadline=self._call_deadline)
-        return read_reply(kind, ref, reply, self._clock())
+    async def observe(self, refs: Sequence[TaskRef]) -> Sequence[Observation | RemoteError]:
+        """Make one Get for one task. Raises a `RemoteError`, and ValueError for another number of tasks than one.
+
+        No kind reads several tasks in one call yet, so `refs` of a kind with a larger `batch_size` is refused as well.
+        """
+        if len(refs) != 1:
+            raise ValueError(f"expected one task in a call, got {len(refs)}")
+        return [await self._get(refs[0])]
 
     async def check(self) -> str:
-        """Ask about a task that cannot exist: to be told so means that asking is permitted."""
-        kind = next(iter(KINDS.values()))
-        nowhere = TaskRef(kind.name, (*(str(uuid.uuid4()) for _ in kind.params),))
+        """Get a task of the default kind that cannot exist: the answer "not found" means that the call is permitted."""
+        kind = self._catalog.default
+        missing = TaskRef(kind.name, tuple(str(uuid.uuid4()) for _ in kind.params))
         try:
-            await self.observe(nowhere)
+            await self._get(missing)
         except NotFound:
             return f"{kind.operation} is permitted"
         return f"{kind.operation} answered"
 
     async def refresh(self) -> None:
-        """Forget the credentials at hand and fetch others, once."""
+        """Discard the current credentials and fetch new ones, with one attempt."""
         await self._aws.refresh()
+
+    async def _get(self, ref: TaskRef) -> Observation:
+        kind = self._catalog.get(ref.kind)
+        if kind is None or len(ref.params) != len(kind.params):
+            raise Invalid("kind", "this version has no such kind, or it has other params")
+        ids = {param.name: value for param, value in zip(kind.params, ref.params, strict=True)}
+        reply = await self._aws.call(kind.service, kind.operation, {**ids, **kind.extra}, deadline=self._call_deadline)
+        return read_reply(kind, ref, reply, self._clock())

@@ -1,90 +1,110 @@
-"""A reply of the service, read strictly: an observation of the task that was asked about, or `Unreadable`. Pure.
+"""Reads a reply strictly: an observation of the polled task, or `Unreadable`. Pure.
 
-The SDK lets nearly everything through: an empty or truncated 200 arrives as `{}`, a status may be a number, an id
-another task's. What is not exactly a task is refused here, so that nothing odd ever reaches a watch or an event.
+The SDK accepts nearly everything: an empty or truncated 200 becomes `{}`, a status may be a number, an id may be that of
+another task. A reply that does not describe exactly the polled task is refused here, before it can reach a watch or an
+event. Where a reply says what is up to the kind.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from watcher.errors import Unreadable
-from watcher.kinds import Kind
+from watcher.kinds.kind import Kind
+from watcher.kinds.paths import Expression
 from watcher.model import Observation, Result, TaskRef
 
 MAX_STATUS = 128
 """Characters of a status."""
 
 MAX_MESSAGE = 1024
-"""Characters of a status message; it is for people, so the rest is cut off."""
+"""Characters of a status message. It is for people, so the rest is cut off."""
+
+MAX_RESULT = 128 * 1024
+"""Bytes of a result as an event carries it, in compact ASCII JSON: half of what a queue message holds."""
 
 MAX_AHEAD = 86_400.0
-"""Seconds by which a timestamp may lie ahead of our clock. Believed, a wild one would make all later replies look stale."""
+"""Seconds by which a timestamp may be ahead of our clock. A wilder one would make all later replies look stale."""
 
 
 def read_reply(kind: Kind, ref: TaskRef, reply: object, observed_at: float) -> Observation:
-    """What the reply says about `ref`. Raises `Unreadable`, whose text names the member that is wrong, never its value.
+    """Return what the reply says about `ref`. Raises `Unreadable`, whose text names the member that is wrong, never its value.
 
-    A status nobody has heard of, also one in another case, is kept as it is: the word is the service's.
-    A reply without the task's id is refused as much as one with another's: nothing says which task it is about.
+    A status that the kind does not declare, also in another case, is kept as it is. A reply without the task's id is
+    refused like one with the id of another task: nothing says which task it is about.
     """
-    task = reply.get(kind.reply) if isinstance(reply, Mapping) else None
-    if not isinstance(task, Mapping):
-        raise Unreadable("no_task", f"{kind.reply} is no object")
-    if task.get(kind.id_member) != ref.params[-1]:
-        raise Unreadable("other_task", f"{kind.id_member} is not the one asked about")
+    paths = kind.reply
+    task = _find(paths.task, reply, "no_task")
+    if not isinstance(task, dict):
+        raise Unreadable("no_task", f"{paths.task.text} is not an object")
+    if _find(paths.id, task, "other_task") != ref.params[-1]:
+        raise Unreadable("other_task", f"{paths.id.text} is not the id of the polled task")
     return Observation(
-        status=_status(kind, task),
+        status=_status(paths.status, task),
         observed_at=observed_at,
         result=_result(kind, task),
-        created_at=_time(task, "CreatedTimestamp", observed_at),
-        started_at=_time(task, "StartedTimestamp", observed_at),
-        updated_at=_time(task, "UpdatedTimestamp", observed_at),
-        message=_message(task),
+        created_at=_time(paths.created, task, observed_at),
+        started_at=_time(paths.started, task, observed_at),
+        updated_at=_time(paths.updated, task, observed_at),
+        message=_message(paths.message, task),
     )
 
 
-def _status(kind: Kind, task: Mapping[str, Any]) -> str:
-    status = task.get(kind.status_member)
+def _find(path: Expression, value: object, code: str) -> Any:
+    try:
+        return path(value)
+    except ValueError as error:
+        raise Unreadable(code, str(error)) from None
+
+
+def _status(path: Expression, task: dict[str, Any]) -> str:
+    status = _find(path, task, "status")
     if not isinstance(status, str) or not status.strip() or len(status) > MAX_STATUS or not status.isprintable():
-        raise Unreadable("status", f"{kind.status_member} is no word")
+        raise Unreadable("status", f"{path.text} is not a printable string of 1 to {MAX_STATUS} characters")
     return status
 
 
-def _result(kind: Kind, task: Mapping[str, Any]) -> Result | None:
+def _result(kind: Kind, task: dict[str, Any]) -> Result | None:
     try:
-        result = kind.result(task)
-        # an event that cannot be written as UTF-8 JSON would be poison in the store
+        result = kind.results.read(task)
+    except ValueError as error:
+        raise Unreadable("result", str(error)) from None
+    if result is None:
+        return None
+    try:
+        # half of a surrogate pair, or NaN, would make an event that no consumer can read
         json.dumps(result, ensure_ascii=False, allow_nan=False).encode()
+        size = len(json.dumps(result, separators=(",", ":")))
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise Unreadable("result", type(error).__name__) from None
+        raise Unreadable("result", f"the result is not JSON: {type(error).__name__}") from None
+    if size > MAX_RESULT:
+        raise Unreadable("result", f"the result has more than {MAX_RESULT} bytes")
     return result
 
 
-def _time(task: Mapping[str, Any], member: str, observed_at: float) -> float | None:
-    """Seconds since the epoch, out of the `datetime` that the SDK makes of a timestamp."""
-    at = task.get(member)
-    if at is None:
+def _time(path: Expression | None, task: dict[str, Any], observed_at: float) -> float | None:
+    """Seconds since the epoch, from the `datetime` that the SDK makes of a timestamp."""
+    at = None if path is None else _find(path, task, "timestamp")
+    if at is None or path is None:
         return None
     if not isinstance(at, datetime) or at.utcoffset() is None:
-        raise Unreadable("timestamp", f"{member} is no point in time")
+        raise Unreadable("timestamp", f"{path.text} is not a point in time")
     try:
-        seconds = at.astimezone(UTC).timestamp()  # in the first and the last hours there are, an offset leads out of the calendar
+        seconds = at.astimezone(UTC).timestamp()  # near year 1 and year 9999 an offset can lead out of the calendar
     except OverflowError:
-        raise Unreadable("timestamp", f"{member} is out of range") from None
+        raise Unreadable("timestamp", f"{path.text} is out of range") from None
     if seconds > observed_at + MAX_AHEAD:
-        raise Unreadable("timestamp", f"{member} lies in the future")
+        raise Unreadable("timestamp", f"{path.text} is in the future")
     return seconds
 
 
-def _message(task: Mapping[str, Any]) -> str | None:
-    """The message fit for any screen and encoding: what does not print becomes a space."""
-    message = task.get("StatusMessage")
-    if message is None:
+def _message(path: Expression | None, task: dict[str, Any]) -> str | None:
+    """The message for any screen and encoding: characters that do not print become spaces."""
+    message = None if path is None else _find(path, task, "message")
+    if message is None or path is None:
         return None
     if not isinstance(message, str):
-        raise Unreadable("message", "StatusMessage is no string")
+        raise Unreadable("message", f"{path.text} is not a string")
     return "".join(c if c.isprintable() else " " for c in message[:MAX_MESSAGE])

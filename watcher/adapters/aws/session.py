@@ -1,8 +1,8 @@
-"""One session and one client for each service, for every adapter that speaks to AWS.
+"""One SDK session and one client for each service, shared by all adapters that call AWS.
 
-The SDK is kept on a short lead: no retries of its own (one call is one wire request; backoff and pace are the
-runtime's), bounded replies, no redirects, a deadline around each call. It is imported on first use, and warmed in a
-thread, because its data files would block the loop for a tenth of a second. It may not wait, repeat or log.
+The SDK is configured so that one call is one HTTP request (retries and pace belong to the runtime), replies are limited
+in size, redirects are refused, and every call has a deadline. The SDK is imported on first use, in a worker thread:
+its modules and data files would otherwise block the event loop for a tenth of a second. No retries and no logs here.
 """
 
 from __future__ import annotations
@@ -10,32 +10,37 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack
-from typing import Any, Literal
+from typing import Any
 
 import anyio
 import anyio.to_thread
 
 from watcher import __version__
-from watcher.adapters.aws.errors import reply_status, translate, unusable
+from watcher.adapters.aws.errors import remote_error, reply_status, setup_error
 from watcher.adapters.aws.timestamps import parse_timestamp
 from watcher.errors import CredentialsRejected
-from watcher.kinds import KINDS
 
 CONNECT_TIMEOUT = 5.0
-"""Seconds to a connection: a service within reach takes milliseconds."""
+"""Seconds to open a connection. A reachable service needs milliseconds."""
 
-POLLED = frozenset(kind.service for kind in KINDS.values())
-"""The services whose Get calls make up nearly all calls there are."""
+MIB = 1 << 20
+SQS_BODY_LIMIT = 32 * MIB
+"""Bytes of one reply of SQS: ten messages of 1 MiB, and JSON doubles each quotation mark. With a lower limit a queue of
+large messages could never be emptied."""
+POLLED_BODY_LIMIT = MIB
+"""Bytes of one reply of a polled service. A task with its results has a few KiB."""
+BODY_LIMIT = 4 * MIB
+"""Bytes of one reply of any other service."""
 
 
 class AwsClients:
-    """Clients that live as long as this object. Makes nothing before the first use.
+    """The AWS clients of this process. Creates nothing before the first use.
 
-    `max_connections` is for each client. `call_deadline` bounds a call from the first byte out to the last byte in,
-    in seconds. `clock` tells wall time, to be compared with the service's when it does not like a signature.
-    `polls` says how the services are asked that know about tasks: see `AwsSettings.client`.
+    `max_connections` applies to each client. `call_deadline` limits a call from the first byte sent to the last byte
+    received, in seconds. `clock` returns wall time in seconds since the epoch; it is compared with the service's clock
+    after a signature error. `polled_services` are those whose tasks are polled; their replies have a lower size limit.
     AWS's own variables and files apply (`AWS_PROFILE`, `AWS_REGION`, `AWS_ENDPOINT_URL_SQS`, ...).
     """
 
@@ -45,18 +50,18 @@ class AwsClients:
         max_connections: int = 50,
         call_deadline: float = 15.0,
         clock: Callable[[], float] = time.time,
-        polls: Literal["direct", "plain"] = "direct",
+        polled_services: Collection[str] = (),
     ) -> None:
         self.call_deadline = call_deadline
         self._max_connections = max_connections
         self._clock = clock
-        self._direct = POLLED if polls == "direct" else frozenset()
+        self._polled_services = frozenset(polled_services)
         self._lock = anyio.Lock()
         self._session: Any = None
         self._clients: dict[tuple[str, float | None], Any] = {}
         self._stack = AsyncExitStack()
         self._retired = AsyncExitStack()
-        """Clients of before the last refresh: calls in flight on them end by themselves."""
+        """Clients created before the last refresh. They stay open until the next one, for their calls in flight."""
 
     async def call(
         self,
@@ -67,55 +72,61 @@ class AwsClients:
         read_timeout: float | None = None,
         deadline: float | None = None,
     ) -> Any:
-        """The reply to one call, `operation` as the client's method is named. Raises a `RemoteError` and nothing else.
+        """Make one call and return its reply. `operation` is the name of the client's method. Raises only `RemoteError`.
 
-        `read_timeout` is for calls that wait on purpose, such as a long poll, and adds to their deadline. All in seconds.
+        `read_timeout` is for calls that wait on purpose, such as a long poll; it is added to the default deadline.
+        Both are in seconds.
         """
         reply_status.set(None)
         if deadline is None:
             deadline = self.call_deadline + (read_timeout or 0.0)
         try:
-            async with asyncio.timeout(deadline):  # half of what a cancel scope costs, and every poll pays it
+            async with asyncio.timeout(deadline):  # half the cost of an anyio cancel scope, and every poll pays it
                 client = await self.client(service, read_timeout=read_timeout)
                 return await getattr(client, operation)(**params)
-        except Exception as error:  # noqa: BLE001 - garbage raises anything from inside the SDK; translate names it
-            raise translate(error, now=self._clock(), status=reply_status.get()) from None
+        except Exception as error:  # noqa: BLE001 - an unreadable reply raises anything from inside the SDK
+            raise remote_error(error, now=self._clock(), status=reply_status.get()) from None
 
     async def client(self, service: str, *, read_timeout: float | None = None) -> Any:
-        """The one client for this service and read timeout. Ask again for each call: after `refresh` it is another.
+        """Return the client for a service and a read timeout. Do not keep it: `refresh` replaces all clients.
 
-        Raises `CredentialsRejected` when none can be made, `Unavailable` when the source of credentials is out of reach.
+        Raises `CredentialsRejected` if it cannot be created, `Unavailable` if the source of credentials does not answer.
         """
         key = (service, read_timeout)
         if key not in self._clients:
             async with self._lock:
                 if key not in self._clients:
-                    self._clients[key] = await self._open(service, read_timeout)
+                    self._clients[key] = await self._create_client(service, read_timeout)
         return self._clients[key]
 
-    async def _open(self, service: str, read_timeout: float | None) -> Any:
+    async def _create_client(self, service: str, read_timeout: float | None) -> Any:
         try:
-            session = await self._warm_session(service)
-            config = _config(service, self._max_connections, self.call_deadline if read_timeout is None else read_timeout)
-            client = await self._stack.enter_async_context(session.client(service, config=config))
-        except Exception as error:  # noqa: BLE001 - whatever keeps a client from being made is a matter of the set-up
-            raise unusable(error) from None
-        if service in self._direct:
-            _shorten(client)
-        return client
+            session = await self._load_session(service)
+            timeout = self.call_deadline if read_timeout is None else read_timeout
+            config = _config(self._body_limit(service), self._max_connections, timeout)
+            return await self._stack.enter_async_context(session.client(service, config=config))
+        except Exception as error:  # noqa: BLE001 - botocore raises exceptions of many kinds for a wrong setup
+            raise setup_error(error) from None
 
-    async def _warm_session(self, service: str | None = None) -> Any:
-        def warm() -> Any:
+    def _body_limit(self, service: str) -> int:
+        if service == "sqs":
+            return SQS_BODY_LIMIT
+        return POLLED_BODY_LIMIT if service in self._polled_services else BODY_LIMIT
+
+    async def _load_session(self, service: str | None = None) -> Any:
+        """Create the session if there is none, and load the data files of a service, both in a worker thread."""
+
+        def load() -> Any:
             session = self._session or _new_session()
             if service is not None:
                 _load_data(session, service)
             return session
 
-        self._session = await anyio.to_thread.run_sync(warm)
+        self._session = await anyio.to_thread.run_sync(load)
         return self._session
 
     async def refresh(self) -> None:
-        """Forget credentials and clients, and fetch credentials once. Raises `CredentialsRejected` when there are none."""
+        """Drop credentials and clients, and fetch credentials again. Raises `CredentialsRejected` if there are none."""
         async with self._lock:
             await self._retired.aclose()
             self._retired, self._stack = self._stack, AsyncExitStack()
@@ -123,28 +134,28 @@ class AwsClients:
             self._session = None
             try:
                 with anyio.fail_after(self.call_deadline):
-                    await _fetch_credentials(await self._warm_session())
-            except Exception as error:  # noqa: BLE001 - providers raise whatever they trip over; unusable names it
-                raise unusable(error) from None
+                    await _fetch_credentials(await self._load_session())
+            except Exception as error:  # noqa: BLE001 - credential providers raise exceptions of many kinds
+                raise setup_error(error) from None
 
     def region(self) -> str | None:
-        """The Region in which calls are made, None when nothing says. Raises CredentialsRejected for a profile that cannot be read."""
+        """Return the Region of all calls, or None if none is configured. Raises CredentialsRejected for an unreadable profile."""
         try:
             self._session = self._session or _new_session()
             name: str | None = self._session.region_name
-        except Exception as error:  # noqa: BLE001 - providers raise whatever they trip over; unusable names it
-            raise unusable(error) from None
+        except Exception as error:  # noqa: BLE001 - botocore raises exceptions of many kinds for a wrong setup
+            raise setup_error(error) from None
         return name
 
     def region_required(self) -> str:
-        """The Region, where nothing can be done without. Raises CredentialsRejected when nothing says it."""
+        """Return the Region of all calls. Raises CredentialsRejected if none is configured."""
         region = self.region()
         if region is None:
             raise CredentialsRejected("NoRegionError")
         return region
 
     async def close(self) -> None:
-        """Close all connections. May be called twice; a client asked for later is a new one."""
+        """Close all connections. May be called twice. A later call opens new ones."""
         self._clients.clear()
         await self._stack.aclose()
         await self._retired.aclose()
@@ -153,9 +164,9 @@ class AwsClients:
 def _new_session() -> Any:
     import aioboto3
 
-    from watcher.adapters.aws import direct, guard  # noqa: F401 - what clients need next; imported here, in a thread, it stops no loop
+    from watcher.adapters.aws import guard  # noqa: F401 - every client needs it; importing it here keeps the import in this thread
 
-    # botocore reads AWS_DEFAULT_REGION only; every other SDK of AWS, and its container platforms, say AWS_REGION
+    # botocore reads only AWS_DEFAULT_REGION; the other AWS SDKs and AWS's container platforms use AWS_REGION
     session = aioboto3.Session(region_name=os.environ.get("AWS_REGION") or None)
     session._session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_timestamp)
     return session
@@ -178,25 +189,19 @@ async def _fetch_credentials(session: Any) -> None:
     await credentials.get_frozen_credentials()
 
 
-def _shorten(client: Any) -> None:
-    from watcher.adapters.aws.direct import shorten
-
-    shorten(client)
-
-
-def _config(service: str, max_connections: int, read_timeout: float) -> Any:
+def _config(body_limit: int, max_connections: int, read_timeout: float) -> Any:
     import aiobotocore
     from aiobotocore.config import AioConfig
 
-    from watcher.adapters.aws.guard import guarded
+    from watcher.adapters.aws.guard import session_class
 
     return AioConfig(
-        # a mode is named because AWS_RETRY_MODE=adaptive would add a rate limiter of its own
+        # the mode is explicit because AWS_RETRY_MODE=adaptive would add another rate limiter
         retries={"total_max_attempts": 1, "mode": "standard"},
         max_pool_connections=max_connections,
         connect_timeout=min(CONNECT_TIMEOUT, read_timeout),
         read_timeout=read_timeout,
-        # whole and fixed: the SDK would put its own together anew for each call
+        # a fixed text: the SDK would otherwise assemble one for each call
         user_agent=f"speaker-search-watcher/{__version__} aiobotocore/{aiobotocore.__version__}",
-        http_session_cls=guarded(service),
+        http_session_cls=session_class(body_limit),
     )

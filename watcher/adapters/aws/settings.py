@@ -1,15 +1,21 @@
-"""How the watcher speaks to AWS. Region, credentials and endpoints are AWS's own variables, and not here."""
+"""Settings for calls to AWS. Region, credentials and endpoints are not among them: AWS's own variables and files set those."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from watcher.section import Section
 
 
 class AwsSettings(Section):
-    """The way to AWS."""
+    """Calls to AWS."""
 
-    client: Literal["direct", "plain"] = "direct"
-    """How polls are sent: direct signs and sends them itself under the SDK's client, for a fraction of the processor time;
-    plain leaves everything to the SDK."""
+    client: Literal["plain", "direct"] = "plain"
+    """Deprecated and without effect: the AWS SDK sends all calls. direct is still accepted and means the same as plain."""
+
+    def deprecations(self) -> Sequence[str]:
+        """One sentence for each deprecated value in use, to be logged as a warning."""
+        if self.client == "plain":
+            return ()
+        return (f"aws.client: {self.client} has no effect any more: the AWS SDK sends all calls; remove the line",)

@@ -1,4 +1,4 @@
-"""Timestamps as AWS writes them, read quickly. Gives what the SDK's own reader gives, and raises what that raises."""
+"""A faster parser for the timestamps in AWS replies, with the results and the errors of the SDK's own parser."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 
 def parse_timestamp(value: Any) -> datetime:
-    """A point in time out of a member of a reply: a number of seconds, or a text such as `2026-11-22T10:00:12.345Z`."""
+    """Return the time that a member of a reply holds: a number of seconds, or a text such as `2026-11-22T10:00:12.345Z`."""
     if isinstance(value, str) and value.endswith("Z"):
         try:
             return datetime.fromisoformat(value)
         except ValueError:
-            pass  # another form that ends so: the SDK knows them all
+            pass  # not ISO 8601: the SDK's parser knows further formats
     from botocore import utils
 
-    at: datetime = utils.parse_timestamp(value)
-    return at
+    parsed: datetime = utils.parse_timestamp(value)
+    return parsed

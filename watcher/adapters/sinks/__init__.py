@@ -1,1 +1,1 @@
-"""Where events can go, one file each."""
+"""Sinks: the destinations of events, one module for each."""

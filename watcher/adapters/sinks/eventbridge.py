@@ -1,36 +1,37 @@
-"""Events to an EventBridge bus: `Source` is `watcher`, `DetailType` the type of the event, `Detail` the event.
+"""Put events on an EventBridge bus: `Source` is `watcher`, `DetailType` the type of the event, `Detail` the event.
 
-EventBridge answers 200 also for entries it did not take, and names them by nothing but their place in the reply. It
-keeps no order and drops no repeats: `sequence` and `id` of the event are there for that. One attempt each, no waiting:
-that is the runtime's.
+EventBridge returns status 200 also for entries it did not accept, and identifies them only by their index in the reply.
+It neither keeps the order nor drops repeats: consumers use `sequence` and `id` of the event for that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from watcher.adapters.aws import batches
 from watcher.adapters.aws.arns import BusName
 from watcher.adapters.aws.errors import classify
-from watcher.adapters.aws.session import AwsClients
 from watcher.errors import Unreadable
 from watcher.model import Event
 from watcher.ports import Delivered, Outcome, Rejected, Retry
 from watcher.section import Name, Section
 
+if TYPE_CHECKING:
+    from watcher.adapters.aws.session import AwsClients  # imports asyncio, which reading the settings does not need
+
 SOURCE = "watcher"
-"""What rules match under `source`."""
+"""The value of `source` that rules match."""
 
 MAX_BYTES = 240 * 1024
-"""Of all the entries of one call; the service's own limit is 256 KiB, and it counts differently in different places."""
+"""Bytes of all entries in one call. The limit of the service is 256 KiB, but its parts count the size differently."""
 
 TIME_BYTES = 14
-"""What EventBridge counts for `Time`."""
+"""Bytes that EventBridge counts for `Time`."""
 
-RETRYABLE = frozenset({"InternalFailure", "ThrottlingException"})
-"""By the documentation of PutEvents; every other code of an entry is for good."""
+RETRYABLE_CODES = frozenset({"InternalFailure", "ThrottlingException"})
+"""Error codes of an entry that are retried, from the documentation of PutEvents. Every other code is permanent."""
 
 
 class EventBridgeSinkSettings(Section):
@@ -39,13 +40,13 @@ class EventBridgeSinkSettings(Section):
     type: Literal["eventbridge"] = "eventbridge"
     """An EventBridge bus."""
     name: Name = "eventbridge"
-    """Its cursor, its metrics and its dead letters go by this name; a new name begins with the next event."""
+    """The name of this sink in its cursor, metrics and dead letters. A sink with a new name starts at the next event."""
     bus: BusName = "default"
-    """The name or the ARN of the bus; every account has one called default."""
+    """The name or the ARN of the bus. Every account has one called default."""
 
 
 class EventBridgeSink:
-    """Delivers events to an EventBridge bus with `PutEvents`."""
+    """Puts events on an EventBridge bus with `PutEvents`."""
 
     max_batch = batches.MAX_ENTRIES
     concurrency = 4
@@ -56,45 +57,45 @@ class EventBridgeSink:
         self._aws = aws
 
     async def open(self) -> None:
-        """Nothing to do: the client is made at the first call, so that credentials which are not there yet delay only this sink."""
+        """Do nothing: the first call creates the client, so that missing credentials delay only this sink."""
 
     async def close(self) -> None:
-        """Nothing to do: clients belong to `AwsClients`."""
+        """Do nothing: the clients belong to `AwsClients`."""
 
     async def check(self) -> str:
-        """The bus by its name."""
+        """Return the name of the bus."""
         reply = await self._aws.call("events", "describe_event_bus", {"Name": self._bus})
         return f"bus {reply.get('Name', self._bus)}"
 
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        """One `PutEvents`, more only where the events are too large to go together."""
-        return await batches.deliver([self._entry(event) for event in events], MAX_BYTES, self._post)
+        """Call `PutEvents` once, or more often if the events are too large for one call."""
+        return await batches.send_all([self._entry(event) for event in events], MAX_BYTES, self._send_batch)
 
     def _entry(self, event: Event) -> batches.BatchEntry | Rejected:
         size = TIME_BYTES + len(SOURCE) + len(event.type) + len(event.body)
         if size > MAX_BYTES:
             return Rejected("size")
-        wire = {
+        fields = {
             "Time": datetime.fromtimestamp(event.at, UTC),
             "Source": SOURCE,
             "DetailType": event.type,
             "Detail": event.body.decode(),
             "EventBusName": self._bus,
         }
-        return batches.BatchEntry(wire, size)
+        return batches.BatchEntry(fields, size)
 
-    async def _post(self, entries: Sequence[Mapping[str, Any]]) -> Sequence[Outcome]:
+    async def _send_batch(self, entries: Sequence[Mapping[str, Any]]) -> Sequence[Outcome]:
         reply = await self._aws.call("events", "put_events", {"Entries": list(entries)})
         results = reply.get("Entries") or ()
-        if len(results) != len(entries):  # nothing but the place says which entry is meant
+        if len(results) != len(entries):  # the index is all that connects a result to its entry
             raise Unreadable("no_outcome")
         return [_outcome(result) for result in results]
 
 
 def _outcome(result: Mapping[str, Any]) -> Outcome:
-    """Taken is what got an id; a failed entry has a code in its place."""
+    """Return the outcome of an entry. An accepted one has an id, a failed one an error code."""
     code = result.get("ErrorCode")
     if code:
         error = classify(code, 400)
-        return Retry(error) if code in RETRYABLE else Rejected(error.code)
+        return Retry(error) if code in RETRYABLE_CODES else Rejected(error.code)
     return Delivered() if result.get("EventId") else Retry(Unreadable("no_outcome"))

@@ -1,20 +1,22 @@
-"""Events to an SNS topic: the event is the message, subscriptions filter by the message attributes.
+"""Publish events to an SNS topic: the event is the message, and subscriptions filter by the message attributes.
 
-On a FIFO topic each task is a group, so its events keep their order, and the event's id removes repeats within the five
-minutes that SNS remembers. One attempt each, no waiting: that is the runtime's.
+On a FIFO topic each task is a message group, so its events stay in order, and the id of the event removes repeats
+within the five minutes that SNS remembers ids.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from watcher.adapters.aws import batches
-from watcher.adapters.aws.arns import FIFO, TopicArn
-from watcher.adapters.aws.session import AwsClients
+from watcher.adapters.aws.arns import FIFO_SUFFIX, TopicArn
 from watcher.model import Event
 from watcher.ports import Outcome
 from watcher.section import Name, Section
+
+if TYPE_CHECKING:
+    from watcher.adapters.aws.session import AwsClients  # imports asyncio, which reading the settings does not need
 
 
 class SnsSinkSettings(Section):
@@ -23,13 +25,13 @@ class SnsSinkSettings(Section):
     type: Literal["sns"] = "sns"
     """An SNS topic, standard or FIFO."""
     name: Name = "sns"
-    """Its cursor, its metrics and its dead letters go by this name; a new name begins with the next event."""
+    """The name of this sink in its cursor, metrics and dead letters. A sink with a new name starts at the next event."""
     topic_arn: TopicArn
-    """The ARN of the topic; one that ends in .fifo is a FIFO topic."""
+    """The ARN of the topic. One that ends in .fifo is a FIFO topic."""
 
 
 class SnsSink:
-    """Delivers events to an SNS topic with `PublishBatch`."""
+    """Publishes events to an SNS topic with `PublishBatch`."""
 
     max_batch = batches.MAX_ENTRIES
     concurrency = 4
@@ -37,27 +39,27 @@ class SnsSink:
     def __init__(self, settings: SnsSinkSettings, aws: AwsClients) -> None:
         self.name = settings.name
         self._topic_arn = settings.topic_arn
-        self._fifo = settings.topic_arn.endswith(FIFO)
+        self._fifo = settings.topic_arn.endswith(FIFO_SUFFIX)
         self._aws = aws
 
     async def open(self) -> None:
-        """Nothing to do: the client is made at the first call, so that credentials which are not there yet delay only this sink."""
+        """Do nothing: the first call creates the client, so that missing credentials delay only this sink."""
 
     async def close(self) -> None:
-        """Nothing to do: clients belong to `AwsClients`."""
+        """Do nothing: the clients belong to `AwsClients`."""
 
     async def check(self) -> str:
-        """The kind of topic and how many subscriptions it has."""
+        """Return the kind of topic and the number of its confirmed subscriptions."""
         reply = await self._aws.call("sns", "get_topic_attributes", {"TopicArn": self._topic_arn})
         subscriptions = reply.get("Attributes", {}).get("SubscriptionsConfirmed", "?")
         return f"{'FIFO' if self._fifo else 'standard'} topic, subscriptions: {subscriptions}"
 
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        """One `PublishBatch`, more only where the events are too large to go together."""
-        entries = [batches.message(event, body="Message", fifo=self._fifo) for event in events]
-        return await batches.deliver(entries, batches.MAX_MESSAGE_BYTES, self._post)
+        """Call `PublishBatch` once, or more often if the events are too large for one call."""
+        entries = [batches.message_entry(event, body="Message", fifo=self._fifo) for event in events]
+        return await batches.send_all(entries, batches.MAX_MESSAGE_BYTES, self._send_batch)
 
-    async def _post(self, entries: Sequence[Mapping[str, Any]]) -> Sequence[Outcome]:
-        params = {"TopicArn": self._topic_arn, "PublishBatchRequestEntries": batches.numbered(entries)}
+    async def _send_batch(self, entries: Sequence[Mapping[str, Any]]) -> Sequence[Outcome]:
+        params = {"TopicArn": self._topic_arn, "PublishBatchRequestEntries": batches.with_ids(entries)}
         reply = await self._aws.call("sns", "publish_batch", params)
-        return batches.outcomes(reply, len(entries))
+        return batches.outcomes_by_id(reply, len(entries))

@@ -1,20 +1,22 @@
-"""Events to an SQS queue: the event is the body, what one filters by stands in the message attributes.
+"""Send events to an SQS queue: the event is the message body, and message attributes hold the values to filter by.
 
-On a FIFO queue each task is a group, so its events keep their order, and the event's id removes repeats within the five
-minutes that SQS remembers. One attempt each, no waiting: that is the runtime's.
+On a FIFO queue each task is a message group, so its events stay in order, and the id of the event removes repeats
+within the five minutes that SQS remembers ids.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from watcher.adapters.aws import batches
-from watcher.adapters.aws.arns import FIFO, QueueUrl
-from watcher.adapters.aws.session import AwsClients
+from watcher.adapters.aws.arns import FIFO_SUFFIX, QueueUrl
 from watcher.model import Event
 from watcher.ports import Outcome
 from watcher.section import Name, Section
+
+if TYPE_CHECKING:
+    from watcher.adapters.aws.session import AwsClients  # imports asyncio, which reading the settings does not need
 
 
 class SqsSinkSettings(Section):
@@ -23,13 +25,13 @@ class SqsSinkSettings(Section):
     type: Literal["sqs"] = "sqs"
     """An SQS queue, standard or FIFO."""
     name: Name = "sqs"
-    """Its cursor, its metrics and its dead letters go by this name; a new name begins with the next event."""
+    """The name of this sink in its cursor, metrics and dead letters. A sink with a new name starts at the next event."""
     queue_url: QueueUrl
-    """The URL of the queue; one that ends in .fifo is a FIFO queue."""
+    """The URL of the queue. One that ends in .fifo is a FIFO queue."""
 
 
 class SqsSink:
-    """Delivers events to an SQS queue with `SendMessageBatch`."""
+    """Sends events to an SQS queue with `SendMessageBatch`."""
 
     max_batch = batches.MAX_ENTRIES
     concurrency = 4
@@ -37,28 +39,28 @@ class SqsSink:
     def __init__(self, settings: SqsSinkSettings, aws: AwsClients) -> None:
         self.name = settings.name
         self._queue_url = settings.queue_url
-        self._fifo = settings.queue_url.endswith(FIFO)
+        self._fifo = settings.queue_url.endswith(FIFO_SUFFIX)
         self._aws = aws
 
     async def open(self) -> None:
-        """Nothing to do: the client is made at the first call, so that credentials which are not there yet delay only this sink."""
+        """Do nothing: the first call creates the client, so that missing credentials delay only this sink."""
 
     async def close(self) -> None:
-        """Nothing to do: clients belong to `AwsClients`."""
+        """Do nothing: the clients belong to `AwsClients`."""
 
     async def check(self) -> str:
-        """The kind of queue and how many messages wait in it."""
+        """Return the kind of queue and the number of messages that wait in it."""
         params = {"QueueUrl": self._queue_url, "AttributeNames": ["ApproximateNumberOfMessages"]}
         reply = await self._aws.call("sqs", "get_queue_attributes", params)
         waiting = reply.get("Attributes", {}).get("ApproximateNumberOfMessages", "?")
         return f"{'FIFO' if self._fifo else 'standard'} queue, {waiting} waiting"
 
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        """One `SendMessageBatch`, more only where the events are too large to go together."""
-        entries = [batches.message(event, body="MessageBody", fifo=self._fifo) for event in events]
-        return await batches.deliver(entries, batches.MAX_MESSAGE_BYTES, self._post)
+        """Call `SendMessageBatch` once, or more often if the events are too large for one call."""
+        entries = [batches.message_entry(event, body="MessageBody", fifo=self._fifo) for event in events]
+        return await batches.send_all(entries, batches.MAX_MESSAGE_BYTES, self._send_batch)
 
-    async def _post(self, entries: Sequence[Mapping[str, Any]]) -> Sequence[Outcome]:
-        params = {"QueueUrl": self._queue_url, "Entries": batches.numbered(entries)}
+    async def _send_batch(self, entries: Sequence[Mapping[str, Any]]) -> Sequence[Outcome]:
+        params = {"QueueUrl": self._queue_url, "Entries": batches.with_ids(entries)}
         reply = await self._aws.call("sqs", "send_message_batch", params)
-        return batches.outcomes(reply, len(entries))
+        return batches.outcomes_by_id(reply, len(entries))

@@ -1,7 +1,7 @@
-"""Events to a web hook, one request each, signed as Standard Webhooks has it (standardwebhooks.com).
+"""Post events to a webhook, one request each, signed as Standard Webhooks specifies (standardwebhooks.com).
 
-The receiver proves with the signature that the event is ours and fresh, and with `webhook-id`, the id of the event, that
-it is no repeat. Redirects are not followed: they would carry the event to somebody who was not configured.
+With the signature the receiver verifies that the event is authentic and recent; with `webhook-id`, the id of the event,
+it recognizes a repeat. Redirects are not followed: they would send the event to a host that is not configured.
 """
 
 from __future__ import annotations
@@ -11,90 +11,94 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC
-from email.utils import parsedate_to_datetime
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlsplit
 
 import anyio
-import httpx
+from anyio import to_thread
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr
 
+from watcher.adapters.http_headers import retry_after_s
 from watcher.errors import RemoteError, Throttled, Unavailable
 from watcher.model import Event
 from watcher.ports import Delivered, Outcome, Rejected, Retry
 from watcher.section import Name, Seconds, Section
 
-MAX_RETRY_AFTER_S = 300.0
-"""Seconds. Whoever asks for more is asked again all the same."""
+if TYPE_CHECKING:
+    import httpx  # a tenth of a second to import: only an open sink pays it
+
 MAX_REPLY = 64 * 1024
-"""Bytes read of a reply, so that its connection can be used again; nobody looks at them."""
-TRY_AGAIN = frozenset({408, 425, 429})
-"""Beside every 5xx. All else that is not 2xx is refused for good."""
+"""Bytes read of a reply, so that its connection can be reused. The content is ignored."""
+RETRYABLE_STATUSES = frozenset({408, 425, 429})
+"""HTTP statuses that are retried, besides every 5xx. Any other status that is not 2xx is permanent."""
 
-_PREFIX = "whsec_"
-_OURS = ("content-type", "content-length", "host", "webhook-")
+_SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix that Standard Webhooks gives to secrets, not a secret
+_RESERVED_HEADERS = ("content-type", "content-length", "host", "webhook-")
 
 
-def _url(text: str) -> str:
+def _check_url(text: str) -> str:
+    import httpx
+
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("a URL that begins with https:// or http://, such as https://example.com/hook")
+        raise ValueError("expected a URL that starts with https:// or http://, such as https://example.com/hook")
     if parts.username is not None:
-        raise ValueError("credentials belong into headers, not into the URL, which is shown in texts")
+        raise ValueError("the URL must not contain credentials, because it appears in logs; use headers instead")
     try:
         httpx.URL(text, port=parts.port)
     except (httpx.InvalidURL, ValueError):
-        raise ValueError("a URL without control characters and with a port up to 65535") from None
+        raise ValueError("expected a URL without control characters and with a port up to 65535") from None
     return text
 
 
-def _secret(secret: SecretStr) -> SecretStr:
+def _check_secret(secret: SecretStr) -> SecretStr:
     if not 24 <= len(_key(secret)) <= 64:
-        raise ValueError("a secret is whsec_ and the base64 of 24 to 64 random bytes")
+        raise ValueError("expected whsec_ followed by the base64 encoding of 24 to 64 random bytes")
     return secret
 
 
 def _key(secret: SecretStr) -> bytes:
+    """The bytes that a secret encodes; none if it is not base64."""
     try:
-        return base64.b64decode(secret.get_secret_value().removeprefix(_PREFIX), validate=True)
+        return base64.b64decode(secret.get_secret_value().removeprefix(_SECRET_PREFIX), validate=True)
     except (binascii.Error, ValueError):
         return b""
 
 
-def _headers(headers: Mapping[str, SecretStr]) -> Mapping[str, SecretStr]:
+def _check_headers(headers: Mapping[str, SecretStr]) -> Mapping[str, SecretStr]:
     for name, value in headers.items():
-        if name.lower().startswith(_OURS):
-            raise ValueError(f"{name} is set by the watcher")
+        if name.lower().startswith(_RESERVED_HEADERS):
+            raise ValueError(f"the watcher sets the header {name}; remove it")
         text = value.get_secret_value()
         if not (name.isascii() and name.replace("-", "").replace("_", "").isalnum()) or not (text.isascii() and text.isprintable()):
-            raise ValueError("a header is a name of letters, digits and dashes, and a value of printable ASCII characters")
+            raise ValueError("expected header names of letters, digits and dashes, and values of printable ASCII characters")
     return headers
 
 
 class WebhookSinkSettings(Section):
-    """Events to a web hook."""
+    """Events to a webhook."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
     type: Literal["webhook"] = "webhook"
-    """A POST for each event, with a signature."""
+    """A signed POST request for each event."""
     name: Name = "webhook"
-    """Its cursor, its metrics and its dead letters go by this name; a new name begins with the next event."""
-    url: Annotated[str, AfterValidator(_url)]
-    """Where to post, https:// or http://."""
-    secrets: tuple[Annotated[SecretStr, AfterValidator(_secret)], ...] = ()
-    """Keys of the signature (whsec_...), each signs, so that receivers can change from one to the next. None: not signed."""
-    headers: Annotated[dict[str, SecretStr], AfterValidator(_headers)] = Field(default_factory=dict)
-    """Further headers, such as Authorization. Treated as secrets."""
+    """The name of this sink in its cursor, metrics and dead letters. A sink with a new name starts at the next event."""
+    url: Annotated[str, AfterValidator(_check_url)]
+    """The URL to post to, https:// or http://."""
+    secrets: tuple[Annotated[SecretStr, AfterValidator(_check_secret)], ...] = ()
+    """The signing secrets (whsec_...). Each adds a signature, so that receivers can change from one secret to the next.
+    Without a secret, requests are not signed."""
+    headers: Annotated[dict[str, SecretStr], AfterValidator(_check_headers)] = Field(default_factory=dict)
+    """More request headers, such as Authorization. Their values are treated as secrets."""
     timeout: Seconds = Field(default=10, ge=0.1, le=300)
-    """One request, from the connection to the end of the reply."""
+    """The limit for one request, from opening the connection to the end of the reply."""
     concurrency: int = Field(default=8, ge=1, le=100)
-    """Requests at the same time, each about another task."""
+    """The number of requests at the same time. Requests for the same task never overlap."""
 
 
 class WebhookSink:
-    """Posts each event to a URL. `clock` tells seconds since the epoch."""
+    """Posts each event to a URL. `clock` returns seconds since the epoch."""
 
     max_batch = 1
 
@@ -108,55 +112,67 @@ class WebhookSink:
         self._client: httpx.AsyncClient | None = None
 
     async def open(self) -> None:
-        """Makes no connection yet."""
-        connections = httpx.Limits(max_connections=self.concurrency)
-        self._client = httpx.AsyncClient(timeout=None, limits=connections, follow_redirects=False)  # noqa: S113  send bounds the whole
+        """Create the HTTP client. Opens no connection yet."""
+        self._client = await to_thread.run_sync(_new_client, self.concurrency)
 
     async def close(self) -> None:
-        """Hangs up."""
+        """Close all connections."""
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()
 
     async def check(self) -> str:
-        """Connects, with TLS for https, and hangs up: no event is made up, so what a POST would be answered stays open."""
+        """Open a connection, with TLS for https, and close it. Posts nothing, so the reply to a POST stays unknown."""
         parts = urlsplit(self._settings.url)
         tls, host = parts.scheme == "https", parts.hostname or ""
         port = parts.port or (443 if tls else 80)
         try:
             with anyio.fail_after(self._settings.timeout):
-                await _knock(host, port, tls=tls)
+                await _connect(host, port, tls=tls)
         except (OSError, anyio.BrokenResourceError, anyio.EndOfStream) as error:
-            raise Unavailable(_word(error), f"{host}:{port}") from None
-        return f"{host}:{port} takes connections{' with TLS' if tls else ''}"
+            raise Unavailable(_error_code(error), f"{host}:{port}") from None
+        return f"{host}:{port} accepts connections{' with TLS' if tls else ''}"
 
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        """A 2xx is delivered; 408, 425, 429 and 5xx come again; the rest is refused. Raises Unavailable without an answer."""
+        """Return Delivered for 2xx, Retry for 408, 425, 429 and 5xx, Rejected otherwise. Raises Unavailable without a reply."""
         return [await self._post(event) for event in events]
 
     async def _post(self, event: Event) -> Outcome:
+        import httpx
+
         if self._client is None:
             raise Unavailable("closed", "the sink is not open")
-        headers = {**self._headers, "content-type": "application/cloudevents+json", **signed(event, int(self._clock()), self._keys)}
+        signature = signature_headers(event, int(self._clock()), self._keys)
+        headers = {**self._headers, "content-type": "application/cloudevents+json", **signature}
         try:
             with anyio.fail_after(self._settings.timeout):
                 async with self._client.stream("POST", self._settings.url, content=event.body, headers=headers) as response:
-                    await _drain(response)
+                    await _read_reply(response)
         except (httpx.HTTPError, OSError) as error:
-            raise Unavailable(_word(error), urlsplit(self._settings.url).hostname or "") from None
-        return outcome(response.status_code, response.headers.get("retry-after"), self._clock())
+            raise Unavailable(_error_code(error), urlsplit(self._settings.url).hostname or "") from None
+        return _outcome(response.status_code, retry_after_s(response.headers.get("retry-after"), self._clock()))
 
 
-async def _knock(host: str, port: int, *, tls: bool) -> None:
+def _new_client(connections: int) -> httpx.AsyncClient:
+    """Import httpx and load the TLS certificates. Called in a worker thread: both would block the event loop."""
+    import httpx
+
+    limits = httpx.Limits(max_connections=connections)
+    return httpx.AsyncClient(timeout=None, limits=limits, follow_redirects=False)  # noqa: S113 - `_post` sets a deadline for the whole request
+
+
+async def _connect(host: str, port: int, *, tls: bool) -> None:
     if tls:
-        trusted = httpx.create_ssl_context()
-        await (await anyio.connect_tcp(host, port, tls=True, ssl_context=trusted, tls_standard_compatible=False)).aclose()
+        import httpx
+
+        context = httpx.create_ssl_context()
+        await (await anyio.connect_tcp(host, port, tls=True, ssl_context=context, tls_standard_compatible=False)).aclose()
     else:
         await (await anyio.connect_tcp(host, port)).aclose()
 
 
-def signed(event: Event, timestamp: int, keys: Sequence[bytes]) -> Mapping[str, str]:
-    """The headers that prove an event. Without keys there is no signature, but still an id and a time."""
+def signature_headers(event: Event, timestamp: int, keys: Sequence[bytes]) -> Mapping[str, str]:
+    """Return the id, the timestamp and the signatures of an event as headers. Without keys there is no signature."""
     headers = {"webhook-id": event.id, "webhook-timestamp": str(timestamp)}
     if keys:
         content = f"{event.id}.{timestamp}.".encode() + event.body
@@ -165,34 +181,24 @@ def signed(event: Event, timestamp: int, keys: Sequence[bytes]) -> Mapping[str, 
     return headers
 
 
-def outcome(status: int, retry_after: str | None, now: float) -> Outcome:
-    """What an HTTP status says about the event."""
+def _outcome(status: int, retry_after: float | None) -> Outcome:
+    """Return the outcome for an HTTP status. `retry_after` is in seconds."""
     if 200 <= status < 300:
         return Delivered()
-    if status not in TRY_AGAIN and status < 500:
+    if status not in RETRYABLE_STATUSES and status < 500:
         return Rejected(f"http_{status}")
     error: type[RemoteError] = Throttled if status == 429 else Unavailable
-    return Retry(error(str(status), retry_after=wait_of(retry_after, now)))
+    return Retry(error(str(status), retry_after=retry_after))
 
 
-def wait_of(retry_after: str | None, now: float) -> float | None:
-    """`Retry-After` in seconds, up to five minutes: a number of seconds or a date; None for anything else."""
-    text = (retry_after or "").strip()
-    try:
-        seconds = float(text) if text.isdecimal() else parsedate_to_datetime(text).replace(tzinfo=UTC).timestamp() - now
-    except (ValueError, OverflowError):
-        return None
-    return min(max(0.0, seconds), MAX_RETRY_AFTER_S)
-
-
-async def _drain(response: httpx.Response) -> None:
-    read = 0
+async def _read_reply(response: httpx.Response) -> None:
+    size = 0
     async for chunk in response.aiter_raw():
-        read += len(chunk)
-        if read > MAX_REPLY:
+        size += len(chunk)
+        if size > MAX_REPLY:
             break
 
 
-def _word(error: Exception) -> str:
-    """The kind of trouble: the texts of these errors may repeat what was sent."""
+def _error_code(error: Exception) -> str:
+    """Return the type of the error: its text could contain parts of the request."""
     return "timeout" if isinstance(error, TimeoutError) else type(error).__name__

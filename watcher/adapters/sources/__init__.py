@@ -1,1 +1,1 @@
-"""Where task ids can come from, one file each."""
+"""Sources: where the ids of tasks come from, one module for each."""

@@ -1,46 +1,49 @@
-"""Task ids out of an SQS queue, standard or FIFO.
+"""Receive tasks from an SQS queue, standard or FIFO.
 
-A received message is hidden from others for `visibility`, and comes again unless it was deleted or hidden anew. It may
-not be deleted here but by `ack`. One call each, no waiting but SQS's own long poll: the rest is the runtime's.
+SQS hides a received message from other receivers for the `visibility` time, and delivers it again unless it was deleted
+or its time was extended. Only `ack` deletes messages. The one wait in this module is the long poll of SQS.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from watcher.adapters.aws import batches
-from watcher.adapters.aws.arns import FIFO, QueueUrl
-from watcher.adapters.aws.session import AwsClients
+from watcher.adapters.aws.arns import FIFO_SUFFIX, QueueUrl
 from watcher.core.intake.submissions import MAX_BODY
 from watcher.errors import Unreadable
-from watcher.ports import Message, Rejected
+from watcher.model import Message
+from watcher.ports import Rejected
 from watcher.section import Name, Seconds, Section
+
+if TYPE_CHECKING:
+    from watcher.adapters.aws.session import AwsClients  # imports asyncio, which reading the settings does not need
 
 
 class SqsSourceSettings(Section):
-    """Task ids out of an SQS queue."""
+    """Tasks from an SQS queue."""
 
     type: Literal["sqs"] = "sqs"
     """An SQS queue, standard or FIFO."""
     name: Name = "sqs"
-    """Its metrics and its dead letters go by this name."""
+    """The name of this source in its metrics and dead letters."""
     queue_url: QueueUrl
-    """The URL of the queue; one that ends in .fifo is a FIFO queue."""
+    """The URL of the queue. One that ends in .fifo is a FIFO queue."""
     receivers: int = Field(default=2, ge=1, le=32)
-    """Long polls at the same time, each for up to ten messages: two, so that one waits while the other's messages are taken in."""
+    """The number of long polls at the same time, each for up to ten messages. With two, one waits for messages while
+    those of the other are processed."""
     wait: Seconds = Field(default=20, ge=1, le=20, multiple_of=1)
-    """How long a long poll waits for a message, in whole seconds: the longest SQS allows costs the fewest calls. None at all
-    would be asking in a circle."""
+    """How long a long poll waits for a message, in whole seconds. 20 s is the maximum of SQS and needs the fewest calls."""
     visibility: Seconds = Field(default=120, ge=1, le=43_200, multiple_of=1)
-    """For how long a received message is hidden from others, in whole seconds up to 12 h: long enough to commit it, short
-    enough that what a killed process held comes again soon. The memory store has it extended until the watch ends."""
+    """How long a received message is hidden from other receivers, in whole seconds up to 12 h. Messages of a killed process
+    are delivered again after this time. With the memory store, the watcher extends it until the watch ends."""
 
 
 class SqsSource:
-    """Receives with `ReceiveMessage`, acknowledges with `DeleteMessageBatch`, holds with `ChangeMessageVisibilityBatch`."""
+    """Receives with `ReceiveMessage`, acknowledges with `DeleteMessageBatch`, extends with `ChangeMessageVisibilityBatch`."""
 
     plain = False
     hold_s: float | None
@@ -55,23 +58,23 @@ class SqsSource:
         self._aws = aws
 
     async def open(self) -> None:
-        """Nothing to do: the client is made at the first call, so that credentials which are not there yet delay only this source."""
+        """Do nothing: the first call creates the client, so that missing credentials delay only this source."""
 
     async def close(self) -> None:
-        """Nothing to do: clients belong to `AwsClients`."""
+        """Do nothing: the clients belong to `AwsClients`."""
 
     async def check(self) -> str:
-        """The kind of queue, how many messages wait in it, and how many some receiver holds."""
-        wanted = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        reply = await self._call("get_queue_attributes", AttributeNames=wanted)
-        waiting, held = (reply.get("Attributes", {}).get(name, "?") for name in wanted)
-        return f"{'FIFO' if self._queue_url.endswith(FIFO) else 'standard'} queue, {waiting} waiting, {held} held"
+        """Return the kind of queue, the number of waiting messages, and the number of messages that a receiver holds."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        reply = await self._call("get_queue_attributes", AttributeNames=names)
+        waiting, held = (reply.get("Attributes", {}).get(name, "?") for name in names)
+        return f"{'FIFO' if self._queue_url.endswith(FIFO_SUFFIX) else 'standard'} queue, {waiting} waiting, {held} held"
 
     async def receive(self) -> Sequence[Message]:
-        """One long poll for up to ten messages."""
+        """Make one long poll for up to ten messages."""
         reply = await self._call(
             "receive_message",
-            patience=self._wait + self._aws.call_deadline,
+            timeout=self._wait + self._aws.call_deadline,
             MaxNumberOfMessages=batches.MAX_ENTRIES,
             WaitTimeSeconds=self._wait,
             VisibilityTimeout=self._visibility,
@@ -79,43 +82,44 @@ class SqsSource:
         return _messages(reply)
 
     async def ack(self, messages: Sequence[Message]) -> Sequence[Message]:
-        """A receipt that is too old "succeeds" without deleting: then the message comes again, and is acked again."""
+        """Delete messages. For a receipt that is too old SQS reports success without deleting: the message comes again."""
         failed: list[Message] = []
-        for ten in batches.tens(messages):
-            reply = await self._call("delete_message_batch", Entries=batches.numbered([{"ReceiptHandle": m.receipt} for m in ten]))
+        for batch in batches.in_batches(messages):
+            entries = [{"ReceiptHandle": message.receipt} for message in batch]
+            reply = await self._call("delete_message_batch", Entries=batches.with_ids(entries))
             deleted = {entry.get("Id") for entry in reply.get("Successful") or ()}
-            failed += [message for place, message in enumerate(ten) if str(place) not in deleted]
+            failed += [message for index, message in enumerate(batch) if str(index) not in deleted]
         return failed
 
     async def extend(self, messages: Sequence[Message]) -> Sequence[Message]:
-        """Lost is what was deleted, what is visible again, and what has been hidden for the 12 h that SQS allows in all."""
+        """Hide messages for another `visibility`. Lost are those deleted, visible again, or hidden for 12 h, the limit of SQS."""
         lost: list[Message] = []
-        for ten in batches.tens(messages):
-            entries = [{"ReceiptHandle": m.receipt, "VisibilityTimeout": self._visibility} for m in ten]
-            reply = await self._call("change_message_visibility_batch", Entries=batches.numbered(entries))
-            outcomes = batches.outcomes(reply, len(ten))
-            lost += [message for message, outcome in zip(ten, outcomes, strict=True) if isinstance(outcome, Rejected)]
+        for batch in batches.in_batches(messages):
+            entries = [{"ReceiptHandle": message.receipt, "VisibilityTimeout": self._visibility} for message in batch]
+            reply = await self._call("change_message_visibility_batch", Entries=batches.with_ids(entries))
+            outcomes = batches.outcomes_by_id(reply, len(batch))
+            lost += [message for message, outcome in zip(batch, outcomes, strict=True) if isinstance(outcome, Rejected)]
         return lost
 
-    async def _call(self, operation: str, *, patience: float | None = None, **params: Any) -> Mapping[str, Any]:
-        """`patience` is in seconds, for the one call that waits on purpose."""
+    async def _call(self, operation: str, *, timeout: float | None = None, **params: Any) -> Mapping[str, Any]:
+        """`timeout` is in seconds, for a long poll, which waits on purpose."""
         params["QueueUrl"] = self._queue_url
-        reply: Mapping[str, Any] = await self._aws.call("sqs", operation, params, read_timeout=patience, deadline=patience)
+        reply: Mapping[str, Any] = await self._aws.call("sqs", operation, params, read_timeout=timeout, deadline=timeout)
         return reply
 
 
 def _messages(reply: Mapping[str, Any]) -> list[Message]:
-    """Raises Unreadable for what is no reply of SQS, lest a proxy's page pass for an empty queue, asked again at once."""
+    """Raises Unreadable for a reply without JSON: a proxy's page must not count as an empty queue, which is polled again at once."""
     found = reply.get("Messages")
     if found is None and "json" not in reply.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("content-type", ""):
         raise Unreadable("not_json")
-    return list(_each(found or ()))
+    return list(_parse(found or ()))
 
 
-def _each(found: Sequence[Mapping[str, Any]]) -> Iterator[Message]:
-    for entry in found:
+def _parse(entries: Sequence[Mapping[str, Any]]) -> Iterator[Message]:
+    for entry in entries:
         id_, receipt, text = (entry.get(member) for member in ("MessageId", "ReceiptHandle", "Body"))
         if not (isinstance(id_, str) and isinstance(receipt, str) and isinstance(text, str)):
-            raise Unreadable("shape", "a message without its id, receipt or body")
-        # a lone surrogate is intake's to reject; what is cut off, intake would not have read
+            raise Unreadable("shape", "a message without id, receipt or body")
+        # intake rejects lone surrogates, and bodies longer than MAX_BODY
         yield Message(id_, text.encode("utf-8", "surrogatepass")[: MAX_BODY + 1], receipt)

@@ -1,1 +1,1 @@
-"""Where watches, the outbox and dead letters are kept. One file or folder for each store; none knows another."""
+"""Where watches, the outbox and dead letters are kept. One package for each store; none imports another."""

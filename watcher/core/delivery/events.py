@@ -1,4 +1,4 @@
-"""Writes a transition as a CloudEvent (1.0, structured JSON). Once: what is committed is what every sink gets, byte for byte."""
+"""Renders a transition as a CloudEvent 1.0 in structured JSON. Each event is rendered once; every sink gets the same bytes."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from urllib.parse import quote
 
 from pydantic import Field, SecretStr
 
-from watcher.kinds import Kind
-from watcher.model import Event, EventType, Result, Transition, Watch
+from watcher.kinds.kind import Kind
+from watcher.model import Event, EventType, Transition, Watch
 from watcher.section import Section
 
 MAX_MESSAGE = 4096
-"""Characters of a StatusMessage that are passed on: the rest would cost the event its place in a 256 KiB message."""
+"""Characters of a service's status message in an event. A longer one could make the event too large for a 256 KiB message."""
 
 
 class EventSettings(Section):
-    """What events say."""
+    """What events contain."""
 
     results: Literal["full", "hashed", "count", "none"] = "full"
-    """How much of a result leaves the house: all; profiles as digests; how many matched; nothing."""
+    """How much of a result an event carries: all of it; identifiers of persons as digests; how much was found; nothing."""
     hash_key: SecretStr | None = Field(default=None, min_length=16)
-    """For `hashed`: the key of the digest, so that nobody without it can test a guess. Unset: a plain SHA-256."""
+    """The key of the digests for `hashed`. Without it, anyone with a list of identifiers can test each (plain SHA-256)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,41 +36,36 @@ class EventWriter:
     settings: EventSettings
     region: str = "local"
 
-    def write(self, kind: Kind, watch: Watch, told: Transition, now: float) -> Event:
-        """`watch` is as it stands after the step of which `told` is a part; `now` is when it is committed."""
-        id_ = event_id(watch.key, watch.id, told.sequence)
+    def write(self, kind: Kind, watch: Watch, transition: Transition, now: float) -> Event:
+        """Return the event for a transition. `watch` is in its state after the step; `now` is the time of the commit."""
+        id_ = event_id(watch.key, watch.id, transition.sequence)
         params = "/".join(quote(part, safe="") for part in watch.ref.params)
         body = {
             "specversion": "1.0",
             "id": id_,
             "source": f"/watcher/{watch.ref.kind}/{self.region}/{params}",
-            "type": told.type.value,
+            "type": transition.type.value,
             "subject": watch.key,
-            "time": iso(self._time(watch, told)),
+            "time": iso(_time(watch, transition)),
             "datacontenttype": "application/json",
-            "sequence": f"{told.sequence:010d}",
+            "sequence": f"{transition.sequence:010d}",
             "partitionkey": watch.key,
-            "data": self._data(kind, watch, told),
+            "data": self._data(kind, watch, transition),
         }
         return Event(
             id=id_,
             key=watch.key,
             kind=watch.ref.kind,
-            type=told.type.value,
-            to=told.after,
-            terminal=told.terminal,
+            type=transition.type.value,
+            to=transition.after,
+            terminal=transition.terminal,
             at=now,
             body=json.dumps(body, separators=(",", ":")).encode("ascii"),
         )
 
-    def _time(self, watch: Watch, told: Transition) -> float:
-        if told.type is EventType.ENDED or watch.updated_at is None:
-            return told.observed_at
-        return watch.updated_at
-
-    def _data(self, kind: Kind, watch: Watch, told: Transition) -> dict[str, Any]:
-        ended = told.type is EventType.ENDED
-        lag = None if ended or watch.updated_at is None else max(0.0, round(told.observed_at - watch.updated_at, 3))
+    def _data(self, kind: Kind, watch: Watch, transition: Transition) -> dict[str, Any]:
+        ended = transition.type is EventType.ENDED
+        lag = None if ended or watch.updated_at is None else max(0.0, round(transition.observed_at - watch.updated_at, 3))
         names = [param.name for param in kind.params]
         data: dict[str, Any] = {
             "task": {
@@ -79,31 +74,24 @@ class EventWriter:
                 "target": watch.ref.target,
                 "params": dict(zip(names, watch.ref.params, strict=True)),
             },
-            "from": told.before,
-            "to": told.after,
-            "terminal": told.terminal,
-            "skipped": list(told.skipped),
-            "observed_at": iso(told.observed_at),
+            "from": transition.before,
+            "to": transition.after,
+            "terminal": transition.terminal,
+            "skipped": list(transition.skipped),
+            "observed_at": iso(transition.observed_at),
             "updated_at": iso(watch.updated_at),
             "created_at": iso(watch.created_at),
             "started_at": iso(watch.started_at),
             "detection_lag_s": lag,
             "polls": watch.polls,
-            "result": self._result(kind, told.result),
-            "message": self._message(told.message),
+            "result": kind.redact(transition.result, self.settings.results, self._digest),
+            "message": self._message(transition.message),
             "context": None if watch.context is None else json.loads(watch.context),
         }
-        return data | {"reason": told.reason} if ended else data
-
-    def _result(self, kind: Kind, result: Result | None) -> Result | None:
-        if result is None or self.settings.results == "none":
-            return None
-        if self.settings.results == "count":
-            return kind.counted(result)
-        return kind.hashed(result, self._digest) if self.settings.results == "hashed" else result
+        return data | {"reason": transition.reason} if ended else data
 
     def _message(self, message: str | None) -> str | None:
-        """StatusMessage may name a person: it goes where identifiers go in clear, and nowhere else."""
+        """The service's message may name a person, so it leaves only where identifiers do."""
         if message is None or self.settings.results != "full":
             return None
         return message[:MAX_MESSAGE].encode("utf-8", "replace").decode()
@@ -115,20 +103,27 @@ class EventWriter:
         return "hmac-sha256:" + hmac.new(self.settings.hash_key.get_secret_value().encode(), data, hashlib.sha256).hexdigest()
 
 
+def _time(watch: Watch, transition: Transition) -> float:
+    """When it happened: by the service's clock where it says so, else when we saw it."""
+    if transition.type is EventType.ENDED or watch.updated_at is None:
+        return transition.observed_at
+    return watch.updated_at
+
+
 def event_id(key: str, watch_id: str, sequence: int) -> str:
-    """32 hex, the same for the same event of the same watch whenever it is written."""
+    """32 hex digits, always the same for the same event of the same watch."""
     return hashlib.sha256(f"{key}\n{watch_id}\n{sequence}".encode()).hexdigest()[:32]
 
 
 def iso(seconds: float | None) -> str | None:
-    """RFC 3339 in UTC to the millisecond."""
+    """Seconds since the epoch as RFC 3339 in UTC to the millisecond."""
     if seconds is None:
         return None
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def event_of(body: bytes, position: int) -> Event:
-    """An event as it was committed, from its own body: for one that was set aside and is sent again."""
+def event_of(body: bytes, position: int, shard: int = 0) -> Event:
+    """Return a committed event from its own body, as for a dead letter that is sent again."""
     event = json.loads(body)
     data = event["data"]
     return Event(
@@ -141,4 +136,5 @@ def event_of(body: bytes, position: int) -> Event:
         at=datetime.fromisoformat(data["observed_at"]).timestamp(),
         body=body,
         position=position,
+        shard=shard,
     )

@@ -1,38 +1,43 @@
-"""What one sink takes next: per task in order, one event at a time; other tasks pass a task that waits.
+"""Which event a sink gets next: the events of a task in order, one at a time. A task whose event must wait delays no other task.
 
-A window over the outbox. Times are monotonic seconds.
+The queue is a window over the outbox of the shards that this process owns. Times are monotonic seconds.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import islice
 
 from watcher.model import Event
 
 WINDOW = 2000
-"""Events of the outbox held in memory for each sink. When all of them wait for a retry, nothing behind them passes."""
+"""The most events in memory for each sink. While all of them wait for a retry, no event behind them is sent."""
 
 
 class SinkQueue:
-    """The window of one sink: `add` what the outbox holds, `take` a batch, then `settle` or `rest` each of it."""
+    """The window of one sink: `add` what the outbox holds, `take` a batch, then `settle` or `postpone` each event of it."""
 
     def __init__(self, window: int = WINDOW) -> None:
         self.window = window
-        self.position = 0
-        """The last position that was added."""
+        self._positions: dict[int, int] = {}
+        """The last position that was added, for each adopted shard."""
         self._queues: dict[str, deque[Event]] = {}
+        """The events of each task, in order."""
         self._ready: dict[str, None] = {}
         """Keys in the order in which they became ready; each at most once."""
-        self._resting: dict[str, float] = {}
-        self._alarms: list[tuple[float, str]] = []
-        """A heap over `_resting`. One that is not what `_resting` says any more is passed over."""
-        self._tries: dict[str, int] = {}
+        self._postponed: dict[str, float] = {}
+        """The time until which a key waits."""
+        self._timers: list[tuple[float, str]] = []
+        """A heap of (time, key). A timer that does not match `_postponed` is obsolete."""
+        self._attempts: dict[str, int] = {}
+        """Failed attempts at the first event of a key."""
         self._under_way: set[str] = set()
         self._dropped: set[str] = set()
-        """Keys under way whose first event is not to be tried again."""
+        """Keys under way whose first event must not be retried."""
+        self._requeued: set[str] = set()
+        """Ids of events that were dead letters."""
         self._size = 0
 
     def __len__(self) -> int:
@@ -43,21 +48,59 @@ class SinkQueue:
         """How many more events fit."""
         return self.window - self._size
 
-    def add(self, events: Iterable[Event]) -> None:
-        """Events in order of position."""
+    @property
+    def shards(self) -> Collection[int]:
+        """The adopted shards."""
+        return self._positions.keys()
+
+    @property
+    def oldest_at(self) -> float | None:
+        """When the oldest event in the window was committed (seconds since the epoch), None where there is none.
+
+        Retries of dead letters do not count. Takes time in proportion to the number of keys.
+        """
+        heads = (next((event for event in queue if event.id not in self._requeued), None) for queue in self._queues.values())
+        return min((event.at for event in heads if event is not None), default=None)
+
+    def adopt(self, shard: int) -> None:
+        """Start delivering the events of a shard, from its first unsettled event. No effect on an adopted shard."""
+        self._positions.setdefault(shard, 0)
+
+    def release(self, shard: int) -> None:
+        """Stop delivering the events of a shard: drop those that wait, and mark those under way as dropped."""
+        self._positions.pop(shard, None)
+        for key in [key for key, queue in self._queues.items() if queue[0].shard == shard]:
+            self.drop(key)
+
+    def position(self, shard: int) -> int:
+        """The last position of an adopted shard that was added."""
+        return self._positions[shard]
+
+    def add(self, shard: int, events: Iterable[Event], *, after: int | None = None) -> None:
+        """Add events of a shard, in order of position.
+
+        Ignored where the shard is not adopted, or where its position is not `after`: the shard was released, and perhaps
+        adopted again, while the outbox was read.
+        """
+        if shard not in self._positions or after not in (None, self._positions[shard]):
+            return
         for event in events:
-            self.position = max(self.position, event.position)
+            self._positions[shard] = max(self._positions[shard], event.position)
             self._append(event)
 
-    def retry(self, event: Event) -> None:
-        """An event that was a dead letter: it goes behind what its task has waiting."""
+    def requeue(self, event: Event) -> bool:
+        """Add a dead letter to retry, behind the waiting events of its task. False where its shard is not adopted."""
+        if event.shard not in self._positions:
+            return False
+        self._requeued.add(event.id)
         self._append(event)
+        return True
 
     def take(self, now: float, limit: int) -> list[Event]:
-        """Up to `limit` events, no two of the same task. They are under way until settled or rested."""
-        while (alarm := self._alarm()) is not None and alarm[0] <= now:
-            del self._resting[alarm[1]]
-            self._ready[alarm[1]] = None
+        """Up to `limit` events, no two of the same task. They are under way until they are settled or postponed."""
+        while (timer := self._next_timer()) is not None and timer[0] <= now:
+            del self._postponed[timer[1]]
+            self._ready[timer[1]] = None
         keys = list(islice(self._ready, limit))
         for key in keys:
             del self._ready[key]
@@ -65,12 +108,11 @@ class SinkQueue:
         return [self._queues[key][0] for key in keys]
 
     def settle(self, events: Sequence[Event]) -> None:
-        """Done with these, one way or the other: the next event of each task may go."""
+        """Remove events that are delivered, or never will be. The next event of each task is ready."""
         for event in events:
             queue = self._queues[event.key]
-            queue.popleft()
-            self._size -= 1
-            self._tries.pop(event.key, None)
+            self._forget([queue.popleft()])
+            self._attempts.pop(event.key, None)
             self._under_way.discard(event.key)
             self._dropped.discard(event.key)
             if queue:
@@ -78,53 +120,56 @@ class SinkQueue:
             else:
                 del self._queues[event.key]
 
-    def rest(self, event: Event, until: float) -> None:
-        """Not taken this time: its task waits until then. One that was dropped meanwhile is not tried again."""
+    def postpone(self, event: Event, until: float) -> None:
+        """Return an event that the sink did not accept. Its task waits until then. An event that was dropped meanwhile is removed."""
         if event.key in self._dropped:
             self.settle([event])
             return
-        self._tries[event.key] = self._tries.get(event.key, 0) + 1
+        self._attempts[event.key] = self._attempts.get(event.key, 0) + 1
         self._under_way.discard(event.key)
-        self._resting[event.key] = until
-        heapq.heappush(self._alarms, (until, event.key))
+        self._postponed[event.key] = until
+        heapq.heappush(self._timers, (until, event.key))
 
     def drop(self, key: str, unwanted: Callable[[Event], bool] = lambda event: True) -> None:
-        """Send no event of this task that is unwanted. One under way stands until it is settled, or rests, and is not tried again."""
+        """Remove the unwanted events of a task. One that is under way stays until it is settled, but is not retried."""
         queue = self._queues.get(key)
         if queue is None:
             return
-        if key in self._under_way and unwanted(queue[0]):
+        under_way = key in self._under_way
+        if under_way and unwanted(queue[0]):
             self._dropped.add(key)
-        kept = [event for n, event in enumerate(queue) if (n == 0 and key in self._under_way) or not unwanted(event)]
-        self._size -= len(queue) - len(kept)
+        kept: list[Event] = []
+        removed: list[Event] = []
+        for n, event in enumerate(queue):
+            (kept if (n == 0 and under_way) or not unwanted(event) else removed).append(event)
+        self._forget(removed)
         if kept:
             self._queues[key] = deque(kept)
             return
         del self._queues[key]
-        self._tries.pop(key, None)
+        self._attempts.pop(key, None)
         self._ready.pop(key, None)
-        self._resting.pop(key, None)
+        self._postponed.pop(key, None)
 
     def is_dropped(self, event: Event) -> bool:
-        """Whether this event, under way, was dropped meanwhile."""
+        """Whether this event, which is under way, was dropped in the meantime."""
         return event.key in self._dropped
 
-    def tries(self, key: str) -> int:
-        """Failed attempts at the event of this task that is next."""
-        return self._tries.get(key, 0)
+    def attempts(self, key: str) -> int:
+        """The number of failed attempts at the next event of this task."""
+        return self._attempts.get(key, 0)
 
     def wait(self, now: float) -> float | None:
-        """Seconds until a resting task is ready; 0 when one is; None when nothing waits for time."""
+        """Seconds until an event is ready: 0 when one is, None when none waits for a time."""
         if self._ready:
             return 0.0
-        alarm = self._alarm()
-        return None if alarm is None else max(0.0, alarm[0] - now)
+        timer = self._next_timer()
+        return None if timer is None else max(0.0, timer[0] - now)
 
-    def _alarm(self) -> tuple[float, str] | None:
-        """The next to go off, of those that still stand."""
-        while self._alarms and self._resting.get(self._alarms[0][1]) != self._alarms[0][0]:
-            heapq.heappop(self._alarms)
-        return self._alarms[0] if self._alarms else None
+    def _next_timer(self) -> tuple[float, str] | None:
+        while self._timers and self._postponed.get(self._timers[0][1]) != self._timers[0][0]:
+            heapq.heappop(self._timers)
+        return self._timers[0] if self._timers else None
 
     def _append(self, event: Event) -> None:
         queue = self._queues.setdefault(event.key, deque())
@@ -132,3 +177,7 @@ class SinkQueue:
         self._size += 1
         if len(queue) == 1:
             self._ready[event.key] = None
+
+    def _forget(self, events: Collection[Event]) -> None:
+        self._size -= len(events)
+        self._requeued.difference_update(event.id for event in events)

@@ -1,7 +1,7 @@
-"""JSON from strangers: refuses, with a reason, what two readers could understand differently or what would cost too much.
+"""Reads JSON from untrusted senders. Rejects, with a reason, what two readers could understand differently or what costs too much.
 
-`json.loads` alone takes the last of two equal keys, turns `NaN` into a number and runs out of stack on deep nesting.
-No text of an error here repeats what it read: bodies may hold identifiers of persons.
+`json.loads` alone takes the last of two equal keys, turns `NaN` into a number, and overflows the stack on deep nesting.
+No error text here repeats what was read: bodies may hold identifiers of persons.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from watcher.errors import InvalidInput
 MAX_BODY = 256 * 1024
 """Bytes. What an SQS message holds, and more than any list of tasks needs."""
 MAX_DEPTH = 32
-"""Objects and lists within each other. A deeper text is an attack or an accident."""
+"""Objects and lists inside each other. A text that is nested deeper is an attack or an accident."""
 MAX_NUMBER = 64
-"""Characters of a number. Longer ones lose digits in every other reader, and cost quadratic time in this one."""
+"""Characters of a number. Other readers lose digits of longer ones, and Python needs quadratic time for them."""
 
 JSON_SPACE = " \t\r\n"
 
@@ -28,51 +28,55 @@ _STRUCTURE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{}]', re.DOTALL)
 
 
 def decode(body: bytes) -> Any:
-    """The value a body holds. Raises InvalidInput: size, encoding, empty, depth, parse, duplicate_key, number."""
+    """Return the value of a JSON body. Raises InvalidInput: size, encoding, empty, depth, parse, duplicate_key, number."""
     return decode_text(text_of(body))
 
 
 def text_of(body: bytes) -> str:
-    """The body as text, without a byte order mark. Raises InvalidInput: size, encoding, empty."""
+    """Return the body as text, without a byte order mark. Raises InvalidInput: size, encoding, empty."""
     if len(body) > MAX_BODY:
-        raise InvalidInput("size", f"more than {MAX_BODY} bytes")
+        raise InvalidInput("size", f"the message is larger than {MAX_BODY} bytes; split it")
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InvalidInput("encoding", f"not UTF-8 at byte {error.start}") from None
+        raise InvalidInput("encoding", f"the message is not UTF-8 at byte {error.start}; send UTF-8") from None
     if not text.strip(JSON_SPACE):
-        raise InvalidInput("empty", "nothing in it")
+        raise _empty()
     return text
 
 
 def decode_text(text: str) -> Any:
-    """As `decode`, for text that stood inside another message."""
+    """Return the value of a JSON text, as `decode` does for bytes."""
     text = text.removeprefix("\ufeff")
     if not text.strip(JSON_SPACE):
-        raise InvalidInput("empty", "nothing in it")
+        raise _empty()
     if _deeper_than(text, MAX_DEPTH):
-        raise InvalidInput("depth", f"nested more than {MAX_DEPTH} deep")
+        raise InvalidInput("depth", f"objects and lists are nested more than {MAX_DEPTH} deep")
     try:
         value = json.loads(text, object_pairs_hook=_object, parse_int=_int, parse_float=_float, parse_constant=_constant)
     except json.JSONDecodeError as error:
-        raise InvalidInput("parse", f"{error.msg} at character {error.pos}") from None
+        raise InvalidInput("parse", f"not valid JSON at character {error.pos}: {error.msg}") from None
     if "\\u" in text and not encodable(value):
-        raise InvalidInput("encoding", "half of a surrogate pair")
+        raise InvalidInput("encoding", "a \\u escape is half of a surrogate pair; write the whole character")
     return value
 
 
 def canonical(value: Any) -> str:
-    """The one way to write a decoded value: sorted keys, no spaces, not escaped."""
+    """Return the one canonical text of a decoded value: sorted keys, no spaces, no escapes beyond the required ones."""
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def encodable(value: Any) -> bool:
-    """Whether every string in it can leave as UTF-8 again: `"\\ud800"` alone is legal JSON and no text."""
+    """Whether every string in a value can be written as UTF-8: `"\\ud800"` alone is legal JSON and not text."""
     try:
         canonical(value).encode()
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _empty() -> InvalidInput:
+    return InvalidInput("empty", "the message is empty; name a task in it")
 
 
 def _deeper_than(text: str, limit: int) -> bool:
@@ -91,22 +95,22 @@ def _deeper_than(text: str, limit: int) -> bool:
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise InvalidInput("duplicate_key", "a member stands twice in one object")
+        raise InvalidInput("duplicate_key", "an object has two members of the same name; remove one")
     return members
 
 
 def _int(digits: str) -> int:
     if len(digits) > MAX_NUMBER:
-        raise InvalidInput("number", f"a number of more than {MAX_NUMBER} characters")
+        raise InvalidInput("number", f"a number has more than {MAX_NUMBER} characters")
     return int(digits)
 
 
 def _float(digits: str) -> float:
     number = float(digits) if len(digits) <= MAX_NUMBER else math.inf
     if math.isinf(number):
-        raise InvalidInput("number", "a number too large or too long")
+        raise InvalidInput("number", f"a number is too large, or has more than {MAX_NUMBER} characters")
     return number
 
 
 def _constant(name: str) -> NoReturn:
-    raise InvalidInput("number", f"{name} is not JSON")
+    raise InvalidInput("number", f"{name} is not a JSON number")

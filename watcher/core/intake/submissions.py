@@ -1,7 +1,7 @@
-"""A queue message into what it asks for, or the reason why not.
+"""Reads an input message: the tasks that it requests to watch, or the reason why it names none.
 
-A message never chooses where calls go: it names tasks, and members that would steer (`FORBIDDEN_MEMBERS`) are ignored
-and counted. No text of a reason repeats what was read.
+A message never chooses where calls or events go: it only names tasks. Members that would choose (`FORBIDDEN_MEMBERS`)
+are ignored and counted. No error text repeats what was read.
 """
 
 from __future__ import annotations
@@ -11,160 +11,179 @@ from itertools import islice
 from typing import Any
 from urllib.parse import unquote
 
-from watcher.core.intake.envelopes import Bare, unwrap
+from watcher.core.intake.envelopes import Unwrapped, unwrap
 from watcher.core.intake.strict_json import JSON_SPACE, MAX_BODY, canonical, decode, decode_text, text_of
 from watcher.errors import InvalidInput
-from watcher.kinds import KINDS, Kind, Param
+from watcher.kinds.catalog import Catalog
+from watcher.kinds.kind import Kind, Param
 from watcher.model import DEFAULT_TARGET, Submission, TaskRef
 
-__all__ = ["DEFAULT_KIND", "FORBIDDEN_MEMBERS", "MAX_BODY", "REASONS", "parse_ref", "read", "steering_members"]
+__all__ = ["FORBIDDEN_MEMBERS", "MAX_BODY", "REASONS", "parse_ref", "read", "steering_members"]
 
 REASONS = frozenset(
     {"empty", "parse", "shape", "encoding", "depth", "duplicate_key", "number", "size", "field", "id", "kind", "version", "scope"}
 )
-"""Why an input is no task: the word in the dead letter, the log and the metric."""
+"""Why an input names no task: the word in the dead letter, the log and the metric."""
 
-DEFAULT_KIND = "speaker-search"
-"""Of a message that says no kind and fits no other."""
 MAX_BATCH = 5000
-"""Tasks in one message: more than 256 KiB hold of real ones, so that a list of rubbish is one dead letter and not 100,000."""
+"""Tasks in one message. 256 KiB hold fewer real ones; the limit keeps a list of garbage from becoming 100,000 dead letters."""
 MAX_CONTEXT = 4096
 """Bytes of canonical JSON, because each event of the task carries them."""
 MAX_DEADLINE_S = 30 * 86_400.0
-"""Seconds. Longer wishes are cut to this: no task can be read for as long."""
+"""Seconds. A longer deadline is reduced to this: no service keeps a task for as long."""
 FORBIDDEN_MEMBERS = frozenset({"endpoint", "endpoint_url", "profile", "queue_url", "role_arn", "sink", "sinks", "topic_arn", "webhook_url"})
-"""Members that would choose where calls or events go, or as whom, if anybody listened to them."""
+"""Members that would choose where calls or events go, or with whose permissions."""
 
 _FLAT = {name.replace("_", ""): name for name in FORBIDDEN_MEMBERS}
 
 
-def read(body: bytes, *, now: float, region: str | None = None, plain: bool = False) -> Sequence[Submission | InvalidInput]:
-    """One entry for each task a message names, in its order; nothing where there is nothing to do. Never raises.
+def read(
+    body: bytes, catalog: Catalog, *, now: float, region: str | None = None, plain: bool = False
+) -> Sequence[Submission | InvalidInput]:
+    """Return an entry for each task that a message names, in its order; none for a message that requires no action. Never raises.
 
-    `region` is the one that is configured. `plain` also takes `VoiceConnectorId/TaskId` or a key instead of JSON.
+    `now` is in seconds since the epoch. `region` is the configured one. `plain` also accepts a reference (`parse_ref`)
+    instead of JSON.
     """
     try:
         text = text_of(body)
         if plain and text.lstrip(JSON_SPACE)[0] not in '{["':
-            return [Submission(parse_ref(text))]
+            return [Submission(parse_ref(text, catalog))]
         value = decode_text(text)
     except InvalidInput as error:
-        return [_forgetful(error)]
-    found = (outcome for bare in unwrap(value) for outcome in _outcomes(bare, now, region))
+        return [_without_traceback(error)]
+    found = (outcome for element in unwrap(value, catalog) for outcome in _outcomes(element, catalog, now, region))
     outcomes = list(islice(found, MAX_BATCH + 1))
-    return outcomes if len(outcomes) <= MAX_BATCH else [InvalidInput("size", f"more than {MAX_BATCH} tasks in one message")]
+    if len(outcomes) > MAX_BATCH:
+        return [InvalidInput("size", f"the message names more than {MAX_BATCH} tasks; split it")]
+    return outcomes
 
 
-def parse_ref(text: str) -> TaskRef:
-    """`VoiceConnectorId/TaskId` or a key, each part percent-encoded or not. Raises InvalidInput: shape, kind, scope, field, id."""
+def parse_ref(text: str, catalog: Catalog) -> TaskRef:
+    """Return the task that a reference names. Raises InvalidInput: shape, kind, scope, field, id.
+
+    A reference is the identifiers of the default kind, or any key, joined by `/`. Each part may be percent-encoded.
+    """
     parts = [unquote(part) for part in text.strip(JSON_SPACE).split("/")]
-    target = parts.pop(0) if _is_keyed(parts[1:]) else DEFAULT_TARGET
+    target = parts.pop(0) if _is_key(parts[1:], catalog) else DEFAULT_TARGET
     _check_scope({"target": target}, None)
-    kind = KINDS[parts.pop(0)] if _is_keyed(parts) else KINDS[DEFAULT_KIND]
+    kind = catalog[parts.pop(0)] if _is_key(parts, catalog) else catalog.default
     if len(parts) == len(kind.params) + 1:
-        raise _no_kind()
+        raise _unknown_kind(catalog)
     if len(parts) != len(kind.params):
         names = "/".join(param.name for param in kind.params)
-        raise InvalidInput("shape", f"a task is named as {names}, or as its key with the kind in front")
+        raise InvalidInput("shape", f"expected {names}, or a key, which begins with the kind")
     return TaskRef(kind.name, tuple(_valid(param, part) for param, part in zip(kind.params, parts, strict=True)))
 
 
-def steering_members(body: bytes) -> Sequence[str]:
-    """Which `FORBIDDEN_MEMBERS` a message names, once for each time, however spelled. Never raises."""
+def steering_members(body: bytes, catalog: Catalog) -> Sequence[str]:
+    """Return the `FORBIDDEN_MEMBERS` of a message, in any spelling, each as often as it occurs. Never raises."""
     try:
-        found = list(islice(unwrap(decode(body)), MAX_BATCH))
+        found = list(islice(unwrap(decode(body), catalog), MAX_BATCH))
     except InvalidInput:
-        return ()  # its reason was told by `read`
-    names = [_flat(name) for bare in found if isinstance(bare.content, Mapping) for name in bare.content]
+        return ()  # `read` reports it
+    names = [_flat(name) for element in found if isinstance(element.content, Mapping) for name in element.content]
     return [_FLAT[name] for name in names if name in _FLAT]
 
 
-def _outcomes(bare: Bare, now: float, region: str | None) -> Iterator[Submission | InvalidInput]:
-    if isinstance(bare.content, InvalidInput):
-        yield InvalidInput(bare.content.reason, bare.place + bare.content.detail)
+def _outcomes(element: Unwrapped, catalog: Catalog, now: float, region: str | None) -> Iterator[Submission | InvalidInput]:
+    content = element.content
+    if isinstance(content, InvalidInput):
+        yield InvalidInput(content.reason, element.place + content.detail)
         return
-    replies: list[Kind | None] = [kind for kind in KINDS.values() if kind.reply in bare.content]
-    for pasted in replies or [None]:
+    for pasted in _pasted(content, catalog) or [None]:
         try:
-            submission = _hint(bare.content, bare.hint) if bare.hint else _submission(bare.content, pasted, now, region)
+            if element.notified is not None:
+                submission = _notification(content, element.notified)
+            else:
+                submission = _submission(content, catalog, pasted, now, region)
         except InvalidInput as error:
-            yield _forgetful(error, bare.place)
+            yield _without_traceback(error, element.place)
         else:
             if submission is not None:
                 yield submission
 
 
-def _submission(message: Mapping[str, Any], pasted: Kind | None, now: float, region: str | None) -> Submission:
-    """`pasted` is the kind whose reply stands in the message as the API gave it."""
+def _pasted(message: Mapping[str, Any], catalog: Catalog) -> Sequence[Kind | None]:
+    """The kinds whose reply, as the API sent it, is part of the message. Of kinds with the same reply: the one that the message names."""
+    found: dict[str, Kind | None] = {}
+    for kind in catalog:
+        member = kind.reply.member
+        if member is not None and member in message and (member not in found or message.get("kind") == kind.name):
+            found[member] = kind
+    return list(found.values())
+
+
+def _submission(message: Mapping[str, Any], catalog: Catalog, pasted: Kind | None, now: float, region: str | None) -> Submission:
+    """`pasted` is the kind whose reply is part of the message."""
     _check_version(message)
     _check_scope(message, region)
-    kind = _kind(message, pasted)
-    objects = [message] if pasted is None else [message, *_objects_of(message[pasted.reply])]
+    kind = _kind(message, catalog, pasted)
+    objects = [message] if pasted is None else [message, *_objects_of(pasted.reply.task(message))]
     ref = TaskRef(kind.name, tuple(_valid(param, _value(objects, _spellings(param))) for param in kind.params))
     return Submission(ref, context=_context(message.get("context")), deadline_s=_deadline(message, now))
 
 
-def _hint(detail: Mapping[str, Any], kind: Kind) -> Submission | None:
-    """None where AWS names no voice connector, as for media insights pipelines: those tasks cannot be asked about."""
-    spellings = [_spellings(param) for param in kind.params[:-1]] + [("taskId", *_spellings(kind.params[-1]))]
+def _notification(detail: Mapping[str, Any], kind: Kind) -> Submission | None:
+    """None for a notification without all identifiers of a task: AWS also announces tasks that this kind's call cannot read."""
+    own_id = kind.notifications.id if kind.notifications else None
+    spellings = [_spellings(param) for param in kind.params]
+    if own_id is not None:
+        spellings[-1] = (own_id, *spellings[-1])
     values = [_value([detail], names) for names in spellings]
     if any(value is None for value in values):
         return None
     ids = tuple(_valid(param, value) for param, value in zip(kind.params, values, strict=True))
-    return Submission(TaskRef(kind.name, ids), hint=True)
+    return Submission(TaskRef(kind.name, ids), poll_now=True)
 
 
-def _kind(message: Mapping[str, Any], pasted: Kind | None) -> Kind:
+def _kind(message: Mapping[str, Any], catalog: Catalog, pasted: Kind | None) -> Kind:
     named = message.get("kind")
     if named is not None:
-        kind = _kind_named(named)
+        kind = catalog.get(named) if isinstance(named, str) else None
+        if kind is None:
+            raise _unknown_kind(catalog)
         if pasted not in (None, kind):
-            raise InvalidInput("kind", "the kind is not that of the task in it")
+            raise InvalidInput("kind", "the kind does not match the task in the message")
         return kind
-    complete = (kind for kind in KINDS.values() if all(_value([message], _spellings(param)) is not None for param in kind.params))
-    return pasted or next(complete, KINDS[DEFAULT_KIND])
+    complete = (kind for kind in catalog if all(_value([message], _spellings(param)) is not None for param in kind.params))
+    return pasted or next(complete, catalog.default)
 
 
-def _kind_named(name: Any) -> Kind:
-    if not isinstance(name, str) or name not in KINDS:
-        raise _no_kind()
-    return KINDS[name]
+def _unknown_kind(catalog: Catalog) -> InvalidInput:
+    return InvalidInput("kind", f"the kind is unknown; use one of {', '.join(catalog.kinds)}")
 
 
-def _no_kind() -> InvalidInput:
-    return InvalidInput("kind", f"the kind is none of {', '.join(KINDS)}")
-
-
-def _is_keyed(parts: Sequence[str]) -> bool:
-    """Whether these are a kind and as many ids as it has."""
-    return bool(parts) and parts[0] in KINDS and len(parts) == 1 + len(KINDS[parts[0]].params)
+def _is_key(parts: Sequence[str], catalog: Catalog) -> bool:
+    """Whether these are the name of a kind and as many identifiers as the kind has."""
+    return bool(parts) and parts[0] in catalog and len(parts) == 1 + len(catalog[parts[0]].params)
 
 
 def _objects_of(task: Any) -> list[Mapping[str, Any]]:
-    """A task as the API shows it has some of its ids one level down (`CallDetails`)."""
+    """The task and the objects directly inside it: a reply may hold some of the identifiers one level down."""
     if not isinstance(task, Mapping):
-        raise InvalidInput("shape", "the task in it is no object")
+        raise InvalidInput("shape", "the task in the message is not an object")
     return [task, *(inner for inner in task.values() if isinstance(inner, Mapping))]
 
 
 def _spellings(param: Param) -> tuple[str, ...]:
-    """As the API, our own messages, and AWS's notifications write it."""
+    """The names of a parameter in the API, in our own messages, and in AWS's notifications."""
     return (param.name, param.field, param.name[:1].lower() + param.name[1:])
 
 
 def _value(objects: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Any:
     found = [members[name] for members in objects for name in names if members.get(name) is not None]
     if any(value != found[0] for value in found[1:]):
-        raise InvalidInput("field", f"{names[0]} stands there twice, with two values")
+        raise InvalidInput("field", f"{names[0]} is there more than once, with different values; keep one")
     return found[0] if found else None
 
 
 def _valid(param: Param, value: Any) -> str:
-    """Ids become part of a path that the SDK does not check, so nothing passes that could bend it."""
+    """Return a value that is safe in a request. Identifiers become part of a URL, and the SDK does not check them."""
     if not isinstance(value, str) or not value.strip():
-        raise InvalidInput("field", f"{param.name} is missing, blank or no string")
+        raise InvalidInput("field", f"{param.name} is missing, blank, or not a string")
     if not param.pattern.fullmatch(value) or ".." in value:
-        raise InvalidInput("id", f"{param.name} is not of the form of such an id")
+        raise InvalidInput("id", f"{param.name} does not have the form of such an identifier")
     return value
 
 
@@ -172,7 +191,7 @@ def _check_version(message: Mapping[str, Any]) -> None:
     for name in ("version", "schema_version"):
         value = message.get(name)
         if value is not None and (isinstance(value, bool) or value not in (1, "1", "1.0")):
-            raise InvalidInput("version", f"{name} is not 1")
+            raise InvalidInput("version", f"{name} must be 1")
 
 
 def _check_scope(message: Mapping[str, Any], region: str | None) -> None:
@@ -183,16 +202,18 @@ def _check_scope(message: Mapping[str, Any], region: str | None) -> None:
 
 
 def _deadline(message: Mapping[str, Any], now: float) -> float | None:
-    """Seconds from now: `deadline_s` says them, `deadline_at` says the second of the epoch."""
+    """Seconds from now, from `deadline_s` (the same) or `deadline_at` (seconds since the epoch)."""
     given = [(name, message[name]) for name in ("deadline_s", "deadline_at") if message.get(name) is not None]
     if not given:
         return None
     name, value = given[0]
-    if len(given) > 1 or isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidInput("field", f"{name} is a number of seconds, and the only deadline")
+    if len(given) > 1:
+        raise InvalidInput("field", "deadline_s and deadline_at are both there; keep one")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidInput("field", f"{name} must be a number of seconds")
     left = float(value) - (now if name == "deadline_at" else 0.0)
     if left <= 0:
-        raise InvalidInput("field", f"{name} has passed already")
+        raise InvalidInput("field", f"{name} has already passed")
     return min(left, MAX_DEADLINE_S)
 
 
@@ -201,12 +222,12 @@ def _context(value: Any) -> str | None:
         return None
     text = canonical(value)
     if len(text.encode()) > MAX_CONTEXT:
-        raise InvalidInput("size", f"the context is larger than {MAX_CONTEXT} bytes")
+        raise InvalidInput("size", f"the context is larger than {MAX_CONTEXT} bytes of JSON; shorten it")
     return text
 
 
-def _forgetful(error: InvalidInput, place: str = "") -> InvalidInput:
-    """The same without traceback and cause, which would keep the body, for as long as somebody keeps the reason."""
+def _without_traceback(error: InvalidInput, place: str = "") -> InvalidInput:
+    """A copy without traceback and cause: these would keep the whole body in memory for as long as the error exists."""
     return InvalidInput(error.reason, place + error.detail)
 
 

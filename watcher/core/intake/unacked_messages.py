@@ -1,67 +1,90 @@
-"""Which messages may be acknowledged, where the store is not durable: those whose watches have all ended and been told of.
+"""Which messages may be acknowledged when the store is not durable: those whose tasks have ended, with all events delivered.
 
-Until then the queue holds the message for us: it is our pending set on disk.
+Until then the source keeps each message, so that another process receives it again if this one dies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from watcher.model import Message
 
+_MessageId = tuple[str, str]
+"""The name of a source and the id of a message, which is unique within its source."""
+
 
 class UnackedMessages:
-    """Messages held, each with the keys it waits for; and for each key that ended, the sinks that have yet to take its last event."""
+    """The messages that are not acknowledged yet, and the tasks that each of them waits for.
+
+    A task is done when every sink has settled its last event. The methods that make tasks done return the messages, each with
+    the name of its source, that may now be acknowledged.
+    """
 
     def __init__(self, sinks: Collection[str]) -> None:
         self._sinks = frozenset(sinks)
-        self._held: dict[tuple[str, str], tuple[Message, set[str]]] = {}
-        self._by_key: dict[str, set[tuple[str, str]]] = {}
-        """Also of keys whose messages were all lost: they come again, and must not be freed before their time."""
-        self._closing: dict[str, set[str]] = {}
+        self._held: dict[_MessageId, tuple[Message, set[str]]] = {}
+        """Each message with the keys that it waits for."""
+        self._by_key: dict[str, set[_MessageId]] = {}
+        """The messages that wait for a key. The set is empty after all of them were lost: they come again, and must still wait."""
+        self._unsettled: dict[str, set[str]] = {}
+        """The sinks that have not settled the last event of a key, once one of them has."""
 
     def __len__(self) -> int:
         return len(self._held)
 
     def hold(self, source: str, message: Message, keys: Collection[str]) -> None:
-        """Keep the message until these keys are done. The same message again renews its receipt."""
-        place = (source, message.id)
-        waiting = self._held[place][1] if place in self._held else set()
-        waiting |= set(keys)
-        self._held[place] = (message, waiting)
+        """Keep the message until these keys are done. The same message again replaces its receipt."""
+        id_ = (source, message.id)
+        waits_for = self._held[id_][1] if id_ in self._held else set()
+        waits_for |= set(keys)
+        self._held[id_] = (message, waits_for)
         for key in keys:
-            self._by_key.setdefault(key, set()).add(place)
+            self._by_key.setdefault(key, set()).add(id_)
 
     def waits_for(self, key: str) -> bool:
-        """Whether a message is held for this key, or was until it was lost."""
+        """Whether a message waits for this key, or did until it was lost."""
         return key in self._by_key
 
-    def told(self, key: str, sink: str) -> list[tuple[str, Message]]:
-        """A sink is done with the last event of this task. Returns the messages (with their source) that may now be acknowledged."""
+    def settled(self, key: str, sink: str) -> list[tuple[str, Message]]:
+        """Record that a sink has settled the last event of this task."""
         if key not in self._by_key:
-            return []  # done before: one of its dead letters was sent again
-        left = self._closing.setdefault(key, set(self._sinks))
-        left.discard(sink)
-        return [] if left else self.done(key)
+            return []  # done before: a dead letter of it was retried
+        unsettled = self._unsettled.setdefault(key, set(self._sinks))
+        unsettled.discard(sink)
+        return [] if unsettled else self.done(key)
 
     def done(self, key: str) -> list[tuple[str, Message]]:
-        """Nothing more will come of this key."""
-        self._closing.pop(key, None)
+        """Record that nothing more will happen to this task."""
+        self._unsettled.pop(key, None)
         free = []
-        for place in sorted(self._by_key.pop(key, ())):
-            message, waiting = self._held[place]
-            waiting.discard(key)
-            if not waiting:
-                del self._held[place]
-                free.append((place[0], message))
+        for id_ in sorted(self._by_key.pop(key, ())):
+            message, waits_for = self._held[id_]
+            waits_for.discard(key)
+            if not waits_for:
+                del self._held[id_]
+                free.append((id_[0], message))
         return free
 
     def held(self, source: str) -> list[Message]:
-        """All messages of this source that are still ours to keep."""
+        """All messages of this source that are held."""
         return [message for (name, _), (message, _) in self._held.items() if name == source]
 
     def lost(self, source: str, message: Message) -> None:
-        """It is ours no longer: it comes again, and meets its own watch."""
-        held = self._held.pop((source, message.id), None)
+        """Record that the source takes the message back: it comes again, and meets its own watch."""
+        self._remove((source, message.id))
+
+    def drop_where(self, predicate: Callable[[str], bool]) -> None:
+        """Forget every key that matches, such as those of a shard that another replica takes over.
+
+        Messages that wait for such a key are no longer held. They are never acknowledged here, so they come again.
+        """
+        for key in [key for key in self._by_key if predicate(key)]:
+            for id_ in list(self._by_key[key]):
+                self._remove(id_)
+            del self._by_key[key]
+            self._unsettled.pop(key, None)
+
+    def _remove(self, id_: _MessageId) -> None:
+        held = self._held.pop(id_, None)
         for key in held[1] if held else ():
-            self._by_key[key].discard((source, message.id))
+            self._by_key[key].discard(id_)

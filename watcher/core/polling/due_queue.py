@@ -1,8 +1,10 @@
-"""Keys by when they are due: the near ones in a heap, the far ones in bins that nobody sorts before their time comes.
+"""A priority queue of keys by due time: near keys in a heap, far keys in unsorted bins.
 
-A heap of a million costs eight microseconds a move, and a hundred and fifty bytes a key. Here a far key is one reference in the
-list of its bin; when time reaches the bin, its keys go into the heap, which holds little more than one bin at a time.
-Times are monotonic seconds. Nothing is ever taken out but at the front: `place_of` says where a key really stands by now.
+With a million keys, a heap takes eight microseconds a move and 150 bytes a key. Here a far key is one reference in the
+list of its bin. When a bin comes to the front, its keys move to the heap, so the heap holds little more than one bin.
+
+Keys are removed at the front only. A key that moves is pushed again, and its earlier places become obsolete: `place_of`
+tells the queue where a key is now. Times are monotonic seconds.
 """
 
 from __future__ import annotations
@@ -12,26 +14,27 @@ import math
 from collections.abc import Callable
 
 BIN_S = 0.25
-"""Wide enough for few bins, narrow enough that opening one takes milliseconds with a million watches."""
+"""The width of a bin in seconds: wide enough for few bins, narrow enough that opening one of a million keys takes milliseconds."""
 
 DueKey = tuple[float, int]
-"""When a key is due, and its turn, which orders what is due at the same time: no two places have the same."""
+"""The place of a key: its due time, and its turn, which orders keys with the same due time. No two places are equal."""
 
 
 class DueQueue:
-    """Which key comes first. `place_of` gives the place where a key waits now, None when it waits no more."""
+    """Finds the key that is due first. `place_of` returns the current place of a key, None for a key that waits no more."""
 
     def __init__(self, place_of: Callable[[str], DueKey | None]) -> None:
         self._place_of = place_of
         self._near: list[tuple[float, int, str]] = []
+        """A heap of the places, also obsolete ones, of the keys in opened bins."""
         self._bins: dict[int, list[str]] = {}
         self._numbers: list[int] = []
         """A heap of the numbers of the bins."""
         self._opened = -math.inf
-        """The last bin that went into the heap: what is due up to its end goes there at once."""
+        """The number of the last bin that moved to the heap. A key that is due before its end goes to the heap at once."""
 
     def push(self, key: str, due: float, turn: int) -> None:
-        """A key in its place. It may have other places, given before: they count no more."""
+        """Add a key, or move it, to this place."""
         number = math.floor(due / BIN_S)
         if number <= self._opened:
             heapq.heappush(self._near, (due, turn, key))
@@ -42,7 +45,7 @@ class DueQueue:
             heapq.heappush(self._numbers, number)
 
     def first(self) -> str | None:
-        """The key due first, left in its place."""
+        """The key that is due first. It stays in the queue."""
         while self._near or self._numbers:
             if not self._near:
                 self._open(heapq.heappop(self._numbers))

@@ -1,8 +1,11 @@
-"""How fast the calls under one quota may go: a controller for each, a handful of floats.
+"""An adaptive rate limiter for the calls that count against one quota.
 
-It finds the rate at which the service just does not throttle, and stays close under it. Neither AIMD nor CUBIC: the step
-down is in proportion to the square root of the rate, which is the noise of a rate, so a large quota is not given away for
-one throttle. Constants and rules: docs/architecture.md, "Pace".
+It finds the rate at which the service just does not throttle, and stays close below it. AIMD and CUBIC cut a rate by a
+fixed share of it. Here a cut is proportional to the square root of the rate, which is the random variation of a count of
+calls, so one throttled call does not cost a large part of a large quota. The form of the rule and its constants were
+chosen by simulation against a token bucket (docs/architecture.md, "Pace").
+
+Times are monotonic seconds, rates are calls per second.
 """
 
 from __future__ import annotations
@@ -15,89 +18,107 @@ from pydantic import Field
 from watcher.section import Section
 
 START = 1.0
+"""The rate at the start."""
+SEARCH_STEP = 0.5
+"""What each success adds to the rate while the rate is unknown."""
 GROWTH, DROP = 0.005, 0.35
+"""c and d: a success adds c (1 + min(x^3, 50)), where x = n c / (d sqrt(r)) for the n-th success in a row; a throttled call
+subtracts d sqrt(r), at most half of r."""
 FLOOR = 1 / 30
-"""Calls per second when every call is throttled: enough to notice that the quota was raised."""
+"""The lowest rate: one call in 30 s is enough to notice that the quota was raised."""
 MEMORY_HALF_LIFE_S = 600.0
+"""The half-life, in seconds, of the highest rate that was accepted."""
 MEMORY_SHARE = 0.25
+"""The share of that rate below which no cut goes."""
 BLEND = 0.5
+"""How far a rate moves toward the mean of all replicas."""
 LOST = 5
-"""Cuts with nothing accepted in between after which the quota is gone, not merely exceeded: what comes back is sought as at the start."""
+"""After so many cuts with no call accepted in between, the quota was not merely exceeded: it is gone, and the rate is unknown."""
 
 
 class PaceSettings(Section):
-    """How fast calls may go, for each quota of the service."""
+    """The rate of calls, for each quota of the service."""
 
     rate: float | None = Field(default=None, gt=0, le=100_000)
-    """The calls per second granted to this watcher, for each quota: a ceiling, less is found by itself. Unset: found from 1/s up."""
+    """The most calls per second for each quota; the watcher slows down when the service throttles. Unset: the watcher finds the
+    rate, starting at 1 call per second."""
     burst: float = Field(default=1, ge=1, le=10_000)
-    """How many calls may go at once after a pause."""
+    """The most calls at once after a pause."""
 
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """Leave for one call. `limited`: it had to wait, so its success tells that the rate could be higher."""
+    """The permission for one call."""
 
     at: float
+    """When it was granted."""
     limited: bool
+    """The call had to wait for it, so a success shows that the rate could be higher."""
 
 
 class Pace:
-    """Hands out permits. Times are monotonic seconds, rates calls per second."""
+    """Grants permits at a rate, and adapts the rate to what the service answers."""
 
-    def __init__(self, settings: PaceSettings, now: float) -> None:
+    def __init__(self, settings: PaceSettings, now: float = 0.0) -> None:
         self.ceiling = math.inf if settings.rate is None else settings.rate
         self.burst = settings.burst
         self.rate = min(self.ceiling, START)
         self.throttles = 0
+        """Calls that were throttled."""
         self.accepted = 0
-        self._seeking = True
-        """The rate is not known, or was lost, and no call that followed an accepted one was throttled since: it grows fast."""
-        self._refused = LOST
-        """Cuts since a call was last accepted. A rate that is not known counts as lost."""
+        """Calls that were not throttled."""
+        self._searching = True
+        """The rate is unknown, and no call was throttled since one was accepted: the rate grows fast."""
+        self._cuts = LOST
+        """Cuts since a call was last accepted. At the start the rate is unknown, as after a lost one."""
         self._credit = 1.0
+        """The number of calls that may go at once, as of `_credit_at`."""
         self._credit_at = now
-        self._calm = 0
-        """Successes since the last throttle."""
+        self._successes = 0
+        """Successes since the last cut."""
         self._cut_at = -math.inf
         self._best = 0.0
-        """The highest rate that was accepted, decaying."""
+        """The highest rate that was accepted, as of `_best_at`."""
         self._best_at = now
+
+    def start(self, now: float) -> None:
+        """Count credit from now on. For an object that was made before its clock was running."""
+        self._credit_at = self._best_at = now
 
     def wait(self, now: float) -> float:
         """Seconds until the next call may go; 0: now."""
         return max(0.0, (1.0 - self._credit_by(now)) / self.rate)
 
     def take(self, now: float) -> Permit:
-        """Spend one call. Ask `wait` first."""
+        """Spend one call. Only valid when `wait` returned 0."""
         credit = self._credit_by(now)
         limited = self._credit + max(0.0, now - self._credit_at) * self.rate < 1.5
         self._credit, self._credit_at = credit - 1.0, now
         return Permit(now, limited)
 
     def success(self, permit: Permit, now: float) -> None:
-        """The call was not throttled. Anything the service answers counts."""
+        """Learn that a call was not throttled: any other answer of the service counts."""
         self.accepted += 1
-        self._refused = 0
+        self._cuts = 0
         if not permit.limited:
             return
-        self._calm += 1
-        if self._calm >= self.rate:  # a second of it: fewer say only that a bucket was full
+        self._successes += 1
+        if self._successes >= self.rate:  # a second of calls: fewer may only have used up a full bucket
             self._remember(now)
-        if self._seeking:
-            self._set(self.rate + 0.5, now)
+        if self._searching:
+            self._set(self.rate + SEARCH_STEP, now)
             return
-        calm = self._calm * GROWTH / (DROP * math.sqrt(self.rate))  # 1 when what the last throttle took has been won back
-        self._set(self.rate + GROWTH * (1 + min(calm**3, 50.0)), now)
+        x = self._successes * GROWTH / (DROP * math.sqrt(self.rate))  # 1 when what the last cut took has been regained
+        self._set(self.rate + GROWTH * (1 + min(x**3, 50.0)), now)
 
     def throttled(self, permit: Permit, now: float) -> bool:
-        """The call was one too many. Calls already under way when the rate was last cut tell nothing new: False for them."""
+        """Learn that a call was throttled. False where that cut nothing: the call was in flight when the rate was last cut."""
         self.throttles += 1
         if permit.at <= self._cut_at:
             return False
-        self._refused += 1
-        self._seeking = self._refused >= LOST
-        self._calm = 0
+        self._cuts += 1
+        self._searching = self._cuts >= LOST
+        self._successes = 0
         self._cut_at = now
         lower = max(self.rate - DROP * math.sqrt(self.rate), self.rate / 2)
         self._set(max(lower, MEMORY_SHARE * self._best_by(now)), now)
@@ -105,18 +126,18 @@ class Pace:
 
     @property
     def refused_from_the_start(self) -> bool:
-        """Every call so far was throttled: the quota may be 0."""
+        """Every call so far was throttled, so the quota may be 0."""
         return self.accepted == 0 and self.throttles >= 3
 
     def blend(self, mean: float, now: float) -> None:
-        """Half way to the mean estimate of all replicas: shares become equal, and none is left behind by bad luck."""
+        """Move halfway toward the mean rate of all replicas, so that their shares become equal."""
         if math.isfinite(mean) and mean > 0:
             self._set(self.rate + BLEND * (mean - self.rate), now)
 
     def restore(self, rate: float, now: float) -> None:
-        """Go on from the rate of an earlier life, carefully: no faster than the ceiling, nothing remembered as accepted."""
+        """Continue at the rate of an earlier process, below the ceiling. No accepted maximum is remembered."""
         if math.isfinite(rate):
-            self._seeking, self._refused = rate <= START, LOST if rate <= START else 0
+            self._searching, self._cuts = rate <= START, LOST if rate <= START else 0
             self._set(rate, now)
 
     def _set(self, rate: float, now: float) -> None:

@@ -1,208 +1,231 @@
-"""The pending set: which watch is due when. Each key stands here once, and is in flight at most once.
+"""The pending set: all open watches, ordered by when to poll them. Each task is in the set once, and in flight at most once.
 
-Contract: `add` a watch; `take` the one that has been due longest, hinted ones before all others; it is then in flight until it
-is `put_back` or `finish`ed.
-What happens to a watch in flight (a hint, a drop) is remembered and takes effect when it comes back.
+`add` a watch, `take` the ones to poll now, then `put_back` or `finish` each of them; from `take` until then it is in flight.
+What concerns a watch in flight (`poll_now`, `drop`, another watch of the same task) takes effect when it comes back.
 Times are monotonic seconds.
-
-A watch that waits is folded into bytes: a third of the memory, and nothing that the garbage collector has to visit. With a
-million watches as objects it would stop the loop for a second, again and again.
 """
 
 from __future__ import annotations
 
-import marshal
+import math
 from collections import Counter
-from dataclasses import dataclass
-from struct import Struct
+from collections.abc import Callable
 
 from watcher.core.polling.due_queue import DueKey, DueQueue
-from watcher.model import DEFAULT_TARGET, TaskRef, Watch
+from watcher.core.polling.pending_entry import PLACE, PendingEntry, pack, unpack
+from watcher.model import Watch
 
-_PLACE = Struct("dq")
-"""A `DueKey` at the head of the bytes of an entry, so that the queue can look at it without unfolding the rest."""
+__all__ = ["PendingEntry", "PendingSet"]
 
+EARLY = ("new", "cadence", "provisional", "poll_now")
+"""The reasons to wait that let a watch join an earlier call. All others are errors."""
 
-@dataclass(slots=True)
-class PendingEntry:
-    """A watch and its place in time."""
+_PRIORITY = 1 << 62
+"""Subtracted from the turn of a watch to poll now: it comes before all others with its due time, and after earlier ones of its sort."""
 
-    watch: Watch
-    due: float
-    looked: float
-    """When it was put here: the last look at the task."""
-    rate: float
-    """The calls per second it asks for: 1 / gap."""
-    why: str
-    """The reason it waits until then: `new`, `cadence`, `hint`, or one of a on_poll_error."""
-    turn: int = 0
-    hinted: bool = False
-    dropped: bool = False
-    successor: Watch | None = None
-    """Another watch of the same task, added while this one was in flight: its turn comes when this one is back."""
-
-
-_BEFORE = 1 << 62
-"""What a hint's turn is less by: it goes before all others that are due at the same time, and after earlier hints."""
-
-
-def pack(entry: PendingEntry) -> bytes:
-    """An entry that waits, without its key."""
-    target, facts = entry.watch.ref.target, entry.watch[1:]
-    elsewhere = None if target == DEFAULT_TARGET else target
-    return _PLACE.pack(entry.due, entry.turn) + marshal.dumps((entry.looked, entry.rate, entry.why, elsewhere, *facts))
-
-
-def unpack(key: str, folded: bytes) -> PendingEntry:
-    """The entry again. The bytes are our own, of this very process."""
-    due, turn = _PLACE.unpack_from(folded)
-    looked, rate, why, elsewhere, *facts = marshal.loads(folded[_PLACE.size :])  # noqa: S302 - never from outside
-    return PendingEntry(Watch(TaskRef.of(key, elsewhere or DEFAULT_TARGET), *facts), due, looked, rate, why, turn)
+MIN_RATE_GAP_S = 0.05
+"""A shorter gap counts as this long in the rate of a watch, so that a tiny gap does not look like an endless demand."""
 
 
 class PendingSet:
-    """All open watches, ordered by when to ask."""
+    """All open watches of one quota, ordered by when to poll them."""
 
     def __init__(self) -> None:
-        self._folded: dict[str, bytes] = {}
-        """By key; empty while in flight, so that a dict of a million is not rebuilt again and again for those that come and go."""
-        self._flying: dict[str, PendingEntry] = {}
-        self._queue = DueQueue(self._place_of)
+        self._packed: dict[str, bytes] = {}
+        """Every key; empty bytes while in flight. Removing and adding keys would make a dict of a million rebuild itself regularly."""
+        self._in_flight: dict[str, PendingEntry] = {}
+        self._shared_calls = 0
+        """Entries in flight with `shares_call`."""
+        self._queues: dict[tuple[str, str], DueQueue] = {}
+        """A queue for each batch group (kind, target), because one call polls tasks of one group."""
         self._first: PendingEntry | None = None
-        """The one due first, unfolded; None: to be looked up again."""
+        """The entry that is due first, unpacked. None: look it up again."""
         self._turns = 0
         self.wanted = 0.0
-        """The sum of all rates asked for, in calls per second."""
+        """The sum of all rates, in polls per second."""
         self.counts: Counter[tuple[str, str | None]] = Counter()
         """Watches by (kind, status)."""
 
     @property
     def in_flight(self) -> int:
-        """How many were taken and are not back."""
-        return len(self._flying)
+        """The number of watches in flight."""
+        return len(self._in_flight)
+
+    @property
+    def calls_in_flight(self) -> int:
+        """The number of calls in flight: watches that were taken together share one."""
+        return len(self._in_flight) - self._shared_calls
 
     def __len__(self) -> int:
-        return len(self._folded)
+        return len(self._packed)
 
     def __contains__(self, key: str) -> bool:
-        return key in self._folded
+        return key in self._packed
 
     def get(self, key: str) -> PendingEntry | None:
-        """The entry of this key, waiting or in flight. To be read only."""
-        return self._flying.get(key) or self._unfolded(key)
+        """The entry of this key, waiting or in flight. The caller must not change it."""
+        return self._in_flight.get(key) or self._waiting(key)
 
-    def add(self, watch: Watch, now: float, why: str = "new") -> None:
-        """Begin with a watch, due now. It replaces one that stands here under the same key; one in flight, when that is back."""
-        flying = self._flying.get(watch.key)
-        if flying is not None:
-            flying.successor = watch
+    def add(self, watch: Watch, now: float, reason: str = "new") -> None:
+        """Add a watch that is due now. It replaces another watch of the same task; one in flight, as soon as that is back."""
+        in_flight = self._in_flight.get(watch.key)
+        if in_flight is not None:
+            in_flight.successor = watch
             return
         self.drop(watch.key)
-        self._place(PendingEntry(watch, now, now, 0.0, why))
+        self._insert(PendingEntry(watch, now, now, 0.0, reason))
 
-    def put_back(self, watch: Watch, now: float, gap: float, why: str) -> None:
-        """The watch was in flight: due again `gap` seconds from now, or at once if a hint came meanwhile."""
-        self._land(watch, PendingEntry(watch, now + gap, now, 1 / max(gap, 0.05) if gap > 0 else 0.0, why))
+    def put_back(self, watch: Watch, now: float, gap: float, reason: str) -> None:
+        """Return a watch from its flight, due `gap` seconds from now, or at once after `poll_now`."""
+        self._land(watch, PendingEntry(watch, now + gap, now, 1 / max(gap, MIN_RATE_GAP_S) if gap > 0 else 0.0, reason))
 
-    def take(self) -> PendingEntry | None:
-        """The one due first, now in flight. None when nothing waits."""
+    def take(self, limit: int = 1, *, now: float = math.inf) -> list[PendingEntry]:
+        """Take the watch that is due first, and up to `limit` in all of those that follow it in its batch group, due or not.
+
+        A watch that waits because of an error is not taken before it is due: each failed poll may count against its task.
+        All of them are in flight until they are put back or finished. The list is empty when nothing waits.
+        """
         head = self.first()
         if head is None:
-            return None
-        key = head.watch.ref.key
-        self._folded[key], self._flying[key], self._first = b"", head, None
-        return head
+            return []
+        self._launch(head)
+        entries = [head]
+        if limit > 1:
+            queue = self._queues[_batch_group(head.watch)]
+            while len(entries) < limit and (key := queue.first()) is not None:
+                entry = unpack(key, self._packed[key])
+                if entry.due > now and entry.reason not in EARLY:
+                    break
+                entry.shares_call = True
+                self._shared_calls += 1
+                self._launch(entry)
+                entries.append(entry)
+        return entries
 
     def first(self) -> PendingEntry | None:
-        """The one due first, left in its place."""
+        """The entry that is due first. It stays in the set."""
         if self._first is None:
-            key = self._queue.first()
-            self._first = None if key is None else self._unfolded(key)
+            best = None
+            for queue in self._queues.values():
+                key = queue.first()
+                if key is not None and (best is None or self._place(key) < self._place(best)):
+                    best = key
+            self._first = None if best is None else unpack(best, self._packed[best])
         return self._first
 
-    def hint(self, key: str, now: float) -> bool:
-        """Somebody says that something happened: due before all others, for no call saves more. False for a key that is not here."""
-        if key in self._flying:
-            self._flying[key].hinted = True
+    def poll_now(self, key: str, now: float) -> bool:
+        """Make a watch due before all others, because its task has changed: no other call saves more. False for an unknown key."""
+        if key in self._in_flight:
+            self._in_flight[key].poll_now = True
             return True
-        entry = self._unfolded(key)
-        if entry is not None and entry.why != "hint":
-            entry.due, entry.why = self._front(now), "hint"
-            self._wait(entry)
+        entry = self._waiting(key)
+        if entry is not None and entry.reason != "poll_now":
+            entry.due, entry.reason = self._front(now), "poll_now"
+            self._enqueue(entry)
         return entry is not None
 
     def drop(self, key: str) -> bool:
-        """Nothing more to ask about it. In flight: it goes when it comes back."""
-        if key in self._flying:
-            self._flying[key].dropped, self._flying[key].successor = True, None
+        """Remove a watch; one in flight, as soon as it is back. False for an unknown key."""
+        if key in self._in_flight:
+            self._in_flight[key].dropped, self._in_flight[key].successor = True, None
             return True
-        entry = self._unfolded(key)
+        entry = self._waiting(key)
         if entry is not None:
-            del self._folded[key]
+            del self._packed[key]
             self._first = None
-            self._leave(entry)
+            self._subtract(entry)
         return entry is not None
 
+    def drop_where(self, predicate: Callable[[str], bool]) -> None:
+        """Drop every watch whose key matches, such as those of a shard that another replica takes over."""
+        for key in [key for key in self._packed if predicate(key)]:
+            self.drop(key)
+
+    def in_flight_where(self, predicate: Callable[[str], bool]) -> int:
+        """The number of watches in flight whose key matches, dropped ones included."""
+        return sum(map(predicate, self._in_flight))
+
     def finish(self, watch: Watch) -> None:
-        """The watch in flight has ended."""
+        """Remove a watch in flight that has ended."""
         self._land(watch, None)
 
     def lateness(self, now: float) -> float:
-        """For how long the first one has been due, in seconds; 0 when nothing is."""
+        """How long the first watch has been due, in seconds; 0 when none is due."""
         head = self.first()
         return 0.0 if head is None else max(0.0, now - head.due)
 
+    def _launch(self, entry: PendingEntry) -> None:
+        key = entry.watch.ref.key
+        self._packed[key], self._in_flight[key], self._first = b"", entry, None
+
     def _land(self, watch: Watch, again: PendingEntry | None) -> None:
-        """What was in flight is back. Its place takes its successor, or itself `again`, or nobody."""
+        """End the flight of a watch. Its place goes to its successor, or to `again`, or away."""
         key = watch.ref.key
-        entry = self._flying.get(key)
+        entry = self._in_flight.get(key)
         if entry is None or entry.watch.id != watch.id:
             return
-        del self._flying[key]
-        self._leave(entry)
+        del self._in_flight[key]
+        self._shared_calls -= entry.shares_call
         if entry.successor is not None:
-            self._place(PendingEntry(entry.successor, entry.due, entry.due, 0.0, "new"))
+            again = PendingEntry(entry.successor, entry.due, entry.due, 0.0, "new")
         elif again is None or entry.dropped:
-            del self._folded[key]
+            self._subtract(entry)
+            del self._packed[key]
+            return
+        elif entry.poll_now:
+            again.due, again.rate, again.reason = self._front(again.placed_at), 0.0, "poll_now"
+        if again.watch.status == entry.watch.status:  # the usual case, without the costly counter
+            self.wanted = max(0.0, self.wanted - entry.rate) + again.rate
+            self._enqueue(again)
         else:
-            if entry.hinted:
-                again.due, again.rate, again.why = self._front(again.looked), 0.0, "hint"
-            self._place(again)
+            self._subtract(entry)
+            self._insert(again)
 
-    def _place(self, entry: PendingEntry) -> None:
+    def _insert(self, entry: PendingEntry) -> None:
         self.wanted += entry.rate
         self.counts[entry.watch.ref.kind, entry.watch.status] += 1
-        self._wait(entry)
+        self._enqueue(entry)
 
-    def _leave(self, entry: PendingEntry) -> None:
+    def _subtract(self, entry: PendingEntry) -> None:
         state = (entry.watch.ref.kind, entry.watch.status)
         left = self.counts[state] - 1
         if left:
             self.counts[state] = left
         else:
             del self.counts[state]
-        # floats that were added and taken away do not quite come back to nothing
+        # adding and subtracting floats leaves a rounding error, so an empty set starts again at 0
         self.wanted = max(0.0, self.wanted - entry.rate) if self.counts else 0.0
 
-    def _wait(self, entry: PendingEntry) -> None:
+    def _enqueue(self, entry: PendingEntry) -> None:
         key = entry.watch.ref.key
         self._turns += 1
-        entry.turn = self._turns - _BEFORE if entry.why == "hint" else self._turns
-        self._folded[key] = pack(entry)
-        self._queue.push(key, entry.due, entry.turn)
+        entry.turn = self._turns - _PRIORITY if entry.reason == "poll_now" else self._turns
+        self._packed[key] = pack(entry)
+        queue = self._queues.get(_batch_group(entry.watch))
+        if queue is None:
+            queue = self._queues[_batch_group(entry.watch)] = DueQueue(self._place_of)
+        queue.push(key, entry.due, entry.turn)
         first = self._first
         if first is not None and ((entry.due, entry.turn) < (first.due, first.turn) or first.watch.ref.key == key):
             self._first = None
 
     def _front(self, now: float) -> float:
-        """When what is due first is due, at the latest now."""
+        """The due time that comes before all others: that of the first watch, or now."""
         first = self.first()
         return now if first is None else min(now, first.due)
 
-    def _unfolded(self, key: str) -> PendingEntry | None:
-        folded = self._folded.get(key)
-        return unpack(key, folded) if folded else None
+    def _waiting(self, key: str) -> PendingEntry | None:
+        packed = self._packed.get(key)
+        return unpack(key, packed) if packed else None
+
+    def _place(self, key: str) -> DueKey:
+        return PLACE.unpack_from(self._packed[key])
 
     def _place_of(self, key: str) -> DueKey | None:
-        folded = self._folded.get(key)
-        return _PLACE.unpack_from(folded) if folded else None
+        packed = self._packed.get(key)
+        return PLACE.unpack_from(packed) if packed else None
+
+
+def _batch_group(watch: Watch) -> tuple[str, str]:
+    """What one call can poll together: tasks of the same kind and target."""
+    return watch.ref.kind, watch.ref.target

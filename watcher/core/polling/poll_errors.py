@@ -1,61 +1,74 @@
-"""What a failed poll means for a watch. Trouble in asking is never trouble of the task.
+"""What a failed poll means for a watch. Trouble in polling is never trouble of the task.
 
-Only three answers are about the task itself: it is not found, it is denied, the request is invalid.
+Only three errors concern the task itself: it is not found, access to it is denied, or the request is invalid.
 """
 
 from __future__ import annotations
 
 from watcher.core.polling.transitions import WatchSettings, end
 from watcher.errors import Busy, Denied, Invalid, NotFound, RemoteError, Unavailable, Unreadable
-from watcher.kinds import Kind
+from watcher.kinds.kind import Kind
 from watcher.model import Step, Watch
 
 MAX_BACKOFF_S = 60.0
+"""The longest wait after the service was unavailable, in seconds."""
+BUSY_S = (0.5, 2.0)
+"""The wait while another client makes a call about the same task, in seconds."""
 DENIED_TRIES = 3
+"""The denial that ends the watch."""
+DENIED_S = (20.0, 30.0)
+"""The wait after a denial, in seconds."""
 UNREADABLE_TRIES = 5
+"""From this unreadable reply on, the task is polled rarely."""
 PARKED_S = (600.0, 660.0)
-"""A task whose replies make no sense costs a call each ten minutes, until its deadline."""
+"""The wait then, in seconds: one call every ten minutes until the deadline."""
 
 
 def on_poll_error(
     kind: Kind, watch: Watch, error: RemoteError, now: float, settings: WatchSettings, *, mono: float, suspect: bool = False
 ) -> Step:
-    """The watch after a poll that gave `error`, and how long to leave it alone.
+    """The watch after a poll that failed with `error`, and how long to wait before the next poll.
 
-    `wait_s` is a range to draw from evenly: full jitter where it begins at 0 (Brooker, AWS Architecture Blog, 2015).
-    `now` is wall seconds, for facts; `mono` monotonic seconds, for how long something lasts: a step of the clock ends no grace.
-    `suspect` says that a circuit is open: then a denial or a reply without sense speaks of us or of the way, not of the task.
-    Reasons are those of the errors, or `expired` and `deadline` where the watch ends.
+    `Step.wait_s` is a range in seconds, from which the wait is drawn evenly. A range that starts at 0 is full jitter (Brooker,
+    "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
+
+    `now` is wall-clock seconds and dates facts. `mono` is monotonic seconds and measures durations, so that a step of the
+    clock ends no grace period. `suspect` means that a circuit is open: a denial or an unreadable reply then tells about our
+    credentials or the network path, not about the task. The reason is that of the error, or `expired` or `deadline`
+    where the watch ends.
     """
-    asked = watch._replace(polls=watch.polls + 1)
+    polled = watch._replace(polls=watch.polls + 1)
     match error:
         case Busy():
-            return Step(asked, "busy", wait_s=(0.5, 2.0))
+            return Step(polled, "busy", wait_s=BUSY_S)
         case Unavailable():
-            return _unavailable(asked, mono)
+            return _unavailable(polled, mono)
         case NotFound():
-            return _not_found(kind, asked, now, mono, settings)
+            return _not_found(kind, polled, now, mono, settings)
         case Denied() if suspect:
-            return Step(asked, "denied", wait_s=(20.0, 30.0))
+            return Step(polled, "denied", wait_s=DENIED_S)
         case Denied():
-            failed = _failed(asked, mono)
-            return end(failed, "denied", now) if failed.failures >= DENIED_TRIES else Step(failed, "denied", wait_s=(20.0, 30.0))
+            failed = _failed(polled, mono)
+            return end(failed, "denied", now) if failed.failures >= DENIED_TRIES else Step(failed, "denied", wait_s=DENIED_S)
         case Invalid():
-            return end(asked, "invalid", now)
+            return end(polled, "invalid", now)
         case Unreadable():
-            return end(asked, "deadline", now) if now >= asked.deadline_at and not suspect else _unreadable(asked, mono)
-    return Step(asked, error.reason)
+            return end(polled, "deadline", now) if now >= polled.deadline_at and not suspect else _unreadable(polled, mono)
+    return Step(polled, error.reason)
 
 
 def _failed(watch: Watch, mono: float) -> Watch:
-    """One more answer that speaks against the task. Outages before the first of them count for nothing."""
+    """Count one more failure of the task itself. Outages before its first failure do not count."""
     if watch.failing_since is None:
         return watch._replace(failures=1, failing_since=mono)
     return watch._replace(failures=watch.failures + 1)
 
 
 def _unavailable(watch: Watch, mono: float) -> Step:
-    """Counted for the backoff, and never towards the tries of a task in trouble of its own: for that one its age stands in."""
+    """Back off from an outage.
+
+    While the task itself is failing, `failures` counts its own tries, so the backoff follows the time since the first of them.
+    """
     if watch.failing_since is None:
         return Step(watch._replace(failures=watch.failures + 1), "unavailable", wait_s=_backoff(watch.failures))
     return Step(watch, "unavailable", wait_s=(0.0, min(MAX_BACKOFF_S, max(2.0, mono - watch.failing_since))))
@@ -66,7 +79,8 @@ def _backoff(failures: int) -> tuple[float, float]:
 
 
 def _not_found(kind: Kind, watch: Watch, now: float, mono: float, settings: WatchSettings) -> Step:
-    """Read after create may miss it for a while; the service itself forgets it after its retention."""
+    """End the watch after its grace period, because a read may miss a task that was just created; or after the retention of
+    the service, at once."""
     began = watch.admitted_at if watch.created_at is None else watch.created_at
     if now - began > kind.retention_s:
         return end(watch, "expired", now)

@@ -1,4 +1,4 @@
-"""What an observation means for a watch: the one place where a status change becomes an event."""
+"""What an observation means for a watch: the only place that turns a status change into transitions to emit."""
 
 from __future__ import annotations
 
@@ -9,58 +9,59 @@ from typing import Literal
 
 from pydantic import Field
 
-from watcher.kinds import Kind, Phase
+from watcher.kinds.kind import Kind, Phase
 from watcher.model import EventType, Observation, Result, Step, Transition, Watch
 from watcher.section import Seconds, Section
 
 
 class WatchSettings(Section):
-    """How long a task is watched, and what its odd statuses mean."""
+    """How long a task is watched, and how a provisional status is treated."""
 
     deadline: Seconds = Field(default=86_400, ge=1, le=30 * 86_400)
-    """A watch that sees no end by then ends itself (`deadline`), unless its message says otherwise. In seconds."""
+    """How long a task is watched at most; then its watch ends with reason `deadline`. A message may set its own. In seconds."""
     partial_success: Literal["settle", "terminal", "transient"] = "settle"
-    """AWS does not say whether PARTIAL_SUCCESS is the end. `settle`: told, then watched until its result is whole or nothing
-    changed for `partial_settle`; `terminal`: the end; `transient`: a status like any other."""
+    """What to do in a provisional status such as PARTIAL_SUCCESS, of which AWS does not say whether it is final. `settle`: emit it,
+    then watch until the result is complete or nothing has changed for `partial_settle`. `terminal`: the watch ends. `transient`:
+    treat it as any other status."""
     partial_settle: Seconds = Field(default=600, ge=0)
-    """For how long nothing may change before PARTIAL_SUCCESS counts as the end. In seconds."""
+    """With `settle`: a provisional status is final when nothing has changed for this long. In seconds."""
     not_found_grace: Seconds = Field(default=60, ge=0)
-    """A task just created may not be found yet: for how long that is believed. In seconds."""
+    """How long a task may be not found before its watch ends: a task that was just created may not be visible yet. In seconds."""
     retention: Seconds = Field(default=7 * 86_400, ge=60)
-    """For how long the store remembers a task after its end. In seconds."""
+    """How long the store keeps a task after its end. In seconds."""
 
 
 def advance(kind: Kind, watch: Watch, seen: Observation, settings: WatchSettings) -> Step:
-    """The watch after this observation, and what to tell.
+    """The watch after this observation, and the transitions to emit.
 
-    Reasons: `ended` (it had ended before), `stale` (older than what we know), `unchanged`, `status`, `result`, `terminal`,
-    `settled`, `deadline`.
+    Reasons: `ended` (the watch had ended before), `stale` (the observation is older than what is known), `unchanged`,
+    `status`, `result`, `terminal`, `settled`, `deadline`.
     """
     if not watch.open:
         return Step(watch, "ended")
-    asked = watch._replace(polls=watch.polls + 1, seen_at=seen.observed_at, failures=0, failing_since=None)
+    polled = watch._replace(polls=watch.polls + 1, seen_at=seen.observed_at, failures=0, failing_since=None)
     if _stale(kind, watch, seen):
-        return _within_deadline(Step(asked, "stale"), seen.observed_at)
+        return _within_deadline(Step(polled, "stale"), seen.observed_at)
     if seen.status != watch.status:
-        step = _new_status(kind, asked, seen, settings)
+        step = _new_status(kind, polled, seen, settings)
     elif seen.result is not None and digest(seen.result) != watch.result_digest:
-        step = _told(asked, seen, EventType.UPDATED, "settled" if _settled(kind, seen, settings) else "result")
-    elif _silent(kind, asked, seen, settings):
-        step = _told(asked, seen, EventType.UPDATED, "settled")
+        step = _emit(polled, seen, EventType.UPDATED, "settled" if _complete(kind, seen, settings) else "result")
+    elif _unchanged_long_enough(kind, polled, seen, settings):
+        step = _emit(polled, seen, EventType.UPDATED, "settled")
     else:
-        step = Step(asked, "unchanged")
+        step = Step(polled, "unchanged")
     return _within_deadline(step, seen.observed_at)
 
 
 def end(watch: Watch, reason: str, now: float) -> Step:
-    """The watch ends here without a terminal status, for a reason of `watcher.watch.ended.v1`."""
-    told = Transition(EventType.ENDED, watch.sequence + 1, watch.status, None, now, terminal=True, reason=reason)
-    ended = watch._replace(sequence=told.sequence, changed_at=now, ended_at=now, end_reason=reason)
-    return Step(ended, reason, (told,))
+    """End the watch without a terminal status, for a reason of `watcher.watch.ended.v1`. `now` is wall-clock seconds."""
+    transition = Transition(EventType.ENDED, watch.sequence + 1, watch.status, None, now, terminal=True, reason=reason)
+    ended = watch._replace(sequence=transition.sequence, changed_at=now, ended_at=now, end_reason=reason)
+    return Step(ended, reason, (transition,))
 
 
 def digest(result: Result | None) -> str | None:
-    """Tells one result from another without keeping it: 32 hex of SHA-256 over its canonical JSON."""
+    """32 hex digits of SHA-256 over the canonical JSON of a result, to detect a change without keeping the result."""
     if result is None:
         return None
     canonical = json.dumps(result, sort_keys=True, separators=(",", ":"))
@@ -68,11 +69,12 @@ def digest(result: Result | None) -> str | None:
 
 
 def _stale(kind: Kind, watch: Watch, seen: Observation) -> bool:
-    """Reads are eventually consistent: an older answer may come after a newer one, and a status never goes back."""
+    """Whether the observation is older than the watch. Reads are eventually consistent, so an older reply may come after a
+    newer one; and a status never goes back."""
     if watch.updated_at is not None and seen.updated_at is not None and seen.updated_at < watch.updated_at:
         return True
     if kind.phase(seen.status) is Phase.TERMINAL:
-        return False  # wherever it stands in the kind's list: no status comes after an end
+        return False  # whatever its place in the kind's list: no status follows a terminal one
     order = list(kind.statuses)
     if watch.status is None or watch.status not in kind.statuses or seen.status not in kind.statuses:
         return False
@@ -84,63 +86,66 @@ def _new_status(kind: Kind, watch: Watch, seen: Observation, settings: WatchSett
     if phase is Phase.TERMINAL or (phase is Phase.PROVISIONAL and settings.partial_success == "terminal"):
         reason = "terminal"
     else:
-        reason = "settled" if _settled(kind, seen, settings) else "status"
-    begun = watch._replace(status=seen.status, status_since=_begun(kind, watch, seen))
-    return _told(begun, seen, EventType.TRANSITION, reason, before=watch.status, skipped=kind.skipped(watch.status, seen.status))
+        reason = "settled" if _complete(kind, seen, settings) else "status"
+    started = watch._replace(status=seen.status, status_since=_status_since(kind, seen))
+    skipped = kind.skipped(watch.status, seen.status)
+    return _emit(started, seen, EventType.TRANSITION, reason, before=watch.status, skipped=skipped)
 
 
-def _begun(kind: Kind, watch: Watch, seen: Observation) -> float:
-    """When the new status began: by the service's own timestamps where it has them, never later than we saw it."""
-    first = next(iter(kind.statuses))
-    service = {first: seen.created_at, kind.running: seen.started_at}.get(seen.status, seen.updated_at)
-    return seen.observed_at if service is None else min(service, seen.observed_at)
+def _status_since(kind: Kind, seen: Observation) -> float:
+    """When the observed status began: by the service's timestamp for it, at the latest when it was observed."""
+    if seen.status == kind.running_status:
+        since = seen.started_at
+    else:
+        since = seen.created_at if seen.status == kind.first_status else seen.updated_at
+    return seen.observed_at if since is None else min(since, seen.observed_at)
 
 
-def _settled(kind: Kind, seen: Observation, settings: WatchSettings) -> bool:
-    """A provisional status whose result is whole."""
+def _complete(kind: Kind, seen: Observation, settings: WatchSettings) -> bool:
+    """Whether this is a provisional status after whose result nothing more follows."""
     return kind.phase(seen.status) is Phase.PROVISIONAL and settings.partial_success == "settle" and kind.settled(seen.result)
 
 
-def _silent(kind: Kind, watch: Watch, seen: Observation, settings: WatchSettings) -> bool:
-    """A provisional status in which nothing has changed for as long as we wait."""
-    waits = kind.phase(seen.status) is Phase.PROVISIONAL and settings.partial_success == "settle"
-    return waits and watch.changed_at is not None and seen.observed_at - watch.changed_at >= settings.partial_settle
+def _unchanged_long_enough(kind: Kind, watch: Watch, seen: Observation, settings: WatchSettings) -> bool:
+    """Whether this is a provisional status that has not changed for `partial_settle`."""
+    settles = kind.phase(seen.status) is Phase.PROVISIONAL and settings.partial_success == "settle"
+    return settles and watch.changed_at is not None and seen.observed_at - watch.changed_at >= settings.partial_settle
 
 
-def _told(
+def _emit(
     watch: Watch, seen: Observation, type_: EventType, reason: str, *, before: str | None = None, skipped: tuple[str, ...] = ()
 ) -> Step:
-    last = reason in ("terminal", "settled")
-    told = Transition(
+    terminal = reason in ("terminal", "settled")
+    transition = Transition(
         type=type_,
         sequence=watch.sequence + 1,
         before=before if type_ is EventType.TRANSITION else watch.status,
         after=seen.status,
         observed_at=seen.observed_at,
-        terminal=last,
+        terminal=terminal,
         skipped=skipped,
         result=seen.result,
         message=seen.message,
     )
     after = watch._replace(
-        sequence=told.sequence,
+        sequence=transition.sequence,
         changed_at=seen.observed_at,
-        created_at=_known(seen.created_at, watch.created_at),
-        started_at=_known(seen.started_at, watch.started_at),
-        updated_at=seen.updated_at,  # of this very change: an earlier one's would date the event wrongly
+        created_at=_latest(seen.created_at, watch.created_at),
+        started_at=_latest(seen.started_at, watch.started_at),
+        updated_at=seen.updated_at,  # the time of this change, or None: the time of an earlier change would date the event wrongly
         result_digest=watch.result_digest if seen.result is None else digest(seen.result),
-        ended_at=seen.observed_at if last else None,
-        end_reason=reason if last else None,
+        ended_at=seen.observed_at if terminal else None,
+        end_reason=reason if terminal else None,
     )
-    return Step(after, reason, (told,))
+    return Step(after, reason, (transition,))
 
 
-def _known(new: float | None, old: float | None) -> float | None:
-    return old if new is None else new
+def _latest(seen: float | None, known: float | None) -> float | None:
+    return known if seen is None else seen
 
 
 def _within_deadline(step: Step, now: float) -> Step:
-    """A deadline ends a watch only with an answer in hand: that we could not ask is not the task's fault."""
+    """End the watch after its deadline. This needs an answer from the service: a watch must not end because polling failed."""
     if not step.watch.open or now < step.watch.deadline_at:
         return step
     ended = end(step.watch, "deadline", now)

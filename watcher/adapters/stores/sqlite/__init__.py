@@ -1,7 +1,8 @@
 """A store in one SQLite file: durable, with one owner, and nothing to install.
 
-Read `store.py` first; `schema.py` says what is in the file, `writer.py` how it gets there safely. Nothing here
-may reach for the network, sleep or repeat: what fails is named in `failures.py`, and the runtime decides.
+Read `store.py` first. `schema.py` defines the file, `file.py` opens it, `writer.py` commits to it, and each `*_rows.py`
+holds the statements of some tables. Nothing here sleeps or retries: `failures.py` names each error, and the runtime
+decides what to do.
 """
 
 from watcher.adapters.stores.sqlite.store import SqliteStore, SqliteStoreSettings

@@ -1,4 +1,4 @@
-"""Dead letters, the notices that operators leave for the owner, and notes from an earlier life."""
+"""Dead letters in the file."""
 
 from __future__ import annotations
 
@@ -6,71 +6,68 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
+from watcher.adapters.stores.sqlite.event_rows import SHARD
 from watcher.model import DeadLetter
+from watcher.query import DeadLetterQuery, Page, decode_cursor, page
 
-_COLUMNS = "id, what, origin, reason, detail, body, at, key, position, tries, retry"
-# A letter about an event whose watch was forgotten in the meantime would bring back what was to be erased.
-# S608 below: the statements are put together from the constants of this file, never from data.
-_ADD = f"""INSERT INTO letters ({_COLUMNS}) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0
-    WHERE ?2 != 'event' OR ?9 = 0 OR EXISTS (SELECT 1 FROM events WHERE position = ?9) OR EXISTS (SELECT 1 FROM letters WHERE id = ?1)
+_COLUMNS = "id, what, origin, reason, detail, body, at, key, position, tries"
+# The dead letter of an event whose task was erased in the meantime would bring back its result, so it is not added.
+# The task's kind and parameters are kept with the dead letter, because its watch may be pruned earlier.
+# S608 below: the statements consist of constants of this file and parameters, never of data.
+_ADD = f"""INSERT INTO dead_letters ({_COLUMNS}, kind, params, retry)
+    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, w.kind, w.params, 0 FROM (SELECT 1) LEFT JOIN watches w ON w.key = ?8
+    WHERE ?2 != 'event' OR ?9 = 0 OR EXISTS (SELECT 1 FROM events WHERE position = ?9) OR EXISTS (SELECT 1 FROM dead_letters WHERE id = ?1)
     ON CONFLICT (id) DO UPDATE SET reason = excluded.reason, detail = excluded.detail, at = excluded.at, tries = tries + 1, retry = 0"""  # noqa: S608
-_READ = f"SELECT {_COLUMNS} FROM letters"  # noqa: S608
+_READ = f"SELECT n, {_COLUMNS}, retry FROM dead_letters"  # noqa: S608
+_LAST_CHARACTER = "\U0010ffff"
 
 
-def add(db: sqlite3.Connection, letters: Sequence[DeadLetter]) -> None:
-    """Keep these; the same letter again counts one more try, and is not to be retried until somebody asks again."""
-    db.executemany(_ADD, [(x.id, x.what, x.origin, x.reason, x.detail, x.body, x.at, x.key, x.position, x.tries) for x in letters])
+def add(db: sqlite3.Connection, dead_letters: Sequence[DeadLetter]) -> None:
+    """Keep dead letters. One that is kept already counts one more try, and loses its mark for a retry."""
+    db.executemany(_ADD, [(x.id, x.what, x.origin, x.reason, x.detail, x.body, x.at, x.key, x.position, x.tries) for x in dead_letters])
 
 
-def newest(db: sqlite3.Connection) -> list[DeadLetter]:
-    """The newest first."""
-    return [_letter(row) for row in db.execute(f"{_READ} ORDER BY at DESC, n DESC")]
+def find(db: sqlite3.Connection, query: DeadLetterQuery) -> Page[DeadLetter]:
+    """One page of those that match, the newest first."""
+    conditions: list[str] = []
+    values: list[object] = []
+    if query.key is not None:
+        conditions.append("key = ?")
+        values.append(query.key)
+    if query.id_prefix:
+        conditions.append("id >= ? AND id < ?")
+        values += [query.id_prefix, query.id_prefix + _LAST_CHARACTER]
+    if query.after is not None:
+        conditions.append("(at, n) < (?, ?)")
+        values += decode_cursor(query.after, 2)
+    where = " AND ".join(conditions) or "TRUE"
+    rows = db.execute(f"{_READ} WHERE {where} ORDER BY at DESC, n DESC LIMIT ?", (*values, query.limit + 1))
+    placed = ((number, _dead_letter(fields)) for number, *fields in rows)
+    return page((((found.at, number), found) for number, found in placed), query.limit)
 
 
-def asked(db: sqlite3.Connection) -> list[DeadLetter]:
-    """Those to be tried again, in the order in which they came."""
-    return [_letter(row) for row in db.execute(f"{_READ} WHERE retry ORDER BY n")]
+def to_retry(db: sqlite3.Connection) -> list[DeadLetter]:
+    """Those that are marked for a retry, in order of arrival."""
+    return [_dead_letter(row[1:]) for row in db.execute(f"{_READ} WHERE retry ORDER BY n")]
 
 
-def retry(db: sqlite3.Connection, ids: Sequence[str]) -> int:
-    """Mark these as to be tried again. Returns how many there were."""
-    return db.executemany("UPDATE letters SET retry = 1 WHERE id = ?", [(id_,) for id_ in dict.fromkeys(ids)]).rowcount
+def mark(db: sqlite3.Connection, ids: Sequence[str]) -> int:
+    """Mark these for a retry. Returns how many exist."""
+    return db.executemany("UPDATE dead_letters SET retry = 1 WHERE id = ?", [(id_,) for id_ in dict.fromkeys(ids)]).rowcount
 
 
 def purge(db: sqlite3.Connection, ids: Sequence[str] | None) -> int:
     """Erase these, or all. Returns how many."""
     if ids is None:
-        return db.execute("DELETE FROM letters").rowcount
-    return db.executemany("DELETE FROM letters WHERE id = ?", [(id_,) for id_ in ids]).rowcount
+        return db.execute("DELETE FROM dead_letters").rowcount
+    return db.executemany("DELETE FROM dead_letters WHERE id = ?", [(id_,) for id_ in ids]).rowcount
 
 
 def prune(db: sqlite3.Connection, before: float) -> int:
     """Erase those from before then. Returns how many."""
-    return db.execute("DELETE FROM letters WHERE at < ?", (before,)).rowcount
+    return db.execute("DELETE FROM dead_letters WHERE at < ?", (before,)).rowcount
 
 
-def notices(db: sqlite3.Connection, after: int) -> tuple[int, list[str]]:
-    """The keys forgotten behind notice `after`, and the last notice."""
-    rows = db.execute("SELECT n, key FROM forgotten WHERE n > ? ORDER BY n", (after,)).fetchall()
-    return (rows[-1][0] if rows else after), [row[1] for row in rows]
-
-
-def drop_notices(db: sqlite3.Connection, upto: int | None = None) -> None:
-    """Erase the notices up to this one, or all."""
-    db.execute("DELETE FROM forgotten WHERE ?1 IS NULL OR n <= ?1", (upto,))
-
-
-def load_state(db: sqlite3.Connection, name: str) -> str | None:
-    """The note by this name."""
-    row = db.execute("SELECT note FROM notes WHERE name = ?", (name,)).fetchone()
-    return None if row is None else str(row[0])
-
-
-def save_state(db: sqlite3.Connection, name: str, note: str) -> None:
-    """Keep this note under this name, instead of an earlier one."""
-    db.execute("INSERT INTO notes VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET note = excluded.note", (name, note))
-
-
-def _letter(row: Sequence[Any]) -> DeadLetter:
+def _dead_letter(row: Sequence[Any]) -> DeadLetter:
     id_, what, origin, reason, detail, body, at, key, position, tries, retry = row
-    return DeadLetter(id_, what, origin, reason, detail, body, at, key, position, tries, bool(retry))
+    return DeadLetter(id_, what, origin, reason, detail, body, at, key, position, SHARD, tries, bool(retry))

@@ -1,7 +1,4 @@
-"""What an error of SQLite means for us: it passes, it is the file's end, or it is the caller's own mistake.
-
-Nothing is read from error texts: SQLite's result codes decide.
-"""
+"""The meaning of each SQLite error: temporary, final, or a mistake of the caller. Result codes decide, never texts."""
 
 from __future__ import annotations
 
@@ -9,38 +6,43 @@ import sqlite3
 
 from watcher.errors import StoreError, StoreRefused, StoreUnavailable
 
-PASSES = {
-    sqlite3.SQLITE_FULL: "the disk is full",
-    sqlite3.SQLITE_IOERR_WRITE: "the disk does not take it (full, or over a quota?)",
-    sqlite3.SQLITE_IOERR_SHMSIZE: "the disk does not take it (full, or over a quota?)",
-    sqlite3.SQLITE_BUSY: "locked by another process",
-    sqlite3.SQLITE_LOCKED: "locked",
-    sqlite3.SQLITE_PROTOCOL: "locked by another process",
-    sqlite3.SQLITE_NOMEM: "out of memory",
-    sqlite3.SQLITE_IOERR_NOMEM: "out of memory",
+NO_ROOM = "the disk does not accept writes: free space on it, or raise the quota or file size limit"
+LOCKED = "locked by another process: end that process if this lasts"
+NO_MEMORY = "out of memory: free some, or raise the memory limit"
+
+TEMPORARY = {
+    sqlite3.SQLITE_FULL: "the disk is full: free space on it",
+    sqlite3.SQLITE_IOERR_WRITE: NO_ROOM,
+    sqlite3.SQLITE_IOERR_SHMSIZE: NO_ROOM,
+    sqlite3.SQLITE_BUSY: LOCKED,
+    sqlite3.SQLITE_LOCKED: LOCKED,
+    sqlite3.SQLITE_PROTOCOL: LOCKED,
+    sqlite3.SQLITE_NOMEM: NO_MEMORY,
+    sqlite3.SQLITE_IOERR_NOMEM: NO_MEMORY,
 }
-"""A failed write leaves the transaction undone and the file whole: the next attempt may do."""
+"""The failed write was rolled back and the file is intact, so a retry may succeed."""
 
-ENDS = {
-    sqlite3.SQLITE_NOTADB: "not a SQLite database: point store.path elsewhere, or move this file away",
-    sqlite3.SQLITE_CORRUPT: "damaged: move it away, with its -wal file, and restore a backup or begin anew",
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened: is its directory there, and writable?",
-    sqlite3.SQLITE_READONLY: "cannot be written: mend its permissions, or mount its volume writable",
-    sqlite3.SQLITE_PERM: "cannot be written: mend its permissions",
-    sqlite3.SQLITE_IOERR: "the disk failed: what was written last may not be on it; look at the disk, then start again",
+DAMAGED = "damaged: move it away together with its -wal file, then restore a backup or start with a new file"
+FINAL = {
+    sqlite3.SQLITE_NOTADB: "not a SQLite database: set store.path to another file, or move this one away",
+    sqlite3.SQLITE_CORRUPT: DAMAGED,
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened: check that its directory exists and is writable",
+    sqlite3.SQLITE_READONLY: "cannot be written: change its permissions, or mount its volume writable",
+    sqlite3.SQLITE_PERM: "cannot be written: change its permissions",
+    sqlite3.SQLITE_IOERR: "the disk failed, and the last writes may be lost: check the disk, then start the watcher again",
 }
-"""After a failed fsync nobody knows what is on the disk, and asking again would say that all is well."""
+"""After a failed fsync the content of the disk is unknown, and a retry would report success for data that is lost."""
 
 
-def named(error: Exception, path: str) -> StoreError | None:
-    """The error as the runtime knows it. None: no fault of the store but of what it was asked to do."""
+def store_error(error: Exception, path: str) -> StoreError | None:
+    """The named error for an error of SQLite, or None for a mistake of the caller."""
     code = getattr(error, "sqlite_errorcode", None)
     if not isinstance(error, sqlite3.Error) or code is None:
         return None
     name = error.sqlite_errorname
     primary = code & 0xFF
-    if passing := PASSES.get(code) or PASSES.get(primary):
-        return StoreUnavailable(f"{path}: {passing} ({name})")
-    if end := ENDS.get(primary):
-        return StoreRefused(f"{path}: {end} ({name})")
+    if temporary := TEMPORARY.get(code) or TEMPORARY.get(primary):
+        return StoreUnavailable(f"{path}: {temporary} ({name})")
+    if final := FINAL.get(primary):
+        return StoreRefused(f"{path}: {final} ({name})")
     return None

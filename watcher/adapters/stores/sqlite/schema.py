@@ -1,7 +1,7 @@
-"""What is in the file, how it came to be so, and which files are refused.
+"""The tables of the file, the migrations that create them, and the files that are refused.
 
-A migration is a tuple of statements that leads from one version to the next; all that a file lacks run in one
-transaction. What has been released never changes: a new version is appended.
+A migration is a tuple of statements from one version to the next. All that a file lacks run in one transaction. A
+released migration never changes: a new version is appended.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from watcher.adapters.stores.sqlite.failures import DAMAGED
 from watcher.errors import StoreRefused
 
 MEMORY = ":memory:"
 APPLICATION_ID = 0x57617463
-"""`Watc`: tells our files from those of other programs."""
+"""`Watc`: distinguishes our files from those of other programs."""
 BUSY_S = 5.0
-"""How long SQLite itself waits for a lock of another process, in seconds."""
+"""Seconds that SQLite waits for a lock of another process."""
 CHECKED_WHOLE = 64 * 1024 * 1024
-"""Up to this size a file is read through when it is opened (well under a second); in a larger one damage shows when it is reached."""
+"""Bytes. A file up to this size is checked as a whole when it is opened, in well under a second; damage in a larger one
+is found when it is read."""
 
 VERSION_1 = (
     """CREATE TABLE watches (
@@ -29,7 +31,6 @@ VERSION_1 = (
         id TEXT NOT NULL,
         target TEXT NOT NULL,
         kind TEXT NOT NULL,
-        connector TEXT,
         params TEXT NOT NULL,
         admitted_at REAL NOT NULL,
         deadline_at REAL NOT NULL,
@@ -47,7 +48,8 @@ VERSION_1 = (
         end_reason TEXT)""",
     "CREATE INDEX watches_open ON watches (ended_at) WHERE ended_at IS NULL",
     "CREATE INDEX watches_ended ON watches (ended_at) WHERE ended_at IS NOT NULL",
-    "CREATE INDEX watches_connector ON watches (connector)",
+    # Only to erase by the first parameter. A commit does not change it, so it costs one entry at admission.
+    "CREATE INDEX watches_first_param ON watches (json_extract(params, '$[0]'))",
     # AUTOINCREMENT: a position is never given twice, also after the newest event was erased.
     """CREATE TABLE events (
         position INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -58,12 +60,12 @@ VERSION_1 = (
         terminal INTEGER NOT NULL,
         at REAL NOT NULL,
         body BLOB NOT NULL)""",
-    # Led by the watch, so that a group of new events touches few pages; ids are derived from the watch anyway.
-    "CREATE UNIQUE INDEX events_once ON events (watch, id)",
-    # Everything at or below its cursor a sink has settled, and above it what stands in `settled`.
+    # The watch comes first, so that the events of one commit touch few pages; an id is derived from the watch anyway.
+    "CREATE UNIQUE INDEX events_id ON events (watch, id)",
+    # A sink has settled each event up to its cursor, and beyond it those in `settled`.
     "CREATE TABLE sinks (name TEXT PRIMARY KEY, cursor INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE settled (sink TEXT NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (sink, position)) WITHOUT ROWID",
-    """CREATE TABLE letters (
+    """CREATE TABLE dead_letters (
         n INTEGER PRIMARY KEY,
         id TEXT NOT NULL UNIQUE,
         what TEXT NOT NULL,
@@ -73,13 +75,20 @@ VERSION_1 = (
         body BLOB NOT NULL,
         at REAL NOT NULL,
         key TEXT,
+        kind TEXT,
+        params TEXT,
         position INTEGER NOT NULL,
         tries INTEGER NOT NULL,
         retry INTEGER NOT NULL)""",
-    "CREATE INDEX letters_retry ON letters (retry) WHERE retry",
-    # Notices for the owner: what somebody else forgot while it runs.
+    "CREATE INDEX dead_letters_at ON dead_letters (at)",
+    "CREATE INDEX dead_letters_key ON dead_letters (key, at) WHERE key IS NOT NULL",
+    "CREATE INDEX dead_letters_retry ON dead_letters (retry) WHERE retry",
+    # Erasures by other processes, which the owner has yet to read.
     "CREATE TABLE forgotten (n INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL)",
-    "CREATE TABLE notes (name TEXT PRIMARY KEY, note TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE state (name TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID",
+    # The epoch of the current lease of each shard. A file has one shard.
+    "CREATE TABLE shards (shard INTEGER PRIMARY KEY, epoch INTEGER NOT NULL)",
+    "INSERT INTO shards VALUES (0, 0)",
 )
 
 Migration = Sequence[str]
@@ -91,49 +100,49 @@ def connect(path: str) -> sqlite3.Connection:
     place = path if path == MEMORY else f"{Path(path).absolute().as_uri()}?mode=rw"
     db = sqlite3.connect(place, uri=path != MEMORY, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
     try:
-        db.execute("PRAGMA secure_delete = ON")  # what is erased, biometric data among it, is overwritten with zeros
+        db.execute("PRAGMA secure_delete = ON")  # erased data may be biometric, so it is overwritten with zeros
     except sqlite3.Error:
-        db.close()  # a damaged file is noticed here first
+        db.close()  # the first read of the file: this is where a damaged one fails
         raise
     return db
 
 
 def create(path: str) -> None:
-    """An empty file that only its owner may read, if none is there. The -wal and -shm files take over its mode."""
+    """Create an empty file that only its user may read, unless there is a file. The -wal and -shm files get the same mode."""
     if path == MEMORY:
         return
-    # Never opens a file that is there: closing it would drop the locks of any other connection of this process.
+    # An existing file is not opened: closing it would release the locks of every other connection of this process.
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def prepare(db: sqlite3.Connection, path: str, migrations: Sequence[Migration] = MIGRATIONS) -> None:
-    """Refuse what is not ours, make the rest as `migrations` want it, and write ahead from now on."""
+    """Refuse a file that is not ours or is damaged, run the migrations that it lacks, and turn on its write-ahead log."""
     version = _version(db, path, len(migrations))
     if path != MEMORY and os.path.getsize(path) <= CHECKED_WHOLE and _damaged(db):
-        raise StoreRefused(f"{path}: damaged: move it away, with its -wal file, and restore a backup or begin anew")
+        raise StoreRefused(f"{path}: {DAMAGED}")
     write_ahead(db, path)
     if version < len(migrations):
         _migrate(db, version, migrations)
 
 
 def expect(db: sqlite3.Connection, path: str) -> None:
-    """Refuse a file that is not exactly of our version: only its owner may change that."""
+    """Refuse a file of another version than ours, because only its owner may migrate it."""
     version = _version(db, path, len(MIGRATIONS))
     if version == 0:
         raise StoreRefused(f"{path}: there is no store in this file yet: start the watcher first")
     if version < len(MIGRATIONS):
         raise StoreRefused(
-            f"{path}: has version {version}, this program writes {len(MIGRATIONS)}: start the watcher once to bring it up to date"
+            f"{path}: has schema version {version}, this program needs {len(MIGRATIONS)}: start the watcher once to migrate the file"
         )
     write_ahead(db, path)
 
 
 def write_ahead(db: sqlite3.Connection, path: str) -> None:
-    """The log and its syncing. Checkpoints are the writer's: SQLite would keep their errors to itself."""
+    """Set the write-ahead log, a sync at each commit, and no automatic checkpoints: SQLite would hide their errors."""
     mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if mode != "wal" and path != MEMORY:
-        raise StoreRefused(f"{path}: its file system cannot hold a write-ahead log: use a local disk")
+        raise StoreRefused(f"{path}: its file system does not support a write-ahead log: use a local disk")
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA wal_autocheckpoint = 0")
     db.execute("PRAGMA journal_size_limit = 67108864")
@@ -141,9 +150,9 @@ def write_ahead(db: sqlite3.Connection, path: str) -> None:
 
 
 def read_only(db: sqlite3.Connection) -> None:
-    """This connection never writes, and has the log's index ready."""
+    """Forbid writes on this connection, and read once, so that the index of the log is ready."""
     db.execute("PRAGMA query_only = ON")
-    db.execute("SELECT 1 FROM notes LIMIT 1").fetchone()
+    db.execute("SELECT 1 FROM state LIMIT 1").fetchone()
 
 
 def _version(db: sqlite3.Connection, path: str, known: int) -> int:
@@ -151,10 +160,11 @@ def _version(db: sqlite3.Connection, path: str, known: int) -> int:
     version: int = db.execute("PRAGMA user_version").fetchone()[0]
     tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if application != APPLICATION_ID and (application, version, tables) != (0, 0, 0):
-        raise StoreRefused(f"{path}: a database of another program: point store.path elsewhere")
+        raise StoreRefused(f"{path}: a database of another program: set store.path to another file")
     if version > known:
         raise StoreRefused(
-            f"{path}: has version {version}, this program knows up to {known}: run the newer program, or give this one its own file"
+            f"{path}: has schema version {version}, this program supports up to {known}:"
+            " run the newer program, or set store.path to another file"
         )
     return version
 

@@ -1,201 +1,211 @@
-"""The store in a SQLite file: who opens it how, and which work is a write.
-
-Reads go to a connection of their own, so they never wait for an fsync. A database in memory has one connection for both.
-"""
+"""The store in a SQLite file: which method is a read, and which one is a write."""
 
 # ruff: noqa: D102 - watcher/ports.py says what each method promises
 
 from __future__ import annotations
 
-import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import ExitStack, closing, suppress
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
-from typing import Literal, TypeVar
+from typing import Literal
 
-from anyio import CapacityLimiter, to_thread
 from pydantic import Field
 
-from watcher.adapters.stores.sqlite import dead_letter_rows, event_rows, schema, watch_rows
-from watcher.adapters.stores.sqlite.failures import named
-from watcher.adapters.stores.sqlite.owner import OwnerLock
-from watcher.adapters.stores.sqlite.writer import Work, WriterThread
-from watcher.errors import StoreRefused, StoreUnavailable
-from watcher.model import Backlog, Change, DeadLetter, Event, Watch
+from watcher.adapters.stores.sqlite import dead_letter_rows, event_rows, owner_rows, schema, watch_rows
+from watcher.adapters.stores.sqlite.event_rows import SHARD
+from watcher.adapters.stores.sqlite.file import SqliteFile
+from watcher.errors import Fenced, StoreUnavailable
+from watcher.model import Backlog, Change, DeadLetter, Event, Lease, Watch
+from watcher.ports import Requests
+from watcher.query import DeadLetterQuery, EventQuery, Page, Selection, TaskQuery
 from watcher.section import Section
-
-T = TypeVar("T")
 
 
 class SqliteStoreSettings(Section):
-    """Everything in one file, for one process. Survives any kill."""
+    """Keeps everything in one file, for one process. Nothing is lost when the process is killed."""
 
     type: Literal["sqlite"] = "sqlite"
     path: str = Field(default="watcher.db", min_length=1)
-    """The file; beside it stand -wal, -shm and .lock. A local disk, writable. `:memory:`: lost when the process ends."""
+    """The file, on a local disk. The files -wal, -shm and .lock are beside it. `:memory:` keeps nothing when the process ends."""
 
 
 class SqliteStore:
-    """A `Store` and a `Ledger`. What it erases is overwritten in the file and gone from its log."""
+    """A `Store` with one shard. Erased data is overwritten in the file and removed from its log."""
+
+    shards = 1
+    renew_s: float | None = None
 
     def __init__(self, settings: SqliteStoreSettings) -> None:
-        self._path = settings.path
-        self._in_file = settings.path != schema.MEMORY
-        self.durable = self._in_file
-        self._lock = OwnerLock(settings.path)
-        self._connections: list[sqlite3.Connection] = []
-        self._writer: WriterThread | None = None
-        self._one_reader = CapacityLimiter(1)
-        self._noticed = 0
-        """The last notice handed out; it is erased when there is none behind it."""
+        self.durable = settings.path != schema.MEMORY
+        self._file = SqliteFile(settings.path)
+        self._lease: Lease | None = None
+        """The one that `claim` returned, until it is released."""
+        self._epoch = 0
+        """The epoch in the file, as of the current write transaction. Used in the writer thread."""
+        self._forgotten = 0
+        """The number of the last erasure returned by `requests`, until its record is removed; then 0."""
 
     async def open(self, sinks: Sequence[str]) -> None:
-        await to_thread.run_sync(self._own)
-        self._writer = WriterThread(self._connections[0], self._path)
-        await self._write(partial(event_rows.name_sinks, names=sinks))
-        await self._write(dead_letter_rows.drop_notices)  # we load everything now: they are news no longer
+        def work(db: sqlite3.Connection) -> None:
+            event_rows.set_sinks(db, sinks)
+            owner_rows.next_epoch(db)  # no lease of an earlier owner is valid
+            owner_rows.drop_forgotten(db)  # the owner has loaded nothing yet, so these erasures are no news to it
+
+        await self._file.own(self._begin)
+        await self._file.write(work)
 
     async def attach(self) -> None:
-        await to_thread.run_sync(self._join)
-        self._writer = WriterThread(self._connections[0], self._path)
+        await self._file.join(self._begin)
 
     async def close(self) -> None:
-        if self._writer is not None:
-            await self._writer.stop()
-        while self._connections:
-            self._connections.pop().close()
-        self._lock.release()
+        self._lease = None
+        await self._file.close()
 
     async def check(self) -> str:
-        version = await self._read(lambda db: db.execute("PRAGMA user_version").fetchone()[0])
+        version = await self._file.read(lambda db: db.execute("PRAGMA user_version").fetchone()[0])
         return f"SQLite {sqlite3.sqlite_version}, schema {version}"
 
-    async def load(self) -> AsyncIterator[Sequence[Watch]]:
-        after, piece = await self._read(partial(watch_rows.load, after=0))
-        while piece:
-            yield piece
-            after, piece = await self._read(partial(watch_rows.load, after=after))
+    # --- shards ----------------------------------------------------------------------------------
 
-    async def admit(self, watches: Sequence[Watch]) -> Sequence[Watch]:
-        return await self._write(partial(watch_rows.admit, watches=watches))
+    async def claim(self) -> Sequence[Lease]:
+        current = self._lease
 
-    async def commit(self, changes: Sequence[Change]) -> Collection[str]:
-        return await self._write(partial(watch_rows.commit, changes=changes))
+        def work(db: sqlite3.Connection) -> Lease | None:
+            if current is None:
+                self._epoch = owner_rows.next_epoch(db)
+                return Lease(SHARD, self._epoch)
+            return current if current.epoch == self._epoch else None  # None: another process took the file over
 
-    async def outbox(self, sink: str, after: int, limit: int) -> Sequence[Event]:
-        return await self._read(partial(event_rows.outbox, sink=sink, after=after, limit=limit))
+        lease = await self._file.write(work)
+        if lease is None:
+            return []
+        self._lease = lease
+        return [lease]
 
-    async def settle(self, sink: str, delivered: Sequence[Event], buried: Sequence[DeadLetter]) -> None:
-        positions = {event.position for event in delivered} | {letter.position for letter in buried}
+    async def release(self, leases: Sequence[Lease]) -> None:
+        lease = self._lease
+        if lease is None or lease not in leases:
+            return
 
         def work(db: sqlite3.Connection) -> None:
-            event_rows.settle(db, sink, positions)
-            dead_letter_rows.add(db, buried)
+            if lease.epoch == self._epoch:
+                self._epoch = owner_rows.next_epoch(db)
+                self._lease = None
 
-        await self._write(work)
+        await self._file.write(work)
 
-    async def backlog(self) -> dict[str, Backlog]:
-        return await self._read(event_rows.backlog)
+    async def load(self, lease: Lease) -> AsyncIterator[Sequence[Watch]]:
+        after, watches = await self._file.read(partial(watch_rows.load, after=0))
+        while watches:
+            yield watches
+            after, watches = await self._file.read(partial(watch_rows.load, after=after))
 
-    async def add_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        await self._write(partial(dead_letter_rows.add, letters=letters))
+    async def admit(self, watches: Sequence[Watch]) -> Sequence[Watch]:
+        return await self._file.write(partial(watch_rows.admit, watches=watches))
 
-    async def requests(self) -> tuple[Sequence[str], Sequence[DeadLetter]]:
-        noticed, keys = await self._read(partial(dead_letter_rows.notices, after=self._noticed))
-        asked = await self._read(dead_letter_rows.asked)
-        if keys:  # told at once: a disk that is full does not keep an erasure from being heard of
-            self._noticed = noticed
-        elif self._noticed:
-            with suppress(StoreUnavailable):  # told already, so they can wait; and a call that reads says nothing of the disk
-                await self._write(partial(dead_letter_rows.drop_notices, upto=self._noticed), erases=True)
-                self._noticed = 0
-        return keys, asked
+    async def commit(self, changes: Sequence[Change], leases: Mapping[int, Lease]) -> Collection[str]:
+        def work(db: sqlite3.Connection) -> list[str]:
+            if changes:
+                self._check_lease(leases)
+            return watch_rows.commit(db, changes)
 
-    async def load_state(self, name: str) -> str | None:
-        return await self._read(partial(dead_letter_rows.load_state, name=name))
+        return await self._file.write(work)
 
-    async def save_state(self, name: str, note: str) -> None:
-        await self._write(partial(dead_letter_rows.save_state, name=name, note=note))
+    async def add_dead_letters(self, dead_letters: Sequence[DeadLetter]) -> None:
+        await self._file.write(partial(dead_letter_rows.add, dead_letters=dead_letters))
 
     async def prune(self, before: float) -> int:
-        """In pieces, each of them whole, so that commits pass in between."""
+        """Each piece is a transaction, so that commits do not wait for all of them."""
         erased = 0
-        while piece := await self._write(partial(watch_rows.prune, before=before)):
+        while piece := await self._file.write(partial(watch_rows.prune, before=before)):
             erased += piece
-        old = await self._write(partial(dead_letter_rows.prune, before=before))
+        old = await self._file.write(partial(dead_letter_rows.prune, before=before))
         if erased or old:
-            await self._write(_nothing, erases=True)
+            await self._file.write(_nothing, erases=True)
         return erased
 
-    async def find(self, key: str) -> Watch | None:
-        return await self._read(partial(watch_rows.find, key=key))
+    async def save_state(self, name: str, text: str) -> None:
+        await self._file.write(partial(owner_rows.save_state, name=name, text=text))
 
-    async def tasks(self, *, open_only: bool = False, limit: int = 1000) -> Sequence[Watch]:
-        return await self._read(partial(watch_rows.newest, open_only=open_only, limit=limit))
+    async def load_state(self, name: str) -> str | None:
+        return await self._file.read(partial(owner_rows.load_state, name=name))
 
-    async def history(self, key: str) -> Sequence[Event]:
-        return await self._read(partial(event_rows.history, key=key))
+    # --- outbox ----------------------------------------------------------------------------------
 
-    async def undelivered(self, key: str) -> dict[str, int]:
-        return await self._read(partial(event_rows.undelivered, key=key))
+    async def read_outbox(self, sink: str, shard: int, after: int, limit: int) -> Sequence[Event]:
+        return await self._file.read(partial(event_rows.read_outbox, sink=sink, after=after, limit=limit))
 
-    async def letters(self) -> Sequence[DeadLetter]:
-        return await self._read(dead_letter_rows.newest)
+    async def settle(self, sink: str, delivered: Sequence[Event], dead_letters: Sequence[DeadLetter], leases: Mapping[int, Lease]) -> None:
+        positions = {event.position for event in delivered} | {dead_letter.position for dead_letter in dead_letters}
+
+        def work(db: sqlite3.Connection) -> None:
+            if positions:
+                self._check_lease(leases)
+            event_rows.settle(db, sink, positions)
+            dead_letter_rows.add(db, dead_letters)
+
+        await self._file.write(work)
+
+    async def count_backlog(self, shard: int) -> Mapping[str, Backlog]:
+        return await self._file.read(event_rows.backlog)
+
+    # --- queries ---------------------------------------------------------------------------------
+
+    async def task(self, key: str) -> Watch | None:
+        return await self._file.read(partial(watch_rows.find, key=key))
+
+    async def tasks(self, query: TaskQuery) -> Page[Watch]:
+        return await self._file.read(partial(watch_rows.find_all, query=query))
+
+    async def count_open(self, kinds: Collection[str] | None = None) -> int:
+        return await self._file.read(partial(watch_rows.count_open, kinds=kinds))
+
+    async def task_events(self, key: str) -> Sequence[Event]:
+        return await self._file.read(partial(event_rows.of_task, key=key))
+
+    async def events(self, query: EventQuery) -> Sequence[Event]:
+        return await self._file.read(partial(event_rows.find, query=query))
+
+    async def undelivered(self, key: str) -> Mapping[str, int]:
+        return await self._file.read(partial(event_rows.undelivered, key=key))
+
+    async def backlog(self) -> Mapping[str, Backlog]:
+        return await self._file.read(event_rows.backlog)
+
+    async def dead_letters(self, query: DeadLetterQuery) -> Page[DeadLetter]:
+        return await self._file.read(partial(dead_letter_rows.find, query=query))
+
+    # --- operations ------------------------------------------------------------------------------
 
     async def retry(self, ids: Sequence[str]) -> int:
-        return await self._write(partial(dead_letter_rows.retry, ids=ids))
+        return await self._file.write(partial(dead_letter_rows.mark, ids=ids))
 
     async def purge(self, ids: Sequence[str] | None = None) -> int:
-        return await self._write(partial(dead_letter_rows.purge, ids=ids), erases=True)
+        return await self._file.write(partial(dead_letter_rows.purge, ids=ids), erases=True)
 
-    async def forget(self, *, key: str | None = None, connector: str | None = None) -> int:
-        return await self._write(partial(watch_rows.forget, key=key, connector=connector), erases=True)
+    async def forget(self, selection: Selection) -> int:
+        return await self._file.write(partial(watch_rows.forget, selection=selection), erases=True)
 
-    def _own(self) -> None:
-        if self._in_file:
-            self._lock.take()
-        self._connect(schema.create, schema.prepare)
+    async def requests(self) -> Requests:
+        last, keys = await self._file.read(partial(owner_rows.forgotten, after=self._forgotten))
+        retries = await self._file.read(dead_letter_rows.to_retry)
+        if keys:  # returned before their records are removed, so that a full disk does not delay an erasure
+            self._forgotten = last
+        elif self._forgotten:
+            with suppress(StoreUnavailable):  # the next call tries again, and this one only reads
+                await self._file.write(partial(owner_rows.drop_forgotten, upto=self._forgotten), erases=True)
+                self._forgotten = 0
+        return Requests(keys, retries)
 
-    def _join(self) -> None:
-        if not self._in_file or not os.path.exists(self._path):
-            raise StoreRefused(f"{os.path.abspath(self._path)}: there is no store here: start the watcher first, or name its file")
-        self._connect(None, schema.expect)
+    def _begin(self, db: sqlite3.Connection) -> None:
+        self._epoch = owner_rows.read_epoch(db)  # in each transaction: a check for each call would cost a tenth of its time
 
-    def _connect(self, create: Callable[[str], None] | None, verify: Callable[[sqlite3.Connection, str], None]) -> None:
-        try:
-            if create is not None:
-                create(self._path)
-            with ExitStack() as opened:  # a store that is refused leaves nothing open
-                connections = [opened.enter_context(closing(schema.connect(self._path)))]
-                verify(connections[0], self._path)
-                if self._in_file:
-                    connections.append(opened.enter_context(closing(schema.connect(self._path))))
-                    schema.read_only(connections[1])
-                opened.pop_all()
-            self._connections = connections
-        except OSError as error:
-            raise StoreRefused(f"{self._path}: cannot be opened: {error.strerror}") from error
-        except sqlite3.Error as error:
-            if (trouble := named(error, self._path)) is None:
-                raise
-            raise trouble from error
-
-    async def _write(self, work: Work[T], *, erases: bool = False) -> T:
-        if self._writer is None:
-            raise StoreRefused(f"{self._path}: the store is not open")
-        return await self._writer.do(work, erases=erases)
-
-    async def _read(self, work: Work[T]) -> T:
-        if len(self._connections) < 2:
-            return await self._write(work)
-        try:
-            return await to_thread.run_sync(work, self._connections[1], limiter=self._one_reader)
-        except sqlite3.Error as error:
-            if (trouble := named(error, self._path)) is None:
-                raise
-            raise trouble from error
+    def _check_lease(self, leases: Mapping[int, Lease]) -> None:
+        lease = leases.get(SHARD)
+        if lease is None or lease.epoch != self._epoch:
+            raise Fenced([SHARD])
 
 
 def _nothing(_: sqlite3.Connection) -> None:
-    """A transaction of its own for the emptying of the log."""
+    """An empty transaction, after which the log is emptied."""

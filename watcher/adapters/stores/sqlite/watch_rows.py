@@ -1,22 +1,22 @@
-"""Watches in the file, with the events that tell of them. Each function is one piece of work inside a transaction."""
+"""Watches in the file, with the events that report their changes. Each function is one piece of work in a transaction."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from operator import attrgetter
 from typing import Any
-from urllib.parse import quote
 
 from watcher.model import Change, TaskRef, Watch
+from watcher.query import Page, Selection, TaskQuery, decode_cursor, page
 
-PIECE = 1000
-"""Watches read at once when all are loaded."""
-PRUNED_AT_ONCE = 500
-"""Watches erased in one transaction, so that commits pass in between."""
+LOAD_BATCH = 1000
+"""Watches in one read of `load`."""
+PRUNE_BATCH = 500
+"""Watches erased in one transaction, so that commits do not wait for all of them."""
 
-_facts = attrgetter(
+_state = attrgetter(
     "admitted_at",
     "deadline_at",
     "context",
@@ -32,87 +32,115 @@ _facts = attrgetter(
     "ended_at",
     "end_reason",
 )
-"""What the store keeps of a watch beside its names, in the order of `Watch` and of the columns."""
+"""The stored fields of a watch besides its names, in the order of `Watch` and of the columns."""
 
-_FACTS = (
+_STATE = (
     "admitted_at, deadline_at, context, status, status_since, changed_at, created_at, started_at, updated_at,"
     " result_digest, sequence, polls, ended_at, end_reason"
 )
-# S608 below: the statements are put together from the constants of this file, never from data.
-_ADMIT = f"""INSERT INTO watches (key, id, target, kind, connector, params, {_FACTS})
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING"""  # noqa: S608
-_UPDATE = f"""UPDATE watches SET ({_FACTS}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+# S608 below: the statements consist of constants of this file and parameters, never of data.
+_ADMIT = f"""INSERT INTO watches (key, id, target, kind, params, {_STATE})
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING"""  # noqa: S608
+_UPDATE = f"""UPDATE watches SET ({_STATE}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     WHERE key = ? AND id = ? AND sequence <= ?"""  # noqa: S608
-_TELL = """INSERT INTO events (watch, id, type, "to", terminal, at, body)
+_ADD_EVENT = """INSERT INTO events (watch, id, type, "to", terminal, at, body)
     SELECT n, ?, ?, ?, ?, ?, ? FROM watches WHERE key = ? AND id = ? ON CONFLICT (watch, id) DO NOTHING"""
-_READ = f"SELECT target, kind, params, id, {_FACTS} FROM watches"  # noqa: S608
-_LOAD = f"SELECT n, target, kind, params, id, {_FACTS} FROM watches WHERE ended_at IS NULL AND n > ? ORDER BY n LIMIT ?"  # noqa: S608
+_READ = f"SELECT n, target, kind, params, id, {_STATE} FROM watches"  # noqa: S608
+_LOAD = f"{_READ} WHERE ended_at IS NULL AND n > ? ORDER BY n LIMIT ?"
+_COUNT_OPEN = "SELECT count(*) FROM watches WHERE ended_at IS NULL"
+_COUNT_OPEN_OF = f"{_COUNT_OPEN} AND kind IN (SELECT value FROM json_each(?))"  # noqa: S608
 _PRUNABLE = """SELECT n FROM watches WHERE ended_at < ? AND NOT EXISTS (
     SELECT 1 FROM events e JOIN sinks s ON e.position > s.cursor WHERE e.watch = n AND NOT EXISTS (
         SELECT 1 FROM settled d WHERE d.sink = s.name AND d.position = e.position)) LIMIT ?"""
 
 
 def admit(db: sqlite3.Connection, watches: Sequence[Watch]) -> Sequence[Watch]:
-    """For each, the watch that stands now."""
-    rows = [_named(watch) + _facts(watch) for watch in watches]
+    """Add watches. Returns for each key the watch that now exists."""
+    rows = [_names(watch) + _state(watch) for watch in watches]
     if db.executemany(_ADMIT, rows).rowcount == len(rows):
         return watches
-    return [_standing(db, row[0]) for row in rows]
+    return [_existing(db, row[0]) for row in rows]
 
 
 def commit(db: sqlite3.Connection, changes: Sequence[Change]) -> list[str]:
-    """Write all that still has its watch; returns the keys of the others.
+    """Write the changes whose watch still exists. Returns the keys of the others.
 
-    A change that is older than its row is not expected; it would leave the row as it is.
+    The runtime never writes a change older than the row. If one came, the row would stay as it is.
     """
-    named = [(change.watch.key, change) for change in changes]
-    rows = [(*_facts(change.watch), key, change.watch.id, change.watch.sequence) for key, change in named]
+    keyed = [(change.watch.key, change) for change in changes]
+    rows = [(*_state(change.watch), key, change.watch.id, change.watch.sequence) for key, change in keyed]
     written = db.executemany(_UPDATE, rows).rowcount
-    told = [
+    events = [
         (event.id, event.type, event.to, event.terminal, event.at, event.body, key, change.watch.id)
-        for key, change in named
+        for key, change in keyed
         for event in change.events
     ]
-    db.executemany(_TELL, told)
+    db.executemany(_ADD_EVENT, events)
     if written == len(rows):
         return []
-    return [key for key, change in named if not _stands(db, key, change.watch.id)]
+    return [key for key, change in keyed if not _exists(db, key, change.watch.id)]
 
 
 def load(db: sqlite3.Connection, after: int) -> tuple[int, list[Watch]]:
-    """Open watches behind row `after`, and the row to go on behind."""
-    rows = db.execute(_LOAD, (after, PIECE)).fetchall()
-    return (rows[-1][0] if rows else after), [_watch(row[1:]) for row in rows]
+    """Some open watches after this row, and the number of the last row read."""
+    rows = db.execute(_LOAD, (after, LOAD_BATCH)).fetchall()
+    return (rows[-1][0] if rows else after), [_watch(row) for row in rows]
 
 
 def find(db: sqlite3.Connection, key: str) -> Watch | None:
-    """The watch of this key, open or ended."""
+    """The watch of this task, open or ended."""
     row = db.execute(f"{_READ} WHERE key = ?", (key,)).fetchone()
     return None if row is None else _watch(row)
 
 
-def newest(db: sqlite3.Connection, open_only: bool, limit: int) -> list[Watch]:
-    """The newest first."""
-    where = "WHERE ended_at IS NULL" if open_only else ""
-    return [_watch(row) for row in db.execute(f"{_READ} {where} ORDER BY n DESC LIMIT ?", (limit,))]
+def find_all(db: sqlite3.Connection, query: TaskQuery) -> Page[Watch]:
+    """One page of the watches that match, the newest first. Walks the open ones or all of them, down from the cursor."""
+    filters: list[tuple[str, object]] = [("kind = ?", query.kind), ("status = ?", query.status)]
+    if query.after is not None:
+        filters.append(("n < ?", decode_cursor(query.after, 1)[0]))
+    conditions = [condition for condition, value in filters if value is not None]
+    values = [value for _, value in filters if value is not None]
+    if query.open is not None:
+        conditions.append("ended_at IS NULL" if query.open else "ended_at IS NOT NULL")
+    where = " AND ".join(conditions) or "TRUE"
+    rows = db.execute(f"{_READ} WHERE {where} ORDER BY n DESC LIMIT ?", (*values, query.limit + 1))
+    return page((((row[0],), _watch(row)) for row in rows), query.limit)
 
 
-def forget(db: sqlite3.Connection, key: str | None, connector: str | None) -> int:
-    """Erase all there is about a task, or about all tasks of a connector, and leave a notice for the owner."""
-    rows = db.execute("SELECT n, key FROM watches WHERE key = ? OR connector = ?", (key, connector)).fetchall()
+def count_open(db: sqlite3.Connection, kinds: Collection[str] | None) -> int:
+    """How many open watches there are of these kinds, or of all kinds."""
+    found = db.execute(_COUNT_OPEN) if kinds is None else db.execute(_COUNT_OPEN_OF, (json.dumps(list(kinds)),))
+    return int(found.fetchone()[0])
+
+
+def forget(db: sqlite3.Connection, selection: Selection) -> int:
+    """Erase the selected watches with their events and dead letters, and record their keys for the owner. Returns the number of watches."""
+    where, values = _selected(selection)
+    rows = db.execute(f"SELECT n, key FROM watches WHERE {where}", values).fetchall()  # noqa: S608
     _erase(db, [row[0] for row in rows])
     db.executemany("INSERT INTO forgotten (key) VALUES (?)", [(row[1],) for row in rows])
-    db.execute("DELETE FROM letters WHERE key = ?", (key,))
-    if connector is not None:
-        db.execute("DELETE FROM letters WHERE instr(key || '/', ?)", (f"/{quote(connector, safe='')}/",))
+    db.execute(f"DELETE FROM dead_letters WHERE {where}", values)  # noqa: S608
     return len(rows)
 
 
 def prune(db: sqlite3.Connection, before: float) -> int:
-    """Erase some of the watches that ended before then and that every sink has heard all of. Returns how many."""
-    numbers = [row[0] for row in db.execute(_PRUNABLE, (before, PRUNED_AT_ONCE))]
+    """Erase some of the watches that ended before then and whose events every sink has settled. Returns how many."""
+    numbers = [row[0] for row in db.execute(_PRUNABLE, (before, PRUNE_BATCH))]
     _erase(db, numbers)
     return len(numbers)
+
+
+def _selected(selection: Selection) -> tuple[str, list[str]]:
+    """The condition for a selection, the same for watches and dead letters, and its values."""
+    if selection.key is not None:
+        return "key = ?", [selection.key]
+    if selection.value is None:
+        return "FALSE", []
+    # Part of the text, because only a constant path can use the index on the first parameter.
+    where, values = f"json_extract(params, '$[{selection.param:d}]') = ?", [selection.value]
+    if selection.kind is None:
+        return where, values
+    return f"{where} AND kind = ?", [*values, selection.kind]
 
 
 def _erase(db: sqlite3.Connection, numbers: Sequence[int]) -> None:
@@ -121,19 +149,19 @@ def _erase(db: sqlite3.Connection, numbers: Sequence[int]) -> None:
     db.executemany("DELETE FROM watches WHERE n = ?", rows)
 
 
-def _stands(db: sqlite3.Connection, key: str, watch: str) -> bool:
+def _exists(db: sqlite3.Connection, key: str, watch: str) -> bool:
     return db.execute("SELECT 1 FROM watches WHERE key = ? AND id = ?", (key, watch)).fetchone() is not None
 
 
-def _standing(db: sqlite3.Connection, key: str) -> Watch:
+def _existing(db: sqlite3.Connection, key: str) -> Watch:
     return _watch(db.execute(f"{_READ} WHERE key = ?", (key,)).fetchone())
 
 
-def _named(watch: Watch) -> tuple[str | None, ...]:
+def _names(watch: Watch) -> tuple[str, ...]:
     ref = watch.ref
-    return (ref.key, watch.id, ref.target, ref.kind, ref.params[0] if ref.params else None, json.dumps(ref.params))
+    return (ref.key, watch.id, ref.target, ref.kind, json.dumps(ref.params))
 
 
 def _watch(row: Sequence[Any]) -> Watch:
-    target, kind, params, watch, *facts = row
-    return Watch(TaskRef(kind, tuple(json.loads(params)), target), watch, *facts)
+    _, target, kind, params, watch, *state = row
+    return Watch(TaskRef(kind, tuple(json.loads(params)), target), watch, *state)

@@ -1,8 +1,8 @@
-"""The one thread that writes. It takes whatever is queued as one transaction: one fsync for all who wait.
+"""The one thread that writes. It commits all queued calls as one transaction, so they share one fsync.
 
-A caller hears only after COMMIT. When one call of a group fails by its own fault, the group is undone and each call
-runs in a transaction of its own, so its mates do not notice. After an error that leaves the disk in doubt nothing is
-written any more: better to crash than to go on.
+A call returns only after COMMIT. When one call of a group fails by its own mistake, the group is rolled back and each
+call runs in its own transaction, so the others succeed. After an error that leaves the content of the disk unknown,
+nothing is written any more.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Any, TypeVar
 import anyio
 from anyio import to_thread
 
-from watcher.adapters.stores.sqlite.failures import named
-from watcher.errors import StoreError, StoreRefused
+from watcher.adapters.stores.sqlite.failures import store_error
+from watcher.errors import Fenced, StoreError, StoreRefused
 
 CHECKPOINT_ROWS = 4000
-"""Rows written between two checkpoints: some megabytes of log."""
+"""Rows written between two checkpoints: a log of some megabytes."""
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -32,69 +32,74 @@ Work = Callable[[sqlite3.Connection], T]
 class _Call:
     work: Work[Any]
     erases: bool
-    told: asyncio.Future[Any]
+    outcome: asyncio.Future[Any]
     result: Any = None
     error: Exception | None = None
 
-    def tell(self) -> None:
-        if self.told.done():  # its caller was cancelled; what it asked for stands
+    def finish(self) -> None:
+        if self.outcome.done():  # the caller was cancelled; the write stays
             return
         if self.error is None:
-            self.told.set_result(self.result)
+            self.outcome.set_result(self.result)
         else:
-            self.told.set_exception(self.error)
+            self.outcome.set_exception(self.error)
 
 
 class WriterThread:
-    """Runs work on its connection, in the order in which it was asked for. To be used from one event loop."""
+    """Runs work on its connection, in the order of the calls. All calls come from one event loop.
 
-    def __init__(self, db: sqlite3.Connection, path: str) -> None:
+    `begin` is called at the start of each transaction, in the thread.
+    """
+
+    def __init__(self, db: sqlite3.Connection, path: str, begin: Callable[[sqlite3.Connection], None] = lambda _: None) -> None:
         self._db = db
         self._path = path
+        self._begin = begin
         self._queue: SimpleQueue[_Call | None] = SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._closed = False
         self._refusal: str | None = None
-        """Set once, for good."""
+        """Why nothing is written any more."""
         self._erased = False
-        """Erased rows may still stand in the log."""
+        """The log may still hold erased rows."""
         self._checkpointed = 0
-        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
         self._thread.start()
 
-    async def do(self, work: Work[T], *, erases: bool = False) -> T:
-        """What `work` returns, once it is committed. `erases`: then the log is emptied too, so that nothing lingers there.
+    async def run(self, work: Work[T], *, erases: bool = False) -> T:
+        """Run `work` in a transaction. Returns its result after the commit.
 
-        Cancelled, the work may or may not be done, but never half of it.
+        `erases` empties the log too, so that erased data does not remain there. When the call is cancelled, the work is
+        done as a whole or not at all.
         """
         if self._closed:
             raise StoreRefused(f"{self._path}: the store is closed")
         call = _Call(work, erases, self._loop.create_future())
         self._queue.put(call)
-        result: T = await call.told
+        result: T = await call.outcome
         return result
 
     async def stop(self) -> None:
-        """Finish what is queued, and end."""
+        """Finish the queued calls, and end the thread."""
         self._closed = True
         self._queue.put(None)
         with anyio.CancelScope(shield=True):
             await to_thread.run_sync(self._thread.join)
 
-    def _run(self) -> None:
-        going_on = True
-        while going_on:
-            calls, going_on = self._take()
+    def _serve(self) -> None:
+        more = True
+        while more:
+            calls, more = self._take()
             try:
                 self._commit(calls)
                 self._checkpoint()
-            except Exception as error:  # noqa: BLE001 - nobody would ever hear of a thread that just ends
-                self._refusal = f"{self._path}: the writer broke ({type(error).__name__}): please report it, and start again"
+            except Exception as error:  # noqa: BLE001 - if the thread ended here, its callers would wait forever
+                self._refusal = f"{self._path}: defect in the store ({type(error).__name__}): report it, and start the watcher again"
                 for call in calls:
                     call.error = StoreRefused(self._refusal)
             try:
-                self._loop.call_soon_threadsafe(_tell, calls)
-            except RuntimeError:  # the loop is gone, and with it all who waited
+                self._loop.call_soon_threadsafe(_finish, calls)
+            except RuntimeError:  # the loop has ended, and all callers with it
                 return
 
     def _take(self) -> tuple[Sequence[_Call], bool]:
@@ -111,46 +116,50 @@ class WriterThread:
             return
         try:
             self._db.execute("BEGIN IMMEDIATE")
+            self._begin(self._db)
             for call in calls:
                 call.result = call.work(self._db)
             self._db.execute("COMMIT")
-        except Exception as error:  # noqa: BLE001 - it belongs to a caller, and the thread must live for the others
+        except Exception as error:  # noqa: BLE001 - it is raised in its caller, and the thread goes on for the others
             self._fail(calls, error)
         else:
             self._erased = self._erased or any(call.erases for call in calls)
 
     def _fail(self, calls: Sequence[_Call], error: Exception) -> None:
-        trouble = self._trouble(error)
+        named = self._named(error)
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
-        if trouble is None and len(calls) > 1:
+        if named is None and len(calls) > 1:
             for call in calls:
                 self._commit([call])
             return
         for call in calls:
-            call.error = error if trouble is None else type(trouble)(str(trouble))
+            call.error = error if named is None else type(named)(str(named))
 
-    def _trouble(self, error: Exception) -> StoreError | None:
-        trouble = error if isinstance(error, StoreError) else named(error, self._path)
-        if isinstance(trouble, StoreRefused):
-            self._refusal = str(trouble)
-        return trouble
+    def _named(self, error: Exception) -> StoreError | None:
+        """The error of the store that all calls share, or None for one that concerns a single call."""
+        if isinstance(error, Fenced):
+            return None
+        named = error if isinstance(error, StoreError) else store_error(error, self._path)
+        if isinstance(named, StoreRefused):
+            self._refusal = str(named)
+        return named
 
     def _checkpoint(self) -> None:
-        """Move the log into the file when it has grown, or is to be emptied. What is committed stays committed if that fails."""
+        """Move the log into the file when it has grown, or must be emptied. When this fails, the commits stay."""
         if not self._erased and self._db.total_changes - self._checkpointed < CHECKPOINT_ROWS:
             return
         try:
             mode = "TRUNCATE" if self._erased else "PASSIVE"
             busy = self._db.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()[0]
         except sqlite3.Error as error:
-            if self._trouble(error) is None:
+            if self._named(error) is None:
                 raise
             return
         self._checkpointed = self._db.total_changes
-        self._erased = self._erased and bool(busy)  # somebody reads: with the next group again
+        self._erased = self._erased and bool(busy)  # while another process reads, the log is emptied after a later group
 
 
-def _tell(calls: Sequence[_Call]) -> None:
+def _finish(calls: Sequence[_Call]) -> None:
     for call in calls:
-        call.tell()
+        call.finish()

@@ -1,0 +1,130 @@
+"""The protocol `Operations`: what operators request, and where the owner learns of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.contracts.store_exam.facts import (
+    a_dead_letter,
+    a_watch,
+    all_dead_letters,
+    all_tasks,
+    commit,
+    committed,
+    forget,
+    ids,
+    keys,
+    moved,
+    settle,
+    unsettled,
+)
+from watcher.ports import Store
+from watcher.query import Selection
+
+
+class OperationsExam:
+    # --- dead letters ----------------------------------------------------------------------------
+
+    async def test_a_retry_stays_requested(self, store: Store) -> None:
+        """A dead letter marked for a retry is returned to the owner each time, until it is added again or purged."""
+        await store.add_dead_letters([a_dead_letter("a"), a_dead_letter("b"), a_dead_letter("c")])
+        assert await store.retry(["a", "b", "unknown", "a"]) == 2
+        for _ in range(2):
+            assert ids((await store.requests()).retries) == ["a", "b"]
+        assert {found.id for found in await all_dead_letters(store) if found.retry} == {"a", "b"}
+        await store.add_dead_letters([a_dead_letter("a")])
+        assert await store.purge(["b"]) == 1
+        assert list((await store.requests()).retries) == []
+        assert {found.id: found.tries for found in await all_dead_letters(store)} == {"a": 2, "c": 1}
+
+    async def test_a_rejected_retry_ends_the_request(self, store: Store) -> None:
+        """An event that is rejected again after a retry counts one more try, and is no longer marked."""
+        await committed(store)
+        (event,) = await unsettled(store)
+        await settle(store, "bus", [], [a_dead_letter(event=event)])
+        await store.retry(["d1"])
+        await settle(store, "bus", [], [a_dead_letter(event=event)])
+        assert [(found.tries, found.retry) for found in await all_dead_letters(store)] == [(2, False)]
+        assert list((await store.requests()).retries) == []
+
+    async def test_purge(self, store: Store) -> None:
+        """Purging erases the named dead letters, or all of them, and returns how many there were."""
+        await store.add_dead_letters([a_dead_letter("a"), a_dead_letter("b"), a_dead_letter("c")])
+        assert await store.purge(["a", "unknown"]) == 1
+        assert await store.purge([]) == 0
+        assert await store.purge() == 2
+        assert await all_dead_letters(store) == []
+
+    # --- erasure ---------------------------------------------------------------------------------
+
+    async def test_forget_erases_all_of_a_task(self, store: Store) -> None:
+        """Erasing a task removes its watch, events and dead letters, leaves other tasks, and reaches the owner one time."""
+        watch, other = await committed(store, "t1", "A", "B"), await committed(store, "t2", "C")
+        mine = next(event for event in await unsettled(store) if event.to == "A")
+        theirs = next(event for event in await unsettled(store) if event.to == "C")
+        await settle(store, "bus", [], [a_dead_letter("mine", event=mine), a_dead_letter("theirs", event=theirs)])
+        assert await forget(store, watch) == 1
+        assert await store.task(watch.key) is None
+        assert list(await store.task_events(watch.key)) == []
+        assert ids(await all_dead_letters(store)) == ["theirs"]
+        assert await unsettled(store) == []
+        assert await unsettled(store, "log") == [theirs]
+        assert await store.task(other.key) == other
+        assert list((await store.requests()).forgotten) == [watch.key]
+        assert list((await store.requests()).forgotten) == []
+        assert await forget(store, watch) == 0
+
+    async def test_forget_by_the_first_parameter(self, store: Store) -> None:
+        """All tasks with this first parameter are erased with their dead letters, and none with one that only looks similar."""
+        for task, status, connector in ("t1", "A", "vc/1"), ("t2", "B", "vc/1"), ("t3", "C", "vc/12"), ("vc/1", "D", "vc"):
+            await committed(store, task, status, connector=connector)
+        await settle(store, "bus", [], [a_dead_letter(event.to or "", event=event) for event in await unsettled(store)])
+        assert await store.forget(Selection(param=0, value="vc/1")) == 2
+        assert keys(await all_tasks(store)) == keys([a_watch("vc/1", connector="vc"), a_watch("t3", connector="vc/12")])
+        assert sorted(ids(await all_dead_letters(store))) == ["C", "D"]
+        assert len((await store.requests()).forgotten) == 2
+
+    async def test_forget_by_another_parameter(self, store: Store) -> None:
+        """A selection by the second parameter looks at no other one; a parameter that no task has selects nothing."""
+        await store.admit([a_watch("x", connector="c"), a_watch("x", connector="d"), a_watch("c", connector="x")])
+        assert await store.forget(Selection(param=2, value="x")) == 0
+        assert await store.forget(Selection(param=1, value="x")) == 2
+        assert keys(await all_tasks(store)) == [a_watch("c", connector="x").key]
+
+    async def test_forget_by_kind_and_parameter(self, store: Store) -> None:
+        """A selection with a kind erases only tasks of this kind and their dead letters, at every target."""
+        watches = [a_watch("t1"), a_watch("t2", kind="voice-tone"), a_watch("t3", target="eu")]
+        for watch in watches:
+            await committed(store, watch)
+        await settle(store, "bus", [], [a_dead_letter(event.key, event=event) for event in await unsettled(store)])
+        assert await store.forget(Selection(kind="speaker-search", value="vc1")) == 2
+        assert keys(await all_tasks(store)) == [watches[1].key]
+        assert ids(await all_dead_letters(store)) == [watches[1].key]
+
+    async def test_forget_with_an_empty_selection(self, store: Store) -> None:
+        """A selection without a key and a value erases nothing."""
+        await committed(store)
+        assert await store.forget(Selection()) == 0
+        assert await store.forget(Selection(kind="speaker-search")) == 0
+        assert len(await all_tasks(store)) == 1
+
+    @pytest.mark.parametrize("selection", [Selection(key=a_watch().key), Selection(value="vc1"), Selection(param=1, value="t1")])
+    async def test_forget_dead_letters_of_a_pruned_task(self, store: Store, selection: Selection) -> None:
+        """A dead letter is erased with its task's selection also when the watch is gone already."""
+        watch = (await store.admit([a_watch()]))[0]
+        await commit(store, moved(watch, at=10.0, end=True))
+        for sink in ("bus", "log"):
+            events = await unsettled(store, sink)
+            await settle(store, sink, [], [a_dead_letter(sink, event=event, at=20.0) for event in events])
+        assert await store.prune(15.0) == 1
+        assert ids(await all_dead_letters(store)) == ["log", "bus"]
+        assert await store.forget(selection) == 0
+        assert await all_dead_letters(store) == []
+
+    async def test_an_erased_task_may_be_submitted_again(self, store: Store) -> None:
+        """After the erasure, the same task is a new watch without events."""
+        watch = await committed(store)
+        await forget(store, watch)
+        again = a_watch(watch="again")
+        assert list(await store.admit([again])) == [again]
+        assert list(await store.task_events(watch.key)) == []

@@ -1,0 +1,8 @@
+"""A store in memory: for trials, and for containers whose queue keeps each input until its events are delivered.
+
+It behaves like any other store, except that its content ends with the process. Read `store.py` first.
+"""
+
+from watcher.adapters.stores.memory.store import MemoryStore, MemoryStoreSettings
+
+__all__ = ["MemoryStore", "MemoryStoreSettings"]

@@ -1,0 +1,94 @@
+"""The dead letters of the memory store, in order of time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from math import inf
+from typing import NamedTuple
+
+from watcher.model import DeadLetter, TaskRef
+from watcher.query import DeadLetterQuery, Page, Selection, decode_cursor, page
+
+
+class _Entry(NamedTuple):
+    number: int
+    """In order of arrival."""
+    dead_letter: DeadLetter
+    task: TaskRef | None
+    """The task of its event. Kept here because the watch may be pruned earlier."""
+
+
+class DeadLetters:
+    """Dead letters by id."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, _Entry] = {}
+        self._newest = 0
+
+    def __contains__(self, id_: str) -> bool:
+        return id_ in self._entries
+
+    def add(self, dead_letter: DeadLetter, task: TaskRef | None) -> None:
+        """Keep a dead letter. One that is kept already counts one more try, and loses its mark for a retry."""
+        entry = self._entries.get(dead_letter.id)
+        if entry is None:
+            self._newest += 1
+            self._entries[dead_letter.id] = _Entry(self._newest, replace(dead_letter, retry=False), task)
+            return
+        reason, detail, at = dead_letter.reason, dead_letter.detail, dead_letter.at
+        again = replace(entry.dead_letter, reason=reason, detail=detail, at=at, tries=entry.dead_letter.tries + 1, retry=False)
+        self._entries[dead_letter.id] = entry._replace(dead_letter=again)
+
+    def find(self, query: DeadLetterQuery) -> Page[DeadLetter]:
+        """One page of those that match, the newest first."""
+        before = (inf,) if query.after is None else decode_cursor(query.after, 2)
+        newest_first = sorted(self._entries.values(), key=_place, reverse=True)
+        matching = (entry for entry in newest_first if _place(entry) < before and _matches(entry.dead_letter, query))
+        return page(((_place(entry), entry.dead_letter) for entry in matching), query.limit)
+
+    def to_retry(self) -> list[DeadLetter]:
+        """Those that are marked for a retry, in order of arrival."""
+        return [entry.dead_letter for entry in self._entries.values() if entry.dead_letter.retry]
+
+    def mark(self, ids: Iterable[str]) -> int:
+        """Mark these for a retry. Returns how many exist."""
+        known = self._entries.keys() & set(ids)
+        for id_ in known:
+            entry = self._entries[id_]
+            self._entries[id_] = entry._replace(dead_letter=replace(entry.dead_letter, retry=True))
+        return len(known)
+
+    def purge(self, ids: Iterable[str] | None) -> int:
+        """Erase these, or all. Returns how many."""
+        wanted = None if ids is None else set(ids)
+        return self._erase(lambda entry: wanted is None or entry.dead_letter.id in wanted)
+
+    def prune(self, before: float) -> None:
+        """Erase those from before that time."""
+        self._erase(lambda entry: entry.dead_letter.at < before)
+
+    def forget(self, selection: Selection) -> None:
+        """Erase those of the selected tasks."""
+        self._erase(lambda entry: _selected(entry, selection))
+
+    def _erase(self, unwanted: Callable[[_Entry], bool]) -> int:
+        erased = [id_ for id_, entry in self._entries.items() if unwanted(entry)]
+        for id_ in erased:
+            del self._entries[id_]
+        return len(erased)
+
+
+def _place(entry: _Entry) -> tuple[float, ...]:
+    return entry.dead_letter.at, entry.number
+
+
+def _matches(dead_letter: DeadLetter, query: DeadLetterQuery) -> bool:
+    return query.key in (None, dead_letter.key) and dead_letter.id.startswith(query.id_prefix or "")
+
+
+def _selected(entry: _Entry, selection: Selection) -> bool:
+    key, task = entry.dead_letter.key, entry.task
+    if key is None:
+        return False
+    return selection.matches(key, task.kind, task.params) if task is not None else key == selection.key

@@ -1,0 +1,99 @@
+"""The open file: its lock, its connections, and its writer thread.
+
+Reads have a connection of their own, so they never wait for an fsync. A database in memory has one connection for both.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from typing import TypeVar
+
+from anyio import CapacityLimiter, to_thread
+
+from watcher.adapters.stores.sqlite import schema
+from watcher.adapters.stores.sqlite.failures import store_error
+from watcher.adapters.stores.sqlite.owner import OwnerLock
+from watcher.adapters.stores.sqlite.writer import Work, WriterThread
+from watcher.errors import StoreRefused
+
+T = TypeVar("T")
+
+
+class SqliteFile:
+    """Runs reads and writes on a file, and names the errors."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._in_memory = path == schema.MEMORY
+        self._lock = OwnerLock(path)
+        self._connections: list[sqlite3.Connection] = []
+        """For writes, and in a file a second one for reads."""
+        self._writer: WriterThread | None = None
+        self._one_reader = CapacityLimiter(1)
+
+    async def own(self, begin: Callable[[sqlite3.Connection], None]) -> None:
+        """Create or migrate the file, as its only owner. `begin` is called at the start of each write transaction."""
+        await to_thread.run_sync(self._own)
+        self._writer = WriterThread(self._connections[0], self._path, begin)
+
+    async def join(self, begin: Callable[[sqlite3.Connection], None]) -> None:
+        """Open an existing file beside its owner."""
+        await to_thread.run_sync(self._join)
+        self._writer = WriterThread(self._connections[0], self._path, begin)
+
+    async def close(self) -> None:
+        """Finish the queued writes, then close the file and release the lock."""
+        if self._writer is not None:
+            await self._writer.stop()
+        while self._connections:
+            self._connections.pop().close()
+        self._lock.release()
+
+    async def write(self, work: Work[T], *, erases: bool = False) -> T:
+        """Run `work` in a transaction, as `WriterThread.run` does."""
+        if self._writer is None:
+            raise StoreRefused(f"{self._path}: the store is not open")
+        return await self._writer.run(work, erases=erases)
+
+    async def read(self, work: Work[T]) -> T:
+        """Run `work` on the connection for reads."""
+        if len(self._connections) < 2:
+            return await self.write(work)
+        try:
+            return await to_thread.run_sync(work, self._connections[1], limiter=self._one_reader)
+        except sqlite3.Error as error:
+            if (named := store_error(error, self._path)) is None:
+                raise
+            raise named from error
+
+    def _own(self) -> None:
+        if not self._in_memory:
+            self._lock.acquire()
+        self._connect(schema.create, schema.prepare)
+
+    def _join(self) -> None:
+        if self._in_memory or not os.path.exists(self._path):
+            raise StoreRefused(f"{os.path.abspath(self._path)}: there is no store here: start the watcher first, or name its file")
+        self._connect(None, schema.expect)
+
+    def _connect(self, create: Callable[[str], None] | None, verify: Callable[[sqlite3.Connection, str], None]) -> None:
+        try:
+            if create is not None:
+                create(self._path)
+            with ExitStack() as opened:  # a refused file leaves no connection open
+                connections = [opened.enter_context(closing(schema.connect(self._path)))]
+                verify(connections[0], self._path)
+                if not self._in_memory:
+                    connections.append(opened.enter_context(closing(schema.connect(self._path))))
+                    schema.read_only(connections[1])
+                opened.pop_all()
+            self._connections = connections
+        except OSError as error:
+            raise StoreRefused(f"{self._path}: {error.strerror}: check that its directory exists and is writable") from error
+        except sqlite3.Error as error:
+            if (named := store_error(error, self._path)) is None:
+                raise
+            raise named from error

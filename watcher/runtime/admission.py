@@ -1,0 +1,67 @@
+"""Turns submissions into durable watches. One operation for every way in: sources now, the API later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from watcher.core.polling.transitions import WatchSettings
+from watcher.model import Submission, Watch
+from watcher.ports import Store
+from watcher.runtime.clock import Clock
+from watcher.runtime.feed import Feed
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The outcome of one submission: the watch that now exists for its task.
+
+    `admitted`: the watch is new. `known`: the task was already watched. `ended`: the task was watched before, to its end.
+    """
+
+    watch: Watch
+    outcome: Literal["admitted", "known", "ended"]
+
+
+class Admission:
+    """Admits tasks and announces the new watches to the feed. Needs no ownership of their shards."""
+
+    def __init__(self, store: Store, feed: Feed, settings: WatchSettings, new_id: Callable[[], str], clock: Clock) -> None:
+        self._store = store
+        self._feed = feed
+        self._settings = settings
+        self._new_id = new_id
+        self._clock = clock
+
+    async def submit(self, submissions: Sequence[Submission]) -> Sequence[Admitted]:
+        """Make the tasks durable in one write. Returns an outcome for each submission, in order.
+
+        Of several submissions of the same task the first one counts.
+        """
+        if not submissions:
+            return []
+        now = self._clock.wall()
+        watches: dict[str, Watch] = {}
+        for submission in submissions:
+            if submission.ref.key not in watches:
+                watches[submission.ref.key] = self._new_watch(submission, now)
+        existing = {watch.key: watch for watch in await self._store.admit(list(watches.values()))}
+        new = {key for key, watch in existing.items() if watch.id == watches[key].id}
+        if new:
+            self._feed.admitted([watch for key, watch in existing.items() if key in new])
+        return [self._outcome(existing[submission.ref.key], new) for submission in submissions]
+
+    def notify(self, key: str) -> bool:
+        """Announce that AWS sent a notification about this task. Returns whether this process polls it."""
+        return self._feed.notified(key)
+
+    def _outcome(self, watch: Watch, new: set[str]) -> Admitted:
+        if watch.key in new:
+            new.discard(watch.key)  # a second submission of the same task finds it
+            return Admitted(watch, "admitted")
+        return Admitted(watch, "known" if watch.open else "ended")
+
+    def _new_watch(self, submission: Submission, now: float) -> Watch:
+        deadline = submission.deadline_s if submission.deadline_s is not None else self._settings.deadline
+        return Watch(submission.ref, self._new_id(), now, now + deadline, context=submission.context)

@@ -1,0 +1,61 @@
+"""Accounts for each call once: to the pace, to the circuits, to the metrics, and to the health of the quota."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from watcher.core.hints import hint
+from watcher.core.polling.circuits import CallCircuits, CircuitChange
+from watcher.core.polling.pace import Pace, Permit
+from watcher.errors import CredentialsRejected, RemoteError, Throttled, Unavailable
+from watcher.kinds.kind import Kind, Quota
+from watcher.model import TaskRef
+from watcher.runtime.instruments import Instruments
+
+
+class CallAccounting:
+    """The accounts of the calls under one quota. Times are monotonic seconds."""
+
+    def __init__(self, quota: Quota, pace: Pace, circuits: CallCircuits, instruments: Instruments) -> None:
+        self._quota = quota
+        self._pace = pace
+        self._circuits = circuits
+        self._clock = instruments.clock
+        self._health = instruments.health
+        self._metrics = instruments.metrics
+        self._component = f"quota:{quota.name}"
+
+    def record(self, kind: Kind, refs: Sequence[TaskRef], error: RemoteError | None, permit: Permit, began: float) -> None:
+        """One call about these tasks has ended; `error` is set when the call as a whole failed."""
+        now = self._clock.mono()
+        self._metrics.poll_seconds.labels(kind.name).observe(now - began)
+        if isinstance(error, Throttled):
+            self._pace.throttled(permit, now)
+            self._metrics.pace_throttles.labels(refs[0].target, self._quota.name).inc()
+            self._report_zero_quota()
+        elif not isinstance(error, Unavailable):
+            self._pace.success(permit, now)
+            if not self._health.is_good(self._component):
+                self._health.good(self._component)
+            if not isinstance(error, CredentialsRejected):
+                self._circuits.accepted(began)
+        for change in self._circuits.note(error, [(ref.key, kind.group(ref)) for ref in refs], now):
+            self._report_circuit(change, error)
+
+    def idle(self) -> None:
+        """No task is left under this quota: it does not keep the watcher unready any longer."""
+        if not self._health.is_good(self._component):
+            self._health.good(self._component, "no task to poll")
+
+    def _report_circuit(self, change: CircuitChange, error: RemoteError | None) -> None:
+        self._metrics.show_circuit(change.name, change.target, change.service, change.opened)
+        if not change.opened:
+            self._health.good(change.component, "closed")
+            return
+        advice = "" if error is None else f"{hint(error)}. "
+        self._health.bad(change.component, f"open: {change.code}", f"{advice}Watches are kept, and polling resumes without a restart")
+
+    def _report_zero_quota(self) -> None:
+        if self._pace.refused_from_the_start:
+            advice = f'raise the quota "{self._quota.title}" for this account and Region'
+            self._health.bad(self._component, "every call since the start was throttled: the quota may be 0", advice)

@@ -1,0 +1,45 @@
+"""Announces, inside the process, what was committed: admitted watches, changed tasks, and events.
+
+Subscribers are called in the order in which they subscribed, right after the commit, and must not wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from watcher.model import Event, Watch
+
+
+class Feed:
+    """The one place where commits are announced."""
+
+    def __init__(self) -> None:
+        self._on_admitted: list[Callable[[Sequence[Watch]], None]] = []
+        self._on_notified: list[Callable[[str], bool]] = []
+        self._on_events: list[Callable[[int, Sequence[Event]], None]] = []
+
+    def on_admitted(self, subscriber: Callable[[Sequence[Watch]], None]) -> None:
+        """Call `subscriber` with new watches."""
+        self._on_admitted.append(subscriber)
+
+    def on_notified(self, subscriber: Callable[[str], bool]) -> None:
+        """Call `subscriber` with the key of a task about which AWS sent a notification. It returns whether it polls that task."""
+        self._on_notified.append(subscriber)
+
+    def on_events(self, subscriber: Callable[[int, Sequence[Event]], None]) -> None:
+        """Call `subscriber` with a shard and the events that were committed to it, in their order."""
+        self._on_events.append(subscriber)
+
+    def admitted(self, watches: Sequence[Watch]) -> None:
+        """Announce watches that are new in the store."""
+        for subscriber in self._on_admitted:
+            subscriber(watches)
+
+    def notified(self, key: str) -> bool:
+        """Announce that AWS sent a notification about this task. Returns whether the task is polled."""
+        return any(subscriber(key) for subscriber in self._on_notified)
+
+    def events(self, shard: int, events: Sequence[Event]) -> None:
+        """Announce events that are new in the outbox of a shard."""
+        for subscriber in self._on_events:
+            subscriber(shard, events)

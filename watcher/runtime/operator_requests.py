@@ -1,0 +1,73 @@
+"""Carries out what operators requested from other processes: erasures, and retries of dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio
+import structlog
+
+from watcher.model import DeadLetter
+from watcher.ports import Store
+from watcher.runtime.acks import Acknowledger
+from watcher.runtime.delivery import SinkWorker
+from watcher.runtime.intake import Intake
+from watcher.runtime.leases import Leases
+from watcher.runtime.poller_set import PollerSet
+
+log = structlog.get_logger("watcher.operator")
+
+CHECK_S = 1.0
+"""Seconds between two looks for requests."""
+
+
+class OperatorRequests:
+    """Reads requests every second and applies them to the running loops."""
+
+    def __init__(
+        self, store: Store, leases: Leases, pollers: PollerSet, sink_workers: Sequence[SinkWorker], acks: Acknowledger, intake: Intake
+    ) -> None:
+        self._store = store
+        self._leases = leases
+        self._pollers = pollers
+        self._sink_workers = {worker.sink.name: worker for worker in sink_workers}
+        self._acks = acks
+        self._intake = intake
+
+    async def run(self) -> None:
+        """Check for requests until cancelled."""
+        while True:
+            requests = await self._store.requests()
+            for key in requests.forgotten:
+                await self._forget(key)
+            for dead_letter in requests.retries:
+                await self._retry(dead_letter)
+            await anyio.sleep(CHECK_S)
+
+    async def _forget(self, key: str) -> None:
+        """An operator erased this task: do not poll it, deliver its events, or wait for it any more.
+
+        It may have been submitted again since. So the present watch and positions are noted before the store is asked
+        what exists now, and only those are dropped: what came later belongs to another watch.
+        """
+        shard = self._leases.shard(key)
+        watched = self._pollers.watched(key)
+        positions = {name: worker.position(shard) for name, worker in self._sink_workers.items()}
+        existing = await self._store.task(key)
+        kept = {event.id for event in await self._store.task_events(key)}
+        if watched is not None and (existing is None or existing.id != watched):
+            self._pollers.forget(key, watched)
+        for name, worker in self._sink_workers.items():
+            worker.forget(key, positions[name], kept)
+        if existing is None:
+            self._acks.erased(key)
+
+    async def _retry(self, dead_letter: DeadLetter) -> None:
+        if dead_letter.what == "input":
+            await self._intake.retry(dead_letter)
+        elif dead_letter.origin in self._sink_workers:
+            self._sink_workers[dead_letter.origin].retry(dead_letter)
+        else:
+            await self._store.add_dead_letters([dead_letter])  # withdraws the request, which would come back every second
+            hint = "configure the sink again, or purge the dead letter"
+            log.warning("no_such_sink", sink=dead_letter.origin, dead_letter=dead_letter.id, hint=hint)

@@ -1,0 +1,188 @@
+"""A store whose calls are retried until they succeed. The runtime holds this one, so no caller repeats the retry logic.
+
+Retries only `StoreUnavailable`. `StoreRefused` and `Fenced` pass through: the first ends the process, the second is for
+the caller. While a call fails, the component `store` is unhealthy.
+"""
+
+# ruff: noqa: D102 - watcher/ports.py documents each method
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from typing import TypeVar
+
+import anyio
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+
+from watcher.errors import StoreUnavailable
+from watcher.model import Backlog, Change, DeadLetter, Event, Lease, Watch
+from watcher.ports import Requests, Store
+from watcher.query import DeadLetterQuery, EventQuery, Page, Selection, TaskQuery
+from watcher.runtime.health import Health
+
+T = TypeVar("T")
+
+HINT = "free disk space, or fix what the store reports; no input is accepted in the meantime"
+
+
+class RetryingStore:
+    """Implements `ports.Store` over another store. Opening and closing are not retried: a start reports what is wrong."""
+
+    def __init__(self, store: Store, health: Health) -> None:
+        self._store = store
+        self._health = health
+
+    @property
+    def durable(self) -> bool:
+        return self._store.durable
+
+    @property
+    def shards(self) -> int:
+        return self._store.shards
+
+    @property
+    def renew_s(self) -> float | None:
+        return self._store.renew_s
+
+    async def open(self, sinks: Sequence[str]) -> None:
+        await self._store.open(sinks)
+
+    async def attach(self) -> None:
+        await self._store.attach()
+
+    async def close(self) -> None:
+        await self._store.close()
+
+    async def check(self) -> str:
+        return await self._store.check()
+
+    async def claim(self) -> Sequence[Lease]:
+        return await self._retry(self._store.claim)
+
+    async def release(self, leases: Sequence[Lease]) -> None:
+        await self._retry(lambda: self._store.release(leases))
+
+    async def load(self, lease: Lease) -> AsyncIterator[Sequence[Watch]]:
+        """Starts again from the first piece after a failure, so a watch may come more than once."""
+        failure: StoreUnavailable | None = None
+        attempt = 0
+        while True:
+            try:
+                async for watches in self._store.load(lease):
+                    self._succeeded()
+                    yield watches
+            except StoreUnavailable as error:
+                failure = error
+            else:
+                return
+            attempt += 1
+            _report(self._health, failure)
+            await anyio.sleep(_wait(attempt))
+
+    async def admit(self, watches: Sequence[Watch]) -> Sequence[Watch]:
+        return await self._retry(lambda: self._store.admit(watches))
+
+    async def commit(self, changes: Sequence[Change], leases: Mapping[int, Lease]) -> Collection[str]:
+        return await self._retry(lambda: self._store.commit(changes, leases))
+
+    async def add_dead_letters(self, dead_letters: Sequence[DeadLetter]) -> None:
+        await self._retry(lambda: self._store.add_dead_letters(dead_letters))
+
+    async def prune(self, before: float) -> int:
+        return await self._retry(lambda: self._store.prune(before))
+
+    async def save_state(self, name: str, text: str) -> None:
+        await self._retry(lambda: self._store.save_state(name, text))
+
+    async def load_state(self, name: str) -> str | None:
+        return await self._retry(lambda: self._store.load_state(name))
+
+    async def read_outbox(self, sink: str, shard: int, after: int, limit: int) -> Sequence[Event]:
+        return await self._retry(lambda: self._store.read_outbox(sink, shard, after, limit))
+
+    async def settle(self, sink: str, delivered: Sequence[Event], dead_letters: Sequence[DeadLetter], leases: Mapping[int, Lease]) -> None:
+        await self._retry(lambda: self._store.settle(sink, delivered, dead_letters, leases))
+
+    async def count_backlog(self, shard: int) -> Mapping[str, Backlog]:
+        return await self._retry(lambda: self._store.count_backlog(shard))
+
+    async def task(self, key: str) -> Watch | None:
+        return await self._retry(lambda: self._store.task(key))
+
+    async def tasks(self, query: TaskQuery) -> Page[Watch]:
+        return await self._retry(lambda: self._store.tasks(query))
+
+    async def count_open(self, kinds: Collection[str] | None = None) -> int:
+        return await self._retry(lambda: self._store.count_open(kinds))
+
+    async def task_events(self, key: str) -> Sequence[Event]:
+        return await self._retry(lambda: self._store.task_events(key))
+
+    async def events(self, query: EventQuery) -> Sequence[Event]:
+        return await self._retry(lambda: self._store.events(query))
+
+    async def undelivered(self, key: str) -> Mapping[str, int]:
+        return await self._retry(lambda: self._store.undelivered(key))
+
+    async def backlog(self) -> Mapping[str, Backlog]:
+        return await self._retry(self._store.backlog)
+
+    async def dead_letters(self, query: DeadLetterQuery) -> Page[DeadLetter]:
+        return await self._retry(lambda: self._store.dead_letters(query))
+
+    async def retry(self, ids: Sequence[str]) -> int:
+        return await self._retry(lambda: self._store.retry(ids))
+
+    async def purge(self, ids: Sequence[str] | None = None) -> int:
+        return await self._retry(lambda: self._store.purge(ids))
+
+    async def forget(self, selection: Selection) -> int:
+        return await self._retry(lambda: self._store.forget(selection))
+
+    async def requests(self) -> Requests:
+        return await self._retry(self._store.requests)
+
+    async def _retry(self, call: Callable[[], Awaitable[T]]) -> T:
+        try:
+            result = await call()  # nearly always the only attempt; the retry machinery costs more than a commit
+        except StoreUnavailable as error:
+            return await self._until_stored(call, error)
+        self._succeeded()
+        return result
+
+    def _succeeded(self) -> None:
+        """Only a call that failed can report that the store is healthy again: on a full disk every read still works."""
+        if self._health.is_good("store"):
+            self._health.good("store")
+
+    async def _until_stored(self, call: Callable[[], Awaitable[T]], first: StoreUnavailable | None) -> T:
+        """Retry after a first failure, which counts as the first attempt."""
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(StoreUnavailable),
+            wait=_backoff,
+            before_sleep=lambda state: _report(self._health, state.outcome.exception() if state.outcome else None),
+            sleep=anyio.sleep,
+            reraise=True,
+        )
+        async for attempt in retrying:
+            with attempt:
+                failed, first = first, None
+                if failed is not None:
+                    raise failed
+                result = await call()
+        self._health.good("store")
+        return result
+
+
+_backoff = wait_random_exponential(multiplier=0.2, max=5)
+"""Seconds between two attempts: full jitter, growing up to 5 s."""
+
+
+def _wait(attempt: int) -> float:
+    state = RetryCallState(retry_object=AsyncRetrying(), fn=None, args=(), kwargs={})
+    state.attempt_number = attempt
+    return _backoff(state)
+
+
+def _report(health: Health, error: BaseException | None) -> None:
+    health.bad("store", str(error), HINT)
