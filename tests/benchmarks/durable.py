@@ -20,18 +20,22 @@ from watcher.core.polling.transitions import WatchSettings, advance
 from watcher.kinds.catalog import builtin_catalog
 from watcher.model import Change, Event, Lease, Observation, TaskRef, Watch
 from watcher.observe.metrics import Metrics
+from watcher.runtime.backlog import BacklogCounter
 from watcher.runtime.clock import Clock
 from watcher.runtime.delivery import SinkWorker
 from watcher.runtime.health import Health
 from watcher.runtime.instruments import Instruments
+from watcher.runtime.leases import Leases
+from watcher.runtime.wakeup import IntakeGate
 
-KIND = builtin_catalog()["speaker-search"]
+CATALOG = builtin_catalog()
+KIND = CATALOG["speaker-search"]
 SINK = "file"
 ONE_BY_ONE = 200
 """Transitions are enough to know what one fsync each costs."""
 
-Leases = Mapping[int, Lease]
-Commit = Callable[[SqliteStore, Sequence[Change], Leases], Awaitable[None]]
+Held = Mapping[int, Lease]
+Commit = Callable[[SqliteStore, Sequence[Change], Held], Awaitable[None]]
 
 
 def run(quick: bool) -> Table:
@@ -76,13 +80,14 @@ async def _delivered(count: int) -> float:
             if left == 0:
                 all_settled.set()
 
-        sink_worker = SinkWorker(sink, store, instruments=Instruments(Clock(), Health(time.time), Metrics()), settled=settled)
+        worker = _worker(sink, store, leases)
+        worker.on_settled = settled
         began = time.perf_counter()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(sink_worker.run)
+            tasks.start_soon(worker.run)
             for start in range(0, count, 1000):
                 await store.commit(changes[start : start + 1000], leases)
-                sink_worker.ring()
+                worker.wake(0, ())
             await all_settled.wait()
             tasks.cancel_scope.cancel()
         took = time.perf_counter() - began
@@ -92,7 +97,17 @@ async def _delivered(count: int) -> float:
     return count / took
 
 
-async def _filled(folder: Path, count: int) -> tuple[SqliteStore, list[Change], Leases]:
+def _worker(sink: JsonlSink, store: SqliteStore, held: Held) -> SinkWorker:
+    """A worker that owns all shards."""
+    leases = Leases()
+    leases.update(held.values(), anyio.current_time())
+    instruments = Instruments(Clock(), Health(time.time), Metrics(CATALOG))
+    worker = SinkWorker(sink, store, leases, BacklogCounter([SINK], IntakeGate(), 10**9, instruments), instruments)
+    worker.adopt(0)
+    return worker
+
+
+async def _filled(folder: Path, count: int) -> tuple[SqliteStore, list[Change], Held]:
     """A store with this many open watches, a rendered first transition of each, and the leases to commit them."""
     store = SqliteStore(SqliteStoreSettings(path=str(folder / "watcher.db")))
     await store.open([SINK])
@@ -109,12 +124,12 @@ async def _filled(folder: Path, count: int) -> tuple[SqliteStore, list[Change], 
     return store, changes, {lease.shard: lease for lease in await store.claim()}
 
 
-async def _one_by_one(store: SqliteStore, changes: Sequence[Change], leases: Leases) -> None:
+async def _one_by_one(store: SqliteStore, changes: Sequence[Change], leases: Held) -> None:
     for change in changes:
         await store.commit([change], leases)
 
 
-async def _at_once(callers: int, store: SqliteStore, changes: Sequence[Change], leases: Leases) -> None:
+async def _at_once(callers: int, store: SqliteStore, changes: Sequence[Change], leases: Held) -> None:
     async def work(share: Sequence[Change]) -> None:
         for change in share:
             await store.commit([change], leases)
@@ -124,7 +139,7 @@ async def _at_once(callers: int, store: SqliteStore, changes: Sequence[Change], 
             tasks.start_soon(work, changes[n::callers])
 
 
-async def _thousands(store: SqliteStore, changes: Sequence[Change], leases: Leases) -> None:
+async def _thousands(store: SqliteStore, changes: Sequence[Change], leases: Held) -> None:
     for start in range(0, len(changes), 1000):
         await store.commit(changes[start : start + 1000], leases)
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
 from pathlib import Path
 
 import anyio
@@ -23,11 +23,12 @@ import structlog
 from tests.benchmarks.stall import Stall, watched
 from tests.benchmarks.table import Table, command
 from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
+from watcher.app import assemble
 from watcher.core.polling.pace import PaceSettings
 from watcher.core.polling.pending import PendingSet
 from watcher.model import Observation, TaskRef, Watch
-from watcher.runtime.service import Adapters, ServiceSettings, Watcher
-from watcher.runtime.settings import Limits
+from watcher.runtime.service import Adapters
+from watcher.runtime.settings import Limits, ServiceSettings
 
 RATE = 50.0
 """Calls a second: a large quota, and little beside a million watches."""
@@ -79,23 +80,23 @@ class _Probe:
     async def check(self) -> str:
         return ""
 
-    async def observe(self, ref: TaskRef) -> Observation:
+    async def observe(self, refs: Sequence[TaskRef]) -> Sequence[Observation]:
         self.asked_at = self.asked_at or time.perf_counter()
         now = time.time()
-        return Observation("IN_PROGRESS", now, None, now - 35, now - 30, now - 30)
+        return [Observation("IN_PROGRESS", now, None, now - 35, now - 30, now - 30) for _ in refs]
 
 
 async def _measure(path: str, size: int) -> dict[str, float]:
     probe, store = _Probe(), SqliteStore(SqliteStoreSettings(path=path))
-    plan = ServiceSettings(pace=PaceSettings(rate=RATE, burst=RATE), limits=Limits(max_watches=2 * size))
+    settings = ServiceSettings(pace=PaceSettings(rate=RATE, burst=RATE), limits=Limits(max_watches=2 * size))
     gc.collect()
     gc.freeze()  # as `watcher run` does
     before = _resident()
     async with watched() as stall:
         began = time.perf_counter()
-        async with Watcher(Adapters([], probe, store, []), plan) as watcher, anyio.create_task_group() as tasks:
+        async with assemble(Adapters([], probe, store, []), settings) as watcher, anyio.create_task_group() as tasks:
             tasks.start_soon(watcher.run)
-            loaded = await _all_there(watcher._poller_set, size) - began
+            loaded = await _all_there(watcher.loops.pollers, size) - began
             starting, stall.worst = Stall(stall.worst), 0.0
             await anyio.sleep(WATCHED_S)
             steady = Stall(stall.worst)

@@ -4,16 +4,18 @@ import json
 import os
 import socket
 import stat
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from tests.cli.conftest import CONFIG, Command, in_store, process, recorded
+from tests.cli.conftest import CONFIG, Command, in_store, in_thread, recorded
 from tests.moto_server import plain_client
+from tests.process import HANG_S
 from tests.scripted_aws import ScriptedAws
 from watcher.adapters.aws.identity import caller_identity, service_endpoint
 from watcher.adapters.aws.session import AwsClients
@@ -52,19 +54,29 @@ def change(file: Path, *pairs: tuple[str, str]) -> None:
     file.write_text(text, encoding="utf-8")
 
 
-async def examined(monkeypatch: pytest.MonkeyPatch, scenario: Scenario | None = None, file: str = "q.yaml") -> tuple[int, dict[str, Any]]:
-    """Exit code, and each check by its name, as the real script tells them beside a simulated voice service."""
-    async with simulator(scenario or Scenario(known_only=True)) as sim:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_CHIME_SDK_VOICE", sim.url)
-        ended = await process("doctor", "--config", file, "--json")
-    told = json.loads(ended.out)
-    assert told["ok"] == (ended.code == 0)
-    return ended.code, {check["check"]: check for check in told["checks"]}
+Examine = Callable[..., Awaitable[tuple[int, dict[str, Any]]]]
 
 
-async def test_all_is_well(cloud: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def examined(command: Command, monkeypatch: pytest.MonkeyPatch) -> Examine:
+    """Exit code, and each check by its name, as `watcher doctor` reports them beside a simulated voice service."""
+    monkeypatch.setattr(checks, "PATIENCE_S", HANG_S)
+    monkeypatch.setattr(sys.modules["watcher.cli.doctor"], "CALL_S", HANG_S)
+
+    async def examine(scenario: Scenario | None = None) -> tuple[int, dict[str, Any]]:
+        async with simulator(scenario or Scenario(known_only=True)) as sim:
+            monkeypatch.setenv("AWS_ENDPOINT_URL_CHIME_SDK_VOICE", sim.url)
+            ended = await in_thread(command, "doctor", "--config", "q.yaml", "--json")
+        report = json.loads(ended.out)
+        assert report["ok"] == (ended.code == 0)
+        return ended.code, {check["check"]: check for check in report["checks"]}
+
+    return examine
+
+
+async def test_all_is_well(cloud: Path, examined: Examine) -> None:
     """Every check passes or has nothing to look at, exit 0, and nothing was made: no store, no file."""
-    code, found = await examined(monkeypatch)
+    code, found = await examined()
     assert (code, {name: check["state"] for name, check in found.items() if check["state"] != "ok"}) == (0, {"API port": "skipped"})
     assert list(found) == [
         "configuration",
@@ -94,50 +106,50 @@ async def test_all_is_well(cloud: Path, monkeypatch: pytest.MonkeyPatch) -> None
     ],
 )
 async def test_the_voice_api_is_judged_by_one_probe(
-    cloud: Path, monkeypatch: pytest.MonkeyPatch, scenario: Scenario, seen: str, hint: str, code: int
+    cloud: Path, examined: Examine, scenario: Scenario, seen: str, hint: str, code: int
 ) -> None:
     """Throttled names the quota, denied the permission, and the rest is well all the same."""
-    ended, found = await examined(monkeypatch, scenario)
+    ended, found = await examined(scenario)
     assert (ended, found["voice API"]["state"]) == (code, "failed")
     assert seen in found["voice API"]["seen"]
     assert hint in found["voice API"]["hint"]
     assert [name for name, check in found.items() if check["state"] == "failed"] == ["voice API"]
 
 
-async def test_a_region_without_the_service_is_a_mistake(cloud: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_region_without_the_service_is_a_mistake(cloud: Path, examined: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exit 78; the hint lists the Regions that have it."""
     monkeypatch.setenv("AWS_REGION", "eu-north-1")
-    code, found = await examined(monkeypatch)
+    code, found = await examined()
     assert (code, found["Region"]["state"]) == (78, "failed")
     assert "eu-north-1" in found["Region"]["seen"]
     assert "us-east-1" in found["Region"]["hint"]
 
 
 @pytest.mark.parametrize("region", ["mars-north-1", None])
-async def test_no_region_or_none_that_exists(cloud: Path, monkeypatch: pytest.MonkeyPatch, region: str | None) -> None:
+async def test_no_region_or_none_that_exists(cloud: Path, examined: Examine, monkeypatch: pytest.MonkeyPatch, region: str | None) -> None:
     """Every check about AWS that needs it fails with a hint; nothing ends in a traceback."""
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name)
         if region is not None:
             monkeypatch.setenv(name, region)
-    code, found = await examined(monkeypatch)
+    code, found = await examined()
     assert (code, found["Region"]["state"]) == (78, "failed")
     assert "AWS_REGION" in found["Region"]["hint"]
 
 
-async def test_a_missing_queue_and_a_missing_bus_are_told_apart(cloud: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_queue_and_a_missing_bus_are_told_apart(cloud: Path, examined: Examine) -> None:
     """Exit 69, each under its own name; the others are looked at all the same."""
     change(cloud, ("/tasks'", "/gone'"), ("name: bus}", "name: bus, bus: gone}"))
-    code, found = await examined(monkeypatch)
+    code, found = await examined()
     failed = {name for name, check in found.items() if check["state"] == "failed"}
     assert (code, failed) == (69, {"source sqs", "sink bus"})
     assert all("its account" in found[name]["hint"] for name in failed)
 
 
-async def test_a_profile_that_is_not_there(cloud: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_profile_that_is_not_there(cloud: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exit 78 and one hint for all the checks that it stops."""
     monkeypatch.setenv("AWS_PROFILE", "nope")
-    ended = await process("doctor", "--config", "q.yaml")
+    ended = await in_thread(command, "doctor", "--config", "q.yaml")
     assert ended.code == 78
     [advice] = ended.out.partition("To do\n")[2].splitlines()
     assert advice.startswith("  Region, credentials, voice API, source sqs, sink bus: ")
@@ -153,17 +165,17 @@ def test_every_mistake_of_the_configuration_is_a_finding(command: Command, here:
     assert told["checks"][0]["seen"].startswith("w.yaml:4: pace.rate")
 
 
-async def test_files_that_cannot_be_made(cloud: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_files_that_cannot_be_made(cloud: Path, examined: Examine) -> None:
     """A store or a sink in a missing directory is a mistake; AWS is looked at all the same."""
     change(cloud, ("w.db", "no/w.db"), ("out.jsonl", "no/out.jsonl"))
-    code, found = await examined(monkeypatch)
+    code, found = await examined()
     assert (code, {name for name, check in found.items() if check["state"] == "failed"}) == (78, {"configuration", "store", "sink log"})
 
 
-async def test_a_file_that_is_no_store(cloud: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_file_that_is_no_store(cloud: Path, examined: Examine) -> None:
     """The store's own words, with the path."""
     (cloud.parent / "w.db").write_text("this is no database, " * 100, encoding="utf-8")
-    code, found = await examined(monkeypatch)
+    code, found = await examined()
     assert (code, found["store"]["state"]) == (69, "failed")
     assert "w.db: not a SQLite database" in found["store"]["seen"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import CATALOG, Command, process
+from tests.cli.conftest import CATALOG, Command, in_process
 from tests.moto_server import plain_client
 from tests.scripted_aws import ScriptedAws
 from watcher.core.intake.submissions import read
@@ -233,7 +233,7 @@ async def test_what_a_queue_did_not_take_is_told_line_by_line(
 ) -> None:
     """The others count as submitted; 75 when the same may do later, 69 when it will not."""
     scripted_aws.answer({"Successful": [{"Id": "0", "MessageId": "m", "MD5OfMessageBody": ""}], "Failed": [{"Id": "1", **failure}]})
-    ended = await process("submit", "abc/t1", "abc/t2", "--queue-url", f"{scripted_aws.url}/123456789012/tasks")
+    ended = await in_process("submit", "abc/t1", "abc/t2", "--queue-url", f"{scripted_aws.url}/123456789012/tasks")
     assert (ended.code, ended.out) == (code, "submitted 1 task to the queue tasks\n")
     assert ended.err.startswith(f"argument 2: not taken: {failure['Code']}")
 
@@ -245,6 +245,6 @@ async def test_a_batch_that_fails_after_another_says_what_is_left(scripted_aws: 
     scripted_aws.answer({"Successful": taken})
     scripted_aws.answer({"__type": "ServiceUnavailable"}, status=503)
     tasks = [f"abc/t{n}" for n in range(12)]
-    ended = await process("submit", *tasks, "--queue-url", f"{scripted_aws.url}/123456789012/tasks")
+    ended = await in_process("submit", *tasks, "--queue-url", f"{scripted_aws.url}/123456789012/tasks")
     assert (ended.code, ended.out) == (75, "submitted 10 tasks to the queue tasks\n")
     assert [line.split(":")[0] for line in ended.err.splitlines()[:2]] == ["argument 11", "argument 12"]
