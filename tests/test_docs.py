@@ -6,7 +6,6 @@ import shlex
 import tomllib
 
 import pytest
-import typer.main
 from ruamel.yaml import YAML
 
 from tests.pages import ARCHITECTURE, EXTENDING, OPERATING, PAGES, ROOT, blocks, first_column, prose
@@ -75,7 +74,7 @@ def command_lines(text):
 
 def command(arguments):
     """Parse the arguments and return the command that they name. Runs nothing; raises what the parser raises."""
-    at, rest = typer.main.get_command(app), list(arguments)
+    at, rest = app, list(arguments)
     while hasattr(at, "commands") and rest and rest[0] in at.commands:
         at = at.commands[rest.pop(0)]
     context = at.context_class(at, info_name=at.name)
