@@ -11,7 +11,6 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import typer.main
 from moto.events.models import EventPattern
 from moto.sns.utils import FilterPolicyMatcher
 from ruamel.yaml import YAML
@@ -21,7 +20,6 @@ from watcher import errors
 from watcher.adapters.aws import batches
 from watcher.adapters.sinks.webhook import signature_headers
 from watcher.cli import app, exit_codes
-from watcher.cli.explain import ENDS
 from watcher.config import Settings, parse
 from watcher.core.delivery.events import EventSettings, EventWriter
 from watcher.core.intake.submissions import REASONS
@@ -29,6 +27,7 @@ from watcher.core.polling.circuits import NAMES
 from watcher.core.polling.transitions import WatchSettings, advance, end
 from watcher.kinds.catalog import builtin_catalog
 from watcher.model import EventType, Observation, TaskRef, Watch
+from watcher.queries.explain import END_REASONS
 
 load_yaml = YAML(typ="safe", pure=True).load
 
@@ -146,7 +145,7 @@ def test_each_type_and_each_end_is_explained():
     """The table of types has all three, and the reasons of an ended watch are those the code knows."""
     assert [row[0] for row in first_column(EVENTS, "## Three types")] == [str(type_) for type_ in EventType]
     reasons = {row[0] for row in first_column(EVENTS, "### How a watch ends")}
-    assert reasons == set(ENDS)
+    assert reasons == set(END_REASONS)
 
 
 def python_of_events():
@@ -277,7 +276,7 @@ def command_lines(text):
 
 def command(arguments):
     """The command that the arguments name, after its options were parsed; nothing is run. Raises what the parser does."""
-    at, rest = typer.main.get_command(app), list(arguments)
+    at, rest = app, list(arguments)
     while hasattr(at, "commands") and rest and rest[0] in at.commands:
         at = at.commands[rest.pop(0)]
     context = at.context_class(at, info_name=at.name)
