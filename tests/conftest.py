@@ -25,6 +25,10 @@ settings.register_profile("untimed", deadline=None, suppress_health_check=[Healt
 settings.load_profile("untimed")
 
 
+ENDING_S = 60.0
+"""How long a thread may take to end, in seconds: only one that never ends takes as long."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--stories N`: how many stories the simulation plays."""
     parser.addoption("--stories", type=int, default=20, metavar="N", help="stories of the simulation to play (default 20)")
@@ -69,6 +73,5 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     started = [thread for thread in threading.enumerate() if thread not in threads]
     for thread in started:
-        thread.join(30)  # anyio tells its worker threads to end when their loop does, and does not wait for them
-    left = [thread.name for thread in started if thread.is_alive()]
-    assert left == [], "threads are left"
+        thread.join(timeout=ENDING_S)  # a worker thread of a loop that was just closed is about to end
+    assert [thread.name for thread in started if thread.is_alive()] == [], "threads are left"

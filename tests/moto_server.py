@@ -1,23 +1,26 @@
-"""A real AWS look-alike on loopback: moto's server, the variables that point every SDK at it, and a plain client to look behind it.
+"""moto's server on loopback, the environment variables that point every SDK at it, and a plain client to look behind it.
 
-A conftest that needs it imports `moto_server` and `moto_url`. On a laptop without moto those tests are skipped; where
-CI=true they fail, so that nobody takes a skipped exam for a passed one.
+A conftest that needs it imports `moto_server` and `moto_url`. Without moto those tests are skipped; with CI=true they fail, so that a
+skipped exam does not pass for a passed one.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
 import pytest
 
+from tests.process import HANG_S
+
 REGION = "us-east-1"
 
 
 def environment(url: str) -> dict[str, str]:
-    """The variables with which any AWS SDK speaks to the server at `url` and to nothing else."""
+    """The environment variables with which every AWS SDK calls the server at `url` and no other."""
     return {
         "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": "testing",
@@ -48,31 +51,34 @@ def moto_server() -> Iterator[str]:
 
 
 @pytest.fixture
-def moto_url(moto_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The URL of an empty moto server, and the environment of the process pointed at it."""
+def moto_url(moto_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of an empty moto server, and the environment of the process pointed at it. Ends after the last request to it."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     for name, value in environment(moto_server).items():
         monkeypatch.setenv(name, value)
     reset(moto_server)
-    return moto_server
+    yield moto_server
+    for thread in threading.enumerate():
+        if "process_request_thread" in thread.name:  # a long poll of a process that was killed would take messages of the next test
+            thread.join(HANG_S)
 
 
 def reset(url: str) -> None:
-    """Forget everything the server holds."""
+    """Delete everything the server holds."""
     import httpx
 
     httpx.post(f"{url}/moto-api/reset", trust_env=False).raise_for_status()
 
 
 def plain_client(service: str, url: str) -> Any:
-    """botocore as everybody uses it, to make queues and to look into them: nothing of the package under test."""
+    """A botocore client, to create queues and to look into them without the code under test."""
     return _session().create_client(service, REGION, endpoint_url=url, aws_access_key_id="testing", aws_secret_access_key="testing")
 
 
 @cache
 def _session() -> Any:
-    """One for all, because it reads the descriptions of the services, which takes longer than a test."""
+    """One session for all clients: it reads the descriptions of the services, which takes longer than a test."""
     import botocore.session
 
     return botocore.session.Session()

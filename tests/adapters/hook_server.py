@@ -1,4 +1,4 @@
-"""A receiver of web hooks on loopback: keeps what it is sent, answers as it is told."""
+"""A webhook receiver on loopback that records requests and sends scripted replies."""
 
 import asyncio
 from collections import deque
@@ -13,7 +13,7 @@ class Request:
 
 
 class HookServer:
-    """`answers` are sent first, as (status, headers); then 200 each. `stalled` takes requests and answers none."""
+    """Sends `answers` first, as (status, headers), then status 200. With `stalled` it reads requests and sends no reply."""
 
     def __init__(self):
         self.requests = []
@@ -21,7 +21,7 @@ class HookServer:
         self.stalled = False
         self.reply = b"ok"
         self.withheld = 0
-        """Bytes of the reply that are announced and never sent."""
+        """Bytes of the reply that are announced in its length but never sent."""
         self.port = 0
         self._connections = set()
         self._server = None

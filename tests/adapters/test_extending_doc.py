@@ -1,48 +1,95 @@
-"""The code blocks of docs/extending.md run as they are: the sink passes the exam, and the line of the registry builds it."""
+"""The code blocks of docs/extending.md run as they are: the sink passes the exam, the registry builds it, the kind is valid."""
 
+import asyncio
 import re
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from ruamel.yaml import YAML
 
-from watcher.registry import SINKS, AdapterType
-from watcher.section import Section
+from watcher.adapters.aws.reply import read_reply
+from watcher.errors import ConfigMistakes
+from watcher.kinds.kind_files import read_kinds
+from watcher.model import TaskRef
+from watcher.registry import AdapterType
 
-DOC = Path(__file__).parents[2] / "docs" / "extending.md"
-SINK, LINE, EXAM = re.findall(r"^```python\n(.*?)^```$", DOC.read_text(), re.DOTALL | re.MULTILINE)
+PAGE = (Path(__file__).parents[2] / "docs" / "extending.md").read_text("utf-8")
+SINK, LINE, EXAM = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+CONFIGURATION, FULL_ENTRY, KIND = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+(MISTAKES,) = re.findall(r"^```text\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+load_yaml = YAML(typ="safe", pure=True).load
 
 
 def run(name, code):
     """Return the module that the code makes, importable by its name as if it had a file."""
     module = sys.modules[name] = ModuleType(name)
-    exec(compile(code, f"{DOC}: {name}", "exec"), module.__dict__)
+    exec(compile(code, f"docs/extending.md: {name}", "exec"), module.__dict__)
     return module
 
 
-directory = run("watcher.adapters.sinks.directory", SINK)
-TestDirectorySink = run("tests.contracts.test_directory_sink", EXAM).TestDirectorySink
+unix_socket = run("watcher.adapters.sinks.unix_socket", SINK)
+exam = run("tests.contracts.test_unix_socket_sink", EXAM)
+receiver = exam.receiver
+TestUnixSocketSink = exam.TestUnixSocketSink
+test_the_answer_decides = exam.test_the_answer_decides
 
 
-def test_the_line_of_the_registry_builds_the_sink(tmp_path):
-    """The line names the sink by the word that its settings take for `type`, and builds it from them."""
-    ((word, entry),) = eval(f"{{{LINE}}}", {"AdapterType": AdapterType}).items()
-    assert word not in SINKS
-    assert issubclass(entry.settings, Section)
-    settings = entry.settings.model_validate({"type": word, "path": str(tmp_path)})
-    assert entry.build(settings, None).name == word
+def entry():
+    """The word and the entry of the registry's line."""
+    ((word, adapter),) = eval(f"{{{LINE}}}", {"AdapterType": AdapterType}).items()
+    return word, adapter
 
 
-async def test_a_missing_directory_is_a_named_error(tmp_path):
-    """The sink of the page raises a named error for a missing directory, which the exam of local sinks does not test."""
-    sink = directory.DirectorySink(directory.DirectorySinkSettings(path=tmp_path / "none"))
-    with pytest.raises(directory.Unavailable, match="no directory"):
-        await sink.open()
+def test_the_line_of_the_registry_builds_the_sink():
+    """The line names the sink by the word that its settings have for `type`, and builds it from the configuration of the page."""
+    word, adapter = entry()
+    (configured,) = load_yaml(CONFIGURATION)["sinks"]
+    assert configured["type"] == word
+    assert adapter.build(adapter.settings.model_validate(configured), None).name == word
 
 
-def test_the_page_names_files_that_exist():
-    """Every file that the page names exists, except for the two that the reader creates."""
-    named = set(re.findall(r"`((?:watcher|tests|docs)/[\w/]+\.py)`", DOC.read_text()))
-    missing = {name for name in named if not (DOC.parents[1] / name).exists()}
-    assert missing == {"watcher/adapters/sinks/directory.py", "tests/contracts/test_directory_sink.py"}
+def test_the_entry_for_full_yaml_has_every_key_with_its_default():
+    """The entry has all keys of the settings, and each optional one has its default."""
+    (shown,) = load_yaml(FULL_ENTRY)
+    settings = entry()[1].settings
+    assert list(shown) == list(settings.model_fields)
+    assert settings.model_validate(shown) == settings(socket=shown["socket"])
+
+
+@pytest.mark.looptime
+async def test_a_timeout_is_a_named_error(monkeypatch):
+    """The sink raises Unavailable after its limit, when the connection is never made."""
+    sink = unix_socket.UnixSocketSink(unix_socket.UnixSocketSinkSettings(socket="unused"))
+
+    async def never(*_):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(unix_socket.anyio, "connect_unix", never)
+    with pytest.raises(unix_socket.Unavailable, match="TimeoutError"):
+        await sink.send([exam.an_event()])
+
+
+def test_the_kind_of_the_page_is_valid():
+    """The YAML file of the page is a kind, and reads a reply of the service."""
+    (kind,) = read_kinds({"transcription.yaml": KIND})
+    job = {
+        "TranscriptionJobName": "job-1",
+        "TranscriptionJobStatus": "COMPLETED",
+        "CreationTime": datetime(2026, 11, 22, 10, tzinfo=UTC),
+        "CompletionTime": datetime(2026, 11, 22, 11, tzinfo=UTC),
+        "Transcript": {"TranscriptFileUri": "s3://bucket/job-1.json"},
+    }
+    seen = read_reply(kind, TaskRef("transcription", ("job-1",)), {"TranscriptionJob": job}, job["CompletionTime"].timestamp())
+    assert (seen.status, seen.result) == ("COMPLETED", {"uri": "s3://bucket/job-1.json"})
+    assert seen.updated_at == job["CompletionTime"].timestamp()
+
+
+def test_the_mistakes_of_the_page_are_those_that_are_reported():
+    """The page shows what is reported for the two mistakes that it names."""
+    text = KIND.replace("status: TranscriptionJobStatus", "status: Transcription Job").replace("QUEUED: open", "QUEUED: opne")
+    with pytest.raises(ConfigMistakes) as caught:
+        read_kinds({"transcription.yaml": text})
+    assert [*caught.value.mistakes] == MISTAKES.splitlines()

@@ -1,4 +1,4 @@
-"""What the JSON lines sink does with files that move, fill up and break, and with readers that stop reading."""
+"""JSON lines in files that are moved, full or incomplete, and in pipes whose readers stop."""
 
 import errno
 import json
@@ -48,15 +48,15 @@ async def sink(path):
 
 
 async def test_appends_to_what_is_there(path, sink):
-    """What stood in the file stays, and each event is one line of its own."""
+    """The content of an existing file stays, and each event is a line of its own."""
     path.write_text('{"before": 1}\n')
     await sink.open()
     await sink.send([an_event("a"), an_event("b")])
     assert [json.loads(line).get("subject") for line in path.read_text().splitlines()] == [None, an_event("a").key, an_event("b").key]
 
 
-async def test_a_line_broken_off_by_a_crash_stays_alone(path, sink):
-    """Half a line at the end spoils itself only: the next event begins on a line of its own."""
+async def test_an_incomplete_line_stays_alone(path, sink):
+    """After an incomplete last line, as after a crash, the next event starts on a line of its own."""
     path.write_bytes(b'{"whole": 1}\n{"half": ')
     await sink.open()
     await sink.send([an_event("a")])
@@ -64,8 +64,8 @@ async def test_a_line_broken_off_by_a_crash_stays_alone(path, sink):
     assert path.read_bytes().splitlines()[1:] == [b'{"half": ', an_event("a").body, an_event("b").body]
 
 
-async def test_follows_log_rotation_by_itself(path, sink, tmp_path):
-    """A file that was moved away keeps what it had; the next batch goes to a new file under the old name."""
+async def test_log_rotation_needs_no_signal(path, sink, tmp_path):
+    """After the file was moved away, the next batch is written to a new file with the same path."""
     await sink.open()
     await sink.send([an_event("a")])
     path.rename(tmp_path / "events.jsonl.1")
@@ -77,7 +77,7 @@ async def test_follows_log_rotation_by_itself(path, sink, tmp_path):
 
 
 async def test_a_full_disk_is_unavailable():
-    """No space left: nothing was taken, and it may pass."""
+    """A write to a full disk raises Unavailable, which is retried."""
     sink = JsonlSink(JsonlSinkSettings(path="/dev/full"))
     await sink.open()
     with pytest.raises(Unavailable) as caught:
@@ -86,8 +86,8 @@ async def test_a_full_disk_is_unavailable():
     await sink.close()
 
 
-async def test_a_batch_half_written_is_sent_again_whole(path, sink):
-    """When a write ends in the middle of a line, the repeat begins behind it, and every event is there in full."""
+async def test_a_batch_written_in_part_is_sent_again(path, sink):
+    """After a write that ended within a line, the repeated batch starts on a new line and is complete."""
     events = [an_event(str(n)) for n in range(3)]
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     await sink.open()
@@ -99,14 +99,14 @@ async def test_a_batch_half_written_is_sent_again_whole(path, sink):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert caught.value.code == "EFBIG"
     await sink.send(events)
-    first, torn, *again = path.read_bytes().splitlines()
-    assert (first, torn) == (events[0].body, events[1].body[:19])
+    first, incomplete, *again = path.read_bytes().splitlines()
+    assert (first, incomplete) == (events[0].body, events[1].body[:19])
     assert again == [event.body for event in events]
 
 
 @pytest.mark.parametrize("fsync", [True, False])
 async def test_delivered_means_synced(path, monkeypatch, fsync):
-    """A batch that the disk did not confirm was not delivered, unless the settings ask for no confirmation."""
+    """A batch is delivered only after the disk confirmed it, unless `fsync` is false."""
 
     def broken(_):
         raise OSError(errno.EIO, "from the disk")
@@ -122,8 +122,8 @@ async def test_delivered_means_synced(path, monkeypatch, fsync):
     await sink.close()
 
 
-async def test_a_missing_directory_is_unavailable_and_heals(tmp_path):
-    """The error names the path; once the directory is there, the same sink opens and delivers."""
+async def test_a_missing_directory_is_unavailable_until_it_exists(tmp_path):
+    """While the directory is missing the error names the path, and the same sink delivers once it exists."""
     path = tmp_path / "later" / "events.jsonl"
     sink = JsonlSink(JsonlSinkSettings(path=str(path)))
     with pytest.raises(Unavailable, match=f"ENOENT: {path}"):
@@ -134,7 +134,7 @@ async def test_a_missing_directory_is_unavailable_and_heals(tmp_path):
 
 
 async def test_a_pipe_without_reader_is_unavailable(path, sink):
-    """Nobody reads, not yet or no longer: an error at once, never a wait, and none at the start; a new reader gets whole lines."""
+    """Without a reader a pipe can be opened, but a send raises Unavailable at once; a new reader receives complete lines."""
     os.mkfifo(path)
     await sink.open()
     with pytest.raises(Unavailable, match="ENXIO"):
@@ -150,8 +150,8 @@ async def test_a_pipe_without_reader_is_unavailable(path, sink):
     os.close(reader)
 
 
-async def test_a_reader_that_stops_reading_holds_up_nothing(path, sink):
-    """A send into a full pipe can be cancelled, and what comes later begins on a line of its own: no line is ever torn."""
+async def test_a_stopped_reader_delays_nothing(path, sink):
+    """A send to a full pipe can be cancelled, and the next send completes the line first, so that no line is incomplete."""
     os.mkfifo(path)
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     big = [an_event(str(n), padding=50_000) for n in range(4)]
@@ -160,7 +160,7 @@ async def test_a_reader_that_stops_reading_holds_up_nothing(path, sink):
     assert scope.cancelled_caught
 
     got = bytearray()
-    with anyio.fail_after(20):
+    with anyio.fail_after(300):
         async with anyio.create_task_group() as tasks:
 
             async def read():
@@ -178,16 +178,16 @@ async def test_a_reader_that_stops_reading_holds_up_nothing(path, sink):
 
 @pytest.mark.process
 def test_stdout_may_be_anything(tmp_path):
-    """stdout takes events as a pipe, as a file and as /dev/null; once nobody reads it, that is the end of this process's telling."""
+    """stdout can be a pipe, a file or /dev/null; a send to a stdout without a reader raises PeerGone."""
     command = [sys.executable, "-c", TO_STDOUT]
     bodies = [an_event(str(n)).body for n in range(3)]
-    assert subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=60).stdout.splitlines() == bodies
+    assert subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=600).stdout.splitlines() == bodies
     with (tmp_path / "out").open("wb") as file:
-        subprocess.run(command, stdout=file, check=True, timeout=60)
+        subprocess.run(command, stdout=file, check=True, timeout=600)
     assert (tmp_path / "out").read_bytes().splitlines() == bodies
-    subprocess.run(command, stdout=subprocess.DEVNULL, check=True, timeout=60)
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True, timeout=600)
     reader, writer = os.pipe()
     os.close(reader)
-    gone = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False)
+    gone = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, timeout=600, check=False)
     os.close(writer)
     assert gone.stderr.strip() == b"gone"

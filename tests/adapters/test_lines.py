@@ -1,4 +1,4 @@
-"""What the lines source makes of files and pipes, and that it never holds up the end."""
+"""Lines from files and pipes, and a source that never delays the end of the process."""
 
 import os
 import subprocess
@@ -10,6 +10,7 @@ import pytest
 from watcher.adapters.sources.lines import BATCH, LinesSource, LinesSourceSettings
 from watcher.core.intake.submissions import MAX_BODY, read
 from watcher.errors import Invalid, Unavailable
+from watcher.kinds.catalog import builtin_catalog
 
 FROM_STDIN = """
 import asyncio
@@ -60,8 +61,8 @@ async def until_end(source):
     return batches
 
 
-async def test_lines_are_numbered_as_an_editor_does(path, source):
-    """Blank lines and comments are skipped but counted; endings of any system, and none at the end, are no part of a body."""
+async def test_lines_are_numbered_as_in_an_editor(path, source):
+    """Blank lines and comments are skipped but counted, and line endings are not part of a body."""
     path.write_bytes(b"# tasks of today\n\nabc/one\r\n  \t\n  # later:\n{}\n\nabc/two")
     await source.open()
     messages = [message for batch in await until_end(source) for message in batch]
@@ -70,31 +71,31 @@ async def test_lines_are_numbered_as_an_editor_does(path, source):
 
 
 async def test_plain_lines_are_tasks(path, source):
-    """What the source says of itself is enough for intake to take both forms of a line."""
+    """Intake accepts a line with JSON and a line with a plain id, because the source is marked as plain."""
     path.write_bytes(b'abc/one\n{"VoiceConnectorId": "abc", "SpeakerSearchTaskId": "two"}\n')
     await source.open()
-    found = [read(message.body, now=0.0, plain=source.plain) for batch in await until_end(source) for message in batch]
+    found = [read(message.body, builtin_catalog(), now=0.0, plain=source.plain) for batch in await until_end(source) for message in batch]
     assert [submission.ref.params for (submission,) in found] == [("abc", "one"), ("abc", "two")]
 
 
-async def test_an_endless_line_is_cut_above_the_limit(path, source):
-    """Of a line too long for intake just enough is kept to be refused as that; the next line is as good as any."""
+async def test_a_long_line_is_cut_above_the_limit(path, source):
+    """A line above the limit of intake is cut one byte above it, so that intake rejects it, and the next line is read."""
     path.write_bytes(b"x" * (3 * MAX_BODY) + b"\n" + b"y" * MAX_BODY + b"\nabc/one\n")
     await source.open()
     long, largest, good = (message.body for batch in await until_end(source) for message in batch)
     assert (len(long), len(largest), good) == (MAX_BODY + 1, MAX_BODY, b"abc/one")
-    assert read(long, now=0.0, plain=True)[0].reason == "size"
+    assert read(long, builtin_catalog(), now=0.0, plain=True)[0].reason == "size"
 
 
-async def test_a_long_file_comes_in_pieces(path, source):
-    """Back-pressure has a place to work between batches."""
+async def test_a_long_file_is_received_in_batches(path, source):
+    """A receive returns at most one batch, so that the runtime can pause the intake in between."""
     path.write_bytes(b"abc/one\n" * (3 * BATCH + 1))
     await source.open()
     assert [len(batch) for batch in await until_end(source) if batch] == [BATCH, BATCH, BATCH, 1]
 
 
 async def test_a_named_pipe_outlives_its_writers(path, source):
-    """Writers come and go, each one's last line counts also without a newline, and the source never ends."""
+    """A pipe is read through several writers, the last line of each needs no newline, and the source never ends."""
     os.mkfifo(path)
     await source.open()
     for lines in (b"abc/one\nabc/two", b"abc/three"):
@@ -102,15 +103,15 @@ async def test_a_named_pipe_outlives_its_writers(path, source):
         os.write(writer, lines)
         os.close(writer)
         got = []
-        with anyio.fail_after(20):
+        with anyio.fail_after(300):
             while len(got) < lines.count(b"/"):
                 got += [message.body for message in await source.receive()]
         assert got == lines.split(b"\n")
     assert await source.receive() == []
 
 
-async def test_a_silent_pipe_is_waited_for_without_work(path, source):
-    """After the last writer hung up, a receive waits for the next: it does not come back at once, again and again."""
+async def test_a_silent_pipe_is_waited_for(path, source):
+    """After the last writer closed the pipe, a receive waits for the next one and does not return at once."""
     os.mkfifo(path)
     await source.open()
     os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
@@ -121,15 +122,15 @@ async def test_a_silent_pipe_is_waited_for_without_work(path, source):
 
 
 @pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir()])
-async def test_what_cannot_be_read_is_named_with_its_path(path, source, make):
-    """A missing file and a directory are refused when opened."""
+async def test_an_unreadable_path_is_in_the_error(path, source, make):
+    """Opening a missing file or a directory raises Invalid with the path."""
     make(path)
     with pytest.raises(Invalid, match=str(path)):
         await source.open()
 
 
-async def test_closed_says_so(source):
-    """A source that is not open reads nothing and says why."""
+async def test_a_closed_source_raises_unavailable(source):
+    """A receive or a check of a source that is not open raises Unavailable."""
     with pytest.raises(Unavailable, match="not open"):
         await source.receive()
     with pytest.raises(Unavailable, match="not open"):
@@ -138,21 +139,21 @@ async def test_closed_says_so(source):
 
 @pytest.mark.process
 def test_stdin_may_be_anything(path):
-    """stdin is read to its end as a pipe, as a file and as /dev/null."""
+    """stdin is read to its end if it is a pipe, a file or /dev/null."""
     command = [sys.executable, "-c", FROM_STDIN]
     expected = b"-:1 abc/one\n-:2 abc/two\n"
-    assert subprocess.run(command, input=b"abc/one\nabc/two", capture_output=True, check=True, timeout=60).stdout == expected
+    assert subprocess.run(command, input=b"abc/one\nabc/two", capture_output=True, check=True, timeout=600).stdout == expected
     path.write_bytes(b"abc/one\nabc/two\n")
     with path.open("rb") as file:
-        assert subprocess.run(command, stdin=file, capture_output=True, check=True, timeout=60).stdout == expected
-    assert subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=60).stdout == b""
+        assert subprocess.run(command, stdin=file, capture_output=True, check=True, timeout=600).stdout == expected
+    assert subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=600).stdout == b""
 
 
 @pytest.mark.process
-def test_a_silent_stdin_does_not_hold_up_the_end():
-    """The process ends while whoever holds the other end of stdin has said nothing and hung up never."""
+def test_a_silent_stdin_does_not_delay_the_end():
+    """The process ends although stdin is a pipe without data whose writer stays open."""
     reader, writer = os.pipe()
-    process = subprocess.run([sys.executable, "-c", STOPPED_BEFORE_ITS_END], stdin=reader, timeout=60, check=False)
+    process = subprocess.run([sys.executable, "-c", STOPPED_BEFORE_ITS_END], stdin=reader, timeout=600, check=False)
     os.close(reader)
     os.close(writer)
     assert process.returncode == 0

@@ -1,4 +1,4 @@
-"""What a receiver of web hooks can verify, and what each of its answers means."""
+"""What a webhook receiver can verify, and the outcome of each of its replies."""
 
 import base64
 import json
@@ -28,7 +28,7 @@ async def server():
 
 @pytest.fixture
 async def sink_for(server):
-    """Makes open sinks that post to the server, and closes them."""
+    """Creates open sinks that post to the server, and closes them."""
     sinks = []
 
     async def make(clock=time.time, **settings):
@@ -43,7 +43,7 @@ async def sink_for(server):
 
 
 async def test_receivers_verify_with_the_standard_package(server, sink_for):
-    """While a secret is being changed, both who knows the old and who knows the new one can verify; nobody else can."""
+    """With two secrets configured, a receiver can verify with either of them, and with no other secret."""
     sink = await sink_for(secrets=[OLD, NEW])
     event = an_event()
     assert await sink.send([event]) == [Delivered()]
@@ -56,8 +56,8 @@ async def test_receivers_verify_with_the_standard_package(server, sink_for):
         Webhook(OTHER).verify(request.body, request.headers)
 
 
-async def test_a_request_says_what_it_carries(server, sink_for):
-    """The event goes out as structured CloudEvent with its id, the time of the attempt and the configured headers."""
+async def test_a_request_is_a_structured_cloud_event(server, sink_for):
+    """A request is a structured CloudEvent with the id of the event, the time of sending and the configured headers."""
     sink = await sink_for(clock=lambda: NOW + 0.9, headers={"Authorization": "Bearer abc"})
     await sink.send([an_event()])
     (request,) = server.requests
@@ -71,15 +71,15 @@ async def test_a_request_says_what_it_carries(server, sink_for):
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
 async def test_any_2xx_is_delivered(server, sink_for, status):
-    """Whatever the receiver did with it, it has it."""
+    """Any 2xx status delivers the event."""
     server.reply = b""
     server.answers.append((status, {}))
     assert await (await sink_for()).send([an_event()]) == [Delivered()]
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 599])
-async def test_trouble_that_passes_comes_again(server, sink_for, status):
-    """The event stays, and comes again when the receiver asked for it."""
+async def test_a_temporary_error_is_retried(server, sink_for, status):
+    """A temporary error is retried, after the time that the receiver asks for."""
     server.answers.append((status, {"Retry-After": "7"}))
     (outcome,) = await (await sink_for()).send([an_event()])
     assert isinstance(outcome, Retry)
@@ -88,22 +88,22 @@ async def test_trouble_that_passes_comes_again(server, sink_for, status):
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 413, 422])
-async def test_other_4xx_is_refused(server, sink_for, status):
-    """What the receiver will never take is a dead letter with the status as its reason."""
+async def test_any_other_4xx_is_rejected(server, sink_for, status):
+    """Any other 4xx status rejects the event, with the status as the reason."""
     server.answers.append((status, {}))
     assert await (await sink_for()).send([an_event()]) == [Rejected(f"http_{status}")]
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_redirects_are_not_followed(server, sink_for, status):
-    """An event goes to whom the configuration names and to nobody else."""
+    """A redirect rejects the event: it is sent to the configured host only."""
     server.answers.append((status, {"Location": server.url}))
     assert await (await sink_for()).send([an_event()]) == [Rejected(f"http_{status}")]
     assert len(server.requests) == 1
 
 
-async def test_no_answer_is_a_timeout(server, sink_for):
-    """One deadline bounds the whole request, and its error says nothing of the event or the path."""
+async def test_a_missing_reply_is_a_timeout(server, sink_for):
+    """One deadline applies to the whole request, and its error contains nothing of the event or the path."""
     server.stalled = True
     sink = await sink_for(timeout="100ms")
     with pytest.raises(Unavailable) as caught:
@@ -111,8 +111,8 @@ async def test_no_answer_is_a_timeout(server, sink_for):
     assert str(caught.value) == "timeout: 127.0.0.1"
 
 
-async def test_a_long_answer_is_not_read_to_its_end(server, sink_for):
-    """The status decides: a receiver whose answer is long, and never ends, has the event all the same."""
+async def test_a_long_reply_is_not_read_to_its_end(server, sink_for):
+    """The status decides: an event is delivered although the body of the reply is long and never ends."""
     server.reply, server.withheld = b"x" * (2 * MAX_REPLY), 1
     sink = await sink_for()
     assert await sink.send([an_event()]) == [Delivered()]
@@ -121,9 +121,9 @@ async def test_a_long_answer_is_not_read_to_its_end(server, sink_for):
 
 
 async def test_check_posts_nothing(server, sink_for):
-    """A check connects and hangs up: no event is made up for it."""
-    words = await (await sink_for()).check()
-    assert words == f"127.0.0.1:{server.port} accepts connections"
+    """A check opens and closes a connection, and posts nothing."""
+    seen = await (await sink_for()).check()
+    assert seen == f"127.0.0.1:{server.port} accepts connections"
     assert server.requests == []
 
 
@@ -146,8 +146,8 @@ async def test_check_posts_nothing(server, sink_for):
         {"concurrency": 0},
     ],
 )
-def test_mistakes_are_refused_before_anything_is_sent(wrong):
-    """Settings that could not work, or would say too much, are no settings; and what they held is not in the text."""
+def test_invalid_settings_are_rejected(wrong):
+    """Settings that cannot work or would leak a secret are rejected, and the error does not repeat them."""
     with pytest.raises(ValidationError) as caught:
         WebhookSinkSettings(**{"url": "https://example.com/hook", **wrong})
     assert "canary" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Whatever is asked of the HTTP API: a documented answer, or a no with a problem document; never 500 (B11)."""
+"""Whatever is asked of the HTTP API: a documented answer, or a no with a problem document; never 500."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from anyio.from_thread import start_blocking_portal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.process import HANG_S
 from watcher.api.problems import MEDIA_TYPE
 from watcher.api.server import HttpServer, build_api
 from watcher.api.settings import ApiSettings
@@ -139,7 +140,7 @@ async def serving() -> AsyncIterator[int]:
 
 def answered(port: int, request: bytes, method: str = "GET") -> tuple[int, dict[bytes, bytes], bytes]:
     """The answer to these bytes, over a connection of their own."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=HANG_S) as connection:
         connection.sendall(request)
         reply = HTTPResponse(connection, method=method)
         reply.begin()

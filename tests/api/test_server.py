@@ -9,6 +9,7 @@ import anyio.lowlevel
 import httpx
 import pytest
 
+from tests.process import HANG_S
 from watcher.api.server import HttpServer
 from watcher.api.settings import ApiSettings
 from watcher.errors import Unavailable
@@ -145,7 +146,7 @@ async def test_cancelling_ends_it_with_connections_open():
     server = HttpServer(ApiSettings(listen="127.0.0.1:0"), Health(), Metrics())
     await server.open()
     async with httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
-        with anyio.fail_after(5):
+        with anyio.fail_after(HANG_S):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(server.serve)
                 assert (await client.get("/healthz")).status_code == 200

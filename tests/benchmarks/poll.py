@@ -8,7 +8,7 @@ import logging
 import random
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -22,13 +22,15 @@ from tests.benchmarks.table import Table, command
 from watcher.adapters.aws.probe import AwsProbe
 from watcher.adapters.aws.session import AwsClients
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
+from watcher.app import assemble
 from watcher.core.polling.cadence import CadenceSettings
 from watcher.core.polling.pace import PaceSettings
 from watcher.core.polling.schedule import state_name
+from watcher.errors import RemoteError
 from watcher.kinds.catalog import builtin_catalog
 from watcher.model import Observation, TaskRef, Watch
-from watcher.runtime.service import Adapters, ServiceSettings, Watcher
-from watcher.runtime.settings import Limits
+from watcher.runtime.service import Adapters
+from watcher.runtime.settings import Limits, ServiceSettings
 
 IN_FLIGHT = 25
 TASKS = 5000
@@ -128,26 +130,28 @@ class _Counted(AwsProbe):
 
     calls = 0
 
-    async def observe(self, ref: TaskRef) -> Observation:
+    async def observe(self, refs: Sequence[TaskRef]) -> Sequence[Observation | RemoteError]:
         self.calls += 1
-        return await super().observe(ref)
+        return await super().observe(refs)
 
 
 async def _engine(polls: int) -> float:
     """Run the whole watcher with more tasks than it can poll, so that it polls without a pause."""
     aws = AwsClients(max_connections=IN_FLIGHT)
-    probe = _Counted(aws, call_deadline=15, clock=time.time)
+    catalog = builtin_catalog()
+    probe = _Counted(aws, catalog, call_deadline=15, clock=time.time)
     store = MemoryStore(MemoryStoreSettings())
     now = time.time()
     names = itertools.islice(_names(), TASKS)
     await store.admit([Watch(TaskRef("speaker-search", ("vc1", name)), f"{n:032x}", now, now + 86_400) for n, name in enumerate(names)])
-    await store.save_state(state_name("pace", builtin_catalog()["speaker-search"].quota), "100000")
-    plan = ServiceSettings(
+    await store.save_state(state_name("pace", catalog["speaker-search"].quota), "100000")
+    settings = ServiceSettings(
         pace=PaceSettings(rate=100_000, burst=1000),
         cadence=CadenceSettings(min_gap=0.05, price_floor=0),
         limits=Limits(max_in_flight=IN_FLIGHT),
+        catalog=catalog,
     )
-    async with Watcher(Adapters([], probe, store, []), plan) as watcher, anyio.create_task_group() as tasks:
+    async with assemble(Adapters([], probe, store, []), settings) as watcher, anyio.create_task_group() as tasks:
         tasks.start_soon(watcher.run)
         await _polled(probe, TASKS + polls // 10)
         began, before = time.process_time(), probe.calls

@@ -4,6 +4,7 @@ import io
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import anyio
 import pytest
 
 from tests.moto_server import moto_server, moto_url  # noqa: F401  the fixtures
+from tests.process import PYTHON, completed
 from tests.queries.recorded import RecordedTask, record
 from tests.scripted_aws import scripted_aws  # noqa: F401  the fixture
 from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
@@ -62,10 +64,16 @@ def command(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     return run
 
 
-async def process(*arguments: str) -> Ended:
-    """Run the console script in a process of its own."""
-    done = await anyio.run_process([sys.executable, "-m", "watcher", *arguments], check=False)
-    return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+async def in_thread(command: Command, *arguments: str) -> Ended:
+    """The console script in a thread of this process, for tests whose own event loop serves what it calls."""
+    return await anyio.to_thread.run_sync(partial(command, *arguments))
+
+
+async def in_process(*arguments: str) -> Ended:
+    """The console script in a process of its own."""
+    run = partial(completed, [PYTHON, "-m", "watcher", *arguments], capture_output=True, text=True)
+    done = await anyio.to_thread.run_sync(run)
+    return Ended(done.returncode, done.stdout, done.stderr)
 
 
 def in_store(work: Callable[[SqliteStore], Awaitable[None]]) -> None:

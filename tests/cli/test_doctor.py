@@ -5,20 +5,21 @@ import os
 import socket
 import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from tests.cli.conftest import CONFIG, Command, in_store, process, recorded
+from tests.cli.conftest import CONFIG, Command, in_store, in_thread, recorded
 from tests.moto_server import plain_client
+from tests.process import HANG_S
 from tests.scripted_aws import ScriptedAws
 from watcher.adapters.aws.identity import caller_identity, service_endpoint
 from watcher.adapters.aws.session import AwsClients
 from watcher.adapters.stores.sqlite import SqliteStore
-from watcher.cli import exit_codes
+from watcher.cli import check_result, exit_codes
 from watcher.cli.aws_checks import check_identity
 from watcher.cli.check_result import Finding, run_check
 from watcher.cli.checks import run_checks
@@ -55,19 +56,29 @@ def change(file: Path, *pairs: tuple[str, str]) -> None:
     file.write_text(text, encoding="utf-8")
 
 
-async def doctor(monkeypatch: pytest.MonkeyPatch, scenario: Scenario | None = None, file: str = "q.yaml") -> tuple[int, dict[str, Any]]:
-    """Run the console script beside a simulated voice service. Returns the exit code, and each finding by the name of its check."""
-    async with simulator(scenario or Scenario(known_only=True)) as sim:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_CHIME_SDK_VOICE", sim.url)
-        ended = await process("doctor", "--config", file, "--json")
-    shown = json.loads(ended.out)
-    assert shown["ok"] == (ended.code == 0)
-    return ended.code, {check["check"]: check for check in shown["checks"]}
+Doctor = Callable[..., Awaitable[tuple[int, dict[str, Any]]]]
 
 
-async def test_all_checks_pass(cloud: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def doctor(command: Command, monkeypatch: pytest.MonkeyPatch) -> Doctor:
+    """Runs `watcher doctor` beside a simulated voice service. Returns the exit code, and each finding by the name of its check."""
+    monkeypatch.setattr(check_result, "CHECK_S", HANG_S)
+    monkeypatch.setattr(check_result, "CALL_S", HANG_S)
+
+    async def run(scenario: Scenario | None = None) -> tuple[int, dict[str, Any]]:
+        async with simulator(scenario or Scenario(known_only=True)) as sim:
+            monkeypatch.setenv("AWS_ENDPOINT_URL_CHIME_SDK_VOICE", sim.url)
+            ended = await in_thread(command, "doctor", "--config", "q.yaml", "--json")
+        report = json.loads(ended.out)
+        assert report["ok"] == (ended.code == 0)
+        return ended.code, {check["check"]: check for check in report["checks"]}
+
+    return run
+
+
+async def test_all_checks_pass(cloud: Path, doctor: Doctor) -> None:
     """With everything in order, each check passes or is skipped, the exit code is 0, and no file is created."""
-    code, found = await doctor(monkeypatch)
+    code, found = await doctor()
     assert (code, {name: check["state"] for name, check in found.items() if check["state"] != "ok"}) == (0, {"API port": "skipped"})
     assert list(found) == [
         "configuration",
@@ -97,50 +108,50 @@ async def test_all_checks_pass(cloud: Path, monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )
 async def test_the_voice_api_is_checked_with_one_call(
-    cloud: Path, monkeypatch: pytest.MonkeyPatch, scenario: Scenario, seen: str, hint: str, code: int
+    cloud: Path, doctor: Doctor, scenario: Scenario, seen: str, hint: str, code: int
 ) -> None:
     """A failing call about a task is one finding with a hint that fits its error; the other checks still pass."""
-    ended, found = await doctor(monkeypatch, scenario)
+    ended, found = await doctor(scenario)
     assert (ended, found["voice API"]["state"]) == (code, "failed")
     assert seen in found["voice API"]["seen"]
     assert hint in found["voice API"]["hint"]
     assert [name for name, check in found.items() if check["state"] == "failed"] == ["voice API"]
 
 
-async def test_a_region_without_the_service_fails(cloud: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_region_without_the_service_fails(cloud: Path, doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a Region without the service, the exit code is 78, and the hint lists the Regions that offer it."""
     monkeypatch.setenv("AWS_REGION", "eu-north-1")
-    code, found = await doctor(monkeypatch)
+    code, found = await doctor()
     assert (code, found["Region"]["state"]) == (78, "failed")
     assert "eu-north-1" in found["Region"]["seen"]
     assert "us-east-1" in found["Region"]["hint"]
 
 
 @pytest.mark.parametrize("region", ["mars-north-1", None])
-async def test_a_missing_or_unknown_region_fails(cloud: Path, monkeypatch: pytest.MonkeyPatch, region: str | None) -> None:
+async def test_a_missing_or_unknown_region_fails(cloud: Path, doctor: Doctor, monkeypatch: pytest.MonkeyPatch, region: str | None) -> None:
     """Without a Region that exists, the check of the Region fails with a hint that names AWS_REGION."""
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name)
         if region is not None:
             monkeypatch.setenv(name, region)
-    code, found = await doctor(monkeypatch)
+    code, found = await doctor()
     assert (code, found["Region"]["state"]) == (78, "failed")
     assert "AWS_REGION" in found["Region"]["hint"]
 
 
-async def test_a_missing_queue_and_a_missing_bus_are_two_findings(cloud: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_queue_and_a_missing_bus_are_two_findings(cloud: Path, doctor: Doctor) -> None:
     """Each missing resource is a finding of its own source or sink, with exit code 69."""
     change(cloud, ("/tasks'", "/gone'"), ("name: bus}", "name: bus, bus: gone}"))
-    code, found = await doctor(monkeypatch)
+    code, found = await doctor()
     failed = {name for name, check in found.items() if check["state"] == "failed"}
     assert (code, failed) == (69, {"source sqs", "sink bus"})
     assert all("its account" in found[name]["hint"] for name in failed)
 
 
-async def test_an_unknown_profile_has_one_hint(cloud: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unknown_profile_has_one_hint(cloud: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """An unknown AWS_PROFILE fails several checks with exit code 78, and one hint for all of them."""
     monkeypatch.setenv("AWS_PROFILE", "nope")
-    ended = await process("doctor", "--config", "q.yaml")
+    ended = await in_thread(command, "doctor", "--config", "q.yaml")
     assert ended.code == 78
     [advice] = ended.out.partition("To do\n")[2].splitlines()
     assert advice.startswith("  Region, credentials, voice API, source sqs, sink bus: ")
@@ -156,17 +167,17 @@ def test_every_mistake_of_the_configuration_is_a_finding(command: Command, here:
     assert shown["checks"][0]["seen"].startswith("w.yaml:4: pace.rate")
 
 
-async def test_files_that_cannot_be_created_are_findings(cloud: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_files_that_cannot_be_created_are_findings(cloud: Path, doctor: Doctor) -> None:
     """A store or a sink in a missing directory fails with exit code 78, and the checks of AWS still run."""
     change(cloud, ("w.db", "no/w.db"), ("out.jsonl", "no/out.jsonl"))
-    code, found = await doctor(monkeypatch)
+    code, found = await doctor()
     assert (code, {name for name, check in found.items() if check["state"] == "failed"}) == (78, {"configuration", "store", "sink log"})
 
 
-async def test_a_file_that_is_no_store_is_a_finding(cloud: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_file_that_is_no_store_is_a_finding(cloud: Path, doctor: Doctor) -> None:
     """The error of a store that cannot be read is a finding with the path."""
     (cloud.parent / "w.db").write_text("this is no database, " * 100, encoding="utf-8")
-    code, found = await doctor(monkeypatch)
+    code, found = await doctor()
     assert (code, found["store"]["state"]) == (69, "failed")
     assert "w.db: not a SQLite database" in found["store"]["seen"]
 

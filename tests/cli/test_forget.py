@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.cli.conftest import Command, in_store, process, recorded
+from tests.cli.conftest import Command, in_process, in_store, recorded
 from tests.queries.recorded import CANARY, RecordedTask, dead_letter, search_result
 from watcher.adapters.stores.sqlite import SqliteStore
 
@@ -37,7 +37,7 @@ def test_a_running_watcher_learns_of_it(command: Command) -> None:
     recorded(RecordedTask("t1"))
 
     async def work(store: SqliteStore) -> None:
-        assert (await process("forget", "abc/t1", "--config", "w.yaml")).code == 0
+        assert (await in_process("forget", "abc/t1", "--config", "w.yaml")).code == 0
         assert list((await store.requests()).forgotten) == ["speaker-search/abc/t1"]
 
     in_store(work)

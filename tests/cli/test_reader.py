@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 
 import pytest
+
+from tests.process import PYTHON, completed
 
 
 @pytest.mark.process
@@ -13,7 +14,7 @@ def test_a_closed_stdout_exits_with_74() -> None:
     reads, writes = os.pipe()
     os.close(reads)
     try:
-        done = subprocess.run([sys.executable, "-m", "watcher", "--help"], stdout=writes, stderr=subprocess.PIPE, check=False)
+        done = completed([PYTHON, "-m", "watcher", "--help"], stdout=writes, stderr=subprocess.PIPE)
     finally:
         os.close(writes)
     assert (done.returncode, done.stderr) == (74, b"")

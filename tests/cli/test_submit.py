@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Command, process
+from tests.cli.conftest import Command, in_process
 from tests.moto_server import plain_client
 from tests.queries.recorded import CATALOG
 from tests.scripted_aws import ScriptedAws
@@ -235,7 +235,7 @@ def test_a_message_for_another_region_is_invalid(command: Command, inbox: Inbox)
 async def test_messages_that_were_not_sent_are_listed(scripted_aws: ScriptedAws, here: Path, failure: dict[str, Any], code: int) -> None:
     """Each message that was not sent is printed with its error; the exit code is 75 if a retry can help, otherwise 69."""
     scripted_aws.answer({"Successful": [{"Id": "0", "MessageId": "m", "MD5OfMessageBody": ""}], "Failed": [{"Id": "1", **failure}]})
-    ended = await process("submit", "abc/t1", "abc/t2", "--queue-url", f"{scripted_aws.url}/123456789012/tasks")
+    ended = await in_process("submit", "abc/t1", "abc/t2", "--queue-url", f"{scripted_aws.url}/123456789012/tasks")
     assert (ended.code, ended.out) == (code, "Submitted 1 task to the queue tasks.\n")
     assert ended.err.startswith(f"argument 2: not sent: {failure['Code']}")
 
@@ -247,6 +247,6 @@ async def test_a_batch_that_fails_after_another_one_is_listed(scripted_aws: Scri
     scripted_aws.answer({"Successful": sent})
     scripted_aws.answer({"__type": "ServiceUnavailable"}, status=503)
     tasks = [f"abc/t{n}" for n in range(12)]
-    ended = await process("submit", *tasks, "--queue-url", f"{scripted_aws.url}/123456789012/tasks")
+    ended = await in_process("submit", *tasks, "--queue-url", f"{scripted_aws.url}/123456789012/tasks")
     assert (ended.code, ended.out) == (75, "Submitted 10 tasks to the queue tasks.\n")
     assert [line.split(":")[0] for line in ended.err.splitlines()[:2]] == ["argument 11", "argument 12"]

@@ -3,11 +3,11 @@ from __future__ import annotations
 import os
 import pty
 import subprocess
-import sys
 
 import pytest
 
 from tests.cli.conftest import recorded
+from tests.process import PYTHON, completed
 from tests.queries.recorded import RecordedTask
 from watcher.cli.tables import counted, duration, printable
 
@@ -56,9 +56,9 @@ def test_a_terminal_shows_styles_but_no_markup() -> None:
     recorded(RecordedTask("t1").seen("[red]ODD\x1b[2J", 5))
     ours, theirs = pty.openpty()
     try:
-        script = [sys.executable, "-m", "watcher", "tasks", "--config", "w.yaml"]
+        script = [PYTHON, "-m", "watcher", "tasks", "--config", "w.yaml"]
         environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
-        subprocess.run(script, stdout=theirs, stderr=subprocess.DEVNULL, env=environment, timeout=60, check=True)
+        completed(script, stdout=theirs, stderr=subprocess.DEVNULL, env=environment, check=True)
         shown = os.read(ours, 65536).decode()
     finally:
         os.close(ours)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import CONFIG, Command, in_store, process, recorded
+from tests.cli.conftest import CONFIG, Command, in_process, in_store, recorded
 from tests.queries.recorded import CANARY, RecordedTask, search_result
 from watcher.adapters.stores.sqlite import SqliteStore
 
@@ -94,7 +94,7 @@ def test_tasks_are_listed_beside_the_owner(command: Command) -> None:
     recorded(RecordedTask("t1"))
 
     async def work(_: SqliteStore) -> None:
-        done = await process("tasks", "--config", "w.yaml", "--json")
+        done = await in_process("tasks", "--config", "w.yaml", "--json")
         assert [task["key"] for task in json.loads(done.out)] == ["speaker-search/abc/t1"]
 
     in_store(work)

@@ -1,7 +1,7 @@
-"""The exam of the `Source` port: every implementation sits it, by a subclass of `SourceExam` with a `desk` fixture.
+"""The exam that every source takes: the sentences of the `Source` port, each as a test.
 
-The exam knows no adapter. What it needs from the other side of a source (to put something in, to let time pass) it
-asks of the desk. A source that differs where the port allows it says so in the attributes of its desk.
+A source's test module makes a subclass of `SourceExam` with the fixture `peer`: the sending side of that source, which
+creates the source, adds messages and lets holds expire. Its attributes say what the port leaves to the source.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from watcher.model import Message
 from watcher.ports import Source
 
 PATIENCE = 300.0
-"""Seconds until an exam gives up. No test passes by waiting for it."""
+"""Seconds until a test fails. Only a hang reaches it."""
 
 BODIES = (
     b'{"VoiceConnectorId": "abc123", "SpeakerSearchTaskId": "t-1"}',
@@ -25,34 +25,34 @@ BODIES = (
 )
 
 
-class SourceDesk(ABC):
-    """The examiner's side of one source."""
+class SourcePeer(ABC):
+    """The sending side of one source."""
 
     finite = False
-    """The source ends: after the last message `receive` returns None."""
+    """Whether the source ends: after the last message `receive` returns None."""
     redelivers = True
-    """What was not acknowledged comes again in the next process."""
+    """Whether a message without an acknowledgment is received again by the next process."""
     remembers = True
-    """What was acknowledged does not come again in the next process."""
+    """Whether an acknowledged message is never received again by the next process."""
 
     @abstractmethod
     async def make(self) -> Source:
-        """The source, not yet open; a further one is what the next process would make of the same settings."""
+        """Return the source, not open. A second call returns what the next process would create from the same settings."""
 
     @abstractmethod
     async def put(self, *bodies: bytes) -> None:
-        """Make these available, as some client would. For a finite source: called before it is opened."""
+        """Add messages, as a client does. For a finite source, called before it is opened."""
 
     @abstractmethod
-    async def lapse(self, messages: Sequence[Message]) -> None:
-        """Let the hold on these run out now. Nothing to do where `hold_s` is None."""
+    async def expire_hold(self, messages: Sequence[Message]) -> None:
+        """Expire the hold on these messages now. Does nothing if `hold_s` is None."""
 
     @abstractmethod
-    async def lose(self, messages: Sequence[Message]) -> None:
-        """Take these off behind the source's back, so that they are ours no longer. Nothing to do where `hold_s` is None."""
+    async def delete(self, messages: Sequence[Message]) -> None:
+        """Delete these messages without the source, so that it loses its hold on them. Does nothing if `hold_s` is None."""
 
     async def open(self) -> Source:
-        """A source that is open. Whoever opens closes."""
+        """Return an open source. The caller closes it."""
         source = await self.make()
         await source.open()
         return source
@@ -60,40 +60,40 @@ class SourceDesk(ABC):
 
 class SourceExam:
     @pytest.fixture
-    def desk(self) -> SourceDesk:
-        raise NotImplementedError("an exam needs a desk")
+    def peer(self) -> SourcePeer:
+        raise NotImplementedError("define the fixture peer")
 
-    async def test_names_itself_and_its_limits(self, desk: SourceDesk) -> None:
-        """A source says its name, how many may receive at once, and for how long it holds."""
-        source = await desk.make()
+    async def test_names_itself_and_its_limits(self, peer: SourcePeer) -> None:
+        """A source has a name, a maximum number of concurrent receives, and the time for which it holds a message."""
+        source = await peer.make()
         assert source.name
         assert source.receivers >= 1
         assert source.hold_s is None or source.hold_s > 0
 
-    async def test_every_message_comes_once_byte_for_byte(self, desk: SourceDesk) -> None:
-        """What is put in comes out unchanged, under ids that tell the messages apart."""
-        await desk.put(*BODIES)
-        source = await desk.open()
+    async def test_every_message_comes_once_byte_for_byte(self, peer: SourcePeer) -> None:
+        """Each message is received once and unchanged, with an id of its own."""
+        await peer.put(*BODIES)
+        source = await peer.open()
         messages = await take(source, len(BODIES))
         assert sorted(m.body for m in messages) == sorted(BODIES)
         assert len({m.id for m in messages}) == len(BODIES)
         assert all(m.id for m in messages)
-        await ends_or_waits(desk, source)
+        await ends_or_waits(peer, source)
         await source.close()
 
-    async def test_all_receivers_at_once_share_the_messages(self, desk: SourceDesk) -> None:
-        """As many receives as `receivers` allows may run together, and no message goes to two of them."""
+    async def test_all_receivers_at_once_share_the_messages(self, peer: SourcePeer) -> None:
+        """As many receives as `receivers` allows can run at the same time, and each message goes to one of them."""
         bodies = [f"message {n}".encode() for n in range(30)]
-        await desk.put(*bodies)
-        source = await desk.open()
+        await peer.put(*bodies)
+        source = await peer.open()
         got: list[Message] = []
 
         async def receiver() -> None:
             while len(got) < len(bodies):
-                came = await source.receive()
-                if came is None:
+                received = await source.receive()
+                if received is None:
                     return
-                got.extend(came)
+                got.extend(received)
 
         with anyio.fail_after(PATIENCE):
             async with anyio.create_task_group() as receivers:
@@ -102,123 +102,123 @@ class SourceExam:
         assert sorted(m.body for m in got) == sorted(bodies)
         await source.close()
 
-    async def test_acked_is_gone_for_good(self, desk: SourceDesk) -> None:
-        """An acknowledged message comes neither here again nor in the next process."""
-        await desk.put(*BODIES)
-        source = await desk.open()
+    async def test_acked_is_gone_for_good(self, peer: SourcePeer) -> None:
+        """An acknowledged message is received neither again nor by the next process."""
+        await peer.put(*BODIES)
+        source = await peer.open()
         messages = await take(source, len(BODIES))
         assert list(await source.ack(messages)) == []
-        await desk.lapse(messages)
-        await ends_or_waits(desk, source)
+        await peer.expire_hold(messages)
+        await ends_or_waits(peer, source)
         await source.close()
-        if desk.remembers:
-            heir = await desk.open()
-            await ends_or_waits(desk, heir)
-            await heir.close()
+        if peer.remembers:
+            next_process = await peer.open()
+            await ends_or_waits(peer, next_process)
+            await next_process.close()
 
-    async def test_unacked_comes_again_under_the_same_id(self, desk: SourceDesk) -> None:
-        """A message that nobody acknowledged comes to the next process, with the same id and body; its mates that were acked do not."""
-        if not desk.redelivers:
-            pytest.skip("this source cannot give a message twice")
-        await desk.put(*BODIES)
-        source = await desk.open()
+    async def test_unacked_comes_again_under_the_same_id(self, peer: SourcePeer) -> None:
+        """A message without an acknowledgment is received by the next process with the same id and body, unlike acknowledged ones."""
+        if not peer.redelivers:
+            pytest.skip("this source cannot deliver a message twice")
+        await peer.put(*BODIES)
+        source = await peer.open()
         messages = await take(source, len(BODIES))
         kept, acked = messages[0], messages[1:]
-        if desk.remembers:
+        if peer.remembers:
             await source.ack(acked)
         await source.close()
-        await desk.lapse(messages)
-        heir = await desk.open()
-        again = await take(heir, 1 if desk.remembers else len(BODIES))
+        await peer.expire_hold(messages)
+        next_process = await peer.open()
+        again = await take(next_process, 1 if peer.remembers else len(BODIES))
         assert (kept.id, kept.body) in [(m.id, m.body) for m in again]
-        assert len(again) == (1 if desk.remembers else len(BODIES))
-        await heir.close()
+        assert len(again) == (1 if peer.remembers else len(BODIES))
+        await next_process.close()
 
-    async def test_held_too_long_comes_again_here(self, desk: SourceDesk) -> None:
-        """Where a hold can run out, the message comes again to the same source, and the new receipt acknowledges it."""
-        source = await desk.open()
+    async def test_held_too_long_comes_again_here(self, peer: SourcePeer) -> None:
+        """After its hold expired, a message is received again by the same source, and the new receipt acknowledges it."""
+        source = await peer.open()
         if source.hold_s is None:
             await source.close()
-            pytest.skip("this source holds until it ends")
-        await desk.put(BODIES[0])
+            pytest.skip("this source holds messages until it is closed")
+        await peer.put(BODIES[0])
         first = await take(source, 1)
-        await desk.lapse(first)
+        await peer.expire_hold(first)
         second = await take(source, 1)
         assert (second[0].id, second[0].body) == (first[0].id, first[0].body)
         assert list(await source.ack(second)) == []
-        await ends_or_waits(desk, source)
+        await ends_or_waits(peer, source)
         await source.close()
 
-    async def test_acking_twice_is_harmless(self, desk: SourceDesk) -> None:
-        """The ack of a message that is gone already succeeds, or names it as failed; its mates are acked all the same."""
-        await desk.put(*BODIES)
-        source = await desk.open()
+    async def test_acking_twice_is_harmless(self, peer: SourcePeer) -> None:
+        """The ack of a message that is already deleted succeeds or returns it as failed, and the other messages are acknowledged."""
+        await peer.put(*BODIES)
+        source = await peer.open()
         messages = await take(source, len(BODIES))
         assert list(await source.ack(messages[:1])) == []
         assert set(await source.ack(messages)) <= set(messages[:1])
-        await desk.lapse(messages)
-        await ends_or_waits(desk, source)
+        await peer.expire_hold(messages)
+        await ends_or_waits(peer, source)
         await source.close()
 
-    async def test_acks_and_extends_any_number(self, desk: SourceDesk) -> None:
-        """However many messages one call is given, all of them are extended, or acked."""
+    async def test_acks_and_extends_any_number(self, peer: SourcePeer) -> None:
+        """One call extends or acknowledges any number of messages."""
         bodies = [f"message {n}".encode() for n in range(23)]
-        await desk.put(*bodies)
-        source = await desk.open()
+        await peer.put(*bodies)
+        source = await peer.open()
         messages = await take(source, len(bodies))
         assert list(await source.extend(messages)) == []
         assert list(await source.ack(messages)) == []
-        await desk.lapse(messages)
-        await ends_or_waits(desk, source)
+        await peer.expire_hold(messages)
+        await ends_or_waits(peer, source)
         await source.close()
 
-    async def test_no_messages_is_no_work(self, desk: SourceDesk) -> None:
-        """Acknowledging or extending nothing does nothing."""
-        source = await desk.open()
+    async def test_no_messages_is_no_work(self, peer: SourcePeer) -> None:
+        """An ack or an extend without messages returns nothing."""
+        source = await peer.open()
         assert list(await source.ack([])) == []
         assert list(await source.extend([])) == []
         await source.close()
 
-    async def test_extended_stays_ours(self, desk: SourceDesk) -> None:
-        """An extended message goes to nobody else meanwhile, and can still be acknowledged."""
-        await desk.put(BODIES[0])
-        source = await desk.open()
+    async def test_an_extended_message_stays_held(self, peer: SourcePeer) -> None:
+        """An extended message is not received again, and can still be acknowledged."""
+        await peer.put(BODIES[0])
+        source = await peer.open()
         messages = await take(source, 1)
         assert list(await source.extend(messages)) == []
-        await ends_or_waits(desk, source)
+        await ends_or_waits(peer, source)
         assert list(await source.ack(messages)) == []
         await source.close()
 
-    async def test_extend_tells_what_is_ours_no_longer(self, desk: SourceDesk) -> None:
-        """Extending names exactly the messages that were lost meanwhile."""
-        source = await desk.open()
+    async def test_extend_returns_the_messages_that_were_lost(self, peer: SourcePeer) -> None:
+        """Extend returns exactly the messages whose hold was lost."""
+        source = await peer.open()
         if source.hold_s is None:
             await source.close()
-            pytest.skip("this source holds until it ends")
-        await desk.put(*BODIES)
+            pytest.skip("this source holds messages until it is closed")
+        await peer.put(*BODIES)
         messages = await take(source, len(BODIES))
-        await desk.lose(messages[1:2])
+        await peer.delete(messages[1:2])
         assert list(await source.extend(messages)) == messages[1:2]
         await source.close()
 
-    async def test_cancelling_a_receive_leaves_the_source_usable(self, desk: SourceDesk) -> None:
-        """A receive that was cancelled while it waited is followed by one that waits its while, and by one that works."""
-        if desk.finite:
+    async def test_cancelling_a_receive_leaves_the_source_usable(self, peer: SourcePeer) -> None:
+        """After a cancelled receive, the next one waits as usual, and the one after that receives a new message."""
+        if peer.finite:
             pytest.skip("a finite source never waits")
-        source = await desk.open()
+        source = await peer.open()
         with anyio.move_on_after(0.2):
             await source.receive()
-        # the other side may go on answering the call that was cancelled, until its while is over
-        await ends_or_waits(desk, source)
-        await desk.put(BODIES[0])
+        # the service may still answer the cancelled long poll; this receive outlasts it
+        await ends_or_waits(peer, source)
+        await peer.put(BODIES[0])
         messages = await take(source, 1)
         assert messages[0].body == BODIES[0]
         await source.close()
 
-    async def test_check_says_a_few_words(self, desk: SourceDesk) -> None:
-        """A check answers in one short line, takes no message away and shows none."""
-        await desk.put(BODIES[0])
-        source = await desk.open()
+    async def test_check_says_a_few_words(self, peer: SourcePeer) -> None:
+        """A check returns one short line that contains nothing of a message, and removes no message."""
+        await peer.put(BODIES[0])
+        source = await peer.open()
         words = await source.check()
         assert 0 < len(words) < 200
         assert "\n" not in words
@@ -226,33 +226,33 @@ class SourceExam:
         assert (await take(source, 1))[0].body == BODIES[0]
         await source.close()
 
-    async def test_closes_at_any_time(self, desk: SourceDesk) -> None:
-        """Closing is allowed before opening, and twice."""
-        source = await desk.make()
+    async def test_closes_at_any_time(self, peer: SourcePeer) -> None:
+        """A source can be closed before it is opened, and twice."""
+        source = await peer.make()
         await source.close()
-        source = await desk.open()
+        source = await peer.open()
         await source.close()
         await source.close()
 
 
 async def take(source: Source, count: int) -> list[Message]:
-    """Receives until `count` messages came; not one more may come with them."""
+    """Receive until `count` messages arrived, and assert that there were no more."""
     got: list[Message] = []
     with anyio.fail_after(PATIENCE):
         while len(got) < count:
-            came = await source.receive()
-            assert came is not None, f"the source ended after {len(got)} of {count} messages"
-            got.extend(came)
+            received = await source.receive()
+            assert received is not None, f"the source ended after {len(got)} of {count} messages"
+            got.extend(received)
     assert len(got) == count
     return got
 
 
-async def ends_or_waits(desk: SourceDesk, source: Source) -> None:
-    """Nothing is left: a finite source says so for good, another one returns an empty sequence after a while."""
+async def ends_or_waits(peer: SourcePeer, source: Source) -> None:
+    """Assert that no message is left: a finite source returns None, any other returns an empty sequence after its wait."""
     with anyio.fail_after(PATIENCE):
-        came = await source.receive()
-    if desk.finite:
-        assert came is None
+        received = await source.receive()
+    if peer.finite:
+        assert received is None
     else:
-        assert came is not None
-        assert list(came) == []
+        assert received is not None
+        assert list(received) == []

@@ -1,6 +1,6 @@
-"""Replies that moto never gives: batches that fail in part, in every way the services document, and whole calls that fail.
+"""Replies that moto never gives: batches that fail in part, in every way the services document, and calls that fail.
 
-The sinks speak to a loopback server that answers what the test told it to, in each service's own protocol.
+The sinks call a server on loopback that sends the replies of the test, in the protocol of each service.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ async def aws() -> AsyncIterator[AwsClients]:
     await clients.close()
 
 
-def told(outcomes: Sequence[Outcome]) -> list[Any]:
-    """Outcomes in a form that compares: the class of the error that says why to come again."""
+def comparable(outcomes: Sequence[Outcome]) -> list[Any]:
+    """Return outcomes that can be compared: a Retry becomes the type and the code of its error."""
     return [(type(o.error), o.error.code) if isinstance(o, Retry) else o for o in outcomes]
 
 
-# How SQS and SNS say that a batch failed in part; (id, sender's fault, code).
+# A failed entry of a batch as SQS and SNS report it: id, whether it is the sender's fault, code.
 Failure = tuple[str, bool, str]
 
 
@@ -59,7 +59,7 @@ def sns_reply(taken: Sequence[str], failed: Sequence[Failure]) -> tuple[Any, str
 
 @dataclass
 class Service:
-    """One of the two services that match by id."""
+    """One of the two services whose replies refer to entries by id."""
 
     sink: Sink
     aws: ScriptedAws
@@ -73,7 +73,7 @@ class Service:
             self.aws.answer_text(content, content_type="text/xml")
 
     def sent(self) -> list[list[str]]:
-        """For each request, the ids of its entries."""
+        """Return the ids of the entries of each request."""
         return [self._ids(request.json, request.form) for request in self.aws.requests]
 
     def _ids(self, body: Any, form: dict[str, list[str]]) -> list[str]:
@@ -91,10 +91,10 @@ class TestMatchedById:
         return Service(SnsSink(SnsSinkSettings(topic_arn=TOPIC), aws), scripted_aws, sns_reply)
 
     async def test_each_entry_has_its_own_outcome(self, service: Service) -> None:
-        """Taken, failed by the service, failed by the sender, not mentioned: matched by id, whatever the order of the reply."""
+        """Delivered, failed by the service, failed by the sender, missing in the reply: each entry is matched by id, in any order."""
         service.answer(taken=["2"], failed=[("3", True, "InvalidMessageContents"), ("0", False, "InternalError")])
         outcomes = await service.sink.send(EVENTS)
-        assert told(outcomes) == [
+        assert comparable(outcomes) == [
             (Unavailable, "InternalError"),
             (Unreadable, "no_outcome"),
             Delivered(),
@@ -113,20 +113,20 @@ class TestMatchedById:
             ("KmsDisabled", RemoteError),
         ],
     )
-    async def test_a_fault_that_somebody_can_mend_is_not_for_good(self, service: Service, code: str, error: type[RemoteError]) -> None:
-        """The rate, the permission and the key are the sender's fault too, but not the event's: it comes again."""
+    async def test_a_fault_outside_the_event_is_retried(self, service: Service, code: str, error: type[RemoteError]) -> None:
+        """An entry that failed for the rate, a permission or the encryption key is retried, although the sender is at fault."""
         service.answer(failed=[("0", True, code)])
         (outcome,) = await service.sink.send(EVENTS[:1])
         assert isinstance(outcome, Retry)
         assert isinstance(outcome.error, error)
 
-    async def test_a_failed_and_a_taken_entry_by_one_id_is_not_taken(self, service: Service) -> None:
-        """A reply that contradicts itself counts as a failure: better twice than never."""
+    async def test_an_id_that_both_failed_and_succeeded_counts_as_failed(self, service: Service) -> None:
+        """An entry that the reply lists as both successful and failed is retried."""
         service.answer(taken=["0"], failed=[("0", False, "InternalError")])
-        assert told(await service.sink.send(EVENTS[:1])) == [(Unavailable, "InternalError")]
+        assert comparable(await service.sink.send(EVENTS[:1])) == [(Unavailable, "InternalError")]
 
     async def test_a_page_with_status_200_delivers_nothing(self, service: Service) -> None:
-        """What a proxy says in HTML is no delivery, whether the SDK trips over it or reads nothing out of it."""
+        """An HTML page with status 200, as from a proxy, delivers nothing, whether the SDK rejects it or parses it as empty."""
         service.aws.answer_text("<html><body>Please log in</body></html>", content_type="text/html")
         try:
             outcomes = await service.sink.send(EVENTS)
@@ -134,8 +134,8 @@ class TestMatchedById:
             return
         assert all(isinstance(outcome, Retry) for outcome in outcomes)
 
-    async def test_batches_too_large_go_in_parts_and_an_outage_between_them_is_told(self, service: Service) -> None:
-        """Two calls for what one may not hold; when the second fails, what the first took stays delivered, and there is no third."""
+    async def test_a_large_batch_is_split_and_may_fail_in_part(self, service: Service) -> None:
+        """Events too large for one call are split; if the second call fails, the first stays delivered, and there is no third."""
         large = [an_event(f"t-{n}", padding=MAX_MESSAGE_BYTES // 2 - 2000) for n in range(6)]
         service.answer(taken=["0", "1"])
         service.aws.drop()
@@ -145,7 +145,7 @@ class TestMatchedById:
         assert service.sent() == [["0", "1"], ["0", "1"]]
 
     async def test_exactly_as_large_as_allowed_is_sent(self, service: Service) -> None:
-        """Body and attributes together may have as many bytes as the service takes, and not one more."""
+        """Body and attributes together can have exactly the maximum number of bytes; one more is rejected."""
         attributes = {"content-type": "application/cloudevents+json", "type": EVENTS[0].type, "kind": "speaker-search", "to": "IN_PROGRESS"}
         overhead = sum(len(name) + len("String") + len(value) for name, value in {**attributes, "terminal": "false"}.items())
         room = MAX_MESSAGE_BYTES - overhead - len(an_event("fits").body)
@@ -153,15 +153,15 @@ class TestMatchedById:
         assert await service.sink.send([an_event("fits", padding=room)]) == [Delivered()]
         assert await service.sink.send([an_event("fits", padding=room + 1)]) == [Rejected("size")]
 
-    async def test_a_character_the_service_refuses_spoils_no_mates(self, service: Service) -> None:
-        """A body with a character that XML does not know is refused before it costs the whole call."""
+    async def test_an_invalid_character_fails_only_its_own_event(self, service: Service) -> None:
+        """An event with a character that XML does not allow is rejected before the call, and the other events are delivered."""
         bad = an_event("t-bad", after="\uffff")
         service.answer(taken=["0"])
         assert await service.sink.send([bad, EVENTS[0]]) == [Rejected("characters"), Delivered()]
 
     @pytest.mark.parametrize("status", [500, 502, 503])
-    async def test_a_call_that_fails_whole_is_raised(self, service: Service, status: int) -> None:
-        """When nothing was taken the error is raised, after one request, and without what the service said."""
+    async def test_a_failed_call_raises_its_error(self, service: Service, status: int) -> None:
+        """If the first call fails, its error is raised after one request, without any text of the reply."""
         service.aws.answer_text("canary", content_type="text/plain", status=status)
         with pytest.raises(Unavailable) as caught:
             await service.sink.send(EVENTS)
@@ -169,13 +169,13 @@ class TestMatchedById:
         assert len(service.sent()) == 1
 
     async def test_too_many_calls_is_a_throttle(self, service: Service) -> None:
-        """429 is a throttle, whatever its body says."""
+        """Status 429 is a throttle, with any body."""
         service.aws.answer_text("", content_type="text/plain", status=429)
         with pytest.raises(Throttled):
             await service.sink.send(EVENTS)
 
     async def test_a_dropped_connection_is_unavailable(self, service: Service) -> None:
-        """A connection that is reset before the reply is trouble of the network."""
+        """A connection that is reset before the reply raises Unavailable."""
         service.aws.drop()
         with pytest.raises(Unavailable):
             await service.sink.send(EVENTS)
@@ -183,7 +183,7 @@ class TestMatchedById:
 
 class TestSnsCheck:
     async def test_check_counts_subscriptions(self, scripted_aws: ScriptedAws, aws: AwsClients) -> None:
-        """The words of a check are the kind of the topic and how many listen to it."""
+        """A check returns the kind of topic and the number of its subscriptions."""
         entry = "<entry><key>SubscriptionsConfirmed</key><value>3</value></entry>"
         xml = f"<GetTopicAttributesResult><Attributes>{entry}</Attributes></GetTopicAttributesResult>"
         scripted_aws.answer_text(f"<GetTopicAttributesResponse>{xml}</GetTopicAttributesResponse>", content_type="text/xml")
@@ -196,7 +196,7 @@ class TestEventBridge:
         return EventBridgeSink(EventBridgeSinkSettings(bus="watched"), aws)
 
     async def test_sends_source_type_detail_time_and_bus(self, sink: EventBridgeSink, scripted_aws: ScriptedAws) -> None:
-        """One request with an entry for each event: the event itself, byte for byte, is the detail."""
+        """One request has an entry for each event, and the detail is the event, byte for byte."""
         scripted_aws.answer({"FailedEntryCount": 0, "Entries": [{"EventId": "e"}]})
         assert await sink.send(EVENTS[:1]) == [Delivered()]
         (request,) = scripted_aws.requests
@@ -213,8 +213,8 @@ class TestEventBridge:
             ]
         }
 
-    async def test_outcomes_are_matched_by_place(self, sink: EventBridgeSink, scripted_aws: ScriptedAws) -> None:
-        """Internal failure and throttling come again, any other code is for good, and what got neither id nor code was not taken."""
+    async def test_outcomes_are_matched_by_index(self, sink: EventBridgeSink, scripted_aws: ScriptedAws) -> None:
+        """An internal failure and a throttle are retried, any other code is permanent, and an entry with neither id nor code is retried."""
         entries = [
             {"ErrorCode": "InternalFailure", "ErrorMessage": "canary"},
             {"EventId": "e"},
@@ -222,24 +222,24 @@ class TestEventBridge:
             {"ErrorCode": "ThrottlingException", "ErrorMessage": "canary"},
         ]
         scripted_aws.answer({"FailedEntryCount": 3, "Entries": entries})
-        assert told(await sink.send(EVENTS)) == [
+        assert comparable(await sink.send(EVENTS)) == [
             (Unavailable, "InternalFailure"),
             Delivered(),
             Rejected("MalformedDetail"),
             (Throttled, "ThrottlingException"),
         ]
         scripted_aws.answer({"FailedEntryCount": 1, "Entries": [{}]})
-        assert told(await sink.send(EVENTS[:1])) == [(Unreadable, "no_outcome")]
+        assert comparable(await sink.send(EVENTS[:1])) == [(Unreadable, "no_outcome")]
 
     @pytest.mark.parametrize("code", ["AccessDeniedException", "NotAuthorizedForSourceException", "InvalidArgument", "InternalException"])
-    async def test_every_other_code_is_for_good(self, sink: EventBridgeSink, scripted_aws: ScriptedAws, code: str) -> None:
-        """PutEvents documents two codes as worth another try; the others are dead letters under their own name."""
+    async def test_every_other_code_is_permanent(self, sink: EventBridgeSink, scripted_aws: ScriptedAws, code: str) -> None:
+        """PutEvents documents two codes as retryable; with any other code the event is rejected with that code."""
         scripted_aws.answer({"FailedEntryCount": 1, "Entries": [{"ErrorCode": code}]})
         assert await sink.send(EVENTS[:1]) == [Rejected(code)]
 
     @pytest.mark.parametrize("entries", [None, [], [{"EventId": "e"}] * 3, [{"EventId": "e"}] * 5])
     async def test_a_reply_of_another_length_is_no_delivery(self, sink: EventBridgeSink, scripted_aws: ScriptedAws, entries: Any) -> None:
-        """Where the places do not match nothing is known to have been taken."""
+        """A reply with another number of results raises Unreadable, because no result can be matched to its event."""
         scripted_aws.answer({} if entries is None else {"FailedEntryCount": 0, "Entries": entries})
         with pytest.raises(Unreadable):
             await sink.send(EVENTS)
@@ -254,10 +254,10 @@ class TestEventBridge:
             (400, "ResourceNotFoundException", NotFound),
         ],
     )
-    async def test_a_call_that_fails_whole_is_raised(
+    async def test_a_failed_call_raises_its_error(
         self, sink: EventBridgeSink, scripted_aws: ScriptedAws, status: int, code: str, error: type[RemoteError]
     ) -> None:
-        """When nothing was taken the error is raised, after one request, and without what the service said."""
+        """If the first call fails, its error is raised after one request, without any text of the reply."""
         scripted_aws.answer({"__type": code, "message": "canary"}, status=status)
         with pytest.raises(error) as caught:
             await sink.send(EVENTS)

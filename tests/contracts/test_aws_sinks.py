@@ -1,4 +1,4 @@
-"""The sinks on AWS sit the exam of sinks at moto's server, behind a line that can be cut."""
+"""The AWS sinks take the exam of sinks, with moto's server behind a relay that can drop connections."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from cloudevents.core.formats.json import JSONFormat
 from pydantic import ValidationError
 
-from tests.contracts.sink_exam import PATIENCE, RemoteSinkDesk, RemoteSinkExam, all_delivered, an_event
+from tests.contracts.sink_exam import PATIENCE, RemoteSinkExam, RemoteSinkPeer, all_delivered, an_event
 from tests.moto_server import environment, plain_client
 from tests.relay import Relay
 from watcher.adapters.aws.session import AwsClients
@@ -27,8 +27,8 @@ from watcher.model import EventType, TaskRef, Transition, Watch
 from watcher.ports import Sink
 
 
-class AwsDesk(RemoteSinkDesk):
-    """Whatever the sink is, its events end up in an SQS queue that the desk empties."""
+class AwsPeer(RemoteSinkPeer):
+    """The events of every AWS sink arrive in an SQS queue, which this class reads."""
 
     largest = 256 * 1024
 
@@ -46,16 +46,16 @@ class AwsDesk(RemoteSinkDesk):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Make the topic or the bus, and lead it into the queue."""
+        """Create the topic or the bus, and route it to the queue."""
 
     @abstractmethod
     def body(self, message: dict[str, Any]) -> bytes:
-        """The event in a message of the queue."""
+        """Return the event from a message of the queue."""
 
-    async def cut(self) -> None:
+    async def disconnect(self) -> None:
         self.relay.cut()
 
-    async def mend(self) -> None:
+    async def restore(self) -> None:
         self.relay.restore()
 
     async def taken(self, count: int) -> Sequence[bytes]:
@@ -77,15 +77,15 @@ class AwsDesk(RemoteSinkDesk):
         return len(found)
 
     def attributes(self) -> list[dict[str, str]]:
-        """The message attributes of what was taken; all are strings."""
+        """Return the attributes of the messages received so far, and assert that all are strings."""
         every = [message.get("MessageAttributes", {}) for message in self.messages]
         assert all(value["DataType"] == "String" for one in every for value in one.values())
         return [{name: value["StringValue"] for name, value in one.items()} for one in every]
 
 
-class SqsDesk(AwsDesk):
+class SqsPeer(AwsPeer):
     def prepare(self) -> None:
-        """The queue is all there is."""
+        """Do nothing: the sink sends to the queue itself."""
 
     async def make(self) -> Sink:
         return SqsSink(SqsSinkSettings(queue_url=self.queue_url), self.aws)
@@ -94,7 +94,7 @@ class SqsDesk(AwsDesk):
         return message["Body"].encode()
 
 
-class SnsDesk(AwsDesk):
+class SnsPeer(AwsPeer):
     def prepare(self) -> None:
         sns = plain_client("sns", self.url)
         self.topic_arn = sns.create_topic(Name="events" + self.suffix, Attributes=self.fifo_attribute("FifoTopic"))["TopicArn"]
@@ -108,7 +108,7 @@ class SnsDesk(AwsDesk):
         return message["Body"].encode()
 
 
-class EventBridgeDesk(AwsDesk):
+class EventBridgePeer(AwsPeer):
     largest = 240 * 1024
     bus = "watched"
 
@@ -123,7 +123,7 @@ class EventBridgeDesk(AwsDesk):
         return EventBridgeSink(EventBridgeSinkSettings(bus=self.bus), self.aws)
 
     def body(self, message: dict[str, Any]) -> bytes:
-        """EventBridge keeps the event as JSON, not as bytes: members and their order are compared, white space cannot be."""
+        """EventBridge stores JSON, not bytes: members and their order are compared, white space cannot be."""
         return json.dumps(json.loads(message["Body"])["detail"], ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -142,14 +142,14 @@ async def aws() -> AsyncIterator[AwsClients]:
 
 
 class AttributeExam:
-    """Of the two services whose messages have attributes."""
+    """Tests for the two services whose messages have attributes."""
 
-    async def test_attributes_tell_what_subscribers_filter_by(self, desk: AwsDesk) -> None:
-        """Content type, type, kind, status and whether it is the last stand in the message attributes."""
-        sink = await desk.open()
+    async def test_attributes_hold_what_subscribers_filter_by(self, peer: AwsPeer) -> None:
+        """Message attributes hold the content type, the type, the kind, the status, and whether the event is terminal."""
+        sink = await peer.open()
         await all_delivered(sink, [an_event(after="SUCCEEDED", terminal=True)])
-        await desk.taken(1)
-        assert desk.attributes() == [
+        await peer.taken(1)
+        assert peer.attributes() == [
             {
                 "content-type": "application/cloudevents+json",
                 "type": "watcher.task.transition.v1",
@@ -159,69 +159,69 @@ class AttributeExam:
             }
         ]
 
-    async def test_a_status_no_attribute_can_carry_stands_in_the_body_only(self, desk: AwsDesk) -> None:
-        """Without a status, or with one of control characters, there is no attribute `to`, and the event arrives."""
-        sink = await desk.open()
+    async def test_a_status_that_no_attribute_can_hold_is_in_the_body_only(self, peer: AwsPeer) -> None:
+        """An event without a status, or with a status of control characters, is delivered without the attribute `to`."""
+        sink = await peer.open()
         for event in (an_event("t-1", after=None, terminal=True), an_event("t-2", after="\x01"), an_event("t-3", after="")):
             await all_delivered(sink, [event])
-        await desk.taken(3)
-        assert [set(one) for one in desk.attributes()] == [{"content-type", "type", "kind", "terminal"}] * 3
-        assert [one["terminal"] for one in desk.attributes()] == ["true", "false", "false"]
+        await peer.taken(3)
+        assert [set(one) for one in peer.attributes()] == [{"content-type", "type", "kind", "terminal"}] * 3
+        assert [one["terminal"] for one in peer.attributes()] == ["true", "false", "false"]
 
 
 class FifoExam:
-    """Of FIFO queues and topics."""
+    """Tests for FIFO queues and topics."""
 
-    async def test_a_task_is_a_group_and_the_id_removes_repeats(self, desk: AwsDesk) -> None:
-        """The group is the key of the task, the deduplication id the id of the event."""
-        sink = await desk.open()
+    async def test_a_task_is_a_group_and_the_id_removes_repeats(self, peer: AwsPeer) -> None:
+        """The message group is the key of the task, and the deduplication id is the id of the event."""
+        sink = await peer.open()
         events = [an_event("t-1"), an_event("t-2")]
         await all_delivered(sink, events)
-        await desk.taken(2)
-        system = [message["Attributes"] for message in desk.messages]
+        await peer.taken(2)
+        system = [message["Attributes"] for message in peer.messages]
         assert {(a["MessageGroupId"], a["MessageDeduplicationId"]) for a in system} == {(e.key, e.id) for e in events}
 
-    async def test_a_key_too_long_for_a_group_is_hashed(self, desk: AwsDesk) -> None:
-        """Tasks with keys of more than 128 characters keep a group each, the same for all their events."""
-        sink = await desk.open()
+    async def test_a_key_too_long_for_a_group_is_hashed(self, peer: AwsPeer) -> None:
+        """A task with a key of more than 128 characters has a message group of its own, the same for all its events."""
+        sink = await peer.open()
         long = "t" * 250
         for event in (an_event(long + "1", 1), an_event(long + "1", 2), an_event(long + "2", 1)):
             await all_delivered(sink, [event])
-        await desk.taken(3)
-        first, second, other = [message["Attributes"]["MessageGroupId"] for message in desk.messages]
+        await peer.taken(3)
+        first, second, other = [message["Attributes"]["MessageGroupId"] for message in peer.messages]
         assert first == second != other
         assert len(first) <= 128
 
 
 class TestSqsQueue(RemoteSinkExam, AttributeExam):
     @pytest.fixture
-    def desk(self, moto_url: str, relay: Relay, aws: AwsClients) -> SqsDesk:
-        return SqsDesk(moto_url, relay, aws)
+    def peer(self, moto_url: str, relay: Relay, aws: AwsClients) -> SqsPeer:
+        return SqsPeer(moto_url, relay, aws)
 
-    async def test_check_counts_what_waits(self, desk: SqsDesk) -> None:
-        """The words of a check are the kind of the queue and how many messages wait in it."""
-        sink = await desk.open()
+    async def test_check_counts_waiting_messages(self, peer: SqsPeer) -> None:
+        """A check returns the kind of queue and the number of waiting messages."""
+        sink = await peer.open()
         await all_delivered(sink, [an_event("t-1"), an_event("t-2")])
         assert await sink.check() == "standard queue, 2 waiting"
 
-    async def test_a_queue_that_does_not_exist_is_not_found(self, desk: SqsDesk) -> None:
-        """A queue that was deleted is a named error of every call, which keeps the events in the outbox."""
-        sink = SqsSink(SqsSinkSettings(queue_url=desk.queue_url + "-gone"), desk.aws)
+    async def test_a_queue_that_does_not_exist_is_not_found(self, peer: SqsPeer) -> None:
+        """Every call to a deleted queue raises NotFound, so the events stay in the outbox."""
+        sink = SqsSink(SqsSinkSettings(queue_url=peer.queue_url + "-gone"), peer.aws)
         with pytest.raises(NotFound):
             await sink.send([an_event()])
         with pytest.raises(NotFound):
             await sink.check()
 
-    async def test_the_body_is_a_cloud_event(self, desk: SqsDesk) -> None:
-        """What stands in the queue is read by the CloudEvents SDK under the content type of the attribute."""
+    async def test_the_body_is_a_cloud_event(self, peer: SqsPeer) -> None:
+        """The CloudEvents SDK reads the message body with the content type of the attribute."""
         ref = TaskRef("speaker-search", ("abc123", "t-1"))
         watch = Watch(ref=ref, id="0" * 32, admitted_at=0.0, deadline_at=9.0, status="SUCCEEDED", sequence=2, context='{"call":"c-42"}')
         told = Transition(EventType.TRANSITION, 2, "IN_QUEUE", "SUCCEEDED", 1_795_341_612.3, terminal=True, skipped=("IN_PROGRESS",))
         event = EventWriter(EventSettings(), region="us-east-1").write(builtin_catalog()["speaker-search"], watch, told, 1_795_341_612.4)
-        await all_delivered(await desk.open(), [event])
-        (body,) = await desk.taken(1)
+        await all_delivered(await peer.open(), [event])
+        (body,) = await peer.taken(1)
         read = JSONFormat().read(None, body)
-        assert desk.attributes()[0]["content-type"] == JSONFormat.CONTENT_TYPE
+        assert peer.attributes()[0]["content-type"] == JSONFormat.CONTENT_TYPE
         assert (read.get_id(), read.get_type(), read.get_subject()) == (event.id, event.type, event.key)
         assert read.get_extension("sequence") == "0000000002"
         assert read.get_data()["context"] == {"call": "c-42"}
@@ -229,71 +229,71 @@ class TestSqsQueue(RemoteSinkExam, AttributeExam):
 
 class TestSqsFifoQueue(RemoteSinkExam, AttributeExam, FifoExam):
     @pytest.fixture
-    def desk(self, moto_url: str, relay: Relay, aws: AwsClients) -> SqsDesk:
-        return SqsDesk(moto_url, relay, aws, fifo=True)
+    def peer(self, moto_url: str, relay: Relay, aws: AwsClients) -> SqsPeer:
+        return SqsPeer(moto_url, relay, aws, fifo=True)
 
 
 class TestSnsTopic(RemoteSinkExam, AttributeExam):
     @pytest.fixture
-    def desk(self, moto_url: str, relay: Relay, aws: AwsClients) -> SnsDesk:
-        return SnsDesk(moto_url, relay, aws)
+    def peer(self, moto_url: str, relay: Relay, aws: AwsClients) -> SnsPeer:
+        return SnsPeer(moto_url, relay, aws)
 
-    async def test_a_topic_that_does_not_exist_is_not_found(self, desk: SnsDesk) -> None:
-        """A topic that was deleted is a named error, which keeps the events in the outbox."""
-        sink = SnsSink(SnsSinkSettings(topic_arn=desk.topic_arn + "-gone"), desk.aws)
+    async def test_a_topic_that_does_not_exist_is_not_found(self, peer: SnsPeer) -> None:
+        """A call to a deleted topic raises NotFound, so the events stay in the outbox."""
+        sink = SnsSink(SnsSinkSettings(topic_arn=peer.topic_arn + "-gone"), peer.aws)
         with pytest.raises(NotFound):
             await sink.send([an_event()])
 
 
 class TestSnsFifoTopic(RemoteSinkExam, AttributeExam, FifoExam):
     @pytest.fixture
-    def desk(self, moto_url: str, relay: Relay, aws: AwsClients) -> SnsDesk:
-        return SnsDesk(moto_url, relay, aws, fifo=True)
+    def peer(self, moto_url: str, relay: Relay, aws: AwsClients) -> SnsPeer:
+        return SnsPeer(moto_url, relay, aws, fifo=True)
 
 
 class TestEventBridgeBus(RemoteSinkExam):
     @pytest.fixture
-    def desk(self, moto_url: str, relay: Relay, aws: AwsClients) -> EventBridgeDesk:
-        return EventBridgeDesk(moto_url, relay, aws)
+    def peer(self, moto_url: str, relay: Relay, aws: AwsClients) -> EventBridgePeer:
+        return EventBridgePeer(moto_url, relay, aws)
 
-    async def test_rules_see_source_type_and_time(self, desk: EventBridgeDesk) -> None:
-        """`source` is watcher, `detail-type` the type of the event, `time` when it was committed, to the second."""
-        await all_delivered(await desk.open(), [an_event(sequence=1)])
-        await desk.taken(1)
-        envelope = json.loads(desk.messages[0]["Body"])
+    async def test_rules_see_source_type_and_time(self, peer: EventBridgePeer) -> None:
+        """`source` is watcher, `detail-type` is the type of the event, and `time` is its commit time in whole seconds."""
+        await all_delivered(await peer.open(), [an_event(sequence=1)])
+        await peer.taken(1)
+        envelope = json.loads(peer.messages[0]["Body"])
         assert (envelope["source"], envelope["detail-type"]) == ("watcher", "watcher.task.transition.v1")
         assert envelope["time"] == "2026-11-22T10:00:13Z"
 
-    async def test_check_names_the_bus(self, desk: EventBridgeDesk) -> None:
-        """The words of a check are the name of the bus as EventBridge knows it."""
-        assert await (await desk.open()).check() == "bus watched"
+    async def test_check_names_the_bus(self, peer: EventBridgePeer) -> None:
+        """A check returns the name of the bus from EventBridge's reply."""
+        assert await (await peer.open()).check() == "bus watched"
 
-    async def test_a_bus_that_does_not_exist_is_not_found(self, desk: EventBridgeDesk) -> None:
-        """A bus that was deleted is found out by the check."""
+    async def test_a_bus_that_does_not_exist_is_not_found(self, peer: EventBridgePeer) -> None:
+        """A check of a deleted bus raises NotFound."""
         with pytest.raises(NotFound):
-            await EventBridgeSink(EventBridgeSinkSettings(bus="gone"), desk.aws).check()
+            await EventBridgeSink(EventBridgeSinkSettings(bus="gone"), peer.aws).check()
 
 
 class TestSettings:
-    def test_the_default_bus_needs_no_words(self) -> None:
-        """An eventbridge sink without a bus goes to the one every account has."""
+    def test_the_bus_has_a_default(self) -> None:
+        """An eventbridge sink without a bus sends to the bus `default`, which every account has."""
         assert EventBridgeSinkSettings().bus == "default"
 
     @pytest.mark.parametrize(
         "topic_arn", ["my-topic", "arn:aws:sqs:us-east-1:111122223333:q", "arn:aws:sns:us-east-1:111122223333:a b", ""]
     )
-    def test_says_what_a_topic_arn_looks_like(self, topic_arn: str) -> None:
-        """What is no topic ARN is refused with one that is."""
+    def test_an_invalid_topic_arn_is_answered_with_an_example(self, topic_arn: str) -> None:
+        """A value that is not a topic ARN is rejected with an example of one."""
         with pytest.raises(ValidationError, match="arn:aws:sns:us-east-1:111122223333:my-topic"):
             SnsSinkSettings(topic_arn=topic_arn)
 
     @pytest.mark.parametrize("bus", ["", "a bus", "arn:aws:sns:us-east-1:111122223333:bus"])
-    def test_says_what_a_bus_looks_like(self, bus: str) -> None:
-        """What is no bus is refused with one that is."""
+    def test_an_invalid_bus_is_answered_with_an_example(self, bus: str) -> None:
+        """A value that is not the name or the ARN of a bus is rejected with an example of one."""
         with pytest.raises(ValidationError, match="event-bus/my-bus"):
             EventBridgeSinkSettings(bus=bus)
 
-    def test_says_what_a_queue_url_looks_like(self) -> None:
-        """What is no queue URL is refused with one that is."""
+    def test_an_invalid_queue_url_is_answered_with_an_example(self) -> None:
+        """A value that is not a queue URL is rejected with an example of one."""
         with pytest.raises(ValidationError, match="111122223333/my-queue"):
             SqsSinkSettings(queue_url="my-queue")

@@ -1,4 +1,4 @@
-"""The JSON lines sink sits the exam of sinks, writing to a file and to a named pipe."""
+"""The JSON lines sink takes the exam of sinks, with a file and with a named pipe."""
 
 import asyncio
 import os
@@ -6,11 +6,11 @@ import os
 import anyio
 import pytest
 
-from tests.contracts.sink_exam import SinkDesk, SinkExam
+from tests.contracts.sink_exam import SinkExam, SinkPeer
 from watcher.adapters.sinks.jsonl import JsonlSink, JsonlSinkSettings
 
 
-class FileDesk(SinkDesk):
+class FilePeer(SinkPeer):
     def __init__(self, path):
         self.path = path
 
@@ -21,8 +21,8 @@ class FileDesk(SinkDesk):
         return self.path.read_bytes().splitlines()
 
 
-class PipeDesk(FileDesk):
-    """A reader that takes what is there while it waits for more, as `| jq` would."""
+class PipePeer(FilePeer):
+    """A reader that reads whatever is in the pipe, as `| jq` does."""
 
     def __init__(self, path):
         super().__init__(path)
@@ -41,17 +41,17 @@ class PipeDesk(FileDesk):
 
 class TestJsonlSinkToAFile(SinkExam):
     @pytest.fixture
-    def desk(self, tmp_path):
-        return FileDesk(tmp_path / "events.jsonl")
+    def peer(self, tmp_path):
+        return FilePeer(tmp_path / "events.jsonl")
 
 
 class TestJsonlSinkToAPipe(SinkExam):
     @pytest.fixture
-    async def desk(self, tmp_path):
-        desk = PipeDesk(tmp_path / "events")
-        writer = os.open(desk.path, os.O_WRONLY | os.O_NONBLOCK)  # one writer more, so that the reader never sees the end
-        asyncio.get_running_loop().add_reader(desk.fd, desk.drain)
-        yield desk
-        asyncio.get_running_loop().remove_reader(desk.fd)
-        os.close(desk.fd)
+    async def peer(self, tmp_path):
+        peer = PipePeer(tmp_path / "events")
+        writer = os.open(peer.path, os.O_WRONLY | os.O_NONBLOCK)  # a second writer, so that the reader never reaches the end of the file
+        asyncio.get_running_loop().add_reader(peer.fd, peer.drain)
+        yield peer
+        asyncio.get_running_loop().remove_reader(peer.fd)
+        os.close(peer.fd)
         os.close(writer)

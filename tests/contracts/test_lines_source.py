@@ -1,14 +1,14 @@
-"""The lines source sits the exam of sources, reading a file and a named pipe."""
+"""The lines source takes the exam of sources, with a file and with a named pipe."""
 
 import os
 
 import pytest
 
-from tests.contracts.source_exam import SourceDesk, SourceExam
+from tests.contracts.source_exam import SourceExam, SourcePeer
 from watcher.adapters.sources.lines import LinesSource, LinesSourceSettings
 
 
-class FileDesk(SourceDesk):
+class FilePeer(SourcePeer):
     finite = True
     remembers = False
 
@@ -23,14 +23,14 @@ class FileDesk(SourceDesk):
         with self.path.open("ab") as file:
             file.write(b"".join(body + b"\n" for body in bodies))
 
-    async def lapse(self, messages):
-        """A line has no hold."""
+    async def expire_hold(self, messages):
+        """Do nothing: a line has no hold."""
 
-    async def lose(self, messages):
-        """A line is nobody else's."""
+    async def delete(self, messages):
+        """Do nothing: no other process receives these lines."""
 
 
-class PipeDesk(FileDesk):
+class PipePeer(FilePeer):
     finite = False
     redelivers = False
     remembers = True
@@ -38,7 +38,7 @@ class PipeDesk(FileDesk):
     def __init__(self, path):
         os.mkfifo(path)
         self.path = path
-        self.fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)  # keeps the pipe, and what is in it, while nobody else has it open
+        self.fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)  # keeps the pipe and its content while no other process has it open
 
     async def put(self, *bodies):
         os.write(self.fd, b"".join(body + b"\n" for body in bodies))
@@ -46,13 +46,13 @@ class PipeDesk(FileDesk):
 
 class TestLinesSourceFromAFile(SourceExam):
     @pytest.fixture
-    def desk(self, tmp_path):
-        return FileDesk(tmp_path / "tasks.txt")
+    def peer(self, tmp_path):
+        return FilePeer(tmp_path / "tasks.txt")
 
 
 class TestLinesSourceFromAPipe(SourceExam):
     @pytest.fixture
-    def desk(self, tmp_path):
-        desk = PipeDesk(tmp_path / "tasks")
-        yield desk
-        os.close(desk.fd)
+    def peer(self, tmp_path):
+        peer = PipePeer(tmp_path / "tasks")
+        yield peer
+        os.close(peer.fd)

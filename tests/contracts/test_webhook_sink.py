@@ -1,4 +1,4 @@
-"""The web hook sits the exam of sinks, against a receiver on loopback."""
+"""The webhook sink takes the exam of sinks, with a receiver on loopback."""
 
 import time
 
@@ -6,11 +6,11 @@ import anyio
 import pytest
 
 from tests.adapters.hook_server import HookServer
-from tests.contracts.sink_exam import RemoteSinkDesk, RemoteSinkExam
+from tests.contracts.sink_exam import RemoteSinkExam, RemoteSinkPeer
 from watcher.adapters.sinks.webhook import WebhookSink, WebhookSinkSettings
 
 
-class WebhookDesk(RemoteSinkDesk):
+class WebhookPeer(RemoteSinkPeer):
     def __init__(self, server):
         self.server = server
 
@@ -22,17 +22,17 @@ class WebhookDesk(RemoteSinkDesk):
             await anyio.lowlevel.checkpoint()
         return [request.body for request in self.server.requests]
 
-    async def cut(self):
+    async def disconnect(self):
         await self.server.stop()
 
-    async def mend(self):
+    async def restore(self):
         await self.server.start()
 
 
 class TestWebhookSink(RemoteSinkExam):
     @pytest.fixture
-    async def desk(self):
+    async def peer(self):
         server = HookServer()
         await server.start()
-        yield WebhookDesk(server)
+        yield WebhookPeer(server)
         await server.stop()

@@ -371,6 +371,8 @@ def test_the_stored_text_has_the_format_of_earlier_versions() -> None:
     cadence = Cadence(CadenceSettings())
     cadence.restore(text)
     assert cadence.dump() == text
+    cadence.learn(KIND, "IN_PROGRESS", 9.87654, 0.0)
+    assert cadence.dump() == text.replace("13.0", "13.0,9.877")
 
 
 @pytest.mark.parametrize(

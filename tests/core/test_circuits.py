@@ -147,6 +147,9 @@ def test_a_denial_shows_that_credentials_are_accepted_again() -> None:
     circuits, _ = after(*[(Denied("no"), "k", f"vc-{n}", 0.0) for n in range(3)])
     assert note(circuits, Denied("no"), now=5.0) == []
     assert circuits.open == ("credentials",)
+    assert note(circuits, GOOD, now=6.0) == [("credentials", False)]
+    assert note(circuits, CredentialsRejected("x"), now=7.0) == [("credentials", True)]
+    assert note(circuits, Denied("no"), now=12.0) == [("credentials", False)]
 
 
 @pytest.mark.parametrize("answer", [Throttled("429"), Denied("no"), Busy("409"), NotFound("404"), Invalid("400")])

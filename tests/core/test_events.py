@@ -78,8 +78,8 @@ def test_the_envelope_is_as_documented() -> None:
     )  # fmt: skip
 
 
-def test_a_watch_that_ended_says_why() -> None:
-    """Its event has a reason, no new status, no lag, and the time at which it ended."""
+def test_the_event_of_an_ended_watch_has_the_reason() -> None:
+    """It has no new status and no lag, and its time is when the watch ended."""
     data = body(ENDED)["data"]
     assert (data["from"], data["to"], data["terminal"], data["reason"], data["detection_lag_s"]) == (
         "IN_PROGRESS", None, True, "deadline", None,
@@ -88,22 +88,22 @@ def test_a_watch_that_ended_says_why() -> None:
     assert "reason" not in body()["data"]
 
 
-def test_an_update_keeps_its_status() -> None:
-    """From and to are the same, and it is no end."""
+def test_an_update_has_the_same_status_twice() -> None:
+    """`from` and `to` are equal, and `terminal` is false."""
     event = body(UPDATED)
     assert event["type"] == "watcher.task.updated.v1"
     assert (event["data"]["from"], event["data"]["to"], event["data"]["terminal"]) == ("IN_PROGRESS", "IN_PROGRESS", False)
 
 
-def test_without_the_services_time_an_event_has_that_of_the_observation() -> None:
-    """And says that no lag is known."""
+def test_without_a_time_of_the_service_an_event_has_the_time_of_observation() -> None:
+    """And its lag is null."""
     event = body(watch=WATCH._replace(updated_at=None))
     assert event["time"] == event["data"]["observed_at"]
     assert event["data"]["updated_at"] is event["data"]["detection_lag_s"] is None
 
 
-def test_a_clock_behind_the_services_makes_no_negative_lag() -> None:
-    """Seen before it happened is seen at once."""
+def test_a_lag_is_never_negative() -> None:
+    """A change that the service dates after our observation has a lag of 0."""
     assert body(watch=WATCH._replace(updated_at=NOW + 3))["data"]["detection_lag_s"] == 0
 
 
@@ -119,22 +119,22 @@ def test_a_clock_behind_the_services_makes_no_negative_lag() -> None:
         (TaskRef("speaker-search", ("vc", "t"), target="eu prod"), "eu%20prod/speaker-search/vc/t", "/watcher/speaker-search/r/vc/t"),
     ],
 )
-def test_keys_are_percent_encoded_with_the_target_in_front_when_it_is_another(ref, key, source) -> None:
-    """Each part by itself, so that no identifier can look like a path."""
+def test_keys_are_percent_encoded_and_begin_with_a_target_that_is_not_the_default(ref, key, source) -> None:
+    """Each part is encoded separately, so no identifier can look like a path."""
     event = body(watch=WATCH._replace(ref=ref), region="r")
     assert event["subject"] == event["partitionkey"] == event["data"]["task"]["key"] == key
     assert event["source"] == source
     assert event["data"]["task"]["target"] == ref.target
 
 
-def test_an_id_is_the_same_for_ever() -> None:
-    """Consumers drop repeats by it, over restarts and releases: this one literal must never change."""
+def test_an_event_id_never_changes() -> None:
+    """Consumers drop repeats by it across restarts and releases, so this literal must never change."""
     assert event_id("speaker-search/abc123/2f6f", "0" * 32, 2) == "52a1b93b2e6ab9e9150f6c80a263abe5"
 
 
 @given(st.tuples(st.text(), st.text(), st.integers(1, 99)), st.tuples(st.text(), st.text(), st.integers(1, 99)))
-def test_ids_tell_events_apart(one, other) -> None:
-    """Another key, watch or sequence is another id."""
+def test_different_events_have_different_ids(one, other) -> None:
+    """The id depends on the key, the watch and the sequence number."""
     ids = [event_id(key.replace("\n", ""), watch.replace("\n", ""), n) for key, watch, n in (one, other)]
     same = [(key.replace("\n", ""), watch.replace("\n", ""), n) for key, watch, n in (one, other)]
     assert (ids[0] == ids[1]) == (same[0] == same[1])
@@ -142,8 +142,8 @@ def test_ids_tell_events_apart(one, other) -> None:
 
 
 @given(st.text(max_size=5000), st.dictionaries(st.text(), st.floats(allow_nan=False, allow_infinity=False)), st.floats(0, 4e9))
-def test_an_event_written_twice_is_the_same_bytes(message, context, at) -> None:
-    """Whatever is in it; and it is plain ASCII, so that no sink has to choose an encoding."""
+def test_rendering_an_event_twice_gives_the_same_bytes(message, context, at) -> None:
+    """For any content; and the bytes are ASCII, so no sink has to choose an encoding."""
     watch = WATCH._replace(context=json.dumps(context), updated_at=at)
     one, other = (written(replace(CHANGED, message=message), watch) for _ in range(2))
     assert one == other
@@ -152,8 +152,8 @@ def test_an_event_written_twice_is_the_same_bytes(message, context, at) -> None:
 
 
 @pytest.mark.parametrize("transition", [CHANGED, ENDED, UPDATED], ids=lambda transition: transition.type.name)
-def test_it_is_a_cloudevent(transition) -> None:
-    """The CloudEvents SDK reads it, finds each attribute, and accepts it as 1.0."""
+def test_an_event_is_a_cloudevent(transition) -> None:
+    """The CloudEvents SDK accepts it as 1.0 and finds each attribute."""
     event = written(transition)
     read = JSONFormat().read(CloudEvent, event.body)
     assert (read.get_specversion(), read.get_id(), read.get_type(), read.get_subject()) == ("1.0", event.id, event.type, event.key)
@@ -174,7 +174,7 @@ def test_it_is_a_cloudevent(transition) -> None:
         ("none", None),
     ],
 )
-def test_results_leave_the_house_as_far_as_allowed(results, result) -> None:
+def test_an_event_carries_as_much_of_a_result_as_is_configured(results, result) -> None:
     """All of it, how many matched, or nothing."""
     assert body(results=results)["data"]["result"] == result
 
@@ -187,15 +187,15 @@ def test_results_leave_the_house_as_far_as_allowed(results, result) -> None:
         ("none", [PROFILE, MESSAGE, "+15550100", str(SCORE), "Voiceprint"]),
     ],
 )
-def test_what_must_not_leave_does_not(results, absent) -> None:
-    """No trace of the profile, the score or the free text of the service, which may name either."""
+def test_an_event_has_no_trace_of_what_is_hidden(results, absent) -> None:
+    """Neither the profile, nor the score, nor the service's text, which may name either."""
     text = written(results=results).body.decode()
     assert [canary for canary in absent if canary in text] == []
     assert all(canary in written().body.decode() for canary in absent)
 
 
-def test_hashed_profiles_can_be_recognised_and_not_guessed() -> None:
-    """Equal profiles have equal digests, others others; with a key only its holder can test a guess."""
+def test_hashed_profiles_can_be_compared_and_not_guessed() -> None:
+    """Equal profiles have equal digests and different ones do not; with a key, a guess cannot be tested without it."""
     transition = replace(
         CHANGED, result={"voiceprint": None, "matches": [{"voice_profile_id": p, "confidence": SCORE} for p in ("p", "q", "p", None)]}
     )
@@ -211,15 +211,15 @@ def test_hashed_profiles_can_be_recognised_and_not_guessed() -> None:
     assert digests["k" * 16][0].startswith("hmac-sha256:")
 
 
-def test_a_hash_key_is_long_and_shows_nowhere() -> None:
-    """A short key is refused; a good one is no part of what is printed of the settings."""
+def test_a_hash_key_is_long_and_never_printed() -> None:
+    """A short key is a mistake; the text of the settings does not contain the key."""
     with pytest.raises(ValidationError):
         EventSettings(hash_key="short")
     assert "canary-key" not in repr(EventSettings(hash_key="canary-key-0123456789"))
 
 
-def test_a_long_message_is_cut_and_broken_text_mended() -> None:
-    """So that an event always fits a queue's message and is always UTF-8."""
+def test_a_message_is_cut_and_made_valid_utf8() -> None:
+    """So that an event always fits a queue's message and can always be encoded."""
     assert body(replace(CHANGED, message="x" * 100_000))["data"]["message"] == "x" * MAX_MESSAGE
     assert body(replace(CHANGED, message="a\ud800b"))["data"]["message"] == "a?b"
 
@@ -229,13 +229,13 @@ def test_a_long_message_is_cut_and_broken_text_mended() -> None:
     [(None, None), (0.0, "1970-01-01T00:00:00.000Z"), (NOW + 0.0009, "2026-09-21T14:13:20.000Z"), (NOW + 0.5, "2026-09-21T14:13:20.500Z")],
 )
 def test_times_are_rfc_3339_to_the_millisecond(seconds, text) -> None:
-    """In UTC, always with three digits."""
+    """In UTC, always with three digits after the second."""
     assert iso(seconds) == text
 
 
 @pytest.mark.parametrize("transition", [CHANGED, ENDED, UPDATED], ids=lambda transition: transition.type.name)
 @pytest.mark.parametrize("target", ["default", "eu"])
-def test_an_event_can_be_had_back_from_its_body(transition, target) -> None:
-    """All that a sink reads of it, and the very bytes; its time is that of the observation."""
+def test_an_event_can_be_restored_from_its_body(transition, target) -> None:
+    """With all that a sink reads of it, and the same bytes; its time is that of the observation."""
     event = written(transition, WATCH._replace(ref=replace(REF, target=target)))
     assert event_of(event.body, 7, 3) == replace(event, position=7, shard=3, at=NOW)

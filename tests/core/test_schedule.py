@@ -121,7 +121,11 @@ def test_a_provisional_status_gets_spare_calls_no_faster_than_its_own_gap() -> N
 
 
 def test_the_wait_after_an_error_is_never_shortened() -> None:
-    """Only a watch whose gap the cadence chose may be polled early."""
+    """Only a watch whose gap the cadence chose may be polled early, alone or in a batch."""
+    schedule = put_back("unavailable")
+    add(schedule, "b", 10.0)
+    (entries, _) = schedule.take(10.0, limit=2) or ((), None)
+    assert [entry.watch.ref.params[-1] for entry in entries] == ["b"]
     assert put_back("unavailable").wait(40.0) == pytest.approx(10)
 
 

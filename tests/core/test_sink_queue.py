@@ -142,6 +142,8 @@ def test_the_oldest_event_is_the_first_one_of_some_task() -> None:
     assert queue.oldest_at == NOW + 7
     queue.settle(queue.take(0, 10))
     assert queue.oldest_at is None
+    queue.add(0, [event_at("c", 0, at=NOW + 8)])
+    assert queue.oldest_at == NOW + 8
 
 
 # --- shards ----------------------------------------------------------------------------------------

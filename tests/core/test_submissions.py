@@ -1,4 +1,4 @@
-"""What a queue message asks for, and each reason why one is no task."""
+"""What an input message requests, and each reason why one names no task."""
 
 import base64
 import json
@@ -41,7 +41,7 @@ def reasons(found):
 
 @pytest.mark.parametrize("path", ACCEPTED, ids=lambda path: path.stem)
 def test_each_form_names_the_same_task(path):
-    """B05: every accepted form, bare or wrapped, asks for the one task it names."""
+    """Every accepted form, bare or in envelopes, requests the one task that it names."""
     (outcome,) = read(path.read_bytes(), CATALOG, now=NOW, region=REGION)
     assert isinstance(outcome, Submission)
     assert outcome.ref == REF
@@ -49,25 +49,25 @@ def test_each_form_names_the_same_task(path):
 
 
 @pytest.mark.parametrize("path", REJECTED, ids=lambda path: path.stem)
-def test_each_bad_message_has_its_reason(path):
-    """B01-B03, B07: each bad input is one rejection, with the reason that its file name begins with."""
+def test_each_invalid_message_has_its_reason(path):
+    """One outcome for each, with the reason that the file's name begins with."""
     assert reasons(read(path.read_bytes(), CATALOG, now=NOW, region=REGION)) == [path.name.split(".")[0]]
 
 
 def test_every_reason_has_an_example():
-    """No reason is promised that nothing can have."""
+    """Each promised reason can occur."""
     assert {path.name.split(".")[0] for path in REJECTED} == REASONS
 
 
 def test_size_is_counted_in_bytes():
-    """B01: a body of exactly the limit is read, one byte more is refused before it is parsed."""
+    """A body of exactly the limit is read; one byte more is rejected before it is parsed."""
     fill = MAX_BODY - len(json.dumps(OWN))
     assert reasons(read(json.dumps(OWN).encode() + b" " * fill, CATALOG, now=NOW)) == [""]
     assert reasons(read(json.dumps(OWN).encode() + b" " * (fill + 1), CATALOG, now=NOW)) == ["size"]
 
 
-def test_depth_ends_at_the_limit_and_not_before():
-    """B01: brackets inside strings are no nesting, and the greatest depth allowed is accepted."""
+def test_the_greatest_depth_is_accepted_and_one_more_is_not():
+    """Brackets inside strings do not count."""
     nested = json.loads("[" * (MAX_DEPTH - 1) + "]" * (MAX_DEPTH - 1))
     assert reasons(outcomes({**OWN, "context": nested})) == [""]
     assert reasons(outcomes({**OWN, "context": [nested]})) == ["depth"]
@@ -75,13 +75,13 @@ def test_depth_ends_at_the_limit_and_not_before():
 
 
 @pytest.mark.parametrize("text", ['"' + '\\"' * 130_000, "[" * 250_000, '{"":' * 60_000, '"a' * 130_000, "\\" * 260_000])
-def test_texts_made_to_be_slow_are_refused_as_any_other(text):
-    """Unclosed quotes and brackets up to the size limit give a reason; a quadratic scan would take hours here."""
+def test_texts_made_to_be_slow_are_rejected_in_linear_time(text):
+    """Unclosed quotes and brackets up to the size limit have a reason; a quadratic scan would take hours here."""
     assert reasons(read(text.encode(), CATALOG, now=NOW)) in (["parse"], ["depth"])
 
 
-def test_envelopes_nest_three_deep():
-    """Three layers come off, also through base64; the fourth is refused."""
+def test_three_envelopes_are_unwrapped():
+    """Also through base64; a fourth is rejected."""
     message = OWN
     for _ in range(MAX_LAYERS):
         message = {"specversion": "1.0", "data_base64": base64.b64encode(json.dumps(message).encode()).decode()}
@@ -89,15 +89,15 @@ def test_envelopes_nest_three_deep():
     assert reasons(outcomes({"Type": "Notification", "Message": json.dumps(message)})) == ["depth"]
 
 
-def test_a_bad_element_leaves_its_mates_alone():
-    """A batch has one outcome for each element, in order, and the reason says which element it was."""
+def test_an_invalid_element_does_not_affect_the_others():
+    """A batch has one outcome for each element, in order, and the text says which element it was."""
     found = outcomes([OWN, {**OWN, "speaker_search_task_id": ".."}, 7, {**OWN, "speaker_search_task_id": "other"}])
     assert reasons(found) == ["", "id", "shape", ""]
     assert found[1].detail.startswith("element 2: ")
     assert found[3].ref.params == (VC, "other")
 
 
-def test_envelopes_may_stand_in_a_batch():
+def test_a_batch_may_consist_of_envelopes():
     """A list of envelopes is unwrapped element by element."""
     wrapped = {"Type": "Notification", "Message": json.dumps([OWN, {}])}
     found = outcomes([wrapped, OWN])
@@ -105,15 +105,15 @@ def test_envelopes_may_stand_in_a_batch():
     assert found[1].detail.startswith("element 1: element 2: ")
 
 
-def test_a_list_of_rubbish_is_one_dead_letter():
-    """A message may not multiply itself into a hundred thousand outcomes."""
+def test_a_list_beyond_the_limit_is_one_dead_letter():
+    """A message cannot turn into a hundred thousand outcomes."""
     assert len(outcomes([1] * MAX_BATCH)) == MAX_BATCH
     assert reasons(outcomes([1] * (MAX_BATCH + 1))) == ["size"]
 
 
 @pytest.mark.parametrize("kind", CATALOG, ids=lambda kind: kind.name)
-def test_every_kind_is_recognised_by_its_own_words(kind):
-    """Nothing but the declaration of a kind is needed for its own spelling, the API's, and a reply pasted whole."""
+def test_every_kind_is_recognized_by_its_own_spellings(kind):
+    """Its fields, the API's names, and a whole reply, with nothing but the declaration of the kind."""
     ids = [f"id{number}" for number, _ in enumerate(kind.params)]
     ref = TaskRef(kind.name, tuple(ids))
     by_field = {param.field: value for param, value in zip(kind.params, ids, strict=True)}
@@ -125,7 +125,7 @@ def test_every_kind_is_recognised_by_its_own_words(kind):
 
 
 def test_two_replies_in_one_message_are_two_tasks():
-    """Each task named has its own outcome, also when one of them is bad."""
+    """Each task has its own outcome, also when one of them is invalid."""
     call = {"CallDetails": {"VoiceConnectorId": VC}}
     search = {"SpeakerSearchTask": {"SpeakerSearchTaskId": "a", **call}}
     assert reasons(outcomes({**search, "VoiceToneAnalysisTask": {"VoiceToneAnalysisTaskId": "b", **call}})) == ["", ""]
@@ -145,7 +145,7 @@ def test_two_replies_in_one_message_are_two_tasks():
     ],
 )
 def test_context_is_kept_as_canonical_json(context, text):
-    """Any JSON up to 4 KiB comes back as it was, written in one way; null is none."""
+    """Any JSON up to 4 KiB keeps its value and has one spelling; null is no context."""
     (outcome,) = outcomes({**OWN, "context": context})
     assert outcome.context == text
 
@@ -162,32 +162,32 @@ def test_context_is_kept_as_canonical_json(context, text):
         ({"deadline_at": NOW + 1e9}, 30 * 86_400.0),
     ],
 )
-def test_deadline_is_seconds_and_cut_to_thirty_days(members, seconds):
-    """B07: relative or absolute, and ten years are thirty days."""
+def test_a_deadline_is_reduced_to_thirty_days(members, seconds):
+    """Relative or absolute, in seconds."""
     (outcome,) = outcomes({**OWN, **members})
     assert outcome.deadline_s == seconds
 
 
-def test_a_deadline_at_this_very_moment_has_passed():
-    """B07: what leaves no time is refused, not watched for no time."""
+def test_a_deadline_of_now_has_passed():
+    """A deadline that leaves no time is rejected."""
     assert reasons(outcomes({**OWN, "deadline_at": NOW})) == ["field"]
 
 
 @pytest.mark.parametrize(
     "members", [{"region": REGION}, {"target": "default"}, {"version": 1}, {"schema_version": "1.0"}, {"region": None}]
 )
-def test_what_is_configured_may_be_said(members):
-    """B03: naming the configured region, target and the present version changes nothing."""
+def test_a_message_may_repeat_what_is_configured(members):
+    """The configured Region, the default target and the present version change nothing."""
     assert outcomes({**OWN, **members}) == [Submission(REF)]
 
 
 def test_a_region_is_out_of_scope_where_none_is_configured():
-    """B03: a message cannot choose the region that the configuration left open."""
+    """A message cannot choose the Region that the configuration left open."""
     assert reasons(outcomes({**OWN, "region": REGION}, region=None)) == ["scope"]
 
 
 def test_steering_members_are_ignored_and_counted():
-    """B04: the task is taken as if they were not there, and each is counted, however spelled and wrapped."""
+    """The task is accepted as if they were not there, and each is counted, in any spelling and envelope."""
     steering = {"endpoint_url": "http://evil.test", "RoleArn": "arn:x", "sink": {"type": "webhook"}}
     wrapped = {"Type": "Notification", "TopicArn": "arn:of-the-envelope", "Message": json.dumps([{**OWN, **steering}, OWN])}
     assert outcomes(wrapped) == [Submission(REF), Submission(REF)]
@@ -199,14 +199,14 @@ def test_steering_members_are_ignored_and_counted():
 
 
 @pytest.mark.parametrize("kind", ["SubscriptionConfirmation", "UnsubscribeConfirmation"])
-def test_sns_confirmations_ask_for_nothing(kind):
-    """B06: nothing to do, hence an empty outcome that is acknowledged; the URL is not even looked at."""
+def test_sns_confirmations_require_no_action(kind):
+    """They have no outcome and are acknowledged; the URL is not read."""
     assert outcomes({"Type": kind, "SubscribeURL": "http://evil.test/", "Token": "t", "Message": "You have chosen..."}) == []
 
 
 @pytest.mark.parametrize("member", ["taskId", "speakerSearchTaskId", "SpeakerSearchTaskId"])
-def test_aws_notifications_are_hints(member):
-    """A notification about a kind of ours names the task as one to ask about now, bare or through SNS."""
+def test_a_notification_of_aws_requests_a_poll_now(member):
+    """Where it is about a kind of the catalog, bare or through SNS."""
     message = notification(voiceConnectorId=VC, detailStatus="IdentificationSuccessful", **{member: TASK})
     assert outcomes(message) == [Submission(REF, poll_now=True)]
     assert outcomes({"Type": "Notification", "Message": json.dumps(message)}) == [Submission(REF, poll_now=True)]
@@ -220,13 +220,13 @@ def test_aws_notifications_are_hints(member):
         notification("VoiceAnalyticsStatus", voiceConnectorId=VC, detailStatus="PostCallVoiceAnalytics", callId="c"),
     ],
 )
-def test_aws_notifications_about_nothing_of_ours_ask_for_nothing(message):
-    """AWS sends more to a notification target than we can ask about: that is no poison."""
+def test_other_notifications_of_aws_require_no_action(message):
+    """AWS sends more to a notification target than can be polled: that is no invalid input."""
     assert outcomes(message) == []
 
 
-def test_plain_references_are_for_lines_only():
-    """`VC/TASK` is taken where the source says so, beside JSON, and from a queue never."""
+def test_a_plain_reference_is_accepted_where_the_source_says_so():
+    """Beside JSON; from any other source it is not JSON."""
     body = f"{VC}/{TASK}\r\n".encode()
     assert read(body, CATALOG, now=NOW, plain=True) == [Submission(REF)]
     assert reasons(read(body, CATALOG, now=NOW)) == ["parse"]
@@ -244,7 +244,7 @@ def test_references_are_read_as_keys_are_written(text):
 
 
 @given(
-    st.sampled_from(sorted(CATALOG.kinds)),
+    st.sampled_from(["speaker-search", "voice-tone"]),
     st.from_regex(r"[A-Za-z0-9]{1,20}", fullmatch=True),
     st.from_regex(r"[a-z0-9]([:_.-][a-z0-9]){0,9}", fullmatch=True),
 )
@@ -270,15 +270,15 @@ def test_a_key_names_its_own_task(kind, connector, task):
         ("abc/a\udc80", "id"),
     ],
 )
-def test_references_that_name_nothing(text, reason):
-    """What is no reference is refused with a reason, never guessed at."""
+def test_an_invalid_reference_has_its_reason(text, reason):
+    """It is rejected and never guessed."""
     with pytest.raises(InvalidInput) as caught:
         parse_ref(text, CATALOG)
     assert caught.value.reason == reason
 
 
-def test_reasons_repeat_nothing_that_was_read():
-    """I7: whatever was wrong, the text of the rejection has no word of the body in it, and no traceback keeps the body."""
+def test_a_reason_repeats_nothing_of_the_body():
+    """Neither its text nor a traceback that it keeps has a word of the body."""
     canary = "vp-canary-505e0992"
     bad = [
         {**OWN, "speaker_search_task_id": f"..{canary}"},
@@ -345,19 +345,19 @@ def assert_answered(body):
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_answered(body):
-    """Nothing raises, and every outcome is a submission or a known reason."""
+def test_any_bytes_have_outcomes(body):
+    """Nothing raises, and every outcome is a submission or has a known reason."""
     assert_answered(body)
 
 
 @given(anything)
-def test_any_json_is_answered(value):
-    """Nothing raises for any JSON made of our own words, either."""
+def test_any_json_has_outcomes(value):
+    """Also JSON made of the words that have a meaning here."""
     assert_answered(json.dumps(value).encode())
 
 
 @given(anything, st.integers(0, 200), st.binary(max_size=3))
-def test_any_damage_is_answered(value, at, damage):
-    """Nothing raises for JSON that was cut and spoiled somewhere."""
+def test_any_damaged_json_has_outcomes(value, at, damage):
+    """Also JSON that was cut or overwritten at any place."""
     body = json.dumps({**OWN, "detail": value}).encode()
     assert_answered(body[:at] + damage + body[at + len(damage) :])

@@ -6,8 +6,9 @@ import pytest
 
 from tests.kinds.pipeline import PIPELINE
 from watcher.errors import ConfigMistakes
-from watcher.kinds.catalog import Catalog, builtin_catalog, read_kinds
+from watcher.kinds.catalog import Catalog, builtin_catalog
 from watcher.kinds.kind import Kind, Quota
+from watcher.kinds.kind_files import read_kinds
 
 STATUS, RETENTION = "status: AnalyticsTaskStatus", "retention: 1d"
 RESULT = "'{name: Output.Name, parts: Output.Parts}'"
@@ -28,12 +29,12 @@ def mistakes_of(text: str) -> tuple[str, ...]:
 @pytest.mark.parametrize(
     ("old", "new", "mistake"),
     [
-        ("name: call", "label: x\nname: call", "k.yaml:2: label: unknown key"),
-        ("name: call-analytics\n", "", "k.yaml:1: name: missing"),
-        ("{name: media-pipeline, title: Media pipeline API rate}", "{name: media-pipeline}", "k.yaml:19: quota.title: missing"),
+        ("name: call", "label: x\nname: call", "k.yaml:2: label: unknown key; use one of: name, service, "),
+        ("name: call-analytics\n", "", "k.yaml:1: name: this key is required; add it"),
+        (", title: Media pipeline API rate", "", "k.yaml:19: quota.title: this key is required; add it"),
+        ("media-pipeline,", "media-pipeline, tilte: x,", "k.yaml:19: quota.tilte: unknown key; did you mean title?"),
         ("name: call-analytics", "name: Call Analytics", "k.yaml:2: name: string should match pattern"),
-        ("InProgress: open", "InProgress: opne", "k.yaml:15: statuses.InProgress: expected open, provisional, succeeded or failed; "
-         "did you mean open?"),
+        ("InProgress: open", "InProgress: opne", "k.yaml:15: statuses.InProgress: unknown word; did you mean open?"),
         ("NotStarted: open", "NotStarted: failed", "k.yaml:12: statuses: the first status must be open"),
         (
             "Failed: failed\n  Stopping: open\n  Stopped: failed",
@@ -47,17 +48,17 @@ def mistakes_of(text: str) -> tuple[str, ...]:
         (RESULT, "a || length()", "k.yaml:11: result: length() takes 1 argument(s), got 0"),
         (RESULT, "join(a)", "k.yaml:11: result: join() takes 2 argument(s), got 1"),
         (RESULT, "x[?merge()]", "k.yaml:11: result: merge() takes at least 1 argument(s), got 0"),
-        (RETENTION, "retention: 1d\nprivate: ['a[0]']", "k.yaml:21: private.0: expected names joined by dots"),
+        (RETENTION, "retention: 1d\nprivate: ['a[0]']", "k.yaml:21: private[0]: expected names joined by dots"),
         (RETENTION, "retention: 1d\ntypes: {'a[*]': string, a.b: list}", "k.yaml:21: types: a cannot be both a list and an object"),
-        (RETENTION, "retention: 1d\ntypes: {a: text}", "k.yaml:21: types.a: expected object, list, string or number"),
+        (RETENTION, "retention: 1d\ntypes: {a: text}", "k.yaml:21: types.a: unknown word; use one of: object, list, string, number"),
         (RETENTION, "retention: 1d\ntypes: {'a b': list}", "k.yaml:21: types.a b: not a valid JMESPath expression"),
         (RETENTION, "retention: soon", "k.yaml:20: retention: "),
-        (RETENTION, "retention: 1d\nretention: 2d", "k.yaml:21: not valid YAML: "),
+        (RETENTION, "retention: 1d\nretention: 2d", "k.yaml:21: retention: duplicate key "),
         ("'\\w+'", "'['", "k.yaml:7: params.AnalyticsTaskId.pattern: not a valid regular expression: "),
-        ("field: pipeline_id", "field: analytics_task_id", "k.yaml:1: kind: two params have the same field"),
-        ("service: chime", "service: [chime", "k.yaml:4: not valid YAML: "),
-        (PIPELINE, "just text", "k.yaml:1: kind: "),
-        (PIPELINE, "", "k.yaml:1: kind: "),
+        ("field: pipeline_id", "field: analytics_task_id", "k.yaml:1: file: two params have the same field"),
+        ("service: chime", "service: [chime", "k.yaml:3: file: a { or [ starts here"),
+        (PIPELINE, "just text", "k.yaml:1: file: "),
+        (PIPELINE, "", "k.yaml:1: file: "),
     ],
 )  # fmt: skip
 def test_a_mistake_names_its_line_and_key(old, new, mistake) -> None:
@@ -79,11 +80,12 @@ def test_all_mistakes_in_all_files_are_reported_together() -> None:
 
 
 def test_kinds_that_contradict_each_other_make_no_catalog(pipeline: Kind) -> None:
-    """The same name twice, one quota with two titles, a default that is missing, or no kind at all."""
+    """The same name twice, one quota with two titles or services, a default that is missing, or no kind at all."""
     other = replace(pipeline, quota=Quota("media-pipeline", "Another title"))
+    third = replace(pipeline, name="third", service="other")
     with pytest.raises(ConfigMistakes) as caught:
-        Catalog([pipeline, other], default="nothing")
-    assert len(caught.value.mistakes) == 3
+        Catalog([pipeline, other, third], default="nothing")
+    assert len(caught.value.mistakes) == 4
     with pytest.raises(ConfigMistakes):
         Catalog([])
 

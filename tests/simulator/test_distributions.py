@@ -58,7 +58,7 @@ def test_distributions_with_equal_text_are_equal() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "expected"),
     [
         ("", "unknown distribution"),
         ("gamma(1)", "lognormal(median,sigma)"),
@@ -72,9 +72,9 @@ def test_distributions_with_equal_text_are_equal() -> None:
         ("-3", "unknown distribution"),
     ],
 )
-def test_an_invalid_distribution_is_an_error_with_the_expected_form(text: str, says: str) -> None:
+def test_an_invalid_distribution_is_an_error_with_the_expected_form(text: str, expected: str) -> None:
     """The error for each mistake says what to write instead."""
-    with pytest.raises(ValueError, match=re.escape(says)):
+    with pytest.raises(ValueError, match=re.escape(expected)):
         parse_distribution(text)
 
 
@@ -86,16 +86,16 @@ def test_durations_name_queue_and_run() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "expected"),
     [
         ("queue=3", "add run=DISTRIBUTION"),
         ("wait=3,run=3", "queue=DISTRIBUTION,run=DISTRIBUTION"),
         ("run=3,run=4", "each name at most one time"),
     ],
 )
-def test_invalid_durations_are_an_error_with_the_expected_form(text: str, says: str) -> None:
+def test_invalid_durations_are_an_error_with_the_expected_form(text: str, expected: str) -> None:
     """The error for a missing, repeated or unknown part says what to write instead."""
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises(ValueError, match=expected):
         parse_durations(text)
 
 

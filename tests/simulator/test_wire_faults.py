@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError, HTTPClientError, ReadTimeoutError
 
+from tests.process import HANG_S
 from tests.simulator.conftest import Client, connection, eventually
 from tests.simulator.test_sigv4 import KEYS, signed
 from watcher.simulator import Scenario, Simulator, simulator
@@ -22,7 +23,7 @@ def scenario(fault: str) -> Scenario:
 
 
 @asynccontextmanager
-async def asked(sim: Simulator, path: str = PATH, **extra: Any) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def requested(sim: Simulator, path: str = PATH, **extra: Any) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A connection on which a signed request was sent."""
     request = signed(sim.url + path, **extra)
     headers = "".join(f"{name}: {value[0]}\r\n" for name, value in request.headers.items())
@@ -37,21 +38,21 @@ async def read_head(reader: asyncio.StreamReader) -> tuple[int, Mapping[str, str
 
 
 async def reply(sim: Simulator, path: str = PATH) -> tuple[int, Mapping[str, str], bytes]:
-    async with asked(sim, path) as (reader, _):
+    async with requested(sim, path) as (reader, _):
         status, headers = await read_head(reader)
         return status, headers, await reader.readexactly(int(headers["content-length"]))
 
 
 async def test_reset_sends_no_byte() -> None:
     """The connection is reset, not closed, and no byte arrives."""
-    async with simulator(scenario("reset")) as sim, asked(sim) as (reader, _):
+    async with simulator(scenario("reset")) as sim, requested(sim) as (reader, _):
         with pytest.raises(ConnectionResetError):
             await reader.read()
 
 
 async def test_half_sends_half_of_the_body() -> None:
     """The head announces a longer body than arrives before the connection closes."""
-    async with simulator(scenario("half")) as sim, asked(sim) as (reader, _):
+    async with simulator(scenario("half")) as sim, requested(sim) as (reader, _):
         _, headers = await read_head(reader)
         body = await reader.read()
         assert 0 < len(body) < int(headers["content-length"])
@@ -60,7 +61,7 @@ async def test_half_sends_half_of_the_body() -> None:
 async def test_hang_sends_nothing_until_the_client_closes() -> None:
     """No byte arrives, and the call is in flight until the client closes the connection."""
     async with simulator(scenario("hang")) as sim:
-        async with asked(sim) as (reader, _):
+        async with requested(sim) as (reader, _):
             await eventually(lambda: sim.stats.in_flight == 1)
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.1):
@@ -72,7 +73,7 @@ async def test_hang_sends_nothing_until_the_client_closes() -> None:
 async def test_drip_sends_the_body_byte_by_byte(monkeypatch: pytest.MonkeyPatch) -> None:
     """The head arrives at once, the body in small pieces."""
     monkeypatch.setattr("watcher.simulator.wire_faults.DRIP_EVERY_S", 0.1)
-    async with simulator(scenario("drip")) as sim, asked(sim) as (reader, _):
+    async with simulator(scenario("drip")) as sim, requested(sim) as (reader, _):
         _, headers = await read_head(reader)
         pieces = [await reader.read(1000) for _ in range(2)]
         assert b"".join(pieces).startswith(b"{")
@@ -82,7 +83,7 @@ async def test_drip_sends_the_body_byte_by_byte(monkeypatch: pytest.MonkeyPatch)
 async def test_huge_sends_200_mib_and_the_client_can_abort() -> None:
     """The head announces 200 MiB, and the simulator works on after a client that aborts."""
     async with simulator(scenario("huge")) as sim:
-        async with asked(sim) as (reader, _):
+        async with requested(sim) as (reader, _):
             _, headers = await read_head(reader)
             assert int(headers["content-length"]) == HUGE_BYTES == 200 * 1024 * 1024
             await reader.readexactly(1024 * 1024)
@@ -132,7 +133,7 @@ async def test_garbage_has_many_forms_with_the_member_names_of_the_task() -> Non
 )
 async def test_the_sdk_raises_an_error_for_a_broken_connection(client: Client, fault: str, error: type[Exception]) -> None:
     """An SDK client raises a connection error or a time-out."""
-    async with simulator(scenario(fault)) as sim, client(sim) as sdk:
+    async with simulator(scenario(fault)) as sim, client(sim, read_timeout=0.5 if fault == "hang" else HANG_S) as sdk:
         with pytest.raises(error):
             await sdk.get_speaker_search_task(VoiceConnectorId="vc", SpeakerSearchTaskId="t")
 
@@ -143,7 +144,7 @@ async def test_a_start_has_its_effect_although_its_reply_is_lost() -> None:
         body = b'{"TransactionId": "c", "VoiceProfileDomainId": "d", "ClientRequestToken": "once"}'
         headers = {"content-length": str(len(body))}
         for _ in range(2):
-            async with asked(sim, PATH.removesuffix("/t"), method="POST", body=body, headers=headers) as (reader, _):
+            async with requested(sim, PATH.removesuffix("/t"), method="POST", body=body, headers=headers) as (reader, _):
                 await reader.read()
         assert len(sim.tasks) == 1
 
@@ -153,5 +154,5 @@ async def test_a_start_without_a_json_object_is_a_bad_request(body: bytes) -> No
     """A Start whose body is not a JSON object gets a 400."""
     async with simulator(Scenario(credentials=KEYS)) as sim:
         headers = {"content-length": str(len(body))}
-        async with asked(sim, PATH.removesuffix("/t"), method="POST", body=body, headers=headers) as (reader, _):
+        async with requested(sim, PATH.removesuffix("/t"), method="POST", body=body, headers=headers) as (reader, _):
             assert (await read_head(reader))[0] == 400

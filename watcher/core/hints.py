@@ -7,7 +7,7 @@ import errno
 from watcher.errors import CredentialsRejected, Denied, Invalid, NotFound, RemoteError, Throttled, Unavailable
 
 SKEW_S = 60.0
-"""From this difference on, in seconds, the hint blames the clock. AWS itself rejects signatures from 300 s on."""
+"""The difference of clocks, in seconds, from which the hint is to correct the clock. AWS rejects signatures from 300 s on."""
 
 
 def hint(error: RemoteError, *, quota: str | None = None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -184,6 +184,13 @@ class KindForm(Section):
     def _notifications(self) -> Notifications | None:
         form = self.notifications
         return None if form is None else Notifications(form.source, form.detail_types, form.id)
+
+
+def keys_at(path: Sequence[str | int]) -> Sequence[str]:
+    """The keys that are known beside this one, given from the root of a kind: `("quota", "tilte")`."""
+    inner: dict[str, type[Section]] = {"params": ParamForm, "quota": QuotaForm, "notifications": NotificationsForm, "batch": BatchForm}
+    form: type[Section] = KindForm if len(path) < 2 else inner.get(str(path[0]), KindForm)
+    return list(form.model_fields)
 
 
 def _expression(text: str | None) -> Expression | None:

@@ -80,7 +80,7 @@ class Notifications:
 
 @dataclass(frozen=True, slots=True)
 class ReplyPaths:
-    """Where a reply says what. All but `task` are relative to the task."""
+    """Where to find each fact in a reply. All paths but `task` are relative to the task."""
 
     task: Expression
     id: Expression

@@ -121,7 +121,7 @@ def _interpreter(text: str, ast: Ast) -> Callable[[Any], Any]:
 
     def interpret(value: Any) -> Any:
         try:
-            return interpreter.visit(ast, value)
+            return interpreter.visit(ast, value)  # type: ignore[arg-type]  # the stubs keep the class of a parsed node private
         except _EVALUATION_ERRORS as error:
             raise ValueError(f"{text} does not fit the value: {type(error).__name__}") from None
 

@@ -57,5 +57,5 @@ class CallAccounting:
 
     def _report_zero_quota(self) -> None:
         if self._pace.refused_from_the_start:
-            advice = f"raise the quota «{self._quota.title}» for this account and Region"
+            advice = f'raise the quota "{self._quota.title}" for this account and Region'
             self._health.bad(self._component, "every call since the start was throttled: the quota may be 0", advice)

@@ -75,9 +75,8 @@ class SinkWorker:
     def retry(self, dead_letter: DeadLetter) -> None:
         """Send the event of a dead letter again, at an operator's request."""
         event = event_of(dead_letter.body, dead_letter.position, dead_letter.shard)
-        if event.id not in self._dead_letters:
+        if event.id not in self._dead_letters and self._queue.requeue(event):
             self._dead_letters[event.id] = dead_letter.id
-            self._queue.requeue(event)
             self._wakeup.set()
 
     def position(self, shard: int) -> int:
@@ -105,13 +104,11 @@ class SinkWorker:
         """Read the outbox of each shard that has more, as far as the queue has room."""
         while self._unread and self._queue.room > 0:
             shard = self._unread.pop()
-            room = self._queue.room
-            events = await self._store.read_outbox(self.sink.name, shard, self._queue.position(shard), room)
-            if shard not in self._queue.shards:
-                continue  # released during the read
-            self._queue.add(shard, events)
+            room, after = self._queue.room, self._queue.position(shard)
+            events = await self._store.read_outbox(self.sink.name, shard, after, room)
+            self._queue.add(shard, events, after=after)  # ignored if the shard was released during the read
             if len(events) == room:
-                self._unread.add(shard)
+                self.wake(shard, events)
         if not self._unread and not len(self._queue):
             self._backlog.drained(self.sink.name)
 

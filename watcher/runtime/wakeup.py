@@ -39,7 +39,8 @@ class IntakeGate:
         """Pause intake for this reason; `hint` says what to do about it."""
         if reason not in self.paused_by:
             self.paused_by.add(reason)
-            self._opened = anyio.Event()
+            if self._opened.is_set():  # else a loop that waits on the present event would never be woken
+                self._opened = anyio.Event()
             log.warning("intake_paused", reason=reason, hint=hint)
 
     def resume(self, reason: str) -> None:

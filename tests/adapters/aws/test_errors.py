@@ -1,4 +1,4 @@
-"""What the SDK raises, in our words: the cases that no peer on loopback can bring about."""
+"""The named error for each exception of the SDK, for the cases that no peer on loopback can cause."""
 
 from __future__ import annotations
 
@@ -48,19 +48,19 @@ QUEUES_TOPICS_AND_BUSES = [
 
 @pytest.mark.parametrize(("code", "status", "expected"), QUEUES_TOPICS_AND_BUSES)
 def test_codes_of_other_services_have_a_class(code: str, status: int, expected: type[errors.RemoteError]) -> None:
-    """The code decides, then the status: SQS says not found with a 400, and a word nobody knows is what its status is."""
+    """The error code has precedence over the status (SQS reports a missing queue with status 400); an unknown code has none."""
     assert type(remote_error(client_error(code, status))) is expected
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 407, 409, 413])
-def test_a_page_of_somebody_else_says_nothing_about_a_task(status: int) -> None:
-    """A proxy, a portal or a wrong endpoint refuses in HTML and without an error code: no watch may end of that."""
+def test_a_text_page_says_nothing_about_a_task(status: int) -> None:
+    """An error page in HTML without an error code comes from a proxy or a wrong endpoint, and ends no watch."""
     assert type(remote_error(client_error(str(status), status, content_type="text/html; charset=utf-8"))) is errors.Unreadable
     assert type(remote_error(client_error("AccessDenied", status, content_type="text/xml"))) is errors.Denied
 
 
-def test_a_page_that_tells_to_wait_is_still_obeyed() -> None:
-    """Whoever stands between may throttle too, or be down, or want other credentials."""
+def test_a_text_page_can_be_a_throttle_or_an_outage() -> None:
+    """An error page of a proxy with status 401, 429 or 503 is classified by its status."""
     page = {"content_type": "text/html"}
     found = [type(remote_error(client_error(str(status), status, **page))) for status in (401, 429, 503)]
     assert found == [errors.CredentialsRejected, errors.Throttled, errors.Unavailable]
@@ -107,31 +107,31 @@ SDK_ERRORS = [
 
 @pytest.mark.parametrize(("error", "expected"), SDK_ERRORS, ids=lambda x: type(x).__name__ if isinstance(x, Exception) else "")
 def test_each_error_of_the_sdk_has_a_class(error: Exception, expected: type[errors.RemoteError]) -> None:
-    """Anything a call may raise is one of ours, and none of its words come along."""
+    """Every exception of a call becomes a named error whose text contains nothing of the exception's."""
     named = remote_error(error, now=NOW)
     assert type(named) is expected
     assert CANARY not in str(named)
 
 
-def test_our_own_tables_name_errors_that_exist() -> None:
-    """A name that botocore no longer has would silently be unreadable."""
+def test_the_tables_name_exceptions_that_exist() -> None:
+    """Each exception in the tables exists in botocore; a removed one would silently count as unreadable."""
     assert [name for name in codes.CREDENTIAL_ERRORS | codes.SETUP_ERRORS if not hasattr(sdk, name)] == []
 
 
 def test_no_code_is_in_two_tables() -> None:
-    """One code means one thing."""
+    """Each error code is in one table only."""
     tables = [codes.THROTTLED, codes.UNAVAILABLE, codes.NOT_FOUND, codes.DENIED, codes.EXPIRED, codes.BAD_SIGNATURE, codes.BAD_CREDENTIALS]
     assert len(frozenset[str]().union(*tables)) == sum(len(table) for table in tables)
 
 
 def test_a_missing_region_ends_no_watch() -> None:
-    """No Region is set up around the process like credentials are, so it is their class, under its own code."""
+    """A missing Region raises CredentialsRejected with its own code, because the setup is wrong and not the task."""
     assert str(remote_error(sdk.NoRegionError())) == "NoRegionError"
 
 
 @pytest.mark.parametrize("code", [CANARY, "a" * 65, "+15555550100", "x y", "", "5", 5, None, ["x"]])
-def test_a_code_that_is_no_word_is_not_repeated(code: Any) -> None:
-    """An error code that may be an identifier is told as its HTTP status."""
+def test_a_code_that_is_not_a_word_is_left_out(code: Any) -> None:
+    """An error code that could be an identifier is replaced by the HTTP status."""
     named = remote_error(client_error(code, 400))
     assert (type(named), named.code, str(named)) == (errors.Invalid, "400", "400")
 
@@ -153,15 +153,15 @@ def test_retry_after_is_passed_on(value: str, seconds: float | None) -> None:
 
 @pytest.mark.parametrize(("date", "skew"), [("Sun, 22 Nov 2026 09:59:00 GMT", -60.0), ("garbage", None), ("", None)])
 def test_the_clock_skew_of_a_signature_error(date: str, skew: float | None) -> None:
-    """The service's clock minus ours, None where it does not say."""
+    """A signature error has the service's clock minus this machine's, or None without a date."""
     named = remote_error(client_error("RequestTimeTooSkewed", 403, date=date), now=NOW)
     assert isinstance(named, errors.CredentialsRejected)
     assert named.clock_skew_s == skew
     assert remote_error(client_error("RequestTimeTooSkewed", 403, date=date)).clock_skew_s is None  # type: ignore[attr-defined]
 
 
-def test_the_sdks_own_calls_for_credentials_are_no_tasks_fault() -> None:
-    """That a role may not be assumed is never read as a permission missing on a task."""
+def test_an_error_while_fetching_credentials_is_not_about_a_task() -> None:
+    """If the SDK may not assume a role or is throttled doing so, the error is neither a denial nor a throttle of a task."""
     denied = remote_error(client_error("AccessDenied", 403, "AssumeRole"))
     throttled = remote_error(client_error("Throttling", 400, "AssumeRoleWithWebIdentity"))
     assert (type(denied), type(throttled)) == (errors.CredentialsRejected, errors.Unavailable)
@@ -179,16 +179,16 @@ def test_the_sdks_own_calls_for_credentials_are_no_tasks_fault() -> None:
         (TimeoutError(), errors.Unavailable),
     ],
 )
-def test_what_keeps_a_client_from_being_made(error: Exception, expected: type[errors.RemoteError]) -> None:
-    """Before anything was asked, it is either the network or the set-up."""
+def test_a_client_that_cannot_be_created_is_a_wrong_setup(error: Exception, expected: type[errors.RemoteError]) -> None:
+    """An exception while creating a client is caused by the network or by the setup, and by nothing else."""
     named = setup_error(error)
     assert type(named) is expected
     assert CANARY not in str(named)
 
 
 @pytest.mark.parametrize("status", range(200, 600))
-def test_every_status_has_a_class_without_a_code(status: int) -> None:
-    """A bare status is enough to go on."""
+def test_every_status_without_a_code_has_a_named_error(status: int) -> None:
+    """An HTTP status without an error code becomes a named error; below 400 it is Unreadable."""
     named = classify("", status)
     assert named.code == str(status)
     assert (status < 400) == isinstance(named, errors.Unreadable)

@@ -1,4 +1,4 @@
-"""The probe against a peer that misbehaves in every way we know of."""
+"""The probe against a peer with every fault that we know of."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def test_a_task_is_observed(probe: AwsProbe, wire: Wire, ref: TaskRef) -> 
 
 
 async def test_the_other_kind_is_observed(probe: AwsProbe, wire: Wire) -> None:
-    """A kind is asked about through its own operation and read through its own members."""
+    """Each kind has its own operation, and its own members in the reply."""
     wire.answer = reply(200, {"VoiceToneAnalysisTask": {"VoiceToneAnalysisTaskId": "t", "VoiceToneAnalysisTaskStatus": "IN_QUEUE"}})
     assert (await seen_by(probe, TaskRef("voice-tone", ("vc1", "t")))).status == "IN_QUEUE"
     assert wire.requests[0].path == "/voice-connectors/vc1/voice-tone-analysis-tasks/t?isCaller=true"
@@ -89,10 +89,10 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("code", "status", "expected"), FAULTS)
-async def test_each_fault_of_the_service_has_its_class(
+async def test_each_error_of_the_service_has_its_class(
     probe: AwsProbe, wire: Wire, ref: TaskRef, code: str, status: int, expected: type[errors.RemoteError]
 ) -> None:
-    """Each error of the service is the named error of the domain's table, after exactly one request."""
+    """After exactly one request."""
     wire.answer = fault(code, status)
     error = await refusal(probe, ref)
     assert type(error) is expected
@@ -104,17 +104,17 @@ async def test_each_fault_of_the_service_has_its_class(
     ("status", "expected"), [(429, errors.Throttled), (503, errors.Unavailable), (403, errors.Denied), (400, errors.Invalid)]
 )
 @pytest.mark.parametrize("body", [b"", b"<html>no</html>", b"null", b"[]", b'{"Code": 5}', b'{"__type": 5}', b"\xff\xfe{", b"[" * 5000])
-async def test_an_error_with_a_garbled_body_is_what_its_status_says(
+async def test_an_error_with_a_garbled_body_has_the_class_of_its_status(
     probe: AwsProbe, wire: Wire, ref: TaskRef, status: int, expected: type[errors.RemoteError], body: bytes
 ) -> None:
-    """A throttle stays a throttle when a proxy mangles its body."""
+    """A throttle stays a throttle when a proxy damages its body."""
     wire.answer = reply(status, body)
     error = await refusal(probe, ref)
     assert (type(error), error.code) == (expected, str(status))
 
 
-async def test_an_expired_token_asks_for_a_refresh(probe: AwsProbe, wire: Wire, ref: TaskRef) -> None:
-    """Only an expired token can be healed by a forced refresh."""
+async def test_an_expired_token_requests_a_refresh(probe: AwsProbe, wire: Wire, ref: TaskRef) -> None:
+    """No other rejection of credentials does: a forced refresh cannot help there."""
     wire.answer = fault("ExpiredTokenException", 403)
     expired = await refusal(probe, ref)
     wire.answer = fault("InvalidClientTokenId", 403)
@@ -162,7 +162,7 @@ UNREADABLE_BODIES = {
 
 @pytest.mark.parametrize("body", UNREADABLE_BODIES.values(), ids=UNREADABLE_BODIES.keys())
 async def test_a_success_that_is_no_task_is_unreadable(probe: AwsProbe, wire: Wire, ref: TaskRef, body: bytes) -> None:
-    """A 200 that holds no task is never taken for one, whatever the SDK makes of it."""
+    """A 200 that holds no task is never accepted as one, whatever the SDK makes of it."""
     wire.answer = reply(200, body)
     assert type(await refusal(probe, ref)) is errors.Unreadable
 
@@ -198,14 +198,14 @@ UNREADABLE_MEMBERS = [
 
 @pytest.mark.parametrize("members", UNREADABLE_MEMBERS, ids=lambda m: json.dumps(m)[:60])
 async def test_a_task_with_a_wrong_member_is_unreadable(probe: AwsProbe, wire: Wire, ref: TaskRef, members: dict[str, object]) -> None:
-    """Another task's id, or a member of the wrong type or out of range, spoils the whole reply."""
+    """Another task's id, or a member of the wrong type or out of range, makes the whole reply unreadable."""
     wire.answer = task(**members)
     assert type(await refusal(probe, ref)) is errors.Unreadable
 
 
 @pytest.mark.parametrize("status", ["in_progress", "Succeeded", "NEVER_HEARD_OF"])
-async def test_an_unknown_status_is_kept(probe: AwsProbe, wire: Wire, ref: TaskRef, status: str) -> None:
-    """A word we do not know, also one in another case, is the service's word and no error."""
+async def test_an_undeclared_status_is_kept(probe: AwsProbe, wire: Wire, ref: TaskRef, status: str) -> None:
+    """Also a known one in another case: the service may have new statuses."""
     wire.answer = task(SpeakerSearchTaskStatus=status)
     assert (await seen_by(probe, ref)).status == status
 
@@ -220,14 +220,14 @@ async def test_control_characters_in_a_message_become_spaces(probe: AwsProbe, wi
 
 
 async def test_a_refused_connection_is_unavailable(probe: AwsProbe, aws_env: pytest.MonkeyPatch, ref: TaskRef) -> None:
-    """Nobody listens: the network's trouble, not the task's."""
+    """When no server listens, the network failed and not the task."""
     aws_env.setenv("AWS_ENDPOINT_URL_CHIME_SDK_VOICE", "http://127.0.0.1:1")
     assert type(await refusal(probe, ref)) is errors.Unavailable
 
 
 @pytest.mark.parametrize("answer", [hang, drip])
 async def test_the_deadline_ends_a_call_whatever_the_peer_does(aws: AwsClients, wire: Wire, ref: TaskRef, answer: Answer) -> None:
-    """A reply that never starts, and a body that drips for ever, are time-outs."""
+    """A reply that never starts, and a body that never ends, are timeouts."""
     await aws.client("chime-sdk-voice")
     wire.answer = answer
     error = await refusal(AwsProbe(aws, CATALOG, call_deadline=0.3, clock=time.time), ref)
@@ -245,7 +245,7 @@ HALVES = {
 
 @pytest.mark.parametrize("content", HALVES.values(), ids=HALVES.keys())
 async def test_a_reply_cut_short_is_unavailable(probe: AwsProbe, wire: Wire, ref: TaskRef, content: bytes) -> None:
-    """A connection that ends early is the network's trouble, and costs at most two requests."""
+    """A connection that ends early is a network failure, and costs at most two requests."""
     wire.answer = raw(content)
     assert type(await refusal(probe, ref)) is errors.Unavailable
     assert len(wire.requests) <= 2
@@ -264,15 +264,15 @@ async def test_a_reset_costs_at_most_two_requests(probe: AwsProbe, wire: Wire, r
 
 
 @pytest.mark.parametrize("content", [b"SSH-2.0-OpenSSH_9\r\n\r\n", b"HTTP/1.1 abc OK\r\n\r\n", b"\x00" * 500 + b"\r\n\r\n"])
-async def test_a_peer_that_does_not_speak_http_is_no_task(probe: AwsProbe, wire: Wire, ref: TaskRef, content: bytes) -> None:
-    """What is no HTTP at all is refused as trouble in asking, with a class that heals."""
+async def test_a_peer_that_does_not_speak_http_gives_a_temporary_error(probe: AwsProbe, wire: Wire, ref: TaskRef, content: bytes) -> None:
+    """It is a failure of the call, not of the task."""
     wire.answer = raw(content)
     assert isinstance(await refusal(probe, ref), errors.Unreadable | errors.Unavailable)
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308])
-async def test_a_redirect_is_refused(probe: AwsProbe, wire: Wire, ref: TaskRef, status: int) -> None:
-    """No request, and so no token, goes to where a reply points, and nothing else that it says is believed."""
+async def test_a_redirect_is_not_followed(probe: AwsProbe, wire: Wire, ref: TaskRef, status: int) -> None:
+    """No request, and so no token, goes to the location, and the error code in the reply is ignored."""
     async with Wire(task()).listening() as elsewhere:
         wire.answer = reply(status, Location=f"http://localhost:{elsewhere.port}/", x_amzn_errortype="NotFoundException")
         error = await refusal(probe, ref)
@@ -282,8 +282,8 @@ async def test_a_redirect_is_refused(probe: AwsProbe, wire: Wire, ref: TaskRef, 
 
 @pytest.mark.parametrize("head", [b"Content-Length: 209715200", b"Transfer-Encoding: chunked"])
 @pytest.mark.parametrize("status", [b"200 OK", b"503 No"])
-async def test_a_reply_of_200_mib_is_not_read_on(probe: AwsProbe, wire: Wire, ref: TaskRef, head: bytes, status: bytes) -> None:
-    """Reading stops at one MiB: the peer gets rid of no more than what the sockets buffer."""
+async def test_a_reply_of_200_mib_is_not_read_to_its_end(probe: AwsProbe, wire: Wire, ref: TaskRef, head: bytes, status: bytes) -> None:
+    """Reading stops at one MiB: the peer can send no more than the sockets buffer."""
     sent = 0
 
     async def flood(_: Request, writer: asyncio.StreamWriter) -> None:
@@ -304,8 +304,8 @@ async def test_a_reply_of_200_mib_is_not_read_on(probe: AwsProbe, wire: Wire, re
     assert (await seen_by(probe, ref)).status == "IN_PROGRESS"
 
 
-async def test_ids_in_a_reply_never_reach_the_text(probe: AwsProbe, wire: Wire, ref: TaskRef) -> None:
-    """Neither an error's text nor its traceback repeats anything of a reply, also not a code that is none."""
+async def test_an_error_repeats_nothing_of_a_reply(probe: AwsProbe, wire: Wire, ref: TaskRef) -> None:
+    """Neither its text nor its traceback, not even an error code that is none."""
     canaries = [
         reply(400, {"Code": CANARY, "Message": CANARY}, x_amzn_errortype=CANARY),
         fault("NotFoundException", 404, x_amzn_requestid=CANARY),
@@ -327,8 +327,8 @@ async def test_ids_in_a_reply_never_reach_the_text(probe: AwsProbe, wire: Wire, 
         assert CANARY not in repr(error)
 
 
-async def test_fifty_calls_fly_at_once(probe: AwsProbe, wire: Wire) -> None:
-    """The pool is as wide as it was asked to be: fifty requests are on the wire before the first reply."""
+async def test_fifty_calls_are_made_at_once(probe: AwsProbe, wire: Wire) -> None:
+    """The connection pool is as large as configured: fifty requests arrive before the first reply."""
     all_here = asyncio.Event()
 
     async def together(request: Request, writer: asyncio.StreamWriter) -> None:
@@ -367,20 +367,20 @@ async def test_cancelling_a_call_leaves_the_probe_usable(probe: AwsProbe, wire: 
 
 
 @pytest.mark.parametrize("ref", [TaskRef("no-such-kind", ("a", "b")), TaskRef("speaker-search", ("a",))])
-async def test_a_task_of_no_kind_is_invalid(probe: AwsProbe, wire: Wire, ref: TaskRef) -> None:
-    """A task out of a newer version's store is refused without a request."""
+async def test_a_task_of_an_unknown_kind_is_invalid(probe: AwsProbe, wire: Wire, ref: TaskRef) -> None:
+    """A task from the store of a newer version costs no request."""
     assert type(await refusal(probe, ref)) is errors.Invalid
     assert wire.requests == []
 
 
 async def test_a_call_that_the_sdk_refuses_is_invalid(probe: AwsProbe, wire: Wire) -> None:
-    """Parameters that fail the SDK's own validation end the watch, without a request."""
+    """Params that fail the SDK's own validation end the watch, without a request."""
     assert type(await refusal(probe, TaskRef("speaker-search", ("", "b")))) is errors.Invalid
     assert wire.requests == []
 
 
-async def test_check_takes_not_found_for_permission(probe: AwsProbe, wire: Wire) -> None:
-    """The random task of `check` is not found where asking is allowed; what else is answered is raised."""
+async def test_check_takes_not_found_as_permission(probe: AwsProbe, wire: Wire) -> None:
+    """Its random task is not found where the call is permitted; any other error is raised."""
     wire.answer = fault("NotFoundException", 404)
     assert await probe.check() == "get_speaker_search_task is permitted"
     wire.answer = fault("AccessDeniedException", 403)
@@ -394,7 +394,7 @@ async def test_check_takes_not_found_for_permission(probe: AwsProbe, wire: Wire)
 
 @pytest.mark.parametrize("number", [0, 2])
 async def test_a_call_is_about_one_task(probe: AwsProbe, wire: Wire, ref: TaskRef, number: int) -> None:
-    """No kind can be asked about several tasks at once, so a call with another number is a mistake of the caller."""
+    """No kind can read several tasks in one call yet, so another number is a mistake of the caller."""
     with pytest.raises(ValueError, match="one task"):
         await probe.observe([ref] * number)
     assert wire.requests == []

@@ -1,4 +1,4 @@
-"""Whatever JSON a service may send: an observation of the task asked about, or `Unreadable`."""
+"""Any JSON that a service may send is an observation of the polled task, or `Unreadable`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from watcher.adapters.aws.reply import MAX_RESULT, read_reply
 from watcher.errors import Unreadable
-from watcher.kinds.catalog import builtin_catalog, read_kinds
+from watcher.kinds.catalog import builtin_catalog
 from watcher.kinds.kind import Kind
+from watcher.kinds.kind_files import read_kinds
 from watcher.model import Observation, TaskRef
 
 NOW = 1795341600.0
@@ -92,7 +93,7 @@ def test_one_odd_member_is_an_observation_or_unreadable(kind: Kind, member: str,
     ],
 )
 def test_times_are_seconds_since_the_epoch(at: datetime, seconds: float) -> None:
-    """A point in time in any zone; a service's clock may be minutes ahead of ours."""
+    """From a point in time in any zone; a service's clock may be minutes ahead of ours."""
     assert read_reply(SPEAKER_SEARCH, REF, task(SPEAKER_SEARCH, UpdatedTimestamp=at), NOW).updated_at == seconds
 
 
@@ -109,9 +110,8 @@ def test_times_are_seconds_since_the_epoch(at: datetime, seconds: float) -> None
         True,
     ],
 )
-def test_a_time_that_cannot_be_is_unreadable(at: Any) -> None:
-    """A time without a zone, days ahead of us, outside the calendar, or of another type: later replies would look stale, or no event
-    could be written."""
+def test_an_impossible_time_is_unreadable(at: Any) -> None:
+    """Without a zone, days ahead of our clock, outside the calendar, or of another type."""
     with pytest.raises(Unreadable, match="UpdatedTimestamp"):
         read_reply(SPEAKER_SEARCH, REF, task(SPEAKER_SEARCH, UpdatedTimestamp=at), NOW)
 
@@ -122,10 +122,10 @@ def test_absent_members_are_none() -> None:
 
 
 def test_a_result_is_read_up_to_128_kib() -> None:
-    """Of compact JSON, so that an event with it fits a queue's message."""
-    empty = len('{"voiceprint":null,"matches":[{"voice_profile_id":"","confidence":0.5}]}')
+    """Of JSON as an event carries it, escapes included, so that the event fits a queue's message."""
+    rest = len('{"voiceprint":null,"matches":[{"voice_profile_id":"\\u00e9","confidence":0.5}]}')
     for size, readable in ((MAX_RESULT, True), (MAX_RESULT + 1, False)):
-        results = [{"VoiceProfileId": "p" * (size - empty), "ConfidenceScore": 0.5}]
+        results = [{"VoiceProfileId": "\u00e9" + "p" * (size - rest), "ConfidenceScore": 0.5}]
         reply = task(SPEAKER_SEARCH, SpeakerSearchDetails={"Results": results})
         if readable:
             result = read_reply(SPEAKER_SEARCH, REF, reply, NOW).result
@@ -152,8 +152,8 @@ retention: 1d
 """
 
 
-def test_a_kind_says_where_its_reply_says_what() -> None:
-    """By any JMESPath expression; what the kind declares no path for is None."""
+def test_a_reply_is_read_by_the_paths_of_its_kind() -> None:
+    """Any JMESPath expression will do; without one the value is None."""
     (kind,) = read_kinds({"nested.yaml": NESTED})
     detail = {"jobId": "j1", "state": "RUNNING", "times": {"created": datetime(2026, 11, 22, 10, tzinfo=UTC)}, "note": "n", "output": "abc"}
     seen = read_reply(kind, TaskRef("nested", ("j1",)), {"jobs": [{"detail": detail}]}, NOW)
@@ -164,7 +164,7 @@ def test_a_kind_says_where_its_reply_says_what() -> None:
     "reply", [None, 5, [], {}, {"jobs": 5}, {"jobs": []}, {"jobs": [None]}, {"jobs": [{"detail": {"jobId": "j1", "output": 5}}]}]
 )
 def test_a_reply_that_an_expression_does_not_fit_is_unreadable(reply: Any) -> None:
-    """Whatever the expression makes of it."""
+    """Whether the expression finds nothing, something else, or cannot be evaluated."""
     (kind,) = read_kinds({"nested.yaml": NESTED})
     with pytest.raises(Unreadable):
         read_reply(kind, TaskRef("nested", ("j1",)), reply, NOW)

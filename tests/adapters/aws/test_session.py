@@ -1,4 +1,4 @@
-"""Clients: made once, refreshed on request, and whose fault it is when none can be made."""
+"""AWS clients: created once, refreshed on request, and the named error if none can be created."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ STS_DENIED = b"<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code
 
 @pytest.fixture
 async def bare(aws_env: pytest.MonkeyPatch, wire: Wire) -> AsyncIterator[AwsClients]:
-    """Clients in an environment that has a Region, and endpoints on loopback, and nothing else."""
+    """Clients in an environment with a Region and a loopback endpoint, but without credentials."""
     aws_env.setenv("AWS_ENDPOINT_URL", wire.url)
-    clients = AwsClients(call_deadline=5)
+    clients = AwsClients(call_deadline=60)
     yield clients
     await clients.close()
 
@@ -44,7 +44,7 @@ def signer(request: Request) -> str:
 
 
 async def test_there_is_one_client_for_each_service_and_read_timeout(aws: AwsClients) -> None:
-    """However many ask at once, and however often, they share one client."""
+    """Any number of concurrent and later calls share one client per service and read timeout."""
     clients = []
 
     async def ask() -> None:
@@ -60,7 +60,7 @@ async def test_there_is_one_client_for_each_service_and_read_timeout(aws: AwsCli
 
 
 async def test_calls_share_a_connection(aws: AwsClients, wire: Wire) -> None:
-    """Calls one after another go over one kept-alive connection."""
+    """Consecutive calls use one kept-alive connection."""
     wire.answer = reply(200, {"SpeakerSearchTask": {}})
     for _ in range(3):
         await aws.call("chime-sdk-voice", "get_speaker_search_task", PARAMS)
@@ -68,8 +68,8 @@ async def test_calls_share_a_connection(aws: AwsClients, wire: Wire) -> None:
 
 
 @pytest.mark.parametrize("mode", ["legacy", "standard", "adaptive"])
-async def test_the_sdk_never_repeats_a_call(aws: AwsClients, wire: Wire, aws_env: pytest.MonkeyPatch, mode: str) -> None:
-    """One call is one wire request, whatever the environment says about retries."""
+async def test_the_sdk_never_retries_a_call(aws: AwsClients, wire: Wire, aws_env: pytest.MonkeyPatch, mode: str) -> None:
+    """One call is one HTTP request, with every retry setting of the environment."""
     aws_env.setenv("AWS_RETRY_MODE", mode)
     aws_env.setenv("AWS_MAX_ATTEMPTS", "5")
     for answer in (fault("ServiceUnavailableException", 503), fault("ThrottlingException", 400)):
@@ -80,7 +80,7 @@ async def test_the_sdk_never_repeats_a_call(aws: AwsClients, wire: Wire, aws_env
 
 
 async def test_a_service_has_its_own_endpoint(aws: AwsClients, wire: Wire, aws_env: pytest.MonkeyPatch) -> None:
-    """AWS's own endpoint variables apply, the one of the service before the general one."""
+    """AWS's own endpoint variables apply, and the one of a service has precedence."""
     async with Wire(reply(200, {"SpeakerSearchTask": {}})).listening() as voice:
         aws_env.setenv("AWS_ENDPOINT_URL_CHIME_SDK_VOICE", voice.url)
         await aws.call("chime-sdk-voice", "get_speaker_search_task", PARAMS)
@@ -96,21 +96,21 @@ async def test_a_service_has_its_own_endpoint(aws: AwsClients, wire: Wire, aws_e
     ],
 )
 def test_the_region_is_the_environments(aws_env: pytest.MonkeyPatch, variables: dict[str, str], region: str | None) -> None:
-    """AWS_REGION counts, as in AWS's other SDKs, then AWS_DEFAULT_REGION."""
+    """The Region is AWS_REGION, as in AWS's other SDKs, and otherwise AWS_DEFAULT_REGION."""
     aws_env.delenv("AWS_REGION")
     for name, value in variables.items():
         aws_env.setenv(name, value)
     assert AwsClients().region() == region
 
 
-async def test_a_long_poll_has_its_own_deadline(wire: Wire, aws: AwsClients) -> None:
-    """A deadline handed to a call replaces the general one."""
+async def test_a_call_can_have_its_own_deadline(wire: Wire, aws: AwsClients) -> None:
+    """The deadline argument of a call replaces the default one."""
     with pytest.raises(errors.Unavailable, match="timeout"):
         await aws.call("chime-sdk-voice", "get_speaker_search_task", PARAMS, deadline=0.2)
 
 
 async def test_refresh_takes_new_credentials(aws: AwsClients, wire: Wire, aws_env: pytest.MonkeyPatch) -> None:
-    """After a refresh calls are signed by the credentials that the environment has now."""
+    """After a refresh, calls are signed with the current credentials of the environment."""
     wire.answer = fault("ExpiredTokenException", 403)
     await call(aws)
     aws_env.setenv("AWS_ACCESS_KEY_ID", "AKIDSECOND")
@@ -120,8 +120,8 @@ async def test_refresh_takes_new_credentials(aws: AwsClients, wire: Wire, aws_en
     assert [signer(r) for r in wire.requests] == ["AKIDFIRST", "AKIDFIRST", "AKIDSECOND"]
 
 
-async def test_refresh_leaves_calls_in_flight_alone(aws: AwsClients, wire: Wire) -> None:
-    """A call that was under way when credentials were refreshed gets its reply."""
+async def test_a_refresh_does_not_end_calls_in_flight(aws: AwsClients, wire: Wire) -> None:
+    """A call that was in flight during a refresh receives its reply."""
     arrived, go = anyio.Event(), anyio.Event()
     replies = []
 
@@ -143,7 +143,7 @@ async def test_refresh_leaves_calls_in_flight_alone(aws: AwsClients, wire: Wire)
 
 
 async def test_close_may_be_called_twice_and_before_anything(aws: AwsClients) -> None:
-    """Closing is safe at any time."""
+    """Closing is safe before the first call and twice."""
     await AwsClients().close()
     await aws.client("sqs")
     await aws.close()
@@ -151,7 +151,7 @@ async def test_close_may_be_called_twice_and_before_anything(aws: AwsClients) ->
 
 
 async def test_no_credentials_at_all(bare: AwsClients, wire: Wire) -> None:
-    """Missing credentials are told as such, from a call as from a refresh, and nothing is sent."""
+    """Without credentials a call and a refresh raise CredentialsRejected, and nothing is sent."""
     error = await call(bare)
     assert (type(error), error.code) == (errors.CredentialsRejected, "NoCredentialsError")
     with pytest.raises(errors.CredentialsRejected, match="NoCredentialsError"):
@@ -159,7 +159,7 @@ async def test_no_credentials_at_all(bare: AwsClients, wire: Wire) -> None:
     assert wire.connections == 0
 
 
-BROKEN_SET_UPS = {
+WRONG_SETUPS = {
     "half of a key": {"AWS_ACCESS_KEY_ID": "x"},
     "unknown profile": {"AWS_PROFILE": "nobody"},
     "bad endpoint": {"AWS_ENDPOINT_URL": "not a url", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y"},
@@ -170,11 +170,11 @@ BROKEN_SET_UPS = {
 }
 
 
-@pytest.mark.parametrize("variables", BROKEN_SET_UPS.values(), ids=BROKEN_SET_UPS.keys())
-async def test_a_broken_set_up_is_never_the_tasks_fault(
+@pytest.mark.parametrize("variables", WRONG_SETUPS.values(), ids=WRONG_SETUPS.keys())
+async def test_a_wrong_setup_raises_credentials_rejected(
     bare: AwsClients, aws_env: pytest.MonkeyPatch, wire: Wire, variables: dict[str, str]
 ) -> None:
-    """What is wrong around the process opens the credential circuit and ends no watch."""
+    """A wrong setup of the process raises CredentialsRejected, which ends no watch."""
     for name, value in variables.items():
         aws_env.setenv(name, value)
     assert type(await call(bare)) is errors.CredentialsRejected
@@ -182,7 +182,7 @@ async def test_a_broken_set_up_is_never_the_tasks_fault(
 
 
 async def test_a_token_file_that_comes_back_heals(bare: AwsClients, aws_env: pytest.MonkeyPatch, wire: Wire, tmp_path: Path) -> None:
-    """A web identity token file may be missing for a while; once it is there the next call goes through."""
+    """While a web identity token file is missing, calls raise CredentialsRejected, and the first call after it exists succeeds."""
     token = tmp_path / "token"
     aws_env.setenv("AWS_ROLE_ARN", "arn:aws:iam::111122223333:role/r")
     aws_env.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token))
@@ -209,10 +209,10 @@ async def test_a_token_file_that_comes_back_heals(bare: AwsClients, aws_env: pyt
         (503, STS_DENIED.replace(b"AccessDenied", b"ServiceUnavailable"), errors.Unavailable),
     ],
 )
-async def test_a_role_that_may_not_be_assumed_is_no_denied_task(
+async def test_a_denied_role_is_not_a_denied_task(
     bare: AwsClients, aws_env: pytest.MonkeyPatch, wire: Wire, tmp_path: Path, status: int, body: bytes, expected: type[errors.RemoteError]
 ) -> None:
-    """What STS refuses to the SDK itself is about the credentials, and its throttle slows nobody's pace."""
+    """An error of STS while the SDK fetches credentials is neither a denial nor a throttle of a task."""
     (tmp_path / "token").write_text("token")
     aws_env.setenv("AWS_ROLE_ARN", "arn:aws:iam::111122223333:role/r")
     aws_env.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
@@ -277,7 +277,7 @@ async def test_replies_of_polled_services_have_a_lower_limit(aws: AwsClients, wi
 
 
 async def test_credentials_that_never_come_end_at_the_deadline(bare: AwsClients, aws_env: pytest.MonkeyPatch, wire: Wire) -> None:
-    """A credential endpoint that hangs is bounded by the deadline of the call that waits for it."""
+    """A call that waits for a credential endpoint without answer ends at its deadline."""
     aws_env.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", wire.url)
     wire.answer = hang
     with pytest.raises(errors.Unavailable, match="timeout"):

@@ -1,4 +1,4 @@
-"""A peer on loopback that answers HTTP however a test wants, byte for byte."""
+"""An HTTP peer on loopback whose replies a test controls byte for byte."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Answer = Callable[[Request, asyncio.StreamWriter], Awaitable[None]]
 
 @dataclass
 class Wire:
-    """`answer` may be changed at any time; `requests` and `connections` count what came in."""
+    """Answers requests with `answer`, which can be replaced at any time, and records requests and connections."""
 
     answer: Answer
     requests: list[Request] = field(default_factory=list)
@@ -74,7 +74,7 @@ async def _read(reader: asyncio.StreamReader) -> Request:
 
 
 def reply(status: int, body: bytes | object = b"", **headers: str) -> Answer:
-    """One whole reply on a connection that stays open. A body that is not bytes is sent as JSON."""
+    """Answer with one complete reply and keep the connection open. A body that is not bytes is sent as JSON."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
 
     async def answer(_: Request, writer: asyncio.StreamWriter) -> None:
@@ -87,12 +87,12 @@ def reply(status: int, body: bytes | object = b"", **headers: str) -> Answer:
 
 
 def fault(code: str, status: int, **headers: str) -> Answer:
-    """An error as the voice service words it."""
+    """Answer with an error in the format of the voice service."""
     return reply(status, {"Code": code, "Message": "no"}, x_amzn_errortype=code, **headers)
 
 
 def raw(content: bytes) -> Answer:
-    """These bytes, then the end of the connection."""
+    """Answer with these bytes, then close the connection."""
 
     async def answer(_: Request, writer: asyncio.StreamWriter) -> None:
         writer.write(content)
@@ -103,7 +103,7 @@ def raw(content: bytes) -> Answer:
 
 
 async def reset(_: Request, writer: asyncio.StreamWriter) -> None:
-    """Drop the connection hard, without a byte of a reply."""
+    """Reset the connection without a reply."""
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
@@ -114,7 +114,7 @@ async def hang(_: Request, __: asyncio.StreamWriter) -> None:
 
 
 async def drip(_: Request, writer: asyncio.StreamWriter) -> None:
-    """A body of one byte at a time that never ends, each byte well before any read timeout."""
+    """Answer with a body that never ends, one byte at a time, each within any read timeout."""
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
     while True:
         writer.write(b" ")

@@ -50,8 +50,8 @@ class OutboxExam:
     async def test_positions_of_shards_cannot_be_compared(self, store: Store) -> None:
         """A reader that has seen a position of one shard still gets an event of another shard at a lower position."""
         here, there = in_two_shards(store)
-        await committed(store, here, "A", "B", "C")
         await committed(store, there, "D", "E")
+        await committed(store, here, "A", "B", "C")
         seen = {event.shard: event.position for event in await all_events(store)}
         late = (await all_events(store, key=there.key))[1]
         assert late.position < seen[0]

@@ -15,7 +15,7 @@ from watcher.model import Observation, TaskRef
 class AwsProbe:
     """Makes one call for each `observe`. `call_deadline` is in seconds; `clock` returns wall seconds.
 
-    Clients are created at the first use. They belong to the owner of `aws`, who may share them with sources and sinks.
+    Clients are created at the first use. They belong to `aws`, which sources and sinks may share.
     """
 
     def __init__(self, aws: AwsClients, catalog: Catalog, *, call_deadline: float, clock: Callable[[], float]) -> None:
@@ -28,7 +28,7 @@ class AwsProbe:
         """Do nothing: credentials that are missing now may come later, so a start does not fail for them."""
 
     async def close(self) -> None:
-        """Do nothing: the clients belong to the owner of `aws`."""
+        """Do nothing: the clients belong to `aws`, which its creator closes."""
 
     async def observe(self, refs: Sequence[TaskRef]) -> Sequence[Observation | RemoteError]:
         """Make one Get for one task. Raises a `RemoteError`, and ValueError for another number of tasks than one.

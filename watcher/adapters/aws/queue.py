@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from watcher.adapters.aws import batches
 from watcher.adapters.aws.arns import FIFO_SUFFIX, QueueUrl
-from watcher.adapters.aws.session import AwsClients
 from watcher.ports import Outcome, Rejected
+
+if TYPE_CHECKING:
+    from watcher.adapters.aws.session import AwsClients  # imports asyncio, which checking a queue URL does not need
 
 __all__ = ["OutgoingMessage", "Queue", "QueueUrl"]
 

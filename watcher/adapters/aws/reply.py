@@ -23,7 +23,7 @@ MAX_MESSAGE = 1024
 """Characters of a status message. It is for people, so the rest is cut off."""
 
 MAX_RESULT = 128 * 1024
-"""Bytes of a result as compact JSON: half of what a queue message holds, so that an event has room for the rest."""
+"""Bytes of a result as an event carries it, in compact ASCII JSON: half of what a queue message holds."""
 
 MAX_AHEAD = 86_400.0
 """Seconds by which a timestamp may be ahead of our clock. A wilder one would make all later replies look stale."""
@@ -74,8 +74,9 @@ def _result(kind: Kind, task: dict[str, Any]) -> Result | None:
     if result is None:
         return None
     try:
-        # a result that cannot be written as UTF-8 JSON would make an event that no sink can ever deliver
-        size = len(json.dumps(result, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode())
+        # half of a surrogate pair, or NaN, would make an event that no consumer can read
+        json.dumps(result, ensure_ascii=False, allow_nan=False).encode()
+        size = len(json.dumps(result, separators=(",", ":")))
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise Unreadable("result", f"the result is not JSON: {type(error).__name__}") from None
     if size > MAX_RESULT:

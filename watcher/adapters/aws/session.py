@@ -34,9 +34,6 @@ POLLED_BODY_LIMIT = MIB
 BODY_LIMIT = 4 * MIB
 """Bytes of one reply of any other service."""
 
-DEFAULT_POLLED_SERVICES = frozenset({"chime-sdk-voice"})
-# TODO(seams): delete this default when app.py and the commands pass the services of their catalog
-
 
 class AwsClients:
     """The AWS clients of this process. Creates nothing before the first use.
@@ -53,7 +50,7 @@ class AwsClients:
         max_connections: int = 50,
         call_deadline: float = 15.0,
         clock: Callable[[], float] = time.time,
-        polled_services: Collection[str] = DEFAULT_POLLED_SERVICES,
+        polled_services: Collection[str] = (),
     ) -> None:
         self.call_deadline = call_deadline
         self._max_connections = max_connections

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from watcher.adapters.aws import batches
 from watcher.adapters.aws.arns import BusName
 from watcher.adapters.aws.errors import classify
-from watcher.adapters.aws.session import AwsClients
 from watcher.errors import Unreadable
 from watcher.model import Event
 from watcher.ports import Delivered, Outcome, Rejected, Retry
 from watcher.section import Name, Section
+
+if TYPE_CHECKING:
+    from watcher.adapters.aws.session import AwsClients  # imports asyncio, which reading the settings does not need
 
 SOURCE = "watcher"
 """The value of `source` that rules match."""

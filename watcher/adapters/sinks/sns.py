@@ -7,14 +7,16 @@ within the five minutes that SNS remembers ids.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from watcher.adapters.aws import batches
 from watcher.adapters.aws.arns import FIFO_SUFFIX, TopicArn
-from watcher.adapters.aws.session import AwsClients
 from watcher.model import Event
 from watcher.ports import Outcome
 from watcher.section import Name, Section
+
+if TYPE_CHECKING:
+    from watcher.adapters.aws.session import AwsClients  # imports asyncio, which reading the settings does not need
 
 
 class SnsSinkSettings(Section):

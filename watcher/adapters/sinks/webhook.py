@@ -1,7 +1,7 @@
 """Post events to a webhook, one request each, signed as Standard Webhooks specifies (standardwebhooks.com).
 
 With the signature the receiver verifies that the event is authentic and recent; with `webhook-id`, the id of the event,
-it recognizes a repeat. Redirects are not followed: they would send the event to a host that nobody configured.
+it recognizes a repeat. Redirects are not followed: they would send the event to a host that is not configured.
 """
 
 from __future__ import annotations

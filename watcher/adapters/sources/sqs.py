@@ -7,18 +7,20 @@ or its time was extended. Only `ack` deletes messages. The one wait in this modu
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from watcher.adapters.aws import batches
 from watcher.adapters.aws.arns import FIFO_SUFFIX, QueueUrl
-from watcher.adapters.aws.session import AwsClients
 from watcher.core.intake.submissions import MAX_BODY
 from watcher.errors import Unreadable
 from watcher.model import Message
 from watcher.ports import Rejected
 from watcher.section import Name, Seconds, Section
+
+if TYPE_CHECKING:
+    from watcher.adapters.aws.session import AwsClients  # imports asyncio, which reading the settings does not need
 
 
 class SqsSourceSettings(Section):

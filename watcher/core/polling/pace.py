@@ -72,7 +72,7 @@ class Pace:
         self._cuts = LOST
         """Cuts since a call was last accepted. At the start the rate is unknown, as after a lost one."""
         self._credit = 1.0
-        """Calls that may go at once, as of `_credit_at`. Negative while the last call has yet to be earned."""
+        """The number of calls that may go at once, as of `_credit_at`."""
         self._credit_at = now
         self._successes = 0
         """Successes since the last cut."""

@@ -32,7 +32,7 @@ class PendingSet:
 
     def __init__(self) -> None:
         self._packed: dict[str, bytes] = {}
-        """Every key. Empty bytes while in flight: removing and adding it would make a dict of a million keys grow again and again."""
+        """Every key; empty bytes while in flight. Removing and adding keys would make a dict of a million rebuild itself regularly."""
         self._in_flight: dict[str, PendingEntry] = {}
         self._shared_calls = 0
         """Entries in flight with `shares_call`."""
