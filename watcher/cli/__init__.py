@@ -45,8 +45,8 @@ def main() -> None:
     except click.Abort:
         click.echo("Aborted.", err=True)
         sys.exit(exit_codes.INTERRUPTED)
-    except SystemExit as end:  # click exits with 1 when the reader of stdout is gone
-        sys.exit(exit_codes.IO if isinstance(end.__context__, BrokenPipeError) else end.code)
+    except SystemExit as end:  # click exits with 1 when the reader of stdout is gone; no command does
+        sys.exit(exit_codes.IO if end.code == 1 else end.code)
     except BaseException as error:  # noqa: BLE001 - the last handler: whatever ends the process has an exit code and a message
         sys.exit(_report(error))
     sys.exit(code if isinstance(code, int) else exit_codes.OK)

@@ -10,7 +10,7 @@ import anyio
 from watcher.adapters.aws.probe import AwsProbe
 from watcher.cli import exit_codes
 from watcher.cli.aws_checks import check_identity, check_region
-from watcher.cli.check_result import CALL_S, Check, Finding, run_check
+from watcher.cli.check_result import Check, Finding, run_check
 from watcher.cli.local_checks import check_adapter, check_port, check_store
 from watcher.cli.tables import counted
 from watcher.config import Settings, read
@@ -40,7 +40,7 @@ def check_config(file: Path, environ: Mapping[str, str]) -> tuple[Settings | Non
 async def run_checks(settings: Settings, catalog: Catalog, context: AdapterContext) -> list[Finding]:
     """Run all checks at once. Returns the findings in the order in which to correct what failed."""
     kind = catalog.default
-    probe = AwsProbe(context.aws, catalog, call_deadline=CALL_S, clock=context.clock)
+    probe = AwsProbe(context.aws, catalog, call_deadline=context.aws.call_deadline, clock=context.clock)
     checks: list[Callable[[], Awaitable[list[Finding]]]] = [
         _one("Region", lambda: check_region(context, kind.service)),
         lambda: check_identity(context),

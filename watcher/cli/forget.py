@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 @click.option("--kind", metavar="NAME", help="All tasks of this kind that match --param.")
 @click.option("--param", metavar="NAME=VALUE", help="The parameter and the value that the tasks of --kind must have.")
 def forget(key: str | None, config: Path, connector: str | None, kind: str | None, param: str | None) -> None:
-    """Erase tasks from the store. This cannot be undone.
+    """Erase tasks from the store.
 
-    Erases one task (KEY is VoiceConnectorId/TaskId, or a key as watcher tasks
+    This cannot be undone. Erases one task (KEY is VoiceConnectorId/TaskId, or a key as watcher tasks
     shows it), all tasks of a voice connector (--connector), or all tasks of a
     kind with the same value of a parameter (--kind and --param).
 

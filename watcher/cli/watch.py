@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from watcher.cli.options import Exit
+
+if TYPE_CHECKING:
+    from watcher.kinds.catalog import Catalog
 
 
 @click.command()
@@ -34,22 +39,28 @@ def watch(tasks: tuple[str, ...], rate: float | None, patience: float, as_json: 
     Example:
       watcher watch abc123/2f0c7f3e-6d0b-4d2c-9a45-0d7c5a7f1f10
     """
+    from watcher.kinds.catalog import builtin_catalog
+
+    catalog = builtin_catalog()
+    keys = {_key(task, catalog) for task in tasks}
+
     import anyio
 
     from watcher.cli.event_loop import loop_options
     from watcher.cli.follow import FollowOptions, follow
-    from watcher.core.intake.submissions import parse_ref
-    from watcher.errors import InvalidInput
-    from watcher.kinds.catalog import builtin_catalog
     from watcher.observe.logs import configure
     from watcher.observe.settings import LogSettings
 
-    catalog, keys = builtin_catalog(), set()
-    for task in tasks:
-        try:
-            keys.add(parse_ref(task, catalog).key)
-        except InvalidInput as error:
-            raise click.BadParameter(f"{task!r}: {error}", param_hint="TASK") from None
     configure(LogSettings(level="warning"))
     options = FollowOptions(rate, patience, as_json)
     raise Exit(anyio.run(follow, keys, catalog, options, backend_options=loop_options()))
+
+
+def _key(task: str, catalog: Catalog) -> str:
+    from watcher.core.intake.submissions import parse_ref
+    from watcher.errors import InvalidInput
+
+    try:
+        return parse_ref(task, catalog).key
+    except InvalidInput as error:
+        raise click.BadParameter(f"{task!r}: {error}", param_hint="TASK") from None
