@@ -48,9 +48,9 @@ def run(quick: bool) -> Table:
         found[TO_FILE].append(anyio.run(_delivered, count))
         found[SYNCED].append(_synced_lines())
     rates = {name: statistics.median(times) for name, times in found.items()}
-    one = rates["SQLite, one after the other"]
+    one = rates["SQLite, one at a time"]
     rows = [(name, f"{rate:,.0f}", f"{rate / one:,.1f}") for name, rate in sorted(rates.items(), key=lambda item: item[1])]
-    return Table("What becomes durable", command("durable"), _note(rounds, count), HEADER, rows)
+    return Table("Durable transitions per second", command("durable"), _note(rounds, count), HEADER, rows)
 
 
 async def _committed(way: Commit, count: int) -> float:
@@ -156,20 +156,20 @@ def _synced_lines() -> float:
 
 
 WAYS: dict[str, Commit] = {
-    "SQLite, one after the other": _one_by_one,
-    "SQLite, 50 polls in flight, each waiting for its own": partial(_at_once, 50),
-    "SQLite, 1,000 at once, each waiting for its own": partial(_at_once, 1000),
+    "SQLite, one at a time": _one_by_one,
+    "SQLite, 50 polls in flight, each waiting for its commit": partial(_at_once, 50),
+    "SQLite, 1,000 at once, each waiting for its commit": partial(_at_once, 1000),
     "SQLite, groups of 1,000": _thousands,
 }
-SYNCED = "a plain file, a line and an fsync each"
+SYNCED = "a plain file, with an fsync after each line"
 TO_FILE = "**end to end**: committed, delivered to a `jsonl` file with fsync, settled"
-HEADER = ("transitions", "a second", "times one after the other")
+HEADER = ("transitions", "per second", "times one at a time")
 
 
 def _note(rounds: int, count: int) -> str:
     return f"""
-Transitions (the watch's row and its event of some 800 bytes) a second into a new SQLite file with `synchronous = FULL`, and from there
-through the delivery loop into a `jsonl` file, until each event is settled in the store. {count:,} transitions of as many tasks, the
-medians of {rounds} rounds in turns. The store writes in one transaction whatever waits, so the fsync is shared by all who ask at once.
-Aim: 20,000 a second in groups.
+Transitions per second (the row of the watch and its event of about 800 bytes) that are committed to a new SQLite file with
+`synchronous = FULL`, and then delivered by the delivery loop to a `jsonl` file until each event is settled in the store. {count:,}
+transitions of as many tasks; medians of {rounds} rounds, in turn. The store commits all calls that wait as one transaction, so concurrent
+calls share one fsync. Aim: 20,000 a second in groups.
 """

@@ -10,6 +10,7 @@ import anyio
 import pytest
 from aiobotocore.config import AioConfig
 
+from tests.process import HANG_S
 from watcher.simulator import Simulator
 
 Client = Callable[..., AbstractAsyncContextManager[Any]]
@@ -21,7 +22,7 @@ def client() -> Client:
     session = aioboto3.Session()
 
     @asynccontextmanager
-    async def connect(sim: Simulator, **credentials: str) -> AsyncIterator[Any]:
+    async def connect(sim: Simulator, read_timeout: float = HANG_S, **credentials: str) -> AsyncIterator[Any]:
         async with session.client(
             "chime-sdk-voice",
             region_name="us-east-1",
@@ -29,7 +30,7 @@ def client() -> Client:
             aws_access_key_id=credentials.get("access", "simulator"),
             aws_secret_access_key=credentials.get("secret", "simulator"),
             aws_session_token=credentials.get("token"),
-            config=AioConfig(retries={"total_max_attempts": 1}, read_timeout=0.5, max_pool_connections=50),
+            config=AioConfig(retries={"total_max_attempts": 1}, read_timeout=read_timeout, max_pool_connections=50),
         ) as made:
             yield made
 
@@ -37,8 +38,8 @@ def client() -> Client:
 
 
 async def eventually(holds: Callable[[], bool]) -> None:
-    """Wait until a condition of the simulator holds; TimeoutError after 60 s, which only a hang reaches."""
-    with anyio.fail_after(60):
+    """Wait until a condition of the simulator holds; TimeoutError after `HANG_S`."""
+    with anyio.fail_after(HANG_S):
         while not holds():  # noqa: ASYNC110  the simulator counts, it sends no signal
             await anyio.sleep(0.005)
 

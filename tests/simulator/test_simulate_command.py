@@ -4,44 +4,38 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import aioboto3
 import pytest
-import typer
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
+from tests.process import HANG_S, PYTHON, process
 from watcher.cli.simulate import simulate
 
-app = typer.Typer()
-app.command()(simulate)
-COMMAND = (sys.executable, "-c", "import typer; from watcher.cli.simulate import simulate; typer.run(simulate)")
+COMMAND = (PYTHON, "-c", "from watcher.cli.simulate import simulate; simulate()")
 
 
 @contextmanager
 def running(*options: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
-    with subprocess.Popen([*COMMAND, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            exports = {}
-            for line in process.stdout:
-                if line.startswith("export "):
-                    name, value = line.removeprefix("export ").strip().split("=", 1)
-                    exports[name] = value
-                if "Ctrl-C" in line:
-                    break
-            yield process, exports
-        finally:
-            process.kill()
+    with process([*COMMAND, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as command:
+        assert command.stdout is not None
+        exports = {}
+        for line in command.stdout:
+            if line.startswith("export "):
+                name, value = line.removeprefix("export ").strip().split("=", 1)
+                exports[name] = value
+            if "Ctrl-C" in line:
+                break
+        yield command, exports
 
 
 @pytest.mark.process
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 async def test_the_printed_variables_are_sufficient_for_an_sdk(stop: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client configured with the printed variables only gets its task; a signal ends the command with exit code 0 and a summary."""
-    with running("--port", "0", "--latency", "0", "--seed", "7") as (process, exports):
+    with running("--port", "0", "--latency", "0", "--seed", "7") as (command, exports):
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             monkeypatch.delenv(name)
         for name, value in exports.items():
@@ -49,9 +43,9 @@ async def test_the_printed_variables_are_sufficient_for_an_sdk(stop: signal.Sign
         async with aioboto3.Session().client("chime-sdk-voice") as sdk:
             reply = await sdk.get_speaker_search_task(VoiceConnectorId="vc", SpeakerSearchTaskId="t")
         assert reply["SpeakerSearchTask"]["SpeakerSearchTaskId"] == "t"
-        process.send_signal(stop)
-        _, err = process.communicate(timeout=10)
-        assert process.returncode == 0
+        command.send_signal(stop)
+        _, err = command.communicate(timeout=HANG_S)
+        assert command.returncode == 0
         assert "requests: 1, tasks: 1, outcomes: ok 1" in err
 
 
@@ -59,9 +53,9 @@ def test_a_port_in_use_is_an_error() -> None:
     """The command ends with exit code 69, and its error names the port and what to do."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        result = CliRunner().invoke(app, ["--port", str(port)])
+        result = CliRunner().invoke(simulate, ["--port", str(port)])
     assert result.exit_code == 69
-    assert f"cannot listen on 127.0.0.1:{port}" in result.stderr
+    assert f"Cannot listen on 127.0.0.1:{port}" in result.stderr
     assert "--port 0" in result.stderr
 
 
@@ -77,6 +71,6 @@ def test_a_port_in_use_is_an_error() -> None:
 )
 def test_an_invalid_option_is_a_usage_error(options: list[str], expected: str) -> None:
     """An invalid option is a usage error of click, which the command line maps to 64, and the error names it."""
-    result = CliRunner().invoke(app, options)
+    result = CliRunner().invoke(simulate, options)
     assert result.exit_code == 2
     assert expected in result.stderr

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError, HTTPClientError, ReadTimeoutError
 
+from tests.process import HANG_S
 from tests.simulator.conftest import Client, connection, eventually
 from tests.simulator.test_sigv4 import KEYS, signed
 from watcher.simulator import Scenario, Simulator, simulator
@@ -132,7 +133,7 @@ async def test_garbage_has_many_forms_with_the_member_names_of_the_task() -> Non
 )
 async def test_the_sdk_raises_an_error_for_a_broken_connection(client: Client, fault: str, error: type[Exception]) -> None:
     """An SDK client raises a connection error or a time-out."""
-    async with simulator(scenario(fault)) as sim, client(sim) as sdk:
+    async with simulator(scenario(fault)) as sim, client(sim, read_timeout=0.5 if fault == "hang" else HANG_S) as sdk:
         with pytest.raises(error):
             await sdk.get_speaker_search_task(VoiceConnectorId="vc", SpeakerSearchTaskId="t")
 

@@ -130,10 +130,11 @@ class Poller:
                 if call is not None:
                     calls.start_soon(self._polls, call, name="polls")
                 elif wait > TICK_S:
-                    if self.policy.circuits.open:
-                        wait = min(wait, SHARED_CIRCUIT_S)
-                    self._wakes_at = self._clock.mono() + wait
-                    await self._wakeup.wait(wait)
+                    await self._rest(min(wait, SHARED_CIRCUIT_S) if self.policy.circuits.open else wait)
+
+    async def _rest(self, wait: float) -> None:
+        self._wakes_at = self._clock.mono() + wait
+        await self._wakeup.wait(wait)
 
     def _next(self) -> tuple[Call | None, float]:
         """The call that may start now, else None and the seconds until one may."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import subprocess
-import sys
 import textwrap
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.process import PYTHON, process
 from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
 from watcher.errors import StoreRefused
 
@@ -52,12 +52,8 @@ async def refused(path: Path) -> str:
 def another_program(script: str, path: Path) -> Iterator[subprocess.Popen[str]]:
     """Another Python process, with the store's path as its argument. It ends with the block."""
     code = _PRELUDE + textwrap.dedent(script)
-    process = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    with process([PYTHON, "-c", code, path], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True) as program:
+        yield program
 
 
 def an_error(code: str) -> sqlite3.OperationalError:
