@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -21,6 +22,8 @@ from watcher.errors import StoreError
 from watcher.model import Watch
 from watcher.query import DeadLetterQuery, Selection, TaskQuery
 
+IN_MEMORY = "/dev/shm"
+"""A file system in memory, used where there is one: no story depends on how long an fsync takes."""
 RESTART_S, STARTS = 5.0, 40
 """Seconds after which a process that could not open its store is started again, and the most starts: no trouble lasts longer."""
 
@@ -39,7 +42,8 @@ class SqliteDisk:
         self._resources = ExitStack()
 
     def __enter__(self) -> SqliteDisk:
-        self.path = Path(self._resources.enter_context(TemporaryDirectory())) / "watcher.db"
+        parent = IN_MEMORY if os.access(IN_MEMORY, os.W_OK) else None
+        self.path = Path(self._resources.enter_context(TemporaryDirectory(dir=parent))) / "watcher.db"
         loop: Any = asyncio.get_running_loop()
         self._resources.enter_context(in_turns(loop, lambda: self._rng.uniform(0, self._slowest_s), self._limited))
         return self
