@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.cli.conftest import CANARY, Command, SimulatedTask, found, in_store, letter, process, recorded
+from tests.cli.conftest import CANARY, Command, SimulatedTask, found, in_process, in_store, letter, recorded
 from watcher.adapters.stores.sqlite import SqliteStore
 
 
@@ -32,7 +32,7 @@ def test_a_running_watcher_hears_of_it(command: Command) -> None:
     recorded(SimulatedTask("t1"))
 
     async def work(store: SqliteStore) -> None:
-        assert (await process("forget", "abc/t1", "--config", "w.yaml")).code == 0
+        assert (await in_process("forget", "abc/t1", "--config", "w.yaml")).code == 0
         assert list((await store.requests()).forgotten) == ["speaker-search/abc/t1"]
 
     in_store(work)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import CATALOG, Command, process
+from tests.cli.conftest import CATALOG, Command, in_thread
 from tests.moto_server import plain_client
 from tests.scripted_aws import ScriptedAws
 from watcher.core.intake.submissions import read
@@ -223,28 +223,26 @@ def test_a_message_for_another_region_is_bad(command: Command, inbox: Inbox) -> 
     assert command("submit", message.replace("eu-west-1", "us-east-1"), "--config", "q.yaml").code == 0
 
 
-@pytest.mark.process
 @pytest.mark.parametrize(
     ("failure", "code"),
     [({"Code": "InternalError", "SenderFault": False}, 75), ({"Code": "InvalidMessageContents", "SenderFault": True}, 69)],
 )
 async def test_what_a_queue_did_not_take_is_told_line_by_line(
-    scripted_aws: ScriptedAws, here: Path, failure: dict[str, Any], code: int
+    command: Command, scripted_aws: ScriptedAws, failure: dict[str, Any], code: int
 ) -> None:
     """The others count as submitted; 75 when the same may do later, 69 when it will not."""
     scripted_aws.answer({"Successful": [{"Id": "0", "MessageId": "m", "MD5OfMessageBody": ""}], "Failed": [{"Id": "1", **failure}]})
-    ended = await process("submit", "abc/t1", "abc/t2", "--queue-url", f"{scripted_aws.url}/123456789012/tasks")
+    ended = await in_thread(command, "submit", "abc/t1", "abc/t2", "--queue-url", f"{scripted_aws.url}/123456789012/tasks")
     assert (ended.code, ended.out) == (code, "submitted 1 task to the queue tasks\n")
     assert ended.err.startswith(f"argument 2: not taken: {failure['Code']}")
 
 
-@pytest.mark.process
-async def test_a_batch_that_fails_after_another_says_what_is_left(scripted_aws: ScriptedAws, here: Path) -> None:
+async def test_a_batch_that_fails_after_another_says_what_is_left(command: Command, scripted_aws: ScriptedAws) -> None:
     """Ten were taken, the call for the other two was not: they are named, exit 75."""
     taken = [{"Id": str(n), "MessageId": "m", "MD5OfMessageBody": ""} for n in range(10)]
     scripted_aws.answer({"Successful": taken})
     scripted_aws.answer({"__type": "ServiceUnavailable"}, status=503)
     tasks = [f"abc/t{n}" for n in range(12)]
-    ended = await process("submit", *tasks, "--queue-url", f"{scripted_aws.url}/123456789012/tasks")
+    ended = await in_thread(command, "submit", *tasks, "--queue-url", f"{scripted_aws.url}/123456789012/tasks")
     assert (ended.code, ended.out) == (75, "submitted 10 tasks to the queue tasks\n")
     assert [line.split(":")[0] for line in ended.err.splitlines()[:2]] == ["argument 11", "argument 12"]
