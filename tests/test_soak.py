@@ -1,31 +1,30 @@
-"""What has ended is forgotten: memory, descriptors, threads, tasks of the event loop, rows and metrics come back to where they were."""
+"""The watcher forgets ended tasks: memory, descriptors, threads, tasks of the event loop, rows, and metrics do not grow."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
 
-from tests.soak import WAVE, grown, soak
+from tests.simulation.mutants import assemble_with
+from tests.soak import MIN_WAVE, find_growth, soak
 from watcher.model import Watch
-from watcher.runtime.service import Watcher
+from watcher.runtime.poller_set import PollerSet
 
 
-class Hoarding(Watcher):
-    """Keeps the key of each watch that it ever had."""
+class LeakyPollerSet(PollerSet):
+    """Keeps the key of each watch that was ever added."""
 
-    async def _open(self) -> None:
-        await super()._open()
-        watch, self.keys = self._poller_set.watch, set[str]()
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.keys = set[str]()
 
-        def hoarded(new: Watch) -> None:
-            self.keys.add(new.key + ".")
-            watch(new)
-
-        self._poller_set.watch = hoarded  # type: ignore[method-assign]
+    def add(self, watches: Sequence[Watch]) -> None:
+        self.keys.update(f"{watch.key}." for watch in watches)  # a string of its own, as a real leak would keep
+        super().add(watches)
 
 
 @pytest.fixture(autouse=True)
@@ -37,14 +36,14 @@ def quiet() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("file", [None, "watcher.db"])
-def test_everything_comes_back_to_where_it_was(file: str | None, tmp_path: Path) -> None:
-    """Waves of tasks, each forgotten after its end, leave nothing behind, in memory or SQLite: `make soak` plays a million."""
-    houses = soak(WAVE, 3, tmp_path / file if file else None)
-    assert houses[-1].rows == 0
-    assert grown(houses[1], houses[-1], WAVE) == []
+def test_nothing_grows_with_the_number_of_tasks(file: str | None, tmp_path: Path) -> None:
+    """After waves of tasks that ended and were pruned, no collection, descriptor, thread, row, or metric is left over."""
+    sizes = soak(MIN_WAVE, 3, tmp_path / file if file else None)
+    assert sizes[-1].rows == 0
+    assert find_growth(sizes[1], sizes[-1], MIN_WAVE) == []
 
 
-def test_a_leak_of_one_key_is_seen() -> None:
-    """A watcher that keeps no more than the key of each task is found out."""
-    houses = soak(WAVE, 3, make=Hoarding)
-    assert any("things a task" in words for words in grown(houses[1], houses[-1], WAVE))
+def test_the_soak_finds_a_leak_of_one_key_per_task() -> None:
+    """A watcher that keeps only the key of each task is reported."""
+    sizes = soak(MIN_WAVE, 3, make=assemble_with(PollerSet=LeakyPollerSet))
+    assert any("more for each task" in sentence for sentence in find_growth(sizes[1], sizes[-1], MIN_WAVE))

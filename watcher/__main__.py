@@ -1,7 +1,7 @@
 """The process behind the command `watcher` and `python -m watcher`.
 
-Signals count from its first moment: loading the commands takes half a second, in which Ctrl-C is no reason for a traceback, and in
-which the kernel would keep SIGTERM from a process that is the first of its container.
+The handler of SIGTERM is installed before the commands are imported: without one, the kernel does not deliver SIGTERM
+to the first process of a container. For the same reason Ctrl-C during the import ends the process without a traceback.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ INTERRUPTED, TERMINATED = 130, 143
 
 
 def main() -> None:
-    """The console script."""
+    """Run the command line."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
-        from watcher.cli import main as commands
+        from watcher.cli import main as run_command_line
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    commands()
+    run_command_line()
 
 
 if __name__ == "__main__":

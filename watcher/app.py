@@ -44,6 +44,7 @@ from watcher.runtime.wakeup import IntakeGate
 
 if TYPE_CHECKING:
     from watcher.adapters.aws.session import AwsClients
+    from watcher.api.server import HttpServer
     from watcher.config import Settings
 
 ALIVE_S = 60.0
@@ -175,13 +176,15 @@ class App:
     """The object behind `watcher run`. Entering it opens everything; leaving it closes everything, in the opposite order."""
 
     def __init__(self, settings: Settings, catalog: Catalog, adapters: Adapters, aws: AwsClients, clock: Callable[[], float]) -> None:
-        from watcher.api.server import HttpServer
-
         self.settings = settings
         self.adapters = adapters
         self.metrics = Metrics(catalog)
         self.heartbeat = Heartbeat()
-        self.http = HttpServer(settings.api, self, self.metrics) if settings.api.listen else None
+        self.http: HttpServer | None = None
+        if settings.api.listen:
+            from watcher.api.server import HttpServer
+
+            self.http = HttpServer(settings.api, self, self.metrics)
         self._aws = aws
         service = ServiceSettings(
             settings.watch, settings.pace, settings.cadence, settings.events, settings.limits, aws.region_required(), catalog

@@ -1,8 +1,8 @@
 #!/bin/sh
-# One watcher in a container: read-only root, no privileges, its state on a volume, health and metrics on loopback.
-# With the image's own configuration:  WATCHER_QUEUE_URL=https://sqs... WATCHER_BUS=default ./run.sh
-# With yours:                          CONFIG=watcher.yaml ./run.sh     (it needs `api: {listen: "0.0.0.0:8080"}`, as container.yaml has it)
-# Arguments take the place of `run`:   CONFIG=watcher.yaml ./run.sh config check /etc/watcher/watcher.yaml
+# Starts one watcher in a container: read-only root, no privileges, state on a volume, health and metrics on loopback.
+# With the configuration of the image: WATCHER_QUEUE_URL=https://sqs... WATCHER_BUS=default ./run.sh
+# With your own configuration:         CONFIG=watcher.yaml ./run.sh     (it needs `api: {listen: "0.0.0.0:8080"}`, as in container.yaml)
+# Arguments replace `run`:             CONFIG=watcher.yaml ./run.sh config check /etc/watcher/watcher.yaml
 set -eu
 : "${IMAGE:=speaker-search-watcher}" "${AWS_REGION:=us-east-1}" "${ENGINE:=docker}"
 

@@ -1,4 +1,4 @@
-"""Whatever is asked of the HTTP API: a documented answer, or a no with a problem document; never 500."""
+"""Any request to the HTTP API has a documented answer, or an error as a problem document; never 500."""
 
 from __future__ import annotations
 
@@ -21,29 +21,31 @@ from tests.process import HANG_S
 from watcher.api.problems import MEDIA_TYPE
 from watcher.api.server import HttpServer, build_api
 from watcher.api.settings import ApiSettings
+from watcher.kinds.catalog import builtin_catalog
 from watcher.observe.metrics import Metrics
 from watcher.runtime.health import Condition
 
 
-class Health:
-    """A watcher that is well, or is not."""
+class FixedHealth:
+    """A `HealthView` whose answers are all good, or all bad."""
 
-    def __init__(self, well: bool) -> None:
-        self.well = well
+    def __init__(self, good: bool) -> None:
+        self.good = good
 
     def alive(self) -> tuple[bool, dict[str, Any]]:
-        return self.well, {"tick_age_s": 0.1}
+        return self.good, {"tick_age_s": 0.1}
 
     def ready(self) -> tuple[bool, dict[str, Condition]]:
-        return self.well, {"store": Condition(self.well, "ok" if self.well else "disk full", 0.0)}
+        return self.good, {"store": Condition(self.good, "ok" if self.good else "disk full", 0.0)}
 
 
-APIS = {well: build_api(Health(well), Metrics()) for well in (True, False)}
+CATALOG = builtin_catalog()
+APIS = {good: build_api(FixedHealth(good), Metrics(CATALOG)) for good in (True, False)}
 DOCUMENT = APIS[True].openapi()["paths"]
-ITSELF = "/openapi.json"
-KNOWN = (*DOCUMENT, ITSELF)
+OPENAPI = "/openapi.json"
+KNOWN = (*DOCUMENT, OPENAPI)
 NOT_HTTP = b"Invalid HTTP request received."
-"""What the HTTP library says, before there is a request, to bytes that are none."""
+"""The answer of the HTTP library to bytes that are no HTTP request."""
 
 Fields = Sequence[tuple[bytes, bytes]]
 
@@ -68,8 +70,10 @@ headers = st.lists(st.one_of(st.tuples(names, st.one_of(st.binary(max_size=60), 
 bodies = st.lists(st.one_of(st.binary(max_size=200), huge), max_size=3)
 
 
-def asked(well: bool, method: str, path: str, query: bytes, fields: Fields, body: Sequence[bytes]) -> tuple[int, dict[bytes, bytes], bytes]:
-    """Status, headers and body of the answer, straight from the application: nothing in between tidies the request up."""
+def answer_of(
+    good: bool, method: str, path: str, query: bytes, fields: Fields, body: Sequence[bytes]
+) -> tuple[int, dict[bytes, bytes], bytes]:
+    """Return status, headers and body of the application's answer. No HTTP library changes or rejects the request."""
     sent: list[Any] = []
     pieces = [{"type": "http.request", "body": piece, "more_body": True} for piece in body]
 
@@ -82,54 +86,54 @@ def asked(well: bool, method: str, path: str, query: bytes, fields: Fields, body
     raw = path.encode("utf-8", "surrogatepass")
     scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http", "server": ("127.0.0.1", 80)}
     scope |= {"method": method, "path": path, "raw_path": raw, "root_path": "", "query_string": query, "headers": fields, "client": None}
-    asyncio.run(APIS[well](scope, receive, send))
+    asyncio.run(APIS[good](scope, receive, send))
     return sent[0]["status"], dict(sent[0]["headers"]), b"".join(message.get("body", b"") for message in sent[1:])
 
 
-def judge(well: bool, method: str, path: str, status: int, told: dict[bytes, bytes], answer: bytes) -> None:
-    """A document that is there, told to a method that may ask for it, as it is documented; else a problem document."""
-    media_type = told[b"content-type"].decode().partition(";")[0]
+def check_answer(good: bool, method: str, path: str, status: int, fields: dict[bytes, bytes], body: bytes) -> None:
+    """Check that an answer is as documented, or a problem document where the path or the method does not exist."""
+    media_type = fields[b"content-type"].decode().partition(";")[0]
     if path in DOCUMENT and method == "GET":
         documented = DOCUMENT[path]["get"]["responses"][str(status)]["content"]
         assert media_type in documented
-        assert (status == 200) == (well or path == "/metrics")
-    elif path == ITSELF and method in ("GET", "HEAD"):
+        assert (status == 200) == (good or path == "/metrics")
+    elif path == OPENAPI and method in ("GET", "HEAD"):
         assert status == 200
     else:
         assert status == (405 if path in KNOWN else 404)
         assert media_type == MEDIA_TYPE
-        assert method == "HEAD" or json.loads(answer)["status"] == status
-        assert path not in DOCUMENT or told[b"allow"] == b"GET"
+        assert method == "HEAD" or json.loads(body)["status"] == status
+        assert path not in DOCUMENT or fields[b"allow"] == b"GET"
 
 
 @settings(max_examples=400, deadline=None)
 @given(st.booleans(), methods, paths, st.binary(max_size=60), headers, bodies)
-def test_any_request_has_its_answer(well: bool, method: str, path: str, query: bytes, fields: Fields, body: Sequence[bytes]) -> None:
-    """Any method, path, query, headers and body: what is documented, or 404 or 405 with a problem document."""
-    judge(well, method, path, *asked(well, method, path, query, fields, body))
+def test_any_request_has_an_answer(good: bool, method: str, path: str, query: bytes, fields: Fields, body: Sequence[bytes]) -> None:
+    """Any method, path, query, headers and body has the documented answer, or 404 or 405 with a problem document."""
+    check_answer(good, method, path, *answer_of(good, method, path, query, fields, body))
 
 
-@pytest.mark.parametrize("well", [True, False])
+@pytest.mark.parametrize("good", [True, False])
 @pytest.mark.parametrize(("path", "method"), [(path, method) for path, methods in DOCUMENT.items() for method in methods])
-def test_each_documented_operation_answers_as_documented(path: str, method: str, well: bool) -> None:
-    """What the OpenAPI document promises is there, by the method it names, with a status and a media type that it names."""
-    status, told, _ = asked(well, method.upper(), path, b"", [], [])
+def test_each_documented_operation_answers_as_documented(path: str, method: str, good: bool) -> None:
+    """Each operation of the OpenAPI document answers with a status and a media type that the document has."""
+    status, fields, _ = answer_of(good, method.upper(), path, b"", [], [])
     documented = DOCUMENT[path][method]["responses"]
-    assert told[b"content-type"].decode().partition(";")[0] in documented[str(status)]["content"]
-    assert status == 200 or not well
+    assert fields[b"content-type"].decode().partition(";")[0] in documented[str(status)]["content"]
+    assert status == 200 or not good
 
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    """Of a server on loopback, in a thread of its own."""
+    """The port of a server on loopback, in a thread of its own."""
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(serving()) as bound:
         yield bound
 
 
 @asynccontextmanager
 async def serving() -> AsyncIterator[int]:
-    """The port of a server while it runs."""
-    server = HttpServer(ApiSettings(listen="127.0.0.1:0"), Health(True), Metrics())
+    """Run a server; yields its port."""
+    server = HttpServer(ApiSettings(listen="127.0.0.1:0"), FixedHealth(True), Metrics(CATALOG))
     await server.open()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(server.serve)
@@ -139,7 +143,7 @@ async def serving() -> AsyncIterator[int]:
 
 
 def answered(port: int, request: bytes, method: str = "GET") -> tuple[int, dict[bytes, bytes], bytes]:
-    """The answer to these bytes, over a connection of their own."""
+    """Return the answer to these bytes over a connection of their own."""
     with socket.create_connection(("127.0.0.1", port), timeout=HANG_S) as connection:
         connection.sendall(request)
         reply = HTTPResponse(connection, method=method)
@@ -147,8 +151,8 @@ def answered(port: int, request: bytes, method: str = "GET") -> tuple[int, dict[
         return reply.status, {name.lower().encode(): value.encode() for name, value in reply.getheaders()}, reply.read()
 
 
-def requested(method: str, target: bytes, fields: Fields, body: bytes) -> bytes:
-    """A request as it goes over the wire; its framing is among the fields."""
+def request_bytes(method: str, target: bytes, fields: Fields, body: bytes) -> bytes:
+    """Return a request as bytes. The header fields include its framing."""
     lines = [method.encode() + b" " + target + b" HTTP/1.1", b"host: watcher", *(name + b": " + value for name, value in fields)]
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
@@ -175,29 +179,33 @@ framings = st.one_of(
 
 @settings(max_examples=200, deadline=None)
 @given(methods, targets, queries, st.lists(st.tuples(names, values), max_size=8), framings)
-def test_any_request_over_the_wire_has_its_answer(
+def test_any_request_over_a_connection_has_an_answer(
     port: int, method: str, target: bytes, query: bytes, fields: Fields, framing: tuple[Fields, bytes]
 ) -> None:
-    """Odd paths and encodings, long and strange headers, bodies where none belong: the same answers through the real server."""
-    status, told, answer = answered(port, requested(method, target + query, [*fields, *framing[0]], framing[1]), method)
-    judge(True, method, unquote(target.partition(b"?")[0].decode()), status, told, answer)
+    """Unusual paths, encodings, headers and bodies have the same answers from a real server."""
+    status, headers_, answer = answered(port, request_bytes(method, target + query, [*fields, *framing[0]], framing[1]), method)
+    check_answer(True, method, unquote(target.partition(b"?")[0].decode()), status, headers_, answer)
 
 
 broken = st.one_of(
     st.binary(min_size=1, max_size=200).map(lambda junk: b"\x16" + junk + b"\r\n\r\n"),
-    st.binary(min_size=1, max_size=30).map(lambda junk: requested("GET", b"/\xff" + junk.replace(b"\n", b""), [], b"")),
-    st.sampled_from([b"x\x00y", b"a\rb"]).map(lambda bad: requested("GET", b"/healthz", [(b"x-bad", bad)], b"")),
-    st.sampled_from([b"x y", b"", b"\xff", b"(x)"]).map(lambda bad: requested("GET", b"/healthz", [(bad, b"1")], b"")),
-    st.sampled_from([b"x", b"-1", b"1, 2", b"9" * 30, b"0x10"]).map(lambda bad: requested("GET", b"/x", [(b"content-length", bad)], b"")),
+    st.binary(min_size=1, max_size=30).map(lambda junk: request_bytes("GET", b"/\xff" + junk.replace(b"\n", b""), [], b"")),
+    st.sampled_from([b"x\x00y", b"a\rb"]).map(lambda bad: request_bytes("GET", b"/healthz", [(b"x-bad", bad)], b"")),
+    st.sampled_from([b"x y", b"", b"\xff", b"(x)"]).map(lambda bad: request_bytes("GET", b"/healthz", [(bad, b"1")], b"")),
+    st.sampled_from([b"x", b"-1", b"1, 2", b"9" * 30, b"0x10"]).map(
+        lambda bad: request_bytes("GET", b"/x", [(b"content-length", bad)], b"")
+    ),
     st.sampled_from([b"GET /healthz\r\n\r\n", b"GET /healthz HTTP/x\r\n\r\n", b"GET /healthz HTTP/1.1\r\n\r\n", b"GET\r\n\r\n"]),
-    st.sampled_from([b"chunked, chunked", b"gzip", b"\xff"]).map(lambda bad: requested("POST", b"/x", [(b"transfer-encoding", bad)], b"")),
+    st.sampled_from([b"chunked, chunked", b"gzip", b"\xff"]).map(
+        lambda bad: request_bytes("POST", b"/x", [(b"transfer-encoding", bad)], b"")
+    ),
 )
 
 
 @settings(max_examples=100, deadline=None)
 @given(broken)
-def test_bytes_that_are_no_request_are_refused_and_the_next_request_is_answered(port: int, junk: bytes) -> None:
-    """What is not HTTP is refused with 400 by the HTTP library, in its own words, and the server answers the next one."""
+def test_bytes_that_are_no_request_are_rejected(port: int, junk: bytes) -> None:
+    """Bytes that are no HTTP request are answered with 400 by the HTTP library, and the next request has its answer."""
     status, _, answer = answered(port, junk)
     assert (status, answer) == (400, NOT_HTTP)
-    assert answered(port, requested("GET", b"/healthz", [], b""))[0] == 200
+    assert answered(port, request_bytes("GET", b"/healthz", [], b""))[0] == 200

@@ -1,4 +1,4 @@
-"""The HTTP API as a client sees it: a real server on loopback, in the loop of the test."""
+"""The HTTP API as a client sees it: a real server on loopback, in the event loop of the test."""
 
 import signal
 import socket
@@ -13,18 +13,21 @@ from tests.process import HANG_S
 from watcher.api.server import HttpServer
 from watcher.api.settings import ApiSettings
 from watcher.errors import Unavailable
+from watcher.kinds.catalog import builtin_catalog
 from watcher.observe.metrics import Metrics
 from watcher.runtime.health import Condition
 
+CATALOG = builtin_catalog()
 
-class Health:
-    """A watcher whose health the test decides."""
+
+class SetHealth:
+    """A `HealthView` whose answers the test sets."""
 
     def __init__(self):
-        self.turns, self.components = True, {"store": Condition(True, "ok", 1763805600.0)}
+        self.loop_runs, self.components = True, {"store": Condition(True, "ok", 1763805600.0)}
 
     def alive(self):
-        return self.turns, {"tick_age_s": 0.2 if self.turns else 99.0}
+        return self.loop_runs, {"tick_age_s": 0.2 if self.loop_runs else 99.0}
 
     def ready(self):
         return all(c.ok for c in self.components.values()), self.components
@@ -32,7 +35,7 @@ class Health:
 
 @asynccontextmanager
 async def serving(health, metrics=None, listen="127.0.0.1:0"):
-    server = HttpServer(ApiSettings(listen=listen), health, metrics or Metrics())
+    server = HttpServer(ApiSettings(listen=listen), health, metrics or Metrics(CATALOG))
     await server.open()
     async with anyio.create_task_group() as tasks, httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
         tasks.start_soon(server.serve)
@@ -43,21 +46,21 @@ async def serving(health, metrics=None, listen="127.0.0.1:0"):
     await server.close()
 
 
-async def test_health_follows_the_loop_and_nothing_else():
-    """/healthz is 200 while the loop turns, whatever is not ready, and 503 when it does not."""
-    health = Health()
+async def test_liveness_depends_on_the_event_loop_only():
+    """/healthz is 200 while the event loop runs, also when a component does not work, and 503 when it does not run."""
+    health = SetHealth()
     health.components["credentials"] = Condition(False, "credentials", 1763805600.0, "check the credentials")
     async with serving(health) as client:
         reply = await client.get("/healthz")
         assert (reply.status_code, reply.json()) == (200, {"ok": True, "tick_age_s": 0.2})
-        health.turns = False
+        health.loop_runs = False
         reply = await client.get("/healthz")
         assert (reply.status_code, reply.json()) == (503, {"ok": False, "tick_age_s": 99.0})
 
 
-async def test_readiness_says_which_and_why():
-    """/readyz is 503 with the name, reason, time and hint of what fails, and 200 once nothing does."""
-    health = Health()
+async def test_readiness_lists_what_does_not_work():
+    """/readyz is 503 with the name, reason, time and hint of a component that does not work, and 200 when all work."""
+    health = SetHealth()
     health.components["sink:bus"] = Condition(False, "denied", 1763805612.0, "allow events:PutEvents")
     async with serving(health) as client:
         reply = await client.get("/readyz")
@@ -75,11 +78,11 @@ async def test_readiness_says_which_and_why():
         assert reply.headers["cache-control"] == "no-store"
 
 
-async def test_metrics_are_those_of_this_watcher():
-    """/metrics gives the text format, as a scrape expects it."""
-    metrics = Metrics()
+async def test_metrics_are_served_as_text():
+    """/metrics returns the metrics of this watcher in the text format of Prometheus."""
+    metrics = Metrics(CATALOG)
     metrics.inputs.labels("queue", "admitted").inc(3)
-    async with serving(Health(), metrics) as client:
+    async with serving(SetHealth(), metrics) as client:
         reply = await client.get("/metrics")
     assert reply.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert 'watcher_inputs_total{outcome="admitted",source="queue"} 3.0' in reply.text
@@ -90,8 +93,8 @@ async def test_metrics_are_those_of_this_watcher():
     [("GET", "/nothing", 404), ("GET", "/healthz/", 404), ("GET", "/docs", 404), ("GET", "/redoc", 404), ("POST", "/healthz", 405)],
 )
 async def test_errors_are_problem_documents(method, path, status):
-    """An unknown path is 404 and a wrong method 405, each as application/problem+json."""
-    async with serving(Health()) as client:
+    """An unknown path is answered with 404 and a wrong method with 405, each as application/problem+json."""
+    async with serving(SetHealth()) as client:
         reply = await client.request(method, path)
     assert reply.status_code == reply.json()["status"] == status
     assert reply.headers["content-type"] == "application/problem+json"
@@ -99,9 +102,9 @@ async def test_errors_are_problem_documents(method, path, status):
     assert reply.headers.get("allow") == ("GET" if status == 405 else None)
 
 
-async def test_a_bug_tells_nothing_about_itself(caplog):
-    """A view that raises gives a 500 problem without the text of the exception, and the server lives on."""
-    health = Health()
+async def test_the_answer_to_a_bug_has_no_details(caplog):
+    """An exception of the view is answered with 500 without its text, and the server continues."""
+    health = SetHealth()
     health.ready = lambda: {}["canary"]
     async with serving(health) as client:
         reply = await client.get("/readyz")
@@ -110,40 +113,40 @@ async def test_a_bug_tells_nothing_about_itself(caplog):
     assert "canary" not in reply.text
 
 
-async def test_the_openapi_document_names_every_path():
-    """/openapi.json describes the three paths and their 503s."""
-    async with serving(Health()) as client:
+async def test_the_openapi_document_has_every_path():
+    """/openapi.json describes the three paths and their status codes."""
+    async with serving(SetHealth()) as client:
         document = (await client.get("/openapi.json")).json()
     assert set(document["paths"]) == {"/healthz", "/readyz", "/metrics"}
     assert set(document["paths"]["/readyz"]["get"]["responses"]) == {"200", "503"}
 
 
-async def test_a_port_in_use_is_named():
-    """Two on one port: the second says which address it could not have."""
+async def test_the_error_for_a_port_in_use_names_it():
+    """For a port in use, the error names host and port."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        server = HttpServer(ApiSettings(listen=f"127.0.0.1:{port}"), Health(), Metrics())
+        server = HttpServer(ApiSettings(listen=f"127.0.0.1:{port}"), SetHealth(), Metrics(CATALOG))
         with pytest.raises(Unavailable, match=f"EADDRINUSE: cannot listen on 127.0.0.1:{port}"):
             await server.open()
         await server.close()
 
 
-async def test_a_port_that_does_not_exist_is_named():
-    """A port above 65535 is refused with the same kind of error."""
+async def test_the_error_for_an_invalid_port_names_it():
+    """For a port above 65535, the error names host and port."""
     with pytest.raises(Unavailable, match=r"127\.0\.0\.1:99999"):
-        await HttpServer(ApiSettings(listen="127.0.0.1:99999"), Health(), Metrics()).open()
+        await HttpServer(ApiSettings(listen="127.0.0.1:99999"), SetHealth(), Metrics(CATALOG)).open()
 
 
-async def test_every_interface_is_reached_over_loopback():
-    """`:0` listens everywhere, and the URL is one that a client here can use."""
-    async with serving(Health(), listen=":0") as client:
+async def test_the_url_of_all_interfaces_is_loopback():
+    """A server that listens on all interfaces has a URL that a client on this machine can use."""
+    async with serving(SetHealth(), listen=":0") as client:
         assert client.base_url.host in ("127.0.0.1", "::1")
         assert (await client.get("/healthz")).status_code == 200
 
 
-async def test_cancelling_ends_it_with_connections_open():
-    """Idle keep-alive connections and half-sent requests do not hold up the end, and the port is free again."""
-    server = HttpServer(ApiSettings(listen="127.0.0.1:0"), Health(), Metrics())
+async def test_open_connections_do_not_delay_the_end():
+    """With an idle connection and half a request, the server ends when it is cancelled, and the port is free again."""
+    server = HttpServer(ApiSettings(listen="127.0.0.1:0"), SetHealth(), Metrics(CATALOG))
     await server.open()
     async with httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
         with anyio.fail_after(HANG_S):
@@ -161,9 +164,9 @@ async def test_cancelling_ends_it_with_connections_open():
         pass
 
 
-async def test_signals_stay_with_the_command_line():
-    """Serving leaves the handlers of SIGTERM and SIGINT as they were."""
+async def test_the_server_handles_no_signals():
+    """While the server runs, the handlers of SIGTERM and SIGINT stay as they are."""
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-    async with serving(Health()) as client:
+    async with serving(SetHealth()) as client:
         await client.get("/healthz")
         assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before

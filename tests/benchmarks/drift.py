@@ -28,9 +28,9 @@ RUNS = 8
 """Of 25 tasks: so few say little in one run."""
 
 NOTE = """
-All tasks that begin after a moment follow another law, and nobody says so. Mean lag of the tasks that end in the seconds after it, over
-that of fixed intervals with the same calls (each task every N/Q s, the closest a fixed interval comes to spending the same hard quota:
-three calls a task under the old law). Below 1.00 the learned model is ahead.
+From one moment on, all new tasks follow another distribution, and the watcher gets no notice. Each cell is the mean lag of the tasks that
+end in these seconds after it, divided by that of fixed intervals with the same calls (each task every N/Q s, which comes closest to the
+same hard quota: three calls for each task under the old distribution). Below 1.00 the learned model is better.
 
 Aim: at most 1.25 from 60 s on.
 """
@@ -41,8 +41,8 @@ def run(quick: bool) -> Table:
     cases = list(product(DRIFTS[:1] if quick else DRIFTS, SIZES[1:] if quick else SIZES))
     with ProcessPoolExecutor(2) as processes:
         rows = list(processes.map(_row, [(DRIFTS.index(drift), tasks) for drift, tasks in cases]))
-    header = ["drift, tasks", *(f"{begin}-{end} s" for begin, end in pairwise(EDGES_S))]
-    return Table("Lag after a drift", command("drift"), NOTE, header, rows)
+    header = ["change, tasks", *(f"{begin}-{end} s" for begin, end in pairwise(EDGES_S))]
+    return Table("Lag after a change of the distribution", command("drift"), NOTE, header, rows)
 
 
 def _row(case: tuple[int, int]) -> list[str]:

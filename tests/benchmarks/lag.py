@@ -25,20 +25,24 @@ LARGE_CALLS = 3
 """20,000 tasks are the 1,000 again, twenty times as long to play: once for each law."""
 
 NOTE = """
-Each cell: mean lag of a task over the lower bound, then p50 and p99 of the lag of its transitions in seconds. The accrual rule
-learns online, from nothing, under a hard quota of just that many calls a task, which all ways of asking have; at 20,000 tasks it
-goes on from the notes of the run with 1,000, as after a restart. So many tasks at a time: where one ends, another begins.
-*Rule* is the accrual rule alone, the law known and no queue for permits. Rivals at 1,000 tasks: *backoff* waits 1, 2, 4 ... 30 s,
-*waiter* is what most waiters in botocore's own data do (a fixed delay of 15 s), *even spread* asks whoever was asked longest ago, as
-fast as the quota allows. Where a rival asks so seldom that it leaves calls unspent, that is its own doing. `price_floor` is 0 here:
-with its default of 0.1 s the watcher leaves calls unspent that save less.
-A call takes no time here: this is the order of calls alone. The bound is the Barlow-Hunter-Proschan optimum by dynamic programming
-([how](cadence.md)); with a queue and a run a task has two transitions, and its lag is their sum.
+Each cell has the mean lag of a task divided by the lower bound, then p50 and p99 of the lag of its transitions in seconds. The number
+after each distribution is the quota: that many calls for each task. All methods have the same hard quota. The accrual rule learns during
+the run, with nothing learned at the start; with 20,000 tasks it continues with what it learned with 1,000, as after a restart. The number
+of tasks is constant: when one ends, another begins.
 
-Aim: at most 1.10 at 1,000 tasks and more for smooth laws, 1.25 bimodal, 1.35 for 12 ± .8; at 25 tasks 1.15 smooth and 1.3 bimodal.
-Where 25 tasks miss it, it is the 25: the bound may spend its calls when it likes, a hard quota spaces them, and so few tasks often
-want one at the same moment. Asking at each permit just the one task of the 25 whose expected lag is greatest came no lower.
-Two calls for the two transitions of queue and run miss it at every size: in the queue the rule counts the lag of the start alone.
+*Rule* is the accrual rule alone, with a known distribution and without waiting for permits. The other methods have 1,000 tasks. *Backoff*
+waits 1, 2, 4 ... 30 s. *Waiter* is a fixed delay of 15 s, as in most waiters of botocore. *Even spread* always polls the task that was
+polled longest ago, as fast as the quota allows. A method that polls too seldom leaves calls unspent. `price_floor` is 0 here: with its
+default of 0.1 s the watcher does not spend calls that save less.
+
+A call takes no time here: the table compares the order of calls alone. The bound is the optimum of Barlow, Hunter, and Proschan by
+dynamic programming ([how](cadence.md)). With a queue and a run a task has two transitions, and its lag is their sum.
+
+Aim: at most 1.10 with 1,000 tasks and more for smooth distributions, 1.25 for the bimodal one, 1.35 for 12 ± .8. With 25 tasks 1.15 for
+smooth distributions and 1.3 for the bimodal one. The cells above the aim with 25 tasks come from their number: the bound may spend calls
+at any time, a hard quota spaces them, and so few tasks often need a call at the same moment. Polling, at each permit, the one task of the
+25 with the greatest expected lag gave no lower figures. With two calls for the two transitions of queue and run the aim is missed at every
+size: in the queue the rule counts only the lag of the start.
 """
 
 
@@ -48,8 +52,8 @@ def run(quick: bool) -> Table:
     cases = list(product(range(len(LIVES))[: len(lives)], calls, [quick]))
     with ProcessPoolExecutor(2) as processes:
         rows = list(processes.map(_row, cases))
-    header = ["law, calls a task", "bound", "rule", *(f"accrual, {tasks:,}" for tasks in SIZES), *RIVALS]
-    return Table("Lag: when to ask", command("lag"), NOTE, header, rows)
+    header = ["distribution, calls a task", "bound", "rule", *(f"accrual, {tasks:,}" for tasks in SIZES), *RIVALS]
+    return Table("Lag: when to poll", command("lag"), NOTE, header, rows)
 
 
 def _row(case: tuple[int, int, bool]) -> list[str]:

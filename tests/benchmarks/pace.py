@@ -17,16 +17,16 @@ RIVAL = 0.4
 """The share of the quota that a client which knows no pace takes."""
 
 NOTE = """
-Replicas of the real pace, told nothing, with more work than they may do, against a server-side token bucket (credit of one second), on
-virtual time with a round trip of 25 to 75 ms; they blend in the mean of their rates every 5 s. *Used* is what was accepted over the
-quota in steady state, *throttled* what was refused over all calls. *Halved* and *restored*: seconds until the rates together are within
-a tenth of the new quota (median of five runs). *Rival*: a client that knows no pace takes 40 % of the quota; used then counts against
-the rest. The last two lines do without the blending.
+Replicas of the real pace, which do not know the quota and have more work than it allows, call a server-side token bucket (credit of one
+second) on virtual time, with a round trip of 25 to 75 ms. Every 5 s they blend in the mean of their rates. *Used* is the accepted calls
+divided by the quota in steady state. *Throttled* is the rejected calls divided by all calls. *Halved* and *restored* are the seconds until
+the rates together are within a tenth of the new quota (median of five runs). *Rival*: a client without a pace takes 40 % of the quota; then
+*used* refers to the rest. The last two rows are without blending.
 
-Aim: at least 98 % used; at most 1 % throttled at 5/s and more per replica; settled within 10 s of a halving and 60 s of a restoration.
-Below 5/s per replica it falls short: each throttle tells of the rate once, whatever the rate is, so it is a larger share of few calls,
-and a replica that calls once in seconds needs as much longer to find a quota that was restored. One watcher is one replica: several on
-one store are to come, and with them the blending.
+Aim: at least 98 % used; at most 1 % throttled at 5/s and more for each replica; settled within 10 s after the quota was halved and within
+60 s after it was restored. Below 5/s for each replica the aim is missed: each throttle says the same about the rate, whatever the rate is,
+so throttles are a larger share of few calls; and a replica that calls once in several seconds needs that much longer to find a restored
+quota. One watcher is one replica. Several replicas on one store, and the blending between them, do not exist yet.
 """
 
 
@@ -36,7 +36,7 @@ def run(quick: bool) -> Table:
     with ProcessPoolExecutor(2) as processes:
         rows = list(processes.map(_row, [(case, quick) for case in (cases[:2] if quick else cases)]))
     header = ["quota, replicas", "used", "throttled", "Jain's index", "halved", "restored", "rival: used", "throttled", "Jain's index"]
-    return Table("Pace: how fast all calls go", command("pace"), NOTE, header, rows)
+    return Table("Pace: the rate of all calls", command("pace"), NOTE, header, rows)
 
 
 def _row(job: tuple[tuple[float, int, bool], bool]) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""The plots of docs/cadence.md: `python -m tests.benchmarks.plots`. Reads the lag table of docs/benchmarks.md, so make that first."""
+"""The plots of docs/cadence.md: `python -m tests.benchmarks.plots`. Reads the lag table of docs/benchmarks.md: run that benchmark first."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ PRICE_S = 0.3
 
 
 def main() -> None:
-    """Write them all."""
+    """Write all plots."""
     (DOCS / "images").mkdir(exist_ok=True)
-    charts = {"accrual": accrual(), "looks": looks(), "price": price(), "lag": lag((DOCS / "benchmarks.md").read_text("utf-8"))}
+    charts = {"accrual": accrual(), "polls": polls(), "price": price(), "lag": lag((DOCS / "benchmarks.md").read_text("utf-8"))}
     for name, chart in charts.items():
         (DOCS / "images" / f"cadence-{name}.svg").write_text(chart.svg(), "utf-8")
 
 
 def accrual() -> Chart:
-    """A(s, t) after looks at three ages, and where each reaches the price."""
+    """A(s, t) after polls at three ages, and where each reaches the price."""
     model = _learned(after(10, 4))
     chart = Chart(
-        f"Lag expected since the last look, and a price of {PRICE_S} s: 10 s + exponential 4 s", ("age, s", 0, 20), ("A(s, t), s", 0, 1.2)
+        f"Expected lag since the last poll, and a price of {PRICE_S} s: 10 s + exponential 4 s", ("age, s", 0, 20), ("A(s, t), s", 0, 1.2)
     )
     chart.ticks(range(0, 21, 2), (0, 0.3, 0.6, 0.9, 1.2))
     chart.line([(0, PRICE_S), (20, PRICE_S)], COLOURS[4], dashed=True)
@@ -38,15 +38,15 @@ def accrual() -> Chart:
         chart.line([(t, a) for t in ages if t <= 20 and (a := model.accrued(seen, t)) <= 1.2], colour)
         due = seen + model.gap(seen, PRICE_S, 0.2, 60)
         chart.dots([(due, PRICE_S)], colour)
-        chart.words(0.3, 1.1 - 0.1 * COLOURS.index(colour), f"seen at {seen:g} s, asked at {due:.1f} s", colour)
+        chart.words(0.3, 1.1 - 0.1 * COLOURS.index(colour), f"polled at {seen:g} s, next at {due:.1f} s", colour)
     return chart
 
 
-def looks() -> Chart:
-    """The ages of the looks that the rule plans, under one price, for several laws."""
+def polls() -> Chart:
+    """The ages of the polls that the rule plans, under one price, for several distributions."""
     laws = [life.run for life in LIVES if life.queue is None]
     chart = Chart(
-        f"When a task is asked, as long as it runs: price {PRICE_S} s, 256 durations learned", ("age, s", 0, 40), ("", 0, len(laws))
+        f"When a task is polled, as long as it runs: price {PRICE_S} s, 256 durations learned", ("age, s", 0, 40), ("", 0, len(laws))
     )
     chart.ticks(range(0, 41, 5), ())
     for row, law in enumerate(reversed(laws)):
@@ -64,7 +64,7 @@ def looks() -> Chart:
 
 
 def price() -> Chart:
-    """The price through a load that is doubled and falls back."""
+    """The price while the number of tasks doubles and halves."""
     play = Play(LIVES[4], 200, 3, ACCRUAL)
     seen = []
     for second in range(900):
@@ -86,10 +86,10 @@ def price() -> Chart:
 
 
 def lag(document: str) -> Chart:
-    """Ratios over the bound at three calls a task, from the table."""
+    """The ratios to the bound at three calls for each task, from the table."""
     rows = [line.strip("| ").split(" | ") for line in document.splitlines() if re.match(r"\| .*, 3 \|", line)]
     names = ["accrual", *RIVALS]
-    chart = Chart("Mean lag over the least possible, three calls a task, 1,000 tasks", ("", 0, len(rows)), ("ratio", 0.9, 40), log=True)
+    chart = Chart("Mean lag over the bound: three calls for each task, 1,000 tasks", ("", 0, len(rows)), ("ratio", 0.9, 40), log=True)
     chart.ticks(
         [(i + 0.5, row[0].removesuffix(", 3").replace("queue exp 6, run 10 + exp 4", "queue, run")) for i, row in enumerate(rows)],
         (1, 2, 5, 10, 20),

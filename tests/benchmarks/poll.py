@@ -149,6 +149,7 @@ async def _engine(polls: int) -> float:
         pace=PaceSettings(rate=100_000, burst=1000),
         cadence=CadenceSettings(min_gap=0.05, price_floor=0),
         limits=Limits(max_in_flight=IN_FLIGHT),
+        catalog=catalog,
     )
     async with assemble(Adapters([], probe, store, []), settings) as watcher, anyio.create_task_group() as tasks:
         tasks.start_soon(watcher.run)

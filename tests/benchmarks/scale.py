@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
 from pathlib import Path
 
 import anyio
@@ -23,11 +23,12 @@ import structlog
 from tests.benchmarks.stall import Stall, watched
 from tests.benchmarks.table import Table, command
 from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
+from watcher.app import assemble
 from watcher.core.polling.pace import PaceSettings
 from watcher.core.polling.pending import PendingSet
 from watcher.model import Observation, TaskRef, Watch
-from watcher.runtime.service import Adapters, ServiceSettings, Watcher
-from watcher.runtime.settings import Limits
+from watcher.runtime.service import Adapters
+from watcher.runtime.settings import Limits, ServiceSettings
 
 RATE = 50.0
 """Calls a second: a large quota, and little beside a million watches."""
@@ -48,7 +49,7 @@ def run(quick: bool) -> Table:
             words = [sys.executable, "-m", "tests.benchmarks.scale", str(path), str(size)]
             found.append(json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout))
     rows = [(what, *(shape.format(one[key]) for one in found)) for what, key, shape in ROWS]
-    return Table("How many watches fit", command("scale"), NOTE, ("open watches", *(f"{size:,}" for size in sizes)), rows)
+    return Table("Memory and time for many watches", command("scale"), NOTE, ("open watches", *(f"{size:,}" for size in sizes)), rows)
 
 
 async def _fill(path: Path, size: int) -> None:
@@ -79,23 +80,23 @@ class _Probe:
     async def check(self) -> str:
         return ""
 
-    async def observe(self, ref: TaskRef) -> Observation:
+    async def observe(self, refs: Sequence[TaskRef]) -> Sequence[Observation]:
         self.asked_at = self.asked_at or time.perf_counter()
         now = time.time()
-        return Observation("IN_PROGRESS", now, None, now - 35, now - 30, now - 30)
+        return [Observation("IN_PROGRESS", now, None, now - 35, now - 30, now - 30) for _ in refs]
 
 
 async def _measure(path: str, size: int) -> dict[str, float]:
     probe, store = _Probe(), SqliteStore(SqliteStoreSettings(path=path))
-    plan = ServiceSettings(pace=PaceSettings(rate=RATE, burst=RATE), limits=Limits(max_watches=2 * size))
+    settings = ServiceSettings(pace=PaceSettings(rate=RATE, burst=RATE), limits=Limits(max_watches=2 * size))
     gc.collect()
     gc.freeze()  # as `watcher run` does
     before = _resident()
     async with watched() as stall:
         began = time.perf_counter()
-        async with Watcher(Adapters([], probe, store, []), plan) as watcher, anyio.create_task_group() as tasks:
+        async with assemble(Adapters([], probe, store, []), settings) as watcher, anyio.create_task_group() as tasks:
             tasks.start_soon(watcher.run)
-            loaded = await _all_there(watcher._poller_set, size) - began
+            loaded = await _all_there(watcher.loops.pollers, size) - began
             starting, stall.worst = Stall(stall.worst), 0.0
             await anyio.sleep(WATCHED_S)
             steady = Stall(stall.worst)
@@ -137,21 +138,21 @@ def _resident() -> int:
 
 
 ROWS = (
-    ("memory for each watch, bytes (all of the process's growth)", "bytes", "{:,.0f}"),
+    ("memory for each watch, bytes (growth of the whole process)", "bytes", "{:,.0f}"),
     ("take one and put it back, µs", "reschedule", "{:.1f}"),
     ("start to first poll, s", "first_poll", "{:.2f}"),
-    ("start to all in the pending set, s", "loaded", "{:.1f}"),
+    ("start to all watches in the pending set, s", "loaded", "{:.1f}"),
     ("longest stall of the loop until then, ms", "starting", "{:.0f}"),
     ("longest stall in the 5 s after, ms", "steady", "{:.0f}"),
 )
 NOTE = f"""
-A SQLite file with so many open watches is opened by a fresh process, as after a crash, with {RATE:.0f} calls a second to spend. Memory is
-what the process has grown by when all watches are in the pending set, divided by their number: with few, what a watcher needs anyway.
-Aim at a million: 400 bytes a watch, 6 µs, 1 s, no stall above 50 ms.
+A new process opens a SQLite file with this number of open watches, as after a crash, with {RATE:.0f} calls a second to spend. Memory is the
+growth of the process until all watches are in the pending set, divided by their number; with few watches it is mostly what a watcher
+needs anyway. Aim with a million: 400 bytes a watch, 6 µs, 1 s, no stall above 50 ms.
 
-Putting one back of a million takes longer than its aim, of a thousand it does not: a watch that waits is folded into bytes and made anew
-when it is taken, and of a million hardly one is in the cache. Kept as objects they would need several times the memory, and the garbage
-collector would stop the loop to visit them. Beside a call of some milliseconds it is nothing.
+Putting back one watch of a million takes longer than the aim; of a thousand it does not. A watch that waits is packed into bytes and
+unpacked when it is taken, and of a million hardly one is in the CPU's cache. As objects they would need several times the memory, and the
+garbage collector would stop the loop to visit them. Compared with a call of some milliseconds the time is small.
 """
 
 if __name__ == "__main__":

@@ -24,12 +24,12 @@ OPERATION = "GetSpeakerSearchTask"
 CODES = {"ThrottledClientException": 429, "ThrottlingException": 400}
 
 NOTE = """
-Ten tasks for each call per second of the quota, each asked about by a loop of its own: call, wait 5 s, again. That is twice what the
-quota allows. The retry handlers are botocore's, taken from real clients of each mode and asked what to do with each answer; the rest
-(the clock, the round trip, the bucket) is simulated, so nothing was sent. In each cell: share of the quota that was used, share of all
-requests that were throttled, share of the application's calls that ended in an exception. `ThrottledClientException` (429) is what
-Chime SDK Voice answers: `standard` and `adaptive` do not know it, raise at once, and the limiter of `adaptive` never begins to limit.
-For fairness also `ThrottlingException` (400), which they know.
+There are ten tasks for each call per second of the quota. Each task has a loop of its own: call, wait 5 s, call again. Together they want
+twice the quota. The retry handlers are botocore's, taken from real clients of each mode, and decide about each answer. The rest (the
+clock, the round trip, the bucket) is simulated, and nothing is sent. Each cell has the share of the quota that was used, the share of all
+requests that were throttled, and the share of the application's calls that ended in an exception. Chime SDK Voice answers with
+`ThrottledClientException` (429). `standard` and `adaptive` do not know it: they raise at once, and the limiter of `adaptive` never starts.
+So the table also shows `ThrottlingException` (400), which they know.
 """
 
 
@@ -51,7 +51,7 @@ def run(quick: bool) -> Table:
         for mode in ("legacy", "standard", "adaptive")
     ]
     rows.append(["the watcher's pace", *(_cell(*_watcher(quota)) for quota in quotas)])
-    return Table("Pace: beside botocore's retry modes", command("sdk"), NOTE, ["", *(f"{quota}/s" for quota in quotas)], rows)
+    return Table("Pace: compared with botocore's retry modes", command("sdk"), NOTE, ["", *(f"{quota}/s" for quota in quotas)], rows)
 
 
 def _cell(used: float, throttled: float, failed: float) -> str:

@@ -32,7 +32,7 @@ def run(quick: bool) -> Table:
                 stall, took = _fresh(name)
                 found[name].append((stall, took))
     rows = [_row(name, found[name]) for name in PARTS]
-    return Table("What a start costs the loop", command("start"), _note(rounds), HEADER, rows)
+    return Table("How long a start stops the event loop", command("start"), _note(rounds), HEADER, rows)
 
 
 def _fresh(name: str) -> tuple[float, float]:
@@ -87,12 +87,12 @@ async def _refreshed() -> None:
 
 
 PARTS: dict[str, Part] = {
-    "aioboto3 as usual: import, session, client, first poll": _as_usual,
+    "aioboto3: import, session, client, first poll": _as_usual,
     "the watcher's clients: the same": _first_poll,
     "the watcher's clients: five services": _five_services,
-    "the watcher's clients: two polls, all renewed in between": _refreshed,
+    "the watcher's clients: two polls, with new credentials in between": _refreshed,
 }
-HEADER = ("within a running loop", "longest stall, ms (median)", "worst of all rounds, ms", "took, ms")
+HEADER = ("in a running event loop", "longest stall, ms (median)", "worst of all rounds, ms", "total, ms")
 
 
 def _row(name: str, found: list[tuple[float, float]]) -> tuple[str, ...]:
@@ -102,8 +102,8 @@ def _row(name: str, found: list[tuple[float, float]]) -> tuple[str, ...]:
 
 def _note(rounds: int) -> str:
     return f"""
-How long a task that was ready had to wait, beside a ticker of 1 ms, in {rounds} fresh processes each. The watcher imports the SDK and reads
-its data files in a thread, then makes the client; a new session warms itself in the same way. Aim: no stall above 50 ms.
+How long the event loop did not run, measured by a timer of 1 ms, in {rounds} new processes each. The watcher imports the SDK and reads
+its data files in a thread, then creates the client; a new session does the same. Aim: no stall above 50 ms.
 """
 
 

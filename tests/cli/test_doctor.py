@@ -4,7 +4,6 @@ import json
 import os
 import socket
 import stat
-import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -20,10 +19,13 @@ from tests.scripted_aws import ScriptedAws
 from watcher.adapters.aws.identity import caller_identity, service_endpoint
 from watcher.adapters.aws.session import AwsClients
 from watcher.adapters.stores.sqlite import SqliteStore
-from watcher.cli import checks, exit_codes
-from watcher.cli.checks import bounded
+from watcher.cli import check_result, exit_codes
+from watcher.cli.aws_checks import check_identity
+from watcher.cli.check_result import Finding, run_check
+from watcher.cli.checks import run_checks
 from watcher.config import parse
 from watcher.errors import CredentialsRejected
+from watcher.kinds.catalog import builtin_catalog
 from watcher.registry import AdapterContext
 from watcher.simulator import Scenario, simulator
 
@@ -32,7 +34,7 @@ pytestmark = pytest.mark.process
 
 @pytest.fixture
 def cloud(moto_url: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A queue and a bus at moto's server, named by `q.yaml`, and the simulator's credentials."""
+    """The configuration `q.yaml` with a queue and a bus of moto's server, and the credentials of the simulator."""
     queue = plain_client("sqs", moto_url).create_queue(QueueName="tasks")["QueueUrl"]
     text = (
         f"sources: [{{type: sqs, queue_url: '{queue}'}}]\n"
@@ -47,23 +49,23 @@ def cloud(moto_url: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def change(file: Path, *pairs: tuple[str, str]) -> None:
-    """Put the second of each pair in the place of the first."""
+    """Replace texts in a file."""
     text = file.read_text(encoding="utf-8")
     for old, new in pairs:
         text = text.replace(old, new)
     file.write_text(text, encoding="utf-8")
 
 
-Examine = Callable[..., Awaitable[tuple[int, dict[str, Any]]]]
+Doctor = Callable[..., Awaitable[tuple[int, dict[str, Any]]]]
 
 
 @pytest.fixture
-def examined(command: Command, monkeypatch: pytest.MonkeyPatch) -> Examine:
-    """Exit code, and each check by its name, as `watcher doctor` reports them beside a simulated voice service."""
-    monkeypatch.setattr(checks, "PATIENCE_S", HANG_S)
-    monkeypatch.setattr(sys.modules["watcher.cli.doctor"], "CALL_S", HANG_S)
+def doctor(command: Command, monkeypatch: pytest.MonkeyPatch) -> Doctor:
+    """Runs `watcher doctor` beside a simulated voice service. Returns the exit code, and each finding by the name of its check."""
+    monkeypatch.setattr(check_result, "CHECK_S", HANG_S)
+    monkeypatch.setattr(check_result, "CALL_S", HANG_S)
 
-    async def examine(scenario: Scenario | None = None) -> tuple[int, dict[str, Any]]:
+    async def run(scenario: Scenario | None = None) -> tuple[int, dict[str, Any]]:
         async with simulator(scenario or Scenario(known_only=True)) as sim:
             monkeypatch.setenv("AWS_ENDPOINT_URL_CHIME_SDK_VOICE", sim.url)
             ended = await in_thread(command, "doctor", "--config", "q.yaml", "--json")
@@ -71,12 +73,12 @@ def examined(command: Command, monkeypatch: pytest.MonkeyPatch) -> Examine:
         assert report["ok"] == (ended.code == 0)
         return ended.code, {check["check"]: check for check in report["checks"]}
 
-    return examine
+    return run
 
 
-async def test_all_is_well(cloud: Path, examined: Examine) -> None:
-    """Every check passes or has nothing to look at, exit 0, and nothing was made: no store, no file."""
-    code, found = await examined()
+async def test_all_checks_pass(cloud: Path, doctor: Doctor) -> None:
+    """With everything in order, each check passes or is skipped, the exit code is 0, and no file is created."""
+    code, found = await doctor()
     assert (code, {name: check["state"] for name, check in found.items() if check["state"] != "ok"}) == (0, {"API port": "skipped"})
     assert list(found) == [
         "configuration",
@@ -105,49 +107,49 @@ async def test_all_is_well(cloud: Path, examined: Examine) -> None:
         (Scenario(credentials={"other": "other"}), "UnrecognizedClientException", "not accepted", 78),
     ],
 )
-async def test_the_voice_api_is_judged_by_one_probe(
-    cloud: Path, examined: Examine, scenario: Scenario, seen: str, hint: str, code: int
+async def test_the_voice_api_is_checked_with_one_call(
+    cloud: Path, doctor: Doctor, scenario: Scenario, seen: str, hint: str, code: int
 ) -> None:
-    """Throttled names the quota, denied the permission, and the rest is well all the same."""
-    ended, found = await examined(scenario)
+    """A failing call about a task is one finding with a hint that fits its error; the other checks still pass."""
+    ended, found = await doctor(scenario)
     assert (ended, found["voice API"]["state"]) == (code, "failed")
     assert seen in found["voice API"]["seen"]
     assert hint in found["voice API"]["hint"]
     assert [name for name, check in found.items() if check["state"] == "failed"] == ["voice API"]
 
 
-async def test_a_region_without_the_service_is_a_mistake(cloud: Path, examined: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exit 78; the hint lists the Regions that have it."""
+async def test_a_region_without_the_service_fails(cloud: Path, doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a Region without the service, the exit code is 78, and the hint lists the Regions that offer it."""
     monkeypatch.setenv("AWS_REGION", "eu-north-1")
-    code, found = await examined()
+    code, found = await doctor()
     assert (code, found["Region"]["state"]) == (78, "failed")
     assert "eu-north-1" in found["Region"]["seen"]
     assert "us-east-1" in found["Region"]["hint"]
 
 
 @pytest.mark.parametrize("region", ["mars-north-1", None])
-async def test_no_region_or_none_that_exists(cloud: Path, examined: Examine, monkeypatch: pytest.MonkeyPatch, region: str | None) -> None:
-    """Every check about AWS that needs it fails with a hint; nothing ends in a traceback."""
+async def test_a_missing_or_unknown_region_fails(cloud: Path, doctor: Doctor, monkeypatch: pytest.MonkeyPatch, region: str | None) -> None:
+    """Without a Region that exists, the check of the Region fails with a hint that names AWS_REGION."""
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name)
         if region is not None:
             monkeypatch.setenv(name, region)
-    code, found = await examined()
+    code, found = await doctor()
     assert (code, found["Region"]["state"]) == (78, "failed")
     assert "AWS_REGION" in found["Region"]["hint"]
 
 
-async def test_a_missing_queue_and_a_missing_bus_are_told_apart(cloud: Path, examined: Examine) -> None:
-    """Exit 69, each under its own name; the others are looked at all the same."""
+async def test_a_missing_queue_and_a_missing_bus_are_two_findings(cloud: Path, doctor: Doctor) -> None:
+    """Each missing resource is a finding of its own source or sink, with exit code 69."""
     change(cloud, ("/tasks'", "/gone'"), ("name: bus}", "name: bus, bus: gone}"))
-    code, found = await examined()
+    code, found = await doctor()
     failed = {name for name, check in found.items() if check["state"] == "failed"}
     assert (code, failed) == (69, {"source sqs", "sink bus"})
     assert all("its account" in found[name]["hint"] for name in failed)
 
 
-async def test_a_profile_that_is_not_there(cloud: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exit 78 and one hint for all the checks that it stops."""
+async def test_an_unknown_profile_has_one_hint(cloud: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unknown AWS_PROFILE fails several checks with exit code 78, and one hint for all of them."""
     monkeypatch.setenv("AWS_PROFILE", "nope")
     ended = await in_thread(command, "doctor", "--config", "q.yaml")
     assert ended.code == 78
@@ -157,36 +159,36 @@ async def test_a_profile_that_is_not_there(cloud: Path, command: Command, monkey
 
 
 def test_every_mistake_of_the_configuration_is_a_finding(command: Command, here: Path) -> None:
-    """Exit 78 with the lines that config check gives, and nothing else is looked at."""
+    """Each mistake of the configuration is a finding, with exit code 78, and no other check runs."""
     (here / "w.yaml").write_text(CONFIG + "pace: {rate: 0}\nlogs: {level: loud}\n", encoding="utf-8")
     ended = command("doctor", "--config", "w.yaml", "--json")
-    told = json.loads(ended.out)
-    assert (ended.code, told["ok"], [check["check"] for check in told["checks"]]) == (78, False, ["configuration", "configuration"])
-    assert told["checks"][0]["seen"].startswith("w.yaml:4: pace.rate")
+    shown = json.loads(ended.out)
+    assert (ended.code, shown["ok"], [check["check"] for check in shown["checks"]]) == (78, False, ["configuration", "configuration"])
+    assert shown["checks"][0]["seen"].startswith("w.yaml:4: pace.rate")
 
 
-async def test_files_that_cannot_be_made(cloud: Path, examined: Examine) -> None:
-    """A store or a sink in a missing directory is a mistake; AWS is looked at all the same."""
+async def test_files_that_cannot_be_created_are_findings(cloud: Path, doctor: Doctor) -> None:
+    """A store or a sink in a missing directory fails with exit code 78, and the checks of AWS still run."""
     change(cloud, ("w.db", "no/w.db"), ("out.jsonl", "no/out.jsonl"))
-    code, found = await examined()
+    code, found = await doctor()
     assert (code, {name for name, check in found.items() if check["state"] == "failed"}) == (78, {"configuration", "store", "sink log"})
 
 
-async def test_a_file_that_is_no_store(cloud: Path, examined: Examine) -> None:
-    """The store's own words, with the path."""
+async def test_a_file_that_is_no_store_is_a_finding(cloud: Path, doctor: Doctor) -> None:
+    """The error of a store that cannot be read is a finding with the path."""
     (cloud.parent / "w.db").write_text("this is no database, " * 100, encoding="utf-8")
-    code, found = await examined()
+    code, found = await doctor()
     assert (code, found["store"]["state"]) == (69, "failed")
     assert "w.db: not a SQLite database" in found["store"]["seen"]
 
 
-def findings(text: str) -> dict[str, checks.Finding]:
-    """The checks about a configuration, without AWS."""
+def findings(text: str) -> dict[str, Finding]:
+    """Run the checks of a configuration in this process."""
 
-    async def look() -> Sequence[checks.Finding]:
+    async def look() -> Sequence[Finding]:
         aws = AwsClients(call_deadline=1)
         try:
-            return await checks.everything(parse(text, "w.yaml", {}), AdapterContext(aws, time.time))
+            return await run_checks(parse(text, "w.yaml", {}), builtin_catalog(), AdapterContext(aws, time.time))
         finally:
             await aws.close()
 
@@ -194,15 +196,15 @@ def findings(text: str) -> dict[str, checks.Finding]:
 
 
 @pytest.mark.usefixtures("moto_url")
-def test_a_running_watcher_is_seen(here: Path) -> None:
-    """Its store is attached to beside it, and a port in use is then as it should be."""
+def test_a_running_watcher_is_reported(here: Path) -> None:
+    """Beside a running watcher, the store is read and its owner is reported, and the API port may be in use."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         text = f"{CONFIG}api: {{listen: '127.0.0.1:{taken.getsockname()[1]}'}}\n"
         recorded()
-        alone = findings(text)
-        assert alone["store"].seen.endswith("no watcher runs on it")
-        assert (alone["API port"].state, alone["API port"].code) == ("failed", exit_codes.CONFIG)
-        assert "choose another api.listen" in alone["API port"].hint
+        stopped = findings(text)
+        assert stopped["store"].seen.endswith("no watcher runs on it")
+        assert (stopped["API port"].state, stopped["API port"].code) == ("failed", exit_codes.CONFIG)
+        assert "choose another api.listen" in stopped["API port"].hint
 
         async def work(_: SqliteStore) -> None:
             found = await anyio.to_thread.run_sync(findings, text)
@@ -213,32 +215,32 @@ def test_a_running_watcher_is_seen(here: Path) -> None:
 
 
 @pytest.mark.usefixtures("moto_url")
-def test_a_named_pipe_is_left_alone(here: Path) -> None:
-    """Opening it would wake whoever waits at its other end."""
+def test_a_named_pipe_is_not_opened(here: Path) -> None:
+    """The check of a source that is a named pipe does not open it, because the writer at the other end would notice."""
     (here / "tasks.txt").unlink()
     os.mkfifo(here / "tasks.txt")
     found = findings(CONFIG)["source lines"]
-    assert (found.state, found.seen) == ("ok", "tasks.txt: a named pipe, left alone")
+    assert (found.state, found.seen) == ("ok", "tasks.txt: a named pipe, not opened")
     assert stat.S_ISFIFO((here / "tasks.txt").stat().st_mode)
 
 
 @pytest.mark.looptime
 async def test_no_check_takes_longer_than_ten_seconds(looptime: Any) -> None:
-    """One that hangs is a finding, and the others do not wait for it."""
+    """A check that does not end is a finding after ten seconds."""
 
     async def hang() -> str:
         await anyio.sleep_forever()
         raise AssertionError
 
-    found = await bounded("slow", hang)
+    found = await run_check("slow", hang)
     assert (found.state, found.code, looptime) == ("failed", exit_codes.UNAVAILABLE, 10)
 
 
 @pytest.mark.parametrize(
     ("arn", "name"), [("sts::1:assumed-role/watcher/jane@example.com", "role watcher"), ("iam::1:user/bot", "user bot")]
 )
-async def test_the_caller_is_told_without_the_session(scripted_aws: ScriptedAws, arn: str, name: str) -> None:
-    """A session may be named after a person: the role is enough."""
+async def test_the_identity_has_no_session_name(scripted_aws: ScriptedAws, arn: str, name: str) -> None:
+    """The name of a role session, which may be the name of a person, is left out."""
     scripted_aws.answer_text(_identity(f"arn:aws:{arn}"), content_type="text/xml")
     aws = AwsClients()
     try:
@@ -248,19 +250,19 @@ async def test_the_caller_is_told_without_the_session(scripted_aws: ScriptedAws,
 
 
 @pytest.mark.parametrize(("ahead", "state", "seen"), [(0, "ok", "within"), (-119.5, "failed", "-1"), (1200, "failed", "+1")])
-async def test_the_clock_is_held_against_the_date_of_a_reply(scripted_aws: ScriptedAws, ahead: float, state: str, seen: str) -> None:
-    """A minute or more off is a mistake of this machine."""
+async def test_the_clock_is_compared_with_the_date_of_a_reply(scripted_aws: ScriptedAws, ahead: float, state: str, seen: str) -> None:
+    """A clock that is a minute or more off fails, with the sign of the difference."""
     scripted_aws.answer_text(_identity("arn:aws:iam::1:user/bot"), content_type="text/xml")
     aws = AwsClients()
     try:
-        _, clock = await checks.identity(AdapterContext(aws, lambda: time.time() + ahead))
+        _, clock = await check_identity(AdapterContext(aws, lambda: time.time() + ahead))
     finally:
         await aws.close()
     assert (clock.state, clock.seen[: len(seen)]) == (state, seen)
 
 
-async def test_where_calls_go_needs_a_region(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With one, its partition's Regions that offer the service; without, a named error."""
+async def test_the_endpoint_needs_a_region(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a Region, the endpoint has the Regions that offer the service; without one, CredentialsRejected is raised."""
     aws = AwsClients()
     try:
         place = await service_endpoint(aws, "chime-sdk-voice")

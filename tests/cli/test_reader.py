@@ -9,8 +9,8 @@ from tests.process import PYTHON, completed
 
 
 @pytest.mark.process
-def test_a_reader_who_left_is_not_taken_for_ctrl_c() -> None:
-    """`watcher --help | head` ends quietly and with 74: nobody interrupted it."""
+def test_a_closed_stdout_exits_with_74() -> None:
+    """When the reader of stdout is gone, as in `watcher --help | true`, the command exits with 74 and prints nothing."""
     reads, writes = os.pipe()
     os.close(reads)
     try:

@@ -6,13 +6,14 @@ import subprocess
 
 import pytest
 
-from tests.cli.conftest import SimulatedTask, recorded
+from tests.cli.conftest import recorded
 from tests.process import PYTHON, completed
+from tests.queries.recorded import RecordedTask
 from watcher.cli.tables import counted, duration, printable
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "text"),
     [
         (0, "0.00 s"),
         (9.5, "9.50 s"),
@@ -24,9 +25,9 @@ from watcher.cli.tables import counted, duration, printable
         (273_600, "3 d 4 h"),
     ],
 )
-def test_durations_are_said_in_two_units(seconds: float, said: str) -> None:
-    """As a person would: never more digits than matter."""
-    assert duration(seconds) == said
+def test_a_duration_has_two_units_at_most(seconds: float, text: str) -> None:
+    """A duration is printed with its two largest units."""
+    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -38,21 +39,21 @@ def test_durations_are_said_in_two_units(seconds: float, said: str) -> None:
         ("\ud800\x7f\t", "\\ud800\\x7f\\t"),
     ],
 )
-def test_what_does_not_print_is_escaped(text: str, shown: str) -> None:
-    """Nothing that came from outside moves the cursor, hides text or turns it round."""
+def test_characters_that_do_not_print_are_escaped(text: str, shown: str) -> None:
+    """Text from outside cannot move the cursor, hide text, or reverse it."""
     assert printable(text) == shown
 
 
-def test_one_is_singular() -> None:
-    """`1 task`, but `0 tasks` and `2 tasks`."""
+def test_only_one_is_singular() -> None:
+    """A noun is singular after 1 only."""
     assert [counted(n, "task") for n in (0, 1, 2)] == ["0 tasks", "1 task", "2 tasks"]
 
 
 @pytest.mark.process
 @pytest.mark.usefixtures("command")
-def test_a_terminal_gets_colour_and_never_markup() -> None:
-    """A status in square brackets stays what it is, and escapes of its own do not reach the terminal."""
-    recorded(SimulatedTask("t1").seen("[red]ODD\x1b[2J", 5))
+def test_a_terminal_shows_styles_but_no_markup() -> None:
+    """On a terminal, headings have a style; markup and control characters in a status are printed as text."""
+    recorded(RecordedTask("t1").seen("[red]ODD\x1b[2J", 5))
     ours, theirs = pty.openpty()
     try:
         script = [PYTHON, "-m", "watcher", "tasks", "--config", "w.yaml"]

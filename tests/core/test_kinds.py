@@ -90,6 +90,12 @@ def test_a_shipped_kind_is_consistent(kind: Kind) -> None:
     assert CATALOG.quotas[kind.quota.name] == kind.quota
     assert kind.service in CATALOG.services
     assert kind.params[-1].name == kind.reply.id.text
+
+
+@pytest.mark.parametrize("name", ["speaker-search", "voice-tone"])
+def test_the_statuses_of_voice_tasks(name: str) -> None:
+    """A voice task waits in a queue, runs, and ends in one of four statuses, of which one is provisional."""
+    kind = CATALOG[name]
     assert (kind.first_status, kind.running_status) == ("IN_QUEUE", "IN_PROGRESS")
     assert [status for status in kind.statuses if kind.succeeded(status)] == ["PARTIAL_SUCCESS", "SUCCEEDED"]
     assert {status: kind.phase(status) for status in kind.statuses} == {

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.core.facts import NOW, found, seen, watch_of
 from watcher.core.polling.transitions import WatchSettings, advance, digest, end
 from watcher.kinds.catalog import builtin_catalog
-from watcher.kinds.kind import Phase
+from watcher.kinds.kind import Phase, StatusClass
 from watcher.model import EventType, Observation, Watch
 
 KIND = builtin_catalog()["speaker-search"]
@@ -156,7 +156,8 @@ def test_an_outdated_observation_is_stale(before, answer, reason) -> None:
 
 def test_a_terminal_status_is_never_stale_by_its_place() -> None:
     """A terminal status that comes before an open one in the list of its kind still ends the watch."""
-    kind = replace(KIND, statuses={"InProgress": Phase.OPEN, "Failed": Phase.TERMINAL, "Stopping": Phase.OPEN, "Stopped": Phase.TERMINAL})
+    open_, failed = StatusClass.OPEN, StatusClass.FAILED
+    kind = replace(KIND, statuses={"InProgress": open_, "Failed": failed, "Stopping": open_, "Stopped": failed})
     watch = advance(kind, watch_of(), seen("Stopping"), SETTINGS).watch
     assert advance(kind, watch, seen("Failed", 2), SETTINGS).reason == "terminal"
 

@@ -1,4 +1,4 @@
-"""What ships for operators matches the code: metrics that exist, labels that they have, permissions that are needed."""
+"""The files for operators match the code: alerts and dashboard use existing metrics, policies allow what is called."""
 
 import json
 import re
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from watcher.kinds.catalog import builtin_catalog
 from watcher.observe.metrics import Metrics
 
 load_yaml = YAML(typ="safe", pure=True).load
@@ -21,16 +22,16 @@ ALLOWED = {
     "sqs:GetQueueAttributes",
     "sqs:SendMessage",
     "events:PutEvents",
-    "events:DescribeEventBus",  # the doctor's look
-    "sns:GetTopicAttributes",  # likewise
+    "events:DescribeEventBus",  # the check of `watcher doctor`
+    "sns:GetTopicAttributes",  # the check of `watcher doctor`
     "sns:Publish",
 }
 
 
 def declared():
-    """Each series that a scrape can show, with its labels."""
+    """Return each series that a scrape can show, with its labels."""
     series = {}
-    for metric in vars(Metrics()).values():
+    for metric in vars(Metrics(builtin_catalog())).values():
         if not hasattr(metric, "_labelnames"):
             continue
         (family,) = metric.describe()
@@ -41,7 +42,7 @@ def declared():
 
 
 def expressions():
-    """Every PromQL expression that ships."""
+    """Return every PromQL expression in the alerts and the dashboard."""
     rules = [r for group in load_yaml((DEPLOY / "alerts.yaml").read_text())["groups"] for r in group["rules"]]
     panels = json.loads((DEPLOY / "grafana-dashboard.json").read_text())["panels"]
     return [rule["expr"] for rule in rules] + [target["expr"] for panel in panels for target in panel["targets"]]
@@ -49,7 +50,7 @@ def expressions():
 
 @pytest.mark.parametrize("expression", expressions())
 def test_expressions_use_metrics_and_labels_that_exist(expression):
-    """Each metric in a rule or panel is declared, and each label it is grouped or filtered by is one of its own."""
+    """Each metric in an expression is declared, and has each label by which the expression groups or filters it."""
     series = declared()
     used = re.findall(r"watcher_[a-z_]+", expression)
     assert used
@@ -61,22 +62,22 @@ def test_expressions_use_metrics_and_labels_that_exist(expression):
 
 
 def test_every_metric_is_on_the_dashboard_or_in_an_alert():
-    """A metric that nobody looks at is missing from neither by accident."""
+    """Every metric but one is used by the dashboard or by an alert."""
     shown = " ".join(expressions())
     families = {re.sub(r"_(bucket|sum|count)$", "", name) for name in declared()}
     assert {name for name in families if name not in shown} == {"watcher_acks_total"}
 
 
 def test_alerts_say_what_to_do():
-    """Each rule has a severity, a summary and a hint."""
+    """Each alert has a severity, a summary, and a hint that says what to do."""
     rules = [r for group in load_yaml((DEPLOY / "alerts.yaml").read_text())["groups"] for r in group["rules"]]
     assert all(r["labels"]["severity"] in ("page", "ticket") and r["annotations"].keys() == {"summary", "hint"} for r in rules)
     assert len({r["alert"] for r in rules}) == len(rules)
 
 
 @pytest.mark.parametrize("path", sorted((DEPLOY / "iam").glob("*.json")), ids=lambda path: path.name)
-def test_policies_allow_the_least(path):
-    """Each policy allows named calls on named resources, and nothing that the watcher does not make."""
+def test_policies_allow_only_what_is_needed(path):
+    """Each policy allows named actions on named resources, and no action that the watcher does not call."""
     for statement in json.loads(path.read_text())["Statement"]:
         assert statement["Effect"] == "Allow"
         assert set(statement["Action"]) <= ALLOWED
@@ -84,6 +85,6 @@ def test_policies_allow_the_least(path):
 
 
 def test_the_policies_together_are_enough():
-    """Every call that the watcher makes is allowed by one of them."""
+    """Every action that the watcher calls is allowed by one of the policies."""
     policies = [json.loads(path.read_text()) for path in (DEPLOY / "iam").glob("*.json")]
     assert {action for policy in policies for statement in policy["Statement"] for action in statement["Action"]} == ALLOWED

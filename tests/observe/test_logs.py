@@ -1,4 +1,4 @@
-"""What reaches the log: each line whole, in one form, and without persons or secrets, whoever wrote it."""
+"""The log: its lines are in one format, and contain no personal data and no secrets, whatever code wrote them."""
 
 import io
 import json
@@ -17,7 +17,7 @@ PROFILE = "vp7f3kQ-canary-profile"
 TOKEN = "IQoJb3JpZ2luX2VjE" + "Ab9/" * 40
 SECRET = "wJalrXUtnFEMIK7MDENGbPxRfiCYzzCANARYKEY+"
 
-CANARIES = {  # what must never be seen: a text that carries it
+CANARIES = {  # a value that must not be logged: a text that contains it
     PROFILE: f"{{'SpeakerSearchDetails': {{'Results': [{{'VoiceProfileId': '{PROFILE}', 'ConfidenceScore': 0.9}}]}}}}",
     "canary-json-profile": '{"voice_profile_id": "canary-json-profile"}',
     "canary-twice-encoded": r'"{\"VoiceProfileId\":\"canary-twice-encoded\"}"',
@@ -44,7 +44,7 @@ CANARIES = {  # what must never be seen: a text that carries it
 
 @pytest.fixture
 def written():
-    """The lines written so far; the logging of the process is put back afterwards."""
+    """Returns the lines that were logged. Restores the logging of the process at the end."""
     root, stream = logging.getLogger(), io.StringIO()
     handlers, level = list(root.handlers), root.level
     configure(LogSettings(level="debug", format="json"), stream)
@@ -55,7 +55,7 @@ def written():
 
 
 def fail_with(text):
-    """An exception as deep code raises it, out of another one."""
+    """Raise an exception that has another one as its cause."""
     try:
         {}[text]
     except KeyError as error:
@@ -63,17 +63,17 @@ def fail_with(text):
 
 
 @pytest.mark.parametrize("canary", CANARIES)
-def test_a_text_is_cleaned_of_it(canary):
-    """Whatever identifies a person or opens a door is masked in any text."""
+def test_private_values_are_masked_in_a_text(canary):
+    """Each form of personal data and of secrets is masked in a text."""
     assert canary in CANARIES[canary]
-    cleaned = redact_text(CANARIES[canary])
-    assert canary not in cleaned
-    assert MASK in cleaned
+    redacted = redact_text(CANARIES[canary])
+    assert canary not in redacted
+    assert MASK in redacted
 
 
 @pytest.mark.parametrize("canary", CANARIES)
-def test_no_way_of_logging_lets_it_through(canary, written):
-    """As an event, an argument, a nested value or an exception, by structlog or the standard library: never in the output."""
+def test_private_values_are_not_logged_in_any_way(canary, written):
+    """No private value is logged as a fact, an argument, a nested value or an exception, by structlog or the standard library."""
     text = CANARIES[canary]
     ours, theirs = structlog.get_logger("watcher.test"), logging.getLogger("botocore.test")
     ours.warning("fact", detail=text, nested={"list": [{"deep": (text,)}]}, **{"odd key " + text: 1})
@@ -106,13 +106,13 @@ class Observed:
     ],
 )
 def test_a_private_key_masks_its_value_at_any_depth(key):
-    """Whatever stands under such a name is masked, also numbers and whole objects; nothing is shown of its size."""
+    """The value of a private key is masked as a whole, also numbers and objects."""
     line = redact(None, "info", {"event": "x", key: {"any": "canary"}, "at": [{"depth": {key: 0.123}}]})
     assert line == {"event": "x", key: MASK, "at": [{"depth": {key: MASK}}]}
 
 
-def test_facts_stay():
-    """Keys of tasks, connectors, counts, times, codes and addresses of the service are what logs are for."""
+def test_other_facts_are_not_changed():
+    """Keys of tasks, times, error codes, hints, URLs and paths are logged unchanged."""
     facts = {
         "event": "polls_throttled",
         "task": "speaker-search/abcdef1ghij2klmno3pqr4/2f1c9d3e-1111-4222-8333-944445555666",
@@ -130,12 +130,12 @@ def test_facts_stay():
     assert redact(None, "info", dict(facts)) == facts
 
 
-def test_objects_are_written_by_their_fields():
-    """A fact of the model is cleaned like a mapping; bytes show their length only; a circle ends."""
-    circle = {}
-    circle["round"] = circle
+def test_objects_are_logged_by_their_fields():
+    """A dataclass and a named tuple are redacted like a mapping, bytes are logged as their length, and a cycle ends."""
+    cycle = {}
+    cycle["again"] = cycle
     line = redact(
-        None, "info", {"seen": Observed("FAILED", "canary", {"a": 1}), "raw": b"canary", "circle": circle, "why": Unreadable("5xx")}
+        None, "info", {"seen": Observed("FAILED", "canary", {"a": 1}), "raw": b"canary", "cycle": cycle, "error": Unreadable("5xx")}
     )
     assert line["seen"] == {"status": "FAILED", "message": MASK, "result": MASK}
     watch = Watch(TaskRef("speaker-search", ("vc1", "t1")), "0" * 32, 1.0, 2.0, context='{"patient": "canary"}')
@@ -143,12 +143,12 @@ def test_objects_are_written_by_their_fields():
     assert (shown["reason"], shown["watch"]["context"], shown["watch"]["admitted_at"]) == ("unchanged", MASK, 1.0)
     assert "canary" not in str(shown)
     assert line["raw"] == "<6 bytes>"
-    assert "<too deep>" in str(line["circle"])
-    assert line["why"] == "Unreadable: 5xx"
+    assert "<too deep>" in str(line["cycle"])
+    assert line["error"] == "Unreadable: 5xx"
 
 
-def test_a_line_tells_when_who_and_how_bad(written):
-    """Each JSON line has a UTC time, a level, a logger and the facts it was given."""
+def test_a_line_has_time_level_and_logger(written):
+    """Each JSON line has a UTC time, a level, the name of a logger, and the facts of the event."""
     structlog.get_logger("watcher.polling").warning("polls_throttled", kind="speaker-search", hint="raise the quota")
     logging.getLogger("uvicorn.error").error("went %s", "wrong")
     ours, theirs = written()
@@ -164,15 +164,15 @@ def test_a_line_tells_when_who_and_how_bad(written):
 
 
 @pytest.mark.parametrize("name", ["botocore.endpoint", "aiohttp.client", "httpx", "uvicorn.error"])
-def test_libraries_keep_to_warnings(name, written):
-    """Even at level debug, the progress of libraries is not logged: it carries headers and bodies."""
+def test_only_warnings_of_libraries_are_logged(name, written):
+    """At every level, messages of libraries below a warning are not logged, because they contain headers and bodies."""
     logging.getLogger(name).info("sending it all")
     logging.getLogger(name).warning("trouble")
     assert [line["event"] for line in written()] == ["trouble"]
 
 
-def test_the_level_counts(written):
-    """Below the level nothing is written, by either kind of logger."""
+def test_nothing_below_the_level_is_logged(written):
+    """The level applies to loggers of structlog and of the standard library."""
     stream = io.StringIO()
     configure(LogSettings(level="warning", format="json"), stream)
     structlog.get_logger("watcher.a").info("no")
@@ -181,8 +181,8 @@ def test_the_level_counts(written):
     assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["yes"]
 
 
-def test_configured_twice_writes_once(written):
-    """A second set-up replaces the first, also for loggers that were made before it."""
+def test_a_second_set_up_replaces_the_first(written):
+    """After a second set-up each line is written once, also by loggers that were created before it."""
     log, stream = structlog.get_logger("watcher.early"), io.StringIO()
     log.info("before")
     configure(LogSettings(format="json"), stream)
@@ -198,8 +198,8 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize(("stream", "lines_are_json"), [(io.StringIO(), True), (Terminal(), False)])
-def test_auto_is_for_people_on_a_terminal(stream, lines_are_json, written):
-    """`auto` writes JSON, except to a terminal; an exception is cleaned in both."""
+def test_auto_writes_json_except_on_a_terminal(stream, lines_are_json, written):
+    """The format `auto` is JSON, and text on a terminal; exceptions are redacted in both."""
     configure(LogSettings(format="auto"), stream)
     try:
         fail_with(CANARIES[PROFILE])

@@ -1,4 +1,4 @@
-"""The metrics as a scrape sees them: conventions, guards, and that two watchers in one process do not mix."""
+"""The metrics as a scrape sees them: conventions, label values, and independence of two watchers in one process."""
 
 import re
 
@@ -9,6 +9,7 @@ from watcher import __version__
 from watcher.kinds.catalog import builtin_catalog
 from watcher.observe.metrics import MAX_REASONS, Metrics, status_label
 
+CATALOG = builtin_catalog()
 ID_LIKE = re.compile(r"(^|_)(id|ids|key|task|arn|connector|profile|phone|url|path|email|uuid)($|_)")
 ATTRIBUTES = [
     *("inputs", "acks", "watches", "polls", "poll_seconds", "in_flight", "events", "ended"),
@@ -18,37 +19,38 @@ ATTRIBUTES = [
 ]
 
 
-def ours(metrics):
+def declared_metrics(metrics):
+    """Each metric object by the name of its attribute."""
     return {name: getattr(metrics, name) for name in ATTRIBUTES}
 
 
 def scraped(metrics):
-    """Each sample as {(name, labels): value}."""
+    """Each sample of a scrape, as {(name, labels): value}."""
     families = text_string_to_metric_families(metrics.render().decode())
     return {(s.name, tuple(sorted(s.labels.items()))): s.value for family in families for s in family.samples}
 
 
 @pytest.mark.parametrize("attribute", ATTRIBUTES)
 def test_each_metric_follows_the_conventions(attribute):
-    """Each metric has our prefix, a sentence of help, the suffix of its type, base units, and labels that cannot be ids."""
-    (family,) = ours(Metrics())[attribute].describe()
+    """Each metric has our prefix, a sentence as help, a base unit, and no label that could be an id."""
+    (family,) = declared_metrics(Metrics(CATALOG))[attribute].describe()
     assert re.fullmatch(r"watcher_[a-z]+(_[a-z]+)*", family.name)
     assert family.documentation.endswith(".")
     assert not re.search(r"_(ms|milliseconds|minutes|total|percent|count|sum|bucket)$", family.name), "counters get _total when rendered"
-    assert not [label for label in ours(Metrics())[attribute]._labelnames if ID_LIKE.search(label)]
+    assert not [label for label in declared_metrics(Metrics(CATALOG))[attribute]._labelnames if ID_LIKE.search(label)]
 
 
 def test_no_metric_is_left_out_of_the_conventions():
-    """Whatever the registry exposes under our prefix is one of the attributes that the runtime knows."""
-    metrics = Metrics()
-    declared = {family.name for metric in ours(metrics).values() for family in metric.describe()}
+    """Every metric with our prefix in the registry is one of the attributes that are checked here."""
+    metrics = Metrics(CATALOG)
+    declared = {family.name for metric in declared_metrics(metrics).values() for family in metric.describe()}
     exposed = {family.name for family in metrics.registry.collect() if family.name.startswith("watcher")}
     assert exposed == declared
 
 
-def test_counters_end_in_total_and_times_in_seconds():
-    """A scrape names counters `_total` and every duration `_seconds`."""
-    metrics = Metrics()
+def test_counters_end_in_total_and_durations_in_seconds():
+    """In a scrape, the name of each counter ends in `_total`, and that of each duration in `_seconds`."""
+    metrics = Metrics(CATALOG)
     kinds = {family.name: family.type for family in text_string_to_metric_families(metrics.render().decode())}
     assert {n for n, t in kinds.items() if t == "counter" and n.startswith("watcher")} >= {"watcher_polls", "watcher_dead_letters"}
     assert b"watcher_polls_total{" in metrics.render()
@@ -56,30 +58,30 @@ def test_counters_end_in_total_and_times_in_seconds():
         assert all(n.endswith("_seconds") for n in kinds if n.startswith("watcher") and word in n.split("_"))
 
 
-def test_process_metrics_are_there():
-    """Memory, descriptors and the interpreter come with every scrape."""
-    text = Metrics().render().decode()
+def test_a_scrape_has_metrics_of_the_process():
+    """Memory of the process and version of the interpreter are part of each scrape."""
+    text = Metrics(CATALOG).render().decode()
     assert "process_resident_memory_bytes" in text
     assert "python_info{" in text
 
 
 def test_two_watchers_in_one_process_count_apart():
-    """A second instance has a registry of its own."""
-    first, second = Metrics(), Metrics()
+    """Each instance has a registry of its own."""
+    first, second = Metrics(CATALOG), Metrics(CATALOG)
     first.inputs.labels("queue", "admitted").inc()
     assert scraped(first)["watcher_inputs_total", (("outcome", "admitted"), ("source", "queue"))] == 1
     assert not [key for key in scraped(second) if key[0] == "watcher_inputs_total"]
 
 
-def test_the_version_is_told():
-    """build_info names the version that runs."""
-    assert scraped(Metrics())["watcher_build_info", (("version", __version__),)] == 1
+def test_build_info_has_the_version():
+    """The label of `watcher_build_info` is the version that runs."""
+    assert scraped(Metrics(CATALOG))["watcher_build_info", (("version", __version__),)] == 1
 
 
-def test_poll_counters_begin_at_zero():
-    """A first throttle is an increase, because the series was there before it."""
+def test_poll_counters_start_at_zero():
+    """The series of each poll outcome exists from the start, so that its first increase is seen."""
     labels = (("kind", "speaker-search"), ("outcome", "throttled"))
-    assert scraped(Metrics())["watcher_polls_total", labels] == 0
+    assert scraped(Metrics(CATALOG))["watcher_polls_total", labels] == 0
 
 
 @pytest.mark.parametrize(
@@ -92,37 +94,37 @@ def test_poll_counters_begin_at_zero():
     ],
 )
 def test_only_known_statuses_become_labels(kind, status, label):
-    """A status that the service made up is `other`; no status yet is `new`."""
-    assert status_label(kind, status) == label
+    """An undeclared status has the label `other`, and a watch without a status has the label `new`."""
+    assert status_label(CATALOG, kind, status) == label
 
 
-def test_a_state_left_by_all_shows_zero():
-    """Watches that moved on are not shown twice."""
-    metrics = Metrics()
+def test_a_status_without_watches_shows_zero():
+    """The number of watches of a status falls to 0 when the last one leaves it."""
+    metrics = Metrics(CATALOG)
     metrics.show_watches({("speaker-search", None): 2, ("speaker-search", "WEIRD"): 1, ("speaker-search", "ODD"): 1})
     assert scraped(metrics)["watcher_watches", (("kind", "speaker-search"), ("status", "other"))] == 2
     metrics.show_watches({("speaker-search", "IN_QUEUE"): 2})
     shown = {
         dict(labels)["status"]: v for (n, labels), v in scraped(metrics).items() if n == "watcher_watches" and "speaker" in str(labels)
     }
-    assert shown == {"new": 0, "other": 0, **dict.fromkeys(builtin_catalog()["speaker-search"].statuses, 0), "IN_QUEUE": 2}
+    assert shown == {"new": 0, "other": 0, **dict.fromkeys(CATALOG["speaker-search"].statuses, 0), "IN_QUEUE": 2}
 
 
 @pytest.mark.parametrize("reason", ["not_found", "duplicate_key", "http_410", "size"])
-def test_our_own_reasons_become_labels(reason):
-    """A reason in the words of this code is shown as it is."""
-    assert Metrics().reason_label(reason) == reason
+def test_reasons_of_ours_become_labels(reason):
+    """A reason in the form of our own reasons is its own label."""
+    assert Metrics(CATALOG).reason_label(reason) == reason
 
 
 @pytest.mark.parametrize("reason", ["", "InternalFailure", "+12065550100", "a b", "2f9c", "AKIA1234", "x" * 99, "vp_9f8e7d6c", "ünïcode"])
-def test_foreign_words_do_not(reason):
-    """An error code of the other side, a number or a text is `other`."""
-    assert Metrics().reason_label(reason) == "other"
+def test_reasons_from_outside_do_not_become_labels(reason):
+    """An error code of a service, a number or a text has the label `other`."""
+    assert Metrics(CATALOG).reason_label(reason) == "other"
 
 
-def test_reasons_cannot_pile_up():
-    """However many words somebody invents, the number of series stays bounded."""
-    metrics = Metrics()
+def test_the_number_of_reasons_is_limited():
+    """Beyond `MAX_REASONS` different reasons, new ones have the label `other`."""
+    metrics = Metrics(CATALOG)
     words = {metrics.reason_label(f"{a}{b}") for a in "abcdefghij" for b in "abcdefghij"}
     assert len(words) == MAX_REASONS + 1
     assert metrics.reason_label("aa") == "aa"

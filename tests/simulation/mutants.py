@@ -124,7 +124,7 @@ def _impatient(adapters: Adapters, settings: ServiceSettings, **more: Any) -> Wa
     return app.assemble(adapters, replace(settings, watch=WatchSettings(not_found_grace=0)), **more)
 
 
-def _patched(**replacements: Any) -> Callable[..., Watcher]:
+def assemble_with(**replacements: Any) -> Callable[..., Watcher]:
     """A watcher that is assembled from other classes than those of `watcher.app`."""
 
     def make(*args: Any, **more: Any) -> Watcher:
@@ -222,20 +222,20 @@ def _unsynced(watcher: Watcher, store: Any) -> None:
 
 
 MUTANTS: dict[str, Callable[..., Watcher]] = {
-    "ack before commit": _patched(Intake=EagerIntake),
-    "cursor before send": _patched(SinkWorker=HopefulWorker),
-    "not taken counts as delivered": _patched(SinkWorker=CarelessWorker),
+    "ack before commit": assemble_with(Intake=EagerIntake),
+    "cursor before send": assemble_with(SinkWorker=HopefulWorker),
+    "not taken counts as delivered": assemble_with(SinkWorker=CarelessWorker),
     "no dedupe": _broken(_forgetful),
     "an erased watch is written again": _broken(_uncaring),
-    "lost wake-up": _patched(SinkWorker=DeafWorker),
-    "lost wake-up of the polling loop": _patched(Poller=Drowsy),
+    "lost wake-up": assemble_with(SinkWorker=DeafWorker),
+    "lost wake-up of the polling loop": assemble_with(Poller=Drowsy),
     "reported before COMMIT": _broken(_hurried),
     "a log that is not synced": _broken(_unsynced),
-    "no letter for what is refused": _patched(SinkWorker=Wasteful),
-    "no pace": _patched(Pace=Hasty),
-    "a pace that never recovers": _patched(Pace=Timid),
-    "credentials refreshed again and again": _patched(Circuits=StubbornCircuits),
-    "a status that goes backwards is believed": _patched(Poller=Credulous),
+    "no letter for what is refused": assemble_with(SinkWorker=Wasteful),
+    "no pace": assemble_with(Pace=Hasty),
+    "a pace that never recovers": assemble_with(Pace=Timid),
+    "credentials refreshed again and again": assemble_with(Circuits=StubbornCircuits),
+    "a status that goes backwards is believed": assemble_with(Poller=Credulous),
     "not found ends a watch at once": _impatient,
-    "a task in the metrics": _patched(Poller=Talkative),
+    "a task in the metrics": assemble_with(Poller=Talkative),
 }

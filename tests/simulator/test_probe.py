@@ -68,9 +68,9 @@ async def test_the_same_seed_gives_the_same_replies(looptime: object) -> None:
 @pytest.mark.looptime
 async def test_a_call_takes_its_latency(looptime: object) -> None:
     """An observation takes the latency of the scenario in virtual time, and `slow` adds to it."""
-    await made(latency="fixed(2)").observe(ref("t"))
+    await made(latency="fixed(2)").observe_one(ref("t"))
     assert looptime == 2
-    await made(latency="fixed(2)", faults={"slow": 1}, slow=8).observe(ref("t"))
+    await made(latency="fixed(2)", faults={"slow": 1}, slow=8).observe_one(ref("t"))
     assert looptime == 12
 
 

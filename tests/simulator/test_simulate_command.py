@@ -9,15 +9,12 @@ from contextlib import contextmanager
 
 import aioboto3
 import pytest
-import typer
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from tests.process import HANG_S, PYTHON, process
 from watcher.cli.simulate import simulate
 
-app = typer.Typer()
-app.command()(simulate)
-COMMAND = (PYTHON, "-c", "import typer; from watcher.cli.simulate import simulate; typer.run(simulate)")
+COMMAND = (PYTHON, "-c", "from watcher.cli.simulate import simulate; simulate()")
 
 
 @contextmanager
@@ -56,9 +53,9 @@ def test_a_port_in_use_is_an_error() -> None:
     """The command ends with exit code 69, and its error names the port and what to do."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        result = CliRunner().invoke(app, ["--port", str(port)])
+        result = CliRunner().invoke(simulate, ["--port", str(port)])
     assert result.exit_code == 69
-    assert f"cannot listen on 127.0.0.1:{port}" in result.stderr
+    assert f"Cannot listen on 127.0.0.1:{port}" in result.stderr
     assert "--port 0" in result.stderr
 
 
@@ -74,6 +71,6 @@ def test_a_port_in_use_is_an_error() -> None:
 )
 def test_an_invalid_option_is_a_usage_error(options: list[str], expected: str) -> None:
     """An invalid option is a usage error of click, which the command line maps to 64, and the error names it."""
-    result = CliRunner().invoke(app, options)
+    result = CliRunner().invoke(simulate, options)
     assert result.exit_code == 2
     assert expected in result.stderr

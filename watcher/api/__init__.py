@@ -1,1 +1,1 @@
-"""The HTTP side: health, readiness and metrics, served in the same event loop as the work."""
+"""The HTTP API: health, readiness and metrics, served in the event loop of the service."""

@@ -1,4 +1,4 @@
-"""What the HTTP side may see of the watcher. It asks nothing of AWS and waits for nothing: both answers are at hand."""
+"""What the HTTP API reads of the running watcher. Both answers are computed at once, without a call and without waiting."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from watcher.runtime.health import Condition
 
 
 class HealthView(Protocol):
-    """The health of a running watcher, as of now."""
+    """The present health of a running watcher."""
 
     def alive(self) -> tuple[bool, Mapping[str, Any]]:
-        """Whether the loop turns, and what shows it (`tick_age_s`). Never depends on AWS, the store or a sink."""
+        """Whether the event loop runs, and the measurement behind it. Never depends on AWS, the store or a sink."""
         ...
 
     def ready(self) -> tuple[bool, Mapping[str, Condition]]:
-        """Whether work gets done, and the condition of each component."""
+        """Whether all components work, and the condition of each one."""
         ...

@@ -1,7 +1,8 @@
-"""Errors as problem documents (RFC 9457). They say what the client did, never what went on inside."""
+"""Errors of the HTTP API as problem documents (RFC 9457). They describe the client's mistake, and nothing of the watcher's inside."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request, Response
@@ -12,7 +13,7 @@ MEDIA_TYPE = "application/problem+json"
 PATHS = "/healthz, /readyz, /metrics, /openapi.json"
 
 
-class Problem(BaseModel):
+class ProblemDocument(BaseModel):
     """A problem document."""
 
     type: str = "about:blank"
@@ -21,24 +22,24 @@ class Problem(BaseModel):
     detail: str
 
 
-def install(app: FastAPI) -> None:
-    """Let every error of `app` leave as a problem document."""
-    app.add_exception_handler(HTTPException, _refused)
-    app.add_exception_handler(Exception, _failed)
+def install_error_handlers(app: FastAPI) -> None:
+    """Make `app` answer every error with a problem document."""
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _unexpected_error)
 
 
-async def _refused(request: Request, error: Exception) -> Response:
+def problem_response(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a response with a problem document."""
+    body = ProblemDocument(title=HTTPStatus(status).phrase, status=status, detail=detail).model_dump_json()
+    return Response(body, status, headers, MEDIA_TYPE)
+
+
+async def _http_error(_request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = error.headers if isinstance(error, HTTPException) else None
-    details = {404: f"There is nothing here. There is {PATHS}.", 405: "This path does not take this method."}
-    return problem(status, details.get(status, HTTPStatus(status).description), headers)
+    details = {404: f"This path does not exist. Use one of {PATHS}.", 405: "This path does not support this method."}
+    return problem_response(status, details.get(status, HTTPStatus(status).description), headers)
 
 
-async def _failed(request: Request, error: Exception) -> Response:
-    return problem(500, "A bug of the watcher. Its log says more.")
-
-
-def problem(status: int, detail: str, headers: object = None) -> Response:
-    """A response that holds a problem document. `headers` is a mapping or None."""
-    body = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail).model_dump_json()
-    return Response(body, status, dict(headers) if isinstance(headers, dict) else None, MEDIA_TYPE)
+async def _unexpected_error(_request: Request, _error: Exception) -> Response:
+    return problem_response(500, "The watcher has a bug. Its log has the details.")

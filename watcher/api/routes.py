@@ -1,4 +1,4 @@
-"""The paths of the HTTP API: health, readiness, metrics. Each renders what the view says; none decides or waits."""
+"""The paths of the HTTP API: liveness, readiness and metrics. They render what the view returns, and decide nothing."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from watcher.api.health_view import HealthView
 from watcher.observe.metrics import CONTENT_TYPE, Metrics
 from watcher.runtime.health import Condition
 
-_NOT_STORED = {"Cache-Control": "no-store"}
+_NO_STORE = {"Cache-Control": "no-store"}
 
 
-class Health(BaseModel):
-    """Whether the process should be left alone (200) or restarted (503)."""
+class Liveness(BaseModel):
+    """Whether the process works (200) or must be restarted (503), and the measurement behind it."""
 
     model_config = ConfigDict(extra="allow")
     ok: bool
 
 
-class Component(BaseModel):
-    """One thing that must work: the store, a source, a sink, a circuit."""
+class ComponentCondition(BaseModel):
+    """The condition of one component: the store, a source, a sink, a quota or a circuit."""
 
     model_config = ConfigDict(from_attributes=True)
     ok: bool
@@ -33,38 +33,38 @@ class Component(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Whether work gets done; `failing` names what does not, `components` says why and what to do."""
+    """Whether all components work. `failing` lists those that do not; `components` has reason and hint of each one."""
 
     ok: bool
     failing: list[str]
-    components: dict[str, Component]
+    components: dict[str, ComponentCondition]
 
 
-def router(view: HealthView, metrics: Metrics) -> APIRouter:
-    """The routes over one running watcher."""
+def create_router(view: HealthView, metrics: Metrics) -> APIRouter:
+    """Return the routes for one running watcher."""
     routes = APIRouter()
 
-    @routes.get("/healthz", response_model=Health, responses={503: {"model": Health}}, summary="Does the loop turn?")
+    @routes.get("/healthz", response_model=Liveness, responses={503: {"model": Liveness}}, summary="Whether the event loop runs")
     async def healthz() -> Response:
-        ok, told = view.alive()
-        return _json(ok, Health.model_validate({**told, "ok": ok}))
+        ok, measurement = view.alive()
+        return _json(ok, Liveness.model_validate({**measurement, "ok": ok}))
 
-    @routes.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness}}, summary="Does work get done?")
+    @routes.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness}}, summary="Whether all components work")
     async def readyz() -> Response:
-        ok, components = view.ready()
-        return _json(ok, _readiness(ok, components))
+        ok, conditions = view.ready()
+        return _json(ok, _readiness(ok, conditions))
 
-    @routes.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}}, summary="For Prometheus.")
+    @routes.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}}, summary="Metrics for Prometheus")
     async def scrape() -> Response:
-        return Response(metrics.render(), headers={"Content-Type": CONTENT_TYPE, **_NOT_STORED})
+        return Response(metrics.render(), headers={"Content-Type": CONTENT_TYPE, **_NO_STORE})
 
     return routes
 
 
-def _readiness(ok: bool, components: Mapping[str, Condition]) -> Readiness:
-    told = {name: Component.model_validate(component) for name, component in components.items()}
-    return Readiness(ok=ok, failing=[name for name, component in told.items() if not component.ok], components=told)
+def _readiness(ok: bool, conditions: Mapping[str, Condition]) -> Readiness:
+    components = {name: ComponentCondition.model_validate(condition) for name, condition in conditions.items()}
+    return Readiness(ok=ok, failing=[name for name, component in components.items() if not component.ok], components=components)
 
 
 def _json(ok: bool, body: BaseModel) -> Response:
-    return Response(body.model_dump_json(), 200 if ok else 503, _NOT_STORED, "application/json")
+    return Response(body.model_dump_json(), 200 if ok else 503, _NO_STORE, "application/json")

@@ -1,6 +1,6 @@
-"""Serves the HTTP API in the loop that does the work, so that an answer shows that the loop turns.
+"""Serves the HTTP API in the event loop of the service, so that an answer shows that the loop runs.
 
-It takes no signals, writes no access log, and ends within two seconds of being cancelled.
+Handles no signals, writes no access log, and ends within two seconds after it is cancelled.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import uvicorn
 from fastapi import FastAPI
 
 from watcher import __version__
-from watcher.api import problems
 from watcher.api.health_view import HealthView
-from watcher.api.routes import router
+from watcher.api.problems import install_error_handlers
+from watcher.api.routes import create_router
 from watcher.api.settings import ApiSettings
 from watcher.errors import Unavailable
 from watcher.observe.metrics import Metrics
 
 GRACE_S = 1
-"""For answers under way when the end comes, in seconds."""
+"""The longest time for unfinished replies after the server is cancelled, in whole seconds."""
 MAX_CONNECTIONS = 256
 MAX_PORT = 65_535
 _REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound to
@@ -32,29 +32,29 @@ __all__ = ["HealthView", "HttpServer", "build_api"]
 
 
 def build_api(view: HealthView, metrics: Metrics) -> FastAPI:
-    """The application: routes, problem documents, an OpenAPI document, no page that fetches scripts from elsewhere."""
+    """Return the application: routes, problem documents and an OpenAPI document, but no pages, which would load scripts of others."""
     api = FastAPI(title="speaker-search-watcher", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
-    api.include_router(router(view, metrics))
-    problems.install(api)
+    api.include_router(create_router(view, metrics))
+    install_error_handlers(api)
     return api
 
 
 class HttpServer:
-    """`open` binds, `serve` answers until cancelled, `close` lets go of the port."""
+    """`open` binds the port, `serve` answers until cancelled, `close` releases the port."""
 
     def __init__(self, settings: ApiSettings, view: HealthView, metrics: Metrics) -> None:
         if settings.listen is None:
-            raise ValueError("api.listen is unset: there is nothing to open")
+            raise ValueError("api.listen is not set, so there is no address to listen on")
         host, _, port = settings.listen.rpartition(":")
         self._host, self._port = host.strip("[]"), int(port)
         self._api = build_api(view, metrics)
         self._socket: socket.socket | None = None
 
     async def open(self) -> None:
-        """Bind and listen. Raises Unavailable, with host and port, where that cannot be done."""
+        """Bind the port and listen. Raises Unavailable, with host and port, where that fails."""
         try:
-            if self._port > MAX_PORT:  # the resolver would wrap it round
-                raise OverflowError(self._port)  # noqa: TRY301 - one handler names host and port for every way to fail
+            if self._port > MAX_PORT:  # the resolver would take it modulo 65,536
+                raise OverflowError(self._port)  # noqa: TRY301 - one handler adds host and port to each error
             found = await anyio.getaddrinfo(self._host or None, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
             family, _, _, _, address = found[0]
             self._socket = socket.create_server(address[:2], family=family)
@@ -64,20 +64,20 @@ class HttpServer:
 
     @property
     def port(self) -> int:
-        """The port that is bound, also where the settings said 0."""
+        """The port that is bound; for port 0 in the settings, the one that was chosen."""
         return int(self._bound()[1])
 
     @property
     def url(self) -> str:
-        """Where a client on this machine reaches it."""
+        """The URL for a client on this machine."""
         host = self._bound()[0]
         host = _REACHABLE.get(host, host)
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     async def serve(self) -> None:
-        """Answer until cancelled; then finish what is under way, for `GRACE_S` at most."""
+        """Answer until cancelled; then finish replies for at most `GRACE_S`."""
         if self._socket is None:
-            raise RuntimeError("serve before open")
+            raise RuntimeError("the port is not open; call open first")
         server = _Server(_config(self._api))
         try:
             await server.serve(sockets=[self._socket])
@@ -87,19 +87,19 @@ class HttpServer:
                     await server.shutdown(sockets=[self._socket])
 
     async def close(self) -> None:
-        """Let go of the port. May be called at any time, also again."""
+        """Release the port. May be called at any time, and more than once."""
         if self._socket is not None:
             self._socket.close()
 
     def _bound(self) -> tuple[str, int]:
         if self._socket is None:
-            raise RuntimeError("not open")
+            raise RuntimeError("the port is not open; call open first")
         name = self._socket.getsockname()
         return name[0], name[1]
 
 
 class _Server(uvicorn.Server):
-    """Signals belong to the command line."""
+    """A server that leaves signals to the command line."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

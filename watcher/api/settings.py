@@ -1,4 +1,4 @@
-"""Where the HTTP side listens."""
+"""The address of the HTTP API."""
 
 from __future__ import annotations
 
@@ -11,4 +11,4 @@ class ApiSettings(Section):
     """Health, readiness and metrics over HTTP."""
 
     listen: str | None = Field(default=None, pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s]*):\d{1,5}$")
-    """`host:port`; unset: nothing listens."""
+    """The address to listen on, as `host:port`. Unset: there is no HTTP API."""

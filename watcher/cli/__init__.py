@@ -1,71 +1,64 @@
-"""The commands. Each stands in a file of its own; this one mounts them and turns whatever ends them into an exit code."""
+"""The command line: `main` runs a command, and turns the way it ended into an exit code and a message.
+
+Each command has a module of its own, which is imported when the command is called (`command_table.py`).
+"""
 
 from __future__ import annotations
 
 import sys
-import traceback
-from typing import Annotated
 
-import typer
+import click
 
 from watcher import __version__
-from watcher.cli import config, dead_letters, exit_codes
-from watcher.cli.demo import demo
-from watcher.cli.doctor import doctor
-from watcher.cli.explain import explain
-from watcher.cli.forget import forget
-from watcher.cli.run import run
-from watcher.cli.simulate import simulate
-from watcher.cli.submit import submit
-from watcher.cli.tasks import tasks
-from watcher.cli.watch import watch
+from watcher.cli import exit_codes
+from watcher.cli.command_table import CommandTable
+from watcher.cli.completion import completion_options
 
-app = typer.Typer(
-    name="watcher",
-    help="Watches remote AWS tasks by polling and tells the world, once and in order, whenever one changes status.",
-    epilog="Try it without an AWS account: watcher demo. Exit codes: 0 done, 3 some tasks failed, 64 usage, 69 unavailable, 70 bug, "
-    "74 store or disk, 75 try again, 78 configuration, 130 and 143 signals.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,  # tracebacks with local variables would show what must never be shown
+__all__ = ["app", "main"]
+
+EPILOG = (
+    "Try it without an AWS account: watcher demo. Exit codes: 0 success, 3 some tasks failed, 64 usage error, 69 service unavailable, "
+    "70 bug, 74 store or file error, 75 try again later, 78 configuration error, 130 SIGINT, 143 SIGTERM."
 )
-app.command()(run)
-app.command()(demo)
-app.command()(watch)
-app.command()(submit)
-app.command()(tasks)
-app.command()(explain)
-app.add_typer(dead_letters.app, name="dead-letters")
-app.command()(forget)
-app.command()(doctor)
-app.command()(simulate)
-app.add_typer(config.app, name="config")
 
 
-def _version(asked: bool) -> None:
-    if asked:
-        typer.echo(__version__)
-        raise typer.Exit
-
-
-@app.callback()
-def _main(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False) -> None:
-    pass
+@click.group(
+    "watcher",
+    cls=CommandTable,
+    epilog=EPILOG,
+    context_settings={"show_default": True, "max_content_width": 80},
+)
+@click.version_option(__version__, message="%(version)s", help="Print the version and exit.")
+@completion_options
+def app() -> None:
+    """Watches remote AWS tasks by polling, and delivers an event for every status change: at least once, in order per task, with
+    stable ids."""
 
 
 def main() -> None:
-    """The console script."""
+    """Run the command line, and exit with a code of `exit_codes`."""
     try:
-        app()
-    except SystemExit as end:
-        # typer says 2 for a mistake in the arguments, and 1 for Ctrl-C and for a reader who left; sysexits.h says otherwise
-        one = exit_codes.IO if isinstance(end.__context__, BrokenPipeError) else exit_codes.INTERRUPTED
-        code = {1: one, 2: exit_codes.USAGE}.get(end.code, end.code) if isinstance(end.code, int) else end.code
-        sys.exit(code)
-    except BaseException as error:  # noqa: BLE001 - the last stop: every end has an exit code and a sentence
-        code, words = exit_codes.explain(error)
-        if code == exit_codes.BUG:
-            traceback.print_exc()
-            words = "this is a bug in the watcher: please report it with the lines above"
-        if words:
-            print(words, file=sys.stderr)
-        sys.exit(code)
+        code = app.main(prog_name="watcher", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(exit_codes.USAGE)
+    except click.Abort:
+        click.echo("Aborted.", err=True)
+        sys.exit(exit_codes.INTERRUPTED)
+    except SystemExit as end:  # click exits with 1 when the reader of stdout is gone; no command does
+        sys.exit(exit_codes.IO if end.code == 1 else end.code)
+    except BaseException as error:  # noqa: BLE001 - the last handler: whatever ends the process has an exit code and a message
+        sys.exit(_report(error))
+    sys.exit(code if isinstance(code, int) else exit_codes.OK)
+
+
+def _report(error: BaseException) -> int:
+    code, message = exit_codes.describe(error)
+    if code == exit_codes.BUG:
+        import traceback
+
+        traceback.print_exception(error)
+        message = "This is a bug in the watcher. Please report it with the lines above."
+    if message:
+        click.echo(message, err=True)
+    return code

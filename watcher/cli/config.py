@@ -1,60 +1,89 @@
-"""`watcher config`: check a configuration before it runs, see what it comes to, describe it to an editor."""
+"""`watcher config`: checks a configuration, shows the settings in effect, and prints the JSON Schema for editors."""
 
 from __future__ import annotations
 
 import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from watcher.cli.exit_codes import CONFIG
-from watcher.config import defaults, read, schema, show
-from watcher.errors import ConfigMistakes
+from watcher.cli.options import FILE, Exit
+from watcher.cli.tables import counted
 
-app = typer.Typer(help="Check, show and describe configurations.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from watcher.errors import ConfigMistakes
 
 
-@app.command()
-def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="The YAML file to check.")]) -> None:
-    """Look for every mistake in FILE, under the present environment.
+@click.group()
+def config() -> None:
+    """Check, show and describe configurations."""
 
-    Prints one line for each mistake, `file:line: key: what is wrong, what would
-    be right`, and exit_codes 78; or says that all is well. Creates nothing.
+
+@config.command()
+@click.argument("file", type=FILE)
+def check(file: Path) -> None:
+    """Check the configuration file FILE.
+
+    Prints one line for each mistake (file, line, key, what is wrong, what to
+    do) and exits with 78. Environment variables apply as for watcher run.
+    Creates no files.
+
+    \b
+    Example:
+      watcher config check watcher.yaml
     """
+    from watcher.config import read
+    from watcher.errors import ConfigMistakes
+
     try:
         settings = read(file, os.environ, paths=True).settings
     except ConfigMistakes as mistakes:
-        raise _refuse(mistakes) from None
-    sources, sinks = len(settings.sources), len(settings.sinks)
-    typer.echo(f"{file}: good; {sources} source{'s' * (sources != 1)}, store {settings.store.type}, {sinks} sink{'s' * (sinks != 1)}")
+        raise _exit(mistakes) from None
+    sources, sinks = counted(len(settings.sources), "source"), counted(len(settings.sinks), "sink")
+    click.echo(f"{file}: valid; {sources}, store {settings.store.type}, {sinks}")
 
 
-@app.command("show")
-def show_(
-    config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="The YAML file; without it, the defaults are shown.")
-    ] = None,
-) -> None:
-    """Print the settings in effect as YAML: each value with its line, its variable or `default`; secrets are masked."""
+@config.command("show")
+@click.option("--config", "file", metavar="FILE", type=FILE, help="The YAML file. Without it, the defaults are shown.")
+def show_command(file: Path | None) -> None:
+    """Print the settings in effect as YAML.
+
+    Each value has a comment that says where it is set: a line of the file, an
+    environment variable, or the default. Secrets are masked.
+
+    \b
+    Example:
+      watcher config show --config watcher.yaml
+    """
+    from watcher.config import defaults, read, show
+    from watcher.errors import ConfigMistakes
+
     try:
-        loaded = read(config, os.environ) if config else defaults()
+        loaded = read(file, os.environ) if file else defaults()
     except ConfigMistakes as mistakes:
-        raise _refuse(mistakes) from None
-    typer.echo(show(loaded), nl=False)
+        raise _exit(mistakes) from None
+    click.echo(show(loaded), nl=False)
 
 
-@app.command("schema")
-def schema_() -> None:
+@config.command("schema")
+def schema_command() -> None:
     """Print the JSON Schema of the configuration file.
 
-    An editor that speaks YAML checks and completes with it: `watcher config schema > watcher.schema.json`.
+    An editor that supports YAML schemas checks and completes the file with it.
+
+    \b
+    Example:
+      watcher config schema > watcher.schema.json
     """
-    typer.echo(json.dumps(schema(), indent=2))
+    from watcher.config import schema
+
+    click.echo(json.dumps(schema(), indent=2))
 
 
-def _refuse(mistakes: ConfigMistakes) -> typer.Exit:
+def _exit(mistakes: ConfigMistakes) -> Exit:
     for line in mistakes.mistakes:
-        typer.echo(line, err=True)
-    return typer.Exit(CONFIG)
+        click.echo(line, err=True)
+    return Exit(CONFIG)

@@ -1,196 +1,181 @@
-"""`watcher dead-letters`: inputs that were no task, and events a sink would not take. Bodies are shown by `show` alone."""
+"""`watcher dead-letters`: inputs that name no task, and events that a sink rejected. Only `show` prints bodies."""
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Sequence
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from watcher.cli import exit_codes
-from watcher.cli.store_access import Config, Json, consult, print_json
+from watcher.cli.options import Exit, config_option, json_option
+from watcher.cli.store_access import StoreAccess, print_json
 from watcher.cli.tables import counted, duration, facts, printable, table
-from watcher.config import Settings
-from watcher.core.delivery.events import iso
-from watcher.core.intake.strict_json import decode
-from watcher.errors import InvalidInput
-from watcher.model import DeadLetter
-from watcher.ports import Store
-from watcher.query import DeadLetterQuery
 
-app = typer.Typer(help="Look at what could not be taken in or delivered; try it again, or throw it away.", no_args_is_help=True)
-
-Ids = Annotated[list[str] | None, typer.Argument(metavar="ID", help="As `list` shows them; the beginning is enough where it is unique.")]
-All = Annotated[bool, typer.Option("--all", help="All of them.")]
+if TYPE_CHECKING:
+    from watcher.ports import Store
+    from watcher.queries.dead_letters import DeadLetterDetails, DeadLetterSummary
 
 
-@app.command("list")
-def list_(config: Config, as_json: Json = False) -> None:
-    """List the dead letters, the newest first, with their reasons and without their bodies.
+@click.group("dead-letters")
+def dead_letters() -> None:
+    """List, show, retry or erase dead letters.
 
-    Reasons of inputs say what is wrong with the message; reasons of events are
-    the sink's own words.
-
-    Example:
-
-        watcher dead-letters list --config watcher.yaml
+    A dead letter is an input that names no task, or an event that a sink
+    rejected.
     """
-    letters = consult(config, lambda _, store: _all(store))
+
+
+@dead_letters.command("list")
+@config_option()
+@json_option()
+def list_command(config: Path, as_json: bool) -> None:
+    """List the dead letters, the newest first, without their bodies.
+
+    The reason of an input says what is wrong with the message. The reason of an
+    event is what the sink answered.
+
+    \b
+    Example:
+      watcher dead-letters list --config watcher.yaml
+    """
+    from watcher.queries.dead_letters import all_dead_letters
+
+    found = StoreAccess(config).run(all_dead_letters)
     if as_json:
-        print_json([facts_of(letter) for letter in letters])
-    elif not letters:
-        typer.echo("no dead letters", err=True)
+        print_json([letter.as_json() for letter in found])
+    elif not found:
+        click.echo("no dead letters", err=True)
     else:
         now = time.time()
-        table(("ID", "WHAT", "FROM", "REASON", "DETAIL", "AGE", "TRIES"), [_row(letter, now) for letter in letters])
+        table(("ID", "WHAT", "FROM", "REASON", "DETAIL", "AGE", "TRIES"), [_row(letter, now) for letter in found])
 
 
-@app.command()
-def show(
-    id_: Annotated[str, typer.Argument(metavar="ID", help="As `list` shows it; the beginning is enough where it is unique.")],
-    config: Config,
-    as_json: Json = False,
-) -> None:
-    """Show one dead letter with its body, which may hold what identifies a person.
+@dead_letters.command()
+@click.argument("id_", metavar="ID")
+@config_option()
+@json_option()
+def show(id_: str, config: Path, as_json: bool) -> None:
+    """Show one dead letter with its body, which may identify a person.
 
+    ID is an id as watcher dead-letters list shows it, or a unique beginning.
+
+    \b
     Example:
-
-        watcher dead-letters show 4f1c --config watcher.yaml
+      watcher dead-letters show 4f1c --config watcher.yaml
     """
-    letter = _chosen([id_], consult(config, lambda _, store: _all(store)))[0]
+    letter = _find(StoreAccess(config), id_)
     if as_json:
-        print_json({**facts_of(letter), "body": letter.body.decode("utf-8", "backslashreplace")})
-        return
-    about = [("task", letter.key)] if letter.key is not None else []
-    facts(
-        [
-            ("id", letter.id),
-            ("what", f"{letter.what} {'for sink' if letter.what == 'event' else 'from source'} {letter.origin}"),
-            *about,
-            ("reason", letter.reason),
-            ("detail", letter.detail),
-            ("when", f"{iso(letter.at)} ({duration(max(0.0, time.time() - letter.at))} ago)"),
-            ("tries", f"{letter.tries}{', to be tried again' if letter.retry else ''}"),
-            ("body", counted(len(letter.body), "byte")),
-        ]
-    )
-    typer.echo(printable(_pretty(letter.body)))
+        print_json(letter.as_json())
+    else:
+        facts(_facts(letter.summary))
+        click.echo(printable(letter.text))
 
 
-@app.command()
-def retry(config: Config, ids: Ids = None, every: All = False) -> None:
-    """Have dead letters tried again: inputs are read once more, events sent once more to their sink.
+@dead_letters.command()
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@config_option()
+@click.option("--all", "every", is_flag=True, help="All dead letters.")
+def retry(ids: tuple[str, ...], config: Path, every: bool) -> None:
+    """Retry dead letters: read inputs again, send events again.
 
-    A running watcher takes them up within a second; else the next start does.
-    What fails again is a dead letter again, with one more try.
+    ID is an id as watcher dead-letters list shows it, or a unique beginning.
 
+    A running watcher retries them within a second, otherwise the next start
+    does. What fails again becomes a dead letter again, with one more try.
+
+    \b
     Examples:
-
-        watcher dead-letters retry 4f1c 77ab --config watcher.yaml
-
-        watcher dead-letters retry --all --config watcher.yaml
+      watcher dead-letters retry 4f1c 77ab --config watcher.yaml
+      watcher dead-letters retry --all --config watcher.yaml
     """
-
-    async def ask(_: Settings, store: Store) -> int:
-        return await store.retry([letter.id for letter in _chosen(ids, await _all(store), every=every)])
-
-    _one_of(ids, every)
-    count = consult(config, ask)
-    typer.echo(
-        f"{counted(count, 'dead letter')} to be tried again: a running watcher takes them up within a second, else the next start does"
-        if count
-        else "no dead letters: nothing to try again"
-    )
+    _require_ids_or_all(ids, every)
+    access = StoreAccess(config)
+    chosen = _chosen(access, ids)
+    count = access.run(lambda store: store.retry(chosen))
+    if count:
+        click.echo(f"{counted(count, 'dead letter')} marked for a retry: by the running watcher within a second, or at the next start.")
+    else:
+        click.echo("No dead letters; nothing to retry.")
 
 
-@app.command()
-def purge(
-    config: Config,
-    ids: Ids = None,
-    every: All = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before erasing all.")] = False,
-) -> None:
-    """Erase dead letters for good: what they hold is neither taken in nor delivered any more.
+@dead_letters.command()
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@config_option()
+@click.option("--all", "every", is_flag=True, help="All dead letters.")
+@click.option("--yes", is_flag=True, help="Erase all without a question.")
+def purge(ids: tuple[str, ...], config: Path, every: bool, yes: bool) -> None:
+    """Erase dead letters: they can no longer be shown or retried.
 
+    ID is an id as watcher dead-letters list shows it, or a unique beginning.
+
+    \b
     Examples:
-
-        watcher dead-letters purge 4f1c --config watcher.yaml
-
-        watcher dead-letters purge --all --yes --config watcher.yaml
+      watcher dead-letters purge 4f1c --config watcher.yaml
+      watcher dead-letters purge --all --yes --config watcher.yaml
     """
-
-    async def erase(_: Settings, store: Store) -> int:
-        # those that were seen, not all: none may be erased that came while somebody thought about the question
-        return await store.purge([letter.id for letter in chosen])
-
-    _one_of(ids, every)
-    chosen = _chosen(ids, consult(config, lambda _, store: _all(store)), every=every)
+    _require_ids_or_all(ids, every)
+    access = StoreAccess(config)
+    chosen = _chosen(access, ids)
     if every and chosen and not yes:
         if not sys.stdin.isatty():
-            raise typer.BadParameter("nobody can be asked here whether to erase them: say --yes", param_hint="--all")
-        typer.confirm(f"erase {counted(len(chosen), 'dead letter')} for good?", abort=True)
-    typer.echo(f"{counted(consult(config, erase) if chosen else 0, 'dead letter')} erased")
+            raise click.BadParameter("stdin is not a terminal, so the command cannot ask; add --yes", param_hint="--all")
+        click.confirm(f"Erase {counted(len(chosen), 'dead letter')}?", abort=True)
+    # by id, also for --all: a dead letter that was added after the question is not erased
+    count = access.run(lambda store: store.purge(chosen)) if chosen else 0
+    click.echo(f"Erased {counted(count, 'dead letter')}.")
 
 
-async def _all(store: Store) -> Sequence[DeadLetter]:
-    """Every dead letter, read page by page."""
-    found: list[DeadLetter] = []
-    page = await store.dead_letters(DeadLetterQuery())
-    found += page.items
-    while page.next is not None:
-        page = await store.dead_letters(DeadLetterQuery(after=page.next))
-        found += page.items
-    return found
-
-
-def facts_of(letter: DeadLetter) -> dict[str, Any]:
-    """A dead letter for machines, without its body."""
-    return {
-        "id": letter.id,
-        "what": letter.what,
-        "origin": letter.origin,
-        "reason": letter.reason,
-        "detail": letter.detail,
-        "at": iso(letter.at),
-        "key": letter.key,
-        "tries": letter.tries,
-        "retry": letter.retry,
-        "bytes": len(letter.body),
-    }
-
-
-def _row(letter: DeadLetter, now: float) -> tuple[str, ...]:
-    tries = f"{letter.tries}{', again' if letter.retry else ''}"
+def _row(letter: DeadLetterSummary, now: float) -> tuple[str, ...]:
+    tries = f"{letter.tries}{', retry requested' if letter.retry else ''}"
     return (letter.id, letter.what, letter.origin, letter.reason, letter.detail, duration(max(0.0, now - letter.at)), tries)
 
 
-def _one_of(ids: Sequence[str] | None, every: bool) -> None:
+def _facts(letter: DeadLetterSummary) -> list[tuple[str, str]]:
+    at = letter.as_json()["at"]
+    pairs = [
+        ("id", letter.id),
+        ("what", f"{letter.what} {'for sink' if letter.what == 'event' else 'from source'} {letter.origin}"),
+        ("task", letter.key or ""),
+        ("reason", letter.reason),
+        ("detail", letter.detail),
+        ("when", f"{at} ({duration(max(0.0, time.time() - letter.at))} ago)"),
+        ("tries", f"{letter.tries}{', retry requested' if letter.retry else ''}"),
+        ("body", counted(letter.size, "byte")),
+    ]
+    return [(name, value) for name, value in pairs if name != "task" or value]
+
+
+def _require_ids_or_all(ids: Sequence[str], every: bool) -> None:
     if bool(ids) == every:
-        raise typer.BadParameter("name dead letters by their ids, or say --all", param_hint="ID")
+        raise click.BadParameter("give ids, or --all", param_hint="ID")
 
 
-def _chosen(ids: Sequence[str] | None, letters: Sequence[DeadLetter], *, every: bool = False) -> Sequence[DeadLetter]:
-    """The letters that are meant, all of them or none: an id that means nothing, or too much, ends the command."""
-    if every:
-        return letters
-    chosen: dict[str, DeadLetter] = {}
-    for id_ in ids or ():
-        meant = [letter for letter in letters if letter.id.startswith(id_)]
-        exact = [letter for letter in meant if letter.id == id_]
-        if len(exact or meant) != 1:
-            typer.echo(f"{printable(id_)}: {'several dead letters begin' if meant else 'no dead letter begins'} like this", err=True)
-            raise typer.Exit(exit_codes.USAGE)
-        letter = (exact or meant)[0]
-        chosen[letter.id] = letter
-    return list(chosen.values())
+def _find(access: StoreAccess, id_: str) -> DeadLetterDetails:
+    from watcher.queries.dead_letters import DeadLetterLookupError, find_dead_letter
 
-
-def _pretty(body: bytes) -> str:
-    """JSON with its members on lines of their own; anything else as it came, or its mistake would not be seen."""
     try:
-        return json.dumps(decode(body), indent=2, ensure_ascii=False)
-    except InvalidInput:
-        return body.decode("utf-8", "backslashreplace")
+        return access.run(lambda store: find_dead_letter(store, id_))
+    except DeadLetterLookupError as error:
+        raise _not_found(error) from None
+
+
+def _chosen(access: StoreAccess, id_prefixes: Sequence[str]) -> list[str]:
+    """Return the full ids, or the ids of all dead letters where there are no prefixes. Exits if one does not name exactly one."""
+    from watcher.queries.dead_letters import DeadLetterLookupError, all_dead_letters, find_ids
+
+    async def choose(store: Store) -> list[str]:
+        return await find_ids(store, id_prefixes) if id_prefixes else [letter.id for letter in await all_dead_letters(store)]
+
+    try:
+        return access.run(choose)
+    except DeadLetterLookupError as error:
+        raise _not_found(error) from None
+
+
+def _not_found(error: LookupError) -> Exit:
+    click.echo(printable(str(error)), err=True)
+    return Exit(exit_codes.USAGE)

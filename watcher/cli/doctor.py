@@ -1,4 +1,4 @@
-"""`watcher doctor`: whether everything a configuration needs is there, and what to do where it is not."""
+"""`watcher doctor`: checks everything that a configuration needs, and says how to correct what fails."""
 
 from __future__ import annotations
 
@@ -7,67 +7,78 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import anyio
-import typer
+import click
 
-from watcher.adapters.aws.session import AwsClients
 from watcher.cli import exit_codes
-from watcher.cli.checks import CALL_S, Finding, configuration, everything
-from watcher.cli.store_access import Json, print_json
+from watcher.cli.options import Exit, config_option, json_option
+from watcher.cli.store_access import print_json
 from watcher.cli.tables import printable, table
-from watcher.config import Settings
-from watcher.registry import AdapterContext
+
+if TYPE_CHECKING:
+    from watcher.cli.check_result import Finding
+    from watcher.config import Settings
 
 
-def doctor(
-    config: Annotated[Path, typer.Option("--config", metavar="FILE", help="The configuration to look at.")],
-    as_json: Json = False,
-) -> None:
-    """Look at everything that a configuration needs, and say how to mend what fails.
+@click.command()
+@config_option("The configuration file to check.")
+@json_option()
+def doctor(config: Path, as_json: bool) -> None:
+    """Check everything that a configuration needs.
 
-    All at once, within about ten seconds: the configuration; the Region and
-    whether it offers the service; the credentials and who they are; the clock;
-    the voice API, by asking about a task that cannot exist (not found means
-    permitted); each source and sink; the store; the port of the API. Changes
-    nothing, shows no secret, and may run beside the watcher. Exit 0: all is
-    well; 69: something is out of reach; 78: something is set up wrong.
+    Checks, all at once and within about ten seconds: the configuration; the
+    Region; the credentials; the clock; the voice API, with a call about a task
+    that cannot exist; each source and sink; the store; the port of the HTTP API.
+    Says how to correct what fails. Changes nothing, prints no secrets, and can
+    run beside the watcher. Exit code 0: all checks passed; 69: something is
+    unavailable; 78: something is configured wrong.
 
+    \b
     Example:
-
-        watcher doctor --config watcher.yaml
+      watcher doctor --config watcher.yaml
     """
-    settings, findings = configuration(config, os.environ)
+    import anyio
+
+    from watcher.cli.checks import check_config
+
+    settings, findings = check_config(config, os.environ)
     if settings is not None:
-        findings += anyio.run(_look, settings)
-    code = _code(findings)
+        findings += anyio.run(_run_checks, settings)
+    code = _exit_code(findings)
     if as_json:
         print_json({"ok": code == exit_codes.OK, "checks": [asdict(finding) for finding in findings]})
     else:
-        _tell(findings)
-    raise typer.Exit(code)
+        _print(findings)
+    raise Exit(code)
 
 
-async def _look(settings: Settings) -> list[Finding]:
-    aws = AwsClients(call_deadline=CALL_S)
+async def _run_checks(settings: Settings) -> list[Finding]:
+    from watcher.adapters.aws.session import AwsClients
+    from watcher.cli.check_result import CALL_S
+    from watcher.cli.checks import run_checks
+    from watcher.kinds.catalog import builtin_catalog
+    from watcher.registry import AdapterContext
+
+    catalog = builtin_catalog()
+    aws = AwsClients(call_deadline=CALL_S, polled_services=catalog.services)
     try:
-        return await everything(settings, AdapterContext(aws, time.time))
+        return await run_checks(settings, catalog, AdapterContext(aws, time.time))
     finally:
         await aws.close()
 
 
-def _tell(findings: Sequence[Finding]) -> None:
+def _print(findings: Sequence[Finding]) -> None:
     table(("CHECK", "RESULT", "SEEN"), [(finding.check, finding.state, finding.seen) for finding in findings])
     failed = [finding for finding in findings if finding.state == "failed"]
     if failed:
-        typer.echo("\nTo do")
+        click.echo("\nTo do")
     for hint in dict.fromkeys(finding.hint for finding in failed):
         checks = dict.fromkeys(finding.check for finding in failed if finding.hint == hint)
-        typer.echo(printable(f"  {', '.join(checks)}: {hint}"))
+        click.echo(printable(f"  {', '.join(checks)}: {hint}"))
 
 
-def _code(findings: Sequence[Finding]) -> int:
-    """What is set up wrong goes first: mended, the rest may be well."""
+def _exit_code(findings: Sequence[Finding]) -> int:
+    """CONFIG before UNAVAILABLE: correcting the configuration may make the rest available."""
     codes = {finding.code for finding in findings}
     return exit_codes.CONFIG if exit_codes.CONFIG in codes else max(codes, default=exit_codes.OK)

@@ -1,4 +1,4 @@
-"""Exit codes, after sysexits.h, and which error means which. One table for all commands."""
+"""Exit codes, after sysexits.h, and the code of each error: the same for all commands."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from watcher.errors import ConfigMistakes, CredentialsRejected, Invalid, Invalid
 
 OK = 0
 SOME_FAILED = 3
-"""`watcher watch`: told of every task, and some did not succeed."""
+"""`watcher watch`: the end of every task is known, and some did not succeed."""
 USAGE = 64
 UNAVAILABLE = 69
 BUG = 70
@@ -20,14 +20,14 @@ INTERRUPTED = 130
 TERMINATED = 143
 
 
-def of(error: RemoteError) -> int:
-    """Credentials, Regions and wrong names are set up by somebody; everything else may pass."""
+def of_remote(error: RemoteError) -> int:
+    """CONFIG for what a person must change (credentials, Region, names), UNAVAILABLE for what may pass."""
     return CONFIG if isinstance(error, CredentialsRejected | Invalid) else UNAVAILABLE
 
 
-def explain(error: BaseException) -> tuple[int, str]:
-    """The exit code for what ended a command, and what to print. A bug has no words of its own: show its traceback."""
-    for one in _flat(error):
+def describe(error: BaseException) -> tuple[int, str]:
+    """Return the exit code for the exception that ended a command, and the message to print. A bug has no message."""
+    for one in _flatten(error):
         match one:
             case ConfigMistakes():
                 return CONFIG, str(one)
@@ -36,12 +36,12 @@ def explain(error: BaseException) -> tuple[int, str]:
             case InvalidInput():
                 return USAGE, str(one)
             case RemoteError():
-                return of(one), f"{one}: {hint(one)}"
+                return of_remote(one), f"{one}: {hint(one)}"
             case PeerGone():
                 return IO, str(one)
             case KeyboardInterrupt():
                 return INTERRUPTED, ""
-            case SystemExit(code=int(code)):  # a signal that came before the loop listened for it, out of a task group
+            case SystemExit(code=int(code)):  # a signal before its receiver was set up, raised out of a task group
                 return code, ""
             case BrokenPipeError():
                 return IO, ""
@@ -50,10 +50,10 @@ def explain(error: BaseException) -> tuple[int, str]:
     return BUG, ""
 
 
-def _flat(error: BaseException) -> Iterator[BaseException]:
-    """The errors inside groups, and this one if it is none."""
+def _flatten(error: BaseException) -> Iterator[BaseException]:
+    """Yield the errors inside a group, or the error itself."""
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
-            yield from _flat(inner)
+            yield from _flatten(inner)
     else:
         yield error

@@ -1,4 +1,4 @@
-"""What `watch` and `demo` share: a source of given tasks, and a sink that tells a person."""
+"""What `watcher watch` and `watcher demo` share: a source with given tasks, and a sink that prints events for a person."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from rich.console import Console
 from rich.text import Text
 
 from watcher.errors import PeerGone
-from watcher.kinds.catalog import builtin_catalog
-from watcher.model import Event, Message
+from watcher.kinds.catalog import Catalog
+from watcher.model import Event, EventType, Message
 from watcher.ports import Delivered, Outcome
 
 STYLES = {"SUCCEEDED": "green", "FAILED": "red", "STOPPED": "yellow", "PARTIAL_SUCCESS": "cyan"}
 
 
 class Screen(Console):
-    """Standard output for a person. When nobody reads it any more, that ends the command as any other error would."""
+    """Standard output for a person. Raises PeerGone when its reader has closed it."""
 
     def __init__(self) -> None:
         super().__init__(highlight=False)
-        self.unread = False
+        self.closed_by_reader = False
 
     def on_broken_pipe(self) -> None:
-        """Rich would leave with SystemExit, which no task group can bear."""
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python itself writes out what is left, at the end
-        self.unread = True
-        raise PeerGone  # without a word: who left needs none
+        """Replaces the SystemExit of rich, which would cancel the tasks of the event loop without a reason."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the rest that Python flushes at exit
+        self.closed_by_reader = True
+        raise PeerGone
 
 
 class FixedSource:
-    """A `Source` that holds what it is given and then ends."""
+    """A `Source` that returns the given messages, and is then exhausted."""
 
     name = "given"
     plain = True
@@ -45,31 +45,31 @@ class FixedSource:
         self._left: list[Message] | None = [Message(f"given-{n}", body) for n, body in enumerate(bodies)]
 
     async def open(self) -> None:
-        """Nothing to open."""
+        """Do nothing."""
 
     async def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing."""
 
     async def check(self) -> str:
-        """Says how many it holds."""
-        return f"{len(self._left or ())} given"
+        """Return the number of messages that are left."""
+        return f"{len(self._left or ())} messages left"
 
     async def receive(self) -> Sequence[Message] | None:
-        """All of them, once."""
+        """Return all messages at the first call, then None."""
         left, self._left = self._left, None
         return left
 
     async def ack(self, messages: Sequence[Message]) -> Sequence[Message]:
-        """Nothing keeps them."""
+        """Do nothing: no message comes again."""
         return ()
 
     async def extend(self, messages: Sequence[Message]) -> Sequence[Message]:
-        """They are ours anyway."""
+        """Do nothing: a message stays ours until the process ends."""
         return ()
 
 
 class ConsoleSink:
-    """A `Sink` that prints a line for each event, and keeps the last word about each task."""
+    """A `Sink` that prints one line for each event, and keeps all events."""
 
     name = "screen"
     max_batch = 100
@@ -78,24 +78,24 @@ class ConsoleSink:
     def __init__(self, console: Console, clock: Callable[[], float], *, as_json: bool = False) -> None:
         self.events: list[dict[str, Any]] = []
         self.ends: dict[str, dict[str, Any]] = {}
-        """The closing event of each task that has ended, by key."""
+        """The last event of each task that has ended, by key."""
         self._console = console
         self._clock = clock
-        self._began = clock()
+        self._started_at = clock()
         self._as_json = as_json
 
     async def open(self) -> None:
-        """Nothing to open."""
+        """Do nothing."""
 
     async def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing."""
 
     async def check(self) -> str:
-        """A screen is always there."""
+        """Do nothing."""
         return "screen"
 
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        """Print them."""
+        """Print the events."""
         for event in events:
             body = json.loads(event.body)
             self.events.append(body)
@@ -104,33 +104,33 @@ class ConsoleSink:
             if self._as_json:
                 self._console.out(event.body.decode(), highlight=False)
             else:
-                self._console.print(line(body, self._clock() - self._began), soft_wrap=True)
+                self._console.print(format_event(body, self._clock() - self._started_at), soft_wrap=True)
         return [Delivered() for _ in events]
 
 
-def line(body: dict[str, Any], elapsed_s: float) -> Text:
-    """One event as a person reads it: when, which task, from where to where, how late."""
+def format_event(body: dict[str, Any], elapsed_s: float) -> Text:
+    """Format an event as one line: the time since the start, the task, the change, and how late it was detected."""
     data = body["data"]
     text = Text(f"{elapsed_s:6.1f} s  ", style="dim")
     text.append(body["subject"].partition("/")[2], style="default not dim")
     text.append("  ")
-    if "reason" in data:
+    if body["type"] == EventType.ENDED:
         text.append(f"watch ended: {data['reason']}", style="bold yellow")
         return text
-    if body["type"].endswith("updated.v1"):
+    if body["type"] == EventType.UPDATED:
         text.append(f"{data['to']}, result changed", style=STYLES.get(data["to"], "default not dim"))
     else:
         text.append(f"{data['from'] or 'new'} → ", style="dim")
         text.append(data["to"], style=f"bold {STYLES.get(data['to'], 'default not dim')}")
     if data["detection_lag_s"] is not None and data["from"] is not None:
-        text.append(f"  seen {data['detection_lag_s']:.1f} s later", style="dim")
+        text.append(f"  detected after {data['detection_lag_s']:.1f} s", style="dim")
     return text
 
 
-def succeeded(body: dict[str, Any]) -> bool | None:
-    """Whether a closing event means success; None where nobody could tell how the task ended."""
+def succeeded(body: dict[str, Any], catalog: Catalog) -> bool | None:
+    """Whether the last event of a task reports success. None: the watch ended, but how the task ended is unknown."""
     data = body["data"]
     if data["to"] is None:
         return None
-    kind = builtin_catalog().get(data["task"]["kind"])
+    kind = catalog.get(data["task"]["kind"])
     return kind is not None and kind.succeeded(data["to"])

@@ -1,4 +1,4 @@
-"""What the commands about a store share: its configuration, its store, and how tasks are named. They never become its owner."""
+"""Access to the store of a configuration for commands, also while a watcher runs on it. A command never owns the store."""
 
 from __future__ import annotations
 
@@ -7,48 +7,52 @@ import os
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import anyio
-import typer
+import click
 
-from watcher.adapters.aws.session import AwsClients
-from watcher.config import Settings, read
-from watcher.core.intake.submissions import parse_ref
-from watcher.kinds.catalog import builtin_catalog
-from watcher.ports import Store
-from watcher.registry import STORES, AdapterContext
+if TYPE_CHECKING:
+    from watcher.ports import Store
 
 T = TypeVar("T")
 
-Config = Annotated[Path, typer.Option("--config", metavar="FILE", help="The configuration of the watcher; its store is read.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
 
+class StoreAccess:
+    """The settings, the kinds and the store of one configuration. Raises ConfigMistakes."""
 
-def consult(config: Path, question: Callable[[Settings, Store], Awaitable[T]]) -> T:
-    """What `question` finds out from the store of a configuration, also while a watcher runs on it.
+    def __init__(self, config: Path) -> None:
+        from watcher.config import read
+        from watcher.kinds.catalog import builtin_catalog
 
-    Raises ConfigMistakes, and StoreRefused where there is no store yet.
-    """
-    return anyio.run(_attached, read(config, os.environ).settings, question)
+        self.settings = read(config, os.environ).settings
+        self.catalog = builtin_catalog()
 
+    def key_of(self, text: str) -> str:
+        """Return the key of a task. Raises InvalidInput for a text that names no task."""
+        from watcher.core.intake.submissions import parse_ref
 
-async def _attached(settings: Settings, question: Callable[[Settings, Store], Awaitable[T]]) -> T:
-    aws = AwsClients()
-    store: Store = STORES[settings.store.type].build(settings.store, AdapterContext(aws, time.time))
-    try:
-        await store.attach()
-        return await question(settings, store)
-    finally:
-        await store.close()
-        await aws.close()
+        return parse_ref(text, self.catalog).key
 
+    def run(self, work: Callable[[Store], Awaitable[T]]) -> T:
+        """Open the store, run `work` on it, and close it. Raises StoreRefused where there is no store yet."""
+        import anyio
 
-def key_of(text: str) -> str:
-    """The key of `VC/TASK`, `kind/VC/TASK` or a key. Raises InvalidInput."""
-    return parse_ref(text, builtin_catalog()).key
+        return anyio.run(self._attached, work)
+
+    async def _attached(self, work: Callable[[Store], Awaitable[T]]) -> T:
+        from watcher.adapters.aws.session import AwsClients
+        from watcher.registry import STORES, AdapterContext
+
+        aws = AwsClients()
+        store: Store = STORES[self.settings.store.type].build(self.settings.store, AdapterContext(aws, time.time))
+        try:
+            await store.attach()
+            return await work(store)
+        finally:
+            await store.close()
+            await aws.close()
 
 
 def print_json(value: Any) -> None:
-    """One JSON value on stdout. ASCII, so that nothing in it reaches a terminal as anything but text."""
-    typer.echo(json.dumps(value, indent=2))
+    """Print one JSON value on stdout, in ASCII, so that no character in it can control the terminal."""
+    click.echo(json.dumps(value, indent=2))

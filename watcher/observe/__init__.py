@@ -1,1 +1,1 @@
-"""What an operator sees of the watcher: metrics, the health of its loop, and logs without persons or secrets in them."""
+"""What an operator sees of the watcher: metrics, the lag of the event loop, and logs without personal data and secrets."""

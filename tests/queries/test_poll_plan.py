@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.queries.recorded import CATALOG, RecordedTask
+from watcher.core.polling.cadence import PROVISIONAL_GAP_S, Cadence, CadenceSettings
+from watcher.core.polling.transitions import WatchSettings
+from watcher.queries.poll_plan import LearnedState, PollPlan, PollSettings, plan_polls
+
+NOTHING = LearnedState(None, None, 1)
+DEAR = '{"price": 50, "samples": {}}'
+"""A saved cadence in which a call has a high price."""
+
+
+def plan(
+    status: str, learned: LearnedState = NOTHING, *, cadence: CadenceSettings | None = None, watch: WatchSettings | None = None
+) -> PollPlan:
+    """The plan for a speaker search that a poll saw in this status a second ago."""
+    task = RecordedTask("t1").seen(status, 1)
+    settings = PollSettings(watch or WatchSettings(), cadence or CadenceSettings())
+    return plan_polls(task.watch, CATALOG["speaker-search"], learned, settings, time.time())
+
+
+def test_the_gap_is_that_of_the_watcher() -> None:
+    """The plan has the gap that a cadence with the same saved state computes."""
+    taught = Cadence(CadenceSettings())
+    for n in range(100):
+        taught.learn("speaker-search", "IN_PROGRESS", 12 + n % 5, float(n))
+    taught.price = 0.3
+    task = RecordedTask("t1").seen("IN_PROGRESS", 4, lag=1)
+    settings = PollSettings(WatchSettings(), CadenceSettings())
+    found = plan_polls(task.watch, CATALOG["speaker-search"], LearnedState(taught.dump(), "0.5", 1000), settings, task.now)
+    assert found.gap_s == taught.gap("speaker-search", "IN_PROGRESS", found.age_s)
+    assert found.age_s == pytest.approx(5, abs=0.01)
+    assert (found.price_s, found.samples, found.pace) == (0.3, 100, 0.5)
+    assert found.lag_s == pytest.approx(0.3, rel=0.05)
+    assert "learned from 100 tasks" in found.why[0]
+
+
+@pytest.mark.parametrize(
+    ("cadence", "status", "gap", "words"),
+    [
+        (CadenceSettings(type="fixed", every=7), "IN_PROGRESS", 7, "cadence.type is fixed"),
+        (CadenceSettings(type="backoff", every=3), "IN_PROGRESS", 3, "backoff, from 3 s, doubling up to 60 s"),
+        (CadenceSettings(), "PARTIAL_SUCCESS", 15, "provisional"),
+        (CadenceSettings(min_gap=20, price_floor=0), "IN_PROGRESS", 20, "cadence.min_gap"),
+        (CadenceSettings(max_gap=1, price_floor=60), "IN_PROGRESS", 1, "the longest gap"),
+    ],
+)
+def test_the_reason_names_the_rule_or_the_bound_that_decides(cadence: CadenceSettings, status: str, gap: float, words: str) -> None:
+    """Each rule and each bound of the gap has its own reason."""
+    found = plan(status, cadence=cadence)
+    assert found.gap_s == pytest.approx(gap)
+    assert words in found.why[0]
+
+
+def test_the_longest_gap_depends_on_the_number_of_tasks_and_the_pace() -> None:
+    """At any price of a call, the gap is at most six times the number of tasks divided by the pace."""
+    found = plan("IN_PROGRESS", LearnedState(DEAR, "3.0", 5))
+    assert found.gap_s == pytest.approx(10)
+    assert "6 x tasks / pace" in found.why[0]
+
+
+def test_a_transient_provisional_status_is_polled_as_any_other() -> None:
+    """With watch.partial_success transient, a provisional status has no longer gap than other statuses."""
+    found = plan("PARTIAL_SUCCESS", watch=WatchSettings(partial_success="transient"))
+    assert found.gap_s < PROVISIONAL_GAP_S
+    assert "provisional" not in found.why[0]
+
+
+def test_a_provisional_status_gets_calls_that_are_left_over() -> None:
+    """A call that is left over is spent on a provisional status after its shortest gap."""
+    found = plan("PARTIAL_SUCCESS", LearnedState(DEAR, "0.1", 1))
+    assert (found.gap_s, found.spare_gap_s) == (pytest.approx(60), pytest.approx(PROVISIONAL_GAP_S))
+    assert "if a call is left over" in found.why[1]
+
+
+def test_a_single_task_is_polled_no_more_often_than_the_price_floor_allows() -> None:
+    """With calls to spare, the gap is the one after which a call saves cadence.price_floor."""
+    found = plan("IN_PROGRESS", LearnedState(None, "20", 1))
+    assert found.gap_s > 6 / 20
+    assert found.lag_s == pytest.approx(0.1, rel=0.05)
+    assert "cadence.price_floor" in found.why[0]
+
+
+def test_a_task_that_no_poll_has_seen_is_due_now() -> None:
+    """Before the first poll there is no gap."""
+    task = RecordedTask("t1")
+    found = plan_polls(task.watch, CATALOG["speaker-search"], NOTHING, PollSettings(WatchSettings(), CadenceSettings()), task.now)
+    assert (found.gap_s, found.spare_gap_s) == (0.0, None)
+    assert "due now" in found.why[0]
+
+
+@pytest.mark.parametrize("text", ["", "nan", "-1", "rubbish", "{}"])
+def test_a_saved_state_that_cannot_be_read_is_ignored(text: str) -> None:
+    """Without readable state the plan follows the prior, and the pace is unknown."""
+    found = plan("IN_PROGRESS", LearnedState(text, text, 1))
+    assert (found.pace, found.samples) == (None, 0)
+    assert "not saved yet" in found.why[-1]

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.queries.recorded import CANARY, CATALOG, RecordedTask, record, search_result
+from watcher.adapters.stores.memory import MemoryStore
+from watcher.model import TaskRef, Watch
+from watcher.queries.pages import PAGE_SIZE
+from watcher.queries.tasks import list_tasks, newest_tasks, task_summary
+from watcher.query import TaskQuery
+
+
+async def test_a_summary_holds_no_result_and_no_context(store: MemoryStore) -> None:
+    """The JSON form of a task identifies no person, and has its parameters by the names that AWS uses."""
+    await record(store, RecordedTask("t1").seen("SUCCEEDED", 10, result=search_result()))
+    [task] = await newest_tasks(store, CATALOG, TaskQuery(), 10)
+    shown = task.as_json()
+    assert (shown["key"], shown["status"], shown["open"], shown["end_reason"]) == ("speaker-search/abc/t1", "SUCCEEDED", False, "terminal")
+    assert shown["params"] == {"VoiceConnectorId": "abc", "SpeakerSearchTaskId": "t1"}
+    assert CANARY not in json.dumps(shown)
+    assert "c-42" not in json.dumps(shown)
+
+
+async def test_the_newest_tasks_are_read_over_several_pages(store: MemoryStore) -> None:
+    """A limit above the page size returns that many tasks, each once, the newest first."""
+    watches = [Watch(TaskRef("speaker-search", ("abc", f"t{n:04}")), f"{n:032x}", float(n), n + 3600.0) for n in range(PAGE_SIZE + 500)]
+    await store.admit(watches)
+    found = await newest_tasks(store, CATALOG, TaskQuery(open=True), PAGE_SIZE + 100)
+    assert [task.key for task in found] == [watch.key for watch in reversed(watches)][: PAGE_SIZE + 100]
+
+
+async def test_one_page_continues_the_page_before(store: MemoryStore) -> None:
+    """The `next` of a page leads to the tasks after it, and the last page has none."""
+    await record(store, RecordedTask("t1"), RecordedTask("t2"), RecordedTask("t3"))
+    first = await list_tasks(store, CATALOG, TaskQuery(limit=2))
+    last = await list_tasks(store, CATALOG, TaskQuery(limit=2, after=first.next))
+    assert [task.params["SpeakerSearchTaskId"] for task in (*first.items, *last.items)] == ["t3", "t2", "t1"]
+    assert last.next is None
+
+
+def test_the_age_of_an_ended_task_stops_at_its_end() -> None:
+    """The age of a status grows until the watch ends; a task that no poll has seen has the age of its watch."""
+    task = RecordedTask("t1")
+    assert task_summary(task.watch, CATALOG).status_age_s(task.now) == pytest.approx(60)
+    seen = task.seen("IN_PROGRESS", 20, lag=1)
+    assert task_summary(seen.watch, CATALOG).status_age_s(task.now) == pytest.approx(21)
+    ended = seen.ended("deadline", 5)
+    assert task_summary(ended.watch, CATALOG).status_age_s(task.now) == pytest.approx(16)
+
+
+def test_a_kind_that_is_not_in_the_catalog_has_no_parameter_names() -> None:
+    """A task of an unknown kind is shown without names for its parameters."""
+    watch = Watch(TaskRef("removed-kind", ("a", "b")), "0" * 32, 0.0, 3600.0)
+    assert task_summary(watch, CATALOG).params == {}

@@ -1,0 +1,76 @@
+"""The commands by name. A command's module is imported when the command is called, so that a call pays only for its own imports.
+
+The top-level help prints the summaries of the table; a test holds each one to the first line of the command's own help.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import click
+from click.exceptions import Exit
+
+from watcher.cli import exit_codes
+
+
+class CommandEntry(NamedTuple):
+    """Where a command is defined, as `module:name` in this package, and what it does."""
+
+    path: str
+    summary: str
+
+
+COMMANDS: Mapping[str, CommandEntry] = {
+    "run": CommandEntry("run:run", "Poll tasks and deliver an event for every status change."),
+    "demo": CommandEntry("demo:demo", "Show the watcher at work on a simulated service."),
+    "watch": CommandEntry("watch:watch", "Follow a few tasks on the screen until each one ends."),
+    "submit": CommandEntry("submit:submit", "Submit tasks to the queue or the file that a watcher reads."),
+    "tasks": CommandEntry("tasks:tasks", "List the tasks in the store, the newest first."),
+    "explain": CommandEntry("explain:explain", "Show one task: its history, its next poll, and the reasons."),
+    "dead-letters": CommandEntry("dead_letters:dead_letters", "List, show, retry or erase dead letters."),
+    "forget": CommandEntry("forget:forget", "Erase tasks from the store."),
+    "doctor": CommandEntry("doctor:doctor", "Check everything that a configuration needs."),
+    "simulate": CommandEntry("simulate:simulate", "Serve a simulated Amazon Chime SDK Voice on a port."),
+    "config": CommandEntry("config:config", "Check, show and describe configurations."),
+}
+
+
+class CommandTable(click.Group):
+    """The group of all commands."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = _ImportedOnUse()  # type: ignore[assignment]  # click writes to it in `add_command` only
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the table. Imports nothing."""
+        return list(COMMANDS)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write names and summaries into the help. Imports nothing."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. Ctrl-C exits without the empty line that click prints."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Exit(exit_codes.INTERRUPTED) from None
+
+
+class _ImportedOnUse(Mapping[str, click.Command]):
+    """The commands of the table, each imported at its first use."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        module, _, attribute = COMMANDS[name].path.partition(":")
+        command: click.Command = getattr(import_module(f"watcher.cli.{module}"), attribute)
+        return command
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)

@@ -1,0 +1,158 @@
+"""Runs the demo: the simulator, the service with a configuration like a user's, and a feed of tasks.
+
+HTTP, signatures and SQLite are real; only the service behind them is simulated.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import anyio
+
+from watcher.app import build
+from watcher.cli import exit_codes
+from watcher.cli.demo_summary import GaugeLog, print_summary
+from watcher.cli.event_loop import loop_options
+from watcher.cli.live import ConsoleSink, Screen
+from watcher.config import parse
+from watcher.errors import PeerGone
+from watcher.observe.logs import configure
+from watcher.observe.settings import LogSettings
+from watcher.simulator import Scenario, simulator
+from watcher.simulator.distributions import parse_durations
+
+CONNECTOR = "demo0voice0connector0"
+FEED_S = 12.0
+"""The time in which all tasks are submitted, in seconds."""
+PATIENCE_S = 120.0
+"""The longest time to wait until all tasks have ended, in seconds."""
+CHECK_S = 0.1
+"""Seconds between two checks whether all tasks have ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """The options of `watcher demo`. `quota` is in calls per second."""
+
+    tasks: int
+    quota: float
+    seed: int
+    serve: bool
+
+
+def run_demo(options: DemoOptions) -> int:
+    """Run the demo in a temporary directory. Returns the exit code."""
+    configure(LogSettings(level="error"))
+    with tempfile.TemporaryDirectory(prefix="watcher-demo-") as directory:
+        return anyio.run(_until_sigterm, Path(directory), options, backend_options=loop_options())
+
+
+async def _until_sigterm(directory: Path, options: DemoOptions) -> int:
+    """SIGTERM ends the demo as Ctrl-C does, with everything cleaned up. Returns the exit code."""
+    code = exit_codes.TERMINATED
+
+    async def cancel_on_sigterm(process: anyio.CancelScope) -> None:
+        with anyio.open_signal_receiver(signal.SIGTERM) as signals:
+            async for _ in signals:
+                process.cancel()
+
+    async with anyio.create_task_group() as process:
+        process.start_soon(cancel_on_sigterm, process.cancel_scope)
+        code = await _demo(directory, options)
+        process.cancel_scope.cancel()
+    return code
+
+
+async def _demo(directory: Path, options: DemoOptions) -> int:
+    screen = Screen()
+    sink = ConsoleSink(screen, time.monotonic)
+    async with simulator(_scenario(options)) as sim:
+        with _aws_environment(sim.environment):
+            pipe = directory / "tasks"
+            os.mkfifo(pipe)
+            settings = parse(_configuration(directory, serve=options.serve), "demo", {})
+            screen.print(
+                f"A simulated Amazon Chime SDK Voice at {sim.url} allows {options.quota:g} calls per second. "
+                f"{options.tasks} speaker searches start.\n"
+            )
+            async with build(settings, sinks=[sink]) as app, anyio.create_task_group() as work:
+                work.start_soon(app.run)
+                work.start_soon(_feed, pipe, options)
+                gauges = GaugeLog(app.metrics)
+                done = await _wait_for_ends(screen, sink, options.tasks, gauges)
+                print_summary(screen, sim, sink, options.tasks, options.quota, gauges)
+                if options.serve and app.http is not None:
+                    screen.print(f"\nStill running: {app.http.url}/readyz and {app.http.url}/metrics. Press Ctrl-C to stop.")
+                    await anyio.sleep_forever()
+                app.stop()
+    return exit_codes.OK if done else exit_codes.TRY_AGAIN
+
+
+def _scenario(options: DemoOptions) -> Scenario:
+    return Scenario(
+        seed=options.seed,
+        quota=options.quota,
+        durations=parse_durations("queue=exponential(1),run=5+exponential(3)"),
+        faults={"503": 0.02, "500": 0.01, "reset": 0.01},
+        partial=0.1,
+    )
+
+
+def _configuration(directory: Path, *, serve: bool) -> str:
+    """The configuration file: what a user would write, with paths in the temporary directory."""
+    settings: dict[str, Any] = {
+        "sources": [{"type": "lines", "path": str(directory / "tasks")}],
+        "store": {"type": "sqlite", "path": str(directory / "watcher.db")},
+        "sinks": [{"type": "jsonl", "path": str(directory / "events.jsonl")}],
+    }
+    if serve:
+        settings["api"] = {"listen": "127.0.0.1:8080"}
+    return json.dumps(settings)  # JSON is YAML
+
+
+async def _feed(pipe: Path, options: DemoOptions) -> None:
+    """Submit the tasks through a named pipe over `FEED_S`, in the two forms that a line can have."""
+    async with await anyio.open_file(pipe, "w") as lines:
+        ids = Random(options.seed)  # noqa: S311 - names, not secrets
+        for n in range(options.tasks):
+            id_ = str(uuid.UUID(int=ids.getrandbits(128), version=4))
+            message = {"VoiceConnectorId": CONNECTOR, "SpeakerSearchTaskId": id_, "context": {"call": f"c-{n}"}}
+            await lines.write(f"{CONNECTOR}/{id_}\n" if n % 2 else json.dumps(message) + "\n")
+            await lines.flush()
+            await anyio.sleep(FEED_S / options.tasks)
+
+
+async def _wait_for_ends(screen: Screen, sink: ConsoleSink, tasks: int, gauges: GaugeLog) -> bool:
+    """Return whether all tasks have ended. Raises PeerGone when the reader of the screen is gone: the other sink would go on."""
+    with anyio.move_on_after(PATIENCE_S):
+        while len(sink.ends) < tasks:
+            if screen.closed_by_reader:
+                raise PeerGone
+            await anyio.sleep(CHECK_S)
+            gauges.read()
+    return len(sink.ends) >= tasks
+
+
+@contextmanager
+def _aws_environment(variables: dict[str, str]) -> Iterator[None]:
+    """Replace the AWS and proxy variables of this process for a while, so that only the simulator is called."""
+    before = dict(os.environ)
+    for name in [name for name in os.environ if name.startswith("AWS_") or name.lower().endswith("_proxy")]:
+        del os.environ[name]
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

@@ -1,0 +1,104 @@
+"""The checks of `watcher doctor` of sources, sinks, the store and the API port."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.to_thread
+
+from watcher.cli.check_result import Check, CheckFailed, CheckSkipped
+from watcher.cli.tables import counted
+from watcher.config import Settings
+from watcher.registry import SINKS, STORES, AdapterContext, AdapterType
+
+if TYPE_CHECKING:
+    from watcher.ports import Store
+
+
+def check_adapter(settings: Any, table: Mapping[str, AdapterType], context: AdapterContext) -> Check:
+    """Return the check of a source or a sink: the adapter's own, unless opening it would create or disturb a file."""
+
+    async def check() -> str:
+        path = getattr(settings, "path", "-")
+        untouched = None if path == "-" else await anyio.to_thread.run_sync(_leave_alone, Path(path), table is SINKS)
+        if untouched is not None:
+            return untouched
+        adapter = table[settings.type].build(settings, context)
+        try:
+            await adapter.open()
+            return str(await adapter.check())
+        finally:
+            await adapter.close()
+
+    return check
+
+
+async def check_store(settings: Settings, context: AdapterContext) -> str:
+    """Check that the store can be read, and report its backlog and whether a watcher runs on it."""
+    path = getattr(settings.store, "path", None)
+    if path in (None, ":memory:"):
+        return "in memory: an input is acknowledged when the last event of its tasks was delivered"
+    if untouched := await anyio.to_thread.run_sync(_leave_alone, Path(str(path)), True):
+        return untouched
+    store: Store = STORES[settings.store.type].build(settings.store, context)
+    try:
+        await store.attach()
+        backlog = (await store.backlog()).items()
+        waiting = [f"{counted(sink.events, 'event')} not delivered to {name}" for name, sink in backlog if sink.events]
+        owner = "a watcher runs on it" if has_owner(str(path)) else "no watcher runs on it"
+        return ", ".join([f"{path}: {await store.check()}", owner, *waiting])
+    finally:
+        await store.close()
+
+
+async def check_port(settings: Settings) -> str:
+    """Check that the API port is free, or in use by the running watcher."""
+    if settings.api.listen is None:
+        raise CheckSkipped("api.listen is not set, so there is no HTTP API")
+    host, _, port = settings.api.listen.rpartition(":")
+    found: Sequence[Any] = await anyio.getaddrinfo(host.strip("[]") or None, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, _, _, _, address = found[0]
+    try:
+        socket.create_server(address[:2], family=family).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE and has_owner(str(getattr(settings.store, "path", ""))):
+            return f"{settings.api.listen} is in use, and a watcher runs"
+        advice = "stop the process that uses the address, or choose another api.listen"
+        raise CheckFailed(f"{settings.api.listen}: {os.strerror(error.errno or 0)}", advice) from None
+    return f"{settings.api.listen} is free"
+
+
+def has_owner(path: str) -> bool:
+    """Whether a process holds the lock of this store. Takes the lock shared and only for a moment, so no watcher fails to start."""
+    try:
+        file = os.open(f"{path}.lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False
+
+
+def _leave_alone(path: Path, creates: bool) -> str | None:
+    """Return what is known of a file that opening would create, or of a pipe whose other end would notice; None for any other file."""
+    if creates and not path.exists():
+        return _missing(path)
+    return f"{path}: a named pipe, not opened" if path.is_fifo() else None
+
+
+def _missing(path: Path) -> str:
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        advice = f"create the directory {path.parent.absolute()}, writable for this user"
+        raise CheckFailed(f"{path}: does not exist and cannot be created", advice)
+    return f"{path}: does not exist yet; its directory is writable"

@@ -1,0 +1,99 @@
+"""Where `watcher submit` sends tasks: an SQS queue, or the file that a source reads."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import click
+from pydantic import TypeAdapter, ValidationError
+
+from watcher.adapters.aws.queue import Queue, QueueUrl
+from watcher.adapters.aws.session import AwsClients
+from watcher.cli import exit_codes
+from watcher.cli.options import Exit
+from watcher.cli.submission import Submittable
+from watcher.cli.tables import counted
+from watcher.config import read
+from watcher.core.hints import hint
+from watcher.errors import RemoteError
+from watcher.ports import Delivered, Rejected, Retry
+
+
+def queue_of_url(url: str) -> str:
+    """Return the URL of an SQS queue as it is. Raises BadParameter for any other text."""
+    try:
+        return str(TypeAdapter(QueueUrl).validate_python(url))
+    except ValidationError as error:
+        raise click.BadParameter(str(error.errors()[0]["ctx"]["error"]), param_hint="--queue-url") from None
+
+
+def target_of_config(config: Path, source: str | None) -> tuple[str | None, str | None]:
+    """Return the URL of the queue, or the path of the file, that a source of this configuration reads.
+
+    Without a name: the only queue, or the only source. Raises BadParameter where that is not exactly one.
+    """
+    sources = read(config, os.environ).settings.sources
+    queues = [each for each in sources if each.type == "sqs"]
+    meant = [each for each in sources if each.name == source] if source is not None else queues or sources
+    if len(meant) != 1:
+        names = ", ".join(each.name for each in (sources if source is not None else meant))
+        raise click.BadParameter(f"use one of the sources of the configuration: {names}", param_hint="--source")
+    return (meant[0].queue_url, None) if meant[0].type == "sqs" else (None, meant[0].path)
+
+
+def own_region() -> str | None:
+    """Return the configured Region. Exits where the AWS configuration cannot be read."""
+    try:
+        return AwsClients().region()
+    except RemoteError as error:
+        _fail(f"Nothing was sent: {error}; {hint(error)}", exit_codes.of_remote(error))
+
+
+async def send_to_queue(url: str, messages: Sequence[Submittable]) -> None:
+    """Send all messages, print the result, and exit if some were not sent."""
+    aws = AwsClients()
+    try:
+        outcomes = await Queue(url, aws).send([each.message for each in messages])
+    except RemoteError as error:
+        _fail(f"Nothing was sent: {error}; {hint(error)}", exit_codes.of_remote(error))
+    finally:
+        await aws.close()
+    sent = [each for each, outcome in zip(messages, outcomes, strict=True) if isinstance(outcome, Delivered)]
+    for each, outcome in zip(messages, outcomes, strict=True):
+        if isinstance(outcome, Retry | Rejected):
+            reason = outcome.error if isinstance(outcome, Retry) else outcome.reason
+            click.echo(f"{each.place}: not sent: {reason}", err=True)
+    if sent:
+        click.echo(f"Submitted {_amount(sent)} to the queue {url.rpartition('/')[2]}.")
+    if len(sent) < len(messages):
+        final = any(isinstance(outcome, Rejected) for outcome in outcomes)
+        _fail("Some were not sent. You can submit all of them again.", exit_codes.UNAVAILABLE if final else exit_codes.TRY_AGAIN)
+
+
+def append_to_file(path: str, messages: Sequence[Submittable]) -> None:
+    """Append the messages to the file of a source, one per line."""
+    if path == "-":
+        _fail("This configuration reads stdin: pipe the tasks into watcher run.", exit_codes.USAGE)
+    if Path(path).exists() and stat.S_ISFIFO(Path(path).stat().st_mode):
+        _fail(f"This configuration reads a named pipe: while the watcher runs, write one task per line to {path}.", exit_codes.USAGE)
+    lines = b"".join(each.message.body.strip().encode() + b"\n" for each in messages)
+    with Path(path).open("a+b") as file:
+        if file.tell() > 0:
+            file.seek(-1, os.SEEK_END)
+            lines = lines if file.read(1) == b"\n" else b"\n" + lines
+        file.write(lines)
+    click.echo(f"Appended {_amount(messages)} to {path}. The watcher reads the file when it starts.")
+
+
+def _amount(messages: Sequence[Submittable]) -> str:
+    tasks = sum(each.tasks for each in messages)
+    return counted(tasks, "task") if tasks == len(messages) else f"{counted(tasks, 'task')} in {counted(len(messages), 'message')}"
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(message, err=True)
+    raise Exit(code)

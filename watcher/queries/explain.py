@@ -1,0 +1,101 @@
+"""Everything that the store knows about one task: its state and history, when it is polled next and why, its dead letters.
+
+An explanation holds results, messages and contexts as far as the events do. It is for operators, not for logs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from watcher.core.polling.schedule import state_name
+from watcher.kinds.catalog import Catalog
+from watcher.model import Watch
+from watcher.ports import Queries
+from watcher.queries.dead_letters import DeadLetterSummary, all_dead_letters
+from watcher.queries.events import TaskEvent, task_history
+from watcher.queries.poll_plan import LearnedState, PollPlan, PollSettings, plan_polls
+from watcher.queries.tasks import TaskSummary, task_summary
+
+END_REASONS: Mapping[str, str] = {
+    "terminal": "the service reported a terminal status",
+    "settled": "a provisional status had a complete result, or did not change for watch.partial_settle",
+    "deadline": "the task did not end before the deadline (watch.deadline, or the deadline in the message)",
+    "expired": "the service does not find the task, and the task is older than the service keeps tasks",
+    "not_found": "the service did not find the task for longer than watch.not_found_grace",
+    "denied": "the service denied access to the task, three times",
+    "invalid": "the service rejected the request as invalid",
+    "cancelled": "an operator cancelled the watch",
+}
+"""What ended a watch, by the reason in its last event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What is known about one task, as of `at` (seconds since the epoch)."""
+
+    key: str
+    task: TaskSummary | None
+    """None: the store does not know the task."""
+    context: str | None
+    """Canonical JSON, from the message that submitted the task."""
+    next: PollPlan | None
+    """None: the task is not polled any more."""
+    events: Sequence[TaskEvent]
+    undelivered: Mapping[str, int]
+    """By sink, the events of the task that it has not settled."""
+    dead_letters: Sequence[DeadLetterSummary]
+    at: float
+
+    @property
+    def end(self) -> str | None:
+        """Why the watch ended, in words. None: it has not ended."""
+        reason = None if self.task is None else self.task.end_reason
+        return None if reason is None else END_REASONS.get(reason, "a reason that this version does not know")
+
+    def as_json(self) -> dict[str, Any]:
+        """The JSON form."""
+        context = None if self.context is None else json.loads(self.context)
+        return {
+            "key": self.key,
+            "task": None if self.task is None else {**self.task.as_json(), "context": context},
+            "next": None if self.next is None else self.next.as_json(),
+            "end": self.end,
+            "events": [event.body for event in self.events],
+            "not_yet_taken": dict(self.undelivered),
+            "dead_letters": [letter.as_json() for letter in self.dead_letters],
+        }
+
+
+async def explain_task(store: Queries, catalog: Catalog, key: str, settings: PollSettings, now: float) -> Explanation:
+    """Return what the store knows about a task. `now` is seconds since the epoch."""
+    watch = await store.task(key)
+    plan = None
+    if watch is not None and watch.open:
+        learned = await _learned_state(store, catalog, watch)
+        plan = plan_polls(watch, catalog.get(watch.ref.kind), learned, settings, now)
+    return Explanation(
+        key=key,
+        task=None if watch is None else task_summary(watch, catalog),
+        context=None if watch is None else watch.context,
+        next=plan,
+        events=await task_history(store, key),
+        undelivered=await store.undelivered(key),
+        dead_letters=await all_dead_letters(store, key=key),
+        at=now,
+    )
+
+
+async def _learned_state(store: Queries, catalog: Catalog, watch: Watch) -> LearnedState:
+    """What was saved about the quota that the calls about this task count against."""
+    kind = catalog.get(watch.ref.kind)
+    if kind is None:
+        return LearnedState(None, None, 0)
+    sharing = [other.name for other in catalog if other.quota == kind.quota]
+    return LearnedState(
+        cadence=await store.load_state(state_name("cadence", kind.quota)),
+        pace=await store.load_state(state_name("pace", kind.quota)),
+        open_tasks=await store.count_open(sharing),
+    )

@@ -1,0 +1,151 @@
+"""When an open task is polled next, and why: the rule of the cadence, computed again from what the watcher saved.
+
+A poll that changes nothing is not stored, so the store does not know when the last poll was. The plan says how long the
+gaps between polls are, not at which time the next call goes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from watcher.core.polling.cadence import PROVISIONAL_GAP_S, Cadence, CadenceSettings
+from watcher.core.polling.transitions import WatchSettings
+from watcher.kinds.kind import Kind, Phase
+from watcher.model import Watch
+
+SAVED_STATE_AGE = "from what the watcher saved last; while it runs, that is at most 30 s old"
+
+
+@dataclass(frozen=True, slots=True)
+class PollSettings:
+    """The settings that decide when a task is polled again."""
+
+    watch: WatchSettings
+    cadence: CadenceSettings
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedState:
+    """What the watcher saved last about a quota, as text, and the number of open tasks whose calls count against it."""
+
+    cadence: str | None
+    pace: str | None
+    open_tasks: int
+
+
+@dataclass(frozen=True, slots=True)
+class PollPlan:
+    """The gap between two polls of a task, and how it was found. Times are seconds, the pace is calls per second."""
+
+    rule: str
+    """`cadence.type`."""
+    age_s: float
+    """Of the status, now."""
+    gap_s: float
+    """The longest gap between two polls at this age."""
+    lag_s: float
+    """The lag that is expected to accrue in that gap."""
+    price_s: float
+    spare_gap_s: float | None
+    """The gap after which a call that is left over is spent on this task; None: there is none shorter than `gap_s`."""
+    samples: int
+    """The number of durations of this status that were learned."""
+    pace: float | None
+    open_tasks: int
+    why: Sequence[str]
+    """The reasons, in sentences."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {**asdict(self), "as_of": SAVED_STATE_AGE}
+
+
+def plan_polls(watch: Watch, kind: Kind | None, learned: LearnedState, settings: PollSettings, now: float) -> PollPlan:
+    """Return the plan for an open watch. `kind` is None if the catalog does not have it; `now` is seconds since the epoch."""
+    name, status = watch.ref.kind, watch.status
+    provisional = _is_provisional(watch, kind, settings.watch)
+    pace = _read_pace(learned.pace)
+    cadence = _restore_cadence(settings.cadence, learned, pace)
+    age = 0.0 if watch.status_since is None else max(0.0, now - watch.status_since)
+    gap, spare = 0.0, math.inf
+    if status is not None:
+        gap = cadence.gap(name, status, age, polls=watch.polls, provisional=provisional)
+        if settings.cadence.type == "accrual":
+            spare = cadence.spare_gap(name, status, age, provisional=provisional)
+    plan = PollPlan(
+        rule=settings.cadence.type,
+        age_s=age,
+        gap_s=gap,
+        lag_s=cadence.worth(name, status, age, gap),
+        price_s=cadence.price,
+        spare_gap_s=spare if spare < gap else None,
+        samples=len(cadence.durations(name, status).samples),
+        pace=pace,
+        open_tasks=learned.open_tasks,
+        why=(),
+    )
+    return replace(plan, why=(*_reasons(plan, watch, cadence, provisional), _share(plan)))
+
+
+def _is_provisional(watch: Watch, kind: Kind | None, settings: WatchSettings) -> bool:
+    if kind is None or watch.status is None or settings.partial_success == "transient":
+        return False
+    return kind.phase(watch.status) is Phase.PROVISIONAL
+
+
+def _restore_cadence(settings: CadenceSettings, learned: LearnedState, pace: float | None) -> Cadence:
+    """The cadence as the watcher has it: its samples, its price, and the longest gap for this number of tasks and this pace."""
+    cadence = Cadence(settings)
+    if learned.cadence is not None:
+        cadence.restore(learned.cadence)
+    if pace is not None:
+        cadence.share(max(1, learned.open_tasks), pace)
+    return cadence
+
+
+def _read_pace(text: str | None) -> float | None:
+    try:
+        rate = float(text or "")
+    except ValueError:
+        return None
+    return rate if math.isfinite(rate) and rate > 0 else None
+
+
+def _reasons(plan: PollPlan, watch: Watch, cadence: Cadence, provisional: bool) -> Iterator[str]:
+    if watch.status is None:
+        yield "no poll has seen the task yet: the first one is due now; only the pace or an open circuit can delay it"
+        return
+    yield f"{plan.gap_s:.2f} s after the last poll: {_rule(plan, cadence, provisional)}"
+    if plan.spare_gap_s is not None:
+        saved = f"a call then saves {cadence.settings.price_floor:g} s of lag"
+        yield f"{plan.spare_gap_s:.2f} s after the last poll if a call is left over: {saved}"
+
+
+def _rule(plan: PollPlan, cadence: Cadence, provisional: bool) -> str:
+    """What decides the gap: a setting, a bound, or the price."""
+    settings = cadence.settings
+    if settings.type == "fixed":
+        return "cadence.type is fixed"
+    if settings.type == "backoff":
+        return f"cadence.type is backoff, from {settings.every:g} s, doubling up to {settings.max_gap:g} s"
+    if provisional and plan.gap_s <= PROVISIONAL_GAP_S:
+        return "the shortest gap of a provisional status"
+    lag = f"the expected lag by then is {plan.lag_s:.2f} s, and the price of a call is {plan.price_s:.2f} s"
+    if plan.gap_s >= settings.max_gap:
+        return f"the longest gap, cadence.max_gap; {lag}"
+    if plan.gap_s <= settings.min_gap:
+        return f"the shortest gap, cadence.min_gap; {lag}"
+    if plan.gap_s == cadence.share_gap:
+        return f"the longest gap while calls are scarce, 6 x tasks / pace; {lag}"
+    model = f"learned from {plan.samples} tasks" if plan.samples else "by the prior, because nothing is learned yet"
+    limit = "cadence.price_floor, the least lag that a call must save" if plan.gap_s > cadence.share_gap else "the price of a call"
+    return f"the expected lag by then ({model}) is {plan.lag_s:.2f} s, which is {limit}"
+
+
+def _share(plan: PollPlan) -> str:
+    if plan.pace is None:
+        return f"the pace is not saved yet; open tasks that share it: {plan.open_tasks}"
+    return f"the pace is {plan.pace:.3g} calls/s; open tasks that share it: {plan.open_tasks}; a call that is due may have to wait"
