@@ -5,12 +5,12 @@ import json
 import os
 import resource
 import subprocess
-import sys
 
 import anyio
 import pytest
 
 from tests.contracts.sink_exam import an_event
+from tests.process import HANG_S, PYTHON, completed
 from watcher.adapters.sinks.jsonl import JsonlSink, JsonlSinkSettings
 from watcher.errors import Unavailable
 from watcher.ports import Delivered
@@ -18,6 +18,7 @@ from watcher.ports import Delivered
 TO_STDOUT = """
 import asyncio
 from tests.contracts.sink_exam import an_event
+from tests.process import HANG_S, PYTHON, completed
 from watcher.adapters.sinks.jsonl import JsonlSink, JsonlSinkSettings
 from watcher.errors import PeerGone
 
@@ -160,7 +161,7 @@ async def test_a_stopped_reader_delays_nothing(path, sink):
     assert scope.cancelled_caught
 
     got = bytearray()
-    with anyio.fail_after(300):
+    with anyio.fail_after(HANG_S):
         async with anyio.create_task_group() as tasks:
 
             async def read():
@@ -179,15 +180,15 @@ async def test_a_stopped_reader_delays_nothing(path, sink):
 @pytest.mark.process
 def test_stdout_may_be_anything(tmp_path):
     """stdout can be a pipe, a file or /dev/null; a send to a stdout without a reader raises PeerGone."""
-    command = [sys.executable, "-c", TO_STDOUT]
+    command = [PYTHON, "-c", TO_STDOUT]
     bodies = [an_event(str(n)).body for n in range(3)]
-    assert subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=600).stdout.splitlines() == bodies
+    assert completed(command, stdout=subprocess.PIPE, check=True).stdout.splitlines() == bodies
     with (tmp_path / "out").open("wb") as file:
-        subprocess.run(command, stdout=file, check=True, timeout=600)
+        completed(command, stdout=file, check=True)
     assert (tmp_path / "out").read_bytes().splitlines() == bodies
-    subprocess.run(command, stdout=subprocess.DEVNULL, check=True, timeout=600)
+    completed(command, stdout=subprocess.DEVNULL, check=True)
     reader, writer = os.pipe()
     os.close(reader)
-    gone = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, timeout=600, check=False)
+    gone = completed(command, stdout=writer, stderr=subprocess.PIPE)
     os.close(writer)
     assert gone.stderr.strip() == b"gone"

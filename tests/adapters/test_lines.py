@@ -2,11 +2,11 @@
 
 import os
 import subprocess
-import sys
 
 import anyio
 import pytest
 
+from tests.process import HANG_S, PYTHON, completed
 from watcher.adapters.sources.lines import BATCH, LinesSource, LinesSourceSettings
 from watcher.core.intake.submissions import MAX_BODY, read
 from watcher.errors import Invalid, Unavailable
@@ -103,7 +103,7 @@ async def test_a_named_pipe_outlives_its_writers(path, source):
         os.write(writer, lines)
         os.close(writer)
         got = []
-        with anyio.fail_after(300):
+        with anyio.fail_after(HANG_S):
             while len(got) < lines.count(b"/"):
                 got += [message.body for message in await source.receive()]
         assert got == lines.split(b"\n")
@@ -140,20 +140,20 @@ async def test_a_closed_source_raises_unavailable(source):
 @pytest.mark.process
 def test_stdin_may_be_anything(path):
     """stdin is read to its end if it is a pipe, a file or /dev/null."""
-    command = [sys.executable, "-c", FROM_STDIN]
+    command = [PYTHON, "-c", FROM_STDIN]
     expected = b"-:1 abc/one\n-:2 abc/two\n"
-    assert subprocess.run(command, input=b"abc/one\nabc/two", capture_output=True, check=True, timeout=600).stdout == expected
+    assert completed(command, input=b"abc/one\nabc/two", capture_output=True, check=True).stdout == expected
     path.write_bytes(b"abc/one\nabc/two\n")
     with path.open("rb") as file:
-        assert subprocess.run(command, stdin=file, capture_output=True, check=True, timeout=600).stdout == expected
-    assert subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=600).stdout == b""
+        assert completed(command, stdin=file, capture_output=True, check=True).stdout == expected
+    assert completed(command, stdin=subprocess.DEVNULL, capture_output=True, check=True).stdout == b""
 
 
 @pytest.mark.process
 def test_a_silent_stdin_does_not_delay_the_end():
     """The process ends although stdin is a pipe without data whose writer stays open."""
     reader, writer = os.pipe()
-    process = subprocess.run([sys.executable, "-c", STOPPED_BEFORE_ITS_END], stdin=reader, timeout=600, check=False)
+    ended = completed([PYTHON, "-c", STOPPED_BEFORE_ITS_END], stdin=reader)
     os.close(reader)
     os.close(writer)
-    assert process.returncode == 0
+    assert ended.returncode == 0

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Command, in_process
+from tests.cli.conftest import Command, in_thread
 from tests.moto_server import plain_client
 from tests.queries.recorded import CATALOG
 from tests.scripted_aws import ScriptedAws
@@ -227,26 +227,26 @@ def test_a_message_for_another_region_is_invalid(command: Command, inbox: Inbox)
     assert command("submit", message.replace("eu-west-1", "us-east-1"), "--config", "q.yaml").code == 0
 
 
-@pytest.mark.process
 @pytest.mark.parametrize(
     ("failure", "code"),
     [({"Code": "InternalError", "SenderFault": False}, 75), ({"Code": "InvalidMessageContents", "SenderFault": True}, 69)],
 )
-async def test_messages_that_were_not_sent_are_listed(scripted_aws: ScriptedAws, here: Path, failure: dict[str, Any], code: int) -> None:
+async def test_messages_that_were_not_sent_are_listed(
+    command: Command, scripted_aws: ScriptedAws, failure: dict[str, Any], code: int
+) -> None:
     """Each message that was not sent is printed with its error; the exit code is 75 if a retry can help, otherwise 69."""
     scripted_aws.answer({"Successful": [{"Id": "0", "MessageId": "m", "MD5OfMessageBody": ""}], "Failed": [{"Id": "1", **failure}]})
-    ended = await in_process("submit", "abc/t1", "abc/t2", "--queue-url", f"{scripted_aws.url}/123456789012/tasks")
+    ended = await in_thread(command, "submit", "abc/t1", "abc/t2", "--queue-url", f"{scripted_aws.url}/123456789012/tasks")
     assert (ended.code, ended.out) == (code, "Submitted 1 task to the queue tasks.\n")
     assert ended.err.startswith(f"argument 2: not sent: {failure['Code']}")
 
 
-@pytest.mark.process
-async def test_a_batch_that_fails_after_another_one_is_listed(scripted_aws: ScriptedAws, here: Path) -> None:
+async def test_a_batch_that_fails_after_another_one_is_listed(command: Command, scripted_aws: ScriptedAws) -> None:
     """When the second of two calls fails, the messages of the second are listed, and the exit code is 75."""
     sent = [{"Id": str(n), "MessageId": "m", "MD5OfMessageBody": ""} for n in range(10)]
     scripted_aws.answer({"Successful": sent})
     scripted_aws.answer({"__type": "ServiceUnavailable"}, status=503)
     tasks = [f"abc/t{n}" for n in range(12)]
-    ended = await in_process("submit", *tasks, "--queue-url", f"{scripted_aws.url}/123456789012/tasks")
+    ended = await in_thread(command, "submit", *tasks, "--queue-url", f"{scripted_aws.url}/123456789012/tasks")
     assert (ended.code, ended.out) == (75, "Submitted 10 tasks to the queue tasks.\n")
     assert [line.split(":")[0] for line in ended.err.splitlines()[:2]] == ["argument 11", "argument 12"]

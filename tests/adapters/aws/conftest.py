@@ -46,7 +46,7 @@ async def aws(wire: Wire, aws_env: pytest.MonkeyPatch) -> AsyncIterator[AwsClien
 
 @pytest.fixture
 def probe(aws: AwsClients) -> AwsProbe:
-    return AwsProbe(aws, builtin_catalog(), call_deadline=10.0, clock=time.time)
+    return AwsProbe(aws, builtin_catalog(), call_deadline=300.0, clock=time.time)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from tests.adapters.aws.wire import Answer, Request, Wire, drip, fault, hang, raw, reply, reset
+from tests.clock import advance
 from watcher import errors
 from watcher.adapters.aws.probe import AwsProbe
 from watcher.adapters.aws.session import AwsClients
@@ -225,12 +226,17 @@ async def test_a_refused_connection_is_unavailable(probe: AwsProbe, aws_env: pyt
     assert type(await refusal(probe, ref)) is errors.Unavailable
 
 
-@pytest.mark.parametrize("answer", [hang, drip])
-async def test_the_deadline_ends_a_call_whatever_the_peer_does(aws: AwsClients, wire: Wire, ref: TaskRef, answer: Answer) -> None:
+@pytest.mark.parametrize("misbehave", [hang, drip])
+async def test_the_deadline_ends_a_call_whatever_the_peer_does(aws: AwsClients, wire: Wire, ref: TaskRef, misbehave: Answer) -> None:
     """A reply that never starts, and a body that never ends, are timeouts."""
     await aws.client("chime-sdk-voice")
+
+    async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
+        asyncio.get_running_loop().call_later(0.05, advance, 10)  # the deadline is over once the request is here
+        await misbehave(request, writer)
+
     wire.answer = answer
-    error = await refusal(AwsProbe(aws, CATALOG, call_deadline=0.3, clock=time.time), ref)
+    error = await refusal(AwsProbe(aws, CATALOG, call_deadline=10, clock=time.time), ref)
     assert (type(error), error.code) == (errors.Unavailable, "timeout")
     assert len(wire.requests) == 1
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.adapters.stores.sqlite_ground import an_error, another_program, owned
 from tests.contracts.store_exam.facts import a_watch, commit, committed, leases, moved, unsettled
+from tests.process import HANG_S
 from watcher.adapters.stores.sqlite import SqliteStore
 from watcher.adapters.stores.sqlite.failures import store_error
 from watcher.adapters.stores.sqlite.schema import connect
@@ -183,7 +184,7 @@ async def test_an_unexpected_error_reaches_all_callers(path: Path) -> None:
     async with owned(path):
         pass
     writer = WriterThread(connect(str(path)), str(path))
-    with anyio.fail_after(10):
+    with anyio.fail_after(HANG_S):
         with pytest.raises(StoreRefused, match="defect in the store"):
             await writer.run(lambda db: db.close())
         with pytest.raises(StoreRefused, match="defect in the store"):
