@@ -68,17 +68,13 @@ class Timid(Pace):
         self.rate = min(self.rate, self.ceiling)
 
 
-class Stubborn(CallCircuits):
-    """Knows of no refresh that was tried: fresh credentials are asked for whenever they are refused."""
-
-    def may_refresh(self, began: float) -> bool:
-        return True
-
-
 class StubbornCircuits(Circuits):
-    """Circuits of that kind."""
+    """Forgets each refresh that was tried: new credentials are fetched whenever they are rejected."""
 
-    calls = Stubborn
+    def of(self, target: str, service: str) -> CallCircuits:
+        circuits = super().of(target, service)
+        circuits.may_refresh = lambda began: True  # type: ignore[method-assign]
+        return circuits
 
 
 class Drowsy(polling.Poller):
