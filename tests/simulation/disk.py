@@ -1,4 +1,4 @@
-"""Where the stores of a story keep their content: in memory, or on a disk that is slow, fails, and outlives a watcher."""
+"""Where the stores of a story keep their content: nowhere, or on a disk that is slow, fails, and outlives the process."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ WRITES = (
     "claim", "release", "admit", "commit", "settle", "add_dead_letters", "requests", "save_state", "prune", "purge", "retry", "forget",
 )  # fmt: skip
 READS = ("read_outbox", "count_backlog", "backlog", "load_state", "task", "task_events")
+NO_LIMIT = 10**9
+"""A limit that no query reaches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,28 +36,28 @@ class Content:
 
     @property
     def done(self) -> bool:
-        """Nothing remains to do."""
+        """Whether no work is left."""
         return not self.open and not any(self.backlog.values())
 
 
-class Ground(Protocol):
+class Disk(Protocol):
     """Where stores keep their content."""
 
     full: str
-    """Why writes fail at the moment: there are no free `pages`, or the disk accepts no `bytes`. Empty: they work."""
+    """Why writes fail at the moment: no free `pages`, or the disk accepts no `bytes`. Empty: they work."""
     killed: bool
-    """The current life will end at once, without a proper close."""
+    """The current process will end without closing its store properly."""
 
     def store(self) -> Store:
-        """The store of the next life."""
+        """The store of the next process."""
         ...
 
     def content(self) -> Content:
-        """The present content, also between two lives."""
+        """The present content, also between two processes."""
         ...
 
     def put(self, watches: Sequence[Watch]) -> None:
-        """Add watches from an earlier life."""
+        """Add watches before the first process starts."""
         ...
 
     async def forget(self, selection: Selection) -> int:
@@ -63,39 +65,42 @@ class Ground(Protocol):
         ...
 
 
-class Nothing:
-    """Each life has its own store, in memory."""
+class NoDisk:
+    """Each process has a new memory store with this number of shards."""
 
     full = ""
     killed = False
 
+    def __init__(self, shards: int) -> None:
+        self._shards = shards
+
     def store(self) -> MemoryStore:
-        self._store = MemoryStore(MemoryStoreSettings())
+        self._store = MemoryStore(MemoryStoreSettings(), self._shards)
         return self._store
 
     def content(self) -> Content:
         return _content(self._store)
 
     def put(self, watches: Sequence[Watch]) -> None:
-        raise NotImplementedError("there is no earlier life")
+        raise NotImplementedError("no store outlives its process here")
 
     async def forget(self, selection: Selection) -> int:
         return await self._store.forget(selection)
 
 
 class SimulatedDisk(MemoryStore):
-    """A memory store that is durable, because the simulation keeps it from one life of the watcher to the next.
+    """A memory store that is durable, because the simulation passes it from one process to the next.
 
-    Time passes before and after the moment at which a call takes effect, so that a kill can come there.
+    Up to `slowest_s` seconds pass before a call takes effect, and again before it returns, so that a kill can come there.
     """
 
-    def __init__(self, rng: Random, slowest_s: float) -> None:
-        super().__init__(MemoryStoreSettings())
+    def __init__(self, rng: Random, slowest_s: float, shards: int) -> None:
+        super().__init__(MemoryStoreSettings(), shards)
         self.durable = True
         self.full = ""
         self.killed = False
         self._rng = rng
-        self._slowest = slowest_s
+        self._slowest_s = slowest_s
         for name in (*WRITES, *READS):
             setattr(self, name, self._slow(getattr(self, name), writes=name in WRITES))
 
@@ -111,12 +116,12 @@ class SimulatedDisk(MemoryStore):
 
     def _slow(self, call: Callable[..., Any], *, writes: bool) -> Callable[..., Any]:
         async def slowed(*args: Any, **kwargs: Any) -> Any:
-            await anyio.sleep(self._rng.uniform(0, self._slowest))
+            await anyio.sleep(self._rng.uniform(0, self._slowest_s))
             if writes and self.full:
                 raise StoreUnavailable("disk full")
             result = call(*args, **kwargs)
             result = await result if inspect.isawaitable(result) else result
-            await anyio.sleep(self._rng.uniform(0, self._slowest))
+            await anyio.sleep(self._rng.uniform(0, self._slowest_s))
             return result
 
         return slowed
@@ -126,4 +131,4 @@ def _content(store: MemoryStore) -> Content:
     backlogs = [shard.backlog() for shard in store._shards]
     backlog = {sink: sum(each[sink].events for each in backlogs) for sink in backlogs[0]}
     open_ = [watch.key for watch in store._watches.values() if watch.open]
-    return Content(open_, backlog, store._dead_letters.find(DeadLetterQuery(limit=10**9)).items)
+    return Content(open_, backlog, store._dead_letters.find(DeadLetterQuery(limit=NO_LIMIT)).items)

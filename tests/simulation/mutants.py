@@ -1,63 +1,98 @@
-"""Known bugs, planted one at a time: an oracle that does not find them proves nothing."""
+"""Known bugs, planted one at a time: the oracle must find each of them, or its silence about the real watcher proves nothing."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
-from sqlite3 import Connection
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
+from tests.simulation import store_mutants
 from watcher import app
-from watcher.adapters.stores.memory import MemoryStore
-from watcher.adapters.stores.sqlite import SqliteStore, watch_rows
 from watcher.core.polling.circuits import CallCircuits, Circuits
 from watcher.core.polling.pace import Pace, Permit
 from watcher.core.polling.transitions import WatchSettings
 from watcher.errors import RemoteError
 from watcher.kinds.kind import Kind
-from watcher.model import Change, Event, Lease, Message, Observation, Step, Watch
+from watcher.model import Event, Message, Observation, Step, Watch
 from watcher.ports import Delivered, Outcome, Rejected, Source
-from watcher.runtime import delivery, intake, polling
+from watcher.runtime.backlog import BacklogCounter
+from watcher.runtime.delivery import SinkWorker
+from watcher.runtime.feed import Feed
+from watcher.runtime.intake import Intake
+from watcher.runtime.poller_set import PollerSet
+from watcher.runtime.polling import Poller
 from watcher.runtime.service import Adapters, Watcher
 from watcher.runtime.settings import ServiceSettings
 
 
-class EagerIntake(intake.Intake):
-    """Acknowledges before anything is admitted."""
-
+class AcksBeforeAdmission(Intake):
     async def _take_in(self, source: Source, messages: Sequence[Message]) -> None:
         await self._acks.accept(source.name, [(message, ()) for message in messages])
         await self._admit(source.name, [self._read(source.name, message, message.id, plain=source.plain) for message in messages])
 
 
-class HopefulWorker(delivery.SinkWorker):
-    """Moves the cursor before the sink has anything."""
+class SilentFeed(Feed):
+    """Announces no admitted watch."""
 
+    def admitted(self, watches: Sequence[Watch]) -> None: ...
+
+
+class SkipsLastWatch(PollerSet):
+    """Adopts all watches of a shard but the last one."""
+
+    def adopt(self, shard: int, watches: Sequence[Watch]) -> None:
+        super().adopt(shard, watches[:-1])
+
+
+class GrowingBacklog(BacklogCounter):
+    """Adds events and never subtracts one."""
+
+    def settled(self, sink: str, events: Sequence[Event]) -> None: ...
+    def drained(self, sink: str) -> None: ...
+
+
+class SettlesBeforeSending(SinkWorker):
     async def _send(self, batch: Sequence[Event]) -> None:
         await self._store.settle(self.sink.name, batch, [], self._leases.held)
         await super()._send(batch)
 
 
-class CarelessWorker(delivery.SinkWorker):
-    """Counts an event that was not taken as delivered."""
-
+class TakesAllAsDelivered(SinkWorker):
     async def _settle(self, batch: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
         await super()._settle(batch, [Delivered() for _ in outcomes])
 
 
-class Hasty(Pace):
-    """Never waits for a permit."""
+class DropsRejected(SinkWorker):
+    """Settles a rejected event without a dead letter."""
 
+    async def _settle(self, batch: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
+        await super()._settle(batch, [Delivered() if isinstance(outcome, Rejected) else outcome for outcome in outcomes])
+
+
+class MissesNewEvents(SinkWorker):
+    """Reads the outbox of a shard when it is adopted, and no more."""
+
+    def wake(self, shard: int, events: Sequence[Event]) -> None:
+        if not events:
+            super().wake(shard, events)
+
+
+class DeliversOneShard(SinkWorker):
+    def wake(self, shard: int, events: Sequence[Event]) -> None:
+        if shard == 0:
+            super().wake(shard, events)
+
+
+class NoPace(Pace):
     def wait(self, now: float) -> float:
         return 0.0
 
 
-class Timid(Pace):
-    """Throttled once, it asks every two minutes for ever."""
+class StuckPace(Pace):
+    """Once throttled, it grants one call in two minutes forever."""
 
     def throttled(self, permit: Permit, now: float) -> bool:
         self.ceiling = 1 / 120
@@ -68,84 +103,63 @@ class Timid(Pace):
         self.rate = min(self.rate, self.ceiling)
 
 
-class Stubborn(CallCircuits):
-    """Knows of no refresh that was tried: fresh credentials are asked for whenever they are refused."""
+class UnlimitedRefreshes(Circuits):
+    """Lets every call that finds the credentials expired refresh them."""
 
-    def may_refresh(self, began: float) -> bool:
-        return True
-
-
-class StubbornCircuits(Circuits):
-    """Circuits of that kind."""
-
-    calls = Stubborn
+    def of(self, target: str, service: str) -> CallCircuits:
+        circuits = super().of(target, service)
+        circuits.may_refresh = lambda began: True  # type: ignore[method-assign]
+        return circuits
 
 
-class Drowsy(polling.Poller):
-    """Never says that a call which came back lets another go sooner."""
+class MissesEndOfCall(Poller):
+    """Does not wake up when the end of a call lets another one go sooner."""
 
     _wakes_at = property(lambda self: -math.inf, lambda self, at: None)  # type: ignore[assignment]
 
 
-class Talkative(polling.Poller):
-    """Labels a metric with the key of a task."""
-
+class NamesTasksInMetrics(Poller):
     def _settle(self, kind: Kind, step: Step, *, gone: bool) -> None:
         self._metrics.ended.labels(step.watch.key, "status").inc()
         super()._settle(kind, step, gone=gone)
 
 
-class Credulous(polling.Poller):
-    """Believes a status that goes backwards."""
+class ReportsStaleStatuses(Poller):
+    """Takes a status that goes backwards for a new one."""
 
-    def _decide(self, kind: Kind, watch: Watch, seen: Observation | RemoteError) -> Step:
-        if isinstance(seen, Observation) and watch.status is not None and seen.status != watch.status:
+    def _decide(self, kind: Kind, watch: Watch, outcome: Observation | RemoteError) -> Step:
+        if isinstance(outcome, Observation) and watch.status is not None and outcome.status != watch.status:
             watch = watch._replace(updated_at=None, status="NEWS")
-        return super()._decide(kind, watch, seen)
+        return super()._decide(kind, watch, outcome)
 
 
-class DeafWorker(delivery.SinkWorker):
-    """Does not learn of new events."""
+def assemble_with(**replacements: type) -> Callable[..., Watcher]:
+    """A function like `watcher.app.assemble` that uses other classes for those that `watcher.app` imports by these names."""
 
-    def wake(self, shard: int, events: Sequence[Event]) -> None:
-        if not events:
-            super().wake(shard, events)
-
-
-class Wasteful(delivery.SinkWorker):
-    """Drops what its sink refuses."""
-
-    async def _settle(self, batch: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
-        await super()._settle(batch, [Delivered() if isinstance(outcome, Rejected) else outcome for outcome in outcomes])
-
-
-def _impatient(adapters: Adapters, settings: ServiceSettings, **more: Any) -> Watcher:
-    """Ends a watch when its task is not found for the first time."""
-    return app.assemble(adapters, replace(settings, watch=WatchSettings(not_found_grace=0)), **more)
-
-
-def assemble_with(**replacements: Any) -> Callable[..., Watcher]:
-    """A watcher that is assembled from other classes than those of `watcher.app`."""
-
-    def make(*args: Any, **more: Any) -> Watcher:
+    def make(*args: Any, **options: Any) -> Watcher:
         with pytest.MonkeyPatch.context() as patch:
             for name, other in replacements.items():
                 patch.setattr(app, name, other)
-            return app.assemble(*args, **more)
+            return app.assemble(*args, **options)
 
     return make
 
 
-def _broken(breaks: Callable[[Watcher, Any], None]) -> Callable[..., Watcher]:
-    """A watcher that, with the store it is given, is broken once it is open."""
+def _assemble_without_grace(adapters: Adapters, settings: ServiceSettings, **options: Any) -> Watcher:
+    """A watcher that ends a watch when its task is not found for the first time."""
+    return app.assemble(adapters, replace(settings, watch=WatchSettings(not_found_grace=0)), **options)
 
-    def make(adapters: Adapters, *args: Any, **more: Any) -> Watcher:
-        watcher = app.assemble(adapters, *args, **more)
-        enter = watcher.loops.maintenance.restore
+
+def _assemble_and_break(break_store: Callable[[Any], None]) -> Callable[..., Watcher]:
+    """A function like `assemble` whose watcher calls `break_store` with its store, once that is open."""
+
+    def make(adapters: Adapters, *args: Any, **options: Any) -> Watcher:
+        watcher = app.assemble(adapters, *args, **options)
+        original = watcher.loops.maintenance.restore
 
         async def restore() -> None:
-            await enter()
-            breaks(watcher, adapters.store)
+            await original()
+            break_store(adapters.store)
 
         watcher.loops.maintenance.restore = restore  # type: ignore[method-assign]
         return watcher
@@ -153,89 +167,34 @@ def _broken(breaks: Callable[[Watcher, Any], None]) -> Callable[..., Watcher]:
     return make
 
 
-def _put(db: Connection, watches: Sequence[Watch]) -> None:
-    """Whatever stands there."""
-    for watch in watches:
-        standing = watch_rows.find(db, watch.key)
-        if standing is not None and standing.id != watch.id:
-            db.execute("DELETE FROM watches WHERE key = ?", (watch.key,))
-    watch_rows.admit(db, watches)
+@dataclass(frozen=True)
+class Mutant:
+    """A watcher with a bug."""
+
+    make: Callable[..., Watcher]
+    seed: int
+    """A seed whose story showed the bug. When it no longer does, the test searches for another one."""
 
 
-def _forgetful(watcher: Watcher, store: Any) -> None:
-    """Does not know that a task is watched already: every message starts a new watch."""
-
-    async def admit(watches: Sequence[Watch]) -> Sequence[Watch]:
-        if isinstance(store, MemoryStore):
-            for watch in watches:
-                store._admit(watch)
-                store._watches[watch.key] = watch
-        elif isinstance(store, SqliteStore):
-            await store._file.write(partial(_put, watches=watches))
-        return watches
-
-    store.admit = admit
-
-
-def _uncaring(watcher: Watcher, store: Any) -> None:
-    """Commits to a watch that was erased."""
-
-    async def commit(changes: Sequence[Change], leases: Mapping[int, Lease]) -> Sequence[str]:
-        if isinstance(store, MemoryStore):
-            for change in changes:
-                store._admit(change.watch)
-                store._watches[change.watch.key] = change.watch
-                for event in change.events:
-                    store._add_event(event)
-        elif isinstance(store, SqliteStore):
-            await store._file.write(partial(_put, watches=[change.watch for change in changes]))
-            await store._file.write(partial(watch_rows.commit, changes=changes))
-        return []
-
-    store.commit = commit
-
-
-def _hurried(watcher: Watcher, store: Any) -> None:
-    """Its SQLite store reports a commit, and commits it together with the next one."""
-    writer = getattr(getattr(store, "_file", None), "_writer", None)
-    if writer is None:
-        return
-    commit, late = writer._commit, list[Any]()
-
-    def hurry(calls: Sequence[Any]) -> None:
-        commit([*late])
-        late[:] = calls
-        writer._db.execute("BEGIN IMMEDIATE")
-        for call in calls:
-            call.result = call.work(writer._db)
-        writer._db.execute("ROLLBACK")
-
-    writer._commit = hurry
-
-
-def _unsynced(watcher: Watcher, store: Any) -> None:
-    """Its SQLite log is not synced: the last commits are lost with the process."""
-    ground = getattr(store, "_ground", None)
-    if ground is not None:
-        left = ground.left
-        ground.left = lambda: {ground.path: left()[ground.path]}
-
-
-MUTANTS: dict[str, Callable[..., Watcher]] = {
-    "ack before commit": assemble_with(Intake=EagerIntake),
-    "cursor before send": assemble_with(SinkWorker=HopefulWorker),
-    "not taken counts as delivered": assemble_with(SinkWorker=CarelessWorker),
-    "no dedupe": _broken(_forgetful),
-    "an erased watch is written again": _broken(_uncaring),
-    "lost wake-up": assemble_with(SinkWorker=DeafWorker),
-    "lost wake-up of the polling loop": assemble_with(Poller=Drowsy),
-    "reported before COMMIT": _broken(_hurried),
-    "a log that is not synced": _broken(_unsynced),
-    "no letter for what is refused": assemble_with(SinkWorker=Wasteful),
-    "no pace": assemble_with(Pace=Hasty),
-    "a pace that never recovers": assemble_with(Pace=Timid),
-    "credentials refreshed again and again": assemble_with(Circuits=StubbornCircuits),
-    "a status that goes backwards is believed": assemble_with(Poller=Credulous),
-    "not found ends a watch at once": _impatient,
-    "a task in the metrics": assemble_with(Poller=Talkative),
+MUTANTS: dict[str, Mutant] = {
+    "acknowledged before admitted": Mutant(assemble_with(Intake=AcksBeforeAdmission), 1),
+    "an admitted watch is not announced": Mutant(assemble_with(Feed=SilentFeed), 0),
+    "the last watch of a shard is not adopted": Mutant(assemble_with(PollerSet=SkipsLastWatch), 0),
+    "no deduplication": Mutant(_assemble_and_break(store_mutants.admit_everything), 0),
+    "an erased watch is written again": Mutant(_assemble_and_break(store_mutants.commit_erased_watches), 24),
+    "reported before COMMIT": Mutant(_assemble_and_break(store_mutants.commit_late), 0),
+    "a log that is not synced": Mutant(_assemble_and_break(store_mutants.lose_the_log), 4),
+    "settled before sent": Mutant(assemble_with(SinkWorker=SettlesBeforeSending), 9),
+    "all counts as delivered": Mutant(assemble_with(SinkWorker=TakesAllAsDelivered), 0),
+    "no dead letter for a rejected event": Mutant(assemble_with(SinkWorker=DropsRejected), 0),
+    "no wake-up for new events": Mutant(assemble_with(SinkWorker=MissesNewEvents), 0),
+    "only one shard is delivered": Mutant(assemble_with(SinkWorker=DeliversOneShard), 3),
+    "the backlog never decreases": Mutant(assemble_with(BacklogCounter=GrowingBacklog), 4),
+    "no wake-up at the end of a call": Mutant(assemble_with(Poller=MissesEndOfCall), 0),
+    "no pace": Mutant(assemble_with(Pace=NoPace), 0),
+    "a pace that never recovers": Mutant(assemble_with(Pace=StuckPace), 3),
+    "credentials refreshed by every call": Mutant(assemble_with(Circuits=UnlimitedRefreshes), 6),
+    "a stale status is reported": Mutant(assemble_with(Poller=ReportsStaleStatuses), 10),
+    "not found ends a watch at once": Mutant(_assemble_without_grace, 5),
+    "a task in the metrics": Mutant(assemble_with(Poller=NamesTasksInMetrics), 0),
 }

@@ -1,4 +1,4 @@
-"""What a played story leaves to be judged."""
+"""What a played story leaves for the oracle."""
 
 from __future__ import annotations
 
@@ -6,36 +6,39 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from tests.simulation.disk import Content
-from tests.simulation.peers import UnreliableInbox, UnreliableQueue, WatchedProbe
+from tests.simulation.peers import RecordingProbe, UnreliableInbox, UnreliableQueue
 from tests.simulation.story import Story
 from watcher.simulator.service import VoiceService
 
 
 @dataclass
 class Record:
-    """What the oracle may look at after a run."""
+    """The peers of the watcher with all that they recorded, and what else was seen from outside."""
 
     story: Story
     service: VoiceService
-    probe: WatchedProbe
+    probe: RecordingProbe
     queue: UnreliableQueue
     inboxes: list[UnreliableInbox]
     left: Content = field(default_factory=lambda: Content((), {}, ()))
     """What the store held at the end."""
     submitted: set[str] = field(default_factory=set)
-    poison: int = 0
-    forgotten: dict[str, float] = field(default_factory=dict)
-    """Keys erased, and when; a later submission takes one out again."""
+    """Keys."""
+    invalid: int = 0
+    """Messages in which something was invalid."""
+    erased: dict[str, float] = field(default_factory=dict)
+    """When each key was erased; a later submission removes it."""
     resubmitted: set[str] = field(default_factory=set)
+    """Keys that were erased and submitted again, so that they may have had two watches."""
     stops: list[float] = field(default_factory=list)
     """How long each graceful stop took, in seconds."""
     seen: Counter[str] = field(default_factory=Counter)
-    """What happened, so that a run of nothing is not taken for a proof."""
-    quiet: bool = False
-    """Everything was done within `PATIENCE_S` of calm."""
-    pages: list[bytes] = field(default_factory=list)
-    """The metrics at the end of each life."""
+    """How often each trouble, kill, stop, and erasure occurred."""
+    idle: bool = False
+    """All work was done within `IDLE_WITHIN_S` after the last trouble."""
+    metrics: list[bytes] = field(default_factory=list)
+    """As each process had them at its end."""
     fresh_lag: float | None = None
-    """After all faults: seconds that the watcher added to the life of one more task, from its message to the last sink."""
+    """Of one more task after all faults: seconds from its message to its last event at the last sink, without its own duration."""
     tasks_left: int = 0
-    """Tasks of the event loop beyond those there were before."""
+    """Tasks of the event loop that were left behind."""

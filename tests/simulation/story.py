@@ -9,72 +9,89 @@ from watcher.runtime.settings import Limits
 
 CONNECTORS = ("vc1", "vc2")
 FAULTS = ("429", "500", "503", "conflict", "404", "reset", "hang", "slow", "garbage", "wrong-id", "stale", "empty")
-TROUBLES = ("service", "revoked", "expired", "quota", "queue", "sink", "fussy sink", "strict sink", "disk", "clock", "stopped")
+"""Replies that a call to the service may get instead of a good one."""
+TROUBLES = (
+    *("service", "revoked", "expired", "quota"),  # the service
+    *("queue", "sink", "postponing sink", "rejecting sink", "disk"),  # the peers
+    *("clock", "suspended"),  # the process: its wall clock is set, or it does not run for a while
+)
 MISSING, DENIED, ENDLESS = "missing-", "denied-", "endless-"
-"""How a task id (a voice connector for `DENIED`) begins whose watch ends for a reason of its own: the simulator knows two of them."""
+"""Prefixes of the ids of tasks (`DENIED`: of voice connectors) whose watch ends for a reason other than the end of the task."""
 TONE = "tone-"
-"""How the id of a voice tone analysis begins: another kind, whose calls count against another quota."""
+"""The prefix of the ids of voice tone analyses: another kind, whose calls count against another quota."""
 ENDLESS_S = 60.0
-"""The deadline that comes with a task that never ends."""
+"""The deadline that is submitted with a task that never ends."""
+SHARDS = 4
+"""The number of shards of a memory store that has several."""
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """Something is wrong from `at` for `lasts` seconds. `strength` is 0..1."""
+    """A condition that lasts from `at` for `lasts_s` seconds. `name` is one of `TROUBLES`; `strength` is from 0 to 1."""
 
-    what: str
+    name: str
     at: float
-    lasts: float
+    lasts_s: float
     strength: float
 
 
 @dataclass(frozen=True)
 class Story:
-    """A run. Times are virtual seconds from its beginning."""
+    """One run. Times are virtual seconds since its beginning; shares are from 0 to 1."""
 
     seed: int
     durable: bool
+    """The store survives the process."""
     tasks: tuple[tuple[float, str, str], ...]
-    """(when submitted, connector, task id), some more than once."""
-    poison: tuple[float, ...]
-    lists: float
-    """The share of submissions that come as a message naming several tasks, one of them no task."""
+    """(time of submission, connector, task id), some more than once."""
+    invalid: tuple[float, ...]
+    """When a message comes that names no task."""
+    list_share: float
+    """The share of submissions in a message that names several tasks, one of them invalid."""
     sinks: int
-    sink_dies: float
-    ack_fails: float
+    lost_replies: float
+    """The share of batches that a sink accepts and then fails to confirm."""
+    lost_acks: float
+    """The share of acknowledgements that fail."""
     hold_s: float
     disk_s: float
+    """The longest time before a call of the store takes effect, and again before it returns."""
     latency_s: float
+    """Of the sinks."""
     faults: dict[str, float]
+    """The share of calls with each fault."""
     quota: float
     durations: str
     troubles: tuple[Trouble, ...]
     ends: tuple[tuple[float, str], ...]
-    """(when, `kill` or `stop`) for all lives but the last."""
-    forget: tuple[tuple[float, str], ...]
-    """(when, key)."""
+    """(time, `kill` or `stop`) of each process of the watcher but the last."""
+    erasures: tuple[tuple[float, str], ...]
+    """(time, key)."""
     rate: float | None = None
     """The configured ceiling of the pace, in calls per second."""
     limits: Limits = field(default_factory=Limits)
     sqlite: bool = False
-    """What is durable stands in a real SQLite file, instead of a memory that is kept from life to life."""
+    """A durable store is a real SQLite file, instead of a memory store that outlives the process."""
+    shards: int = 1
+    """Of a memory store."""
     pending: int = 0
-    """Watches that the store holds from an earlier life."""
+    """Watches in the store at the beginning."""
 
     @property
     def calm_at(self) -> float:
-        """From here on nothing goes wrong any more."""
-        times = [t.at + t.lasts for t in self.troubles] + [at for at, _ in self.ends] + [at for at, *_ in self.tasks]
-        return max([*times, *self.poison, *(at for at, _ in self.forget)]) + 1
+        """When the last trouble, submission, kill, and erasure is over."""
+        times = [trouble.at + trouble.lasts_s for trouble in self.troubles]
+        times += [at for at, *_ in (*self.tasks, *self.ends, *self.erasures)]
+        return max([*times, *self.invalid]) + 1
 
 
 def key_of(connector: str, task: str) -> str:
-    """The key of the task of this name."""
+    """The key of the task with this id."""
     return f"{'voice-tone' if task.startswith(TONE) else 'speaker-search'}/{connector}/{task}"
 
 
 def draw(seed: int) -> Story:
-    """The story of this seed."""
+    """The story of this seed. A new draw goes after all others: else every seed tells another story."""
     rng = Random(seed)
     names = [f"task-{n}" for n in range(rng.randint(3, 25))]
     tasks = [(rng.uniform(0, 40), rng.choice(CONNECTORS), name) for name in names]
@@ -84,11 +101,11 @@ def draw(seed: int) -> Story:
         seed=seed,
         durable=durable,
         tasks=tuple(sorted(tasks)),
-        poison=tuple(rng.uniform(0, 60) for _ in range(rng.randint(0, 4))),
-        lists=rng.choice([0.0, 0.3]),
+        invalid=tuple(rng.uniform(0, 60) for _ in range(rng.randint(0, 4))),
+        list_share=rng.choice([0.0, 0.3]),
         sinks=rng.randint(1, 3),
-        sink_dies=rng.choice([0.0, 0.0, 0.1, 0.3]),
-        ack_fails=rng.choice([0.0, 0.1, 0.4]),
+        lost_replies=rng.choice([0.0, 0.0, 0.1, 0.3]),
+        lost_acks=rng.choice([0.0, 0.1, 0.4]),
         hold_s=rng.choice([5.0, 30.0]) if durable else 20.0,
         disk_s=rng.choice([0.0, 0.02, 0.3]),
         latency_s=rng.choice([0.01, 0.2, 1.0]),
@@ -99,24 +116,25 @@ def draw(seed: int) -> Story:
             Trouble(rng.choice(TROUBLES), rng.uniform(0, 90), rng.choice([3.0, 20.0, 90.0]), rng.random()) for _ in range(rng.randint(0, 4))
         ),
         ends=tuple(sorted((rng.uniform(0.05, 120), rng.choice(["kill", "kill", "stop"])) for _ in range(rng.randint(0, 4)))),
-        forget=tuple((rng.uniform(2, 60), key_of(connector, name)) for _, connector, name in tasks if durable and rng.random() < 0.12),
+        erasures=tuple((rng.uniform(2, 60), key_of(connector, name)) for _, connector, name in tasks if durable and rng.random() < 0.12),
     )
     return _harder(story, rng)
 
 
 def _harder(story: Story, rng: Random) -> Story:
-    """With tasks that end for a reason of their own, a fresh account, limits and a ceiling."""
-    odd = [(connector, f"{ENDLESS}{n}") for n, connector in enumerate(CONNECTORS)] + [("vc1", f"{MISSING}1"), ("vc2", f"{MISSING}2")]
-    odd += [(f"{DENIED}vc", f"task-{n}") for n in range(2)]  # three of one connector would be taken for trouble of ours
-    tasks = [*story.tasks, *((rng.uniform(0, 60), *names) for names in odd if rng.random() < 0.2)]
-    fresh = (Trouble("quota", 0.0, rng.choice([20.0, 90.0]), 0.0),) if rng.random() < 0.1 else ()
+    """Add tasks that end for other reasons, a quota that starts at 0, limits, a ceiling, another kind, and several shards."""
+    special = [(connector, f"{ENDLESS}{n}") for n, connector in enumerate(CONNECTORS)] + [("vc1", f"{MISSING}1"), ("vc2", f"{MISSING}2")]
+    special += [(f"{DENIED}vc", f"task-{n}") for n in range(2)]  # three denials of one connector look like trouble with our credentials
+    tasks = [*story.tasks, *((rng.uniform(0, 60), *names) for names in special if rng.random() < 0.2)]
+    no_quota = (Trouble("quota", 0.0, rng.choice([20.0, 90.0]), 0.0),) if rng.random() < 0.1 else ()
     harder = replace(
         story,
         tasks=tuple(sorted(tasks)),
-        troubles=story.troubles + fresh,
+        troubles=story.troubles + no_quota,
         rate=rng.choice([None, story.quota / 2, story.quota * 2]),
         limits=Limits(max_watches=rng.choice([100_000, 100_000, 5]), max_outbox=rng.choice([100_000, 100_000, 5])),
         sqlite=story.durable and rng.random() < 0.5,
+        shards=SHARDS if story.seed % 3 == 0 else 1,
     )
     tones = [(rng.uniform(0, 60), rng.choice(CONNECTORS), f"{TONE}{n}") for n in range(rng.choice([0, 0, 6]))]
     return replace(harder, tasks=tuple(sorted([*harder.tasks, *tones])))

@@ -1,4 +1,4 @@
-"""One short story with every stage in it, run again and again: something goes wrong at the first call, the second, the third …"""
+"""One short story with every stage in it, played again and again: trouble at the first call, at the second, and so on."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from tests.simulation.play import play
 from tests.simulation.story import Story, Trouble
 
 WAYS: dict[str, dict[str, object]] = {
-    "killed before": {"act": "kill", "before": True},
-    "killed after": {"act": "kill", "before": False},
+    "killed before it takes effect": {"act": "kill", "before": True},
+    "killed after it took effect": {"act": "kill", "before": False},
     "fails once": {"act": "fail", "before": True},
     "fails once after it took effect": {"act": "fail", "before": False},
     "fails ten times": {"act": "fail", "before": True, "lasts": 10},
 }
+"""What happens at a call: the arguments of its fuse."""
 
-STORY = Story(
+SHORT_STORY = Story(
     seed=5,
     durable=True,
     tasks=((0.0, "vc1", "task-1"), (0.5, "vc2", "task-2"), (0.6, "vc1", "task-1")),
-    poison=(0.3,),
-    lists=0.0,
+    invalid=(0.3,),
+    list_share=0.0,
     sinks=2,
-    sink_dies=0.0,
-    ack_fails=0.0,
+    lost_replies=0.0,
+    lost_acks=0.0,
     hold_s=5.0,
     disk_s=0.0,
     latency_s=0.01,
@@ -35,24 +36,23 @@ STORY = Story(
     durations="queue=fixed(0.5),run=fixed(2)",
     troubles=(),
     ends=(),
-    forget=(),
+    erasures=(),
 )
 
-
-SCENES: dict[str, Story] = {
-    "not found at first, and the clock set forward": replace(STORY, faults={"404": 1.0}, troubles=(Trouble("clock", 4.0, 1.0, 1.0),)),
-    "ten minutes stopped": replace(STORY, rate=5.0, troubles=(Trouble("stopped", 1.5, 60.0, 0.0),)),
-    "a restart with many pending": replace(STORY, rate=20.0, pending=300),
-    "a quota of 0 until it is raised": replace(STORY, rate=5.0, troubles=(Trouble("quota", 0.0, 300.0, 0.0),)),
+RARE_STORIES: dict[str, Story] = {
+    "not found at first, and the clock set forward": replace(SHORT_STORY, faults={"404": 1.0}, troubles=(Trouble("clock", 4.0, 1.0, 1.0),)),
+    "ten minutes suspended": replace(SHORT_STORY, rate=5.0, troubles=(Trouble("suspended", 1.5, 60.0, 0.0),)),
+    "a restart with many pending watches": replace(SHORT_STORY, rate=20.0, pending=300),
+    "a quota of 0 until it is raised": replace(SHORT_STORY, rate=5.0, troubles=(Trouble("quota", 0.0, 300.0, 0.0),)),
 }
-"""Faults that are too long, or too rare, to be drawn."""
+"""Stories that are too long, or too rare, to be drawn."""
 
 
-def sweep(way: str, story: Story = STORY, first: int = 1, step: int = 1) -> Iterator[tuple[int, str, list[str]]]:
-    """(N, the call it was, promises broken) for N = first, first + step … until a run has fewer calls than N."""
+def sweep(way: str, story: Story = SHORT_STORY, first: int = 1, step: int = 1) -> Iterator[tuple[int, str, list[str]]]:
+    """(n, the call, broken promises) for n = first, first + step, and so on, until a run has fewer than n calls."""
     nth = first
     while True:
-        fuse = Fuse(nth, **WAYS[way])  # type: ignore[arg-type]
+        fuse = Fuse(nth, **WAYS[way])  # type: ignore[arg-type]  # the table has the arguments of one constructor
         broken = judge(play(story, fuse=fuse))
         yield nth, fuse.blown, broken
         if not fuse.blown:

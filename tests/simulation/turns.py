@@ -24,7 +24,7 @@ from anyio import to_thread
 from watcher.adapters.stores.sqlite import file
 from watcher.adapters.stores.sqlite.writer import WriterThread
 
-HANGS_S = 60.0
+HANGS_S = 600.0
 """Real seconds after which a thread is considered to hang."""
 
 Turn = Callable[[], None]

@@ -55,18 +55,21 @@ class BacklogCounter:
             counts.pop(shard, None)
 
     def committed(self, shard: int, events: Sequence[Event]) -> None:
-        """Add events that every sink must now deliver."""
+        """Add events that every sink must now deliver. Not counted for a shard that was released during the commit."""
         for counts in self._counts.values():
-            counts[shard] += len(events)
+            if shard in counts:
+                counts[shard] += len(events)
 
     def settled(self, sink: str, events: Sequence[Event]) -> None:
         """Subtract events that this sink has settled."""
+        counts = self._counts[sink]
         for event in events:
-            self._counts[sink][event.shard] -= 1
+            if event.shard in counts:  # else its shard was released while it was in flight
+                counts[event.shard] -= 1
 
     def drained(self, sink: str) -> None:
         """This sink has read its whole outbox and settled all of it."""
-        self._counts[sink].clear()
+        self._counts[sink] = Counter(dict.fromkeys(self._counts[sink], 0))
 
     async def run(self) -> None:
         """Update the gauges and the gate every second, until cancelled."""

@@ -47,8 +47,8 @@ class SinkWorker:
         self._unread: set[int] = set()
         """Shards whose outbox may hold events that the queue has not seen."""
         self._wakeup = Wakeup()
-        self._dead_letters: dict[str, str] = {}
-        """Ids of dead letters that are being retried, by event id."""
+        self._dead_letters: dict[str, DeadLetter] = {}
+        """Dead letters that are being retried, by event id."""
         self._slots = anyio.CapacityLimiter(sink.concurrency)
         self._failed_batches = 0
         """Consecutive batches of which nothing was accepted."""
@@ -65,6 +65,7 @@ class SinkWorker:
         """Stop delivering the events of a shard. A batch in flight finishes."""
         self._queue.release(shard)
         self._unread.discard(shard)
+        self._dead_letters = {id_: letter for id_, letter in self._dead_letters.items() if letter.shard != shard}
 
     def wake(self, shard: int, events: Sequence[Event]) -> None:
         """Read the outbox of this shard: it has new events."""
@@ -76,7 +77,7 @@ class SinkWorker:
         """Send the event of a dead letter again, at an operator's request."""
         event = event_of(dead_letter.body, dead_letter.position, dead_letter.shard)
         if event.id not in self._dead_letters and self._queue.requeue(event):
-            self._dead_letters[event.id] = dead_letter.id
+            self._dead_letters[event.id] = dead_letter
             self._wakeup.set()
 
     def position(self, shard: int) -> int:
@@ -166,7 +167,7 @@ class SinkWorker:
         done = delivered + [event for event, _ in rejected]
         retried = {event.id for event in done if event.id in self._dead_letters}
         await self._record(delivered, [self._dead_letter(event, outcome) for event, outcome in rejected])
-        if revived := [self._dead_letters.pop(event.id) for event in delivered if event.id in self._dead_letters]:
+        if revived := [self._dead_letters.pop(event.id).id for event in delivered if event.id in self._dead_letters]:
             await self._store.purge(revived)
         self._judge(outcomes)
         self._count(delivered, rejected)
@@ -208,8 +209,9 @@ class SinkWorker:
         log.warning("delivery_failed", sink=self.sink.name, event_id=event.id, code=outcome.error.code, retry_in_s=round(wait, 1))
 
     def _dead_letter(self, event: Event, outcome: Rejected) -> DeadLetter:
+        retried = self._dead_letters.pop(event.id, None)
         return DeadLetter(
-            id=self._dead_letters.pop(event.id, f"{event.id[:12]}-{self.sink.name}"),
+            id=f"{event.id[:12]}-{self.sink.name}" if retried is None else retried.id,
             what="event",
             origin=self.sink.name,
             reason=outcome.reason,

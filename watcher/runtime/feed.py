@@ -37,7 +37,8 @@ class Feed:
 
     def notified(self, key: str) -> bool:
         """Announce that AWS sent a notification about this task. Returns whether the task is polled."""
-        return any(subscriber(key) for subscriber in self._on_notified)
+        polled = [subscriber(key) for subscriber in self._on_notified]
+        return any(polled)
 
     def events(self, shard: int, events: Sequence[Event]) -> None:
         """Announce events that are new in the outbox of a shard."""

@@ -30,6 +30,11 @@ class Leases:
         """Whether this process owns the shard of a task."""
         return self.shard(key) in self._held
 
+    def holds(self, lease: Lease) -> bool:
+        """Whether this lease is current: neither lost, nor followed by one with another epoch."""
+        held = self._held.get(lease.shard)
+        return held is not None and held.epoch == lease.epoch
+
     def valid_until(self, shard: int) -> float:
         """When the lease of this shard ends; in the past for a shard that is not owned."""
         return self._valid_until.get(shard, -math.inf)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from watcher.errors import Fenced
-from watcher.model import Change, Event
+from watcher.model import Change, Event, Lease
 from watcher.ports import Store
 from watcher.runtime.feed import Feed
 from watcher.runtime.leases import Leases
@@ -23,15 +23,23 @@ class Outlet:
         self.on_removed: Callable[[], None] = lambda: None
         """Called when a watch has left a pending set."""
 
-    async def commit(self, changes: Sequence[Change]) -> set[str]:
-        """Commit changes and announce their events. Returns the keys that are not ours: erased, or fenced off."""
+    def current_leases(self) -> Mapping[int, Lease]:
+        """The leases of this moment, to commit under them what is decided from now on."""
+        return dict(self._leases.held)
+
+    async def commit(self, changes: Sequence[Change], leases: Mapping[int, Lease]) -> set[str]:
+        """Commit changes and announce their events. Returns the keys that are not ours: erased, or fenced off.
+
+        `leases` are those under which the tasks were polled: of a shard that was lost and claimed again in the meantime,
+        the other owner may have changed the watches.
+        """
         gone: set[str] = set()
         while changes:
             try:
-                gone |= set(await self._store.commit(changes, self._leases.held))
+                gone |= set(await self._store.commit(changes, leases))
                 break
             except Fenced as error:
-                self.on_fenced(error.shards)
+                self.on_fenced([shard for shard in error.shards if shard in leases and self._leases.holds(leases[shard])])
                 gone |= {change.watch.key for change in changes if self._leases.shard(change.watch.key) in error.shards}
                 changes = [change for change in changes if change.watch.key not in gone]
         for change in changes:

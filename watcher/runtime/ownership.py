@@ -86,12 +86,15 @@ class Ownership:
         await self._store.release(list(self._leases.held.values()))
 
     async def _adopt(self, lease: Lease) -> None:
-        """Polling starts with the first watches that are loaded; it does not wait for the last."""
-        self._owned.backlog.adopt(lease.shard, await self._store.count_backlog(lease.shard))
+        """Polling starts with the first watches that are loaded; it does not wait for the last. Ends when the lease is lost."""
+        backlog = await self._store.count_backlog(lease.shard)
+        if not self._leases.holds(lease):
+            return
+        self._owned.backlog.adopt(lease.shard, backlog)
         for worker in self._owned.sink_workers:
             worker.adopt(lease.shard)
         async for watches in self._store.load(lease):
-            if self._stopping:
+            if self._stopping or not self._leases.holds(lease):
                 return
             self._owned.pollers.adopt(lease.shard, watches)
 

@@ -40,7 +40,7 @@ class PollerSet:
         return sum(len(poller.pending) for poller in self)
 
     def __contains__(self, key: str) -> bool:
-        return any(key in poller.pending for poller in self)
+        return any(poller.polls(key) for poller in self)
 
     @property
     def in_flight(self) -> int:

@@ -6,7 +6,7 @@ A watch is in flight from `take` until `_settle`. The event loop has a task only
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import anyio
@@ -24,7 +24,7 @@ from watcher.core.polling.transitions import WatchSettings, advance
 from watcher.errors import CredentialsRejected, RemoteError, Throttled, Unreadable
 from watcher.kinds.catalog import Catalog
 from watcher.kinds.kind import Kind, Quota
-from watcher.model import Change, Event, EventType, Observation, Step, Watch
+from watcher.model import Change, Event, EventType, Lease, Observation, Step, Watch
 from watcher.ports import Probe
 from watcher.runtime.call_accounting import CallAccounting
 from watcher.runtime.instruments import Instruments
@@ -57,10 +57,11 @@ class PollPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The tasks of one call, which are of one batch group, and its permit."""
+    """The tasks of one call, which are of one batch group, its permit, and the leases to commit its outcomes under."""
 
     entries: Sequence[PendingEntry]
     permit: Permit
+    leases: Mapping[int, Lease]
 
 
 class Poller:
@@ -98,6 +99,11 @@ class Poller:
         """The id of the watch under this key, None when there is none."""
         entry = self.pending.get(key)
         return None if entry is None else entry.watch.id
+
+    def polls(self, key: str) -> bool:
+        """Whether this task is polled, also after a call about it that is in flight."""
+        entry = self.pending.get(key)
+        return entry is not None and (not entry.dropped or entry.successor is not None)
 
     def forget(self, key: str, watch_id: str) -> None:
         """Stop polling the task for this watch. Another watch of the same task, added since, goes on."""
@@ -139,7 +145,7 @@ class Poller:
         first = self.pending.first()
         kind = self._catalog.get(first.watch.ref.kind) if first is not None else None
         taken = self.schedule.take(now, 1 if kind is None else kind.batch_size)
-        return (None if taken is None else Call(*taken)), 0.0
+        return (None if taken is None else Call(*taken, self._outlet.current_leases())), 0.0
 
     async def _polls(self, first: Call) -> None:
         """Make this call, and then each further call that may start by then: under load, one event-loop task per call costs too much."""
@@ -162,7 +168,7 @@ class Poller:
             if entry.reason == "poll_now" and isinstance(outcome, Throttled | CredentialsRejected):
                 self.pending.poll_now(entry.watch.key, began)  # no answer yet: keep it before all others
             steps.append(self._decide(kind, entry.watch, outcome))
-        gone = await self._commit(kind, steps)
+        gone = await self._commit(kind, steps, call.leases)
         for entry, outcome, step in zip(call.entries, outcomes, steps, strict=True):
             self._learn(kind, entry.watch, outcome, step)
             self._settle(kind, step, gone=step.watch.key in gone)
@@ -200,7 +206,7 @@ class Poller:
         now, mono = self._clock.wall(), self._clock.mono()
         return on_poll_error(kind, watch, outcome, now, self.policy.watch, mono=mono, suspect=bool(self.policy.circuits.open))
 
-    async def _commit(self, kind: Kind, steps: Sequence[Step]) -> Collection[str]:
+    async def _commit(self, kind: Kind, steps: Sequence[Step], leases: Mapping[int, Lease]) -> Collection[str]:
         """Store the steps that changed something. Returns the keys of tasks that are not ours any more."""
         changed = [step for step in steps if step.changed]
         if not changed:
@@ -208,7 +214,7 @@ class Poller:
         now = self._clock.wall()
         changes = [Change(step.watch, self._render(kind, step, now)) for step in changed]
         began = self._clock.mono()
-        gone = await self._outlet.commit(changes)
+        gone = await self._outlet.commit(changes, leases)
         self._metrics.store_seconds.labels("commit").observe(self._clock.mono() - began)
         for event in (event for change in changes if change.watch.key not in gone for event in change.events):
             self._metrics.events.labels(event.kind, event.type).inc()

@@ -64,20 +64,19 @@ class RetryingStore:
 
     async def load(self, lease: Lease) -> AsyncIterator[Sequence[Watch]]:
         """Starts again from the first piece after a failure, so a watch may come more than once."""
-        failure: StoreUnavailable | None = None
-        attempt = 0
+        failures = 0
         while True:
             try:
                 async for watches in self._store.load(lease):
-                    self._succeeded()
+                    self._succeeded(after_failure=failures > 0)
                     yield watches
             except StoreUnavailable as error:
-                failure = error
+                failures += 1
+                _report(self._health, error)
+                await anyio.sleep(_wait(failures))
             else:
+                self._succeeded(after_failure=failures > 0)
                 return
-            attempt += 1
-            _report(self._health, failure)
-            await anyio.sleep(_wait(attempt))
 
     async def admit(self, watches: Sequence[Watch]) -> Sequence[Watch]:
         return await self._retry(lambda: self._store.admit(watches))
@@ -150,9 +149,9 @@ class RetryingStore:
         self._succeeded()
         return result
 
-    def _succeeded(self) -> None:
+    def _succeeded(self, *, after_failure: bool = False) -> None:
         """Only a call that failed can report that the store is healthy again: on a full disk every read still works."""
-        if self._health.is_good("store"):
+        if after_failure or self._health.is_good("store"):
             self._health.good("store")
 
     async def _until_stored(self, call: Callable[[], Awaitable[T]], first: StoreUnavailable | None) -> T:

@@ -1,8 +1,9 @@
-"""The SQLite store in a story: a real file, real transactions, real errors of SQLite, in virtual time."""
+"""The SQLite store in a story: a real file, real transactions, and the real errors of SQLite, on virtual time."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -14,21 +15,21 @@ from typing import Any
 
 import anyio
 
-from tests.simulation.disk import Content
+from tests.simulation.disk import NO_LIMIT, Content
 from tests.simulation.turns import in_turns
 from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings, dead_letter_rows, event_rows, schema, watch_rows
 from watcher.errors import StoreError
 from watcher.model import Watch
 from watcher.query import DeadLetterQuery, Selection, TaskQuery
 
-AGAIN_S, STARTS = 5.0, 40
-"""Seconds until a process that could not open its store is started again, and the most starts: no trouble lasts longer."""
-ALL = 10**9
-"""A limit that no query reaches."""
+IN_MEMORY = "/dev/shm"
+"""A file system in memory, used where there is one: no story depends on how long an fsync takes."""
+RESTART_S, STARTS = 5.0, 40
+"""Seconds after which a process that could not open its store is started again, and the most starts: no trouble lasts longer."""
 
 
-class Database:
-    """A file, which the stores of all lives open one after the other. Enter it on the loop of the story."""
+class SqliteDisk:
+    """A file, which the stores of all processes open one after the other. Enter it on the loop of the story."""
 
     def __init__(self, rng: Random, slowest_s: float) -> None:
         self.full = ""
@@ -36,29 +37,30 @@ class Database:
         self.visits = 0
         """Odd while another process has the file open."""
         self._rng = rng
-        self._slowest = slowest_s
-        self._stores: list[PlayedStore] = []
+        self._slowest_s = slowest_s
+        self._stores: list[RestartedStore] = []
         self._resources = ExitStack()
 
-    def __enter__(self) -> Database:
-        self.path = Path(self._resources.enter_context(TemporaryDirectory())) / "watcher.db"
+    def __enter__(self) -> SqliteDisk:
+        parent = IN_MEMORY if os.access(IN_MEMORY, os.W_OK) else None
+        self.path = Path(self._resources.enter_context(TemporaryDirectory(dir=parent))) / "watcher.db"
         loop: Any = asyncio.get_running_loop()
-        self._resources.enter_context(in_turns(loop, lambda: self._rng.uniform(0, self._slowest), self._as_it_is))
+        self._resources.enter_context(in_turns(loop, lambda: self._rng.uniform(0, self._slowest_s), self._limited))
         return self
 
     def __exit__(self, *failure: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._resources.close()
 
-    def store(self) -> PlayedStore:
-        store = PlayedStore(self)
+    def store(self) -> RestartedStore:
+        store = RestartedStore(self)
         self._stores.append(store)
         return store
 
     def content(self) -> Content:
         with closing(schema.connect(str(self.path))) as db:
-            open_ = [watch.key for watch in watch_rows.find_all(db, TaskQuery(open=True, limit=ALL)).items]
+            open_ = [watch.key for watch in watch_rows.find_all(db, TaskQuery(open=True, limit=NO_LIMIT)).items]
             backlog = {sink: unsettled.events for sink, unsettled in event_rows.backlog(db).items()}
-            return Content(open_, backlog, dead_letter_rows.find(db, DeadLetterQuery(limit=ALL)).items)
+            return Content(open_, backlog, dead_letter_rows.find(db, DeadLetterQuery(limit=NO_LIMIT)).items)
 
     def put(self, watches: Sequence[Watch]) -> None:
         schema.create(str(self.path))
@@ -78,23 +80,23 @@ class Database:
                 await store.close()
             self.visits += 1
 
-    def left(self) -> dict[Path, bytes]:
+    def files(self) -> dict[Path, bytes]:
         """The files that a process leaves when it ends now, without the index of the log."""
         files = (self.path, self._beside("-wal"))
         return {file: file.read_bytes() for file in files if file.exists()}
 
-    def put_back(self, left: dict[Path, bytes]) -> None:
-        """Restore the files as they were before a store closed them."""
+    def restore(self, files: dict[Path, bytes]) -> None:
+        """Replace the files by those that were there before a store closed them."""
         for suffix in ("-wal", "-shm"):
             self._beside(suffix).unlink(missing_ok=True)
-        for file, content in left.items():
+        for file, content in files.items():
             file.write_bytes(content)
 
     def _beside(self, suffix: str) -> Path:
         return self.path.with_name(self.path.name + suffix)
 
     @contextmanager
-    def _as_it_is(self) -> Iterator[None]:
+    def _limited(self) -> Iterator[None]:
         """Limit what the disk accepts, while a thread works and everything else stops."""
         for store in self._stores:
             for db in store._file._connections[:1]:
@@ -107,28 +109,27 @@ class Database:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-class PlayedStore(SqliteStore):
-    """The store of one process, which may be killed and started again."""
+class RestartedStore(SqliteStore):
+    """The store of one process, which may be killed, and which a supervisor starts again when it cannot open its store."""
 
-    def __init__(self, ground: Database) -> None:
-        super().__init__(SqliteStoreSettings(path=str(ground.path)))
-        self._ground = ground
+    def __init__(self, disk: SqliteDisk) -> None:
+        super().__init__(SqliteStoreSettings(path=str(disk.path)))
+        self._disk = disk
 
     async def open(self, sinks: Sequence[str]) -> None:
-        """Open as a supervised process: one that cannot open its store ends, and is started again."""
         for _ in range(STARTS):
             with suppress(StoreError):
                 return await super().open(sinks)
             await super().close()
-            await anyio.sleep(AGAIN_S)
+            await anyio.sleep(RESTART_S)
         return await super().open(sinks)
 
     async def close(self) -> None:
         """Leave the file as a killed process does, unless another process has it open and so keeps its log."""
-        ground = self._ground
-        left, visits = ground.left(), ground.visits
+        disk = self._disk
+        files, visits = disk.files(), disk.visits
         await super().close()
-        if ground.killed and ground.visits == visits and visits % 2 == 0:
-            ground.put_back(left)
-        if self in ground._stores:
-            ground._stores.remove(self)
+        if disk.killed and disk.visits == visits and visits % 2 == 0:
+            disk.restore(files)
+        if self in disk._stores:
+            disk._stores.remove(self)

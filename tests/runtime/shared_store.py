@@ -1,0 +1,58 @@
+"""A store of four shards that several replicas share, and the watches that these tests put into it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from itertools import count, islice
+
+from tests.contracts.store_exam.facts import moved
+from tests.runtime.conftest import EPOCH, key
+from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
+from watcher.model import Lease, TaskRef, Watch, shard_of
+
+SHARDS = 4
+RENEW_S = 5.0
+
+
+class SharedStore(MemoryStore):
+    """Grants the shards in `mine` to the replica under test; another replica may own the others."""
+
+    renew_s: float | None = RENEW_S
+
+    def __init__(self, mine: Collection[int] = range(SHARDS)) -> None:
+        super().__init__(MemoryStoreSettings(), shards=SHARDS)
+        self.durable = True
+        self.mine = set(mine)
+
+    async def claim(self) -> Sequence[Lease]:
+        return [shard.claim() for number, shard in enumerate(self._shards) if number in self.mine]
+
+    def take_over(self, shard: int) -> Lease:
+        """Let another replica take this shard. Returns its lease."""
+        self.mine.discard(shard)
+        self._shards[shard].release()
+        return self._shards[shard].claim()
+
+    def hand_back(self, shard: int) -> None:
+        """Let the other replica release this shard, so that the next claim grants it again."""
+        self._shards[shard].release()
+        self.mine.add(shard)
+
+
+def names_in(shard: int, number: int) -> list[str]:
+    """Names of tasks whose keys are in this shard."""
+    names = (f"task-{n}" for n in count())
+    return list(islice((name for name in names if shard_of(key(name), SHARDS) == shard), number))
+
+
+def new_watch(name: str) -> Watch:
+    """A watch that was just admitted."""
+    return Watch(TaskRef("speaker-search", ("abc123", name)), f"watch-of-{name}", EPOCH, EPOCH + 86_400)
+
+
+async def add_undelivered_event(store: MemoryStore, name: str) -> Watch:
+    """Admit a task, and commit a status of it that no sink has settled. Returns the watch."""
+    (watch,) = await store.admit([new_watch(name)])
+    change = moved(watch, "IN_QUEUE", at=EPOCH)
+    await store.commit([change], {lease.shard: lease for lease in [shard.claim() for shard in store._shards]})
+    return change.watch

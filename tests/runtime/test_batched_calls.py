@@ -1,0 +1,252 @@
+"""A kind whose API describes several tasks in one call: one call, one permit, one account; and one outcome for each task."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from random import Random
+
+import anyio
+import pytest
+
+from tests.runtime.conftest import EPOCH
+from tests.runtime.shared_store import SHARDS, SharedStore
+from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
+from watcher.app import assemble
+from watcher.core.polling.cadence import CadenceSettings
+from watcher.core.polling.pace import PaceSettings
+from watcher.core.polling.pending import PendingEntry
+from watcher.errors import CredentialsRejected, NotFound, RemoteError, Throttled, Unavailable, Unreadable
+from watcher.kinds.catalog import Catalog
+from watcher.kinds.kind_files import read_kinds
+from watcher.model import Observation, TaskRef, Watch, shard_of
+from watcher.runtime.clock import Clock
+from watcher.runtime.polling import Poller
+from watcher.runtime.service import Adapters, Watcher
+from watcher.runtime.settings import Determinism, ServiceSettings
+from watcher.simulator.inbox import SimulatedInbox
+
+pytestmark = pytest.mark.looptime(noop_cycles=0)
+
+JOB = """
+name: {name}
+service: batch
+operation: describe_jobs
+params: {{jobId: {{field: job}}}}
+task: jobs[0]
+id: jobId
+status: status
+created: createdAt
+statuses: {{RUNNING: open, SUCCEEDED: succeeded, FAILED: failed}}
+quota: {{name: describe-jobs, title: DescribeJobs}}
+retention: 1d
+batch: {{operation: describe_jobs, param: jobs, size: 3, items: jobs, id: jobId}}
+"""
+CATALOG = Catalog(read_kinds({f"{name}.yaml": JOB.format(name=name) for name in ("job", "other")}))
+
+Outcome = Observation | RemoteError
+
+
+def running(ref: TaskRef) -> Outcome:
+    return Observation("RUNNING", EPOCH + anyio.current_time(), None, EPOCH)
+
+
+class BatchProbe:
+    """Lists the tasks of each call, and answers with `outcome`, after 0.1 s. Raises `failure` if there is one."""
+
+    def __init__(self, outcome: Callable[[TaskRef], Outcome] = running) -> None:
+        self.calls: list[list[TaskRef]] = []
+        self.outcome = outcome
+        self.failure: RemoteError | None = None
+
+    async def open(self) -> None: ...
+    async def close(self) -> None: ...
+    async def refresh(self) -> None: ...
+    async def check(self) -> str:
+        return ""
+
+    async def observe(self, refs: Sequence[TaskRef]) -> Sequence[Outcome]:
+        self.calls.append(list(refs))
+        await anyio.sleep(0.1)
+        if self.failure is not None:
+            raise self.failure
+        return [self.outcome(ref) for ref in refs]
+
+    @property
+    def sizes(self) -> list[int]:
+        return [len(call) for call in self.calls]
+
+
+def job(name: str, kind: str = "job", target: str = "default") -> Watch:
+    return Watch(TaskRef(kind, (name,), target), f"watch-of-{name}", EPOCH, EPOCH + 86_400)
+
+
+class Jobs:
+    """A watcher over these open watches, at one call a second unless `rate` says more."""
+
+    def __init__(self, probe: BatchProbe, *watches: Watch, rate: float = 1.0, store: MemoryStore | None = None) -> None:
+        self.probe, self.watches, self.inbox = probe, watches, SimulatedInbox()
+        self.store = store or MemoryStore(MemoryStoreSettings())
+        self.settings = ServiceSettings(pace=PaceSettings(rate=rate), cadence=CadenceSettings(type="fixed", every=60), catalog=CATALOG)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Watcher]:
+        await self.store.admit(self.watches)
+        clock = Clock(lambda: EPOCH + anyio.current_time())
+        adapters = Adapters([], self.probe, self.store, [self.inbox])
+        async with (
+            assemble(adapters, self.settings, determinism=Determinism(clock, Random(1))) as watcher,
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(watcher.run)
+            yield watcher
+            watcher.stop()
+
+
+def poller_of(watcher: Watcher) -> Poller:
+    (poller,) = watcher.loops.pollers
+    return poller
+
+
+def entry_of(watcher: Watcher, name: str) -> PendingEntry:
+    entry = poller_of(watcher).pending.get(f"job/{name}")
+    assert entry is not None
+    return entry
+
+
+def samples(watcher: Watcher, name: str, **labels: str) -> float:
+    return watcher.metrics.registry.get_sample_value(name, {"kind": "job", **labels}) or 0.0
+
+
+async def test_one_call_polls_as_many_tasks_as_the_kind_allows() -> None:
+    """Seven tasks, three in a call: three calls under three permits, a second apart. The last one has room for two others."""
+    probe = BatchProbe()
+    async with Jobs(probe, *(job(f"j{n}") for n in range(7))).running() as watcher:
+        await anyio.sleep(0.5)
+        assert probe.sizes == [3]
+        await anyio.sleep(1)
+        assert probe.sizes == [3, 3]
+        await anyio.sleep(1)
+        assert probe.sizes == [3, 3, 3]
+        assert poller_of(watcher).policy.pace.accepted == 3
+    assert {ref.params[0] for call in probe.calls[:2] for ref in call} == {f"j{n}" for n in range(6)}
+    assert [ref.params[0] for ref in probe.calls[2]] == ["j6", "j0", "j1"]
+
+
+async def test_the_tasks_of_a_call_are_of_one_kind_and_target() -> None:
+    """Tasks of two kinds that share a quota, and of two targets, are polled in calls of their own."""
+    probe = BatchProbe()
+    watches = [job(f"{kind}-{n}", kind) for n in range(2) for kind in ("job", "other")] + [job(f"eu-{n}", target="eu") for n in range(2)]
+    async with Jobs(probe, *watches, rate=10.0).running():
+        await anyio.sleep(2)
+    assert sorted(probe.sizes) == [2, 2, 2]
+    assert all(len({(ref.kind, ref.target) for ref in call}) == 1 for call in probe.calls)
+
+
+async def test_a_call_is_accounted_for_once() -> None:
+    """One duration and one permit for the call; one outcome and one event for each task."""
+    probe = BatchProbe()
+    jobs = Jobs(probe, job("a"), job("b"), job("c"))
+    async with jobs.running() as watcher:
+        await anyio.sleep(5)
+        assert probe.sizes == [3]
+        assert samples(watcher, "watcher_poll_duration_seconds_count") == 1
+        assert poller_of(watcher).policy.pace.accepted == 1
+        assert samples(watcher, "watcher_polls_total", outcome="changed") == 3
+        assert samples(watcher, "watcher_events_total", type="watcher.task.transition.v1") == 3
+        assert poller_of(watcher).pending.in_flight == 0
+    assert sorted(event.key for event in jobs.inbox.events) == ["job/a", "job/b", "job/c"]
+
+
+async def test_each_task_of_a_call_gets_its_own_outcome() -> None:
+    """In one reply, a task that runs, one that is not found, and one that cannot be read: each outcome is applied once."""
+    errors = {"missing": NotFound("404"), "garbled": Unreadable("shape")}
+    probe = BatchProbe(lambda ref: errors.get(ref.params[0]) or running(ref))
+    jobs = Jobs(probe, job("fine"), job("missing"), job("garbled"))
+    async with jobs.running() as watcher:
+        await anyio.sleep(0.5)
+        assert probe.sizes == [3]
+        assert {name: samples(watcher, "watcher_polls_total", outcome=name) for name in ("changed", "not_found", "unreadable")} == {
+            "changed": 1,
+            "not_found": 1,
+            "unreadable": 1,
+        }
+        assert (entry_of(watcher, "fine").reason, entry_of(watcher, "fine").watch.status) == ("cadence", "RUNNING")
+        assert entry_of(watcher, "missing").watch.failing_since is not None
+        assert entry_of(watcher, "garbled").watch.failures == 1
+        assert [entry_of(watcher, name).watch.polls for name in ("fine", "missing", "garbled")] == [1, 1, 1]
+        assert poller_of(watcher).policy.pace.accepted == 1
+        assert not poller_of(watcher).policy.circuits.open
+    assert [event.key for event in jobs.inbox.events] == ["job/fine"]
+
+
+async def test_a_throttled_call_puts_all_its_tasks_back() -> None:
+    """One throttle for the pace, no failure for a task; the same tasks are due at once and polled with the next permit."""
+    probe = BatchProbe()
+    probe.failure = Throttled("429")
+    async with Jobs(probe, job("a"), job("b"), job("c")).running() as watcher:
+        await anyio.sleep(0.5)
+        pace = poller_of(watcher).policy.pace
+        assert (probe.sizes, pace.throttles, pace.accepted) == ([3], 1, 0)
+        assert [entry_of(watcher, name).reason for name in "abc"] == ["throttled"] * 3
+        assert [entry_of(watcher, name).watch.failures for name in "abc"] == [0, 0, 0]
+        assert samples(watcher, "watcher_polls_total", outcome="throttled") == 3
+        probe.failure = None
+        await anyio.sleep(10)
+        assert probe.sizes == [3, 3]
+        assert samples(watcher, "watcher_polls_total", outcome="changed") == 3
+
+
+async def test_an_outage_of_a_call_is_one_failed_call() -> None:
+    """Each of its tasks backs off; the circuits hear of one call, not of three."""
+    probe = BatchProbe()
+    probe.failure = Unavailable("503")
+    async with Jobs(probe, job("a"), job("b"), job("c")).running() as watcher:
+        await anyio.sleep(0.15)
+        assert [entry_of(watcher, name).watch.failures for name in "abc"] == [1, 1, 1]
+        assert poller_of(watcher).policy.circuits._down_calls == 1
+
+
+async def test_rejected_credentials_of_a_call_are_refreshed_once() -> None:
+    """However many tasks the call was about, one refresh; all of them are polled again with the new credentials."""
+    refreshes = []
+
+    class Expiring(BatchProbe):
+        async def refresh(self) -> None:
+            refreshes.append(len(self.calls))
+            self.failure = None
+
+    probe = Expiring()
+    probe.failure = CredentialsRejected("ExpiredToken", expired=True)
+    async with Jobs(probe, job("a"), job("b"), job("c")).running() as watcher:
+        await anyio.sleep(60)
+        assert refreshes == [1]
+        assert samples(watcher, "watcher_polls_total", outcome="changed") == 3
+
+
+async def test_an_ended_task_leaves_the_others_of_its_call_where_they_are() -> None:
+    """A task that has ended is polled no more; the other two of its call are polled again, together."""
+    ended = Observation("SUCCEEDED", EPOCH + 1, None, EPOCH)
+    probe = BatchProbe(lambda ref: ended if ref.params[0] == "a" else running(ref))
+    jobs = Jobs(probe, job("a"), job("b"), job("c"))
+    async with jobs.running() as watcher:
+        await anyio.sleep(90)
+        assert probe.sizes == [3, 2]
+        assert len(watcher.loops.pollers) == 2
+    assert [event.key for event in jobs.inbox.events if event.terminal] == ["job/a"]
+
+
+async def test_of_a_call_about_tasks_of_several_shards_only_the_fenced_one_is_not_committed() -> None:
+    """Another replica took one shard during the call: its task is dropped, the changes of the others are committed."""
+    names = [next(f"j{n}" for n in range(100) if shard_of(f"job/j{n}", SHARDS) == shard) for shard in range(3)]
+    store = SharedStore()
+    store.renew_s = 10_000.0
+    jobs = Jobs(BatchProbe(), *(job(name) for name in names), store=store)
+    async with jobs.running() as watcher:
+        await anyio.sleep(0.05)
+        store.take_over(1)
+        await anyio.sleep(5)
+        assert jobs.probe.sizes == [3]
+        assert len(watcher.loops.pollers) == 2
+        assert set(watcher.loops.leases.held) == {0, 2, 3}
+    assert sorted(event.key for event in jobs.inbox.events) == sorted(f"job/{name}" for name in (names[0], names[2]))

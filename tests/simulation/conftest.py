@@ -1,0 +1,21 @@
+"""How many stories are played: `--stories N`, in batches, all but the first of which are slow tests."""
+
+from __future__ import annotations
+
+import pytest
+
+BATCH = 20
+"""Stories in one test: enough for most faults to occur in each batch."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give `first_seed` the first seed of each batch."""
+    if "first_seed" in metafunc.fixturenames:
+        firsts = range(0, metafunc.config.getoption("--stories"), BATCH)
+        metafunc.parametrize("first_seed", [pytest.param(first, marks=[pytest.mark.slow] if first else []) for first in firsts])
+
+
+@pytest.fixture
+def seeds(first_seed: int, request: pytest.FixtureRequest) -> range:
+    """The seeds of one batch."""
+    return range(first_seed, min(first_seed + BATCH, request.config.getoption("--stories")))
