@@ -67,7 +67,9 @@ def most_at_once(times: Sequence[float], rate: float) -> float:
     return worst
 
 
-@pytest.mark.parametrize(("count", "minutes"), [pytest.param(MANY, 2, id="many"), pytest.param(6_000, 3, id="round and round again")])
+@pytest.mark.parametrize(
+    ("count", "minutes"), [pytest.param(MANY, 2, id="many", marks=pytest.mark.slow), pytest.param(6_000, 3, id="round and round again")]
+)
 @pytest.mark.looptime(noop_cycles=0)  # nothing but the loop is at work, so there is nothing to wait for between two moments
 async def test_a_restart_with_many_watches_is_spread_over_the_pace(world: MakeWorld, tmp_path: Path, count: int, minutes: int) -> None:
     """The first call goes at once, none beyond the pace, and nobody is asked twice before all were asked once, longest waiting first."""
