@@ -67,7 +67,9 @@ def largest_burst(times: Sequence[float], rate: float) -> float:
     return worst
 
 
-@pytest.mark.parametrize(("count", "minutes"), [pytest.param(MANY, 2, id="one round"), pytest.param(6_000, 3, id="several rounds")])
+@pytest.mark.parametrize(
+    ("count", "minutes"), [pytest.param(MANY, 2, id="one round", marks=pytest.mark.slow), pytest.param(6_000, 3, id="several rounds")]
+)
 @pytest.mark.looptime(noop_cycles=0)  # threads take turns with the loop, so it need not wait for them
 async def test_a_restart_with_many_watches_is_spread_over_the_pace(world: MakeWorld, tmp_path: Path, count: int, minutes: int) -> None:
     """The first call goes at once, none exceeds the pace, and all are polled before one is polled twice, longest waiting first."""
