@@ -51,7 +51,10 @@ class AdapterType:
 
     def _load(self, suffix: str = "") -> Any:
         module, _, name = self.path.partition(":")
-        return getattr(import_module(module), name + suffix)
+        try:
+            return getattr(import_module(module), name + suffix)
+        except (ModuleNotFoundError, AttributeError) as error:
+            raise ImportError(f'watcher/registry.py: "{self.path}": {name + suffix} cannot be imported: {error}') from error
 
 
 SOURCES: Mapping[str, AdapterType] = {

@@ -6,7 +6,7 @@ The sections stand beside the code they configure; `watcher.config.settings` com
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
@@ -16,6 +16,9 @@ _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*")
 
 class Section(BaseModel):
     """One section of the configuration. The docstring of each field is its description in the JSON Schema."""
+
+    path_is_local_file: ClassVar[bool] = False
+    """Whether the field `path` is a file of this machine: no two sections may use the same one, and `watcher doctor` creates none."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True, validate_default=True)
 
@@ -28,6 +31,11 @@ def seconds(value: Any) -> Any:
     if match is None or (match[2] or "s") not in _UNITS:
         raise ValueError(f"expected a duration: a number of seconds, or a number with a unit ({', '.join(_UNITS)}), such as 30 or 10min")
     return float(match[1]) * _UNITS[match[2] or "s"]
+
+
+def local_file(section: object) -> str | None:
+    """The local file that a section uses, `-` for standard input or output, None for a section that uses none."""
+    return str(getattr(section, "path", "")) or None if getattr(section, "path_is_local_file", False) else None
 
 
 Seconds = Annotated[

@@ -51,3 +51,10 @@ def test_a_configuration_imports_its_own_adapters_only() -> None:
     """Parsing a configuration imports the adapters whose `type` it names, and the default store."""
     modules = loaded_modules(f"from watcher.config import parse; parse({GOOD!r}, 'w.yaml', {{}})")
     assert adapters(modules) == {"sources.lines", "stores.sqlite", "sinks.jsonl"}
+
+
+@pytest.mark.parametrize("path", ["watcher.adapters.sinks.no_such:NoSuchSink", "watcher.adapters.sinks.jsonl:NoSuchSink"])
+def test_a_line_that_names_no_class_is_reported_with_the_line(path: str) -> None:
+    """The error names the registry, the line, and the class that is missing."""
+    with pytest.raises(ImportError, match=f'watcher/registry.py: "{path}": NoSuchSinkSettings cannot be imported'):
+        _ = AdapterType(path).settings

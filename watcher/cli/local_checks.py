@@ -17,6 +17,7 @@ from watcher.cli.check_result import Check, CheckFailed, CheckSkipped
 from watcher.cli.tables import counted
 from watcher.config import Settings
 from watcher.registry import SINKS, STORES, AdapterContext, AdapterType
+from watcher.section import local_file
 
 if TYPE_CHECKING:
     from watcher.ports import Store
@@ -26,7 +27,7 @@ def check_adapter(settings: Any, table: Mapping[str, AdapterType], context: Adap
     """Return the check of a source or a sink: the adapter's own, unless opening it would create or disturb a file."""
 
     async def check() -> str:
-        path = getattr(settings, "path", "-")
+        path = local_file(settings) or "-"
         untouched = None if path == "-" else await anyio.to_thread.run_sync(_leave_alone, Path(path), table is SINKS)
         if untouched is not None:
             return untouched
@@ -42,7 +43,7 @@ def check_adapter(settings: Any, table: Mapping[str, AdapterType], context: Adap
 
 async def check_store(settings: Settings, context: AdapterContext) -> str:
     """Check that the store can be read, and report its backlog and whether a watcher runs on it."""
-    path = getattr(settings.store, "path", None)
+    path = local_file(settings.store)
     if path in (None, ":memory:"):
         return "in memory: an input is acknowledged when the last event of its tasks was delivered"
     if untouched := await anyio.to_thread.run_sync(_leave_alone, Path(str(path)), True):
@@ -68,7 +69,7 @@ async def check_port(settings: Settings) -> str:
     try:
         socket.create_server(address[:2], family=family).close()
     except OSError as error:
-        if error.errno == errno.EADDRINUSE and has_owner(str(getattr(settings.store, "path", ""))):
+        if error.errno == errno.EADDRINUSE and has_owner(local_file(settings.store) or ""):
             return f"{settings.api.listen} is in use, and a watcher runs"
         advice = "stop the process that uses the address, or choose another api.listen"
         raise CheckFailed(f"{settings.api.listen}: {os.strerror(error.errno or 0)}", advice) from None

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from os.path import abspath
 from typing import Any, NamedTuple
 
-from watcher.section import Section
+from watcher.section import Section, local_file
 from watcher.yaml_text import KeyPath, dotted
 
 Sections = Mapping[KeyPath, Section]
@@ -66,8 +66,8 @@ def _check_files(sections: Sections) -> Iterator[Conflict]:
     """No two sections may use the same file, standard input or standard output."""
     first: dict[tuple[str, str], KeyPath] = {}
     for path, section in sections.items():
-        name = str(getattr(section, "path", "") or "")
-        if name in ("", ":memory:"):
+        name = local_file(section)
+        if name in (None, ":memory:"):
             continue
         use = (str(path[0]), "-") if name == "-" else ("", abspath(name))
         other = first.setdefault(use, path)

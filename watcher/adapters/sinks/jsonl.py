@@ -28,6 +28,8 @@ STDOUT = 1
 class JsonlSinkSettings(Section):
     """Events as lines of JSON."""
 
+    path_is_local_file = True
+
     type: Literal["jsonl"] = "jsonl"
     """A line of JSON for each event, to stdout or a file."""
     name: Name = "jsonl"

@@ -35,6 +35,8 @@ BATCH = 100
 class LinesSourceSettings(Section):
     """Tasks from lines of text."""
 
+    path_is_local_file = True
+
     type: Literal["lines"] = "lines"
     """A JSON message or a VoiceConnectorId/TaskId on each line. Blank lines and lines that start with # are skipped."""
     name: Name = "lines"

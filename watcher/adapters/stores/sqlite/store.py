@@ -25,6 +25,8 @@ from watcher.section import Section
 class SqliteStoreSettings(Section):
     """Keeps everything in one file, for one process. Nothing is lost when the process is killed."""
 
+    path_is_local_file = True
+
     type: Literal["sqlite"] = "sqlite"
     path: str = Field(default="watcher.db", min_length=1)
     """The file, on a local disk. The files -wal, -shm and .lock are beside it. `:memory:` keeps nothing when the process ends."""
