@@ -182,5 +182,5 @@ class Kind:
         return self.results.is_settled(result)
 
     def redact(self, result: Result | None, mode: Mode, digest: Callable[[str], str]) -> Result | None:
-        """Return what may leave of a result under `events.results`. `digest` replaces an identifier of a person."""
+        """Return what an event may contain of a result under `events.results`. `digest` replaces an identifier of a person."""
         return self.results.redact(result, mode, digest)

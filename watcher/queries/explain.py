@@ -38,11 +38,11 @@ class Explanation:
 
     key: str
     task: TaskSummary | None
-    """None: the store does not know the task."""
+    """None: the task is not in the store."""
     context: str | None
     """Canonical JSON, from the message that submitted the task."""
     next: PollPlan | None
-    """None: the task is not polled any more."""
+    """None: the task is no longer polled."""
     events: Sequence[TaskEvent]
     undelivered: Mapping[str, int]
     """By sink, the events of the task that it has not settled."""

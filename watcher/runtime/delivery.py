@@ -53,7 +53,7 @@ class SinkWorker:
         self._failed_batches = 0
         """Consecutive batches of which nothing was accepted."""
         self._resume_at = 0.0
-        """Nothing is sent before this time: a sink that accepts nothing is tried less and less often, however many tasks wait."""
+        """Nothing is sent before this time: a sink that accepts nothing gets fewer and fewer attempts, however many tasks wait."""
         backlog.track(sink.name, lambda: self._queue.oldest_at)
 
     def adopt(self, shard: int) -> None:

@@ -65,7 +65,7 @@ class Call:
 
 
 class Poller:
-    """Polls all open watches under one quota, as fast as its pace allows and as seldom as the cadence finds useful."""
+    """Polls all open watches under one quota, as fast as its pace allows and when the cadence expects a change."""
 
     def __init__(self, quota: Quota, catalog: Catalog, probe: Probe, policy: PollPolicy, outlet: Outlet, instruments: Instruments) -> None:
         self.quota = quota
@@ -207,7 +207,7 @@ class Poller:
         return on_poll_error(kind, watch, outcome, now, self.policy.watch, mono=mono, suspect=bool(self.policy.circuits.open))
 
     async def _commit(self, kind: Kind, steps: Sequence[Step], leases: Mapping[int, Lease]) -> Collection[str]:
-        """Store the steps that changed something. Returns the keys of tasks that are not ours any more."""
+        """Store the steps that changed something. Returns the keys of tasks that are no longer ours."""
         changed = [step for step in steps if step.changed]
         if not changed:
             return ()

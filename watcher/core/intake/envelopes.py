@@ -36,7 +36,7 @@ class Unwrapped:
 def unwrap(value: Any, catalog: Catalog) -> Iterator[Unwrapped]:
     """Yield each element of a decoded message; nothing for a message that requires no action. Never raises.
 
-    Elements are unwrapped one by one, so a caller that stops early pays only for what it took.
+    Elements are unwrapped one by one, so a caller that stops early unwraps no more than it needs.
     """
     return _unwrap(value, catalog, layers=0)
 

@@ -3,7 +3,7 @@
 A task is polled at the first age t at which the expected lag A(s, t) since its last poll at age s reaches a price in
 seconds (`duration_model` has the formula). One price for all tasks makes every call save the same lag. For one object
 this is optimum checking (Barlow, Hunter & Proschan, "Optimum Checking Procedures", J. SIAM 11, 1963); here many tasks
-share a rate of calls, and the price is steered until the calls wanted match that rate.
+share a rate of calls, and the price is adjusted until the calls wanted match that rate.
 
 The durations come from the service's own timestamps, never from when a change was detected: a model that learned from
 its own lateness would become later and later. docs/cadence.md derives the rule and shows what it saves.
@@ -23,7 +23,7 @@ from watcher.section import Seconds, Section
 PROVISIONAL_GAP_S = 15.0
 """The shortest gap in a provisional status, in seconds: AWS does not say whether such a status ever ends."""
 STEER_S = 0.5
-"""The price is steered this often, in seconds."""
+"""The price is adjusted this often, in seconds."""
 PRICE_MIN_S = 1e-3
 """The lowest price in seconds. The price changes by factors, so from 0 it could never rise."""
 AGE_MAX_S = 7 * 86_400.0

@@ -21,7 +21,7 @@ EARLY = ("new", "cadence", "provisional", "poll_now")
 """The reasons to wait that let a watch join an earlier call. All others are errors."""
 
 _PRIORITY = 1 << 62
-"""Subtracted from the turn of a watch to poll now: it comes before all others with its due time, and after earlier ones of its sort."""
+"""Subtracted from the turn of a watch to poll now: it comes before all others with its due time, and after earlier watches to poll now."""
 
 MIN_RATE_GAP_S = 0.05
 """A shorter gap counts as this long in the rate of a watch, so that a tiny gap does not look like an endless demand."""
