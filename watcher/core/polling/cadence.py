@@ -45,7 +45,7 @@ class CadenceSettings(Section):
     max_gap: Seconds = Field(default=60, ge=0.2, le=3600)
     """The longest time between two polls of a task, as far as the rate of calls allows it. In seconds."""
     price_floor: Seconds = Field(default=0.1, ge=0)
-    """The least lag that a call is expected to save, also when calls are left over. In seconds."""
+    """The least lag that a call is expected to save, also for spare calls. In seconds."""
 
 
 class Cadence:
@@ -79,7 +79,7 @@ class Cadence:
         return scarce if saved >= self._floor else model.gap(age, self._floor, scarce, longest)
 
     def spare_gap(self, kind: str, status: str | None, age_s: float, *, provisional: bool = False) -> float:
-        """Seconds from a poll until a call that is left over is worth spending on this task; infinite where it never is."""
+        """Seconds from a poll until a spare call is worth spending on this task; infinite where it never is."""
         low, floor = self._low(provisional), self._floor
         model, age = self.durations(kind, status), _bounded(age_s)
         gap = model.gap(age, floor, low, max(low, self.settings.max_gap))

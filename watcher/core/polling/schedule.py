@@ -85,7 +85,7 @@ class Schedule:
         return lateness
 
     def _spare_in(self, entry: PendingEntry, now: float) -> float:
-        """Seconds until the first entry is worth a call that is left over. Infinite where it must wait until it is due."""
+        """Seconds until the first entry is worth a spare call. Infinite where it must wait until it is due."""
         watch = entry.watch
         if self.cadence.settings.type != "accrual" or entry.reason not in ("cadence", "provisional") or self.circuits.open:
             return math.inf
