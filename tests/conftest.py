@@ -69,6 +69,7 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if request.node.get_closest_marker("process") is not None:
         gc.collect()  # a ResourceWarning belongs to the test whose garbage it is
+        gc.freeze()  # what is still used stays: the next collection does not visit it again
     with pytest.raises(ChildProcessError):  # no child, running or not reaped
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     started = [thread for thread in threading.enumerate() if thread not in threads]

@@ -23,10 +23,10 @@ from random import Random
 from types import FunctionType, ModuleType
 
 import anyio
-import looptime
 import structlog
 
 from tests.simulation.turns import in_turns
+from tests.simulation.virtual_time import VirtualTimeLoop
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
 from watcher.app import assemble
@@ -96,7 +96,7 @@ class ForgettingQueue(SimulatedQueue):
 def soak(tasks: int, waves: int, path: Path | None = None, make: Callable[..., Watcher] = assemble) -> list[Sizes]:
     """The sizes after each of `waves` waves of `tasks` tasks, with the memory store, or with SQLite at `path`."""
     store: Store = MemoryStore(MemoryStoreSettings()) if path is None else SqliteStore(SqliteStoreSettings(path=str(path)))
-    loop = looptime.new_event_loop(noop_cycles=0)
+    loop = VirtualTimeLoop()
     try:
         with in_turns(loop):
             return loop.run_until_complete(_soak(tasks, waves, store, make))

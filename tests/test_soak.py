@@ -35,7 +35,7 @@ def quiet() -> Iterator[None]:
     structlog.configure(**before)
 
 
-@pytest.mark.parametrize("file", [None, "watcher.db"])
+@pytest.mark.parametrize("file", [pytest.param(None, id="memory"), pytest.param("watcher.db", id="sqlite", marks=pytest.mark.slow)])
 def test_nothing_grows_with_the_number_of_tasks(file: str | None, tmp_path: Path) -> None:
     """After waves of tasks that ended and were pruned, no collection, descriptor, thread, row, or metric is left over."""
     sizes = soak(MIN_WAVE, 3, tmp_path / file if file else None)
@@ -43,6 +43,7 @@ def test_nothing_grows_with_the_number_of_tasks(file: str | None, tmp_path: Path
     assert find_growth(sizes[1], sizes[-1], MIN_WAVE) == []
 
 
+@pytest.mark.slow
 def test_the_soak_finds_a_leak_of_one_key_per_task() -> None:
     """A watcher that keeps only the key of each task is reported."""
     sizes = soak(MIN_WAVE, 3, make=assemble_with(PollerSet=LeakyPollerSet))

@@ -1,17 +1,17 @@
-"""Benchmark 1, continued: what a model that has become wrong costs, and for how long."""
+"""The lag after the distribution of the durations changes: what an outdated model costs, and for how long."""
 
 from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise, product
 
+from tests.benchmarks.distributions import TaskModel, after, lognormal, normals
 from tests.benchmarks.lag import ACCRUAL
-from tests.benchmarks.laws import SimulatedTask, after, lognormal, normals
-from tests.benchmarks.play import Play
+from tests.benchmarks.polling_simulation import PollingSimulation
 from tests.benchmarks.table import Table, command
 from watcher.core.polling.cadence import CadenceSettings
 
-DRIFTS = (
+CHANGES = (
     (after(10, 4), after(20, 8)),
     (after(20, 8), after(10, 4)),
     (after(10, 4), after(6, 2)),
@@ -22,10 +22,10 @@ DRIFTS = (
     (lognormal(10, 0.8), after(10, 4)),
 )
 SIZES = (25, 400)
-EDGES_S = (0, 30, 60, 120, 240)
+WINDOWS_S = (0, 30, 60, 120, 240)
 CALLS = 3
 RUNS = 8
-"""Of 25 tasks: so few say little in one run."""
+"""Runs with 25 tasks: so few give no stable figure in one run."""
 
 NOTE = """
 From one moment on, all new tasks follow another distribution, and the watcher gets no notice. Each cell is the mean lag of the tasks that
@@ -37,36 +37,37 @@ Aim: at most 1.25 from 60 s on.
 
 
 def run(quick: bool) -> Table:
-    """Over drifts and sizes; on two processes."""
-    cases = list(product(DRIFTS[:1] if quick else DRIFTS, SIZES[1:] if quick else SIZES))
+    """Run every change with every number of tasks, on two processes."""
+    cases = list(product(CHANGES[:1] if quick else CHANGES, SIZES[1:] if quick else SIZES))
     with ProcessPoolExecutor(2) as processes:
-        rows = list(processes.map(_row, [(DRIFTS.index(drift), tasks) for drift, tasks in cases]))
-    header = ["change, tasks", *(f"{begin}-{end} s" for begin, end in pairwise(EDGES_S))]
+        rows = list(processes.map(_row, [(CHANGES.index(change), tasks) for change, tasks in cases]))
+    header = ["change, tasks", *(f"{begin}-{end} s" for begin, end in pairwise(WINDOWS_S))]
     return Table("Lag after a change of the distribution", command("drift"), NOTE, header, rows)
 
 
 def _row(case: tuple[int, int]) -> list[str]:
     index, tasks = case
-    before, behind = DRIFTS[index]
+    before, later = CHANGES[index]
     every = max(0.2, before.mean / CALLS)
     runs = range(RUNS if tasks < 100 else 1)
-    ours = [_lags(index, tasks, ACCRUAL, seed) for seed in runs]
+    accrual = [_lags(index, tasks, ACCRUAL, seed) for seed in runs]
     fixed = [_lags(index, tasks, CadenceSettings(type="fixed", every=every), seed) for seed in runs]
-    ratios = [_mean(one) / _mean(other) for one, other in zip(_together(ours), _together(fixed), strict=True)]
-    return [f"{before.name} to {behind.name}, {tasks:,}", *(f"{ratio:.2f}" for ratio in ratios)]
+    ratios = [_mean(one) / _mean(other) for one, other in zip(_merged(accrual), _merged(fixed), strict=True)]
+    return [f"{before.name} to {later.name}, {tasks:,}", *(f"{ratio:.2f}" for ratio in ratios)]
 
 
 def _lags(index: int, tasks: int, settings: CadenceSettings, seed: int) -> list[list[float]]:
     """The lags of the tasks that end in each window."""
-    before, behind = DRIFTS[index]
-    play = Play(SimulatedTask(before.name, before), tasks, CALLS, settings, seed)
-    play.warm(150)
-    play.life = SimulatedTask(behind.name, behind)
-    ends = play.measure(EDGES_S[-1]).ends
-    return [[lag for ended, lag in ends if begin <= ended < end] for begin, end in pairwise(EDGES_S)]
+    before, later = CHANGES[index]
+    simulation = PollingSimulation(TaskModel(before.name, before), tasks, CALLS, settings, seed)
+    simulation.run(150)
+    simulation.model = TaskModel(later.name, later)
+    ends = simulation.measure(WINDOWS_S[-1]).ends
+    return [[lag for ended, lag in ends if begin <= ended < end] for begin, end in pairwise(WINDOWS_S)]
 
 
-def _together(runs: list[list[list[float]]]) -> list[list[float]]:
+def _merged(runs: list[list[list[float]]]) -> list[list[float]]:
+    """The lags of all runs, by window."""
     return [[lag for one in window for lag in one] for window in zip(*runs, strict=True)]
 
 

@@ -1,4 +1,4 @@
-"""How many transitions a second become durable in SQLite with synchronous FULL, and how many reach a file through the delivery loop."""
+"""How many transitions per second SQLite commits durably, and how many the delivery loop then writes to a file."""
 
 from __future__ import annotations
 
@@ -32,29 +32,29 @@ CATALOG = builtin_catalog()
 KIND = CATALOG["speaker-search"]
 SINK = "file"
 ONE_BY_ONE = 200
-"""Transitions are enough to know what one fsync each costs."""
+"""Transitions for the ways with one fsync each, which are slow."""
 
 Held = Mapping[int, Lease]
 Commit = Callable[[SqliteStore, Sequence[Change], Held], Awaitable[None]]
 
 
 def run(quick: bool) -> Table:
-    """Each way several times over, in turns, every time in a new file; medians."""
+    """Measure each way several times, in turn, each time with a new file. The results are medians."""
     rounds, count = (2, 2000) if quick else (7, 20_000)
-    found: dict[str, list[float]] = {name: [] for name in (*WAYS, TO_FILE, SYNCED)}
+    rates_of: dict[str, list[float]] = {name: [] for name in (*WAYS, TO_FILE, SYNCED)}
     for _ in range(rounds):
         for name, way in WAYS.items():
-            found[name].append(anyio.run(_committed, way, ONE_BY_ONE if way is _one_by_one else count))
-        found[TO_FILE].append(anyio.run(_delivered, count))
-        found[SYNCED].append(_synced_lines())
-    rates = {name: statistics.median(times) for name, times in found.items()}
+            rates_of[name].append(anyio.run(_committed, way, ONE_BY_ONE if way is _one_by_one else count))
+        rates_of[TO_FILE].append(anyio.run(_delivered, count))
+        rates_of[SYNCED].append(_synced_lines())
+    rates = {name: statistics.median(measured) for name, measured in rates_of.items()}
     one = rates["SQLite, one at a time"]
     rows = [(name, f"{rate:,.0f}", f"{rate / one:,.1f}") for name, rate in sorted(rates.items(), key=lambda item: item[1])]
     return Table("Durable transitions per second", command("durable"), _note(rounds, count), HEADER, rows)
 
 
 async def _committed(way: Commit, count: int) -> float:
-    """Transitions a second, from the first commit asked for to the last one returned."""
+    """Transitions per second, from the begin of the first commit to the end of the last one."""
     with tempfile.TemporaryDirectory() as folder:
         store, changes, leases = await _filled(Path(folder), count)
         began = time.perf_counter()
@@ -65,7 +65,7 @@ async def _committed(way: Commit, count: int) -> float:
 
 
 async def _delivered(count: int) -> float:
-    """The same until the last event is in the file, synced, and settled in the store."""
+    """Transitions per second, until the last event is in the file, synced, and settled in the store."""
     with tempfile.TemporaryDirectory() as folder:
         store, changes, leases = await _filled(Path(folder), count)
         path = Path(folder) / "events.jsonl"
@@ -111,7 +111,7 @@ async def _filled(folder: Path, count: int) -> tuple[SqliteStore, list[Change], 
     """A store with this many open watches, a rendered first transition of each, and the leases to commit them."""
     store = SqliteStore(SqliteStoreSettings(path=str(folder / "watcher.db")))
     await store.open([SINK])
-    now, writer, rules = time.time(), EventWriter(EventSettings()), WatchSettings()
+    now, writer, settings = time.time(), EventWriter(EventSettings()), WatchSettings()
     names = (f"{n:08x}-5a7e-4c6b-9d2f-1b3c5d7e9f00" for n in range(count))
     watches = [
         Watch(TaskRef("speaker-search", ("abcdefghij0123456789ab", name)), f"{n:032x}", now, now + 86_400) for n, name in enumerate(names)
@@ -119,7 +119,7 @@ async def _filled(folder: Path, count: int) -> tuple[SqliteStore, list[Change], 
     for start in range(0, count, 1000):
         await store.admit(watches[start : start + 1000])
     seen = Observation("IN_QUEUE", now, None, now - 1, None, now - 1)
-    steps = [advance(KIND, watch, seen, rules) for watch in watches]
+    steps = [advance(KIND, watch, seen, settings) for watch in watches]
     changes = [Change(s.watch, tuple(writer.write(KIND, s.watch, transition, now) for transition in s.transitions)) for s in steps]
     return store, changes, {lease.shard: lease for lease in await store.claim()}
 
@@ -145,7 +145,7 @@ async def _thousands(store: SqliteStore, changes: Sequence[Change], leases: Held
 
 
 def _synced_lines() -> float:
-    """What the disk itself can do: a line, an fsync, again."""
+    """Lines per second that the disk itself writes with an fsync for each."""
     with tempfile.NamedTemporaryFile() as file:
         began = time.perf_counter()
         for _ in range(ONE_BY_ONE):

@@ -1,4 +1,4 @@
-"""Replicas with the real Pace against one server-side token bucket, on virtual time. All have more work than they may do."""
+"""Replicas with the real `Pace` against one token bucket of a server, on virtual time. All of them always have a call to make."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from watcher.core.polling.pace import Pace, PaceSettings
 from watcher.simulator.quota import TokenBucket
 
 HEARTBEAT_S = 5.0
-"""How often replicas tell each other their rates."""
+"""Seconds between two exchanges of the rates among replicas."""
 TRIP_S = 0.05
-"""From the call to its answer, give or take half."""
+"""Seconds from a call to its reply, plus or minus half of it."""
 
 
 class Client(Protocol):
-    """Somebody who calls as soon as it may."""
+    """A client that calls as soon as it may."""
 
     def next_call(self, now: float) -> float:
         """The time of its next call."""
 
     def call(self, now: float) -> Callable[[bool, float], None]:
-        """It calls; returned is who takes the answer (accepted?) and its time."""
+        """Make a call. Returns a function for the reply: whether it was accepted, and when."""
 
 
 class Paced:
-    """A replica: as fast as its pace allows."""
+    """A replica, which calls as fast as its pace allows."""
 
     def __init__(self) -> None:
         self.pace = Pace(PaceSettings(), 0.0)
@@ -40,14 +40,14 @@ class Paced:
     def call(self, now: float) -> Callable[[bool, float], None]:
         permit = self.pace.take(now)
 
-        def answered(accepted: bool, at: float) -> None:
+        def on_reply(accepted: bool, at: float) -> None:
             (self.pace.success if accepted else self.pace.throttled)(permit, at)
 
-        return answered
+        return on_reply
 
 
 class Steady:
-    """A client that knows no pace: so many calls a second, whatever comes back."""
+    """A client without a pace, which makes this many calls per second, throttled or not."""
 
     def __init__(self, rate: float, now: float) -> None:
         self.rate, self.next = rate, now
@@ -68,19 +68,19 @@ class Tally:
     throttled: list[int]
 
     def throttled_share(self, clients: Sequence[int]) -> float:
-        """Of all calls of these clients."""
+        """The share of throttled calls in all calls of these clients."""
         bad = sum(self.throttled[i] for i in clients)
         return bad / max(1, bad + sum(self.accepted[i] for i in clients))
 
     def jain(self, clients: Sequence[int]) -> float:
-        """1: equal shares; 1/n: one has all."""
+        """Jain's fairness index of these clients: 1 for equal shares, 1/n if one of n has everything."""
         shares = [self.accepted[i] for i in clients]
         return sum(shares) ** 2 / (len(shares) * sum(share * share for share in shares))
 
 
 @dataclass(slots=True)
 class Fleet:
-    """Clients of one quota. Replicas blend in the mean of their rates unless they are told not to."""
+    """Clients of one quota. With `blend`, replicas move their rates toward the mean of all."""
 
     quota: float
     clients: list[Client]
@@ -89,38 +89,38 @@ class Fleet:
     now: float = 0.0
     tally: Tally = field(init=False)
     _events: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
-    _turns: count[int] = field(default_factory=count)
-    _dice: Random = field(init=False)
+    _order: count[int] = field(default_factory=count)
+    _rng: Random = field(init=False)
     _bucket: TokenBucket = field(init=False)
 
     def __post_init__(self) -> None:
-        self._dice, self._bucket = Random(self.seed), TokenBucket(self.quota)
-        self.forget()
+        self._rng, self._bucket = Random(self.seed), TokenBucket(self.quota)
+        self.reset_tally()
         for index in range(len(self.clients)):
             self._wake(index)
         self._at(HEARTBEAT_S, self._heartbeat)
 
     @property
     def rate(self) -> float:
-        """What the replicas hold to be right, together, in calls per second."""
+        """The sum of the rates of the replicas, in calls per second."""
         return sum(client.pace.rate for client in self.clients if isinstance(client, Paced))
 
-    def forget(self) -> None:
-        """Count from here."""
+    def reset_tally(self) -> None:
+        """Count calls from now on."""
         self.tally = Tally([0] * len(self.clients), [0] * len(self.clients))
 
     def join(self, client: Client) -> None:
-        """One more client."""
+        """Add a client."""
         self.clients.append(client)
-        self.forget()
+        self.reset_tally()
         self._wake(len(self.clients) - 1)
 
-    def change(self, quota: float) -> None:
-        """Another quota from now on; its bucket is full."""
+    def change_quota(self, quota: float) -> None:
+        """Set another quota. Its bucket is full."""
         self.quota, self._bucket = quota, TokenBucket(quota)
 
     def run(self, seconds: float, settled: Callable[[], bool] = lambda: False) -> float:
-        """Go on for so long, or until it is settled. Returns for how long it went."""
+        """Run for this long, or until `settled`. Returns for how long it ran."""
         began, end = self.now, self.now + seconds
         while not settled():
             if self._events[0][0] > end:
@@ -131,20 +131,20 @@ class Fleet:
         return self.now - began
 
     def _at(self, when: float, act: Callable[[], None]) -> None:
-        heapq.heappush(self._events, (when, next(self._turns), act))
+        heapq.heappush(self._events, (when, next(self._order), act))
 
     def _wake(self, index: int) -> None:
         self._at(self.clients[index].next_call(self.now), lambda: self._call(index))
 
     def _call(self, index: int) -> None:
         client, now = self.clients[index], self.now
-        if client.next_call(now) > now + 1e-6:  # its rate was lowered meanwhile
+        if client.next_call(now) > now + 1e-6:  # its rate was lowered in the meantime
             self._wake(index)
             return
-        answer, accepted = client.call(now), self._bucket.take(now)
+        on_reply, accepted = client.call(now), self._bucket.take(now)
         (self.tally.accepted if accepted else self.tally.throttled)[index] += 1
-        arrives = now + TRIP_S * self._dice.uniform(0.5, 1.5)
-        self._at(arrives, lambda: answer(accepted, arrives))
+        arrives = now + TRIP_S * self._rng.uniform(0.5, 1.5)
+        self._at(arrives, lambda: on_reply(accepted, arrives))
         self._wake(index)
 
     def _heartbeat(self) -> None:

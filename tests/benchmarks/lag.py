@@ -1,4 +1,4 @@
-"""Benchmark 1: the lag of each way of asking at the same number of calls, over the least that any could reach."""
+"""The lag of each polling method with the same number of calls, divided by the least lag that any method can reach."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 
 from tests.benchmarks.bound import bound, rule
-from tests.benchmarks.laws import LIVES, SimulatedTask
-from tests.benchmarks.play import Found, Play
+from tests.benchmarks.distributions import TASK_MODELS, TaskModel
+from tests.benchmarks.polling_simulation import Measured, PollingSimulation
 from tests.benchmarks.table import Table, command
 from watcher.core.polling.cadence import CadenceSettings
 
@@ -22,7 +22,7 @@ RIVALS = {
 CALLS = (2, 3, 5)
 SIZES = (25, 1000, 20_000)
 LARGE_CALLS = 3
-"""20,000 tasks are the 1,000 again, twenty times as long to play: once for each law."""
+"""With 20,000 tasks, which take twenty times as long as 1,000, only this number of calls is measured."""
 
 NOTE = """
 Each cell has the mean lag of a task divided by the lower bound, then p50 and p99 of the lag of its transitions in seconds. The number
@@ -47,9 +47,9 @@ size: in the queue the rule counts only the lag of the start.
 
 
 def run(quick: bool) -> Table:
-    """Over all laws, sizes and numbers of calls; on two processes."""
-    lives, calls = (LIVES[:1], CALLS[1:2]) if quick else (LIVES, CALLS)
-    cases = list(product(range(len(LIVES))[: len(lives)], calls, [quick]))
+    """Run every model, number of tasks, and number of calls, on two processes."""
+    models, calls = (1, CALLS[1:2]) if quick else (len(TASK_MODELS), CALLS)
+    cases = list(product(range(models), calls, [quick]))
     with ProcessPoolExecutor(2) as processes:
         rows = list(processes.map(_row, cases))
     header = ["distribution, calls a task", "bound", "rule", *(f"accrual, {tasks:,}" for tasks in SIZES), *RIVALS]
@@ -58,39 +58,39 @@ def run(quick: bool) -> Table:
 
 def _row(case: tuple[int, int, bool]) -> list[str]:
     index, calls, quick = case
-    life, least = LIVES[index], bound(LIVES[index], calls)
-    cells = [_cell(found, least) for found in (*_learned(life, calls, quick), *_rivals(life, calls, quick))]
+    model, least = TASK_MODELS[index], bound(TASK_MODELS[index], calls)
+    cells = [_cell(measured, least) for measured in (*_accrual(model, calls, quick), *_rivals(model, calls, quick))]
     if calls != LARGE_CALLS:
         cells.insert(2, "")
-    known = "" if life.queue else f"{rule(life.run, calls) / least:.2f}"
-    row = [f"{life.name}, {calls}", f"{least:.2f} s", known, *cells]
-    print(" | ".join(row), file=sys.stderr, flush=True)  # it takes minutes: somebody may be watching
+    known = "" if model.queue else f"{rule(model.run, calls) / least:.2f}"
+    row = [f"{model.name}, {calls}", f"{least:.2f} s", known, *cells]
+    print(" | ".join(row), file=sys.stderr, flush=True)  # progress: all rows together take minutes
     return row
 
 
-def _cell(found: Found, least: float) -> str:
-    return f"{found.mean / least:.2f} ({found.quantile(0.5):.1f}, {found.quantile(0.99):.1f})"
+def _cell(measured: Measured, least: float) -> str:
+    return f"{measured.mean / least:.2f} ({measured.quantile(0.5):.1f}, {measured.quantile(0.99):.1f})"
 
 
-def _learned(life: SimulatedTask, calls: int, quick: bool) -> list[Found]:
+def _accrual(model: TaskModel, calls: int, quick: bool) -> list[Measured]:
     """The accrual rule with few tasks, with many, and with very many."""
-    few = Play(life, SIZES[0], calls, ACCRUAL)
-    few.warm(600)
-    many = Play(life, SIZES[1], calls, ACCRUAL)
-    many.warm(150)
-    found = [few.measure(600 if quick else 4000), many.measure(30 if quick else 90)]
+    few = PollingSimulation(model, SIZES[0], calls, ACCRUAL)
+    few.run(600)
+    many = PollingSimulation(model, SIZES[1], calls, ACCRUAL)
+    many.run(150)
+    measured = [few.measure(600 if quick else 4000), many.measure(30 if quick else 90)]
     if calls == LARGE_CALLS:
-        most = Play(life, SIZES[2], calls, ACCRUAL)
+        most = PollingSimulation(model, SIZES[2], calls, ACCRUAL)
         most.cadence.restore(many.cadence.dump())
-        most.warm(10 if quick else 60)
-        found.append(most.measure(2 if quick else 6))
-    return found
+        most.run(10 if quick else 60)
+        measured.append(most.measure(2 if quick else 6))
+    return measured
 
 
-def _rivals(life: SimulatedTask, calls: int, quick: bool) -> list[Found]:
-    found = []
+def _rivals(model: TaskModel, calls: int, quick: bool) -> list[Measured]:
+    measured = []
     for settings in RIVALS.values():
-        play = Play(life, SIZES[1], calls, settings)
-        play.warm(40)
-        found.append(play.measure(30 if quick else 60))
-    return found
+        simulation = PollingSimulation(model, SIZES[1], calls, settings)
+        simulation.run(40)
+        measured.append(simulation.measure(30 if quick else 60))
+    return measured

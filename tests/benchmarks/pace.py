@@ -1,4 +1,4 @@
-"""Benchmark 2: what the pace makes of a quota it is not told, alone and with others."""
+"""How much of an unknown quota the pace uses, for one replica and for several, and how fast it follows a change."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tests.benchmarks.table import Table, command
 
 QUOTAS, REPLICAS, SEEDS = (5, 20, 100), (1, 4, 16), range(5)
 NEAR = 0.1
-"""Settled: the replicas' rates together are within a tenth of the quota."""
+"""Settled: the sum of the rates of the replicas is within a tenth of the quota."""
 RIVAL = 0.4
-"""The share of the quota that a client which knows no pace takes."""
+"""The share of the quota that a client without a pace takes."""
 
 NOTE = """
 Replicas of the real pace, which do not know the quota and have more work than it allows, call a server-side token bucket (credit of one
@@ -31,7 +31,7 @@ quota. One watcher is one replica. Several replicas on one store, and the blendi
 
 
 def run(quick: bool) -> Table:
-    """Over quotas and numbers of replicas; on two processes."""
+    """Run every quota and number of replicas, on two processes."""
     cases = [(quota, replicas, True) for quota, replicas in product(QUOTAS, REPLICAS)] + [(20, 4, False), (20, 16, False)]
     with ProcessPoolExecutor(2) as processes:
         rows = list(processes.map(_row, [(case, quick) for case in (cases[:2] if quick else cases)]))
@@ -61,10 +61,10 @@ def _run(quota: float, replicas: int, blend: bool, seed: int) -> tuple[float, ..
     fleet, ours = Fleet(quota, clients, blend, seed), range(replicas)
     fleet.run(300 + 17 * seed)
     steady = _steady(fleet, ours, quota)
-    fleet.change(quota / 2)
+    fleet.change_quota(quota / 2)
     halved = fleet.run(600, lambda: abs(fleet.rate / fleet.quota - 1) <= NEAR)
     fleet.run(200)
-    fleet.change(quota)
+    fleet.change_quota(quota)
     restored = fleet.run(600, lambda: abs(fleet.rate / fleet.quota - 1) <= NEAR)
     fleet.run(100)
     fleet.join(Steady(RIVAL * quota, fleet.now))
@@ -73,7 +73,7 @@ def _run(quota: float, replicas: int, blend: bool, seed: int) -> tuple[float, ..
 
 
 def _steady(fleet: Fleet, ours: range, quota: float, seconds: float = 400) -> tuple[float, float, float]:
-    fleet.forget()
+    fleet.reset_tally()
     fleet.run(seconds)
     accepted = sum(fleet.tally.accepted[i] for i in ours)
     return accepted / (quota * seconds), fleet.tally.throttled_share(ours), fleet.tally.jain(ours)

@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 from random import Random
 
+from tests.benchmarks.distributions import TASK_MODELS, Distribution, after
 from tests.benchmarks.lag import ACCRUAL, RIVALS
-from tests.benchmarks.laws import LIVES, Distribution, after
-from tests.benchmarks.play import Play
+from tests.benchmarks.polling_simulation import PollingSimulation
 from tests.benchmarks.svg import COLOURS, Chart
 from watcher.core.polling.cadence import STEER_S
 from watcher.core.polling.duration_model import DurationModel
@@ -38,42 +38,44 @@ def accrual() -> Chart:
         chart.line([(t, a) for t in ages if t <= 20 and (a := model.accrued(seen, t)) <= 1.2], colour)
         due = seen + model.gap(seen, PRICE_S, 0.2, 60)
         chart.dots([(due, PRICE_S)], colour)
-        chart.words(0.3, 1.1 - 0.1 * COLOURS.index(colour), f"polled at {seen:g} s, next at {due:.1f} s", colour)
+        chart.text(0.3, 1.1 - 0.1 * COLOURS.index(colour), f"polled at {seen:g} s, next at {due:.1f} s", colour)
     return chart
 
 
 def polls() -> Chart:
     """The ages of the polls that the rule plans, under one price, for several distributions."""
-    laws = [life.run for life in LIVES if life.queue is None]
+    distributions = [model.run for model in TASK_MODELS if model.queue is None]
     chart = Chart(
-        f"When a task is polled, as long as it runs: price {PRICE_S} s, 256 durations learned", ("age, s", 0, 40), ("", 0, len(laws))
+        f"When a task is polled, as long as it runs: price {PRICE_S} s, 256 durations learned",
+        ("age, s", 0, 40),
+        ("", 0, len(distributions)),
     )
     chart.ticks(range(0, 41, 5), ())
-    for row, law in enumerate(reversed(laws)):
-        model, age, ages = _learned(law), 0.0, []
-        while age < 40 and law.cdf(age) < 0.995:
+    for row, distribution in enumerate(reversed(distributions)):
+        model, age, ages = _learned(distribution), 0.0, []
+        while age < 40 and distribution.cdf(age) < 0.995:
             age += model.gap(age, PRICE_S, 0.2, 60)
             ages.append(age)
         base, colour = row + 0.25, COLOURS[row % 4]
         steps = [step / 4 for step in range(161)]
-        densities = [max(0.0, law.cdf(t + 0.05) - law.cdf(t - 0.05)) for t in steps]
+        densities = [max(0.0, distribution.cdf(t + 0.05) - distribution.cdf(t - 0.05)) for t in steps]
         chart.line([(t, base + 0.5 * d / max(densities)) for t, d in zip(steps, densities, strict=True)], "#afb8c1")
         chart.dots([(t, base) for t in ages if t <= 40], colour, 2.5)
-        chart.words(40, base + 0.35, law.name, colour, "end")
+        chart.text(40, base + 0.35, distribution.name, colour, "end")
     return chart
 
 
 def price() -> Chart:
     """The price while the number of tasks doubles and halves."""
-    play = Play(LIVES[4], 200, 3, ACCRUAL)
+    simulation = PollingSimulation(TASK_MODELS[4], 200, 3, ACCRUAL)
     seen = []
     for second in range(900):
         if second == 300:
-            play.crowd(400)
+            simulation.change_tasks(400)
         elif second == 600:
-            play.crowd(200)
-        play.warm(2 * STEER_S)
-        seen.append((second, play.cadence.price))
+            simulation.change_tasks(200)
+        simulation.run(2 * STEER_S)
+        seen.append((second, simulation.cadence.price))
     chart = Chart(
         "The price: 200 tasks, 400 from 300 s to 600 s, 200 again, under one quota",
         ("time, s", 0, 900),
@@ -97,13 +99,13 @@ def lag(document: str) -> Chart:
     for column, (name, colour) in enumerate(zip(names, COLOURS, strict=True)):
         cells = [row[4] if name == "accrual" else row[5 + column] for row in rows]
         chart.dots([(i + 0.3 + 0.1 * column, float(cell.split()[0])) for i, cell in enumerate(cells)], colour)
-        chart.words(0.05 + column * len(rows) / 5.2, 27, f"● {name}", colour)
+        chart.text(0.05 + column * len(rows) / 5.2, 27, f"● {name}", colour)
     return chart
 
 
-def _learned(law: Distribution) -> DurationModel:
-    dice = Random(1)
-    return DurationModel(law.draw(dice) for _ in range(256))
+def _learned(distribution: Distribution) -> DurationModel:
+    rng = Random(1)
+    return DurationModel(distribution.draw(rng) for _ in range(256))
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ def _alone(rival: Rival, polls: int) -> float:
 
 
 async def _gather(call: Call, polls: int) -> float:
-    """The simplest loop: as many coroutines as calls in flight, each of which takes the next task."""
+    """The simplest loop: one coroutine for each call in flight, which takes one task after the other."""
 
     async def work(names: Iterator[str]) -> None:
         for name in names:
@@ -126,7 +126,7 @@ async def _bare(polls: int) -> float:
 
 
 class _Counted(AwsProbe):
-    """The probe with a count of its calls."""
+    """The probe, which counts its calls."""
 
     calls = 0
 

@@ -1,4 +1,4 @@
-"""What many watches need: memory for each, time to put one back, time from a start to the first poll, and the loop's stalls.
+"""What many watches cost: memory, time to put one back, time from the start to the first poll, and stalls of the event loop.
 
 `python -m tests.benchmarks.scale FILE COUNT` measures one size in this process, which must be a fresh one, and prints JSON.
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 import anyio
 import structlog
 
-from tests.benchmarks.stall import Stall, watched
+from tests.benchmarks.stall import measure_stalls
 from tests.benchmarks.table import Table, command
 from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
 from watcher.app import assemble
@@ -31,15 +31,15 @@ from watcher.runtime.service import Adapters
 from watcher.runtime.settings import Limits, ServiceSettings
 
 RATE = 50.0
-"""Calls a second: a large quota, and little beside a million watches."""
-WATCHED_S = 5.0
-"""For how long the loop is watched once all watches are there."""
+"""Calls per second: a large quota, but few calls for a million watches."""
+STEADY_S = 5.0
+"""For how long stalls are measured after all watches are loaded."""
 RESCHEDULED = 200_000
 SIZES = (1_000, 100_000, 1_000_000)
 
 
 def run(quick: bool) -> Table:
-    """Each size in a process of its own, over a file made beforehand."""
+    """Measure each size in a new process, with a file that was written before."""
     sizes = (1_000, 20_000) if quick else SIZES
     found = []
     for size in sizes:
@@ -53,7 +53,7 @@ def run(quick: bool) -> Table:
 
 
 async def _fill(path: Path, size: int) -> None:
-    """A store with so many tasks, each seen once, as a process leaves it that was killed."""
+    """Write a store as a killed process leaves it: all tasks were observed once."""
     store = SqliteStore(SqliteStoreSettings(path=str(path)))
     await store.open([])
     now = time.time()
@@ -63,16 +63,16 @@ async def _fill(path: Path, size: int) -> None:
 
 
 def _watch(n: int, now: float) -> Watch:
-    """Of ids as long as real ones."""
+    """A watch with ids as long as real ones."""
     ref = TaskRef("speaker-search", (f"abcdefghij{n % 10:012d}", f"{n:08x}-5a7e-4c6b-9d2f-1b3c5d7e9f00"))
     at = now - 30 + n * 1e-6
     return Watch(ref, f"{n:032x}", at, at + 86_400, None, "IN_PROGRESS", at + 2, at + 3, at, at + 2, at + 2, None, 2, 2)
 
 
 class _Probe:
-    """Answers at once that the task goes on; tells when it was first asked."""
+    """Answers at once that the task is running. Keeps the time of the first call."""
 
-    asked_at = 0.0
+    first_call_at = 0.0
 
     async def open(self) -> None: ...
     async def close(self) -> None: ...
@@ -81,7 +81,7 @@ class _Probe:
         return ""
 
     async def observe(self, refs: Sequence[TaskRef]) -> Sequence[Observation]:
-        self.asked_at = self.asked_at or time.perf_counter()
+        self.first_call_at = self.first_call_at or time.perf_counter()
         now = time.time()
         return [Observation("IN_PROGRESS", now, None, now - 35, now - 30, now - 30) for _ in refs]
 
@@ -92,38 +92,38 @@ async def _measure(path: str, size: int) -> dict[str, float]:
     gc.collect()
     gc.freeze()  # as `watcher run` does
     before = _resident()
-    async with watched() as stall:
+    async with measure_stalls() as stall:
         began = time.perf_counter()
         async with assemble(Adapters([], probe, store, []), settings) as watcher, anyio.create_task_group() as tasks:
             tasks.start_soon(watcher.run)
-            loaded = await _all_there(watcher.loops.pollers, size) - began
-            starting, stall.worst = Stall(stall.worst), 0.0
-            await anyio.sleep(WATCHED_S)
-            steady = Stall(stall.worst)
-            each = (_resident() - before) / size
+            loaded = await _until_loaded(watcher.loops.pollers, size) - began
+            starting, stall.worst = stall.worst, 0.0
+            await anyio.sleep(STEADY_S)
+            steady = stall.worst
+            bytes_each = (_resident() - before) / size
             watcher.stop()
     return {
-        "first_poll": probe.asked_at - began,
+        "first_poll": probe.first_call_at - began,
         "loaded": loaded,
-        "bytes": each,
-        "starting": starting.worst * 1e3,
-        "steady": steady.worst * 1e3,
+        "bytes": bytes_each,
+        "starting": starting * 1e3,
+        "steady": steady * 1e3,
         "reschedule": _rescheduled(size) * 1e6,
     }
 
 
-async def _all_there(open_watches: Sized, size: int) -> float:
-    while len(open_watches) < size:  # noqa: ASYNC110 - nothing rings a bell
+async def _until_loaded(open_watches: Sized, size: int) -> float:
+    while len(open_watches) < size:  # noqa: ASYNC110 - the pending set signals nothing
         await anyio.sleep(0.005)
     return time.perf_counter()
 
 
 def _rescheduled(size: int) -> float:
-    """Processor seconds to take the first in line and put it back some way behind, in a set of this size."""
-    pending, now, dice = PendingSet(), 0.0, random.Random(1)
+    """CPU seconds to take the first watch and put it back with a gap, in a set of this size."""
+    pending, now, rng = PendingSet(), 0.0, random.Random(1)
     for n in range(size):
-        pending.add(_watch(n, 0.0), dice.uniform(0, 60))
-    gaps = [dice.uniform(1, 60) for _ in range(RESCHEDULED)]
+        pending.add(_watch(n, 0.0), rng.uniform(0, 60))
+    gaps = [rng.uniform(1, 60) for _ in range(RESCHEDULED)]
     began = time.process_time()
     for gap in gaps:
         (entry,) = pending.take()
@@ -133,7 +133,7 @@ def _rescheduled(size: int) -> float:
 
 
 def _resident() -> int:
-    """Bytes of this process in memory."""
+    """The memory of this process, in bytes."""
     return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 

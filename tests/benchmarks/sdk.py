@@ -1,4 +1,4 @@
-"""Benchmark 2, beside it: what botocore's own retry modes make of a quota. Its real handlers, of a real client, on virtual time."""
+"""How botocore's retry modes use a quota, for comparison with the pace: the real handlers of a real client, on virtual time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from watcher.simulator.quota import TokenBucket
 QUOTAS = (5, 20, 100)
 EVERY_S = 5.0
 CROWD = 10
-"""Tasks for each call per second of the quota: each asked about every 5 s, that is twice what the quota allows."""
+"""Tasks for each call per second of the quota. Polled every 5 s each, they need twice what the quota allows."""
 OPERATION = "GetSpeakerSearchTask"
 CODES = {"ThrottledClientException": 429, "ThrottlingException": 400}
 
@@ -34,8 +34,8 @@ So the table also shows `ThrottlingException` (400), which they know.
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """As much of an HTTP response as the handlers look at."""
+class Response:
+    """The part of an HTTP response that the handlers read."""
 
     status_code: int
     headers: dict[str, str]
@@ -43,7 +43,7 @@ class Answer:
 
 
 def run(quick: bool) -> Table:
-    """Each mode, at each quota, for each name of the throttle; then the watcher's pace."""
+    """Run each mode with each quota and each error code; then the pace."""
     quotas = QUOTAS[:1] if quick else QUOTAS
     rows = [
         [f"{mode}, `{code}`", *(_cell(*Loops(quota, mode, code).measure(300)) for quota in quotas)]
@@ -61,33 +61,33 @@ def _cell(used: float, throttled: float, failed: float) -> str:
 def _watcher(quota: float) -> tuple[float, float, float]:
     fleet = Fleet(quota, [Paced()])
     fleet.run(100)
-    fleet.forget()
+    fleet.reset_tally()
     fleet.run(300)
     return fleet.tally.accepted[0] / (300 * quota), fleet.tally.throttled_share([0]), 0.0
 
 
 class Loops:
-    """One loop for each task, through the handlers of one client."""
+    """A loop for each task, all through the handlers of one client."""
 
     def __init__(self, quota: float, mode: str, code: str) -> None:
         random.seed(1)  # the handlers draw their jitter from here
         self.now, self.quota, self.code = 0.0, quota, code
-        bucket.Clock.current_time = lambda _: self.now  # type: ignore[method-assign] # this process does nothing else
+        bucket.Clock.current_time = lambda _: self.now  # type: ignore[method-assign] # the process does nothing else
         keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
         retries = {"mode": "standard" if mode == "adaptive" else mode}
         self.client = boto3.client("chime-sdk-voice", region_name="us-east-1", **keys, config=Config(retries=retries))
-        # what the mode `adaptive` is: `standard`, and this in front of it
+        # the mode `adaptive` is `standard` with this limiter in front of it
         self.limiter = adaptive.register_retry_handler(self.client) if mode == "adaptive" else None
         self.operation = self.client.meta.service_model.operation_model(OPERATION)
         self.bucket = TokenBucket(quota)
         self.accepted = self.throttled = self.calls = self.failed = 0
         self._events: list[tuple[float, int, Callable[[], None]]] = []
-        self._turns = count()
+        self._order = count()
         for _ in range(int(CROWD * quota)):
             self._at(random.uniform(0, EVERY_S), self._begin)
 
     def measure(self, seconds: float) -> tuple[float, float, float]:
-        """Shares used, throttled and failed, after a while to settle."""
+        """The shares used, throttled, and failed, measured after 100 s."""
         self._until(100)
         self.accepted = self.throttled = self.calls = self.failed = 0
         self._until(self.now + seconds)
@@ -101,14 +101,14 @@ class Loops:
         self.now = end
 
     def _at(self, when: float, act: Callable[[], None]) -> None:
-        heapq.heappush(self._events, (when, next(self._turns), act))
+        heapq.heappush(self._events, (when, next(self._order), act))
 
     def _begin(self) -> None:
         self.calls += 1
         self._send({}, 1)
 
     def _send(self, context: dict[str, object], attempt: int) -> None:
-        """`before-send`: the limiter of `adaptive` blocks its thread there; here the loop comes back when it would go on."""
+        """Make a request when the limiter of `adaptive` allows it. In botocore it blocks its thread; here the request is delayed."""
         if self.limiter is not None and self.limiter._enabled:
             tokens = self.limiter._token_bucket
             tokens._refill()
@@ -119,15 +119,15 @@ class Loops:
             tokens.acquire()
         good = self.bucket.take(self.now)
         self.accepted, self.throttled = self.accepted + good, self.throttled + (not good)
-        self._at(self.now + TRIP_S * random.uniform(0.5, 1.5), lambda: self._answered(context, attempt, good))
+        self._at(self.now + TRIP_S * random.uniform(0.5, 1.5), lambda: self._replied(context, attempt, good))
 
-    def _answered(self, context: dict[str, object], attempt: int, good: bool) -> None:
+    def _replied(self, context: dict[str, object], attempt: int, good: bool) -> None:
         status = 200 if good else CODES[self.code]
         parsed = {} if good else {"Error": {"Code": self.code, "Message": ""}}
-        answer = Answer(status, {})
+        response = Response(status, {})
         answers = self.client.meta.events.emit(
             f"needs-retry.chime-sdk-voice.{OPERATION}",
-            response=(answer, {**parsed, "ResponseMetadata": {"HTTPStatusCode": status}}),
+            response=(response, {**parsed, "ResponseMetadata": {"HTTPStatusCode": status}}),
             endpoint=None,
             operation=self.operation,
             attempts=attempt,
@@ -138,6 +138,6 @@ class Loops:
         if delay is not None:
             self._at(self.now + delay, lambda: self._send(context, attempt + 1))
             return
-        self.client.meta.events.emit(f"after-call.chime-sdk-voice.{OPERATION}", context=context, http_response=answer)
+        self.client.meta.events.emit(f"after-call.chime-sdk-voice.{OPERATION}", context=context, http_response=response)
         self.failed += not good
         self._at(self.now + EVERY_S, self._begin)

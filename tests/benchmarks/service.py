@@ -1,4 +1,4 @@
-"""The simulated voice service in a process of its own, so that only the client's work is measured here."""
+"""The simulated voice service in a separate process, so that a benchmark measures only the client."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def service() -> Iterator[None]:
-    """A service on loopback that answers at once and checks every signature, with AWS's variables pointing to it. Its tasks never end."""
+    """A service on loopback that answers at once and verifies every signature. Its tasks never end. Sets the variables of AWS to it."""
     command = [sys.executable, "-m", "watcher", "simulate", "--port", "0", "--latency", "0", "--durations", "queue=0,run=never"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:

@@ -1,4 +1,4 @@
-"""For how long an event loop stood still: the watch that runs beside what is measured."""
+"""Measures how long an event loop is blocked, beside the code that is measured."""
 
 from __future__ import annotations
 
@@ -14,29 +14,26 @@ TICK_S = 0.001
 
 @dataclass(slots=True)
 class Stall:
-    """The longest the loop kept a ready task waiting, in seconds, with the time at which it ended."""
+    """The longest time, in seconds, that a ready task waited for the loop."""
 
     worst: float = 0.0
-    at: float = 0.0
 
 
 @asynccontextmanager
-async def watched() -> AsyncIterator[Stall]:
-    """Measures the loop while the block runs."""
-    found = Stall()
+async def measure_stalls() -> AsyncIterator[Stall]:
+    """Measure the loop while the block runs."""
+    stall = Stall()
 
     async def tick() -> None:
         while True:
-            asked = time.perf_counter()
+            began = time.perf_counter()
             await anyio.sleep(TICK_S)
-            now = time.perf_counter()
-            if now - asked - TICK_S > found.worst:
-                found.worst, found.at = now - asked - TICK_S, now
+            stall.worst = max(stall.worst, time.perf_counter() - began - TICK_S)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(tick)
         await anyio.sleep(0.05)
-        found.worst = 0.0
-        yield found
+        stall.worst = 0.0
+        yield stall
         await anyio.sleep(2 * TICK_S)  # the last stall counts too
         tasks.cancel_scope.cancel()

@@ -1,4 +1,4 @@
-"""For how long the loop stands still while the SDK is imported, a client is made, and credentials are renewed.
+"""How long the event loop is blocked while the SDK is imported, a client is created, and credentials are renewed.
 
 `python -m tests.benchmarks.start NAME` measures one of them in this process, which must be a fresh one, and prints milliseconds.
 """
@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 
 from tests.benchmarks.service import service
-from tests.benchmarks.stall import watched
+from tests.benchmarks.stall import measure_stalls
 from tests.benchmarks.table import Table, command
 
 Part = Callable[[], Awaitable[None]]
@@ -23,7 +23,7 @@ PARAMS = {"VoiceConnectorId": "vc1", "SpeakerSearchTaskId": "task"}
 
 
 def run(quick: bool) -> Table:
-    """Each part in fresh processes, in turns."""
+    """Measure each part in new processes, in turn."""
     rounds = 2 if quick else 9
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in PARTS}
     with service():
@@ -43,8 +43,8 @@ def _fresh(name: str) -> tuple[float, float]:
 
 
 async def _part(name: str) -> tuple[float, float]:
-    """The longest stall, and the time it all took, in milliseconds."""
-    async with watched() as stall:
+    """The longest stall and the total time of a part, in milliseconds."""
+    async with measure_stalls() as stall:
         began = time.perf_counter()
         await PARTS[name]()
         took = time.perf_counter() - began
@@ -52,7 +52,7 @@ async def _part(name: str) -> tuple[float, float]:
 
 
 async def _as_usual() -> None:
-    """As the SDK's documentation has it."""
+    """Use the SDK as its documentation shows."""
     import aioboto3
 
     async with aioboto3.Session().client("chime-sdk-voice") as client:

@@ -1,4 +1,4 @@
-"""Just enough of SVG for a line chart: axes, lines, marks, words. Written by hand so that nothing heavy is needed."""
+"""Line charts as SVG: axes, lines, dots, and text, without a plotting library."""
 
 from __future__ import annotations
 
@@ -14,34 +14,35 @@ Point = tuple[float, float]
 
 @dataclass(slots=True)
 class Chart:
-    """A plot area with its axes. Coordinates are data until they are drawn."""
+    """A plot area with its axes. All coordinates are in units of the data."""
 
     title: str
     across: tuple[str, float, float]
-    """What the x axis shows, from, to."""
+    """The x axis: title, least value, greatest value."""
     up: tuple[str, float, float]
+    """The y axis, in the same way."""
     log: bool = False
-    """A logarithmic y axis."""
+    """Whether the y axis is logarithmic."""
     width: int = 640
     height: int = 300
     _parts: list[str] = field(default_factory=list)
 
     def line(self, points: Iterable[Point], colour: str, *, dashed: bool = False) -> None:
-        """Through all points."""
+        """Draw a line through all points."""
         path = " ".join(f"{self._x(x):.1f},{self._y(y):.1f}" for x, y in points)
         dash = ' stroke-dasharray="5 4"' if dashed else ""
         self._parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.8"{dash}/>')
 
     def dots(self, points: Iterable[Point], colour: str, radius: float = 4) -> None:
-        """A mark at each point."""
+        """Draw a dot at each point."""
         self._parts += [f'<circle cx="{self._x(x):.1f}" cy="{self._y(y):.1f}" r="{radius:g}" fill="{colour}"/>' for x, y in points]
 
-    def words(self, x: float, y: float, text: str, colour: str = "#24292f", anchor: str = "start") -> None:
-        """Beside a point."""
-        self._parts.append(f'<text x="{self._x(x):.1f}" y="{self._y(y):.1f}" fill="{colour}" text-anchor="{anchor}">{escape(text)}</text>')
+    def text(self, x: float, y: float, words: str, colour: str = "#24292f", anchor: str = "start") -> None:
+        """Write text at a point."""
+        self._parts.append(f'<text x="{self._x(x):.1f}" y="{self._y(y):.1f}" fill="{colour}" text-anchor="{anchor}">{escape(words)}</text>')
 
     def ticks(self, across: Sequence[float | tuple[float, str]], up: Sequence[float]) -> None:
-        """Marks on both axes, with a faint line across the plot for each on the y axis."""
+        """Label both axes, with a faint line across the plot for each label of the y axis."""
         bottom = self.height - BOTTOM
         for tick in across:
             x, text = tick if isinstance(tick, tuple) else (tick, f"{tick:g}")
@@ -52,7 +53,7 @@ class Chart:
             self._parts.append(f'<text x="{LEFT - 6}" y="{at + 4:.1f}" text-anchor="end" fill="#57606a">{y:g}</text>')
 
     def svg(self) -> str:
-        """The finished document."""
+        """The whole document."""
         (across, _, _), (up, _, _), bottom = self.across, self.up, self.height - BOTTOM
         middle, half = (LEFT + self.width - RIGHT) / 2, (TOP + bottom) / 2
         frame = [

@@ -1,4 +1,4 @@
-"""The one shape of what a benchmark found, and its place in docs/benchmarks.md: between two comments with its name."""
+"""The result of a benchmark as a table, and its section in docs/benchmarks.md, between two comments with its name."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What one benchmark found. Cells are finished text; `note` is Markdown: what was measured, how, against what aim."""
+    """The result of one benchmark. Cells are text; `note` is Markdown and says what was measured, how, and what the aim is."""
 
     title: str
     command: str
-    """What makes this table again."""
+    """The command that made this table."""
     note: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -30,7 +30,7 @@ def command(name: str) -> str:
     return f"python -m tests.benchmarks --only {name}"
 
 
-def placed(document: str, name: str, table: Table) -> str:
+def with_section(document: str, name: str, table: Table) -> str:
     """The document with this benchmark's section replaced, or added at its end."""
     section = f"<!-- begin {name} -->\n{table.markdown()}<!-- end {name} -->\n"
     old = re.compile(rf"<!-- begin {name} -->\n.*?<!-- end {name} -->\n", re.DOTALL)

@@ -6,9 +6,10 @@ from collections.abc import Collection, Sequence
 from itertools import count, islice
 
 from tests.contracts.store_exam.facts import moved
-from tests.runtime.conftest import EPOCH, key
+from tests.runtime.conftest import EPOCH, MakeWorld, World, key
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
-from watcher.model import Lease, TaskRef, Watch, shard_of
+from watcher.model import Event, Lease, Observation, TaskRef, Watch, shard_of
+from watcher.simulator.probe import SimulatedProbe
 
 SHARDS = 4
 RENEW_S = 5.0
@@ -56,3 +57,36 @@ async def add_undelivered_event(store: MemoryStore, name: str) -> Watch:
     change = moved(watch, "IN_QUEUE", at=EPOCH)
     await store.commit([change], {lease.shard: lease for lease in [shard.claim() for shard in store._shards]})
     return change.watch
+
+
+class ListingProbe(SimulatedProbe):
+    """Lists the shard of the task of each call."""
+
+    def __init__(self, like: SimulatedProbe) -> None:
+        super().__init__(like.service)
+        self.polled: list[int] = []
+
+    async def observe_one(self, ref: TaskRef) -> Observation:
+        self.polled.append(shard_of(ref.key, SHARDS))
+        return await super().observe_one(ref)
+
+
+def shared_world(world: MakeWorld, store: MemoryStore, **scenario: object) -> tuple[World, ListingProbe]:
+    """A world with this store, whose service has a large quota and no provisional status, and its probe."""
+    w = world(store=store, finite=False, **{"quota": 1000.0, "partial": 0, **scenario})
+    w.probe = probe = ListingProbe(w.probe)
+    return w, probe
+
+
+def shards_of(events: Sequence[Event]) -> set[int]:
+    return {shard_of(event.key, SHARDS) for event in events}
+
+
+NAMES = {shard: names_in(shard, 3) for shard in range(SHARDS)}
+"""Three tasks of each shard."""
+ALL_NAMES = [name for names in NAMES.values() for name in names]
+
+
+def keys_in(shard: int) -> set[str]:
+    """The keys of the tasks in `NAMES`."""
+    return {key(name) for name in NAMES[shard]}

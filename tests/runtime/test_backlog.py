@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from random import Random
 
 import anyio
@@ -11,6 +12,7 @@ from structlog.testing import capture_logs
 from tests.contracts.store_exam.facts import a_dead_letter, a_watch, moved, unsettled
 from tests.runtime.conftest import EPOCH, MakeWorld, key
 from tests.runtime.shared_store import SHARDS, SharedStore, new_watch
+from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.errors import Unavailable
 from watcher.kinds.catalog import builtin_catalog
 from watcher.model import Backlog, Watch, shard_of
@@ -169,6 +171,37 @@ async def test_a_running_watcher_counts_what_the_store_counts(world: MakeWorld) 
         await anyio.sleep(120)
         assert watcher.loops.backlog.total == 0
         assert {sink: backlog.events for sink, backlog in (await w.store.backlog()).items()} == {"up": 0, "down": 0}
+
+
+class CountingStore(MemoryStore):
+    """Counts how often the outbox is counted."""
+
+    counts = 0
+
+    async def count_backlog(self, shard: int) -> Mapping[str, Backlog]:
+        self.counts += 1
+        return await super().count_backlog(shard)
+
+    async def backlog(self) -> Mapping[str, Backlog]:
+        self.counts += 1
+        return await super().backlog()
+
+
+async def test_the_store_counts_the_outbox_once(world: MakeWorld) -> None:
+    """When the shard is adopted; afterwards the counter follows commits, deliveries, and erasures in memory."""
+    inbox, store = SimulatedInbox(), CountingStore(MemoryStoreSettings())
+    inbox.failure = Unavailable("503")
+    w = world(store=store, sinks=[inbox], finite=False, durations="run=fixed(5)", partial=0)
+    w.submit("task-1", "task-2")
+    async with w.running() as watcher:
+        await anyio.sleep(120)
+        assert store.counts == 1
+        assert watcher.loops.backlog.total == (await store.count_backlog(0))["inbox"].events > 2
+        await store.forget(Selection(key=key("task-1")))
+        inbox.failure = None
+        await anyio.sleep(400)
+        assert watcher.loops.backlog.total == 0
+        assert store.counts == 2, "the second count is that of this test"
 
 
 async def test_a_restart_with_more_watches_than_the_limit_pauses_intake_with_a_hint(world: MakeWorld) -> None:

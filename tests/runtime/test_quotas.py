@@ -1,4 +1,4 @@
-"""Each quota of the service has a pace of its own."""
+"""Each quota of the service has its own pace, so that one slows no other."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from watcher.simulator.probe import SimulatedProbe
 pytestmark = pytest.mark.looptime
 
 
-class NoVoiceTone(SimulatedProbe):
-    """The account's quota for voice tone analyses is still 0, as it is until somebody has it raised."""
+class NoVoiceToneQuota(SimulatedProbe):
+    """The quota for voice tone analyses is 0, as it is in a new account."""
 
-    asked = 0
+    voice_tone_calls = 0
 
     async def observe_one(self, ref: TaskRef) -> Observation:
         if ref.kind == "voice-tone":
-            self.asked += 1
+            self.voice_tone_calls += 1
             raise Throttled("ThrottledClientException")
         return await super().observe_one(ref)
 
 
 async def test_a_quota_of_0_slows_no_other(world: MakeWorld) -> None:
-    """Speaker searches go on at their own pace, and what is said to be raised is the quota that is 0."""
+    """Speaker searches are polled at their own pace, and readiness names the quota to raise."""
     w = world(quota=20.0, durations="run=fixed(5)", partial=0, finite=False)
-    w.probe = probe = NoVoiceTone(w.service)
+    w.probe = probe = NoVoiceToneQuota(w.service)
     names = [f"task-{n}" for n in range(30)]
     w.submit(*names)
     for name in names:
@@ -44,8 +44,8 @@ async def test_a_quota_of_0_slows_no_other(world: MakeWorld) -> None:
         await anyio.sleep(60)
         ended = {event.key for event in w.inbox.events if event.terminal}
         assert ended == {f"speaker-search/abc123/{name}" for name in names}
-        assert probe.asked < 15, "one call in half a minute, after the first few"
-        assert len(watcher.loops.pollers) == len(names), "they stay watched"
+        assert probe.voice_tone_calls < 15, "one call in half a minute, after the first few"
+        assert len(watcher.loops.pollers) == len(names), "the voice tone analyses stay watched"
         health = watcher.health
         assert (health.is_good("quota:voice-tone"), health.is_good("quota:speaker-search")) == (False, True)
         assert "Voice tone" in health.ready()[1]["quota:voice-tone"].hint
@@ -53,10 +53,10 @@ async def test_a_quota_of_0_slows_no_other(world: MakeWorld) -> None:
     assert paces["voice-tone"] < 1 < paces["speaker-search"]
 
 
-async def test_a_quota_that_nobody_needs_any_more_is_no_trouble(world: MakeWorld) -> None:
-    """With the last of its tasks erased the watcher is ready again, though no call was ever accepted."""
+async def test_a_quota_of_0_without_tasks_does_not_keep_the_watcher_unready(world: MakeWorld) -> None:
+    """When the last task under the quota is erased, the watcher is ready again, although no call was ever accepted."""
     w = world(quota=20.0, finite=False)
-    w.probe = NoVoiceTone(w.service)
+    w.probe = NoVoiceToneQuota(w.service)
     w.queue.put('{"kind": "voice-tone", "voice_connector_id": "abc123", "voice_tone_analysis_task_id": "task-1"}')
     async with w.running() as watcher:
         await anyio.sleep(100)
@@ -66,8 +66,8 @@ async def test_a_quota_that_nobody_needs_any_more_is_no_trouble(world: MakeWorld
         assert watcher.health.is_good("quota:voice-tone")
 
 
-async def test_a_circuit_that_was_closed_under_another_quota_holds_nobody(world: MakeWorld) -> None:
-    """Nobody rings where calls of this quota wait for a probe that is a minute away: they look again by themselves."""
+async def test_a_circuit_that_another_quota_closed_holds_no_call(world: MakeWorld) -> None:
+    """Calls that wait for a probe in a minute go as soon as the loop checks the circuit again, without being woken."""
     w = world(durations="run=never", finite=False, settings=ServiceSettings(cadence=CadenceSettings(type="fixed", every=1)))
     w.submit("task-1")
     async with w.running() as watcher:
@@ -82,32 +82,32 @@ async def test_a_circuit_that_was_closed_under_another_quota_holds_nobody(world:
         assert w.service.stats.requests > before
 
 
-class Refusing(SimulatedProbe):
-    """One task's first call is one too many."""
+class FirstCallThrottled(SimulatedProbe):
+    """Throttles the first call about the task `urgent`."""
 
-    asked: list[str]
+    polled: list[str]
 
     async def observe_one(self, ref: TaskRef) -> Observation:
-        self.asked.append(ref.params[-1])
-        if self.asked.count("hinted") == 1 and ref.params[-1] == "hinted":
+        self.polled.append(ref.params[-1])
+        if self.polled.count("urgent") == 1 and ref.params[-1] == "urgent":
             raise Throttled("ThrottledClientException")
         return await super().observe_one(ref)
 
 
-async def test_a_hint_whose_call_was_refused_still_goes_first(world: MakeWorld) -> None:
-    """However many others are overdue, the next call is about the same task."""
+async def test_a_task_to_poll_now_whose_call_was_throttled_is_still_polled_first(world: MakeWorld) -> None:
+    """However many other tasks are overdue, the next call is about the same task."""
     w = world(
         durations="run=never",
         finite=False,
         quota=1000.0,
         settings=ServiceSettings(pace=PaceSettings(rate=5), limits=Limits(max_in_flight=1)),
     )
-    w.probe = probe = Refusing(w.service)
-    probe.asked = []
-    w.submit(*(f"task-{n}" for n in range(300)), "hinted")
+    w.probe = probe = FirstCallThrottled(w.service)
+    probe.polled = []
+    w.submit(*(f"task-{n}" for n in range(300)), "urgent")
     async with w.running() as watcher:
         await anyio.sleep(5)
-        assert watcher.loops.pollers.poll_now(key("hinted"))
+        assert watcher.loops.pollers.poll_now(key("urgent"))
         await anyio.sleep(10)
-    place = probe.asked.index("hinted")
-    assert probe.asked[place : place + 2] == ["hinted", "hinted"]
+    place = probe.polled.index("urgent")
+    assert probe.polled[place : place + 2] == ["urgent", "urgent"]

@@ -1,4 +1,4 @@
-"""A start over a store that holds many watches already."""
+"""A start over a store that already has watches."""
 
 from __future__ import annotations
 
@@ -9,18 +9,16 @@ import pytest
 
 from tests.runtime.conftest import EPOCH, MakeWorld, key
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
-from watcher.app import assemble
 from watcher.errors import StoreUnavailable
 from watcher.model import Lease, TaskRef, Watch
-from watcher.runtime.clock import Clock
-from watcher.runtime.service import Adapters
-from watcher.runtime.settings import Determinism
+
+pytestmark = pytest.mark.looptime
 
 PIECE_S = 30.0
 
 
 class SlowStore(MemoryStore):
-    """Reads one watch each half minute, and fails after the first when it is told to."""
+    """Loads one watch each half minute, and fails after the first one while `failures` are left."""
 
     failures = 0
 
@@ -42,9 +40,8 @@ async def slow_store(*names: str) -> SlowStore:
     return store
 
 
-@pytest.mark.looptime
 async def test_the_first_polls_do_not_wait_for_the_last_watch(world: MakeWorld) -> None:
-    """What has been read is asked about while the rest is still read; sources begin when all of it is there."""
+    """Watches are polled while others are still loaded; intake starts when all of them are loaded."""
     w = world(store=await slow_store("a", "b", "c"), durations="queue=0,run=1000")
     w.submit("d")
     async with w.running() as watcher:
@@ -56,9 +53,8 @@ async def test_the_first_polls_do_not_wait_for_the_last_watch(world: MakeWorld) 
         assert watcher.loops.pollers.watched(key("d"))
 
 
-@pytest.mark.looptime
-async def test_a_store_that_fails_while_it_is_read_is_read_again(world: MakeWorld) -> None:
-    """Nothing is watched twice, nothing forgotten, and each task is told of to its end."""
+async def test_a_load_that_fails_starts_again(world: MakeWorld) -> None:
+    """No task is watched twice or left out, and each is reported to its end."""
     store = await slow_store("a", "b", "c")
     store.failures = 2
     w = world(store=store, durations="queue=0,run=1", failed=0, stopped=0, partial=0)
@@ -69,32 +65,30 @@ async def test_a_store_that_fails_while_it_is_read_is_read_again(world: MakeWorl
         assert [int(event["sequence"]) for event in w.inbox.of(key(name))] == list(range(1, len(w.inbox.of(key(name))) + 1))
 
 
-@pytest.mark.looptime
-async def test_a_stop_does_not_wait_for_the_rest(world: MakeWorld) -> None:
-    """What was not read yet stays in the store for the next life."""
+async def test_a_stop_does_not_wait_for_the_end_of_a_load(world: MakeWorld) -> None:
+    """Watches that are not loaded yet stay in the store for the next process."""
     w = world(store=await slow_store(*(f"t{n}" for n in range(100))), durations="never")
     async with w.running():
         await anyio.sleep(PIECE_S + 1)
     assert anyio.current_time() < 3 * PIECE_S
 
 
-@pytest.mark.looptime
-async def test_without_a_source_the_watches_of_an_earlier_life_are_followed_to_their_end(world: MakeWorld) -> None:
-    """Nothing to take in is not the end while the store has not told all it holds."""
+async def test_without_a_source_stored_watches_are_polled_to_their_end(world: MakeWorld) -> None:
+    """A watcher without sources is not done before all watches are loaded and have ended."""
     w = world(store=await slow_store("a", "b"), durations="queue=0,run=1", failed=0, stopped=0, partial=0)
-    async with assemble(Adapters([], w.probe, w.store, w.sinks), w.settings, determinism=Determinism(Clock(w.wall))) as watcher:
+    w.sources.clear()
+    async with w.watcher() as watcher:
         await watcher.run()
     assert [w.inbox.of(key(name))[-1]["data"]["to"] for name in "ab"] == ["SUCCEEDED", "SUCCEEDED"]
 
 
-@pytest.mark.looptime
-async def test_a_watch_of_a_kind_of_another_version_stays_where_it_is(world: MakeWorld) -> None:
-    """After a step back to an older version the rest is watched, and what only the newer one knows waits in the store."""
+async def test_a_watch_of_an_unknown_kind_stays_in_the_store(world: MakeWorld) -> None:
+    """After a downgrade, watches of a kind that only the newer version has stay as they are, and the others are polled."""
     store = await slow_store("a")
-    strange = Watch(TaskRef("dream-search", ("abc123", "x")), "f" * 32, EPOCH, EPOCH + 86_400)
-    await store.admit([strange])
+    unknown = Watch(TaskRef("dream-search", ("abc123", "x")), "f" * 32, EPOCH, EPOCH + 86_400)
+    await store.admit([unknown])
     w = world(store=store, finite=False)
     async with w.running():
         await anyio.sleep(3 * PIECE_S)
         assert w.inbox.of(key("a"))
-    assert await store.task(strange.key) == strange
+    assert await store.task(unknown.key) == unknown

@@ -1,4 +1,4 @@
-"""What /healthz goes by: whether the loop turns, and nothing else (F23)."""
+"""What /healthz depends on: whether the event loop runs, and nothing else."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def app(monkeypatch: pytest.MonkeyPatch) -> App:
 
 
 @pytest.mark.parametrize(("blocked", "alive"), [(0.0, True), (5.0, True), (59.0, True), (61.0, False)])
-def test_a_loop_that_is_blocked_is_alive_for_a_minute(app: App, blocked: float, alive: bool) -> None:
-    """Five seconds are no reason to be killed, a minute is; the answer says when the loop last turned."""
+def test_a_blocked_loop_counts_as_alive_for_a_minute(app: App, blocked: float, alive: bool) -> None:
+    """A loop that was blocked for seconds is no reason to restart the process, a minute is; the reply says for how long."""
     now = 0.0
     app.heartbeat = Heartbeat(lambda: now)
     now += blocked
-    ok, told = app.alive()
-    assert (ok, told["loop_turned_s_ago"]) == (alive, blocked)
+    ok, details = app.alive()
+    assert (ok, details["loop_turned_s_ago"]) == (alive, blocked)
 
 
-def test_what_is_not_ready_is_alive_all_the_same(app: App) -> None:
-    """Nobody restarts a process because a store, a sink or the service is down."""
+def test_an_unhealthy_component_does_not_affect_liveness(app: App) -> None:
+    """A restart would not help when a store, a sink, or the service is down: the watcher is not ready, but alive."""
     app.watcher.health.bad("store", "disk full", "free some")
     assert not app.ready()[0]
     assert app.alive()[0]
