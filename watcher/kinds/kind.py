@@ -17,7 +17,7 @@ class StatusClass(StrEnum):
     """What a kind declares about each of its statuses."""
 
     OPEN = "open"
-    """The task is going on."""
+    """The task has not ended."""
     PROVISIONAL = "provisional"
     """Perhaps the last status of a success, perhaps not. A task can skip it."""
     SUCCEEDED = "succeeded"
@@ -30,7 +30,7 @@ class Phase(StrEnum):
     """What a status means for a watch."""
 
     OPEN = "open"
-    """The task is going on. A status that the kind does not declare is open too."""
+    """The task has not ended. A status that the kind does not declare is open too."""
     PROVISIONAL = "provisional"
     """An event reports it; then the task is polled slowly until it settles."""
     TERMINAL = "terminal"

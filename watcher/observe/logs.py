@@ -18,7 +18,7 @@ from watcher.observe.redaction import redact
 from watcher.observe.settings import LogSettings
 
 _LIBRARIES = ("aioboto3", "aiobotocore", "aiohttp", "asyncio", "boto3", "botocore", "httpcore", "httpx", "urllib3", "uvicorn")
-"""Libraries of which only warnings and errors are logged."""
+"""Libraries whose warnings and errors only are logged."""
 
 
 class _Handler(logging.StreamHandler[TextIO]):

@@ -68,6 +68,6 @@ class OperatorRequests:
         elif dead_letter.origin in self._sink_workers:
             self._sink_workers[dead_letter.origin].retry(dead_letter)
         else:
-            await self._store.add_dead_letters([dead_letter])  # withdraws the request, which would come back every second
+            await self._store.add_dead_letters([dead_letter])  # withdraws the request, which would be returned every second
             hint = "configure the sink again, or purge the dead letter"
             log.warning("no_such_sink", sink=dead_letter.origin, dead_letter=dead_letter.id, hint=hint)

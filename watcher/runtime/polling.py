@@ -106,7 +106,7 @@ class Poller:
         return entry is not None and (not entry.dropped or entry.successor is not None)
 
     def forget(self, key: str, watch_id: str) -> None:
-        """Stop polling the task for this watch. Another watch of the same task, added since, goes on."""
+        """Stop polling the task for this watch. Another watch of the same task, added since, stays."""
         entry = self.pending.get(key)
         if entry is not None and entry.watch.id == watch_id and entry.successor is None:
             self.pending.drop(key)

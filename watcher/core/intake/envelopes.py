@@ -1,4 +1,4 @@
-"""Unwraps what others put around a message on its way: SNS, EventBridge, CloudEvents; and lists, which are batches.
+"""Removes the envelopes that SNS, EventBridge, and CloudEvents put around a message, and splits lists, which are batches.
 
 It only unwraps, and looks at nothing else. A URL in an envelope is never requested.
 """

@@ -21,7 +21,7 @@ from watcher.core.polling.duration_model import DurationModel
 from watcher.section import Seconds, Section
 
 PROVISIONAL_GAP_S = 15.0
-"""The shortest gap in a provisional status, in seconds: AWS does not say whether such a status ever ends."""
+"""The shortest gap in a provisional status, in seconds: AWS does not document whether such a status ever ends."""
 STEER_S = 0.5
 """The price is adjusted this often, in seconds."""
 PRICE_MIN_S = 1e-3

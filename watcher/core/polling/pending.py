@@ -1,7 +1,7 @@
 """The pending set: all open watches, ordered by when to poll them. Each task is in the set once, and in flight at most once.
 
 `add` a watch, `take` the ones to poll now, then `put_back` or `finish` each of them; from `take` until then it is in flight.
-What concerns a watch in flight (`poll_now`, `drop`, another watch of the same task) takes effect when it comes back.
+What concerns a watch in flight (`poll_now`, `drop`, another watch of the same task) takes effect when it is put back.
 Times are monotonic seconds.
 """
 

@@ -120,7 +120,7 @@ class WriterThread:
             for call in calls:
                 call.result = call.work(self._db)
             self._db.execute("COMMIT")
-        except Exception as error:  # noqa: BLE001 - it is raised in its caller, and the thread goes on for the others
+        except Exception as error:  # noqa: BLE001 - it is raised in its caller, and the thread continues for the others
             self._fail(calls, error)
         else:
             self._erased = self._erased or any(call.erases for call in calls)
