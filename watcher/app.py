@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from watcher.config import Settings
 
 ALIVE_S = 60.0
-"""An event loop that has not run for this long, in seconds, is dead for /healthz."""
+"""An event loop that has not run for this long, in seconds, makes /healthz return 503."""
 
 
 def assemble(
@@ -108,7 +108,7 @@ class _Assembly:
     def _subscribe(
         self, ownership: Ownership, backlog: BacklogCounter, workers: Sequence[SinkWorker], pollers: PollerSet, acks: Acknowledger
     ) -> None:
-        """Who learns of what: the feed announces commits, and each worker its settlements and lost shards."""
+        """Connect the subscribers: the feed announces commits, each worker its settlements and lost shards."""
         self.feed.on_admitted(pollers.add)
         self.feed.on_notified(pollers.poll_now)
         self.feed.on_events(backlog.committed)

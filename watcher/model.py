@@ -194,7 +194,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A rendered transition. It is committed, and then sent byte for byte, however often."""
+    """A rendered transition. It is committed, and each time it is sent it has the same bytes."""
 
     id: str
     key: str

@@ -31,7 +31,7 @@ class Source(Protocol):
     receivers: int
     """How many `receive` calls may run at once."""
     hold_s: float | None
-    """Seconds for which a received message stays ours without an acknowledgement. None: until the process ends."""
+    """Seconds for which a received message stays reserved for this process without an acknowledgement. None: until the process ends."""
 
     async def open(self) -> None: ...
     async def close(self) -> None: ...
@@ -50,7 +50,7 @@ class Source(Protocol):
         ...
 
     async def extend(self, messages: Sequence[Message]) -> Sequence[Message]:
-        """Keep these messages for another `hold_s`. Returns those that are no longer ours."""
+        """Keep these messages for another `hold_s`. Returns those that this process no longer holds."""
         ...
 
 
@@ -231,7 +231,7 @@ class Requests:
 
 
 class Operations(Protocol):
-    """What operators request from any process, and where the owner learns of it."""
+    """What operators request from any process, and how the owner reads the requests."""
 
     async def retry(self, ids: Sequence[str]) -> int:
         """Mark these dead letters for a retry by the owner. Returns how many exist."""

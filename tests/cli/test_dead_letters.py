@@ -56,7 +56,7 @@ def test_a_body_cannot_control_the_terminal(command: Command, body: bytes, shown
 
 
 @pytest.mark.parametrize(
-    ("id_", "message"), [("9", "no dead letter has this id"), ("1", "2 dead letters have an id that begins like this")]
+    ("id_", "message"), [("9", "no dead letter has this id"), ("1", "2 dead letters have an id that begins with this")]
 )
 @pytest.mark.parametrize("action", ["show", "retry", "purge"])
 def test_an_id_that_names_none_or_several_changes_nothing(command: Command, action: str, id_: str, message: str) -> None:

@@ -102,7 +102,7 @@ async def test_all_checks_pass(cloud: Path, doctor: Doctor) -> None:
     [
         (Scenario(quota=0), "ThrottledClientException", 'raise "Speaker search API rate', 69),
         (Scenario(faults={"403": 1.0}), "AccessDeniedException", "a permission is missing", 69),
-        (Scenario(faults={"503": 1.0}), "ServiceUnavailable", "within reach", 69),
+        (Scenario(faults={"503": 1.0}), "ServiceUnavailable", "running and reachable", 69),
         (Scenario(faults={"html": 1.0}), "no_task", "something other than the service answered", 69),
         (Scenario(credentials={"other": "other"}), "UnrecognizedClientException", "not accepted", 78),
     ],

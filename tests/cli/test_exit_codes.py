@@ -14,7 +14,7 @@ from watcher.errors import ConfigMistakes, CredentialsRejected, InvalidInput, Pe
         (ConfigMistakes(["w.yaml:1: a", "w.yaml:2: b"]), 78, "w.yaml:1: a\nw.yaml:2: b"),
         (StoreRefused("corrupt"), 74, "store: corrupt"),
         (InvalidInput("shape", "names no task"), 64, "shape: names no task"),
-        (Unavailable("timeout"), 69, "timeout: check that it is up"),
+        (Unavailable("timeout"), 69, "timeout: check that it is running"),
         (CredentialsRejected("NoCredentialsError"), 78, "NoCredentialsError: no credentials were found"),
         (PeerGone(), 74, ""),
         (KeyboardInterrupt(), 130, ""),

@@ -69,7 +69,7 @@ def test_an_unknown_task_exits_with_69(command: Command) -> None:
     recorded()
     ended = command("explain", "abc/t1", "--config", "w.yaml", "--json")
     assert (ended.code, json.loads(ended.out)["task"]) == (69, None)
-    assert "speaker-search/abc/t1: the store does not know this task" in ended.err
+    assert "speaker-search/abc/t1: this task is not in the store" in ended.err
 
 
 @pytest.mark.parametrize("key", ["abc", "a/b/c/d", "abc/..", "nope/abc/t1"])

@@ -31,7 +31,7 @@ class SourcePeer(ABC):
     finite = False
     """Whether the source ends: after the last message `receive` returns None."""
     redelivers = True
-    """Whether a message without an acknowledgment is received again by the next process."""
+    """Whether a message without an acknowledgement is received again by the next process."""
     remembers = True
     """Whether an acknowledged message is never received again by the next process."""
 
@@ -117,7 +117,7 @@ class SourceExam:
             await next_process.close()
 
     async def test_unacked_comes_again_under_the_same_id(self, peer: SourcePeer) -> None:
-        """A message without an acknowledgment is received by the next process with the same id and body, unlike acknowledged ones."""
+        """A message without an acknowledgement is received by the next process with the same id and body, unlike acknowledged ones."""
         if not peer.redelivers:
             pytest.skip("this source cannot deliver a message twice")
         await peer.put(*BODIES)

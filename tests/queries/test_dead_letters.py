@@ -41,7 +41,7 @@ async def test_a_whole_id_is_found_although_another_one_begins_like_it(store: Me
 
 
 @pytest.mark.parametrize(
-    ("prefix", "what"), [("9", "no dead letter has this id"), ("1", "2 dead letters have an id that begins like this")]
+    ("prefix", "what"), [("9", "no dead letter has this id"), ("1", "2 dead letters have an id that begins with this")]
 )
 async def test_an_id_that_names_none_or_several_is_an_error(store: MemoryStore, prefix: str, what: str) -> None:
     """The error names the text and says which of the two it is."""

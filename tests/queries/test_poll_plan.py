@@ -71,10 +71,10 @@ def test_a_transient_provisional_status_is_polled_as_any_other() -> None:
 
 
 def test_a_provisional_status_gets_calls_that_are_left_over() -> None:
-    """A call that is left over is spent on a provisional status after its shortest gap."""
+    """A spare call is spent on a provisional status after its shortest gap."""
     found = plan("PARTIAL_SUCCESS", LearnedState(DEAR, "0.1", 1))
     assert (found.gap_s, found.spare_gap_s) == (pytest.approx(60), pytest.approx(PROVISIONAL_GAP_S))
-    assert "if a call is left over" in found.why[1]
+    assert "if there is a spare call" in found.why[1]
 
 
 def test_a_single_task_is_polled_no_more_often_than_the_price_floor_allows() -> None:

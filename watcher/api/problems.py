@@ -1,4 +1,4 @@
-"""Errors of the HTTP API as problem documents (RFC 9457). They describe the client's mistake, and nothing of the watcher's inside."""
+"""Errors of the HTTP API as problem documents (RFC 9457). They describe the client's mistake and contain no internals of the watcher."""
 
 from __future__ import annotations
 

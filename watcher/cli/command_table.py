@@ -1,6 +1,6 @@
-"""The commands by name. A command's module is imported when the command is called, so that a call pays only for its own imports.
+"""The commands by name. A command's module is imported when the command is called, so that a call imports only what it needs.
 
-The top-level help prints the summaries of the table; a test holds each one to the first line of the command's own help.
+The top-level help prints the summaries of the table; a test compares each one with the first line of the command's own help.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class CommandEntry(NamedTuple):
 
 COMMANDS: Mapping[str, CommandEntry] = {
     "run": CommandEntry("run:run", "Poll tasks and deliver an event for every status change."),
-    "demo": CommandEntry("demo:demo", "Show the watcher at work on a simulated service."),
+    "demo": CommandEntry("demo:demo", "Run the watcher against a simulated service."),
     "watch": CommandEntry("watch:watch", "Follow a few tasks on the screen until each one ends."),
     "submit": CommandEntry("submit:submit", "Submit tasks to the queue or the file that a watcher reads."),
     "tasks": CommandEntry("tasks:tasks", "List the tasks in the store, the newest first."),

@@ -53,5 +53,5 @@ def _shell() -> str:
     """Return the name of the login shell. Raises UsageError for a shell without completion."""
     shell = os.path.basename(os.environ.get("SHELL", ""))
     if shell not in INSTALLATIONS:
-        raise click.UsageError(f"completion supports {', '.join(INSTALLATIONS)}; set SHELL to one of them, now {shell or 'not set'}")
+        raise click.UsageError(f"completion supports {', '.join(INSTALLATIONS)}; set SHELL to one of them; it is {shell or 'not set'}")
     return shell

@@ -61,7 +61,7 @@ def list_command(config: Path, as_json: bool) -> None:
 def show(id_: str, config: Path, as_json: bool) -> None:
     """Show one dead letter with its body, which may identify a person.
 
-    ID is an id as watcher dead-letters list shows it, or a unique beginning.
+    ID is an id as watcher dead-letters list shows it, or a unique prefix of one.
 
     \b
     Example:
@@ -82,10 +82,10 @@ def show(id_: str, config: Path, as_json: bool) -> None:
 def retry(ids: tuple[str, ...], config: Path, every: bool) -> None:
     """Retry dead letters: read inputs again, send events again.
 
-    ID is an id as watcher dead-letters list shows it, or a unique beginning.
+    ID is an id as watcher dead-letters list shows it, or a unique prefix of one.
 
-    A running watcher retries them within a second, otherwise the next start
-    does. What fails again becomes a dead letter again, with one more try.
+    A running watcher retries them within a second. If none runs, the next start
+    retries them. What fails again stays a dead letter and counts one more try.
 
     \b
     Examples:
@@ -106,11 +106,11 @@ def retry(ids: tuple[str, ...], config: Path, every: bool) -> None:
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @config_option()
 @click.option("--all", "every", is_flag=True, help="All dead letters.")
-@click.option("--yes", is_flag=True, help="Erase all without a question.")
+@click.option("--yes", is_flag=True, help="Erase all without confirmation.")
 def purge(ids: tuple[str, ...], config: Path, every: bool, yes: bool) -> None:
     """Erase dead letters: they can no longer be shown or retried.
 
-    ID is an id as watcher dead-letters list shows it, or a unique beginning.
+    ID is an id as watcher dead-letters list shows it, or a unique prefix of one.
 
     \b
     Examples:

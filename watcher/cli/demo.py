@@ -15,7 +15,7 @@ from watcher.cli.options import Exit
 @click.option("--seed", metavar="N", type=int, default=0, help="With the same seed, the tasks have the same statuses and times.")
 @click.option("--serve", is_flag=True, help="Serve /readyz and /metrics on port 8080, and keep running until Ctrl-C.")
 def demo(tasks: int, quota: float, seed: int, serve: bool) -> None:
-    """Show the watcher at work on a simulated service.
+    """Run the watcher against a simulated service.
 
     Starts a simulated Amazon Chime SDK Voice with a small quota and some
     faults, starts speaker searches on it, and watches them. Everything is on

@@ -134,7 +134,7 @@ async def _feed(pipe: Path, options: DemoOptions) -> None:
 
 
 async def _wait_for_ends(screen: Screen, sink: ConsoleSink, tasks: int, gauges: GaugeLog) -> bool:
-    """Return whether all tasks have ended. Raises PeerGone when the reader of the screen is gone: the other sink would go on."""
+    """Return whether all tasks have ended. Raises PeerGone when the reader of the screen is gone: the other sink would continue."""
     with anyio.move_on_after(PATIENCE_S):
         while len(sink.ends) < tasks:
             if screen.closed_by_reader:

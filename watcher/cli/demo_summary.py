@@ -54,7 +54,7 @@ def print_summary(console: Console, sim: Simulator, sink: ConsoleSink, tasks: in
         "price of a call": gauges.price_range(),
         "pace found": f"{gauges.pace:.1f} calls per second; the quota is {quota:g}",
         "throttled calls": f"{outcomes[THROTTLED]} of {sim.stats.requests}",
-        "other faults survived": ", ".join(other) or "none",
+        "other injected faults": ", ".join(other) or "none",
     }
     console.print()
     for name, value in rows.items():

@@ -32,7 +32,7 @@ def doctor(config: Path, as_json: bool) -> None:
     that cannot exist; each source and sink; the store; the port of the HTTP API.
     Says how to correct what fails. Changes nothing, prints no secrets, and can
     run beside the watcher. Exit code 0: all checks passed; 69: something is
-    unavailable; 78: something is configured wrong.
+    unavailable; 78: the configuration is wrong.
 
     \b
     Example:

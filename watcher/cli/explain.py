@@ -1,4 +1,4 @@
-"""`watcher explain`: one task, its history, and when it is polled next. Prints what its events hold, for operators."""
+"""`watcher explain`: one task, its history, and when it is polled next. Prints what its events contain, for operators."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def explain(key: str, config: Path, as_json: bool) -> None:
 
     Shows the status, each change with its lag, when the next poll is due and
     why, what ended the watch, and the dead letters of the task. Prints results
-    and messages as the events hold them. Exits with 69 if the store does not
-    know the task.
+    and messages as the events contain them. Exits with 69 if the task is not in
+    the store.
 
     \b
     Examples:
@@ -53,7 +53,7 @@ def explain(key: str, config: Path, as_json: bool) -> None:
         _print(found, found.task)
     if found.task is None:
         reasons = "it was not submitted yet, it was erased, or it ended longer ago than watch.retention"
-        click.echo(f"{full_key}: the store does not know this task: {reasons}", err=True)
+        click.echo(f"{full_key}: this task is not in the store: {reasons}", err=True)
         raise Exit(exit_codes.UNAVAILABLE)
 
 
@@ -91,7 +91,7 @@ def _state(found: Explanation, task: TaskSummary) -> list[tuple[str, str]]:
         lines.append(("deadline", f"{times['deadline_at']}, {left}"))
         lines.append(("polls", f"{task.polls} as of the last change"))
     else:
-        lines.append(("ended", f"{times['ended_at']}, {duration(max(0.0, now - task.ended_at))} ago; not polled any more"))
+        lines.append(("ended", f"{times['ended_at']}, {duration(max(0.0, now - task.ended_at))} ago; no longer polled"))
         lines.append(("because", f"{task.end_reason}: {found.end}"))
         lines.append(("polls", f"{task.polls}"))
     return lines

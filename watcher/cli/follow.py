@@ -142,7 +142,7 @@ async def _stop_without_answer(watcher: Watcher, monitor: AnswerMonitor, patienc
 
 
 def _unknown_ends(keys: Collection[str], sink: ConsoleSink, catalog: Catalog) -> list[str]:
-    """The keys of the tasks of which no event says how they ended."""
+    """The keys of the tasks whose events do not show how they ended."""
     return [key for key in sorted(keys) if key not in sink.ends or succeeded(sink.ends[key], catalog) is None]
 
 

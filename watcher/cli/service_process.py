@@ -69,7 +69,7 @@ async def _receive_signals(signals: AsyncIterator[signal.Signals], stop: _StopRe
             if stop.app is not None:
                 stop.app.stop()
         else:
-            log.warning("stopped_at_once", hint="events that are not delivered yet are delivered after the next start")
+            log.warning("stopped_at_once", hint="no action is needed: the next start continues")
             process.cancel()
             return
 

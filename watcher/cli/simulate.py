@@ -55,7 +55,7 @@ _RATE = click.FloatRange(min=0)
 def simulate(host: str, port: int, durations: str, latency: str, fault: tuple[str, ...], **scenario_fields: Any) -> None:
     """Serve a simulated Amazon Chime SDK Voice on a port.
 
-    Prints the environment variables that make any AWS SDK call it. The first
+    Prints environment variables that point any AWS SDK at it. The first
     Get of a task id creates the task, and so does a Start call. The seed and
     the id determine its statuses and times. Signatures are checked. A second
     call about a task at the same time gets a ConflictException. A task id that

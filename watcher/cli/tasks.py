@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 @click.command()
 @config_option()
 @click.option("--open", "open_only", is_flag=True, help="Only tasks that are still polled.")
-@click.option("--limit", metavar="N", type=click.IntRange(min=1), default=50, help="The most tasks to list.")
+@click.option("--limit", metavar="N", type=click.IntRange(min=1), default=50, help="The maximum number of tasks to list.")
 @json_option()
 def tasks(config: Path, open_only: bool, limit: int, as_json: bool) -> None:
     """List the tasks in the store, the newest first.
 
-    For each task: its status, how long it has had it, the number of polls, and
-    how its watch ended. Works while the watcher runs and while it does not. The
-    number of polls is as of the last change: a poll that changes nothing writes
-    nothing.
+    For each task: its status and how long it has had this status, the number of
+    polls, and how its watch ended. Works while the watcher runs and while it
+    does not. The number of polls is as of the last change: a poll that changes
+    nothing writes nothing.
 
     \b
     Examples:

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("tasks", metavar="TASK...", nargs=-1, required=True)
 @click.option(
-    "--rate", metavar="RATE", type=click.FloatRange(min=0.01), help="The most calls per second. Without it, the watcher finds the rate."
+    "--rate", metavar="RATE", type=click.FloatRange(min=0.01), help="The maximum calls per second. Without it, the watcher finds the rate."
 )
 @click.option(
     "--patience",
     metavar="SECONDS",
     type=click.FloatRange(min=1),
     default=60,
-    help="Stop (exit code 75) after this time without an answer of the service.",
+    help="Stop (exit code 75) after this time without an answer from the service.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print each event as one line of JSON: the CloudEvent.")
 def watch(tasks: tuple[str, ...], rate: float | None, patience: float, as_json: bool) -> None:

@@ -28,7 +28,7 @@ def hint(error: RemoteError, *, quota: str | None = None) -> str:
         case Invalid():
             return "check its name, its Region, and its settings"
         case Unavailable():
-            return "check that it is up and within reach: network, proxy, path, and the AWS_ENDPOINT_URL variables"
+            return "check that it is running and reachable: network, proxy, path, and the AWS_ENDPOINT_URL variables"
     return "something other than the service answered: check the proxy and the AWS_ENDPOINT_URL variables"
 
 

@@ -81,7 +81,7 @@ class BatchForm(Section):
 
 
 class KindForm(Section):
-    """A kind of task: the call that reads its state, and where the reply says what. Paths are JMESPath."""
+    """A kind of task: the call that reads its state, and where each fact is in the reply. Paths are JMESPath."""
 
     name: Name
     """The name in keys and messages."""
@@ -105,7 +105,7 @@ class KindForm(Section):
     updated: JmesPath | None = None
     """When the present status began."""
     message: JmesPath | None = None
-    """The service's text about the status. It leaves only with `events.results: full`."""
+    """The service's text about the status. Events contain it only with `events.results: full`."""
     result: JmesPath | None = None
     """The result, an object. One with only null members is no result."""
     types: dict[MemberPath, Literal["object", "list", "string", "number"]] = Field(default_factory=dict)
@@ -115,7 +115,7 @@ class KindForm(Section):
     count: JmesPath | None = None
     """Over the result: what `events.results: count` shows of it. Default: the result with null for what is private."""
     private: tuple[MemberPath, ...] | None = None
-    """Where in the result identifiers of persons stand. Not declared: `hashed` and `count` show nothing."""
+    """Where the result contains identifiers of persons. Not declared: `hashed` and `count` show nothing."""
     statuses: dict[str, Literal["open", "provisional", "succeeded", "failed"]]
     """Each status and its class, in the order of a task's life. An open status after an end can follow any open status."""
     quota: QuotaForm

@@ -17,7 +17,7 @@ class StatusClass(StrEnum):
     """What a kind declares about each of its statuses."""
 
     OPEN = "open"
-    """The task is going on."""
+    """The task has not ended."""
     PROVISIONAL = "provisional"
     """Perhaps the last status of a success, perhaps not. A task can skip it."""
     SUCCEEDED = "succeeded"
@@ -30,7 +30,7 @@ class Phase(StrEnum):
     """What a status means for a watch."""
 
     OPEN = "open"
-    """The task is going on. A status that the kind does not declare is open too."""
+    """The task has not ended. A status that the kind does not declare is open too."""
     PROVISIONAL = "provisional"
     """An event reports it; then the task is polled slowly until it settles."""
     TERMINAL = "terminal"
@@ -182,5 +182,5 @@ class Kind:
         return self.results.is_settled(result)
 
     def redact(self, result: Result | None, mode: Mode, digest: Callable[[str], str]) -> Result | None:
-        """Return what may leave of a result under `events.results`. `digest` replaces an identifier of a person."""
+        """Return what an event may contain of a result under `events.results`. `digest` replaces an identifier of a person."""
         return self.results.redact(result, mode, digest)

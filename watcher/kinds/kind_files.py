@@ -54,7 +54,7 @@ def _what(error: ErrorDetails) -> str:
             return f"unknown key; {_nearest(error['loc'][-1], keys_at(error['loc']))}"
         case "literal_error":
             words = error["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-            return f"unknown word; {_nearest(error['input'], words)}"
+            return f"unknown value; {_nearest(error['input'], words)}"
         case "value_error":
             return str(error["ctx"]["error"])
     return error["msg"][:1].lower() + error["msg"][1:]

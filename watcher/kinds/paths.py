@@ -67,7 +67,7 @@ def parse_expression(text: str) -> Ast:
         ast: Ast = jmespath.compile(text).parsed
     except (ParseError, LexerError) as error:
         at = error.lexer_position if isinstance(error, LexerError) else error.lex_position
-        raise ValueError(f"not a valid JMESPath expression: it goes wrong at character {at + 1}") from None
+        raise ValueError(f"not a valid JMESPath expression: error at character {at + 1}") from None
     except JMESPathError:
         raise ValueError("not a valid JMESPath expression: it is empty") from None
     _check_functions(ast)

@@ -1,4 +1,4 @@
-"""What a kind says about results: how to read one from a reply, when it is complete, and what of it may leave."""
+"""What a kind says about results: how to read one from a reply, when it is complete, and what of it an event may contain."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ResultRules:
     count: Expression | None = None
     """Over the result: what `count` shows of it."""
     private: tuple[Path, ...] | None = None
-    """Where in the result identifiers of persons stand. None: not declared, so `hashed` and `count` show nothing at all."""
+    """Where the result contains identifiers of persons. None: not declared, so `hashed` and `count` show nothing at all."""
 
     def read(self, task: Mapping[str, Any]) -> Result | None:
         """Return the result of a task, None while there is none. Raises a ValueError without any value of the reply in it.
@@ -50,7 +50,7 @@ class ResultRules:
         return result is not None and truthy(_found(self.settled, result))
 
     def redact(self, result: Result | None, mode: Mode, digest: Callable[[str], str]) -> Result | None:
-        """Return what may leave of a result. `digest` replaces an identifier of a person."""
+        """Return what an event may contain of a result. `digest` replaces an identifier of a person."""
         if mode == "full" or result is None:
             return result
         if mode == "none" or self.private is None:

@@ -1,6 +1,6 @@
 """Sets up logging: one line per log event on stderr, from our code and from libraries, redacted as the last step.
 
-Modules write `log = structlog.get_logger("watcher.polling")` and `log.warning("polls_throttled", kind=..., hint="...")`:
+Modules write `log = structlog.get_logger("watcher.polling")` and `log.warning("intake_paused", reason=..., hint="...")`:
 the name of the event, facts, and for trouble a `hint` that says what to do. Only this module configures the logging of
 the process.
 """
@@ -18,7 +18,7 @@ from watcher.observe.redaction import redact
 from watcher.observe.settings import LogSettings
 
 _LIBRARIES = ("aioboto3", "aiobotocore", "aiohttp", "asyncio", "boto3", "botocore", "httpcore", "httpx", "urllib3", "uvicorn")
-"""Libraries of which only warnings and errors are logged."""
+"""Libraries whose warnings and errors only are logged."""
 
 
 class _Handler(logging.StreamHandler[TextIO]):

@@ -146,7 +146,7 @@ class Metrics:
 
     def _declare_process(self) -> None:
         self.circuit_open = self._gauge(
-            "watcher_circuit_open", "1 while a circuit is open, so that its calls are held back.", ["circuit", "target", "service"]
+            "watcher_circuit_open", "1 while a circuit is open and its calls are stopped.", ["circuit", "target", "service"]
         )
         self.loop_lag = self._gauge("watcher_loop_lag_seconds", "Longest delay of the event loop in the last 30 seconds.")
         self.store_seconds = self._histogram(

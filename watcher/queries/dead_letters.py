@@ -17,10 +17,10 @@ from watcher.query import DeadLetterQuery, Page
 
 
 class DeadLetterLookupError(LookupError):
-    """An id, or the beginning of one, that does not name exactly one dead letter."""
+    """An id, or a prefix of one, that does not name exactly one dead letter."""
 
     def __init__(self, id_prefix: str, matches: int) -> None:
-        what = f"{matches} dead letters have an id that begins like this; give more of it" if matches else "no dead letter has this id"
+        what = f"{matches} dead letters have an id that begins with this; give more of it" if matches else "no dead letter has this id"
         super().__init__(f"{id_prefix}: {what}")
 
 
@@ -112,7 +112,7 @@ async def all_dead_letters(store: Queries, *, key: str | None = None) -> list[De
 
 
 async def find_dead_letter(store: Queries, id_prefix: str) -> DeadLetterDetails:
-    """Return the dead letter with this id, or else the only one whose id begins like this. Raises DeadLetterLookupError."""
+    """Return the dead letter with this id, or else the only one whose id begins with this. Raises DeadLetterLookupError."""
     found = await read_pages(store.dead_letters, DeadLetterQuery(id_prefix=id_prefix))
     matches = [letter for letter in found if letter.id == id_prefix] or found
     if len(matches) != 1:

@@ -29,7 +29,7 @@ class TaskEvent:
     """From the change at the service to its observation."""
     polls: int
     result: Any
-    """As far as `events.results` lets it leave."""
+    """As far as `events.results` allows."""
     message: str | None
 
     @property

@@ -1,4 +1,4 @@
-"""Everything that the store knows about one task: its state and history, when it is polled next and why, its dead letters.
+"""Everything that the store contains about one task: its state and history, when it is polled next and why, its dead letters.
 
 An explanation holds results, messages and contexts as far as the events do. It is for operators, not for logs.
 """
@@ -38,11 +38,11 @@ class Explanation:
 
     key: str
     task: TaskSummary | None
-    """None: the store does not know the task."""
+    """None: the task is not in the store."""
     context: str | None
     """Canonical JSON, from the message that submitted the task."""
     next: PollPlan | None
-    """None: the task is not polled any more."""
+    """None: the task is no longer polled."""
     events: Sequence[TaskEvent]
     undelivered: Mapping[str, int]
     """By sink, the events of the task that it has not settled."""
@@ -70,7 +70,7 @@ class Explanation:
 
 
 async def explain_task(store: Queries, catalog: Catalog, key: str, settings: PollSettings, now: float) -> Explanation:
-    """Return what the store knows about a task. `now` is seconds since the epoch."""
+    """Return what the store contains about a task. `now` is seconds since the epoch."""
     watch = await store.task(key)
     plan = None
     if watch is not None and watch.open:

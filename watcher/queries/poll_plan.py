@@ -50,7 +50,7 @@ class PollPlan:
     """The lag that is expected to accrue in that gap."""
     price_s: float
     spare_gap_s: float | None
-    """The gap after which a call that is left over is spent on this task; None: there is none shorter than `gap_s`."""
+    """The gap after which a spare call is spent on this task; None: there is none shorter than `gap_s`."""
     samples: int
     """The number of durations of this status that were learned."""
     pace: float | None
@@ -121,7 +121,7 @@ def _reasons(plan: PollPlan, watch: Watch, cadence: Cadence, provisional: bool) 
     yield f"{plan.gap_s:.2f} s after the last poll: {_rule(plan, cadence, provisional)}"
     if plan.spare_gap_s is not None:
         saved = f"a call then saves {cadence.settings.price_floor:g} s of lag"
-        yield f"{plan.spare_gap_s:.2f} s after the last poll if a call is left over: {saved}"
+        yield f"{plan.spare_gap_s:.2f} s after the last poll if there is a spare call: {saved}"
 
 
 def _rule(plan: PollPlan, cadence: Cadence, provisional: bool) -> str:

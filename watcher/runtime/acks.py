@@ -1,4 +1,4 @@
-"""Acknowledges messages at their sources: at once with a durable store, and deferred where the store forgets.
+"""Acknowledges messages at their sources: at once with a durable store, and deferred with a store that is not durable.
 
 Deferred means: a message stays unacknowledged, extended every third of its `hold_s`, until the last event of each of
 its tasks is settled at every sink. The queue then holds the pending work in place of a disk.
@@ -59,7 +59,7 @@ class Acknowledger:
                 self._release(self._unacked.settled(event.key, sink))
 
     def erased(self, key: str) -> None:
-        """An operator erased this task: no message waits for it any more."""
+        """An operator erased this task: no message waits for it."""
         if self._unacked is not None:
             self._release(self._unacked.done(key))
 

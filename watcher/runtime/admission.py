@@ -1,4 +1,4 @@
-"""Turns submissions into durable watches. One operation for every way in: sources now, the API later."""
+"""Turns submissions into durable watches. One operation for every input: sources now, the API later."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from watcher.runtime.instruments import Instruments
 
 
 class CallAccounting:
-    """The accounts of the calls under one quota. Times are monotonic seconds."""
+    """Accounts for the calls under one quota. Times are monotonic seconds."""
 
     def __init__(self, quota: Quota, pace: Pace, circuits: CallCircuits, instruments: Instruments) -> None:
         self._quota = quota

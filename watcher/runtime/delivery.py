@@ -25,7 +25,7 @@ from watcher.runtime.wakeup import Wakeup
 log = structlog.get_logger("watcher.delivery")
 
 MAX_FAILED_BATCHES = 3
-"""Consecutive batches of which a sink accepts nothing before it counts as unhealthy."""
+"""Consecutive batches in which every event must be retried, before the sink counts as unhealthy."""
 
 
 class SinkWorker:
@@ -51,9 +51,9 @@ class SinkWorker:
         """Dead letters that are being retried, by event id."""
         self._slots = anyio.CapacityLimiter(sink.concurrency)
         self._failed_batches = 0
-        """Consecutive batches of which nothing was accepted."""
+        """Consecutive batches in which every event must be retried."""
         self._resume_at = 0.0
-        """Nothing is sent before this time: a sink that accepts nothing is tried less and less often, however many tasks wait."""
+        """Nothing is sent before this time: a sink that accepts nothing gets fewer and fewer attempts, however many tasks wait."""
         backlog.track(sink.name, lambda: self._queue.oldest_at)
 
     def adopt(self, shard: int) -> None:

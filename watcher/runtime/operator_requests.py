@@ -18,7 +18,7 @@ from watcher.runtime.poller_set import PollerSet
 log = structlog.get_logger("watcher.operator")
 
 CHECK_S = 1.0
-"""Seconds between two looks for requests."""
+"""Seconds between two checks for requests."""
 
 
 class OperatorRequests:
@@ -45,10 +45,10 @@ class OperatorRequests:
             await anyio.sleep(CHECK_S)
 
     async def _forget(self, key: str) -> None:
-        """An operator erased this task: do not poll it, deliver its events, or wait for it any more.
+        """An operator erased this task: do not poll it, deliver its events, or wait for it.
 
-        It may have been submitted again since. So the present watch and positions are noted before the store is asked
-        what exists now, and only those are dropped: what came later belongs to another watch.
+        It may have been submitted again since. So the present watch and positions are noted before the store
+        is read, and only those are dropped: what came later belongs to another watch.
         """
         shard = self._leases.shard(key)
         watched = self._pollers.watched(key)
@@ -68,6 +68,6 @@ class OperatorRequests:
         elif dead_letter.origin in self._sink_workers:
             self._sink_workers[dead_letter.origin].retry(dead_letter)
         else:
-            await self._store.add_dead_letters([dead_letter])  # withdraws the request, which would come back every second
+            await self._store.add_dead_letters([dead_letter])  # withdraws the request, which would be returned every second
             hint = "configure the sink again, or purge the dead letter"
             log.warning("no_such_sink", sink=dead_letter.origin, dead_letter=dead_letter.id, hint=hint)

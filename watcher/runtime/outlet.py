@@ -1,4 +1,4 @@
-"""The way out of a poller: commits changes under the leases of their shards, and announces their events."""
+"""Commits the changes of the pollers under the leases of their shards, and announces their events."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class Ownership:
         """
         for shard in shards:
             if shard in self._leases.held:
-                log.warning("shard_lost", shard=shard, hint="another replica owns it now; this one goes on with its other shards")
+                log.warning("shard_lost", shard=shard, hint="another process owns it now; run one process for each store")
                 self._leases.drop(shard)
                 self._release(shard)
         if not self._leases.held and self._store.renew_s is None:
@@ -86,7 +86,7 @@ class Ownership:
         await self._store.release(list(self._leases.held.values()))
 
     async def _adopt(self, lease: Lease) -> None:
-        """Polling starts with the first watches that are loaded; it does not wait for the last. Ends when the lease is lost."""
+        """Load the watches of a shard. Polling starts with the first ones; it does not wait for the last. Ends when the lease is lost."""
         backlog = await self._store.count_backlog(lease.shard)
         if not self._leases.holds(lease):
             return

@@ -84,7 +84,7 @@ class PollerSet:
         return next((found for poller in self if (found := poller.watched(key)) is not None), None)
 
     def forget(self, key: str, watch_id: str) -> None:
-        """Stop polling the task for this watch. Another watch of the same task, added since, goes on."""
+        """Stop polling the task for this watch. Another watch of the same task, added since, stays."""
         for poller in self:
             poller.forget(key, watch_id)
 
@@ -126,7 +126,7 @@ class PollerSet:
         """A watch of a kind that another version added stays in the store for that version."""
         kind = self._catalog.get(watch.ref.kind)
         if kind is None:
-            hint = "another version of the watcher admitted it; it stays in the store for that version"
+            hint = "another version of the watcher admitted it; it stays in the store, and is polled when that version runs"
             log.warning("unknown_kind", kind=watch.ref.kind, hint=hint)
             return
         self._by_quota[kind.quota.name].add(watch)

@@ -65,7 +65,7 @@ class Call:
 
 
 class Poller:
-    """Polls all open watches under one quota, as fast as its pace allows and as seldom as the cadence finds useful."""
+    """Polls all open watches under one quota, as fast as its pace allows and when the cadence expects a change."""
 
     def __init__(self, quota: Quota, catalog: Catalog, probe: Probe, policy: PollPolicy, outlet: Outlet, instruments: Instruments) -> None:
         self.quota = quota
@@ -106,7 +106,7 @@ class Poller:
         return entry is not None and (not entry.dropped or entry.successor is not None)
 
     def forget(self, key: str, watch_id: str) -> None:
-        """Stop polling the task for this watch. Another watch of the same task, added since, goes on."""
+        """Stop polling the task for this watch. Another watch of the same task, added since, stays."""
         entry = self.pending.get(key)
         if entry is not None and entry.watch.id == watch_id and entry.successor is None:
             self.pending.drop(key)
@@ -207,7 +207,7 @@ class Poller:
         return on_poll_error(kind, watch, outcome, now, self.policy.watch, mono=mono, suspect=bool(self.policy.circuits.open))
 
     async def _commit(self, kind: Kind, steps: Sequence[Step], leases: Mapping[int, Lease]) -> Collection[str]:
-        """Store the steps that changed something. Returns the keys of tasks that are not ours any more."""
+        """Store the steps that changed something. Returns the keys of tasks that are no longer ours."""
         changed = [step for step in steps if step.changed]
         if not changed:
             return ()

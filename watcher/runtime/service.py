@@ -1,6 +1,6 @@
 """A running watcher: opens the adapters, starts the loops, and stops both in order within a deadline.
 
-Knows ports and loops only. `watcher/app.py` puts them together. No signals: the holder of the object calls `stop`.
+Uses ports and loops only. `watcher/app.py` puts them together. No signals: the holder of the object calls `stop`.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class Watcher:
         except* PeerGone as gone:
             if len(self.loops.sink_workers) == 1:
                 raise
-            hint = "its events stay in the outbox and are delivered after the next start"
+            hint = "the store sqlite keeps its events for the next start"
             self.health.bad(f"sink:{worker.sink.name}", str(gone.exceptions[0]), hint)
 
     async def _flow(self) -> None:
@@ -175,7 +175,7 @@ class Watcher:
         log.info("stopping", in_flight=self.loops.pollers.in_flight, deadline_s=self._stop_deadline)
 
     async def _done(self) -> bool:
-        """Whether all work is done. The store has the last word, since an end is final."""
+        """Whether all work is done. The store decides, not the count in memory, because the end is final."""
         loops = self.loops
         idle = loops.ownership.adopted.is_set() and loops.intake.exhausted and not loops.pollers and not loops.backlog.total
         return idle and not any(waiting.events for waiting in (await self.adapters.store.backlog()).values())
@@ -187,7 +187,7 @@ class Watcher:
             while loops.backlog.total or loops.acks.waiting:  # noqa: ASYNC110 - no single event marks the end of all deliveries
                 await anyio.sleep(0.05)
         if loops.backlog.total:
-            hint = "they are delivered after the next start"
+            hint = "the store sqlite keeps them for the next start; with the store memory, SQS keeps their inputs"
             log.warning("stopped_with_undelivered_events", events=loops.backlog.total, hint=hint)
         with anyio.move_on_after(max(1.0, self._stopped_at + deadline - CLOSE_S - self._clock.mono())):
             await loops.maintenance.save()

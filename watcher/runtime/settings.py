@@ -1,4 +1,4 @@
-"""What the loops run by: limits, the settings of the decisions, and what a test replaces to make a run repeatable."""
+"""The settings of the loops: limits, the settings of the decisions, and what a test replaces to make a run repeatable."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Limits(Section):
     """Upper bounds. At a limit, intake pauses; nothing is dropped."""
 
     max_watches: int = Field(default=100_000, ge=1)
-    """The most open watches. At this number, intake pauses until some watches end."""
+    """The maximum number of open watches. At this number, intake pauses until some watches end."""
     max_outbox: int = Field(default=100_000, ge=1)
-    """The most events that may wait for the slowest sink. At this number, intake pauses until the sink catches up."""
+    """The maximum number of events that may wait for the slowest sink. At this number, intake pauses until the sink catches up."""
     max_in_flight: int = Field(default=50, ge=1, le=1000)
-    """The most simultaneous calls to the watched service, for each of its quotas."""
+    """The maximum number of simultaneous calls to the watched service, for each of its quotas."""
     call_deadline: Seconds = Field(default=15, ge=0.1, le=300)
     """The longest duration of one call to the watched service, from the first byte sent to the last byte received."""
     stop_deadline: Seconds = Field(default=25, ge=1, le=600)
@@ -35,7 +35,7 @@ class Limits(Section):
 
 @dataclass(frozen=True, slots=True)
 class ServiceSettings:
-    """The settings and the kinds that the loops run by."""
+    """The settings and the kinds that the loops use."""
 
     watch: WatchSettings = field(default_factory=WatchSettings)
     pace: PaceSettings = field(default_factory=PaceSettings)

@@ -49,7 +49,7 @@ class Stats:
     """Counts of requests and replies since the start."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
-    """Requests by `ApiReply.outcome`; `signature`, `unknown-operation` and `redirected` count those refused by the HTTP server."""
+    """Requests by `ApiReply.outcome`; `signature`, `unknown-operation` and `redirected` count those rejected by the HTTP server."""
     actions: Counter[str] = field(default_factory=Counter)
     in_flight: int = 0
     peak_in_flight: int = 0
@@ -73,7 +73,7 @@ class VoiceService:
         self.stats = Stats()
         self._requests: Counter[Key] = Counter()  # requests in flight for each task, whatever their reply
         self._locked: set[Key] = set()  # tasks with a request in progress: a second one gets a conflict
-        self._others = 0  # requests that name no task, or are refused
+        self._others = 0  # requests that name no task, or are rejected
         self._buckets: dict[str, TokenBucket] = {}
 
     @property

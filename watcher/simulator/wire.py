@@ -14,7 +14,7 @@ from urllib.parse import unquote_to_bytes
 import h11
 
 MAX_HEAD = 64 * 1024
-"""The size, in bytes, above which an incomplete request line with headers is refused. A read may complete a slightly longer one."""
+"""The size, in bytes, above which an incomplete request line with headers is rejected. A read may complete a slightly longer one."""
 MAX_BODY = 1024 * 1024
 READ_SIZE = 16 * 1024
 

@@ -72,7 +72,7 @@ def plain_value(word: str) -> Scalar:
 
 
 def encoding_mistake(text: str) -> str | None:
-    """Say that a string has no UTF-8 form, as with half of a surrogate pair, or return None."""
+    """Return an error text for a string without a UTF-8 form, such as half of a surrogate pair; otherwise None."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -69,7 +69,7 @@ def _explain_limit(error: MarkedYAMLError) -> str | None:
 
 
 def _explain_place(error: MarkedYAMLError, text: str) -> str | None:
-    """Explain the errors that the text around them tells apart."""
+    """Explain the errors that only the surrounding text can distinguish."""
     mark = error.problem_mark
     if mark is None:
         return None

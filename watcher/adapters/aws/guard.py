@@ -36,7 +36,7 @@ class GuardedSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore ships
 
 @dataclass(frozen=True, slots=True)
 class _ClientSession:
-    """Replaces the `aiohttp.ClientSession`, of which aiobotocore calls only `request`."""
+    """Replaces the `aiohttp.ClientSession`; aiobotocore calls only its `request`."""
 
     session: Any
     body_limit: int

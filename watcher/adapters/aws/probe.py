@@ -33,7 +33,7 @@ class AwsProbe:
     async def observe(self, refs: Sequence[TaskRef]) -> Sequence[Observation | RemoteError]:
         """Make one Get for one task. Raises a `RemoteError`, and ValueError for another number of tasks than one.
 
-        No kind reads several tasks in one call yet, so `refs` of a kind with a larger `batch_size` is refused as well.
+        No kind reads several tasks in one call yet, so `refs` of a kind with a larger `batch_size` raises ValueError as well.
         """
         if len(refs) != 1:
             raise ValueError(f"expected one task in a call, got {len(refs)}")

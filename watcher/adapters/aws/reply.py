@@ -1,8 +1,8 @@
 """Reads a reply strictly: an observation of the polled task, or `Unreadable`. Pure.
 
 The SDK accepts nearly everything: an empty or truncated 200 becomes `{}`, a status may be a number, an id may be that of
-another task. A reply that does not describe exactly the polled task is refused here, before it can reach a watch or an
-event. Where a reply says what is up to the kind.
+another task. A reply that does not describe exactly the polled task is rejected here, before it can reach a watch or an
+event. The kind defines where each fact is in a reply.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ MAX_RESULT = 128 * 1024
 """Bytes of a result as an event carries it, in compact ASCII JSON: half of what a queue message holds."""
 
 MAX_AHEAD = 86_400.0
-"""Seconds by which a timestamp may be ahead of our clock. A wilder one would make all later replies look stale."""
+"""Seconds by which a timestamp may be ahead of our clock. A time further ahead would make all later replies look stale."""
 
 
 def read_reply(kind: Kind, ref: TaskRef, reply: object, observed_at: float) -> Observation:
     """Return what the reply says about `ref`. Raises `Unreadable`, whose text names the member that is wrong, never its value.
 
     A status that the kind does not declare, also in another case, is kept as it is. A reply without the task's id is
-    refused like one with the id of another task: nothing says which task it is about.
+    rejected like one with the id of another task: it does not show which task it is about.
     """
     paths = kind.reply
     task = _find(paths.task, reply, "no_task")

@@ -81,7 +81,7 @@ class AwsClients:
         if deadline is None:
             deadline = self.call_deadline + (read_timeout or 0.0)
         try:
-            async with asyncio.timeout(deadline):  # half the cost of an anyio cancel scope, and every poll pays it
+            async with asyncio.timeout(deadline):  # half the cost of an anyio cancel scope; every poll runs this
                 client = await self.client(service, read_timeout=read_timeout)
                 return await getattr(client, operation)(**params)
         except Exception as error:  # noqa: BLE001 - an unreadable reply raises anything from inside the SDK

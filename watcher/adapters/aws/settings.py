@@ -18,4 +18,4 @@ class AwsSettings(Section):
         """One sentence for each deprecated value in use, to be logged as a warning."""
         if self.client == "plain":
             return ()
-        return (f"aws.client: {self.client} has no effect any more: the AWS SDK sends all calls; remove the line",)
+        return (f"aws.client: {self.client} has no effect: the AWS SDK sends all calls; remove the line",)

@@ -87,7 +87,7 @@ class EventBridgeSink:
     async def _send_batch(self, entries: Sequence[Mapping[str, Any]]) -> Sequence[Outcome]:
         reply = await self._aws.call("events", "put_events", {"Entries": list(entries)})
         results = reply.get("Entries") or ()
-        if len(results) != len(entries):  # the index is all that connects a result to its entry
+        if len(results) != len(entries):  # only the index connects a result to its entry
             raise Unreadable("no_outcome")
         return [_outcome(result) for result in results]
 

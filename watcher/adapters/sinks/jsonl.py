@@ -78,7 +78,7 @@ class JsonlSink:
         return f"{self._label}, {status.st_size} bytes" if stat.S_ISREG(status.st_mode) else f"{self._label}, open"
 
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        """Write all events. Raises Unavailable with an errno name such as ENOSPC, and PeerGone if stdout has no reader any more."""
+        """Write all events. Raises Unavailable with an errno name such as ENOSPC, and PeerGone if the reader of stdout is gone."""
         if not events:
             return []
         data = b"".join(event.body + b"\n" for event in events)
@@ -90,7 +90,7 @@ class JsonlSink:
                 await to_thread.run_sync(self._write, fd, data)
         except OSError as error:
             if self._path == "-" and error.errno == errno.EPIPE:
-                raise PeerGone("stdout has no reader any more; the next start delivers the remaining events") from None
+                raise PeerGone("the reader of stdout is gone; the store sqlite keeps the remaining events for the next start") from None
             self._close_file()  # part of the batch may be in the file: opening it again checks the last line
             raise self._unavailable(error) from None
         return [Delivered()] * len(events)

@@ -25,7 +25,7 @@ from watcher.ports import Delivered, Outcome, Rejected, Retry
 from watcher.section import Name, Seconds, Section
 
 if TYPE_CHECKING:
-    import httpx  # a tenth of a second to import: only an open sink pays it
+    import httpx  # takes a tenth of a second to import, so only `open` imports it
 
 MAX_REPLY = 64 * 1024
 """Bytes read of a reply, so that its connection can be reused. The content is ignored."""

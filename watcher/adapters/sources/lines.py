@@ -1,6 +1,6 @@
 """Read tasks from lines of text in a file, a named pipe or stdin: one JSON message or one `VoiceConnectorId/TaskId` per line.
 
-A line cannot be given back, so an acknowledgment does nothing: the next process reads a file from the beginning again,
+A line cannot be given back, so an acknowledgement does nothing: the next process reads a file from the beginning again,
 where each task finds its existing watch, and lines of a pipe are gone. Reading never delays the end of the process: a
 pipe is read only when it has data, a regular file in a worker thread.
 """

@@ -91,7 +91,7 @@ class EventWriter:
         return data | {"reason": transition.reason} if ended else data
 
     def _message(self, message: str | None) -> str | None:
-        """The service's message may name a person, so it leaves only where identifiers do."""
+        """The service's message may name a person, so events contain it only where they contain identifiers."""
         if message is None or self.settings.results != "full":
             return None
         return message[:MAX_MESSAGE].encode("utf-8", "replace").decode()
@@ -104,7 +104,7 @@ class EventWriter:
 
 
 def _time(watch: Watch, transition: Transition) -> float:
-    """When it happened: by the service's clock where it says so, else when we saw it."""
+    """When it happened: by the service's timestamp if there is one, else when we saw it."""
     if transition.type is EventType.ENDED or watch.updated_at is None:
         return transition.observed_at
     return watch.updated_at

@@ -1,4 +1,4 @@
-"""Unwraps what others put around a message on its way: SNS, EventBridge, CloudEvents; and lists, which are batches.
+"""Removes the envelopes that SNS, EventBridge, and CloudEvents put around a message, and splits lists, which are batches.
 
 It only unwraps, and looks at nothing else. A URL in an envelope is never requested.
 """
@@ -36,7 +36,7 @@ class Unwrapped:
 def unwrap(value: Any, catalog: Catalog) -> Iterator[Unwrapped]:
     """Yield each element of a decoded message; nothing for a message that requires no action. Never raises.
 
-    Elements are unwrapped one by one, so a caller that stops early pays only for what it took.
+    Elements are unwrapped one by one, so a caller that stops early unwraps no more than it needs.
     """
     return _unwrap(value, catalog, layers=0)
 

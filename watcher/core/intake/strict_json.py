@@ -17,7 +17,7 @@ from watcher.errors import InvalidInput
 MAX_BODY = 256 * 1024
 """Bytes. What an SQS message holds, and more than any list of tasks needs."""
 MAX_DEPTH = 32
-"""Objects and lists inside each other. A text that is nested deeper is an attack or an accident."""
+"""Objects and lists inside each other. A text that is nested deeper is an attack or a mistake."""
 MAX_NUMBER = 64
 """Characters of a number. Other readers lose digits of longer ones, and Python needs quadratic time for them."""
 

@@ -26,7 +26,7 @@ REASONS = frozenset(
 """Why an input names no task: the word in the dead letter, the log and the metric."""
 
 MAX_BATCH = 5000
-"""Tasks in one message. 256 KiB hold fewer real ones; the limit keeps a list of garbage from becoming 100,000 dead letters."""
+"""Tasks in one message. 256 KiB hold fewer valid ones; the limit bounds the work for a list of garbage."""
 MAX_CONTEXT = 4096
 """Bytes of canonical JSON, because each event of the task carries them."""
 MAX_DEADLINE_S = 30 * 86_400.0
@@ -174,7 +174,7 @@ def _spellings(param: Param) -> tuple[str, ...]:
 def _value(objects: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Any:
     found = [members[name] for members in objects for name in names if members.get(name) is not None]
     if any(value != found[0] for value in found[1:]):
-        raise InvalidInput("field", f"{names[0]} is there more than once, with different values; keep one")
+        raise InvalidInput("field", f"{names[0]} is given more than once, with different values; keep one")
     return found[0] if found else None
 
 
@@ -208,7 +208,7 @@ def _deadline(message: Mapping[str, Any], now: float) -> float | None:
         return None
     name, value = given[0]
     if len(given) > 1:
-        raise InvalidInput("field", "deadline_s and deadline_at are both there; keep one")
+        raise InvalidInput("field", "deadline_s and deadline_at are both given; keep one")
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidInput("field", f"{name} must be a number of seconds")
     left = float(value) - (now if name == "deadline_at" else 0.0)

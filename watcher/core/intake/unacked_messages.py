@@ -1,6 +1,6 @@
 """Which messages may be acknowledged when the store is not durable: those whose tasks have ended, with all events delivered.
 
-Until then the source keeps each message, so that another process receives it again if this one dies.
+Until then the source keeps each message, so that another process receives it again if this one ends.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class UnackedMessages:
         return [message for (name, _), (message, _) in self._held.items() if name == source]
 
     def lost(self, source: str, message: Message) -> None:
-        """Record that the source takes the message back: it comes again, and meets its own watch."""
+        """Record that this process no longer holds the message: it comes again, and its tasks already have watches."""
         self._remove((source, message.id))
 
     def drop_where(self, predicate: Callable[[str], bool]) -> None:

@@ -3,7 +3,7 @@
 A task is polled at the first age t at which the expected lag A(s, t) since its last poll at age s reaches a price in
 seconds (`duration_model` has the formula). One price for all tasks makes every call save the same lag. For one object
 this is optimum checking (Barlow, Hunter & Proschan, "Optimum Checking Procedures", J. SIAM 11, 1963); here many tasks
-share a rate of calls, and the price is steered until the calls wanted match that rate.
+share a rate of calls, and the price is adjusted until the calls wanted match that rate.
 
 The durations come from the service's own timestamps, never from when a change was detected: a model that learned from
 its own lateness would become later and later. docs/cadence.md derives the rule and shows what it saves.
@@ -21,9 +21,9 @@ from watcher.core.polling.duration_model import DurationModel
 from watcher.section import Seconds, Section
 
 PROVISIONAL_GAP_S = 15.0
-"""The shortest gap in a provisional status, in seconds: AWS does not say whether such a status ever ends."""
+"""The shortest gap in a provisional status, in seconds: AWS does not document whether such a status ever ends."""
 STEER_S = 0.5
-"""The price is steered this often, in seconds."""
+"""The price is adjusted this often, in seconds."""
 PRICE_MIN_S = 1e-3
 """The lowest price in seconds. The price changes by factors, so from 0 it could never rise."""
 AGE_MAX_S = 7 * 86_400.0
@@ -45,7 +45,7 @@ class CadenceSettings(Section):
     max_gap: Seconds = Field(default=60, ge=0.2, le=3600)
     """The longest time between two polls of a task, as far as the rate of calls allows it. In seconds."""
     price_floor: Seconds = Field(default=0.1, ge=0)
-    """The least lag that a call is expected to save, also when calls are left over. In seconds."""
+    """The least lag that a call is expected to save, also for spare calls. In seconds."""
 
 
 class Cadence:
@@ -79,7 +79,7 @@ class Cadence:
         return scarce if saved >= self._floor else model.gap(age, self._floor, scarce, longest)
 
     def spare_gap(self, kind: str, status: str | None, age_s: float, *, provisional: bool = False) -> float:
-        """Seconds from a poll until a call that is left over is worth spending on this task; infinite where it never is."""
+        """Seconds from a poll until a spare call is worth spending on this task; infinite where it never is."""
         low, floor = self._low(provisional), self._floor
         model, age = self.durations(kind, status), _bounded(age_s)
         gap = model.gap(age, floor, low, max(low, self.settings.max_gap))

@@ -20,7 +20,7 @@ OUTAGE_S = 60.0
 OUTAGE_CALLS = 5
 """The least number of such calls."""
 DISTINCT = 3
-"""The number of groups that must be denied, or of tasks that must be unreadable, before the trouble is not theirs."""
+"""The number of groups that must be denied, or of tasks that must be unreadable, for the cause to be the credentials or the service."""
 DENIED_S = 30.0
 """For how long all answers must be denials of three tasks or more before `credentials` opens, in seconds.
 Less than the tries of one task take (`poll_errors.DENIED_TRIES`), so that no watch ends because of bad credentials."""
@@ -102,7 +102,7 @@ class _Credentials:
         return changes
 
     def deny(self, tasks: Sequence[tuple[str, str]], code: str, now: float) -> list[CircuitChange]:
-        """A denial shows that the service knows us. So it closes a circuit that rejected credentials opened."""
+        """A denial shows that the credentials are accepted. So it closes a circuit that rejected credentials opened."""
         changes = [] if self._opened_by_denials else self.circuit.close()
         if self._denied_everywhere(tasks, now) and (opened := self.circuit.open(code, now)):
             self._opened_by_denials = True

@@ -4,7 +4,7 @@ With a million keys, a heap takes eight microseconds a move and 150 bytes a key.
 list of its bin. When a bin comes to the front, its keys move to the heap, so the heap holds little more than one bin.
 
 Keys are removed at the front only. A key that moves is pushed again, and its earlier places become obsolete: `place_of`
-tells the queue where a key is now. Times are monotonic seconds.
+returns the current place of a key. Times are monotonic seconds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DueKey = tuple[float, int]
 
 
 class DueQueue:
-    """Finds the key that is due first. `place_of` returns the current place of a key, None for a key that waits no more."""
+    """Finds the key that is due first. `place_of` returns the current place of a key, None for a key that no longer waits."""
 
     def __init__(self, place_of: Callable[[str], DueKey | None]) -> None:
         self._place_of = place_of

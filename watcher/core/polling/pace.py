@@ -40,10 +40,10 @@ class PaceSettings(Section):
     """The rate of calls, for each quota of the service."""
 
     rate: float | None = Field(default=None, gt=0, le=100_000)
-    """The most calls per second for each quota; the watcher slows down when the service throttles. Unset: the watcher finds the
+    """The maximum calls per second for each quota; the watcher slows down when the service throttles. Unset: the watcher finds the
     rate, starting at 1 call per second."""
     burst: float = Field(default=1, ge=1, le=10_000)
-    """The most calls at once after a pause."""
+    """The maximum number of calls at once after a pause."""
 
 
 @dataclass(frozen=True, slots=True)

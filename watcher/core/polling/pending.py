@@ -1,7 +1,7 @@
 """The pending set: all open watches, ordered by when to poll them. Each task is in the set once, and in flight at most once.
 
 `add` a watch, `take` the ones to poll now, then `put_back` or `finish` each of them; from `take` until then it is in flight.
-What concerns a watch in flight (`poll_now`, `drop`, another watch of the same task) takes effect when it comes back.
+What concerns a watch in flight (`poll_now`, `drop`, another watch of the same task) takes effect when it is put back.
 Times are monotonic seconds.
 """
 
@@ -21,7 +21,7 @@ EARLY = ("new", "cadence", "provisional", "poll_now")
 """The reasons to wait that let a watch join an earlier call. All others are errors."""
 
 _PRIORITY = 1 << 62
-"""Subtracted from the turn of a watch to poll now: it comes before all others with its due time, and after earlier ones of its sort."""
+"""Subtracted from the turn of a watch to poll now: it comes before all others with its due time, and after earlier watches to poll now."""
 
 MIN_RATE_GAP_S = 0.05
 """A shorter gap counts as this long in the rate of a watch, so that a tiny gap does not look like an endless demand."""

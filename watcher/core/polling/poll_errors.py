@@ -1,4 +1,4 @@
-"""What a failed poll means for a watch. Trouble in polling is never trouble of the task.
+"""What a failed poll means for a watch. A failure of polling is not a failure of the task.
 
 Only three errors concern the task itself: it is not found, access to it is denied, or the request is invalid.
 """
@@ -33,9 +33,9 @@ def on_poll_error(
     "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
 
     `now` is wall-clock seconds and dates facts. `mono` is monotonic seconds and measures durations, so that a step of the
-    clock ends no grace period. `suspect` means that a circuit is open: a denial or an unreadable reply then tells about our
-    credentials or the network path, not about the task. The reason is that of the error, or `expired` or `deadline`
-    where the watch ends.
+    clock ends no grace period. `suspect` means that a circuit is open: a denial or an unreadable reply then concerns our
+    credentials or the network path, not the task. The reason is that of the error, or `expired` or `deadline` where the
+    watch ends.
     """
     polled = watch._replace(polls=watch.polls + 1)
     match error:

@@ -32,7 +32,7 @@ class Schedule:
     pace: Pace
     circuits: CallCircuits
     max_in_flight: int
-    """The most calls in flight."""
+    """The maximum number of calls in flight."""
     unplanned: float = 0.0
     """The recent rate, in calls per second, of calls that no gap planned: first polls, `poll_now`, retries without a wait."""
     tasks_per_call: float = 1.0
@@ -68,7 +68,7 @@ class Schedule:
         return gap, "provisional" if provisional else "cadence"
 
     def learn(self, kind: Kind, before: Watch, seen: Observation, now: float) -> None:
-        """Teach the cadence the durations that a transition shows: created to started, and started to ended."""
+        """Add to the cadence the durations that a transition shows: created to started, and started to ended."""
         if seen.created_at is not None and seen.started_at is not None and before.started_at is None:
             self.cadence.learn(kind.name, kind.first_status, seen.started_at - seen.created_at, now)
         ended = kind.phase(seen.status) is not Phase.OPEN
@@ -85,7 +85,7 @@ class Schedule:
         return lateness
 
     def _spare_in(self, entry: PendingEntry, now: float) -> float:
-        """Seconds until the first entry is worth a call that is left over. Infinite where it must wait until it is due."""
+        """Seconds until the first entry is worth a spare call. Infinite where it must wait until it is due."""
         watch = entry.watch
         if self.cadence.settings.type != "accrual" or entry.reason not in ("cadence", "provisional") or self.circuits.open:
             return math.inf

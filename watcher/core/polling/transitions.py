@@ -20,7 +20,7 @@ class WatchSettings(Section):
     deadline: Seconds = Field(default=86_400, ge=1, le=30 * 86_400)
     """How long a task is watched at most; then its watch ends with reason `deadline`. A message may set its own. In seconds."""
     partial_success: Literal["settle", "terminal", "transient"] = "settle"
-    """What to do in a provisional status such as PARTIAL_SUCCESS, of which AWS does not say whether it is final. `settle`: emit it,
+    """What to do in a provisional status such as PARTIAL_SUCCESS, for which AWS does not document whether it is final. `settle`: emit it,
     then watch until the result is complete or nothing has changed for `partial_settle`. `terminal`: the watch ends. `transient`:
     treat it as any other status."""
     partial_settle: Seconds = Field(default=600, ge=0)

@@ -1,4 +1,4 @@
-"""What the owner of the file keeps for itself: the epoch of its lease, learned state, and erasures it has yet to read."""
+"""What the owner of the file keeps for itself: the epoch of its lease, learned state, and erasures that it has not read yet."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ VERSION_1 = (
     "CREATE INDEX dead_letters_at ON dead_letters (at)",
     "CREATE INDEX dead_letters_key ON dead_letters (key, at) WHERE key IS NOT NULL",
     "CREATE INDEX dead_letters_retry ON dead_letters (retry) WHERE retry",
-    # Erasures by other processes, which the owner has yet to read.
+    # Erasures by other processes, which the owner has not read yet.
     "CREATE TABLE forgotten (n INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL)",
     "CREATE TABLE state (name TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID",
     # The epoch of the current lease of each shard. A file has one shard.

@@ -52,7 +52,7 @@ class SqliteStore:
         def work(db: sqlite3.Connection) -> None:
             event_rows.set_sinks(db, sinks)
             owner_rows.next_epoch(db)  # no lease of an earlier owner is valid
-            owner_rows.drop_forgotten(db)  # the owner has loaded nothing yet, so these erasures are no news to it
+            owner_rows.drop_forgotten(db)  # the owner has loaded nothing yet, so it need not read these erasures
 
         await self._file.own(self._begin)
         await self._file.write(work)

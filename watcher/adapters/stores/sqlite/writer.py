@@ -2,7 +2,7 @@
 
 A call returns only after COMMIT. When one call of a group fails by its own mistake, the group is rolled back and each
 call runs in its own transaction, so the others succeed. After an error that leaves the content of the disk unknown,
-nothing is written any more.
+nothing more is written.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class WriterThread:
         self._loop = asyncio.get_running_loop()
         self._closed = False
         self._refusal: str | None = None
-        """Why nothing is written any more."""
+        """Why nothing more is written."""
         self._erased = False
         """The log may still hold erased rows."""
         self._checkpointed = 0
@@ -120,7 +120,7 @@ class WriterThread:
             for call in calls:
                 call.result = call.work(self._db)
             self._db.execute("COMMIT")
-        except Exception as error:  # noqa: BLE001 - it is raised in its caller, and the thread goes on for the others
+        except Exception as error:  # noqa: BLE001 - it is raised in its caller, and the thread continues for the others
             self._fail(calls, error)
         else:
             self._erased = self._erased or any(call.erases for call in calls)
