@@ -39,6 +39,18 @@ async def until_accepted(
 
     Reports each failure in `health`. The caller reports success, because it sees what came back.
     """
+    try:
+        return await call()  # nearly always the only attempt; the retry machinery costs more than the rest
+    except RemoteError as error:
+        if isinstance(error, unless):
+            raise
+        return await _until_accepted(component, health, call, unless, error)
+
+
+async def _until_accepted(
+    component: str, health: Health, call: Callable[[], Awaitable[T]], unless: tuple[type[RemoteError], ...], first: RemoteError | None
+) -> T:
+    """Retry after a first failure, which counts as the first attempt."""
 
     def wait(state: RetryCallState) -> float:
         error = _error(state)
@@ -58,6 +70,9 @@ async def until_accepted(
     )
     async for attempt in retrying:
         with attempt:
+            failed, first = first, None
+            if failed is not None:
+                raise failed
             result = await call()
     return result
 
