@@ -55,23 +55,30 @@ def run_demo(options: DemoOptions) -> int:
     """Run the demo in a temporary directory. Returns the exit code."""
     configure(LogSettings(level="error"))
     with tempfile.TemporaryDirectory(prefix="watcher-demo-") as directory:
-        return anyio.run(_until_sigterm, Path(directory), options, backend_options=loop_options())
+        return anyio.run(_until_signal, Path(directory), options, backend_options=loop_options())
 
 
-async def _until_sigterm(directory: Path, options: DemoOptions) -> int:
-    """SIGTERM ends the demo as Ctrl-C does, with everything cleaned up. Returns the exit code."""
-    code = exit_codes.TERMINATED
+async def _until_signal(directory: Path, options: DemoOptions) -> int:
+    """Run the demo to its end, or until SIGINT or SIGTERM, with everything cleaned up. Returns the exit code.
 
-    async def cancel_on_sigterm(process: anyio.CancelScope) -> None:
-        with anyio.open_signal_receiver(signal.SIGTERM) as signals:
-            async for _ in signals:
+    SIGINT is received here too: the cancellation that asyncio makes of it is lost when a scope inside is cancelled at
+    the same moment.
+    """
+    codes = {signal.SIGINT: exit_codes.INTERRUPTED, signal.SIGTERM: exit_codes.TERMINATED}
+    received: list[int] = []
+
+    async def cancel_on_signal(process: anyio.CancelScope) -> None:
+        with anyio.open_signal_receiver(*codes) as signals:
+            async for number in signals:
+                received.append(codes[number])
                 process.cancel()
 
+    code = exit_codes.OK
     async with anyio.create_task_group() as process:
-        process.start_soon(cancel_on_sigterm, process.cancel_scope)
+        process.start_soon(cancel_on_signal, process.cancel_scope)
         code = await _demo(directory, options)
         process.cancel_scope.cancel()
-    return code
+    return received[0] if received else code
 
 
 async def _demo(directory: Path, options: DemoOptions) -> int:
