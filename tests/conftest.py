@@ -59,8 +59,9 @@ def logging_restored() -> Iterator[None]:
     levels = {logger: logger.level for logger in _loggers()}
     yield
     root.handlers[:] = handlers
-    for logger in _loggers():
-        logger.setLevel(levels.get(logger, logger.level))
+    for logger, level in levels.items():
+        if logger.level != level:
+            logger.setLevel(level)
     structlog.configure(**structured)
 
 
