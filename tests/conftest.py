@@ -55,11 +55,20 @@ def sdk_data_read_once() -> Iterator[None]:
 def logging_restored() -> Iterator[None]:
     """Put the logging of the process back to what it was before the test."""
     root, structured = logging.getLogger(), structlog.get_config()
-    handlers, level = list(root.handlers), root.level
+    handlers = list(root.handlers)
+    levels = {logger: logger.level for logger in _loggers()}
     yield
     root.handlers[:] = handlers
-    root.setLevel(level)
+    for logger, level in levels.items():
+        if logger.level != level:
+            logger.setLevel(level)
     structlog.configure(**structured)
+
+
+def _loggers() -> list[logging.Logger]:
+    """All loggers of the standard library that there are, with the root."""
+    named = [logger for logger in logging.root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
+    return [logging.root, *named]
 
 
 @pytest.fixture(autouse=True)
