@@ -30,9 +30,9 @@ def test_an_expression_finds_what_jmespath_finds(text, value) -> None:
         expected = jmespath.search(text, value)
     except (ValueError, TypeError):
         with pytest.raises(ValueError, match="does not fit the value"):
-            Expression(text)(value)
+            Expression(text).find(value)
     else:
-        assert Expression(text)(value) == expected
+        assert Expression(text).find(value) == expected
     assert value == before
 
 

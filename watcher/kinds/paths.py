@@ -36,11 +36,11 @@ _ALL_CHILDREN_READ = frozenset(
 class Expression:
     """A compiled JMESPath expression. Raises ValueError for a text that is not one.
 
-    Calling it with a JSON value returns what the expression finds there, or None. It raises a ValueError, whose text
-    repeats nothing of the value, where the expression does not fit the value: `length(@)` of a number.
+    `find(value)` returns what the expression finds in a JSON value, or None. It raises a ValueError, whose text repeats
+    nothing of the value, where the expression does not fit the value: `length(@)` of a number.
     """
 
-    __slots__ = ("_find", "members", "text")
+    __slots__ = ("find", "members", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -48,11 +48,8 @@ class Expression:
         path = _path(ast)
         self.members: tuple[str, ...] | None = None if path is None or EACH in path else tuple(str(part) for part in path)
         """The names along a plain path, such as `("Task", "Status")`; None for any other expression."""
-        self._find: Callable[[Any], Any] = _lookup(self.members) if self.members else _interpreter(text, ast)
-
-    def __call__(self, value: Any) -> Any:
-        """Return what the expression finds in this value."""
-        return self._find(value)
+        self.find: Callable[[Any], Any] = _lookup(self.members) if self.members else _interpreter(text, ast)
+        """An attribute, not a method, because every poll calls several of these."""
 
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"

@@ -38,7 +38,7 @@ class ResultRules:
         if self.expression is None:
             return None
         self.types.check(task)
-        result = self.expression(task)
+        result = self.expression.find(task)
         if result is None:
             return None
         if not isinstance(result, dict):
@@ -82,6 +82,6 @@ def _nothing(value: Any) -> None:
 def _found(expression: Expression | None, result: Result) -> Any:
     """What an expression finds in a result. One that does not fit it finds nothing: neither may end a poll."""
     try:
-        return None if expression is None else expression(result)
+        return None if expression is None else expression.find(result)
     except ValueError:
         return None

@@ -24,7 +24,7 @@ from watcher.core.polling.transitions import WatchSettings, advance
 from watcher.errors import CredentialsRejected, RemoteError, Throttled, Unreadable
 from watcher.kinds.catalog import Catalog
 from watcher.kinds.kind import Kind, Quota
-from watcher.model import Change, Event, EventType, Lease, Observation, Step, Watch
+from watcher.model import Change, Event, EventType, Lease, Observation, Step, TaskRef, Watch
 from watcher.ports import Probe
 from watcher.runtime.call_accounting import CallAccounting
 from watcher.runtime.instruments import Instruments
@@ -55,7 +55,7 @@ class PollPolicy:
     rng: random.Random
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """The tasks of one call, which are of one batch group, its permit, and the leases to commit its outcomes under."""
 
@@ -161,8 +161,9 @@ class Poller:
         """Make one call, account for it once, and apply the outcome of each task once."""
         kind = self._catalog[call.entries[0].watch.ref.kind]
         began = self._clock.mono()
-        outcomes, error = await self._observe(call, began)
-        self._accounting.record(kind, [entry.watch.ref for entry in call.entries], error, call.permit, began)
+        refs = [entry.watch.ref for entry in call.entries]
+        outcomes, error = await self._observe(refs, began)
+        self._accounting.record(kind, refs, error, call.permit, began)
         steps = []
         for entry, outcome in zip(call.entries, outcomes, strict=True):
             if entry.reason == "poll_now" and isinstance(outcome, Throttled | CredentialsRejected):
@@ -173,9 +174,8 @@ class Poller:
             self._learn(kind, entry.watch, outcome, step)
             self._settle(kind, step, gone=step.watch.key in gone)
 
-    async def _observe(self, call: Call, began: float) -> tuple[Sequence[Outcome], RemoteError | None]:
+    async def _observe(self, refs: Sequence[TaskRef], began: float) -> tuple[Sequence[Outcome], RemoteError | None]:
         """The outcome of each task, and the error of the call as a whole."""
-        refs = [entry.watch.ref for entry in call.entries]
         try:
             outcomes = await self._probe.observe(refs)
         except CredentialsRejected as error:

@@ -37,14 +37,20 @@ class AwsProbe:
         """
         if len(refs) != 1:
             raise ValueError(f"expected one task in a call, got {len(refs)}")
-        return [await self._get(refs[0])]
+        ref = refs[0]
+        kind = self._catalog.get(ref.kind)
+        if kind is None or len(ref.params) != len(kind.params):
+            raise Invalid("kind", "this version has no such kind, or it has other params")
+        ids = {param.name: value for param, value in zip(kind.params, ref.params, strict=True)}
+        reply = await self._aws.call(kind.service, kind.operation, {**ids, **kind.extra}, deadline=self._call_deadline)
+        return [read_reply(kind, ref, reply, self._clock())]
 
     async def check(self) -> str:
         """Get a task of the default kind that cannot exist: the answer "not found" means that the call is permitted."""
         kind = self._catalog.default
         missing = TaskRef(kind.name, tuple(str(uuid.uuid4()) for _ in kind.params))
         try:
-            await self._get(missing)
+            await self.observe([missing])
         except NotFound:
             return f"{kind.operation} is permitted"
         return f"{kind.operation} answered"
@@ -52,11 +58,3 @@ class AwsProbe:
     async def refresh(self) -> None:
         """Discard the current credentials and fetch new ones, with one attempt."""
         await self._aws.refresh()
-
-    async def _get(self, ref: TaskRef) -> Observation:
-        kind = self._catalog.get(ref.kind)
-        if kind is None or len(ref.params) != len(kind.params):
-            raise Invalid("kind", "this version has no such kind, or it has other params")
-        ids = {param.name: value for param, value in zip(kind.params, ref.params, strict=True)}
-        reply = await self._aws.call(kind.service, kind.operation, {**ids, **kind.extra}, deadline=self._call_deadline)
-        return read_reply(kind, ref, reply, self._clock())

@@ -54,7 +54,7 @@ def read_reply(kind: Kind, ref: TaskRef, reply: object, observed_at: float) -> O
 
 def _find(path: Expression, value: object, code: str) -> Any:
     try:
-        return path(value)
+        return path.find(value)
     except ValueError as error:
         raise Unreadable(code, str(error)) from None
 

@@ -119,7 +119,7 @@ def _submission(message: Mapping[str, Any], catalog: Catalog, pasted: Kind | Non
     _check_version(message)
     _check_scope(message, region)
     kind = _kind(message, catalog, pasted)
-    objects = [message] if pasted is None else [message, *_objects_of(pasted.reply.task(message))]
+    objects = [message] if pasted is None else [message, *_objects_of(pasted.reply.task.find(message))]
     ref = TaskRef(kind.name, tuple(_valid(param, _value(objects, _spellings(param))) for param in kind.params))
     return Submission(ref, context=_context(message.get("context")), deadline_s=_deadline(message, now))
 
