@@ -89,7 +89,7 @@ class _Assembly:
         backlog = BacklogCounter([sink.name for sink in self.adapters.sinks], self.gate, settings.limits.max_outbox, self.instruments)
         workers = [SinkWorker(sink, store, leases, backlog, self.instruments) for sink in self.adapters.sinks]
         pollers = self._pollers()
-        expect_components(self.adapters, pollers, self.instruments)
+        expect_components(self.adapters, settings.catalog, self.instruments)
         acks = Acknowledger(self.adapters.sources, self._unacked(), self.instruments)
         intake = self._intake(acks)
         ownership = Ownership(store, leases, Owned(backlog, workers, pollers, acks), self.determinism.clock)

@@ -101,8 +101,8 @@ def test_each_counter_starts_at_zero_for_each_source_and_sink():
 
 
 def test_each_way_in_which_a_watch_ends_starts_at_zero():
-    """The reasons in the metric are those that `watcher explain` puts into words."""
-    assert set(END_REASONS) == set(explain.END_REASONS)
+    """Each reason that `watcher explain` puts into words has a series."""
+    assert set(END_REASONS) >= set(explain.END_REASONS)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import anyio
 import pytest
 
 from tests.runtime.conftest import MakeWorld
+from watcher.core.polling.circuits import NAMES
 from watcher.errors import Unavailable
 from watcher.kinds.catalog import builtin_catalog
 from watcher.runtime.service import Watcher
@@ -32,11 +33,10 @@ async def test_components_are_listed_from_the_start(world: MakeWorld) -> None:
     watcher = w.watcher()
     ready, conditions = watcher.health.ready()
     catalog = builtin_catalog()
-    circuits = {"circuit:credentials", *(f"circuit:{name}:{service}" for name in ("outage", "unreadable") for service in catalog.services)}
+    circuits = {"circuit:credentials", *(f"circuit:{name}:{service}" for name in NAMES[1:] for service in catalog.services)}
     expected = {"store", *(f"source:{s.name}" for s in w.sources), "sink:crm", "sink:bus", *(f"quota:{name}" for name in catalog.quotas)}
     assert ready
-    assert set(conditions) >= expected | circuits
-    assert {name for name in conditions if not name.startswith("circuit:")} == expected
+    assert set(conditions) == expected | circuits
     assert samples(watcher, "watcher_component_healthy") == {component(name): 1.0 for name in conditions}
     assert set(samples(watcher, "watcher_circuit_open").values()) == {0.0}
     assert len(samples(watcher, "watcher_circuit_open")) == len([name for name in conditions if name.startswith("circuit:")])

@@ -55,7 +55,7 @@ INPUT_OUTCOMES = ("admitted", "known", "ended", "hint", "ignored", "steering_ign
 """Outcomes of inputs that are not rejected. Those of rejected ones are `rejected_` and a reason of `core.intake.submissions.REASONS`."""
 ACK_OUTCOMES = ("acked", "extended", "failed")
 DELIVERY_OUTCOMES = ("delivered", "retried", "refused")
-END_REASONS = ("terminal", "settled", "deadline", "expired", "not_found", "denied", "invalid", "cancelled")
+END_REASONS = ("terminal", "settled", "deadline", "expired", "not_found", "busy", "denied", "invalid", "cancelled")
 EVENT_REASONS = ("size", "characters", "invalid", OTHER)
 """Why a sink rejects an event, as far as it is known before a sink answers. A webhook adds `http_` and its status."""
 STORE_OPERATIONS = ("commit",)

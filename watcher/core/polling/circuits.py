@@ -62,9 +62,6 @@ class _Circuit:
         self._code = ""
         self._interval = PROBE_FIRST_S
 
-    def state(self) -> CircuitChange:
-        return CircuitChange(self.name, self._target, self._service, self.is_open, self._code)
-
     def open(self, code: str, now: float) -> list[CircuitChange]:
         if self.is_open:
             return []
@@ -143,10 +140,6 @@ class CallCircuits:
     def open(self) -> tuple[str, ...]:
         """The names of the open circuits that hold these calls."""
         return tuple(circuit.name for circuit in self._circuits if circuit.is_open)
-
-    def states(self) -> list[CircuitChange]:
-        """Every circuit that can hold these calls, as it is now."""
-        return [circuit.state() for circuit in self._circuits]
 
     def wait(self, now: float, in_flight: int) -> float:
         """Seconds until a call may go. While a circuit is open: one call at a time for each caller, once the next probe is due."""
