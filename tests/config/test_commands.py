@@ -75,6 +75,23 @@ def test_show_reports_an_invalid_file(file: Path) -> None:
     assert found.stderr.startswith(f"{file}:1: file: does not exist")
 
 
+def test_variables_prints_the_names_that_the_file_refers_to(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`config variables` prints each name once, sorted, set or not; no name of a comment, of `$${`, or of an overridden key is one."""
+    text = "# ${COMMENT}\nsources: [{type: lines, path: '${DIR}/${ZED:-in}.txt'}]\nsinks: [{type: jsonl, path: '$${NOT}/${DIR}'}]\n"
+    file.write_text(text + 'pace: {rate: "${RATE}"}\n', encoding="utf-8")
+    monkeypatch.setenv("RATE", "fast")
+    found = CliRunner().invoke(config, ["variables", str(file)])
+    assert (found.exit_code, found.stdout, found.stderr) == (0, "DIR\nRATE\nZED\n", "")
+
+
+def test_variables_reports_a_file_that_is_no_yaml(file: Path) -> None:
+    """`config variables` prints what is wrong with the text of the file, with its line, and exits 78."""
+    file.write_text(GOOD + "pace: {rate: [}\n", encoding="utf-8")
+    found = CliRunner().invoke(config, ["variables", str(file)])
+    assert (found.exit_code, found.stdout) == (78, "")
+    assert found.stderr.startswith(f"{file}:3: ")
+
+
 def test_schema_prints_json() -> None:
     """`config schema` prints a JSON Schema on stdout."""
     found = CliRunner().invoke(config, ["schema"])

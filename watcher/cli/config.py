@@ -68,6 +68,29 @@ def show_command(file: Path | None) -> None:
     click.echo(show(loaded), nl=False)
 
 
+@config.command("variables")
+@click.argument("file", type=FILE)
+def variables_command(file: Path) -> None:
+    """Print the environment variables that the configuration file FILE refers to.
+
+    Prints the name in each reference ${NAME} or ${NAME:-default}, one on a line:
+    what to set for a container or a service. Reads no variable.
+
+    \b
+    Example:
+      watcher config variables watcher.yaml
+    """
+    from watcher.config import variables
+    from watcher.errors import ConfigMistakes
+
+    try:
+        names = variables(file)
+    except ConfigMistakes as mistakes:
+        raise _exit(mistakes) from None
+    for name in names:
+        click.echo(name)
+
+
 @config.command("schema")
 def schema_command() -> None:
     """Print the JSON Schema of the configuration file.

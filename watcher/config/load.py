@@ -9,11 +9,12 @@ from pathlib import Path
 from watcher.config.overrides import apply_overrides
 from watcher.config.paths import check_paths
 from watcher.config.raw_config import RawConfig, SourceLine
+from watcher.config.references import named
 from watcher.config.settings import Settings
 from watcher.config.validate import validate
 from watcher.config.yaml_reader import read_yaml
 from watcher.errors import ConfigMistakes
-from watcher.yaml_text import MAX_BYTES, KeyPath
+from watcher.yaml_text import MAX_BYTES, KeyPath, parse_yaml_text
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,21 @@ def read(path: str | Path, environ: Mapping[str, str], *, paths: bool = False) -
 def defaults() -> Loaded:
     """Return the default settings. Sources and sinks have no default and are empty."""
     return Loaded(Settings.model_construct(sources=(), sinks=()), {})
+
+
+def variables(path: str | Path) -> list[str]:
+    """Return the names of the environment variables that a file refers to, sorted. Raises ConfigMistakes if it is no YAML."""
+    found: set[str] = set()
+
+    def note(scalar: str) -> tuple[str, list[str]]:
+        found.update(named(scalar))
+        return scalar, []
+
+    raw_config = RawConfig(str(path))
+    for where, line, what in parse_yaml_text(_read_text(Path(path), raw_config), note).mistakes:
+        raw_config.add_mistake(where, what, SourceLine(raw_config.file, line))
+    raw_config.raise_mistakes()
+    return sorted(found)
 
 
 def _loaded(text: str, raw_config: RawConfig, environ: Mapping[str, str], *, paths: bool) -> Loaded:
