@@ -26,7 +26,7 @@ EPILOG = (
     "watcher",
     cls=CommandTable,
     epilog=EPILOG,
-    context_settings={"show_default": True, "max_content_width": 80},
+    context_settings={"show_default": True, "max_content_width": 80, "help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, message="%(version)s", help="Print the version and exit.")
 @completion_options

@@ -31,8 +31,8 @@ def tasks(config: Path, open_only: bool, limit: int, as_json: bool) -> None:
 
     \b
     Examples:
-      watcher tasks --config watcher.yaml --open
-      watcher tasks --config watcher.yaml --limit 1000 --json |
+      watcher tasks --open
+      watcher tasks watcher.yaml --limit 1000 --json |
         jq -r '.[] | select(.status == "FAILED") | .key'
     """
     from watcher.queries.tasks import newest_tasks

@@ -13,6 +13,7 @@ import anyio
 import structlog
 
 from watcher.core.intake import submissions
+from watcher.core.hints import CONFIG_OPTION
 from watcher.errors import InvalidInput
 from watcher.kinds.catalog import Catalog
 from watcher.model import DeadLetter, Message, Submission
@@ -168,7 +169,7 @@ class Intake:
             for error in reading.invalid:
                 self._metrics.inputs.labels(origin, f"rejected_{error.reason}").inc()
             self._metrics.dead_letters.labels("input", origin, letter.reason).inc()
-            hint = f"watcher dead-letters show {letter.id}"
+            hint = f"watcher dead-letters show {letter.id} {CONFIG_OPTION}"
             log.warning("input_rejected", source=origin, reason=letter.reason, detail=letter.detail, dead_letter=letter.id, hint=hint)
 
 
