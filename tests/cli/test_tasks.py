@@ -69,15 +69,14 @@ def test_a_memory_store_cannot_be_read(command: Command, here: Path) -> None:
     assert "memory" in ended.err
 
 
-@pytest.mark.parametrize(
-    "arguments", [("tasks",), ("explain", "abc/t1"), ("dead-letters", "list"), ("forget", "abc/t1"), ("submit", "abc/t1")]
-)
-def test_mistakes_of_the_configuration_end_each_command(command: Command, here: Path, arguments: tuple[str, ...]) -> None:
-    """Each command prints all mistakes of the configuration with their lines, and exits with 78."""
-    (here / "w.yaml").write_text(CONFIG + "pace: {rate: 0}\nlogs: {level: loud}\n", encoding="utf-8")
+@pytest.mark.parametrize("arguments", [("tasks",), ("explain", "abc/t1"), ("dead-letters", "list"), ("forget", "abc/t1")])
+def test_mistakes_of_the_store_end_each_command(command: Command, here: Path, arguments: tuple[str, ...]) -> None:
+    """A command on the store prints all mistakes of `store` and of the top level with their lines, and exits with 78."""
+    (here / "w.yaml").write_text(CONFIG.replace("path: w.db}", "pth: w.db, fsync: 1}") + "stor: {}\n", encoding="utf-8")
     ended = command(*arguments, "--config", "w.yaml")
     assert (ended.code, ended.out) == (78, "")
-    assert [line.split(": ")[:2] for line in ended.err.splitlines()] == [["w.yaml:4", "pace.rate"], ["w.yaml:5", "logs.level"]]
+    found = [line.split(": ")[:2] for line in ended.err.splitlines()]
+    assert found == [["w.yaml:3", "store.fsync"], ["w.yaml:3", "store.pth"], ["w.yaml:4", "stor"]]
 
 
 def test_a_status_cannot_control_the_terminal(command: Command) -> None:

@@ -76,9 +76,10 @@ class FixedLoop:
         self.service = VoiceService(scenario, time.time)
         self._probe = SimulatedProbe(self.service)
         self._quota = quota
-        self._due: list[tuple[float, TaskRef]] = []
+        self._due: list[tuple[float, int, TaskRef]] = []
         self._seen: dict[TaskRef, list[tuple[str, float]]] = {}
         self._open = 0
+        self._pushed = 0
 
     @property
     def done(self) -> bool:
@@ -89,7 +90,7 @@ class FixedLoop:
         """Ask about this task from now on."""
         self._seen[ref] = []
         self._open += 1
-        heapq.heappush(self._due, (time.monotonic(), ref))
+        self._push(time.monotonic(), ref)
 
     async def run(self) -> None:
         """Ask until cancelled."""
@@ -97,7 +98,7 @@ class FixedLoop:
             while True:
                 now = time.monotonic()
                 if self._due and self._due[0][0] <= now:
-                    _, ref = heapq.heappop(self._due)
+                    _, _, ref = heapq.heappop(self._due)
                     calls.start_soon(self._call, ref)
                     await anyio.sleep(1 / self._quota)
                 else:
@@ -118,4 +119,8 @@ class FixedLoop:
             if observation.status in TERMINAL:
                 self._open -= 1
                 return
-        heapq.heappush(self._due, (began + EVERY_S, ref))
+        self._push(began + EVERY_S, ref)
+
+    def _push(self, at: float, ref: TaskRef) -> None:
+        self._pushed += 1
+        heapq.heappush(self._due, (at, self._pushed, ref))

@@ -38,10 +38,10 @@ def config_option(help_text: str = STORE_CONFIG, *, among: str | None = None, re
 
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(command)
-        def with_config(config: Path | None, file: Path | None = None, **others: Any) -> Any:
+        def with_config(config: Path | None, config_file: Path | None = None, **others: Any) -> Any:
             if among is not None:
-                others[among], file = _split(others[among], file)
-            chosen = _one_of(config, file) or (default_config() if default else None)
+                others[among], config_file = _split(others[among], config_file)
+            chosen = _one_of(config, config_file) or (default_config() if default else None)
             if chosen is None and required:
                 raise click.UsageError(
                     f"no configuration: give FILE or --config FILE, set {CONFIG_VARIABLE}, or create {DEFAULT_CONFIG} with: watcher init"
@@ -49,7 +49,7 @@ def config_option(help_text: str = STORE_CONFIG, *, among: str | None = None, re
             return command(config=chosen, **others)
 
         option = click.option("--config", metavar="FILE", type=FILE, help=f"{help_text}  {DEFAULT_NOTE}")
-        argument = click.argument("file", metavar="[FILE]", type=FILE, required=False)
+        argument = click.argument("config_file", metavar="[FILE]", type=FILE, required=False)
         return option(with_config if among in SEVERAL else argument(with_config))
 
     return add

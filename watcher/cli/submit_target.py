@@ -80,7 +80,8 @@ def append_to_file(path: str, messages: Sequence[Submittable], run: str) -> None
     if path == "-":
         _fail(f"This configuration reads stdin: pipe the tasks into: {run}", exit_codes.USAGE)
     if Path(path).exists() and stat.S_ISFIFO(Path(path).stat().st_mode):
-        _fail(f"This configuration reads a named pipe: while the watcher runs, write one task per line to {shlex.quote(path)}.", exit_codes.USAGE)
+        pipe = shlex.quote(path)
+        _fail(f"This configuration reads a named pipe: while the watcher runs, write one task per line to {pipe}.", exit_codes.USAGE)
     lines = b"".join(each.message.body.strip().encode() + b"\n" for each in messages)
     with Path(path).open("a+b") as file:
         if file.tell() > 0:

@@ -26,6 +26,7 @@ class TaskRows:
         self._screen = screen
         self._rows = rows
         self._status = status
+        self._shown: list[str] = []
         self._live = Live(console=screen, get_renderable=self._render, auto_refresh=False, transient=True)
 
     def __enter__(self) -> TaskRows:
@@ -36,8 +37,11 @@ class TaskRows:
         self._live.stop()
 
     def refresh(self) -> None:
-        """Draw the rows as they are now."""
-        self._live.refresh()
+        """Draw the rows as they are now, if they are not what is on the screen: a screen that is drawn often flickers."""
+        shown = [*(row.plain for row in self._rows().values()), self._status()]
+        if shown != self._shown:
+            self._shown = shown
+            self._live.refresh()
 
     def _render(self) -> Group:
         """The newest rows that fit on the screen, the number of the others, and the status."""

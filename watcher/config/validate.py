@@ -29,11 +29,10 @@ def validate(raw_config: RawConfig) -> Settings:
     for conflict in find_conflicts(sections, raw_config.invalid_paths):
         raw_config.add_mistake(conflict.key, conflict.what)
     raw_config.raise_mistakes()
-    lists: dict[str, Any] = {key: [section for path, section in sections.items() if path[0] == key] for key in ("sources", "sinks")}
-    single = {str(path[0]): section for path, section in sections.items() if len(path) == 1}
-    if raw_config.skipped:
-        return Settings.model_construct(**{key: tuple(entries) for key, entries in lists.items()}, **single)
-    return Settings(**lists, **single)
+    lists = {key: tuple(section for path, section in sections.items() if path[0] == key) for key in ("sources", "sinks")}
+    values: dict[str, Any] = {**lists, **{str(path[0]): section for path, section in sections.items() if len(path) == 1}}
+    # sources and sinks that are skipped are empty, which is not valid
+    return Settings.model_construct(**values) if raw_config.skipped else Settings(**values)
 
 
 def _raw_sections(raw_config: RawConfig) -> Iterator[tuple[KeyPath, type[Section], Any]]:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import anyio
 import structlog
 
-from watcher.core.intake import submissions
 from watcher.core.hints import CONFIG_OPTION
+from watcher.core.intake import submissions
 from watcher.errors import InvalidInput
 from watcher.kinds.catalog import Catalog
 from watcher.model import DeadLetter, Message, Submission
