@@ -27,6 +27,8 @@ from watcher.core.polling.pace import PaceSettings
 from watcher.core.polling.transitions import WatchSettings
 from watcher.errors import NotFound
 from watcher.kinds.catalog import Catalog
+from watcher.observe.logs import configure
+from watcher.observe.settings import LogSettings
 from watcher.runtime.service import Adapters, Watcher
 from watcher.runtime.settings import ServiceSettings
 
@@ -71,7 +73,7 @@ class _Progress:
 
     def status(self) -> str:
         """The kinds of the tasks, how many have ended, the calls, and what is wrong."""
-        kinds = ", ".join(sorted({key.partition("/")[0] for key in self._keys}))
+        kinds = ", ".join(sorted(_kinds(self._keys)))
         ended = f"{len(self._keys) - len(self.open_keys)} of {len(self._keys)} ended"
         return ", ".join([f"{kinds}: {ended}", f"{self._monitor.calls} calls", *self._monitor.trouble(self.open_keys)])
 
@@ -88,7 +90,7 @@ async def follow(keys: Collection[str], catalog: Catalog, options: FollowOptions
     """Follow the tasks until each one has ended, the service gives no answer for too long, or a signal. Returns the exit code."""
     aws = AwsClients(clock=time.time, polled_services=catalog.services)
     screen = Screen()
-    sink = ConsoleSink(screen, time.monotonic, as_json=options.as_json)
+    sink = ConsoleSink(screen, time.monotonic, as_json=options.as_json, kinds=len(_kinds(keys)) > 1)
     monitor = AnswerMonitor(AwsProbe(aws, catalog, call_deadline=15.0, clock=time.time))
     source = FixedSource([key.encode() for key in sorted(keys)])
     adapters = Adapters(sources=[source], probe=monitor, store=MemoryStore(MemoryStoreSettings()), sinks=[sink])
@@ -110,10 +112,16 @@ async def follow(keys: Collection[str], catalog: Catalog, options: FollowOptions
     return _exit_code(keys, sink, catalog, interrupted=interrupted)
 
 
+def _kinds(keys: Collection[str]) -> set[str]:
+    """The kinds of the tasks."""
+    return {key.partition("/")[0] for key in keys}
+
+
 @contextmanager
 def _shown(screen: Screen, progress: _Progress, *, updating: bool) -> Iterator[Callable[[], None]]:
     """Show the progress. Yields what to call a few times a second: it draws the rows, or prints what is wrong now and then."""
     if updating:
+        configure(LogSettings(level="error"))  # a line of the log would be written into the rows; the status says what is wrong
         progress.sink.rows = {}
         with TaskRows(screen, progress.rows, progress.status) as rows:
             yield rows.refresh

@@ -71,17 +71,18 @@ class ConsoleSink:
     """A `Sink` that shows each event, and keeps all events. `clock` returns seconds.
 
     It prints a line for each event, or its JSON. With `rows`, it prints only the last event of a task, and `rows` has the others.
+    With `kinds`, the lines name the kind of each task.
     """
 
     name = "screen"
     max_batch = 100
     concurrency = 1
 
-    def __init__(self, console: Console, clock: Callable[[], float], *, as_json: bool = False) -> None:
+    def __init__(self, console: Console, clock: Callable[[], float], *, as_json: bool = False, kinds: bool = False) -> None:
         self.events: list[dict[str, Any]] = []
         self.ends: dict[str, dict[str, Any]] = {}
         """The last event of each task that has ended, by key."""
-        self.names = TaskNames(console.width)
+        self.names = TaskNames(console.width, kinds=kinds)
         self.rows: dict[str, Text] | None = None
         """The line of each open task, by key, in the order of the last events. None: every line is printed."""
         self._console = console

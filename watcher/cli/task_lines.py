@@ -18,17 +18,21 @@ MIN_NAME_WIDTH = 12
 
 
 class TaskNames:
-    """The short name of each task: the same in all of its lines, and different from those of the others. `width` is of the screen."""
+    """The short name of each task: the same in all of its lines, and different from those of the others.
 
-    def __init__(self, width: int) -> None:
+    `width` is of the screen, in characters. A name has the kind of the task only with `kinds`.
+    """
+
+    def __init__(self, width: int, *, kinds: bool = False) -> None:
         self.width = max(MIN_NAME_WIDTH, width - TIME_WIDTH - CHANGE_WIDTH - LAG_WIDTH - 3 * GAP)
+        self._kinds = kinds
         self._names: dict[str, str] = {}
         self._keys: dict[str, str] = {}
 
     def name(self, key: str) -> str:
         """Return the name of the task with this key."""
         if key not in self._names:
-            full, number = key.partition("/")[2], 1
+            full, number = key if self._kinds else key.partition("/")[2], 1
             name = short_task(full, self.width)
             while self._keys.setdefault(name, key) != key:
                 number += 1
