@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ def test_tasks_are_listed_the_newest_first(command: Command) -> None:
     assert [row.split()[0] for row in rows] == [f"speaker-search/abc/t{n}" for n in (3, 2, 1)]
     assert "not polled yet" in rows[0]
     assert "terminal, 10." in rows[2]
+    assert re.search(r" SUCCEEDED +1\d\.\d s +1 ", rows[2]), "an ended task has the age of its status"
     assert ended.out.isascii()
 
 
@@ -31,7 +33,20 @@ def test_json_is_one_array_without_results_and_contexts(command: Command) -> Non
     [task] = json.loads(ended.out)
     assert task["params"] == {"VoiceConnectorId": "abc", "SpeakerSearchTaskId": "t1"}
     times = ["status_since", "admitted_at", "deadline_at", "changed_at"]
-    assert list(task) == ["key", "kind", "target", "params", "open", "status", *times, "events", "polls", "ended_at", "end_reason"]
+    assert list(task) == [
+        "key",
+        "kind",
+        "target",
+        "params",
+        "open",
+        "status",
+        *times,
+        "events",
+        "polls",
+        "ended_at",
+        "end_reason",
+        "last_error",
+    ]
     assert CANARY not in ended.out
     assert "c-42" not in ended.out
 

@@ -80,7 +80,7 @@ def _state(found: Explanation, task: TaskSummary) -> list[tuple[str, str]]:
     age = f", for {duration(task.status_age_s(now))}" if task.open else ""
     lines = [
         ("task", task.key),
-        ("status", f"{task.status or 'not polled yet'}{age}"),
+        ("status", f"{task.state}{age}"),
         ("admitted", f"{times['admitted_at']}, {duration(max(0.0, now - task.admitted_at))} ago"),
     ]
     if found.context is not None:
@@ -89,7 +89,7 @@ def _state(found: Explanation, task: TaskSummary) -> list[tuple[str, str]]:
         seconds = task.deadline_at - now
         left = f"in {duration(seconds)}" if seconds > 0 else "passed: the next poll ends the watch"
         lines.append(("deadline", f"{times['deadline_at']}, {left}"))
-        lines.append(("polls", f"{task.polls} as of the last change"))
+        lines.append(("polls", f"{task.polls} so far, as the watcher saved it last"))
     else:
         lines.append(("ended", f"{times['ended_at']}, {duration(max(0.0, now - task.ended_at))} ago; no longer polled"))
         lines.append(("because", f"{task.end_reason}: {found.end}"))
