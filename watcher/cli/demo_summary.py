@@ -94,7 +94,8 @@ def print_comparison(console: Console, sim: Simulator, sink: ConsoleSink, loop: 
     console.print(shown)
     console.print(
         f"The loop asked about each task every {EVERY_S:g} s. It ran beside the watcher, against a second simulated service "
-        f"with the same {counted(tasks, 'task')} and the same faults, and had its own quota of {quota:g} calls per second."
+        f"with the same {counted(tasks, 'task')} and the same faults, and had its own quota of {quota:g} calls per second. "
+        "It knew this quota from the start; the watcher had to find it."
     )
     for name, late in (("the watcher", ours), ("the loop", theirs)):
         if late.missed_s:
