@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import CONFIG, Command, recorded
+from tests.process import PYTHON, completed
 from tests.queries.recorded import RecordedTask, dead_letter
 
 ONE = "5ca1ab1e5ca1ab1e"
@@ -160,6 +161,21 @@ def test_the_hint_about_dead_letters_can_be_pasted(command: Command, store: Path
     assert '"x": 1' in command(*words[1:]).out
 
 
+@pytest.mark.process
+def test_the_hint_in_the_log_can_be_pasted(command: Command, store: Path) -> None:
+    """The command that the log of `run` has for an invalid message runs as it is printed, from any directory."""
+    (store / "a dir").mkdir()
+    (store / "a dir" / "w.yaml").write_text(CONFIG, encoding="utf-8")
+    (store / "tasks.txt").write_text("no task in this line\n", encoding="utf-8")
+    environment = {**os.environ, "AWS_REGION": "eu-central-1"}
+    done = completed([PYTHON, "-m", "watcher", "run", "a dir/w.yaml"], capture_output=True, text=True, env=environment)
+    [line] = [json.loads(line) for line in done.stderr.splitlines() if '"input_rejected"' in line]
+    words = shlex.split(line["hint"])
+    assert (done.returncode, words[0], words[-2]) == (0, "watcher", "--config")
+    shown = command(*words[1:])
+    assert (shown.code, shown.out.splitlines()[-1]) == (0, "no task in this line")
+
+
 def test_init_writes_a_configuration_that_works(command: Command, here: Path) -> None:
     """`init` writes watcher.yaml, which `config check` accepts as it is, and prints commands that run as printed."""
     ended = command("init")
@@ -171,7 +187,7 @@ def test_init_writes_a_configuration_that_works(command: Command, here: Path) ->
     assert json.loads(json.dumps(command("config", "show").out))
 
 
-def test_init_writes_where_it_is_told(command: Command, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_init_writes_the_file_that_is_given(command: Command, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`init` writes the file that is given, else the one that WATCHER_CONFIG names; its hints name that file, quoted."""
     (here / "a b").mkdir()
     ended = command("init", "--minimal", "a b/min.yaml")

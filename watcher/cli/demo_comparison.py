@@ -1,4 +1,4 @@
-"""What the demo compares the watcher with: a loop that asks about each task every few seconds, measured in the same run.
+"""What the demo compares the watcher with: a loop that polls each task every few seconds, measured in the same run.
 
 The loop calls a second simulated service with the same tasks, faults and quota. It never exceeds the quota, so it is as good as
 such a loop can be.
@@ -26,22 +26,22 @@ EVERY_S = 5.0
 IDLE_S = 0.02
 """Seconds between two looks at what is due."""
 
-Sightings = Sequence[tuple[str, float]]
+Observed = Sequence[tuple[str, float]]
 """What was seen of a task: each status, and the wall time in seconds when it was seen."""
 
 
 @dataclass
-class Lateness:
-    """How late the changes of status were noticed, in seconds."""
+class LagSummary:
+    """How late the changes of status were detected, in seconds."""
 
-    noticed_s: list[float] = field(default_factory=list)
+    detected_s: list[float] = field(default_factory=list)
     missed_s: list[float] = field(default_factory=list)
-    """How long ago the changes were that nothing noticed until the end."""
+    """How long ago the changes were that nothing detected until the end."""
 
     @property
     def all_s(self) -> list[float]:
         """One figure for each change, in ascending order."""
-        return sorted([*self.noticed_s, *self.missed_s])
+        return sorted([*self.detected_s, *self.missed_s])
 
     def mean(self) -> float:
         """The mean; 0 where nothing changed."""
@@ -53,24 +53,24 @@ class Lateness:
         return ordered[math.ceil(0.99 * len(ordered)) - 1]
 
 
-def lateness(histories: Iterable[tuple[Truth, Sightings]], end: float) -> Lateness:
+def compare(histories: Iterable[tuple[Truth, Observed]], end: float) -> LagSummary:
     """Compare what was seen of each task with what happened until `end`, in wall seconds.
 
-    A change counts as noticed when its status or a later one was seen. The creation of a task is no change.
+    A change counts as detected when its status or a later one was seen. The creation of a task is no change.
     """
-    found = Lateness()
+    found = LagSummary()
     for truth, seen in histories:
         for status, began in truth[1:]:
             times = [at for name, at in seen if STATUSES.index(name) >= STATUSES.index(status)]
             if times:
-                found.noticed_s.append(max(0.0, min(times) - began))
+                found.detected_s.append(max(0.0, min(times) - began))
             elif began < end:
                 found.missed_s.append(end - began)
     return found
 
 
 class FixedLoop:
-    """Asks about each task every `EVERY_S`, in turn where the quota does not allow that. `quota` is in calls per second."""
+    """Polls each task every `EVERY_S`, in turn where the quota does not allow that. `quota` is in calls per second."""
 
     def __init__(self, scenario: Scenario, quota: float) -> None:
         self.service = VoiceService(scenario, time.time)
@@ -87,13 +87,13 @@ class FixedLoop:
         return self._open == 0
 
     def add(self, ref: TaskRef) -> None:
-        """Ask about this task from now on."""
+        """Poll this task from now on."""
         self._seen[ref] = []
         self._open += 1
         self._push(time.monotonic(), ref)
 
     async def run(self) -> None:
-        """Ask until cancelled."""
+        """Poll until cancelled."""
         async with anyio.create_task_group() as calls:
             while True:
                 now = time.monotonic()
@@ -104,9 +104,9 @@ class FixedLoop:
                 else:
                     await anyio.sleep(IDLE_S)
 
-    def lateness(self, end: float) -> Lateness:
-        """How late it noticed the changes until `end`, in wall seconds."""
-        return lateness(((self.service.tasks.truth(ref), seen) for ref, seen in self._seen.items()), end)
+    def lags(self, end: float) -> LagSummary:
+        """How late it detected the changes until `end`, in wall seconds."""
+        return compare(((self.service.tasks.truth(ref), seen) for ref, seen in self._seen.items()), end)
 
     async def _call(self, ref: TaskRef) -> None:
         began = time.monotonic()

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from watcher.cli.demo_comparison import EVERY_S, FixedLoop, Lateness, Sightings, lateness
+from watcher.cli.demo_comparison import EVERY_S, FixedLoop, LagSummary, Observed, compare
 from watcher.cli.live import ConsoleSink, succeeded
 from watcher.cli.tables import counted
 from watcher.kinds.catalog import builtin_catalog
@@ -76,9 +76,9 @@ def print_summary(console: Console, sim: Simulator, sink: ConsoleSink, tasks: in
 
 
 def print_comparison(console: Console, sim: Simulator, sink: ConsoleSink, loop: FixedLoop, quota: float) -> None:
-    """Print how late the watcher and the loop noticed the changes of the same tasks. `quota` is in calls per second."""
+    """Print how late the watcher and the loop detected the changes of the same tasks. `quota` is in calls per second."""
     end = time.time()
-    ours, theirs = lateness(_histories(sim, sink), end), loop.lateness(end)
+    ours, theirs = compare(_histories(sim, sink), end), loop.lags(end)
     tasks = max(1, len(sim.tasks))
     shown = Table.grid(padding=(0, 2))
     shown.add_column(width=NAME_WIDTH)
@@ -90,23 +90,25 @@ def print_comparison(console: Console, sim: Simulator, sink: ConsoleSink, loop: 
         (f"a loop, every {EVERY_S:g} s", theirs, loop.service.stats.requests),
     ):
         shown.add_row(name, *(Text(cell, style="bold") for cell in _cells(late, calls / tasks)))
-    console.print("\nHow late a change of status was noticed, measured in this run:")
+    console.print("\nHow late a change of status was detected (the lag), measured in this run:")
     console.print(shown)
     console.print(
-        f"The loop asked about each task every {EVERY_S:g} s. It ran beside the watcher, against a second simulated service "
+        f"The loop polled each task every {EVERY_S:g} s. It ran beside the watcher, against a second simulated service "
         f"with the same {counted(tasks, 'task')} and the same faults, and had its own quota of {quota:g} calls per second. "
         "It knew this quota from the start; the watcher had to find it."
     )
     for name, late in (("the watcher", ours), ("the loop", theirs)):
         if late.missed_s:
-            console.print(f"{counted(len(late.missed_s), 'change')} had not been noticed by {name} at the end; they count as noticed then.")
+            console.print(
+                f"{counted(len(late.missed_s), 'change')} had not been detected by {name} at the end; they count as detected then."
+            )
 
 
-def _cells(late: Lateness, calls: float) -> tuple[str, str, str]:
+def _cells(late: LagSummary, calls: float) -> tuple[str, str, str]:
     return f"{late.mean():.2f} s", f"{late.percentile_99():.1f} s", f"{calls:.1f}"
 
 
-def _histories(sim: Simulator, sink: ConsoleSink) -> Iterator[tuple[Truth, Sightings]]:
+def _histories(sim: Simulator, sink: ConsoleSink) -> Iterator[tuple[Truth, Observed]]:
     """What happened to each task, and what the watcher saw of it."""
     seen: dict[str, list[tuple[str, float]]] = {ref.key: [] for ref in sim.tasks.refs()}
     for event in sink.events:

@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 import anyio
 
-from watcher.simulator.fates import fate_of
 from watcher.simulator.faults import BUSY, DENIED, FAULTS, INVALID, NOT_FOUND, THROTTLED, ServiceError, pick_fault
+from watcher.simulator.id_rules import rule_of
 from watcher.simulator.quota import TokenBucket
 from watcher.simulator.scenario import Scenario
 from watcher.simulator.simulated_kinds import MAX_CONNECTOR, MAX_TASK_ID, TERMINAL, SimulatedKind
@@ -122,7 +122,7 @@ class VoiceService:
             error = NOT_FOUND if task is None else None
         rng = self.tasks.rng("call", *key, str(self._count(task)))
         fault, latency = pick_fault(scenario.faults, rng.random()), scenario.latency.draw(rng)
-        fault = fate_of(request.task_id).fault or fault
+        fault = rule_of(request.task_id).fault or fault
         await anyio.sleep(latency + (scenario.slow if fault == "slow" and error is None else 0.0))
         if error is not None:
             return ApiReply(error.code, error=error)
@@ -138,7 +138,7 @@ class VoiceService:
             return INVALID
         if request.connector.startswith(DENIED_PREFIX):
             return DENIED
-        if (decided := fate_of(request.task_id).error) is not None:
+        if (decided := rule_of(request.task_id).error) is not None:
             return decided
         return BUSY if key in self._locked else None
 

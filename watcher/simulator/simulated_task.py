@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from watcher.model import Observation
-from watcher.simulator.fates import fate_of
+from watcher.simulator.id_rules import rule_of
 from watcher.simulator.scenario import Scenario
 from watcher.simulator.simulated_kinds import (
     FAILED,
@@ -166,10 +166,10 @@ def create_task(
     end, partial = rng.random(), rng.random() < scenario.partial
     stays, share = rng.random() < scenario.partial_stays, rng.uniform(0.5, 0.95)
     status = FAILED if end < scenario.failed else STOPPED if end < scenario.failed + scenario.stopped else SUCCEEDED
-    fate = fate_of(ids[1])
-    status, run = fate.end or status, fate.run_s(run)
-    partial = partial if fate.partial is None else fate.partial
-    stays = stays if fate.stays is None else fate.stays
+    rule = rule_of(ids[1])
+    status, run = rule.end or status, rule.run_s(run)
+    partial = partial if rule.partial is None else rule.partial
+    stays = stays if rule.stays is None else rule.stays
     transaction = f"{mark}{random_id(rng)}"
     scores = sorted((round(rng.uniform(0.3, 0.99), 4) for _ in range(rng.randint(0, 10))), reverse=True)
     return SimulatedTask(
@@ -181,7 +181,7 @@ def create_task(
         matches=tuple(Match(f"{mark}{random_id(rng)}", score) for score in scores),
         voiceprint="VoiceprintGenerationSuccess" if rng.random() < 0.9 else "VoiceprintGenerationFailure",
         message=f"{mark}The call ended before enough speech was heard.",
-        hidden=rng.random() < scenario.faults.get("404", 0.0) or fate.hidden,
+        hidden=rng.random() < scenario.faults.get("404", 0.0) or rule.hidden,
     )
 
 

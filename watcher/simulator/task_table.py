@@ -11,13 +11,13 @@ from random import Random
 from typing import Any
 
 from watcher.model import TaskRef
-from watcher.simulator.fates import fate_of
+from watcher.simulator.id_rules import rule_of
 from watcher.simulator.scenario import Scenario
 from watcher.simulator.simulated_kinds import RETENTION_S, SimulatedKind
 from watcher.simulator.simulated_task import CallDetails, SimulatedTask, Truth, create_task, random_id
 
 DENIED_PREFIX = "denied-"
-"""Every call for a voice connector whose id begins with this is denied. `fates.py` has what task ids decide."""
+"""Every call for a voice connector whose id begins with this is denied. `id_rules.py` has what task ids decide."""
 
 Key = tuple[str, str, str]
 """Kind, VoiceConnectorId, task id."""
@@ -47,7 +47,7 @@ class TaskTable:
         """
         task = self._tasks.get((kind.name, connector, task_id))
         if task is None:
-            unknown = self.scenario.known_only or not fate_of(task_id).exists
+            unknown = self.scenario.known_only or not rule_of(task_id).exists
             return None if unknown else self._create(kind, connector, task_id, None, now)
         ended_at = task.ended_at
         return None if ended_at is not None and now > ended_at + RETENTION_S else task

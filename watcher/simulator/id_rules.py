@@ -17,11 +17,9 @@ SLOW_FACTOR = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
+class IdRule:
     """What the beginning of an id decides. None: it is drawn."""
 
-    meaning: str
-    """What happens to such a task, for the help."""
     end: str | None = None
     """The status at its end."""
     partial: bool | None = None
@@ -43,25 +41,25 @@ class Fate:
         return drawn_s if self.run_factor == 1 else math.inf if math.isinf(self.run_factor) else drawn_s * self.run_factor
 
 
-ANY = Fate("it is drawn from the seed and the id")
-FATES: Mapping[str, Fate] = {
-    "succeeded-": Fate("ends SUCCEEDED", end=SUCCEEDED, partial=False),
-    "failed-": Fate("ends FAILED", end=FAILED),
-    "stopped-": Fate("ends STOPPED", end=STOPPED),
-    "partial-": Fate("has PARTIAL_SUCCESS, then ends SUCCEEDED", end=SUCCEEDED, partial=True, stays=False),
-    "settled-": Fate("has PARTIAL_SUCCESS, then its voiceprint, and keeps this status", end=SUCCEEDED, partial=True, stays=True),
-    "slow-": Fate("runs ten times as long", run_factor=SLOW_FACTOR),
-    "stuck-": Fate("never ends", run_factor=math.inf),
-    "late-": Fate("is not found for the first 20 s", hidden=True),
-    "missing-": Fate("is never found", exists=False),
-    "denied-": Fate("each call is denied", error=DENIED),
-    "busy-": Fate("each call gets a ConflictException", error=BUSY),
-    "broken-": Fate("each reply describes no task", fault="garbage"),
+ANY = IdRule()
+ID_RULES: Mapping[str, IdRule] = {
+    "succeeded-": IdRule(end=SUCCEEDED, partial=False),
+    "failed-": IdRule(end=FAILED),
+    "stopped-": IdRule(end=STOPPED),
+    "partial-": IdRule(end=SUCCEEDED, partial=True, stays=False),
+    "settled-": IdRule(end=SUCCEEDED, partial=True, stays=True),
+    "slow-": IdRule(run_factor=SLOW_FACTOR),
+    "stuck-": IdRule(run_factor=math.inf),
+    "late-": IdRule(hidden=True),
+    "missing-": IdRule(exists=False),
+    "denied-": IdRule(error=DENIED),
+    "busy-": IdRule(error=BUSY),
+    "broken-": IdRule(fault="garbage"),
 }
 """By the beginning of the id."""
 
 
-def fate_of(task_id: str) -> Fate:
+def rule_of(task_id: str) -> IdRule:
     """Return what an id decides."""
     prefix, dash, _ = task_id.partition("-")
-    return FATES.get(prefix + dash, ANY)
+    return ID_RULES.get(prefix + dash, ANY)

@@ -9,7 +9,7 @@ from watcher.cli import app
 from watcher.errors import Busy, Denied, NotFound, Unreadable
 from watcher.model import TaskRef
 from watcher.simulator import Scenario, SimulatedProbe, TaskTable, VoiceService
-from watcher.simulator.fates import FATES, fate_of
+from watcher.simulator.id_rules import ID_RULES, rule_of
 from watcher.simulator.simulated_kinds import SPEAKER_SEARCH, VOICE_TONE
 
 SCENARIO = Scenario(seed=41, failed=0.3, stopped=0.3, partial=0.5)
@@ -76,10 +76,10 @@ async def test_a_late_task_is_found_after_a_while() -> None:
 def test_other_ids_are_drawn_as_before() -> None:
     """An id that only resembles one that decides is drawn: no other id changes its task."""
     for name in ("failed", "Failed-1", "my-failed-1", "failed_1", "-failed-", str(Random(3).random())):
-        assert fate_of(name) is fate_of("anything")
+        assert rule_of(name) is rule_of("anything")
 
 
 def test_the_help_names_each_id() -> None:
     """`simulate --help` names each beginning of an id that decides."""
     text = CliRunner().invoke(app, ["simulate", "--help"]).output
-    assert [prefix for prefix in FATES if f"{prefix} " not in text.replace(",", " ")] == []
+    assert [prefix for prefix in ID_RULES if f"{prefix} " not in text.replace(",", " ")] == []
