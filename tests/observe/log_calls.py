@@ -18,6 +18,8 @@ class LogCall(NamedTuple):
     place: str
     event: str
     facts: frozenset[str]
+    has_more_facts: bool
+    """Whether it has facts whose names are not in the call (`**facts`)."""
 
 
 def log_calls() -> list[LogCall]:
@@ -35,8 +37,8 @@ def _calls(file: Path) -> Iterator[LogCall]:
             place = f"{file.relative_to(ROOT)}:{node.lineno}"
             first = node.args[0] if node.args else None
             assert isinstance(first, ast.Constant), f"{place}: the name of the event must be a literal text"
-            assert None not in [keyword.arg for keyword in node.keywords], f"{place}: each fact must have a name"
-            yield LogCall(place, str(first.value), frozenset(str(keyword.arg) for keyword in node.keywords))
+            names = [keyword.arg for keyword in node.keywords]
+            yield LogCall(place, str(first.value), frozenset(name for name in names if name), None in names)
 
 
 def _is_logger(node: ast.Assign, target: ast.expr) -> bool:

@@ -47,8 +47,8 @@ def submit(
     """Submit tasks to the queue or the file that a watcher reads.
 
     TASK is VoiceConnectorId/TaskId, a key as watcher tasks shows it, or a JSON
-    message. Give the tasks as arguments, with --file, or on stdin (-). The target
-    is a source of the configuration (FILE or --config), or --queue-url.
+    message. Give the tasks as arguments, with --file, or on stdin (-). Give the
+    target with --config or --queue-url.
 
     All lines are checked first, as the watcher will read them: if one is
     invalid, all invalid lines are printed and nothing is sent (exit code 64).
@@ -61,10 +61,11 @@ def submit(
 
     \b
     Examples:
-      watcher submit abc123/2f0e abc123/77aa --context '{"call": "c-42"}'
+      watcher submit abc123/2f0e abc123/77aa --config watcher.yaml \\
+        --context '{"call": "c-42"}'
       watcher submit --file tasks.txt --queue-url \\
         https://sqs.us-east-1.amazonaws.com/111122223333/speaker-search-tasks
-      list-open-tasks | watcher submit - watcher.yaml --deadline 2h
+      list-open-tasks | watcher submit - --config watcher.yaml --deadline 2h
     """
     import anyio
 

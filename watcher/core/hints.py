@@ -6,9 +6,6 @@ import errno
 
 from watcher.errors import CredentialsRejected, Denied, Invalid, NotFound, RemoteError, Throttled, Unavailable
 
-CONFIG_OPTION = "--config FILE"
-"""How a hint with a command of ours writes the configuration. The log puts the file in its place, so that the command can be pasted."""
-
 SKEW_S = 60.0
 """The difference of clocks, in seconds, from which the hint is to correct the clock. AWS rejects signatures from 300 s on."""
 

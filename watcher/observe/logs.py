@@ -8,6 +8,7 @@ Only this module configures the logging of the process.
 from __future__ import annotations
 
 import logging
+import re
 import shlex
 import sys
 from collections.abc import MutableMapping
@@ -17,13 +18,14 @@ from typing import Any, TextIO
 import structlog
 from structlog.types import Processor
 
-from watcher.core.hints import CONFIG_OPTION
 from watcher.observe.log_messages import add_message
 from watcher.observe.redaction import redact
 from watcher.observe.settings import LogSettings
 
 _LIBRARIES = ("aioboto3", "aiobotocore", "aiohttp", "asyncio", "boto3", "botocore", "httpcore", "httpx", "urllib3", "uvicorn")
 """Libraries whose warnings and errors only are logged."""
+_COMMAND = re.compile(r"\bwatcher (?:run|doctor|tasks|explain|forget|submit|dead-letters [a-z]+|config (?:check|show))\b")
+"""A command of ours that takes `--config`, as hints write it."""
 
 
 class _Handler(logging.StreamHandler[TextIO]):
@@ -72,15 +74,15 @@ def _added_facts() -> list[Processor]:
 
 
 class _Hints:
-    """The processor that completes the commands in hints with the configuration file, as an absolute path: a log is read elsewhere."""
+    """The processor that adds the configuration file to the commands in hints, as an absolute path: a log is read elsewhere."""
 
     def __init__(self, config: Path | None) -> None:
-        self._option = CONFIG_OPTION if config is None else f"--config {shlex.quote(str(config.absolute()))}"
+        self._option = "" if config is None else f" --config {shlex.quote(str(config.absolute()))}"
 
     def __call__(self, _logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         hint = line.get("hint")
-        if isinstance(hint, str):
-            line["hint"] = hint.replace(CONFIG_OPTION, self._option)
+        if isinstance(hint, str) and "watcher " in hint:
+            line["hint"] = _COMMAND.sub(lambda match: match[0] + self._option, hint)
         return line
 
 

@@ -13,7 +13,6 @@ import structlog
 
 from watcher.core.delivery.events import event_of
 from watcher.core.delivery.sink_queue import SinkQueue
-from watcher.core.hints import CONFIG_OPTION
 from watcher.errors import Fenced, Invalid, PeerGone, RemoteError, Unreadable
 from watcher.model import DeadLetter, Event
 from watcher.ports import Delivered, Outcome, Rejected, Retry, Sink, Store
@@ -230,5 +229,5 @@ class SinkWorker:
         self._metrics.deliveries.labels(name, "refused").inc(len(rejected))
         for event, outcome in rejected:
             self._metrics.dead_letters.labels("event", name, self._metrics.reason_label(outcome.reason)).inc()
-            hint = f"see watcher dead-letters list {CONFIG_OPTION}; retry when the sink can accept it"
+            hint = "see watcher dead-letters list; retry when the sink can accept it"
             log.error("event_rejected", sink=name, event_id=event.id, reason=outcome.reason, hint=hint)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import anyio
 import structlog
 
-from watcher.core.hints import CONFIG_OPTION
 from watcher.core.intake import submissions
 from watcher.errors import InvalidInput
 from watcher.kinds.catalog import Catalog
@@ -169,7 +168,7 @@ class Intake:
             for error in reading.invalid:
                 self._metrics.inputs.labels(origin, f"rejected_{error.reason}").inc()
             self._metrics.dead_letters.labels("input", origin, letter.reason).inc()
-            hint = f"watcher dead-letters show {letter.id} {CONFIG_OPTION}"
+            hint = f"watcher dead-letters show {letter.id}"
             log.warning("input_rejected", source=origin, reason=letter.reason, detail=letter.detail, dead_letter=letter.id, hint=hint)
 
 
