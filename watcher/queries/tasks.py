@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from watcher.core.delivery.events import iso
-from watcher.core.polling.progress import PollState, read_progress
+from watcher.core.polling.call_progress import CallState, read_progress
 from watcher.core.polling.schedule import state_name
 from watcher.kinds.catalog import Catalog
 from watcher.model import Watch
@@ -15,7 +15,7 @@ from watcher.ports import Queries
 from watcher.queries.pages import read_pages
 from watcher.query import Page, TaskQuery
 
-Progress = Mapping[str, PollState]
+Progress = Mapping[str, CallState]
 """By the id of a watch."""
 
 TROUBLE: Mapping[str, str] = {

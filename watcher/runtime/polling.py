@@ -15,11 +15,11 @@ import structlog
 from watcher.core.delivery.events import EventWriter
 from watcher.core.hints import hint
 from watcher.core.polling.cadence import Cadence
+from watcher.core.polling.call_progress import CallProgress
 from watcher.core.polling.circuits import CallCircuits
 from watcher.core.polling.pace import Pace, Permit
 from watcher.core.polling.pending import PendingEntry, PendingSet
 from watcher.core.polling.poll_errors import on_poll_error
-from watcher.core.polling.progress import PollProgress
 from watcher.core.polling.schedule import Schedule
 from watcher.core.polling.transitions import WatchSettings, advance
 from watcher.errors import CredentialsRejected, RemoteError, Throttled, Unreadable
@@ -72,7 +72,7 @@ class Poller:
         self.quota = quota
         self.policy = policy
         self.pending = PendingSet()
-        self.progress = PollProgress()
+        self.progress = CallProgress()
         self.schedule = Schedule(self.pending, policy.cadence, policy.pace, policy.circuits, policy.max_in_flight)
         self._catalog = catalog
         self._probe = probe

@@ -16,24 +16,24 @@ MAX_WATCHES = 5000
 """The watches that are kept: those that were polled last."""
 
 
-class PollState(NamedTuple):
+class CallState(NamedTuple):
     """The number of polls of a watch so far, and the reason of the last one."""
 
     polls: int
     reason: str
 
 
-class PollProgress:
+class CallProgress:
     """The state of the watches that were polled last."""
 
     def __init__(self) -> None:
-        self._states: OrderedDict[str, PollState] = OrderedDict()
+        self._states: OrderedDict[str, CallState] = OrderedDict()
         self.changed = False
         """Whether there is something to save since the last `dump`."""
 
     def note(self, watch: Watch, reason: str) -> None:
         """Note a poll of an open watch and its reason: what it showed, or why it showed nothing."""
-        self._states[watch.id] = PollState(watch.polls, reason)
+        self._states[watch.id] = CallState(watch.polls, reason)
         self._states.move_to_end(watch.id)
         self.changed = True
         if len(self._states) > MAX_WATCHES:
@@ -55,10 +55,10 @@ class PollProgress:
         return json.dumps(self._states, separators=(",", ":"))
 
 
-def read_progress(text: str | None) -> Mapping[str, PollState]:
+def read_progress(text: str | None) -> Mapping[str, CallState]:
     """Return the state of each watch by its id. A text that cannot be read has none."""
     try:
         found = json.loads(text or "{}")
-        return {str(watch_id): PollState(int(polls), str(reason)) for watch_id, (polls, reason) in found.items()}
+        return {str(watch_id): CallState(int(polls), str(reason)) for watch_id, (polls, reason) in found.items()}
     except (ValueError, TypeError, AttributeError):
         return {}

@@ -1,4 +1,4 @@
-"""How far the polls are is saved, so that another process can show it."""
+"""How far the calls are is saved, so that another process can show it."""
 
 from __future__ import annotations
 
