@@ -91,7 +91,7 @@ def simulate(
     Examples:
       watcher simulate --quota 10 --fault 503=0.02
       watcher simulate --log-requests
-      watcher watch myConnector/failed-1 myConnector/slow-2
+      watcher watch myConnector/failed-1 myConnector/partial-2
     """
     import anyio
     from pydantic import ValidationError
