@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from watcher.cli.exit_codes import CONFIG
-from watcher.cli.options import FILE, Exit
+from watcher.cli.options import Exit, config_option
 from watcher.cli.tables import counted
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ def config() -> None:
 
 
 @config.command()
-@click.argument("file", type=FILE)
-def check(file: Path) -> None:
+@config_option("The configuration file to check.")
+def check(config: Path) -> None:
     """Check the configuration file FILE.
 
     Prints one line for each mistake (file, line, key, what is wrong, what to
@@ -39,16 +39,17 @@ def check(file: Path) -> None:
     from watcher.errors import ConfigMistakes
 
     try:
-        settings = read(file, os.environ, paths=True).settings
+        settings = read(config, os.environ, paths=True).settings
     except ConfigMistakes as mistakes:
         raise _exit(mistakes) from None
     sources, sinks = counted(len(settings.sources), "source"), counted(len(settings.sinks), "sink")
-    click.echo(f"{file}: valid; {sources}, store {settings.store.type}, {sinks}")
+    click.echo(f"{config}: valid; {sources}, store {settings.store.type}, {sinks}")
 
 
 @config.command("show")
-@click.option("--config", "file", metavar="FILE", type=FILE, help="The YAML file. Without it, the defaults are shown.")
-def show_command(file: Path | None) -> None:
+@config_option("The configuration file to show. Without one, the defaults are shown.", required=False)
+@click.option("--defaults", is_flag=True, help="Show the defaults of all settings, whatever files there are.")
+def show_command(config: Path | None, defaults: bool) -> None:
     """Print the settings in effect as YAML.
 
     Each value has a comment that says where it is set: a line of the file, an
@@ -56,22 +57,23 @@ def show_command(file: Path | None) -> None:
 
     \b
     Example:
-      watcher config show --config watcher.yaml
+      watcher config show watcher.yaml
     """
-    from watcher.config import defaults, read, show
+    from watcher.config import defaults as default_settings
+    from watcher.config import read, show
     from watcher.errors import ConfigMistakes
 
     try:
-        loaded = read(file, os.environ) if file else defaults()
+        loaded = read(config, os.environ) if config and not defaults else default_settings()
     except ConfigMistakes as mistakes:
         raise _exit(mistakes) from None
     click.echo(show(loaded), nl=False)
 
 
 @config.command("variables")
-@click.argument("file", type=FILE)
-def variables_command(file: Path) -> None:
-    """Print the environment variables that the configuration file FILE refers to.
+@config_option("The configuration file.")
+def variables_command(config: Path) -> None:
+    """Print the environment variables that the configuration refers to.
 
     Prints the name in each reference ${NAME} or ${NAME:-default}, one on a line:
     what to set for a container or a service. Reads no variable.
@@ -84,7 +86,7 @@ def variables_command(file: Path) -> None:
     from watcher.errors import ConfigMistakes
 
     try:
-        names = variables(file)
+        names = variables(config)
     except ConfigMistakes as mistakes:
         raise _exit(mistakes) from None
     for name in names:

@@ -36,7 +36,7 @@ def doctor(config: Path, as_json: bool) -> None:
 
     \b
     Example:
-      watcher doctor --config watcher.yaml
+      watcher doctor watcher.yaml
     """
     import anyio
 

@@ -23,7 +23,7 @@ def run(config: Path) -> None:
 
     \b
     Example:
-      watcher run --config watcher.yaml
+      watcher run watcher.yaml
     """
     from watcher.cli.service_process import run_service
 

@@ -24,7 +24,7 @@ log = structlog.get_logger("watcher.run")
 def run_service(config: Path) -> int:
     """Read the configuration, and run the service until it ends. Returns the exit code. Raises ConfigMistakes."""
     settings = read(config, os.environ, paths=True).settings
-    configure(settings.logs)
+    configure(settings.logs, config=config)
     for sentence in settings.aws.deprecations():
         log.warning("deprecated_setting", hint=sentence)
     gc.collect()

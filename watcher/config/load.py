@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +49,15 @@ def read(path: str | Path, environ: Mapping[str, str], *, paths: bool = False) -
     return _loaded(_read_text(Path(path), raw_config), raw_config, environ, paths=paths)
 
 
+def read_sections(path: str | Path, environ: Mapping[str, str], sections: Collection[str]) -> Settings:
+    """Return the settings of a file with only these sections read. Raises ConfigMistakes with every mistake in them.
+
+    The other sections have their defaults; sources and sinks are empty. A variable that only they need may be missing.
+    """
+    raw_config = RawConfig(str(path), skipped=frozenset(Settings.model_fields) - frozenset(sections))
+    return _loaded(_read_text(Path(path), raw_config), raw_config, environ, paths=False).settings
+
+
 def defaults() -> Loaded:
     """Return the default settings. Sources and sinks have no default and are empty."""
     return Loaded(Settings.model_construct(sources=(), sinks=()), {})
@@ -86,7 +96,7 @@ def _read_text(path: Path, raw_config: RawConfig) -> str:
             content = file.read(MAX_BYTES + 1)
         return content.decode("utf-8-sig")
     except FileNotFoundError:
-        what = "does not exist; check the path, or copy config/minimal.yaml to start"
+        what = f"does not exist; check the path, or create it with: watcher init {shlex.quote(str(path))}"
     except IsADirectoryError:
         what = "is a directory; give the path of a YAML file"
     except UnicodeDecodeError as error:
