@@ -87,7 +87,8 @@ class _Assembly:
         """Connect all loops."""
         settings, store, leases = self.settings, self.store, self.leases
         backlog = BacklogCounter([sink.name for sink in self.adapters.sinks], self.gate, settings.limits.max_outbox, self.instruments)
-        workers = [SinkWorker(sink, store, leases, backlog, self.instruments) for sink in self.adapters.sinks]
+        patience = settings.limits.retry_refused
+        workers = [SinkWorker(sink, store, leases, backlog, self.instruments, patience) for sink in self.adapters.sinks]
         pollers = self._pollers()
         expect_components(self.adapters, settings.catalog, self.instruments)
         acks = Acknowledger(self.adapters.sources, self._unacked(), self.instruments)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from urllib.parse import quote, unquote
 
 DEFAULT_TARGET = "default"
@@ -247,6 +247,11 @@ class DeadLetter:
     tries: int = 1
     retry: bool = False
     """An operator requested a retry; the running watcher makes it."""
+
+
+RefusalCause = Literal["unknown", "event", "sink"]
+"""What an adapter knows about a refusal. `event`: this event can never be accepted, such as one that is too large. `sink`:
+such an answer is usually about the address, the credentials, or the account."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ async def test_a_rejected_event_becomes_a_dead_letter_and_can_be_retried(world: 
     """Retried after the sink can accept it, the event is delivered, and the dead letter is gone."""
     inbox = SimulatedInbox()
     w = world(sinks=[inbox], finite=False)
-    inbox.answer = lambda event: Rejected("size") if event.terminal else Delivered()
+    inbox.answer = lambda event: Rejected("size", cause="event") if event.terminal else Delivered()
     w.submit("task-1")
     async with w.running():
         await anyio.sleep(60)

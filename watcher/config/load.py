@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from watcher.config.environment import check_environment
 from watcher.config.overrides import apply_overrides
 from watcher.config.paths import check_paths
 from watcher.config.raw_config import RawConfig, SourceLine
@@ -33,7 +34,8 @@ class Loaded:
 def load(path: str | Path, environ: Mapping[str, str], *, paths: bool = False) -> Settings:
     """Return the settings of a file with the environment applied. Raises ConfigMistakes with every mistake.
 
-    With `paths`, a file that the settings name and this process cannot use is a mistake too. Nothing is created.
+    With `paths`, a file that the settings name and this process cannot use is a mistake too, and so is a proxy or a file of
+    certificates that the environment names. Nothing is created.
     """
     return read(path, environ, paths=paths).settings
 
@@ -84,7 +86,8 @@ def _loaded(text: str, raw_config: RawConfig, environ: Mapping[str, str], *, pat
     settings = validate(raw_config)
     for path, what in check_paths(settings) if paths else ():
         raw_config.add_mistake(path, what)
-    raw_config.raise_mistakes()
+    if found := [*raw_config.mistakes, *(check_environment(settings, environ) if paths else ())]:
+        raise ConfigMistakes(list(dict.fromkeys(found)))
     return Loaded(settings, raw_config.origins)
 
 
