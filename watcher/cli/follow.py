@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.app import assemble
 from watcher.cli import exit_codes
 from watcher.cli.live import ConsoleSink, FixedSource, Screen, succeeded
+from watcher.cli.stop_signals import StopSignals
 from watcher.core.polling.pace import PaceSettings
 from watcher.core.polling.transitions import WatchSettings
 from watcher.errors import CredentialsRejected, RemoteError, Throttled, Unavailable, Unreadable
@@ -89,7 +89,7 @@ class _Progress:
         return f"{line}; no answer for {self.monitor.failing_s():.0f} s: {self.monitor.error.code}"
 
 
-async def follow(keys: Collection[str], catalog: Catalog, options: FollowOptions) -> int:
+async def follow(keys: Collection[str], catalog: Catalog, options: FollowOptions, signals: StopSignals) -> int:
     """Follow the tasks until each one has ended, the service gives no answer for too long, or a signal. Returns the exit code."""
     aws = AwsClients(clock=time.time, polled_services=catalog.services)
     screen = Screen()
@@ -108,31 +108,21 @@ async def follow(keys: Collection[str], catalog: Catalog, options: FollowOptions
         status = screen.status(_Progress(sink, len(keys), monitor)) if show_status else nullcontext()
         async with assemble(adapters, settings) as watcher:
             with status:
-                interrupted = await _run(watcher, monitor, options.patience_s)
+                await _run(watcher, monitor, options.patience_s, signals)
     finally:
         await aws.close()
-    _print_trouble(keys, sink, catalog, interrupted=interrupted)
+    _print_trouble(keys, sink, catalog, interrupted=signals.received is not None)
     _print_reasons(watcher, monitor)
-    return _exit_code(keys, sink, catalog, interrupted=interrupted)
+    return _exit_code(keys, sink, catalog) if signals.received is None else signals.exit_code
 
 
-async def _run(watcher: Watcher, monitor: AnswerMonitor, patience_s: float) -> bool:
-    """Run the watcher until it is done or stopped. Returns whether a signal stopped it."""
-    interrupted = False
-
-    async def stop_on_signal(signals: AsyncIterator[signal.Signals]) -> None:
-        nonlocal interrupted
-        async for _ in signals:
-            interrupted = True
-            watcher.stop()
-
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_stop_without_answer, watcher, monitor, patience_s)
-            tasks.start_soon(stop_on_signal, signals)
-            await watcher.run()
-            tasks.cancel_scope.cancel()
-    return interrupted
+async def _run(watcher: Watcher, monitor: AnswerMonitor, patience_s: float, signals: StopSignals) -> None:
+    """Run the watcher until it is done or stopped. A second signal does not wait for calls in flight."""
+    async with anyio.create_task_group() as tasks:
+        signals.attach(watcher.stop, tasks.cancel_scope.cancel)
+        tasks.start_soon(_stop_without_answer, watcher, monitor, patience_s)
+        await watcher.run()
+        tasks.cancel_scope.cancel()
 
 
 async def _stop_without_answer(watcher: Watcher, monitor: AnswerMonitor, patience_s: float) -> None:
@@ -164,9 +154,7 @@ def _print_reasons(watcher: Watcher, monitor: AnswerMonitor) -> None:
         click.echo(f"The service gave no answer: {monitor.error.reason}: {monitor.error.code}", err=True)
 
 
-def _exit_code(keys: Collection[str], sink: ConsoleSink, catalog: Catalog, *, interrupted: bool) -> int:
-    if interrupted:
-        return exit_codes.INTERRUPTED
+def _exit_code(keys: Collection[str], sink: ConsoleSink, catalog: Catalog) -> int:
     if _unknown_ends(keys, sink, catalog):
         return exit_codes.TRY_AGAIN
     return exit_codes.OK if all(succeeded(body, catalog) for body in sink.ends.values()) else exit_codes.SOME_FAILED

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import socket
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
+from watcher.adapters.stores.sqlite.owner import has_owner
 from watcher.cli.check_result import Check, CheckFailed, CheckSkipped
 from watcher.cli.tables import counted
 from watcher.config import Settings
@@ -74,21 +74,6 @@ async def check_port(settings: Settings) -> str:
         advice = "stop the process that uses the address, or choose another api.listen"
         raise CheckFailed(f"{settings.api.listen}: {os.strerror(error.errno or 0)}", advice) from None
     return f"{settings.api.listen} is free"
-
-
-def has_owner(path: str) -> bool:
-    """Whether a process holds the lock of this store. Takes the lock shared and only for a moment, so no watcher fails to start."""
-    try:
-        file = os.open(f"{path}.lock", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(file)
-    return False
 
 
 def _leave_alone(path: Path, creates: bool) -> str | None:

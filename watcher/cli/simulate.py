@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -13,6 +13,7 @@ from watcher.cli.exit_codes import UNAVAILABLE
 from watcher.cli.options import Exit
 
 if TYPE_CHECKING:
+    from watcher.cli.stop_signals import StopSignals
     from watcher.simulator import Scenario, Simulator
 
 T = TypeVar("T")
@@ -65,9 +66,9 @@ def simulate(host: str, port: int, durations: str, latency: str, fault: tuple[st
     Example:
       watcher simulate --quota 10 --fault 503=0.02
     """
-    import anyio
     from pydantic import ValidationError
 
+    from watcher.cli.event_loop import CANCEL_S, run_stoppable
     from watcher.simulator import Scenario
     from watcher.simulator.distributions import parse_distribution, parse_durations
     from watcher.simulator.faults import parse_faults
@@ -82,7 +83,7 @@ def simulate(host: str, port: int, durations: str, latency: str, fault: tuple[st
     except ValidationError as error:
         raise click.BadParameter("; ".join(each["msg"] for each in error.errors())) from None
     try:
-        anyio.run(_serve, scenario, host, port)
+        run_stoppable(partial(_serve, scenario, host, port), CANCEL_S)
     except OSError as error:
         reason = error.strerror or error
         click.echo(f"Cannot listen on {host}:{port}: {reason}. Set another port with --port; --port 0 takes any free port.", err=True)
@@ -96,19 +97,19 @@ def _parse(option: str, parse: Callable[..., T], text: object) -> T:
         raise click.BadParameter(str(error), param_hint=option) from None
 
 
-async def _serve(scenario: Scenario, host: str, port: int) -> None:
+async def _serve(scenario: Scenario, host: str, port: int, signals: StopSignals) -> None:
     """Serve until SIGINT or SIGTERM, then print a summary."""
     import anyio
 
     from watcher.simulator import VoiceService, serve
 
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with serve(VoiceService(scenario, time.time), host, port) as sim:
-            _print_environment(sim)
-            async for _ in signals:
-                break
-        outcomes = ", ".join(f"{outcome} {count}" for outcome, count in sorted(sim.stats.outcomes.items()))
-        click.echo(f"# requests: {sim.stats.requests}, tasks: {len(sim.tasks)}, outcomes: {outcomes or 'none'}", err=True)
+    stopped = anyio.Event()
+    signals.attach(stopped.set)
+    async with serve(VoiceService(scenario, time.time), host, port) as sim:
+        _print_environment(sim)
+        await stopped.wait()
+    outcomes = ", ".join(f"{outcome} {count}" for outcome, count in sorted(sim.stats.outcomes.items()))
+    click.echo(f"# requests: {sim.stats.requests}, tasks: {len(sim.tasks)}, outcomes: {outcomes or 'none'}", err=True)
 
 
 def _print_environment(sim: Simulator) -> None:
