@@ -147,6 +147,8 @@ class JsonlSink:
 
     def _unavailable(self, error: OSError) -> Unavailable:
         """Return a retryable error for every OSError: disks get space, directories get mounted, permissions get granted."""
+        if self._path == "-" and error.errno == errno.EBADF:
+            return Unavailable("stdout_closed", self._label)
         return Unavailable(errno.errorcode.get(error.errno or 0, "OSError"), self._label)
 
 
