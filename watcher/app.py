@@ -35,6 +35,7 @@ from watcher.runtime.maintenance import Maintenance
 from watcher.runtime.operator_requests import OperatorRequests
 from watcher.runtime.outlet import Outlet
 from watcher.runtime.ownership import Owned, Ownership
+from watcher.runtime.pending_writes import HungWrites
 from watcher.runtime.poller_set import PollerSet
 from watcher.runtime.polling import Poller, PollPolicy
 from watcher.runtime.retrying_store import RetryingStore
@@ -75,7 +76,7 @@ class _Assembly:
         self.beside = beside
         clock = determinism.clock
         self.instruments = Instruments(clock, Health(clock.wall), metrics or Metrics(settings.catalog))
-        self.store = RetryingStore(adapters.store, self.instruments.health)
+        self.store = RetryingStore(adapters.store, self.instruments)
         self.leases = Leases()
         self.feed = Feed()
         self.gate = IntakeGate()
@@ -103,7 +104,8 @@ class _Assembly:
             Maintenance(store, pollers, settings.watch.retention, self.determinism.clock),
         )
         adapters = Adapters(self.adapters.sources, self.adapters.probe, store, self.adapters.sinks)
-        return Watcher(adapters, loops, settings.limits.stop_deadline, self.instruments, self.beside)
+        hung = HungWrites(self.instruments.writes, self.instruments.health, self.determinism.clock)
+        return Watcher(adapters, loops, settings.limits.stop_deadline, self.instruments, [hung.run, *self.beside])
 
     def _subscribe(
         self, ownership: Ownership, backlog: BacklogCounter, workers: Sequence[SinkWorker], pollers: PollerSet, acks: Acknowledger

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from watcher.errors import RemoteError
 from watcher.model import Backlog, Change, DeadLetter, Event, Lease, Message, Observation, TaskRef, Watch
@@ -298,3 +298,11 @@ class Sink(Protocol):
         Raises a RemoteError when no event was accepted, and PeerGone when this process can never deliver to it again.
         """
         ...
+
+
+@runtime_checkable
+class LocalSink(Sink, Protocol):
+    """A sink on this machine, whose `send` has no deadline of its own, because a write to a file cannot be given up."""
+
+    writes_here: bool
+    """True. A `send` that takes longer than 10 s makes the sink unhealthy."""

@@ -1,5 +1,7 @@
 """Standard streams that the caller has closed, as `watcher tasks >&-` does."""
 
+# ruff: noqa: ASYNC240 - nothing else runs in the loop while a test looks at a file
+
 from __future__ import annotations
 
 import subprocess

@@ -76,8 +76,13 @@ command(work)
 """
 
 
+SCRIPTS = [ENDS_AT_THE_SAME_MOMENT, ABSORBED_BY_A_SCOPE, IN_THE_WAY_OF_A_DEADLINE, WHILE_IT_WAITS, BEFORE_THE_LOOP]
+
+
 @pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
-@pytest.mark.parametrize("script", [ENDS_AT_THE_SAME_MOMENT, ABSORBED_BY_A_SCOPE, IN_THE_WAY_OF_A_DEADLINE, WHILE_IT_WAITS, BEFORE_THE_LOOP])
+@pytest.mark.parametrize(
+    "script", [ENDS_AT_THE_SAME_MOMENT, ABSORBED_BY_A_SCOPE, IN_THE_WAY_OF_A_DEADLINE, WHILE_IT_WAITS, BEFORE_THE_LOOP]
+)
 def test_no_signal_is_lost(script: str, number: str, code: int) -> None:
     """Whatever the command does at the moment of the signal, it ends with the code of the signal, and prints no result."""
     done = completed([PYTHON, "-c", PRELUDE + script.format(number=number)], capture_output=True, text=True)

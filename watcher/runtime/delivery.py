@@ -15,7 +15,7 @@ from watcher.core.delivery.events import event_of
 from watcher.core.delivery.sink_queue import SinkQueue
 from watcher.errors import Fenced, Invalid, PeerGone, RemoteError, Unreadable
 from watcher.model import DeadLetter, Event
-from watcher.ports import Delivered, Outcome, Rejected, Retry, Sink, Store
+from watcher.ports import Delivered, LocalSink, Outcome, Rejected, Retry, Sink, Store
 from watcher.runtime.backlog import BacklogCounter
 from watcher.runtime.instruments import Instruments
 from watcher.runtime.leases import Leases
@@ -43,6 +43,7 @@ class SinkWorker:
         self._clock = instruments.clock
         self._health = instruments.health
         self._metrics = instruments.metrics
+        self._writes = instruments.writes
         self._queue = SinkQueue()
         self._unread: set[int] = set()
         """Shards whose outbox may hold events that the queue has not seen."""
@@ -151,13 +152,21 @@ class SinkWorker:
         if not wanted:
             return (), ()
         try:
-            return wanted, await self.sink.send(wanted)
+            return wanted, await (self._send_here(wanted) if isinstance(self.sink, LocalSink) else self.sink.send(wanted))
         except (RemoteError, PeerGone):
             raise
         except Exception as error:
             hint = "this is a bug in the sink: please report it"
             log.exception("sink_raised_unexpectedly", sink=self.sink.name, error=type(error).__name__, hint=hint)
             raise Unreadable(type(error).__name__) from error
+
+    async def _send_here(self, events: Sequence[Event]) -> Sequence[Outcome]:
+        """Send to a sink whose disk may hang."""
+        began = self._writes.begin(f"sink:{self.sink.name}", self._clock.mono())
+        try:
+            return await self.sink.send(events)
+        finally:
+            self._writes.end(began)
 
     async def _settle(self, batch: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
         """Record what the sink accepted and what it rejected. What it may accept later is postponed."""

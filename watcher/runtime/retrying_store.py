@@ -1,7 +1,7 @@
 """A store whose calls are retried until they succeed. The runtime holds this one, so no caller repeats the retry logic.
 
 Retries only `StoreUnavailable`. `StoreRefused` and `Fenced` pass through: the first ends the process, the second is for
-the caller. While a call fails, the component `store` is unhealthy.
+the caller. While a call fails, or does not return, the component `store` is unhealthy.
 """
 
 # ruff: noqa: D102 - watcher/ports.py documents each method
@@ -19,6 +19,7 @@ from watcher.model import Backlog, Change, DeadLetter, Event, Lease, Watch
 from watcher.ports import Requests, Store
 from watcher.query import DeadLetterQuery, EventQuery, Page, Selection, TaskQuery
 from watcher.runtime.health import Health
+from watcher.runtime.instruments import Instruments
 
 T = TypeVar("T")
 
@@ -28,9 +29,11 @@ HINT = "free disk space, or fix what the store reports; no input is accepted in 
 class RetryingStore:
     """Implements `ports.Store` over another store. Opening and closing are not retried: a start reports what is wrong."""
 
-    def __init__(self, store: Store, health: Health) -> None:
+    def __init__(self, store: Store, instruments: Instruments) -> None:
         self._store = store
-        self._health = health
+        self._health = instruments.health
+        self._clock = instruments.clock
+        self._pending = instruments.writes
 
     @property
     def durable(self) -> bool:
@@ -88,7 +91,7 @@ class RetryingStore:
         await self._retry(lambda: self._store.add_dead_letters(dead_letters))
 
     async def prune(self, before: float) -> int:
-        return await self._retry(lambda: self._store.prune(before))
+        return await self._until_stored(lambda: self._store.prune(before))  # many writes, which take long together
 
     async def save_state(self, name: str, text: str) -> None:
         await self._retry(lambda: self._store.save_state(name, text))
@@ -142,11 +145,15 @@ class RetryingStore:
         return await self._retry(self._store.requests)
 
     async def _retry(self, call: Callable[[], Awaitable[T]]) -> T:
+        began, overdue = self._pending.begin("store", self._clock.mono()), False
         try:
-            result = await call()  # nearly always the only attempt; the retry machinery costs more than a commit
+            try:
+                result = await call()  # nearly always the only attempt; the retry machinery costs more than a commit
+            finally:
+                overdue = self._pending.end(began)
         except StoreUnavailable as error:
             return await self._until_stored(call, error)
-        self._succeeded()
+        self._succeeded(after_failure=overdue)
         return result
 
     def _succeeded(self, *, after_failure: bool = False) -> None:
@@ -154,8 +161,8 @@ class RetryingStore:
         if after_failure or self._health.is_good("store"):
             self._health.good("store")
 
-    async def _until_stored(self, call: Callable[[], Awaitable[T]], first: StoreUnavailable | None) -> T:
-        """Retry after a first failure, which counts as the first attempt."""
+    async def _until_stored(self, call: Callable[[], Awaitable[T]], first: StoreUnavailable | None = None) -> T:
+        """Retry until it succeeds. A failure before it counts as the first attempt."""
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(StoreUnavailable),
             wait=_backoff,
@@ -169,7 +176,7 @@ class RetryingStore:
                 if failed is not None:
                     raise failed
                 result = await call()
-        self._health.good("store")
+        self._succeeded(after_failure=attempt.retry_state.attempt_number > 1)
         return result
 
 

@@ -46,6 +46,7 @@ class JsonlSink:
 
     max_batch = 500
     concurrency = 1
+    writes_here = True
 
     def __init__(self, settings: JsonlSinkSettings) -> None:
         self.name = settings.name
