@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from watcher.core.delivery.events import EventWriter
@@ -25,6 +25,7 @@ from watcher.runtime.acks import Acknowledger
 from watcher.runtime.admission import Admission
 from watcher.runtime.backlog import BacklogCounter
 from watcher.runtime.clock import Clock
+from watcher.runtime.dead_letter_counter import DeadLetterCounter
 from watcher.runtime.delivery import SinkWorker
 from watcher.runtime.feed import Feed
 from watcher.runtime.health import Condition, Health
@@ -81,6 +82,7 @@ class _Assembly:
         self.feed = Feed()
         self.gate = IntakeGate()
         self.outlet = Outlet(self.store, self.leases, self.feed)
+        self.dead_letters = DeadLetterCounter(self.store, self.gate, settings.limits.max_dead_letters, self.instruments)
 
     def watcher(self) -> Watcher:
         """Connect all loops."""
@@ -101,11 +103,12 @@ class _Assembly:
             acks,
             backlog,
             OperatorRequests(store, leases, pollers, workers, acks, intake),
-            Maintenance(store, pollers, settings.watch.retention, self.determinism.clock),
+            Maintenance(store, pollers, settings.watch, self.determinism.clock),
         )
         adapters = Adapters(self.adapters.sources, self.adapters.probe, store, self.adapters.sinks)
         hung = HungWrites(self.instruments.writes, self.instruments.health, self.determinism.clock)
-        return Watcher(adapters, loops, settings.limits.stop_deadline, self.instruments, [hung.run, *self.beside])
+        beside = [hung.run, self.dead_letters.run, *self.beside]
+        return Watcher(adapters, loops, settings.limits.stop_deadline, self.instruments, beside, settings.drop_sinks)
 
     def _subscribe(
         self, ownership: Ownership, backlog: BacklogCounter, workers: Sequence[SinkWorker], pollers: PollerSet, acks: Acknowledger
@@ -118,6 +121,7 @@ class _Assembly:
         self.outlet.on_removed = pollers.check_limit
         for worker in workers:
             self.feed.on_events(worker.wake)
+            worker.dead_letters_full = self.dead_letters.full
             worker.on_fenced = ownership.fenced
             worker.on_settled = acks.settled
 
@@ -151,8 +155,13 @@ class _Assembly:
         return Intake(self.adapters.sources, reader, admission, acks, self.store, self.gate, self.instruments)
 
 
-def build(settings: Settings, *, sinks: Sequence[Sink] = (), clock: Callable[[], float] = time.time) -> App:
-    """An app as configured. Opens nothing. `sinks` receive the events in addition to the configured ones."""
+def build(
+    settings: Settings, *, sinks: Sequence[Sink] = (), drop_sinks: Collection[str] = (), clock: Callable[[], float] = time.time
+) -> App:
+    """An app as configured. Opens nothing. `sinks` receive the events in addition to the configured ones.
+
+    `drop_sinks` are the names of sinks that are no longer configured, and whose events are erased.
+    """
     from watcher.adapters.aws.probe import AwsProbe
     from watcher.adapters.aws.session import AwsClients
     from watcher.registry import SINKS, SOURCES, STORES, AdapterContext
@@ -171,13 +180,21 @@ def build(settings: Settings, *, sinks: Sequence[Sink] = (), clock: Callable[[],
         store=STORES[settings.store.type].build(settings.store, context),
         sinks=[*(SINKS[s.type].build(s, context) for s in settings.sinks), *sinks],
     )
-    return App(settings, catalog, adapters, aws, clock)
+    return App(settings, catalog, adapters, aws, clock, frozenset(drop_sinks))
 
 
 class App:
     """The object behind `watcher run`. Entering it opens everything; leaving it closes everything, in the opposite order."""
 
-    def __init__(self, settings: Settings, catalog: Catalog, adapters: Adapters, aws: AwsClients, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        adapters: Adapters,
+        aws: AwsClients,
+        clock: Callable[[], float],
+        drop_sinks: frozenset[str] = frozenset(),
+    ) -> None:
         self.settings = settings
         self.adapters = adapters
         self.metrics = Metrics(catalog)
@@ -189,7 +206,7 @@ class App:
             self.http = HttpServer(settings.api, self, self.metrics)
         self._aws = aws
         service = ServiceSettings(
-            settings.watch, settings.pace, settings.cadence, settings.events, settings.limits, aws.region_required(), catalog
+            settings.watch, settings.pace, settings.cadence, settings.events, settings.limits, aws.region_required(), catalog, drop_sinks
         )
         beside: list[Loop] = [self._measure] if self.http is None else [self._measure, self.http.serve]
         self.watcher = assemble(adapters, service, determinism=Determinism(clock=Clock(clock)), metrics=self.metrics, beside=beside)

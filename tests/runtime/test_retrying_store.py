@@ -49,6 +49,7 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "purge": (["d1"],),
     "forget": (Selection(key=a_watch().key),),
     "requests": (),
+    "count_dead_letters": (),
 }
 """Each call of a store that is retried, with arguments."""
 NOT_RETRIED = {"open", "attach", "close", "check", "load"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -22,18 +22,23 @@ from watcher.observe.logs import configure
 log = structlog.get_logger("watcher.run")
 
 
-def run_service(config: Path) -> int:
-    """Read the configuration, and run the service until it ends. Returns the exit code. Raises ConfigMistakes."""
+def run_service(config: Path, drop_sinks: Sequence[str] = ()) -> int:
+    """Read the configuration, and run the service until it ends. Returns the exit code. Raises ConfigMistakes.
+
+    `drop_sinks` are the names of sinks that are no longer configured, and whose events are erased.
+    """
     settings = read(config, os.environ, paths=True).settings
+    if kept := {sink.name for sink in settings.sinks} & set(drop_sinks):
+        raise ConfigMistakes([f"--drop-sink {name}: this sink is configured; remove it from the file first" for name in sorted(kept)])
     configure(settings.logs)
     for sentence in settings.aws.deprecations():
         log.warning("deprecated_setting", hint=sentence)
     gc.collect()
     gc.freeze()  # a collection that visits all imported objects again stops the event loop for tens of milliseconds
-    return run_stoppable(partial(serve, settings, config), settings.limits.stop_deadline)
+    return run_stoppable(partial(serve, settings, config, drop_sinks), settings.limits.stop_deadline)
 
 
-async def serve(settings: Settings, config: Path, signals: StopSignals) -> int:
+async def serve(settings: Settings, config: Path, drop_sinks: Sequence[str], signals: StopSignals) -> int:
     """Run the app under signals. Returns the exit code."""
     # the receiver comes first: building the app takes a while, and a signal in that time must not raise inside the event loop
     with anyio.open_signal_receiver(signal.SIGHUP) as hangups:
@@ -41,7 +46,7 @@ async def serve(settings: Settings, config: Path, signals: StopSignals) -> int:
             stop = _Stop(signals, process.cancel_scope)
             process.start_soon(_check_on_hangup, hangups, config)
             signals.attach(stop.drain, stop.end)
-            async with build(settings) as app:
+            async with build(settings, drop_sinks=drop_sinks) as app:
                 stop.app = app
                 if signals.received is not None:
                     app.stop()

@@ -13,7 +13,7 @@ import structlog
 
 from watcher.core.delivery.events import event_of
 from watcher.core.delivery.sink_queue import SinkQueue
-from watcher.errors import Fenced, Invalid, PeerGone, RemoteError, Unreadable
+from watcher.errors import Fenced, Invalid, PeerGone, RemoteError, Unavailable, Unreadable
 from watcher.model import DeadLetter, Event
 from watcher.ports import Delivered, LocalSink, Outcome, Rejected, Retry, Sink, Store
 from watcher.runtime.backlog import BacklogCounter
@@ -37,6 +37,8 @@ class SinkWorker:
         """Called with the name of the sink and events that it has settled."""
         self.on_fenced: Callable[[Collection[int]], None] = lambda shards: None
         """Called with shards that turn out to be owned by another replica."""
+        self.dead_letters_full: Callable[[], bool] = lambda: False
+        """Whether no further event may become a dead letter."""
         self._store = store
         self._leases = leases
         self._backlog = backlog
@@ -74,12 +76,14 @@ class SinkWorker:
             self._unread.add(shard)
             self._wakeup.set()
 
-    def retry(self, dead_letter: DeadLetter) -> None:
-        """Send the event of a dead letter again, at an operator's request."""
+    def retry(self, dead_letter: DeadLetter) -> bool:
+        """Send the event of a dead letter again, at an operator's request. False where it is under way already, or has no room."""
         event = event_of(dead_letter.body, dead_letter.position, dead_letter.shard)
-        if event.id not in self._dead_letters and self._queue.requeue(event):
-            self._dead_letters[event.id] = dead_letter
-            self._wakeup.set()
+        if event.id in self._dead_letters or self._queue.room <= 0 or not self._queue.requeue(event):
+            return False
+        self._dead_letters[event.id] = dead_letter
+        self._wakeup.set()
+        return True
 
     def position(self, shard: int) -> int:
         """How far the outbox of a shard has been read; 0 before the shard is adopted."""
@@ -170,7 +174,8 @@ class SinkWorker:
 
     async def _settle(self, batch: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
         """Record what the sink accepted and what it rejected. What it may accept later is postponed."""
-        pairs = list(zip(batch, outcomes, strict=True))
+        pairs = list(zip(batch, self._hold(batch, outcomes), strict=True))
+        outcomes = [outcome for _, outcome in pairs]
         delivered = [event for event, outcome in pairs if isinstance(outcome, Delivered)]
         rejected = [(event, outcome) for event, outcome in pairs if isinstance(outcome, Rejected)]
         done = delivered + [event for event, _ in rejected]
@@ -186,6 +191,16 @@ class SinkWorker:
         self._queue.settle(done)
         self._backlog.settled(self.sink.name, [event for event in done if event.id not in retried])
         self.on_settled(self.sink.name, done)
+
+    def _hold(self, batch: Sequence[Event], outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+        """Keep rejected events in the outbox while there is no room for dead letters. One that is retried has its room."""
+        if not self.dead_letters_full():
+            return outcomes
+        held = Retry(Unavailable("max_dead_letters", "purge or retry dead letters"))
+        return [
+            held if isinstance(outcome, Rejected) and event.id not in self._dead_letters else outcome
+            for event, outcome in zip(batch, outcomes, strict=True)
+        ]
 
     async def _record(self, delivered: Sequence[Event], dead_letters: Sequence[DeadLetter]) -> None:
         """Settle under the current leases. Events of a shard that another replica owns now are that replica's to settle."""

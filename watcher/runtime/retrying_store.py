@@ -15,7 +15,7 @@ import anyio
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from watcher.errors import StoreUnavailable
-from watcher.model import Backlog, Change, DeadLetter, Event, Lease, Watch
+from watcher.model import Backlog, Change, DeadLetter, Event, Lease, Leftover, Pruned, Watch
 from watcher.ports import Requests, Store
 from watcher.query import DeadLetterQuery, EventQuery, Page, Selection, TaskQuery
 from watcher.runtime.health import Health
@@ -30,6 +30,8 @@ class RetryingStore:
     """Implements `ports.Store` over another store. Opening and closing are not retried: a start reports what is wrong."""
 
     def __init__(self, store: Store, instruments: Instruments) -> None:
+        self.on_dead_letters: Callable[[Sequence[DeadLetter]], None] = lambda dead_letters: None
+        """Called with dead letters that were stored."""
         self._store = store
         self._health = instruments.health
         self._clock = instruments.clock
@@ -47,8 +49,8 @@ class RetryingStore:
     def renew_s(self) -> float | None:
         return self._store.renew_s
 
-    async def open(self, sinks: Sequence[str]) -> None:
-        await self._store.open(sinks)
+    async def open(self, sinks: Sequence[str], drop: Collection[str] = ()) -> Mapping[str, Leftover]:
+        return await self._store.open(sinks, drop)
 
     async def attach(self) -> None:
         await self._store.attach()
@@ -89,9 +91,10 @@ class RetryingStore:
 
     async def add_dead_letters(self, dead_letters: Sequence[DeadLetter]) -> None:
         await self._retry(lambda: self._store.add_dead_letters(dead_letters))
+        self.on_dead_letters(dead_letters)
 
-    async def prune(self, before: float) -> int:
-        return await self._until_stored(lambda: self._store.prune(before))  # many writes, which take long together
+    async def prune(self, before: float, events_before: float | None = None) -> Pruned:
+        return await self._until_stored(lambda: self._store.prune(before, events_before))  # many writes, which take long together
 
     async def save_state(self, name: str, text: str) -> None:
         await self._retry(lambda: self._store.save_state(name, text))
@@ -104,6 +107,7 @@ class RetryingStore:
 
     async def settle(self, sink: str, delivered: Sequence[Event], dead_letters: Sequence[DeadLetter], leases: Mapping[int, Lease]) -> None:
         await self._retry(lambda: self._store.settle(sink, delivered, dead_letters, leases))
+        self.on_dead_letters(dead_letters)
 
     async def count_backlog(self, shard: int) -> Mapping[str, Backlog]:
         return await self._retry(lambda: self._store.count_backlog(shard))
@@ -132,6 +136,9 @@ class RetryingStore:
     async def dead_letters(self, query: DeadLetterQuery) -> Page[DeadLetter]:
         return await self._retry(lambda: self._store.dead_letters(query))
 
+    async def count_dead_letters(self) -> Mapping[tuple[str, str], int]:
+        return await self._retry(self._store.count_dead_letters)
+
     async def retry(self, ids: Sequence[str]) -> int:
         return await self._retry(lambda: self._store.retry(ids))
 
@@ -141,8 +148,8 @@ class RetryingStore:
     async def forget(self, selection: Selection) -> int:
         return await self._retry(lambda: self._store.forget(selection))
 
-    async def requests(self) -> Requests:
-        return await self._retry(self._store.requests)
+    async def requests(self, after: str | None = None) -> Requests:
+        return await self._retry(lambda: self._store.requests(after))
 
     async def _retry(self, call: Callable[[], Awaitable[T]]) -> T:
         began, overdue = self._pending.begin("store", self._clock.mono()), False

@@ -58,7 +58,7 @@ class AwsClients:
         self._polled_services = frozenset(polled_services)
         self._lock = anyio.Lock()
         self._session: Any = None
-        self._clients: dict[tuple[str, float | None], Any] = {}
+        self._clients: dict[tuple[str, float | None, str | None], Any] = {}
         self._stack = AsyncExitStack()
         self._retired = AsyncExitStack()
         """Clients created before the last refresh. They stay open until the next one, for their calls in flight."""
@@ -71,8 +71,11 @@ class AwsClients:
         *,
         read_timeout: float | None = None,
         deadline: float | None = None,
+        region: str | None = None,
     ) -> Any:
         """Make one call and return its reply. `operation` is the name of the client's method. Raises only `RemoteError`.
+
+        `region` is for a resource that names its own Region; None: the configured one.
 
         `read_timeout` is for calls that wait on purpose, such as a long poll; it is added to the default deadline.
         Both are in seconds.
@@ -82,29 +85,31 @@ class AwsClients:
             deadline = self.call_deadline + (read_timeout or 0.0)
         try:
             async with asyncio.timeout(deadline):  # half the cost of an anyio cancel scope; every poll runs this
-                client = await self.client(service, read_timeout=read_timeout)
+                client = await self.client(service, read_timeout=read_timeout, region=region)
                 return await getattr(client, operation)(**params)
         except Exception as error:  # noqa: BLE001 - an unreadable reply raises anything from inside the SDK
             raise remote_error(error, now=self._clock(), status=reply_status.get()) from None
 
-    async def client(self, service: str, *, read_timeout: float | None = None) -> Any:
-        """Return the client for a service and a read timeout. Do not keep it: `refresh` replaces all clients.
+    async def client(self, service: str, *, read_timeout: float | None = None, region: str | None = None) -> Any:
+        """Return the client for a service, a read timeout, and a Region other than the configured one.
+
+        Do not keep it: `refresh` replaces all clients.
 
         Raises `CredentialsRejected` if it cannot be created, `Unavailable` if the source of credentials does not answer.
         """
-        key = (service, read_timeout)
+        key = (service, read_timeout, region)
         if key not in self._clients:
             async with self._lock:
                 if key not in self._clients:
-                    self._clients[key] = await self._create_client(service, read_timeout)
+                    self._clients[key] = await self._create_client(service, read_timeout, region)
         return self._clients[key]
 
-    async def _create_client(self, service: str, read_timeout: float | None) -> Any:
+    async def _create_client(self, service: str, read_timeout: float | None, region: str | None) -> Any:
         try:
             session = await self._load_session(service)
             timeout = self.call_deadline if read_timeout is None else read_timeout
             config = _config(self._body_limit(service), self._max_connections, timeout)
-            return await self._stack.enter_async_context(session.client(service, config=config))
+            return await self._stack.enter_async_context(session.client(service, config=config, region_name=region))
         except Exception as error:  # noqa: BLE001 - botocore raises exceptions of many kinds for a wrong setup
             raise setup_error(error) from None
 
