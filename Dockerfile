@@ -32,7 +32,7 @@ RUN python -m compileall -q -f -j 0 --invalidation-mode unchecked-hash \
  && python -m pip uninstall --yes --quiet --root-user-action=ignore pip \
  && groupadd --gid 10001 watcher \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/watcher --shell /usr/sbin/nologin watcher \
- && install -d -o 10001 -g 10001 -m 0750 /var/lib/watcher
+ && install -d -o 10001 -g 10001 -m 0770 /var/lib/watcher
 
 COPY --from=build /opt/watcher /opt/watcher
 COPY config/deploy/container.yaml /etc/watcher/watcher.yaml

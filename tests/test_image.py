@@ -16,7 +16,7 @@ def test_the_configuration_inside_is_complete_with_a_queue():
     settings = parse(text, "container.yaml", {"WATCHER_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/111122223333/tasks"})
     assert (settings.sources[0].type, settings.sinks[0].bus, settings.store.path) == ("sqs", "default", "watcher.db")
     (port,) = re.findall(r"C\('localhost', (\d+),", DOCKERFILE)
-    assert settings.api.listen == f"0.0.0.0:{port}"
+    assert settings.api.listen == f":{port}"
     assert f"EXPOSE {port}" in DOCKERFILE
 
 

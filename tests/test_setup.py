@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -129,3 +130,46 @@ def test_uv_uses_the_index_of_pip(tmp_path, environ, index):
     output, calls = install(tmp_path, "dev", **environ)
     assert [call.split()[1] for call in by_uv(calls)] == [f"index={index}"]
     assert "example" not in output
+
+
+APT = """#!/bin/sh
+echo "apt-get $*" >>calls
+echo "reading package lists"
+if [ "$1$2" = "-qqinstall" ] && [ -e lists ]; then cp program bin/promtool; cp program bin/prometheus; exit 0; fi
+if [ "$1$2" = "-qqupdate" ] && [ -n "$REACHABLE" ]; then touch lists; exit 0; fi
+echo "cannot find prometheus" >&2
+exit 100
+"""
+
+
+def install_prometheus(directory: Path, user: str, reachable: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the script with nothing on PATH but an apt-get that needs an update first, for a user of this id."""
+    binaries = directory / "bin"
+    binaries.mkdir()
+    for name in ("cat", "cp", "mktemp", "rm", "sh", "touch"):
+        (binaries / name).symlink_to(str(shutil.which(name)))
+    for name, script in {"apt-get": APT, "id": f"#!/bin/sh\necho {user}\n"}.items():
+        (binaries / name).write_text(script)
+        (binaries / name).chmod(0o755)
+    (directory / "program").write_text("#!/bin/sh\n")
+    (directory / "program").chmod(0o755)
+    environ = {"PATH": str(binaries), "REACHABLE": reachable}
+    return subprocess.run(["/bin/sh", ROOT / ".ci" / "prometheus"], cwd=directory, env=environ, text=True, capture_output=True, check=False)
+
+
+def test_ci_installs_prometheus_quietly_as_root(tmp_path: Path) -> None:
+    """As root, CI installs Prometheus, with new lists of packages where it needs them, and prints one line; the next run prints none."""
+    done = install_prometheus(tmp_path, "0", reachable="yes")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ci: installing Prometheus with apt-get\n", "")
+    again = subprocess.run(["/bin/sh", ROOT / ".ci" / "prometheus"], env={"PATH": str(tmp_path / "bin")}, capture_output=True, check=False)
+    assert (again.returncode, again.stdout, again.stderr) == (0, b"", b"")
+
+
+@pytest.mark.parametrize(("user", "said"), [("0", "cannot find prometheus"), ("1000", "")])
+def test_ci_fails_clearly_without_prometheus(tmp_path: Path, user: str, said: str) -> None:
+    """Where Prometheus cannot be installed, CI ends with what is missing and what to do, after the output of apt-get if it was called."""
+    done = install_prometheus(tmp_path, user)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert done.stderr.endswith("promtool or prometheus is missing; install them (Debian: apt-get install prometheus)\n")
+    assert (tmp_path / "calls").exists() == (user == "0")

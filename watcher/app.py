@@ -25,6 +25,7 @@ from watcher.runtime.acks import Acknowledger
 from watcher.runtime.admission import Admission
 from watcher.runtime.backlog import BacklogCounter
 from watcher.runtime.clock import Clock
+from watcher.runtime.components import expect_components
 from watcher.runtime.dead_letter_counter import DeadLetterCounter
 from watcher.runtime.delivery import SinkWorker
 from watcher.runtime.feed import Feed
@@ -76,7 +77,8 @@ class _Assembly:
         self.determinism = determinism
         self.beside = beside
         clock = determinism.clock
-        self.instruments = Instruments(clock, Health(clock.wall), metrics or Metrics(settings.catalog))
+        metrics = metrics or Metrics(settings.catalog)
+        self.instruments = Instruments(clock, Health(clock.wall, metrics.show_component), metrics)
         self.store = RetryingStore(adapters.store, self.instruments)
         self.leases = Leases()
         self.feed = Feed()
@@ -88,8 +90,10 @@ class _Assembly:
         """Connect all loops."""
         settings, store, leases = self.settings, self.store, self.leases
         backlog = BacklogCounter([sink.name for sink in self.adapters.sinks], self.gate, settings.limits.max_outbox, self.instruments)
-        workers = [SinkWorker(sink, store, leases, backlog, self.instruments) for sink in self.adapters.sinks]
+        patience = settings.limits.retry_refused
+        workers = [SinkWorker(sink, store, leases, backlog, self.instruments, patience) for sink in self.adapters.sinks]
         pollers = self._pollers()
+        expect_components(self.adapters, settings.catalog, self.instruments)
         acks = Acknowledger(self.adapters.sources, self._unacked(), self.instruments)
         intake = self._intake(acks)
         ownership = Ownership(store, leases, Owned(backlog, workers, pollers, acks), self.determinism.clock)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from urllib.parse import quote, unquote
 
 DEFAULT_TARGET = "default"
@@ -271,6 +271,11 @@ class Leftover:
 
     def __str__(self) -> str:
         return f"{self.undelivered} undelivered events and {self.dead_letters} dead letters"
+
+
+RefusalCause = Literal["unknown", "event", "sink"]
+"""What an adapter knows about a refusal. `event`: this event can never be accepted, such as one that is too large. `sink`:
+such an answer is usually about the address, the credentials, or the account."""
 
 
 @dataclass(frozen=True, slots=True)

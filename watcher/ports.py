@@ -14,11 +14,11 @@ The exams in `tests/contracts/` check these obligations against every implementa
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from watcher.errors import RemoteError
-from watcher.model import Backlog, Change, DeadLetter, Event, Lease, Leftover, Message, Observation, Pruned, TaskRef, Watch
+from watcher.model import Backlog, Change, DeadLetter, Event, Lease, Leftover, Message, Observation, Pruned, RefusalCause, TaskRef, Watch
 from watcher.query import DeadLetterQuery, EventQuery, Page, Selection, TaskQuery
 
 
@@ -287,9 +287,14 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The sink will never accept the event: it becomes a dead letter with this reason."""
+    """The sink refused the event, and a repetition would not help by itself. `reason` is a code, such as `http_422`.
+
+    The runtime decides whether the event becomes a dead letter with this reason, or whether the sink refuses everything
+    at the moment: `core.delivery.refusals`. `cause` is what the adapter knows about that.
+    """
 
     reason: str
+    cause: RefusalCause = field(default="unknown", compare=False)
 
 
 Outcome = Delivered | Retry | Rejected

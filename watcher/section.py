@@ -6,12 +6,26 @@ The sections stand beside the code they configure; `watcher.config.settings` com
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class SecretPath:
+    """Annotates the URL of a webhook: services like Slack, Discord, and Teams put the secret into the path."""
+
+
+def without_path(url: str, mask: str) -> str:
+    """A URL of which only scheme, host, and port are shown. The mask replaces the rest, if there is any."""
+    scheme, separator, rest = url.partition("://")
+    place = re.split(r"[/?#\\]", rest, maxsplit=1)[0].rpartition("@")[2]
+    hidden = len(rest) > len(place) and rest != f"{place}/"
+    return f"{scheme}{separator}{place}{f'/{mask}' if hidden else ''}"
 
 
 class Section(BaseModel):

@@ -22,6 +22,10 @@ class HookServer:
         self.reply = b"ok"
         self.withheld = 0
         """Bytes of the reply that are announced in its length but never sent."""
+        self.drips = False
+        """The body of a reply has no end: a byte comes every few milliseconds."""
+        self.cut = False
+        """The connection is closed before the announced end of the body."""
         self.port = 0
         self._connections = set()
         self._server = None
@@ -60,6 +64,12 @@ class HookServer:
                 ]
                 writer.write("\r\n".join([*lines, "", ""]).encode() + self.reply)
                 await writer.drain()
+                if self.cut:
+                    return
+                while self.drips:
+                    writer.write(b".")
+                    await writer.drain()
+                    await asyncio.sleep(0.005)
         except (asyncio.IncompleteReadError, ConnectionError):
             return
         finally:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import time
 
 import pytest
@@ -10,12 +11,23 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from tests.adapters.hook_server import HookServer
 from tests.contracts.sink_exam import an_event
-from watcher.adapters.sinks.webhook import MAX_REPLY, WebhookSink, WebhookSinkSettings
-from watcher.errors import Throttled, Unavailable
+from watcher import __version__
+from watcher.adapters import http_client
+from watcher.adapters.certificates import FOR_WEBHOOKS
+from watcher.adapters.http_client import MAX_REPLY
+from watcher.adapters.sinks.webhook import WebhookSink, WebhookSinkSettings
+from watcher.errors import ConfigMistakes, Throttled, Unavailable
 from watcher.ports import Delivered, Rejected, Retry
 
 OLD, NEW, OTHER = ("whsec_" + base64.b64encode(bytes([n]) * 32).decode() for n in (1, 2, 3))
 NOW = 1_795_341_612.0
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch):
+    """Neither a proxy nor certificates of the machine that runs the tests."""
+    for name in [name for name in os.environ if name.lower().endswith("_proxy") or name in FOR_WEBHOOKS]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture
@@ -87,18 +99,28 @@ async def test_a_temporary_error_is_retried(server, sink_for, status):
     assert (outcome.error.code, outcome.error.retry_after) == (str(status), 7.0)
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 413, 422])
+@pytest.mark.parametrize("status", [400, 406, 409, 413, 415, 422, 431])
 async def test_any_other_4xx_is_rejected(server, sink_for, status):
-    """Any other 4xx status rejects the event, with the status as the reason."""
+    """Any other 4xx status refuses the event, with the status as the reason."""
     server.answers.append((status, {}))
-    assert await (await sink_for()).send([an_event()]) == [Rejected(f"http_{status}")]
+    (outcome,) = await (await sink_for()).send([an_event()])
+    assert (outcome, outcome.cause) == (Rejected(f"http_{status}"), "unknown")
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 404, 405, 407, 410, 421, 426, 451])
+async def test_an_answer_about_the_url_or_the_credentials_is_about_the_sink(server, sink_for, status):
+    """No event alone can be at fault: while nothing else is accepted, none becomes a dead letter."""
+    server.answers.append((status, {}))
+    (outcome,) = await (await sink_for()).send([an_event()])
+    assert (outcome, outcome.cause) == (Rejected(f"http_{status}"), "sink")
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_redirects_are_not_followed(server, sink_for, status):
-    """A redirect rejects the event: it is sent to the configured host only."""
+    """A redirect refuses the event: it is sent to the configured host only. The URL is at fault."""
     server.answers.append((status, {"Location": server.url}))
-    assert await (await sink_for()).send([an_event()]) == [Rejected(f"http_{status}")]
+    (outcome,) = await (await sink_for()).send([an_event()])
+    assert (outcome, outcome.cause) == (Rejected(f"http_{status}"), "sink")
     assert len(server.requests) == 1
 
 
@@ -118,6 +140,78 @@ async def test_a_long_reply_is_not_read_to_its_end(server, sink_for):
     assert await sink.send([an_event()]) == [Delivered()]
     server.reply, server.withheld = b"", 0
     assert await sink.send([an_event(sequence=2)]) == [Delivered()]
+
+
+@pytest.mark.parametrize(("status", "outcome"), [(200, Delivered()), (202, Delivered()), (422, Rejected("http_422"))])
+@pytest.mark.parametrize("how", ["withheld", "drips", "cut"])
+async def test_a_body_that_never_ends_does_not_change_the_outcome(server, sink_for, monkeypatch, how, status, outcome):
+    """The status decides: an event that was accepted is not sent again because the rest of the reply is slow, endless, or cut."""
+    monkeypatch.setattr(http_client, "MAX_BODY_S", 0.05)
+    server.withheld = 10**9
+    setattr(server, how, 10**9 if how == "withheld" else True)
+    server.answers += [(status, {}), (200, {})]
+    sink = await sink_for(timeout=300)
+    assert await sink.send([an_event()]) == [outcome]
+    server.withheld, server.drips, server.cut = 0, False, False
+    assert await sink.send([an_event(sequence=2)]) == [Delivered()]
+    assert len(server.requests) == 2
+
+
+async def test_a_request_has_no_cookies_of_an_earlier_reply(server, sink_for):
+    """A cookie, such as one of a load balancer, does not tie later events to one receiver."""
+    server.answers += [(200, {"Set-Cookie": f"AWSALB={n}; Path=/; Max-Age=600"}) for n in range(3)]
+    sink = await sink_for()
+    for n in range(1, 4):
+        assert await sink.send([an_event(sequence=n)]) == [Delivered()]
+    assert all("cookie" not in request.headers for request in server.requests)
+
+
+async def test_a_request_names_the_watcher_and_its_version(server, sink_for):
+    """The user agent is `watcher/VERSION`, unless the configuration has another one."""
+    await (await sink_for()).send([an_event()])
+    await (await sink_for(headers={"User-Agent": "acme-relay"})).send([an_event()])
+    assert [request.headers["user-agent"] for request in server.requests] == [f"watcher/{__version__}", "acme-relay"]
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "all_proxy"])
+async def test_a_proxy_of_the_environment_is_used(server, sink_for, monkeypatch, variable):
+    """The request goes to the proxy, with its credentials, and `check` tries the proxy and not the receiver."""
+    monkeypatch.setenv(variable, f"http://user:pa%40ss@127.0.0.1:{server.port}")
+    sink = WebhookSink(WebhookSinkSettings(url="http://hooks.example.invalid/x"), clock=time.time)
+    await sink.open()
+    assert await sink.send([an_event()]) == [Delivered()]
+    (request,) = server.requests
+    assert request.line == "POST http://hooks.example.invalid/x HTTP/1.1"
+    assert request.headers["proxy-authorization"] == "Basic " + base64.b64encode(b"user:pa@ss").decode()
+    assert await sink.check() == f"the proxy 127.0.0.1:{server.port} of {variable} accepts connections"
+    await sink.close()
+
+
+@pytest.mark.parametrize("no_proxy", ["[::1], fd00::/8,127.0.0.0/8", "127.0.0.1:*, [, *"])
+async def test_any_no_proxy_can_be_used(server, sink_for, monkeypatch, no_proxy):
+    """A network, an IPv6 address in brackets, or an entry in no known form does not fail the start."""
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    assert await (await sink_for()).send([an_event()]) == [Delivered()]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SSL_CERT_FILE", "/nowhere/ca.pem"),
+        ("SSL_CERT_FILE", __file__),
+        ("SSL_CERT_FILE", "/"),
+        ("SSL_CERT_DIR", "/nowhere"),
+        ("ALL_PROXY", "socks5://127.0.0.1:1080"),
+        ("HTTP_PROXY", "http://[::1"),
+    ],
+)
+async def test_an_environment_that_cannot_be_used_is_a_mistake_of_the_configuration(monkeypatch, name, value):
+    """Certificates that are missing or damaged, and a proxy that cannot be used: the mistake names the variable."""
+    monkeypatch.setenv(name, value)
+    sink = WebhookSink(WebhookSinkSettings(url="http://hooks.example.invalid/x"), clock=time.time)
+    with pytest.raises(ConfigMistakes, match=f"^environment: {name}: "):
+        await sink.open()
 
 
 async def test_check_posts_nothing(server, sink_for):

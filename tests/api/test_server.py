@@ -99,7 +99,19 @@ async def test_errors_are_problem_documents(method, path, status):
     assert reply.status_code == reply.json()["status"] == status
     assert reply.headers["content-type"] == "application/problem+json"
     assert set(reply.json()) == {"type", "title", "status", "detail"}
-    assert reply.headers.get("allow") == ("GET" if status == 405 else None)
+    assert reply.headers.get("allow") == ("GET, HEAD" if status == 405 else None)
+
+
+@pytest.mark.parametrize("good", [True, False])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/openapi.json"])
+async def test_head_is_answered_like_get_without_the_body(path, good):
+    """HEAD has the status, the type and the length of the reply to GET, whether the watcher works or not, and no body."""
+    health = SetHealth()
+    health.loop_runs, health.components["sink:bus"] = good, Condition(good, "denied", 1763805612.0)
+    async with serving(health) as client:
+        got, head = await client.get(path), await client.head(path)
+    assert (head.status_code, head.headers["content-type"], head.content) == (got.status_code, got.headers["content-type"], b"")
+    assert path == "/metrics" or head.headers["content-length"] == got.headers["content-length"]
 
 
 async def test_the_answer_to_a_bug_has_no_details(caplog):
@@ -142,6 +154,37 @@ async def test_the_url_of_all_interfaces_is_loopback():
     async with serving(SetHealth(), listen=":0") as client:
         assert client.base_url.host in ("127.0.0.1", "::1")
         assert (await client.get("/healthz")).status_code == 200
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+@pytest.mark.parametrize(
+    ("listen", "hosts"),
+    [
+        (":0", ["127.0.0.1", "[::1]"]),
+        ("[::]:0", ["127.0.0.1", "[::1]"]),
+        ("localhost:0", ["localhost", "127.0.0.1"]),
+        ("[::1]:0", ["[::1]"]),
+        ("0.0.0.0:0", ["127.0.0.1"]),
+    ],
+)
+async def test_all_addresses_of_a_host_are_served(listen, hosts):
+    """Without a host and with `::` the server answers over IPv4 and IPv6, with a host on each of its addresses, and on no other one."""
+    async with serving(SetHealth(), listen=listen) as client:
+        port = client.base_url.port
+        for host in hosts:
+            assert (await client.get(f"http://{host}:{port}/healthz")).status_code == 200
+        for host in {"127.0.0.1", "[::1]"} - set(hosts) if "localhost" not in listen else ():
+            with pytest.raises(httpx.ConnectError):
+                await client.get(f"http://{host}:{port}/healthz")
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+async def test_a_port_that_is_taken_over_ipv4_is_in_use():
+    """A server of all addresses does not start while another process has the port over IPv4 only: it would get part of the requests."""
+    with socket.create_server(("0.0.0.0", 0)) as taken:
+        server = HttpServer(ApiSettings(listen=f"[::]:{taken.getsockname()[1]}"), SetHealth(), Metrics(CATALOG))
+        with pytest.raises(Unavailable, match="EADDRINUSE"):
+            await server.open()
 
 
 async def test_open_connections_do_not_delay_the_end():

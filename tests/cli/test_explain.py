@@ -14,7 +14,7 @@ def test_an_open_task_is_explained(command: Command) -> None:
     ended = command("explain", "abc/t1", "--config", "w.yaml")
     assert ended.code == 0
     assert "status    IN_PROGRESS, for 13." in ended.out
-    assert "polls     2 as of the last change" in ended.out
+    assert "polls     2 so far, as the watcher saved it last" in ended.out
     assert "IN_QUEUE -> IN_PROGRESS  1.50 s" in ended.out
     assert "not yet delivered to log: 2 events" in ended.out
     assert "after the last poll" in ended.out

@@ -43,6 +43,13 @@ def test_help_fits_80_columns(path: tuple[str, ...]) -> None:
     assert not re.search(r"<\w+>|INTEGER|FLOAT|BOOLEAN", text)
 
 
+@pytest.mark.parametrize("path", list(paths()), ids=" ".join)
+def test_h_is_short_for_help(path: tuple[str, ...]) -> None:
+    """-h prints the help of each command, and of the command line as a whole."""
+    short = CliRunner().invoke(app, [*path, "-h"], prog_name="watcher", terminal_width=80)
+    assert (short.exit_code, short.output) == (0, help_of(path))
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_summary_of_a_command_is_the_first_line_of_its_help(name: str) -> None:
     """The table of commands repeats the first line of each command's help, and it fits one line of the top-level help."""

@@ -35,6 +35,7 @@ SERVICE = SETTINGS | AWS | {"prometheus_client", "rich", "structlog", "tenacity"
 RUNS = {
     "config check w.yaml": SETTINGS,
     "config show": SETTINGS - {"ruamel"},
+    "config variables w.yaml": SETTINGS,
     "config show --config w.yaml": SETTINGS,
     "tasks --config w.yaml": STORE | {"watcher.queries"},
     "explain abc/t1 --config w.yaml --json": STORE | {"watcher.queries"},

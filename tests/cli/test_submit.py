@@ -212,7 +212,7 @@ def test_stdin_and_named_pipes_take_no_submissions(command: Command, here: Path)
     """For a source that is stdin or a named pipe, the command exits with 64 and says what to do instead; it does not block."""
     (here / "s.yaml").write_text("sources: [{type: lines}]\nsinks: [{type: jsonl}]\n", encoding="utf-8")
     ended = command("submit", "abc/t1", "--config", "s.yaml")
-    assert (ended.code, ended.err) == (64, "This configuration reads stdin: pipe the tasks into watcher run.\n")
+    assert (ended.code, ended.err) == (64, "This configuration reads stdin: pipe the tasks into: watcher run --config s.yaml\n")
     (here / "tasks.txt").unlink()
     os.mkfifo(here / "tasks.txt")
     ended = command("submit", "abc/t1", "--config", "w.yaml")

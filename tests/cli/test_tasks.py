@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ def test_tasks_are_listed_the_newest_first(command: Command) -> None:
     assert [row.split()[0] for row in rows] == [f"speaker-search/abc/t{n}" for n in (3, 2, 1)]
     assert "not polled yet" in rows[0]
     assert "terminal, 10." in rows[2]
+    assert re.search(r" SUCCEEDED +1\d\.\d s +1 ", rows[2]), "an ended task has the age of its status"
     assert ended.out.isascii()
 
 
@@ -31,7 +33,20 @@ def test_json_is_one_array_without_results_and_contexts(command: Command) -> Non
     [task] = json.loads(ended.out)
     assert task["params"] == {"VoiceConnectorId": "abc", "SpeakerSearchTaskId": "t1"}
     times = ["status_since", "admitted_at", "deadline_at", "changed_at"]
-    assert list(task) == ["key", "kind", "target", "params", "open", "status", *times, "events", "polls", "ended_at", "end_reason"]
+    assert list(task) == [
+        "key",
+        "kind",
+        "target",
+        "params",
+        "open",
+        "status",
+        *times,
+        "events",
+        "polls",
+        "ended_at",
+        "end_reason",
+        "last_error",
+    ]
     assert CANARY not in ended.out
     assert "c-42" not in ended.out
 
@@ -69,15 +84,14 @@ def test_a_memory_store_cannot_be_read(command: Command, here: Path) -> None:
     assert "memory" in ended.err
 
 
-@pytest.mark.parametrize(
-    "arguments", [("tasks",), ("explain", "abc/t1"), ("dead-letters", "list"), ("forget", "abc/t1"), ("submit", "abc/t1")]
-)
-def test_mistakes_of_the_configuration_end_each_command(command: Command, here: Path, arguments: tuple[str, ...]) -> None:
-    """Each command prints all mistakes of the configuration with their lines, and exits with 78."""
-    (here / "w.yaml").write_text(CONFIG + "pace: {rate: 0}\nlogs: {level: loud}\n", encoding="utf-8")
+@pytest.mark.parametrize("arguments", [("tasks",), ("explain", "abc/t1"), ("dead-letters", "list"), ("forget", "abc/t1")])
+def test_mistakes_of_the_store_end_each_command(command: Command, here: Path, arguments: tuple[str, ...]) -> None:
+    """A command on the store prints all mistakes of `store` and of the top level with their lines, and exits with 78."""
+    (here / "w.yaml").write_text(CONFIG.replace("path: w.db}", "pth: w.db, fsync: 1}") + "stor: {}\n", encoding="utf-8")
     ended = command(*arguments, "--config", "w.yaml")
     assert (ended.code, ended.out) == (78, "")
-    assert [line.split(": ")[:2] for line in ended.err.splitlines()] == [["w.yaml:4", "pace.rate"], ["w.yaml:5", "logs.level"]]
+    found = [line.split(": ")[:2] for line in ended.err.splitlines()]
+    assert found == [["w.yaml:3", "store.fsync"], ["w.yaml:3", "store.pth"], ["w.yaml:4", "stor"]]
 
 
 def test_a_status_cannot_control_the_terminal(command: Command) -> None:

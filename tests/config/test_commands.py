@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 
-from watcher.cli.config import config
+from watcher.cli import app
 
 GOOD = "sources: [{type: lines}]\nsinks: [{type: jsonl}]\n"
 load_yaml = YAML(typ="safe", pure=True).load
@@ -22,14 +22,14 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_check_reports_a_valid_file(file: Path) -> None:
     """`config check` prints one line on stdout for a valid file and exits 0."""
     file.write_text(GOOD, encoding="utf-8")
-    found = CliRunner().invoke(config, ["check", str(file)])
+    found = CliRunner().invoke(app, ["config", "check", str(file)])
     assert (found.exit_code, found.stdout, found.stderr) == (0, f"{file}: valid; 1 source, store sqlite, 1 sink\n", "")
 
 
 def test_check_reports_every_mistake_and_exits_78(file: Path) -> None:
     """`config check` prints one line for each mistake on stderr, nothing on stdout, and exits 78."""
     file.write_text(GOOD + "pace: {rate: 0}\nlogs: {level: loud}\n", encoding="utf-8")
-    found = CliRunner().invoke(config, ["check", str(file)])
+    found = CliRunner().invoke(app, ["config", "check", str(file)])
     assert (found.exit_code, found.stdout) == (78, "")
     assert [line.split(": ")[1] for line in found.stderr.splitlines()] == ["pace.rate", "logs.level"]
 
@@ -38,7 +38,7 @@ def test_check_reads_the_environment(file: Path, monkeypatch: pytest.MonkeyPatch
     """`config check` applies the variables that `run` would apply."""
     file.write_text(GOOD, encoding="utf-8")
     monkeypatch.setenv("WATCHER_PACE__RTE", "5")
-    found = CliRunner().invoke(config, ["check", str(file)])
+    found = CliRunner().invoke(app, ["config", "check", str(file)])
     assert (found.exit_code, found.stderr) == (
         78,
         "environment: WATCHER_PACE__RTE: unknown key pace.rte; did you mean WATCHER_PACE__RATE?\n",
@@ -48,7 +48,7 @@ def test_check_reads_the_environment(file: Path, monkeypatch: pytest.MonkeyPatch
 def test_check_checks_paths(file: Path) -> None:
     """`config check` reports a sink in a directory that does not exist."""
     file.write_text("sources: [{type: lines}]\nsinks: [{type: jsonl, path: no/e.jsonl}]\n", encoding="utf-8")
-    found = CliRunner().invoke(config, ["check", str(file)])
+    found = CliRunner().invoke(app, ["config", "check", str(file)])
     assert (found.exit_code, found.stderr) == (78, f"{file}:2: sinks[0].path: directory no does not exist; create it\n")
 
 
@@ -67,7 +67,7 @@ def test_check_compares_regions(file: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """`config check` notes each queue, topic and bus in another Region than AWS_REGION, with its line, and exits 0."""
     file.write_text(ELSEWHERE, encoding="utf-8")
     monkeypatch.setenv("AWS_REGION", "ap-southeast-2")
-    found = CliRunner().invoke(config, ["check", str(file)])
+    found = CliRunner().invoke(app, ["config", "check", str(file)])
     assert found.exit_code == 0
     assert [line.partition(", and")[0] for line in found.stderr.splitlines()] == [
         f"{file}:3: sources[1].queue_url: is in eu-central-1",
@@ -82,14 +82,14 @@ def test_check_compares_regions_with_none(file: Path, monkeypatch: pytest.Monkey
     file.write_text(ELSEWHERE, encoding="utf-8")
     monkeypatch.delenv("AWS_REGION", raising=False)
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
-    found = CliRunner().invoke(config, ["check", str(file)])
+    found = CliRunner().invoke(app, ["config", "check", str(file)])
     assert (found.exit_code, found.stderr.count("set AWS_REGION")) == (0, 4)
 
 
 def test_show_prints_what_is_in_effect(file: Path) -> None:
     """`config show` prints the settings as YAML with the origin of each value."""
     file.write_text(GOOD + "pace: {rate: 5}\n", encoding="utf-8")
-    found = CliRunner().invoke(config, ["show", "--config", str(file)])
+    found = CliRunner().invoke(app, ["config", "show", "--config", str(file)])
     assert found.exit_code == 0
     assert load_yaml(found.stdout)["pace"] == {"rate": 5, "burst": 1}
     assert f"# {file}:3" in found.stdout
@@ -97,20 +97,37 @@ def test_show_prints_what_is_in_effect(file: Path) -> None:
 
 def test_show_without_a_file_prints_the_defaults(file: Path) -> None:
     """`config show` without a file prints the defaults."""
-    found = CliRunner().invoke(config, ["show"])
+    found = CliRunner().invoke(app, ["config", "show"])
     assert found.exit_code == 0
     assert load_yaml(found.stdout)["store"] == {"type": "sqlite", "path": "watcher.db"}
 
 
 def test_show_reports_an_invalid_file(file: Path) -> None:
     """`config show` prints the lines of `config check` for an invalid file and exits 78."""
-    found = CliRunner().invoke(config, ["show", "--config", str(file)])
+    found = CliRunner().invoke(app, ["config", "show", "--config", str(file)])
     assert (found.exit_code, found.stdout) == (78, "")
     assert found.stderr.startswith(f"{file}:1: file: does not exist")
 
 
+def test_variables_prints_the_names_that_the_file_refers_to(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`config variables` prints each name once, sorted, set or not; no name of a comment, of `$${`, or of an overridden key is one."""
+    text = "# ${COMMENT}\nsources: [{type: lines, path: '${DIR}/${ZED:-in}.txt'}]\nsinks: [{type: jsonl, path: '$${NOT}/${DIR}'}]\n"
+    file.write_text(text + 'pace: {rate: "${RATE}"}\n', encoding="utf-8")
+    monkeypatch.setenv("RATE", "fast")
+    found = CliRunner().invoke(app, ["config", "variables", str(file)])
+    assert (found.exit_code, found.stdout, found.stderr) == (0, "DIR\nRATE\nZED\n", "")
+
+
+def test_variables_reports_a_file_that_is_no_yaml(file: Path) -> None:
+    """`config variables` prints what is wrong with the text of the file, with its line, and exits 78."""
+    file.write_text(GOOD + "pace: {rate: [}\n", encoding="utf-8")
+    found = CliRunner().invoke(app, ["config", "variables", str(file)])
+    assert (found.exit_code, found.stdout) == (78, "")
+    assert found.stderr.startswith(f"{file}:3: ")
+
+
 def test_schema_prints_json() -> None:
     """`config schema` prints a JSON Schema on stdout."""
-    found = CliRunner().invoke(config, ["schema"])
+    found = CliRunner().invoke(app, ["config", "schema"])
     assert found.exit_code == 0
     assert json.loads(found.stdout)["$schema"].startswith("https://json-schema.org/")

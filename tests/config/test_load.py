@@ -148,8 +148,47 @@ def test_show_masks_secrets(tmp_path: Path) -> None:
     shown = show(loaded(tmp_path, text))
     assert "canary" not in shown
     assert "Y2Fu" not in shown
-    assert "https://example.com/hook?sig=********" in shown
     assert shown.count("********") == 4
+
+
+@pytest.mark.parametrize(
+    ("url", "visible"),
+    [
+        ("https://hooks.chat.example/services/canary1/canary2", "https://hooks.chat.example/********"),
+        ("https://chat.example/api/webhooks/123/canary", "https://chat.example/********"),
+        (
+            "https://acme.webhook.office.example/webhookb2/canary@canary/IncomingWebhook/canary",
+            "https://acme.webhook.office.example/********",
+        ),
+        ("https://prod-7.logic.example:443/workflows/canary/invoke?sig=canary&sp=canary", "https://prod-7.logic.example:443/********"),
+        ("https://hook.example/canary", "https://hook.example/********"),
+        ("http://[fd00::7]:8080/a/canary", "http://[fd00::7]:8080/********"),
+        ("https://hook.example?key=canary", "https://hook.example/********"),
+        ("https://hook.example/#canary", "https://hook.example/********"),
+        ("https://hook.example/", "https://hook.example"),
+        ("https://hook.example", "https://hook.example"),
+    ],
+)
+def test_show_masks_the_path_of_a_webhook(tmp_path: Path, url: str, visible: str) -> None:
+    """Chat services put the secret into the path: of the URL of a webhook, only scheme, host, and port are shown."""
+    queue = "https://sqs.eu-west-1.amazonaws.com/111122223333/in"
+    text = f"sources: [{{type: sqs, queue_url: '{queue}'}}]\nsinks: [{{type: webhook, url: '{url}'}}]\n"
+    shown = show(loaded(tmp_path, text))
+    assert "canary" not in shown
+    assert f'url: "{visible}" ' in shown
+    assert queue in shown, "the name of a queue is no secret"
+
+
+@pytest.mark.parametrize(
+    "wrong", ["url: 5canary", "url: [https://h.example/canary]", "url: 'ftp://h.example/canary'", "url: 'https://h.example:x/canary'"]
+)
+@pytest.mark.parametrize("more", ["", ", name: 'Bad Name'", ", timeout: canary"])
+def test_a_mistake_does_not_repeat_the_url_of_a_webhook(tmp_path: Path, wrong: str, more: str) -> None:
+    """Whatever is wrong with it or beside it, the path of a URL is in no mistake."""
+    with pytest.raises(ConfigMistakes) as caught:
+        loaded(tmp_path, f"sources: [{{type: lines}}]\nsinks: [{{type: webhook, {wrong}{more}}}]\n")
+    assert "h.example" not in str(caught.value)
+    assert not more.endswith("canary") or "canary" not in str(caught.value)
 
 
 def test_settings_are_frozen() -> None:

@@ -63,7 +63,7 @@ def test_a_missing_file_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(ConfigMistakes) as caught:
         load(tmp_path / "watcher.yaml", {})
     assert caught.value.mistakes == (
-        f"{tmp_path}/watcher.yaml:1: file: does not exist; check the path, or copy config/minimal.yaml to start",
+        f"{tmp_path}/watcher.yaml:1: file: does not exist; check the path, or create it with: watcher init {tmp_path}/watcher.yaml",
     )
 
 
@@ -82,7 +82,7 @@ def test_a_path_with_a_null_byte_is_a_mistake() -> None:
 def test_an_empty_file_is_a_mistake(tmp_path: Path) -> None:
     """An empty file is reported as empty, not as one without sources."""
     (tmp_path / "watcher.yaml").write_bytes(b"")
-    with pytest.raises(ConfigMistakes, match=r":1: file: is empty; copy config/minimal\.yaml"):
+    with pytest.raises(ConfigMistakes, match=r":1: file: is empty; fill it with: watcher init --force "):
         load(tmp_path / "watcher.yaml", {})
 
 

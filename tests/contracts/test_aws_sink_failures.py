@@ -23,6 +23,24 @@ from watcher.errors import CredentialsRejected, Denied, NotFound, RemoteError, T
 from watcher.ports import Delivered, Outcome, Rejected, Retry, Sink
 
 EVENTS = [an_event(f"t-{n}") for n in range(4)]
+OUTSIDE = [
+    ("ThrottlingException", Throttled),
+    ("LimitExceededException", Throttled),
+    ("ServiceQuotaExceededException", Throttled),
+    ("AccessDeniedException", Denied),
+    ("NotAuthorizedForSourceException", Denied),
+    ("NotAuthorizedForDetailTypeException", Denied),
+    ("InvalidAccountIdException", Denied),
+    ("KMSAccessDeniedException", Denied),
+    ("KmsKeyPolicyException", Denied),
+    ("KMSInvalidKeyUsageException", Denied),
+    ("InternalFailure", Unavailable),
+    ("InternalException", Unavailable),
+    ("InternalServiceFailure", Unavailable),
+    ("ResourceNotFoundException", NotFound),
+]
+"""Codes of entries whose cause an operator can remove, or that passes, and the error that they become in all three services."""
+ABOUT_THE_ENTRY = ["MalformedDetail", "InvalidArgument", "InvalidMessageContents", "MessageSizeLimitExceeded", "ValidationException"]
 TOPIC = "arn:aws:sns:us-east-1:111122223333:events"
 
 
@@ -103,22 +121,18 @@ class TestMatchedById:
         assert service.sent() == [["0", "1", "2", "3"]]
 
     @pytest.mark.parametrize(
-        ("code", "error"),
-        [
-            ("ThrottlingException", Throttled),
-            ("KMSThrottling", Throttled),
-            ("AccessDenied", Denied),
-            ("KmsAccessDenied", Denied),
-            ("ExpiredToken", CredentialsRejected),
-            ("KmsDisabled", RemoteError),
-        ],
+        ("code", "error"), [*OUTSIDE, ("KMSThrottling", Throttled), ("AccessDenied", Denied), ("ExpiredToken", CredentialsRejected)]
     )
     async def test_a_fault_outside_the_event_is_retried(self, service: Service, code: str, error: type[RemoteError]) -> None:
         """An entry that failed for the rate, a permission or the encryption key is retried, although the sender is at fault."""
         service.answer(failed=[("0", True, code)])
-        (outcome,) = await service.sink.send(EVENTS[:1])
-        assert isinstance(outcome, Retry)
-        assert isinstance(outcome.error, error)
+        assert comparable(await service.sink.send(EVENTS[:1])) == [(error, code)]
+
+    @pytest.mark.parametrize("code", ABOUT_THE_ENTRY)
+    async def test_what_is_about_the_entry_is_refused(self, service: Service, code: str) -> None:
+        """With any other code of the sender's fault the event is refused with that code."""
+        service.answer(failed=[("0", True, code)])
+        assert await service.sink.send(EVENTS[:1]) == [Rejected(code)]
 
     async def test_an_id_that_both_failed_and_succeeded_counts_as_failed(self, service: Service) -> None:
         """An entry that the reply lists as both successful and failed is retried."""
@@ -231,9 +245,17 @@ class TestEventBridge:
         scripted_aws.answer({"FailedEntryCount": 1, "Entries": [{}]})
         assert comparable(await sink.send(EVENTS[:1])) == [(Unreadable, "no_outcome")]
 
-    @pytest.mark.parametrize("code", ["AccessDeniedException", "NotAuthorizedForSourceException", "InvalidArgument", "InternalException"])
-    async def test_every_other_code_is_permanent(self, sink: EventBridgeSink, scripted_aws: ScriptedAws, code: str) -> None:
-        """PutEvents documents two codes as retryable; with any other code the event is rejected with that code."""
+    @pytest.mark.parametrize(("code", "error"), OUTSIDE)
+    async def test_what_a_person_can_fix_is_retried(
+        self, sink: EventBridgeSink, scripted_aws: ScriptedAws, code: str, error: type[RemoteError]
+    ) -> None:
+        """An entry that failed for a permission, a key, a limit, the bus, or within the service is retried, not given up."""
+        scripted_aws.answer({"FailedEntryCount": 1, "Entries": [{"ErrorCode": code}]})
+        assert comparable(await sink.send(EVENTS[:1])) == [(error, code)]
+
+    @pytest.mark.parametrize("code", ABOUT_THE_ENTRY)
+    async def test_what_is_about_the_entry_is_refused(self, sink: EventBridgeSink, scripted_aws: ScriptedAws, code: str) -> None:
+        """With any other code the event is refused with that code."""
         scripted_aws.answer({"FailedEntryCount": 1, "Entries": [{"ErrorCode": code}]})
         assert await sink.send(EVENTS[:1]) == [Rejected(code)]
 

@@ -312,6 +312,7 @@ def test_credentials_are_refreshed_once_for_each_expiry() -> None:
     assert not circuits.may_refresh(1.9)
     assert not circuits.may_refresh(2.1), "the new credentials are rejected too: another refresh would fetch the same"
     circuits.accepted(2.2)
+    assert not circuits.may_refresh(1.95), "it began before the refresh: the credentials have changed since"
     assert circuits.may_refresh(3.0)
 
 

@@ -358,3 +358,49 @@ def test_the_order_of_each_task_is_kept_in_every_story(story) -> None:
         elif what == "release":
             queue.release(more[0])
             queue.adopt(more[0])
+
+
+def test_a_held_event_delays_only_its_own_task_until_it_is_resumed() -> None:
+    """A later event of the task never overtakes it, holding sets no timer, and when it is resumed it goes first."""
+    queue = queue_of(("a", 1), ("a", 2), ("b", 3), ("b", 4))
+    held, other = queue.take(0, 10)
+    queue.settle([other])
+    assert queue.hold(held)
+    assert queue.attempts("a") == 1
+    (later,) = queue.take(1e9, 10)
+    queue.settle([later])
+    assert queue.wait(0) is None
+    queue.add(0, [event_at("c", 5)])
+    assert queue.resume(held)
+    assert not queue.resume(held), "it is ready, and not held any more"
+    assert places(queue.take(0, 10)) == [("a", 1), ("c", 5)]
+
+
+def test_a_held_event_can_be_settled_without_being_sent() -> None:
+    """Claimed, it is under way until it is settled; then the next event of its task is ready."""
+    queue = queue_of(("a", 1), ("a", 2))
+    (held,) = queue.take(0, 10)
+    queue.hold(held)
+    assert queue.claim(held)
+    assert (queue.claim(held), queue.take(0, 10)) == (False, [])
+    queue.settle([held])
+    assert places(queue.take(0, 10)) == [("a", 2)]
+
+
+def test_a_held_event_that_is_dropped_keeps_nothing_waiting() -> None:
+    """The events of the task that are kept are ready, and what was held cannot be resumed or claimed."""
+    queue = queue_of(("a", 1), ("a", 2))
+    (held,) = queue.take(0, 10)
+    queue.hold(held)
+    queue.drop("a", lambda event: event.position == 1)
+    assert (queue.resume(held), queue.claim(held)) == (False, False)
+    assert places(queue.take(0, 10)) == [("a", 2)]
+
+
+def test_an_event_that_is_dropped_while_it_is_sent_is_not_held() -> None:
+    """Its task was erased meanwhile, so it is removed, and the next event of the task is ready."""
+    queue = queue_of(("a", 1), ("a", 2))
+    (sent,) = queue.take(0, 10)
+    queue.drop("a", lambda event: event.position == 1)
+    assert not queue.hold(sent)
+    assert places(queue.take(0, 10)) == [("a", 2)]

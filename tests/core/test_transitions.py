@@ -188,6 +188,30 @@ def test_digests_do_not_depend_on_the_order_of_members() -> None:
 
 
 @pytest.mark.parametrize(
+    ("results", "emitted_results"),
+    [
+        ([KNOWN_PROFILE, None, KNOWN_PROFILE], [KNOWN_PROFILE]),
+        ([KNOWN_PROFILE, None, None, found("p-2"), None, found("p-2")], [KNOWN_PROFILE, found("p-2")]),
+        ([None, KNOWN_PROFILE, found("p-2"), KNOWN_PROFILE], [KNOWN_PROFILE, found("p-2"), KNOWN_PROFILE]),
+        ([found(), None, found(), KNOWN_PROFILE, None, found()], [found(), KNOWN_PROFILE, found()]),
+    ],
+)
+@pytest.mark.parametrize("status", ["IN_PROGRESS", "PARTIAL_SUCCESS"])
+def test_a_result_that_disappears_and_comes_back_is_no_change(status, results, emitted_results) -> None:
+    """A reply without a result says nothing about it: only a result that differs from the last one is emitted."""
+    replies = [seen(status, at, result=result) for at, result in enumerate(results, 1)]
+    _, emitted = after(seen(status, 0.5), *replies)
+    assert [t.result for t in emitted[1:]] == emitted_results
+
+
+def test_a_result_that_disappears_with_a_change_of_status_is_still_known() -> None:
+    """A new status without a result does not make the last result new when it comes back."""
+    history = [("IN_PROGRESS", KNOWN_PROFILE), ("PARTIAL_SUCCESS", None), ("PARTIAL_SUCCESS", KNOWN_PROFILE)]
+    _, emitted = after(*(seen(status, at, result=result) for at, (status, result) in enumerate(history, 1)))
+    assert [(t.type, t.after) for t in emitted] == [(EventType.TRANSITION, "IN_PROGRESS"), (EventType.TRANSITION, "PARTIAL_SUCCESS")]
+
+
+@pytest.mark.parametrize(
     ("mode", "result", "terminal", "reason"),
     [
         ("settle", None, False, "status"),

@@ -35,7 +35,8 @@ async def all_succeed(directory: Path) -> None:
         assert await watcher.run("watch", *names(tasks(2))) == 0, watcher.text()
         lines = watcher.out.read_text().splitlines()
         assert sum("SUCCEEDED" in line for line in lines) == 2
-        assert all(CONNECTOR in line for line in lines)
+        assert all("/task-000" in line and len(line) <= 80 for line in lines), lines
+        assert sum("new speaker-search → " in line for line in lines) == 2
         assert watcher.text() == "", "stderr is empty"
 
 
@@ -55,7 +56,7 @@ async def some_fail(directory: Path) -> None:
 
 
 async def no_answer(directory: Path) -> None:
-    """Exit 75 for a task that does not exist, a refused connection, missing credentials and a quota of 0, each with its reason."""
+    """Exit 75 for a task that does not exist, one that is denied or busy, a refused connection, missing credentials and a quota of 0."""
     keys = {"AWS_ACCESS_KEY_ID": "simulator", "AWS_SECRET_ACCESS_KEY": "simulator"}
 
     async def one(name: str, environment: dict[str, str], task: str, *words: str) -> None:
@@ -69,7 +70,9 @@ async def no_answer(directory: Path) -> None:
         url = f"http://127.0.0.1:{refusing.getsockname()[1]}"
         endpoint = {"AWS_ENDPOINT_URL_CHIME_SDK_VOICE": url, "AWS_REGION": "us-east-1"}
         async with simulator(Scenario()) as sim, simulator(Scenario(quota=0, burst=0)) as new, anyio.create_task_group() as runs:
-            runs.start_soon(one, "missing", sim.environment, "missing-task", "not_found")
+            runs.start_soon(one, "missing", sim.environment, "missing-task", "not_found", "of the kind speaker-search")
+            runs.start_soon(one, "denied", sim.environment, "denied-task", "denied")
+            runs.start_soon(one, "busy", sim.environment, "busy-task", "busy")
             runs.start_soon(one, "refused", {**endpoint, **keys}, "task", "EndpointConnectionError")
             runs.start_soon(one, "keyless", endpoint, "task", "NoCredentialsError", "credentials")
             runs.start_soon(one, "new", new.environment, "task", "throttled")
@@ -104,7 +107,7 @@ async def ctrl_c(directory: Path) -> None:
     async with simulator(Scenario(durations=LONG)) as sim:
         watcher = service(directory, sim)
         with watcher.running("watch", *names(tasks(1))):
-            await until(lambda: CONNECTOR in watcher.out.read_text(), watcher)
+            await until(lambda: "/task-0000" in watcher.out.read_text(), watcher)
             watcher.send(signal.SIGINT)
             assert await watcher.wait() == 130, watcher.text()
 
@@ -114,7 +117,16 @@ async def the_whole_demo(directory: Path) -> None:
     watcher = WatcherProcess(directory, {})
     assert await watcher.run("demo", "--tasks", "10", "--seed", "232") == 0, watcher.text()
     output = watcher.out.read_text()
-    for word in ("10 of 10", "transitions", "calls for each task", "detection lag", "price of a call", "pace found", "throttled calls"):
+    for word in (
+        "10 of 10",
+        "transitions",
+        "calls for each task",
+        "detection lag",
+        "price of a call",
+        "pace found",
+        "throttled calls",
+        "a loop, every 5 s",
+    ):
         assert word in output, output
 
 

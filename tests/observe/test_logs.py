@@ -165,8 +165,9 @@ def test_a_line_has_time_level_and_logger(written):
         "hint": "raise the quota",
         "level": "warning",
         "logger": "watcher.polling",
+        "message": "polls_throttled",
     }
-    assert (theirs["event"], theirs["level"], theirs["logger"]) == ("went wrong", "error", "uvicorn.error")
+    assert (theirs["event"], theirs["message"], theirs["level"], theirs["logger"]) == (*["went wrong"] * 2, "error", "uvicorn.error")
 
 
 @pytest.mark.parametrize("name", ["botocore.endpoint", "aiohttp.client", "httpx", "uvicorn.error"])

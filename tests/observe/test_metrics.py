@@ -7,7 +7,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from watcher import __version__
 from watcher.kinds.catalog import builtin_catalog
-from watcher.observe.metrics import MAX_REASONS, Metrics, status_label
+from watcher.observe.metrics import END_REASONS, MAX_REASONS, Metrics, status_label
+from watcher.queries import explain
 
 CATALOG = builtin_catalog()
 ID_LIKE = re.compile(r"(^|_)(id|ids|key|task|arn|connector|profile|phone|url|path|email|uuid)($|_)")
@@ -15,7 +16,7 @@ ATTRIBUTES = [
     *("inputs", "acks", "watches", "polls", "poll_seconds", "in_flight", "events", "ended"),
     *("detection_lag", "calls_per_task", "pace_rate", "pace_throttles", "price", "due_lateness"),
     *("outbox_events", "outbox_age", "deliveries", "delivery_seconds", "dead_letters", "dead_letters_kept", "dead_letters_limit"),
-    *("circuit_open", "loop_lag", "store_seconds", "build_info"),
+    *("component_healthy", "circuit_open", "loop_lag", "store_seconds", "build_info"),
 ]
 
 
@@ -82,6 +83,26 @@ def test_poll_counters_start_at_zero():
     """The series of each poll outcome exists from the start, so that its first increase is seen."""
     labels = (("kind", "speaker-search"), ("outcome", "throttled"))
     assert scraped(Metrics(CATALOG))["watcher_polls_total", labels] == 0
+
+
+def test_each_counter_starts_at_zero_for_each_source_and_sink():
+    """With the names of sources and sinks, every counter and histogram has series, each of them at 0, and one for each of the names."""
+    metrics = Metrics(CATALOG)
+    metrics.start_at_zero(["queue", "pipe"], ["crm", "bus"])
+    series = {key: value for key, value in scraped(metrics).items() if key[0].startswith("watcher_")}
+    for attribute, metric in declared_metrics(metrics).items():
+        (family,) = metric.describe()
+        if family.type in ("counter", "histogram"):
+            name = family.name + ("_total" if family.type == "counter" else "_count")
+            values = [(dict(labels), value) for (shown, labels), value in series.items() if shown == name]
+            assert {value for _, value in values} == {0}, attribute
+            for label, names in {"source": {"queue", "pipe"}, "sink": {"crm", "bus"}, "origin": {"queue", "pipe", "crm", "bus"}}.items():
+                assert label not in metric._labelnames or {labels[label] for labels, _ in values} == names, attribute
+
+
+def test_each_way_in_which_a_watch_ends_starts_at_zero():
+    """Each reason that `watcher explain` puts into words has a series."""
+    assert set(END_REASONS) >= set(explain.END_REASONS)
 
 
 @pytest.mark.parametrize(

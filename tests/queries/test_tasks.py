@@ -54,3 +54,27 @@ def test_a_kind_that_is_not_in_the_catalog_has_no_parameter_names() -> None:
     """A task of an unknown kind is shown without names for its parameters."""
     watch = Watch(TaskRef("removed-kind", ("a", "b")), "0" * 32, 0.0, 3600.0)
     assert task_summary(watch, CATALOG).params == {}
+
+
+@pytest.mark.parametrize(
+    ("reason", "state"), [("not_found", "not found"), ("expired", "not found"), ("denied", "access denied"), ("deadline", "never seen")]
+)
+async def test_an_ended_task_that_was_never_seen_says_what_it_was(store: MemoryStore, reason: str, state: str) -> None:
+    """A task that no poll ever saw has no status: its state is what ended it."""
+    await record(store, RecordedTask("t1").ended(reason, 3))
+    [task] = await newest_tasks(store, CATALOG, TaskQuery(), 10)
+    assert (task.status, task.state) == (None, state)
+
+
+async def test_the_polls_are_those_of_the_saved_state(store: MemoryStore) -> None:
+    """An open task has the saved number of polls where it is higher, and the error of its last poll."""
+    ids = "a" * 32, "b" * 32
+    tasks = [RecordedTask("t1"), RecordedTask("t2")]
+    for task, id_ in zip(tasks, ids, strict=True):
+        task.watch = task.watch._replace(id=id_)
+    tasks[1].seen("IN_PROGRESS", 5)
+    states = [("progress speaker-search", f'{{"{ids[0]}": [12, "not_found"], "{ids[1]}": [7, "unchanged"]}}')]
+    await record(store, *tasks, states=states)
+    found = {task.params["SpeakerSearchTaskId"]: task for task in await newest_tasks(store, CATALOG, TaskQuery(), 10)}
+    assert (found["t1"].polls, found["t1"].state, found["t1"].last_error) == (12, "not found", "not_found")
+    assert (found["t2"].polls, found["t2"].state, found["t2"].last_error) == (7, "IN_PROGRESS", None)

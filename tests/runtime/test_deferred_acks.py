@@ -16,10 +16,12 @@ pytestmark = pytest.mark.looptime
 
 
 class SlowQueue(SimulatedQueue):
-    """Takes 0.3 s for an acknowledgement, as a queue behind a network does."""
+    """Takes a while for an acknowledgement, as a queue behind a network does."""
+
+    ack_s = 0.3
 
     async def ack(self, messages: Sequence[Message]) -> Sequence[Message]:
-        await anyio.sleep(0.3)
+        await anyio.sleep(self.ack_s)
         return await super().ack(messages)
 
 
@@ -33,6 +35,33 @@ async def test_a_message_stays_in_the_queue_until_its_last_event_is_delivered(wo
         assert w.queue.redelivered == 0
         await anyio.sleep(60)
         assert len(w.queue.acked) == 1
+
+
+async def test_a_repeat_about_an_ended_task_stays_until_the_last_event_is_delivered(world: MakeWorld) -> None:
+    """A second message about a task that has ended, but whose end is not delivered yet, is not acknowledged before the first one."""
+    w = world(finite=False, durations="queue=fixed(1),run=fixed(5)")
+    w.inbox.failure = Unavailable("503")
+    w.submit("task-1")
+    async with w.running() as watcher:
+        await anyio.sleep(60)
+        assert len(watcher.loops.pollers) == 0, "its watch has ended"
+        w.submit("task-1")
+        await anyio.sleep(120)
+        assert w.queue.acked == []
+        w.inbox.failure = None
+        await anyio.sleep(120)
+    assert len(w.queue.acked) == 2
+
+
+async def test_a_message_that_becomes_free_during_an_acknowledgement_is_acknowledged_too(world: MakeWorld) -> None:
+    """Tasks whose last events are delivered while an earlier acknowledgement is under way leave the queue before their time is over."""
+    w = world(finite=False, durations="queue=fixed(1),run=fixed(5)", latency="fixed(0.1)")
+    w.queue = SlowQueue(finite=False, hold_s=300.0)
+    w.queue.ack_s = 40.0
+    w.submit(*(f"task-{n}" for n in range(8)))
+    async with w.running():
+        await anyio.sleep(200)
+        assert (len(w.queue.acked), w.queue.redelivered) == (8, 0)
 
 
 async def test_a_stop_acknowledges_the_messages_of_finished_tasks(world: MakeWorld) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import anyio
 import pytest
 
 from tests.runtime.conftest import MakeWorld, key
+from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.errors import Unavailable
-from watcher.model import DeadLetter
+from watcher.model import DeadLetter, Watch
 from watcher.ports import Delivered, Rejected
 from watcher.query import DeadLetterQuery, Selection
 from watcher.simulator.inbox import SimulatedInbox
@@ -19,7 +22,7 @@ async def test_a_rejected_event_becomes_a_dead_letter_and_can_be_retried(world: 
     """Retried after the sink can accept it, the event is delivered, and the dead letter is gone."""
     inbox = SimulatedInbox()
     w = world(sinks=[inbox], finite=False)
-    inbox.answer = lambda event: Rejected("size") if event.terminal else Delivered()
+    inbox.answer = lambda event: Rejected("size", cause="event") if event.terminal else Delivered()
     w.submit("task-1")
     async with w.running():
         await anyio.sleep(60)
@@ -69,6 +72,44 @@ async def test_an_erased_task_is_not_polled_any_more(world: MakeWorld) -> None:
         assert w.service.stats.requests == calls
         assert len(w.queue) == 0
     assert not any(e["data"]["terminal"] for e in w.inbox.bodies)
+
+
+@pytest.mark.parametrize("gaps", [(0.0, 0.0), (0.2, 0.2), (0.7, 0.7), (1.0, 0.0), (0.0, 1.3)])
+async def test_erasures_close_together_are_all_applied(world: MakeWorld, gaps: tuple[float, float]) -> None:
+    """Of erasures within a second or in successive ones none is skipped: no erased task is polled, and its message leaves the queue."""
+    w = world(finite=False, durations="run=fixed(500)")
+    w.submit("task-1", "task-2", "task-3", "kept")
+    async with w.running() as watcher:
+        await anyio.sleep(30)
+        for name, gap in zip(("task-2", "task-3", "task-1"), (*gaps, 0.0), strict=True):
+            assert await w.store.forget(Selection(key=key(name))) == 1
+            await anyio.sleep(gap)
+        await anyio.sleep(4)
+        assert [name for name in ("task-1", "task-2", "task-3", "kept") if key(name) in watcher.loops.pollers] == ["kept"]
+        await anyio.sleep(600)
+        assert len(w.queue) == 0
+    assert {event.key for event in w.inbox.events if event.terminal} == {key("kept")}
+
+
+async def test_a_retried_input_is_a_dead_letter_until_its_task_is_admitted(world: MakeWorld) -> None:
+    """When the process ends while the watch of a retried input is being written, the input is still a dead letter."""
+
+    class Stuck(MemoryStore):
+        """Never ends to write a watch."""
+
+        async def admit(self, watches: Sequence[Watch]) -> Sequence[Watch]:
+            await anyio.sleep_forever()
+            raise AssertionError
+
+    store = Stuck(MemoryStoreSettings())
+    w = world(store=store, finite=False)
+    body = b'{"VoiceConnectorId": "abc123", "SpeakerSearchTaskId": "task-9"}'
+    with anyio.move_on_after(30):
+        async with w.running():
+            await store.add_dead_letters([DeadLetter("healed", "input", "queue", "version", "", body, w.wall())])
+            await store.retry(["healed"])
+            await anyio.sleep_forever()
+    assert [letter.id for letter in (await store.dead_letters(DeadLetterQuery())).items] == ["healed"]
 
 
 async def test_events_of_an_erased_task_are_not_sent_when_a_sink_recovers(world: MakeWorld) -> None:

@@ -129,7 +129,7 @@ async def test_a_dead_letter_whose_retry_was_interrupted_by_a_change_of_owner_is
     """Its shard was lost before the sink accepted the event: back here, the event is sent, and the dead letter is gone."""
     store, (name,), inbox = SharedStore(), names_in(1, 1), SimulatedInbox()
     w, _ = shared_world(world, store, durations="queue=fixed(0),run=fixed(1)", sinks=[inbox])
-    inbox.answer = lambda event: Rejected("size")
+    inbox.answer = lambda event: Rejected("size", cause="event")
     await store.admit([new_watch(name)])
     async with w.running():
         await anyio.sleep(60)

@@ -11,6 +11,7 @@ import pytest
 
 from tests.simulation import store_mutants
 from watcher import app
+from watcher.core.delivery.refusals import Refusal, Refusals, Verdict
 from watcher.core.polling.circuits import CallCircuits, Circuits
 from watcher.core.polling.pace import Pace, Permit
 from watcher.core.polling.transitions import WatchSettings
@@ -70,6 +71,30 @@ class DropsRejected(SinkWorker):
 
     async def _settle(self, batch: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
         await super()._settle(batch, [Delivered() if isinstance(outcome, Rejected) else outcome for outcome in outcomes])
+
+
+class GivesUpAllRefused(SinkWorker):
+    """Makes a dead letter of each refused event, also while the sink refuses everything."""
+
+    async def _settle(self, batch: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
+        final = [Rejected(outcome.reason, "event") if isinstance(outcome, Rejected) else outcome for outcome in outcomes]
+        await super()._settle(batch, final)
+
+
+class GivesUpAfterOneComparison(SinkWorker):
+    """Makes a dead letter of each refused event as soon as another event is accepted."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._refusals = _Hasty(self._refusals.retry_for)
+
+
+class _Hasty(Refusals):
+    def judge(self, accepted: Sequence[Event], refused: Sequence[Refusal], now: float) -> Verdict:
+        for held in self._waiting.values():
+            held.compared = True
+        self._row.clear()
+        return super().judge(accepted, refused, now)
 
 
 class MissesNewEvents(SinkWorker):
@@ -187,6 +212,8 @@ MUTANTS: dict[str, Mutant] = {
     "settled before sent": Mutant(assemble_with(SinkWorker=SettlesBeforeSending), 9),
     "all counts as delivered": Mutant(assemble_with(SinkWorker=TakesAllAsDelivered), 0),
     "no dead letter for a rejected event": Mutant(assemble_with(SinkWorker=DropsRejected), 0),
+    "refused events are given up": Mutant(assemble_with(SinkWorker=GivesUpAllRefused), 0),
+    "held events are given up when the sink recovers": Mutant(assemble_with(SinkWorker=GivesUpAfterOneComparison), 0),
     "no wake-up for new events": Mutant(assemble_with(SinkWorker=MissesNewEvents), 0),
     "only one shard is delivered": Mutant(assemble_with(SinkWorker=DeliversOneShard), 3),
     "the backlog never decreases": Mutant(assemble_with(BacklogCounter=GrowingBacklog), 4),

@@ -29,7 +29,7 @@ def judge(record: Record) -> list[str]:
     """Every broken promise, one sentence each."""
     broken = [*_everything_done(record), *_calls_within_limits(record), *_no_person_named(record), *_nothing_left(record)]
     for inbox in record.inboxes:
-        broken += _events(record, inbox)
+        broken += [*_events(record, inbox), *_no_event_given_up(record, inbox)]
     return broken
 
 
@@ -132,6 +132,17 @@ def _events(record: Record, inbox: UnreliableInbox) -> Iterator[str]:
         if record.story.durable and key not in record.erased and key not in record.resubmitted:
             yield from _one_watch(record, inbox, key, events)
         yield from _true(record, inbox.name, key, events)
+
+
+def _no_event_given_up(record: Record, inbox: UnreliableInbox) -> Iterator[str]:
+    """An event that was refused only while the sink refused every event is no dead letter."""
+    refused: dict[tuple[int, int], list[bool]] = defaultdict(list)
+    for sent in inbox.sent:
+        if not sent.accepted:
+            refused[sent.event.shard, sent.event.position].append(sent.refusing)
+    for letter in record.left.dead_letters:
+        if letter.origin == inbox.name and all(refused[letter.shard, letter.position]):
+            yield f"{inbox.name} refused {letter.key} only while it refused everything, and it is a dead letter"
 
 
 def _one_watch(record: Record, inbox: UnreliableInbox, key: str, events: list[dict[str, Any]]) -> Iterator[str]:

@@ -14,7 +14,7 @@ import anyio
 from tests.simulation.story import ENDLESS, ENDLESS_S, TONE
 from watcher.errors import CredentialsRejected, RemoteError, Throttled, Unavailable
 from watcher.model import Event, Message, Observation, TaskRef
-from watcher.ports import Delivered, Outcome, Retry
+from watcher.ports import Delivered, Outcome, Rejected, Retry
 from watcher.simulator.inbox import SimulatedInbox
 from watcher.simulator.probe import SimulatedProbe
 from watcher.simulator.queue import SimulatedQueue
@@ -65,6 +65,8 @@ class Sent:
     event: Event
     at: float
     accepted: bool
+    refusing: bool = False
+    """The sink refused every event at that time."""
 
 
 class UnreliableInbox(SimulatedInbox):
@@ -77,14 +79,19 @@ class UnreliableInbox(SimulatedInbox):
         """Every event that it accepted or rejected, in order, repeats included."""
         self.lost_replies = lost_replies
         """The share of batches whose reply is lost."""
+        self.refusing = False
+        """It refuses every event."""
         self._rng = rng
         self._when = when
 
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        outcomes = await super().send(events)
+        if self.refusing and self.failure is None:
+            outcomes: Sequence[Outcome] = [Rejected("http_400")] * len(events)
+        else:
+            outcomes = await super().send(events)
         for event, outcome in zip(events, outcomes, strict=True):
             if not isinstance(outcome, Retry):
-                self.sent.append(Sent(event, self._when(), isinstance(outcome, Delivered)))
+                self.sent.append(Sent(event, self._when(), isinstance(outcome, Delivered), self.refusing))
         if self._rng.random() < self.lost_replies:
             self.replies_lost += 1
             raise Unavailable("connection lost")

@@ -14,7 +14,10 @@ TROUBLES = (
     *("service", "revoked", "expired", "quota"),  # the service
     *("queue", "sink", "postponing sink", "rejecting sink", "disk"),  # the peers
     *("clock", "suspended"),  # the process: its wall clock is set, or it does not run for a while
+    "refusing sink",  # refuses every event, unlike a rejecting one, which accepts others meanwhile
 )
+DRAWN_AT_RANDOM = TROUBLES[:-1]
+"""The troubles of which a story has some; the others are drawn one by one."""
 MISSING, DENIED, ENDLESS = "missing-", "denied-", "endless-"
 """Prefixes of the ids of tasks (`DENIED`: of voice connectors) whose watch ends for a reason other than the end of the task."""
 TONE = "tone-"
@@ -113,7 +116,8 @@ def draw(seed: int) -> Story:
         quota=rng.choice([3.0, 10.0, 50.0]),
         durations=rng.choice(["queue=exponential(1),run=10+exponential(4)", "run=fixed(0.5)", "queue=fixed(0),run=exponential(30)"]),
         troubles=tuple(
-            Trouble(rng.choice(TROUBLES), rng.uniform(0, 90), rng.choice([3.0, 20.0, 90.0]), rng.random()) for _ in range(rng.randint(0, 4))
+            Trouble(rng.choice(DRAWN_AT_RANDOM), rng.uniform(0, 90), rng.choice([3.0, 20.0, 90.0]), rng.random())
+            for _ in range(rng.randint(0, 4))
         ),
         ends=tuple(sorted((rng.uniform(0.05, 120), rng.choice(["kill", "kill", "stop"])) for _ in range(rng.randint(0, 4)))),
         erasures=tuple((rng.uniform(2, 60), key_of(connector, name)) for _, connector, name in tasks if durable and rng.random() < 0.12),
@@ -137,4 +141,5 @@ def _harder(story: Story, rng: Random) -> Story:
         shards=SHARDS if story.seed % 3 == 0 else 1,
     )
     tones = [(rng.uniform(0, 60), rng.choice(CONNECTORS), f"{TONE}{n}") for n in range(rng.choice([0, 0, 6]))]
-    return replace(harder, tasks=tuple(sorted([*harder.tasks, *tones])))
+    refusing = (Trouble("refusing sink", rng.uniform(0, 60), rng.choice([20.0, 90.0, 400.0]), rng.random()),) if rng.random() < 0.2 else ()
+    return replace(harder, tasks=tuple(sorted([*harder.tasks, *tones])), troubles=harder.troubles + refusing)

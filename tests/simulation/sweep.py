@@ -44,6 +44,12 @@ RARE_STORIES: dict[str, Story] = {
     "ten minutes suspended": replace(SHORT_STORY, rate=5.0, troubles=(Trouble("suspended", 1.5, 60.0, 0.0),)),
     "a restart with many pending watches": replace(SHORT_STORY, rate=20.0, pending=300),
     "a quota of 0 until it is raised": replace(SHORT_STORY, rate=5.0, troubles=(Trouble("quota", 0.0, 300.0, 0.0),)),
+    "a sink that refuses everything for two hours": replace(
+        SHORT_STORY,
+        tasks=tuple((float(n), "vc1", f"task-{n}") for n in range(5)),
+        troubles=(Trouble("refusing sink", 1.0, 7200.0, 0.0),),
+        ends=((1800.0, "kill"), (3600.0, "stop")),
+    ),
 }
 """Stories that are too long, or too rare, to be drawn."""
 

@@ -24,6 +24,7 @@ def met(record: Record, logged: Counter[str]) -> set[str]:
     signs |= {"service": signs["503"], "quota": signs["429"], "clock": seen["clock"], "suspended": seen["suspended"]}
     signs |= {"queue": logged["source:queue"], "disk": logged["store"]}
     signs |= {"sink": logged["sink:sink"], "postponing sink": logged["delivery_failed"], "rejecting sink": logged["event_rejected"]}
+    signs |= {"refusing sink": logged["delivery_refused"]}
     signs |= {"kill": seen["kill"], "stop": seen["stop"], "erasure": seen["erasure"]}
     signs |= {"message again": record.queue.redelivered, "event again": sum(inbox.replies_lost for inbox in record.inboxes)}
     return {name for name, times in signs.items() if times}
@@ -33,7 +34,7 @@ def unambiguous(story: Story) -> set[str]:
     """What has a sign that nothing else in this story could cause: some kinds of trouble look alike from inside."""
     drawn = {*story.faults, *(trouble.name for trouble in story.troubles)}
     ambiguous = {"sink"} if story.lost_replies else set()
-    for alike in ({"503", "service"}, {"429", "quota"}, {"sink", "postponing sink"}):
+    for alike in ({"503", "service"}, {"429", "quota"}, {"sink", "postponing sink"}, {"rejecting sink", "refusing sink"}):
         ambiguous |= alike if alike <= drawn else set()
     if story.rate is None or story.rate > story.quota / 2:
         ambiguous |= {"429", "quota"}  # the pace itself tries how many calls it may make

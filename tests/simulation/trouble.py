@@ -43,7 +43,7 @@ def _begin(world: World, trouble: Trouble) -> Undo:
         case "queue":
             world.queue.failure = _failure(trouble)
             return lambda: setattr(world.queue, "failure", None)
-        case "sink" | "postponing sink" | "rejecting sink":
+        case "sink" | "postponing sink" | "rejecting sink" | "refusing sink":
             return _sink(world, trouble)
         case "disk":
             world.disk.full = "pages" if trouble.strength < 0.5 else "bytes"
@@ -76,6 +76,9 @@ def _sink(world: World, trouble: Trouble) -> Undo:
     if trouble.name == "sink":
         inbox.failure = _failure(trouble)
         return lambda: setattr(inbox, "failure", None)
+    if trouble.name == "refusing sink":
+        inbox.refusing = True
+        return lambda: setattr(inbox, "refusing", False)
     refusal: Outcome = Retry(Unavailable("not now")) if trouble.name == "postponing sink" else Rejected("field")
 
     def answer(event: Event) -> Outcome:

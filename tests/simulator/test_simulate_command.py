@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.process import HANG_S, PYTHON, process
-from watcher.cli.simulate import simulate
+from watcher.cli import app
 
 COMMAND = (PYTHON, "-c", "from watcher.cli.simulate import simulate; simulate()")
 
@@ -53,7 +53,7 @@ def test_a_port_in_use_is_an_error() -> None:
     """The command ends with exit code 69, and its error names the port and what to do."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        result = CliRunner().invoke(simulate, ["--port", str(port)])
+        result = CliRunner().invoke(app, ["simulate", "--port", str(port)])
     assert result.exit_code == 69
     assert f"Cannot listen on 127.0.0.1:{port}" in result.stderr
     assert "--port 0" in result.stderr
@@ -71,6 +71,6 @@ def test_a_port_in_use_is_an_error() -> None:
 )
 def test_an_invalid_option_is_a_usage_error(options: list[str], expected: str) -> None:
     """An invalid option is a usage error of click, which the command line maps to 64, and the error names it."""
-    result = CliRunner().invoke(simulate, options)
+    result = CliRunner().invoke(app, ["simulate", *options])
     assert result.exit_code == 2
     assert expected in result.stderr

@@ -10,6 +10,8 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 MEDIA_TYPE = "application/problem+json"
+METHODS = "GET, HEAD"
+"""What every path supports."""
 PATHS = "/healthz, /readyz, /metrics, /openapi.json"
 
 
@@ -37,7 +39,9 @@ def problem_response(status: int, detail: str, headers: Mapping[str, str] | None
 async def _http_error(_request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = error.headers if isinstance(error, HTTPException) else None
-    details = {404: f"This path does not exist. Use one of {PATHS}.", 405: "This path does not support this method."}
+    if status == 405:
+        headers = {**(headers or {}), "Allow": METHODS}
+    details = {404: f"This path does not exist. Use one of {PATHS}.", 405: f"This path does not support this method. Use {METHODS}."}
     return problem_response(status, details.get(status, HTTPStatus(status).description), headers)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from fastapi import APIRouter, Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict
 
 from watcher.api.health_view import HealthView
@@ -58,6 +59,8 @@ def create_router(view: HealthView, metrics: Metrics) -> APIRouter:
     async def scrape() -> Response:
         return Response(metrics.render(), headers={"Content-Type": CONTENT_TYPE, **_NO_STORE})
 
+    for route in [each for each in routes.routes if isinstance(each, APIRoute)]:  # HTTP asks for HEAD wherever there is GET
+        routes.add_api_route(route.path, route.endpoint, methods=["HEAD"], response_class=Response, include_in_schema=False)
     return routes
 
 

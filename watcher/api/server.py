@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import anyio
@@ -15,7 +15,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from watcher import __version__
+from watcher.api.connections import IDLE_S, BoundedProtocol
 from watcher.api.health_view import HealthView
+from watcher.api.listening import listen
 from watcher.api.problems import install_error_handlers
 from watcher.api.routes import create_router
 from watcher.api.settings import ApiSettings
@@ -24,8 +26,8 @@ from watcher.observe.metrics import Metrics
 
 GRACE_S = 1
 """The longest time for unfinished replies after the server is cancelled, in whole seconds."""
-MAX_CONNECTIONS = 256
-MAX_PORT = 65_535
+BACKLOG = 128
+"""Connections that the system holds, and that the event loop accepts at once, before the idle ones among them are closed."""
 _REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound to
 
 __all__ = ["HealthView", "HttpServer", "build_api"]
@@ -48,16 +50,12 @@ class HttpServer:
         host, _, port = settings.listen.rpartition(":")
         self._host, self._port = host.strip("[]"), int(port)
         self._api = build_api(view, metrics)
-        self._socket: socket.socket | None = None
+        self._sockets: Sequence[socket.socket] = ()
 
     async def open(self) -> None:
         """Bind the port and listen. Raises Unavailable, with host and port, where that fails."""
         try:
-            if self._port > MAX_PORT:  # the resolver would take it modulo 65,536
-                raise OverflowError(self._port)  # noqa: TRY301 - one handler adds host and port to each error
-            found = await anyio.getaddrinfo(self._host or None, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-            family, _, _, _, address = found[0]
-            self._socket = socket.create_server(address[:2], family=family)
+            self._sockets = await listen(self._host, self._port)
         except (OSError, OverflowError) as error:
             code = errno.errorcode.get(getattr(error, "errno", None) or 0, type(error).__name__)
             raise Unavailable(code, f"cannot listen on {self._host}:{self._port}") from error
@@ -76,25 +74,27 @@ class HttpServer:
 
     async def serve(self) -> None:
         """Answer until cancelled; then finish replies for at most `GRACE_S`."""
-        if self._socket is None:
-            raise RuntimeError("the port is not open; call open first")
+        sockets = list(self._open_sockets())
         server = _Server(_config(self._api))
         try:
-            await server.serve(sockets=[self._socket])
+            await server.serve(sockets=sockets)
         finally:
             if server.started:
                 with anyio.move_on_after(2 * GRACE_S, shield=True):
-                    await server.shutdown(sockets=[self._socket])
+                    await server.shutdown(sockets=sockets)
 
     async def close(self) -> None:
         """Release the port. May be called at any time, and more than once."""
-        if self._socket is not None:
-            self._socket.close()
+        for each in self._sockets:
+            each.close()
+
+    def _open_sockets(self) -> Sequence[socket.socket]:
+        if not self._sockets:
+            raise RuntimeError("the port is not open; call open first")
+        return self._sockets
 
     def _bound(self) -> tuple[str, int]:
-        if self._socket is None:
-            raise RuntimeError("the port is not open; call open first")
-        name = self._socket.getsockname()
+        name = self._open_sockets()[0].getsockname()
         return name[0], name[1]
 
 
@@ -109,12 +109,13 @@ class _Server(uvicorn.Server):
 def _config(api: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
         api,
-        http="h11",
+        http=BoundedProtocol,
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
-        limit_concurrency=MAX_CONNECTIONS,
+        backlog=BACKLOG,
+        timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=GRACE_S,
     )

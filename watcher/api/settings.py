@@ -11,4 +11,4 @@ class ApiSettings(Section):
     """Health, readiness and metrics over HTTP."""
 
     listen: str | None = Field(default=None, pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s]*):\d{1,5}$")
-    """The address to listen on, as `host:port`. Unset: there is no HTTP API."""
+    """The address to listen on, as `host:port`; `:8080` and `[::]:8080` are all addresses, IPv4 and IPv6. Unset: there is no HTTP API."""

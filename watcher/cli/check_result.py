@@ -10,7 +10,7 @@ import anyio
 
 from watcher.cli import exit_codes
 from watcher.core.hints import hint
-from watcher.errors import RemoteError, StoreError
+from watcher.errors import ConfigMistakes, RemoteError, StoreError
 
 CHECK_S = 10.0
 """The longest time for one check, in seconds. All checks run at once, so this is about the time for all of them."""
@@ -53,6 +53,8 @@ async def run_check(name: str, check: Check, *, quota: str | None = None) -> Fin
         return Finding(name, "skipped", str(reason))
     except CheckFailed as failure:
         return Finding(name, "failed", failure.seen, failure.hint, failure.code)
+    except ConfigMistakes as error:
+        return Finding(name, "failed", "; ".join(error.mistakes), "correct this variable of the environment", exit_codes.CONFIG)
     except RemoteError as error:
         return Finding(name, "failed", str(error), hint(error, quota=quota), exit_codes.of_remote(error))
     except StoreError as error:

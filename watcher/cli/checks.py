@@ -18,7 +18,7 @@ from watcher.errors import ConfigMistakes
 from watcher.kinds.catalog import Catalog
 from watcher.registry import SINKS, SOURCES, AdapterContext
 
-CONFIG_HINT = "correct these lines; watcher config schema and config/full.yaml list all keys"
+CONFIG_HINT = "correct these lines; to list all keys: watcher config show --defaults"
 
 
 def check_config(file: Path, environ: Mapping[str, str]) -> tuple[Settings | None, list[Finding]]:

@@ -25,6 +25,7 @@ class CommandEntry(NamedTuple):
 COMMANDS: Mapping[str, CommandEntry] = {
     "run": CommandEntry("run:run", "Poll tasks and deliver an event for every status change."),
     "demo": CommandEntry("demo:demo", "Run the watcher against a simulated service."),
+    "init": CommandEntry("init:init", "Write a configuration file to start from."),
     "watch": CommandEntry("watch:watch", "Follow a few tasks on the screen until each one ends."),
     "submit": CommandEntry("submit:submit", "Submit tasks to the queue or the file that a watcher reads."),
     "tasks": CommandEntry("tasks:tasks", "List the tasks in the store, the newest first."),

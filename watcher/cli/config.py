@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from watcher.cli.exit_codes import CONFIG
-from watcher.cli.options import FILE, Exit
+from watcher.cli.options import Exit, config_option
 from watcher.cli.tables import counted
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ def config() -> None:
 
 
 @config.command()
-@click.argument("file", type=FILE)
+@config_option("The configuration file to check.")
 @click.option("--store", "with_store", is_flag=True, help="Also read the store: are events left for a sink that was removed?")
-def check(file: Path, with_store: bool) -> None:
+def check(config: Path, with_store: bool) -> None:
     """Check the configuration file FILE.
 
     Prints one line for each mistake (file, line, key, what is wrong, what to
@@ -43,20 +43,20 @@ def check(file: Path, with_store: bool) -> None:
     from watcher.errors import ConfigMistakes
 
     try:
-        loaded = read(file, os.environ, paths=True)
+        loaded = read(config, os.environ, paths=True)
     except ConfigMistakes as mistakes:
         raise _exit(mistakes) from None
     settings = loaded.settings
     for note in region_notes(loaded):
         click.echo(note, err=True)
-    if with_store and (removed := _removed_sinks(file, settings)):
+    if with_store and (removed := _removed_sinks(config, settings)):
         click.echo(removed, err=True)
         raise Exit(CONFIG)
     sources, sinks = counted(len(settings.sources), "source"), counted(len(settings.sinks), "sink")
-    click.echo(f"{file}: valid; {sources}, store {settings.store.type}, {sinks}")
+    click.echo(f"{config}: valid; {sources}, store {settings.store.type}, {sinks}")
 
 
-def _removed_sinks(file: Path, settings: Settings) -> str:
+def _removed_sinks(config: Path, settings: Settings) -> str:
     """What watcher run would refuse: events in the store for sinks that are not configured, one sink on a line. Creates no store."""
     from watcher.cli.store_access import StoreAccess
     from watcher.errors import SinksRemoved
@@ -67,13 +67,14 @@ def _removed_sinks(file: Path, settings: Settings) -> str:
     if path in (None, ":memory:") or not Path(str(path)).exists():
         return ""
     names = {sink.name for sink in settings.sinks}
-    left = StoreAccess(file).run(lambda store: removed_sinks(store, names))
+    left = StoreAccess(config).run(lambda store: removed_sinks(store, names))
     return str(SinksRemoved({name: str(each) for name, each in left.items()}))
 
 
 @config.command("show")
-@click.option("--config", "file", metavar="FILE", type=FILE, help="The YAML file. Without it, the defaults are shown.")
-def show_command(file: Path | None) -> None:
+@config_option("The configuration file to show. Without one, the defaults are shown.", required=False)
+@click.option("--defaults", is_flag=True, help="Show the defaults of all settings, whatever files there are.")
+def show_command(config: Path | None, defaults: bool) -> None:
     """Print the settings in effect as YAML.
 
     Each value has a comment that says where it is set: a line of the file, an
@@ -81,16 +82,40 @@ def show_command(file: Path | None) -> None:
 
     \b
     Example:
-      watcher config show --config watcher.yaml
+      watcher config show watcher.yaml
     """
-    from watcher.config import defaults, read, show
+    from watcher.config import defaults as default_settings
+    from watcher.config import read, show
     from watcher.errors import ConfigMistakes
 
     try:
-        loaded = read(file, os.environ) if file else defaults()
+        loaded = read(config, os.environ) if config and not defaults else default_settings()
     except ConfigMistakes as mistakes:
         raise _exit(mistakes) from None
     click.echo(show(loaded), nl=False)
+
+
+@config.command("variables")
+@config_option("The configuration file.")
+def variables_command(config: Path) -> None:
+    """Print the environment variables that the configuration refers to.
+
+    Prints the name in each reference ${NAME} or ${NAME:-default}, one on a line:
+    what to set for a container or a service. Reads no variable.
+
+    \b
+    Example:
+      watcher config variables watcher.yaml
+    """
+    from watcher.config import variables
+    from watcher.errors import ConfigMistakes
+
+    try:
+        names = variables(config)
+    except ConfigMistakes as mistakes:
+        raise _exit(mistakes) from None
+    for name in names:
+        click.echo(name)
 
 
 @config.command("schema")

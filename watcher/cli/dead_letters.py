@@ -44,7 +44,7 @@ def list_command(config: Path, as_json: bool) -> None:
 
     \b
     Example:
-      watcher dead-letters list --config watcher.yaml
+      watcher dead-letters list
     """
     from watcher.queries.dead_letters import all_dead_letters
 
@@ -69,7 +69,7 @@ def show(id_: str, config: Path, as_json: bool) -> None:
 
     \b
     Example:
-      watcher dead-letters show 4f1c --config watcher.yaml
+      watcher dead-letters show 4f1c
     """
     letter = _find(StoreAccess(config), id_)
     if as_json:
@@ -80,8 +80,8 @@ def show(id_: str, config: Path, as_json: bool) -> None:
 
 
 @dead_letters.command()
-@click.argument("ids", metavar="[ID]...", nargs=-1)
-@config_option()
+@click.argument("ids", metavar="[ID]... [FILE]", nargs=-1)
+@config_option(among="ids")
 @click.option("--all", "every", is_flag=True, help="All dead letters.")
 def retry(ids: tuple[str, ...], config: Path, every: bool) -> None:
     """Retry dead letters: read inputs again, send events again.
@@ -93,8 +93,8 @@ def retry(ids: tuple[str, ...], config: Path, every: bool) -> None:
 
     \b
     Examples:
-      watcher dead-letters retry 4f1c 77ab --config watcher.yaml
-      watcher dead-letters retry --all --config watcher.yaml
+      watcher dead-letters retry 4f1c 77ab
+      watcher dead-letters retry --all watcher.yaml
     """
     _require_ids_or_all(ids, every)
     access = StoreAccess(config)
@@ -107,8 +107,8 @@ def retry(ids: tuple[str, ...], config: Path, every: bool) -> None:
 
 
 @dead_letters.command()
-@click.argument("ids", metavar="[ID]...", nargs=-1)
-@config_option()
+@click.argument("ids", metavar="[ID]... [FILE]", nargs=-1)
+@config_option(among="ids")
 @click.option("--all", "every", is_flag=True, help="All dead letters.")
 @click.option("--yes", is_flag=True, help="Erase all without confirmation.")
 def purge(ids: tuple[str, ...], config: Path, every: bool, yes: bool) -> None:
@@ -118,8 +118,8 @@ def purge(ids: tuple[str, ...], config: Path, every: bool, yes: bool) -> None:
 
     \b
     Examples:
-      watcher dead-letters purge 4f1c --config watcher.yaml
-      watcher dead-letters purge --all --yes --config watcher.yaml
+      watcher dead-letters purge 4f1c
+      watcher dead-letters purge --all --yes watcher.yaml
     """
     _require_ids_or_all(ids, every)
     access = StoreAccess(config)

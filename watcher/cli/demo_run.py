@@ -10,7 +10,7 @@ import os
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -22,11 +22,14 @@ import anyio
 
 from watcher.app import build
 from watcher.cli import exit_codes
-from watcher.cli.demo_summary import GaugeLog, print_summary
+from watcher.cli.demo_comparison import FixedLoop
+from watcher.cli.demo_summary import GaugeLog, print_comparison, print_summary
 from watcher.cli.event_loop import run
 from watcher.cli.live import ConsoleSink, Screen
+from watcher.cli.task_rows import TaskRows, can_update
 from watcher.config import parse
 from watcher.errors import PeerGone
+from watcher.model import TaskRef
 from watcher.observe.logs import configure
 from watcher.observe.settings import LogSettings
 from watcher.simulator import Scenario, simulator
@@ -37,6 +40,8 @@ FEED_S = 12.0
 """The time in which all tasks are submitted, in seconds."""
 PATIENCE_S = 120.0
 """The longest time to wait until all tasks have ended, in seconds."""
+LOOP_PATIENCE_S = 15.0
+"""The longest time to wait, after that, until the loop that the watcher is compared with has seen all ends, in seconds."""
 CHECK_S = 0.1
 """Seconds between two checks whether all tasks have ended."""
 
@@ -61,7 +66,9 @@ def run_demo(options: DemoOptions) -> int:
 async def _demo(directory: Path, options: DemoOptions) -> int:
     screen = Screen()
     sink = ConsoleSink(screen, time.monotonic)
-    async with simulator(_scenario(options)) as sim:
+    scenario = _scenario(options)
+    loop = FixedLoop(scenario, options.quota)
+    async with simulator(scenario) as sim:
         with _aws_environment(sim.environment):
             pipe = directory / "tasks"
             os.mkfifo(pipe)
@@ -72,14 +79,17 @@ async def _demo(directory: Path, options: DemoOptions) -> int:
             )
             async with build(settings, sinks=[sink]) as app, anyio.create_task_group() as work:
                 work.start_soon(app.run)
-                work.start_soon(_feed, pipe, options)
+                work.start_soon(loop.run)
+                work.start_soon(_feed, pipe, options, loop)
                 gauges = GaugeLog(app.metrics)
-                done = await _wait_for_ends(screen, sink, options.tasks, gauges)
+                done = await _show_until_end(screen, sink, loop, options.tasks, gauges)
                 print_summary(screen, sim, sink, options.tasks, options.quota, gauges)
+                print_comparison(screen, sim, sink, loop, options.quota)
                 if options.serve and app.http is not None:
                     screen.print(f"\nStill running: {app.http.url}/readyz and {app.http.url}/metrics. Press Ctrl-C to stop.")
                     await anyio.sleep_forever()
                 app.stop()
+                work.cancel_scope.cancel()
     return exit_codes.OK if done else exit_codes.TRY_AGAIN
 
 
@@ -105,7 +115,7 @@ def _configuration(directory: Path, *, serve: bool) -> str:
     return json.dumps(settings)  # JSON is YAML
 
 
-async def _feed(pipe: Path, options: DemoOptions) -> None:
+async def _feed(pipe: Path, options: DemoOptions, loop: FixedLoop) -> None:
     """Submit the tasks through a named pipe over `FEED_S`, in the two forms that a line can have."""
     async with await anyio.open_file(pipe, "w") as lines:
         ids = Random(options.seed)  # noqa: S311 - names, not secrets
@@ -114,10 +124,24 @@ async def _feed(pipe: Path, options: DemoOptions) -> None:
             message = {"VoiceConnectorId": CONNECTOR, "SpeakerSearchTaskId": id_, "context": {"call": f"c-{n}"}}
             await lines.write(f"{CONNECTOR}/{id_}\n" if n % 2 else json.dumps(message) + "\n")
             await lines.flush()
+            loop.add(TaskRef("speaker-search", (CONNECTOR, id_)))
             await anyio.sleep(FEED_S / options.tasks)
 
 
-async def _wait_for_ends(screen: Screen, sink: ConsoleSink, tasks: int, gauges: GaugeLog) -> bool:
+async def _show_until_end(screen: Screen, sink: ConsoleSink, loop: FixedLoop, tasks: int, gauges: GaugeLog) -> bool:
+    """Show the tasks until all have ended, and until the loop has seen that too. Returns whether all have ended."""
+    if not can_update(screen):
+        return await _wait_for_ends(screen, sink, loop, tasks, gauges, lambda: None)
+    sink.rows = {}
+    with TaskRows(screen, lambda: sink.rows or {}, lambda: f"{len(sink.ends)} of {tasks} speaker searches ended") as rows:
+        done = await _wait_for_ends(screen, sink, loop, tasks, gauges, rows.refresh)
+    sink.rows = None
+    return done
+
+
+async def _wait_for_ends(
+    screen: Screen, sink: ConsoleSink, loop: FixedLoop, tasks: int, gauges: GaugeLog, show: Callable[[], None]
+) -> bool:
     """Return whether all tasks have ended. Raises PeerGone when the reader of the screen is gone: the other sink would continue."""
     with anyio.move_on_after(PATIENCE_S):
         while len(sink.ends) < tasks:
@@ -125,6 +149,10 @@ async def _wait_for_ends(screen: Screen, sink: ConsoleSink, tasks: int, gauges: 
                 raise PeerGone
             await anyio.sleep(CHECK_S)
             gauges.read()
+            show()
+    with anyio.move_on_after(LOOP_PATIENCE_S):
+        while not loop.done:  # noqa: ASYNC110 - no event marks the end of the loop's last task
+            await anyio.sleep(CHECK_S)
     return len(sink.ends) >= tasks
 
 

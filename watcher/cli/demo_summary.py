@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import math
 import statistics
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
+from watcher.cli.demo_comparison import EVERY_S, FixedLoop, LagSummary, Observed, compare
 from watcher.cli.live import ConsoleSink, succeeded
+from watcher.cli.tables import counted
 from watcher.kinds.catalog import builtin_catalog
 from watcher.model import DEFAULT_TARGET, EventType
 from watcher.observe.metrics import Metrics
 from watcher.simulator import Simulator
+from watcher.simulator.simulated_task import Truth
 
 CATALOG = builtin_catalog()
 QUOTA = CATALOG.default.quota.name
 THROTTLED = "ThrottledClientException"
+NAME_WIDTH = 26
+"""Characters of the first column of the summary."""
 
 
 @dataclass
@@ -57,8 +67,56 @@ def print_summary(console: Console, sim: Simulator, sink: ConsoleSink, tasks: in
         "other injected faults": ", ".join(other) or "none",
     }
     console.print()
+    shown = Table.grid(padding=(0, 2))
+    shown.add_column(width=NAME_WIDTH)
+    shown.add_column(style="bold")
     for name, value in rows.items():
-        console.print(f"{name:<28}[bold]{value}[/bold]", soft_wrap=True)
+        shown.add_row(name, value)
+    console.print(shown)
+
+
+def print_comparison(console: Console, sim: Simulator, sink: ConsoleSink, loop: FixedLoop, quota: float) -> None:
+    """Print how late the watcher and the loop detected the changes of the same tasks. `quota` is in calls per second."""
+    end = time.time()
+    ours, theirs = compare(_histories(sim, sink), end), loop.lags(end)
+    tasks = max(1, len(sim.tasks))
+    shown = Table.grid(padding=(0, 2))
+    shown.add_column(width=NAME_WIDTH)
+    for _ in range(3):
+        shown.add_column(justify="right")
+    shown.add_row("", "on average", "99 of 100 within", "calls for each task")
+    for name, late, calls in (
+        ("this watcher", ours, sim.stats.requests),
+        (f"a loop, every {EVERY_S:g} s", theirs, loop.service.stats.requests),
+    ):
+        shown.add_row(name, *(Text(cell, style="bold") for cell in _cells(late, calls / tasks)))
+    console.print("\nHow late a change of status was detected (the lag), measured in this run:")
+    console.print(shown)
+    console.print(
+        f"The loop polled each task every {EVERY_S:g} s. It ran beside the watcher, against a second simulated service "
+        f"with the same {counted(tasks, 'task')} and the same faults, and had its own quota of {quota:g} calls per second. "
+        "It knew this quota from the start; the watcher had to find it."
+    )
+    for name, late in (("the watcher", ours), ("the loop", theirs)):
+        if late.missed_s:
+            console.print(
+                f"{counted(len(late.missed_s), 'change')} had not been detected by {name} at the end; they count as detected then."
+            )
+
+
+def _cells(late: LagSummary, calls: float) -> tuple[str, str, str]:
+    return f"{late.mean():.2f} s", f"{late.percentile_99():.1f} s", f"{calls:.1f}"
+
+
+def _histories(sim: Simulator, sink: ConsoleSink) -> Iterator[tuple[Truth, Observed]]:
+    """What happened to each task, and what the watcher saw of it."""
+    seen: dict[str, list[tuple[str, float]]] = {ref.key: [] for ref in sim.tasks.refs()}
+    for event in sink.events:
+        if event["type"] != EventType.ENDED and event["subject"] in seen:
+            data = event["data"]
+            seen[event["subject"]].append((data["to"], datetime.fromisoformat(data["observed_at"]).timestamp()))
+    for ref in sim.tasks.refs():
+        yield sim.truth(ref), seen[ref.key]
 
 
 def _lag(sink: ConsoleSink) -> str:

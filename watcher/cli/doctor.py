@@ -37,7 +37,7 @@ def doctor(config: Path, as_json: bool) -> None:
 
     \b
     Example:
-      watcher doctor --config watcher.yaml
+      watcher doctor watcher.yaml
     """
     from watcher.cli.checks import check_config
     from watcher.cli.event_loop import run

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from watcher.cli import exit_codes
-from watcher.cli.options import Exit, config_option, json_option
+from watcher.cli.options import Exit, command_line, config_option, json_option
 from watcher.cli.store_access import StoreAccess, print_json
 from watcher.cli.tables import counted, duration, facts, printable, table
 
@@ -37,27 +37,27 @@ def explain(key: str, config: Path, as_json: bool) -> None:
 
     \b
     Examples:
-      watcher explain abc123/2f0e --config watcher.yaml
-      watcher explain voice-tone/abc123/77aa --config watcher.yaml --json
+      watcher explain abc123/2f0e
+      watcher explain voice-tone/abc123/77aa watcher.yaml --json
     """
     from watcher.queries.explain import explain_task
     from watcher.queries.poll_plan import PollSettings
 
-    access = StoreAccess(config)
+    access = StoreAccess(config, "watch", "cadence")
     settings = PollSettings(access.settings.watch, access.settings.cadence)
     full_key = access.key_of(key)
     found = access.run(lambda store: explain_task(store, access.catalog, full_key, settings, time.time()))
     if as_json:
         print_json(found.as_json())
     elif found.task is not None:
-        _print(found, found.task)
+        _print(found, found.task, config)
     if found.task is None:
         reasons = "it was not submitted yet, it was erased, or it ended longer ago than watch.retention"
         click.echo(f"{full_key}: this task is not in the store: {reasons}", err=True)
         raise Exit(exit_codes.UNAVAILABLE)
 
 
-def _print(found: Explanation, task: TaskSummary) -> None:
+def _print(found: Explanation, task: TaskSummary, config: Path) -> None:
     facts(_state(found, task))
     click.echo("\nHistory" if found.events else "\nHistory: no change seen yet")
     if found.events:
@@ -70,7 +70,7 @@ def _print(found: Explanation, task: TaskSummary) -> None:
         for reason in found.next.why:
             click.echo(f"  {reason}")
     if found.dead_letters:
-        click.echo("\nDead letters (watcher dead-letters show ID)")
+        click.echo(f"\nDead letters; show one with: {command_line('dead-letters', 'show', found.dead_letters[0].id, config=config)}")
         rows = [(letter.id, letter.origin, letter.reason, letter.detail) for letter in found.dead_letters]
         table(("ID", "FOR", "REASON", "DETAIL"), rows)
 
@@ -80,7 +80,7 @@ def _state(found: Explanation, task: TaskSummary) -> list[tuple[str, str]]:
     age = f", for {duration(task.status_age_s(now))}" if task.open else ""
     lines = [
         ("task", task.key),
-        ("status", f"{task.status or 'not polled yet'}{age}"),
+        ("status", f"{task.state}{age}"),
         ("admitted", f"{times['admitted_at']}, {duration(max(0.0, now - task.admitted_at))} ago"),
     ]
     if found.context is not None:
@@ -89,7 +89,7 @@ def _state(found: Explanation, task: TaskSummary) -> list[tuple[str, str]]:
         seconds = task.deadline_at - now
         left = f"in {duration(seconds)}" if seconds > 0 else "passed: the next poll ends the watch"
         lines.append(("deadline", f"{times['deadline_at']}, {left}"))
-        lines.append(("polls", f"{task.polls} as of the last change"))
+        lines.append(("polls", f"{task.polls} so far, as the watcher saved it last"))
     else:
         lines.append(("ended", f"{times['ended_at']}, {duration(max(0.0, now - task.ended_at))} ago; no longer polled"))
         lines.append(("because", f"{task.end_reason}: {found.end}"))

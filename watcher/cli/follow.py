@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
+import shlex
 import time
-from collections.abc import Collection, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import anyio
 import click
+from rich.text import Text
 
 from watcher.adapters.aws.probe import AwsProbe
 from watcher.adapters.aws.session import AwsClients
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.app import assemble
 from watcher.cli import exit_codes
+from watcher.cli.answer_monitor import AnswerMonitor
 from watcher.cli.live import ConsoleSink, FixedSource, Screen, succeeded
 from watcher.cli.stop_signals import StopSignals
+from watcher.cli.tables import counted
+from watcher.cli.task_lines import task_line
+from watcher.cli.task_rows import TaskRows, can_update
 from watcher.core.polling.pace import PaceSettings
 from watcher.core.polling.transitions import WatchSettings
-from watcher.errors import CredentialsRejected, RemoteError, Throttled, Unavailable, Unreadable
+from watcher.errors import NotFound
 from watcher.kinds.catalog import Catalog
-from watcher.model import Observation, TaskRef
-from watcher.ports import Probe
+from watcher.observe.logs import configure
+from watcher.observe.settings import LogSettings
 from watcher.runtime.service import Adapters, Watcher
 from watcher.runtime.settings import ServiceSettings
 
 CHECK_S = 0.2
-"""Seconds between two checks for how long the service has given no answer."""
+"""Seconds between two checks for how long the service has given no answer, and between two updates of the rows."""
+NOTE_S = 10.0
+"""Seconds between two lines about what is wrong, where rows cannot be updated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,61 +47,50 @@ class FollowOptions:
     as_json: bool
 
 
-class AnswerMonitor:
-    """A `Probe` that measures for how long the service has given no answer. Not found and denied are answers."""
-
-    def __init__(self, probe: Probe) -> None:
-        self.open = probe.open
-        self.close = probe.close
-        self.check = probe.check
-        self.refresh = probe.refresh
-        self.error: RemoteError | None = None
-        """Why the last call had no answer; None if it had one."""
-        self.calls = 0
-        self._probe = probe
-        self._failing_since = 0.0
-
-    async def observe(self, refs: Sequence[TaskRef]) -> Sequence[Observation | RemoteError]:
-        """Observe the tasks with the probe."""
-        self.calls += 1
-        try:
-            outcomes = await self._probe.observe(refs)
-        except (Throttled, Unavailable, CredentialsRejected, Unreadable) as error:
-            self._failing_since = self._failing_since if self.error is not None else time.monotonic()
-            self.error = error
-            raise
-        except RemoteError:
-            self.error = None
-            raise
-        self.error = None
-        return outcomes
-
-    def failing_s(self) -> float:
-        """Seconds since the first of the calls without an answer; 0 after an answer."""
-        return 0.0 if self.error is None else time.monotonic() - self._failing_since
-
-
-@dataclass(frozen=True)
 class _Progress:
-    """The status line below the events."""
+    """What the screen shows besides events: a row for each open task, and the status below them."""
 
-    sink: ConsoleSink
-    tasks: int
-    monitor: AnswerMonitor
+    def __init__(self, keys: Collection[str], sink: ConsoleSink, monitor: AnswerMonitor) -> None:
+        self.sink = sink
+        self._keys = sorted(keys)
+        self._monitor = monitor
 
-    def __rich__(self) -> str:
-        """The line as of now; rich calls this for each refresh."""
-        line = f"{len(self.sink.ends)} of {self.tasks} ended, {self.monitor.calls} calls"
-        if self.monitor.error is None:
-            return line
-        return f"{line}; no answer for {self.monitor.failing_s():.0f} s: {self.monitor.error.code}"
+    @property
+    def open_keys(self) -> list[str]:
+        """The tasks that have not ended."""
+        return [key for key in self._keys if key not in self.sink.ends]
+
+    @property
+    def trouble(self) -> bool:
+        """Whether something is wrong with an open task."""
+        return bool(self._monitor.trouble(self.open_keys))
+
+    def rows(self) -> Mapping[str, Text]:
+        """The row of each open task: those that were not seen yet first, then by the time of the last event."""
+        shown = dict(self.sink.rows or {})
+        unseen = {key: self._unseen(key) for key in self.open_keys if key not in shown}
+        return {**unseen, **{key: self._with_state(key, row) for key, row in shown.items()}}
+
+    def status(self) -> str:
+        """The kinds of the tasks, how many have ended, the calls, and what is wrong."""
+        kinds = ", ".join(sorted(_kinds(self._keys)))
+        ended = f"{len(self._keys) - len(self.open_keys)} of {len(self._keys)} ended"
+        return ", ".join([f"{kinds}: {ended}", f"{self._monitor.calls} calls", *self._monitor.trouble(self.open_keys)])
+
+    def _unseen(self, key: str) -> Text:
+        row = task_line(key, self.sink.elapsed_s, self.sink.names)
+        return row.append(f"new {key.partition('/')[0]}, {self._monitor.state(key) or 'not polled yet'}", style="dim")
+
+    def _with_state(self, key: str, row: Text) -> Text:
+        state = self._monitor.state(key)
+        return row if state is None else row.copy().append(f"  {state}", style="yellow not dim")
 
 
 async def follow(keys: Collection[str], catalog: Catalog, options: FollowOptions, signals: StopSignals) -> int:
     """Follow the tasks until each one has ended, the service gives no answer for too long, or a signal. Returns the exit code."""
     aws = AwsClients(clock=time.time, polled_services=catalog.services)
     screen = Screen()
-    sink = ConsoleSink(screen, time.monotonic, as_json=options.as_json)
+    sink = ConsoleSink(screen, time.monotonic, as_json=options.as_json, kinds=len(_kinds(keys)) > 1)
     monitor = AnswerMonitor(AwsProbe(aws, catalog, call_deadline=15.0, clock=time.time))
     source = FixedSource([key.encode() for key in sorted(keys)])
     adapters = Adapters(sources=[source], probe=monitor, store=MemoryStore(MemoryStoreSettings()), sinks=[sink])
@@ -104,31 +101,60 @@ async def follow(keys: Collection[str], catalog: Catalog, options: FollowOptions
             region=aws.region_required(),
             catalog=catalog,
         )
-        show_status = screen.is_terminal and not options.as_json
-        status = screen.status(_Progress(sink, len(keys), monitor)) if show_status else nullcontext()
+        progress = _Progress(keys, sink, monitor)
         async with assemble(adapters, settings) as watcher:
-            with status:
-                await _run(watcher, monitor, options.patience_s, signals)
+            with _shown(screen, progress, updating=can_update(screen) and not options.as_json) as show:
+                await _run(watcher, monitor, progress, options.patience_s, signals, show)
     finally:
         await aws.close()
-    _print_trouble(keys, sink, catalog, interrupted=signals.received is not None)
+    _print_trouble(keys, sink, catalog, monitor, interrupted=signals.received is not None)
     _print_reasons(watcher, monitor)
     return _exit_code(keys, sink, catalog) if signals.received is None else signals.exit_code
 
 
-async def _run(watcher: Watcher, monitor: AnswerMonitor, patience_s: float, signals: StopSignals) -> None:
+def _kinds(keys: Collection[str]) -> set[str]:
+    """The kinds of the tasks."""
+    return {key.partition("/")[0] for key in keys}
+
+
+@contextmanager
+def _shown(screen: Screen, progress: _Progress, *, updating: bool) -> Iterator[Callable[[], None]]:
+    """Show the progress. Yields what to call a few times a second: it draws the rows, or prints what is wrong now and then."""
+    if updating:
+        configure(LogSettings(level="error"))  # a line of the log would be written into the rows; the status says what is wrong
+        progress.sink.rows = {}
+        with TaskRows(screen, progress.rows, progress.status) as rows:
+            yield rows.refresh
+        progress.sink.rows = None
+        return
+    noted_at = 0.0
+
+    def note() -> None:
+        nonlocal noted_at
+        now = progress.sink.elapsed_s
+        if progress.trouble and now - noted_at >= NOTE_S:
+            noted_at = now
+            click.echo(progress.status(), err=True)
+
+    yield note
+
+
+async def _run(
+    watcher: Watcher, monitor: AnswerMonitor, progress: _Progress, patience_s: float, signals: StopSignals, show: Callable[[], None]
+) -> None:
     """Run the watcher until it is done or stopped. A second signal does not wait for calls in flight."""
+
+    async def show_progress() -> None:
+        while monitor.failing_s(progress.open_keys) < patience_s:
+            show()
+            await anyio.sleep(CHECK_S)
+        watcher.stop()
+
     async with anyio.create_task_group() as tasks:
         signals.attach(watcher.stop, tasks.cancel_scope.cancel)
-        tasks.start_soon(_stop_without_answer, watcher, monitor, patience_s)
+        tasks.start_soon(show_progress)
         await watcher.run()
         tasks.cancel_scope.cancel()
-
-
-async def _stop_without_answer(watcher: Watcher, monitor: AnswerMonitor, patience_s: float) -> None:
-    while monitor.failing_s() < patience_s:  # noqa: ASYNC110 - no event marks that nothing has happened for a while
-        await anyio.sleep(CHECK_S)
-    watcher.stop()
 
 
 def _unknown_ends(keys: Collection[str], sink: ConsoleSink, catalog: Catalog) -> list[str]:
@@ -136,13 +162,27 @@ def _unknown_ends(keys: Collection[str], sink: ConsoleSink, catalog: Catalog) ->
     return [key for key in sorted(keys) if key not in sink.ends or succeeded(sink.ends[key], catalog) is None]
 
 
-def _print_trouble(keys: Collection[str], sink: ConsoleSink, catalog: Catalog, *, interrupted: bool) -> None:
-    """Print a line on stderr for each task whose end is unknown."""
-    for key in _unknown_ends(keys, sink, catalog):
-        if key in sink.ends:
-            click.echo(f"{key}: how the task ended is unknown: {sink.ends[key]['data']['reason']}", err=True)
-        else:
-            click.echo(f"{key}: {'stopped before the task ended' if interrupted else 'how the task ended is unknown'}", err=True)
+def _print_trouble(keys: Collection[str], sink: ConsoleSink, catalog: Catalog, monitor: AnswerMonitor, *, interrupted: bool) -> None:
+    """Print a line on stderr for each task whose end is unknown, and what to check for tasks that were not found."""
+    unknown = _unknown_ends(keys, sink, catalog)
+    reasons = {key: _reason(key, sink, monitor) for key in unknown}
+    for key in unknown:
+        what = "stopped before the task ended" if interrupted and key not in sink.ends else "how the task ended is unknown"
+        click.echo(f"{key}: {what}{f': {reasons[key]}' if reasons[key] else ''}", err=True)
+    missing = [key for key in unknown if reasons[key] == NotFound.reason]
+    if missing and not interrupted:
+        kind, _, ids = missing[0].partition("/")
+        others = [f"watcher watch {shlex.quote(f'{other.name}/{ids}')}" for other in catalog if other.name != kind]
+        click.echo(f"{counted(len(missing), 'task')} of the kind {kind} not found: check the ids, AWS_REGION, and the account.", err=True)
+        click.echo(f"To look for another kind: {others[0]}", err=True)
+
+
+def _reason(key: str, sink: ConsoleSink, monitor: AnswerMonitor) -> str | None:
+    """Why the end of a task is unknown: what ended its watch, or the last answer about it."""
+    if key in sink.ends:
+        return str(sink.ends[key]["data"]["reason"])
+    error = monitor.errors.get(key)
+    return None if error is None else error.reason
 
 
 def _print_reasons(watcher: Watcher, monitor: AnswerMonitor) -> None:

@@ -17,16 +17,17 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("key", required=False)
-@config_option()
+@config_option(among="key")
 @click.option("--connector", metavar="ID", help="All tasks with this VoiceConnectorId.")
 @click.option("--kind", metavar="NAME", help="All tasks of this kind that match --param.")
 @click.option("--param", metavar="NAME=VALUE", help="The parameter and the value that the tasks of --kind must have.")
 def forget(key: str | None, config: Path, connector: str | None, kind: str | None, param: str | None) -> None:
     """Erase tasks from the store.
 
-    This cannot be undone. Erases one task (KEY is VoiceConnectorId/TaskId, or a key as watcher tasks
-    shows it), all tasks of a voice connector (--connector), or all tasks of a
-    kind with the same value of a parameter (--kind and --param).
+    This cannot be undone. Erases one task (KEY is VoiceConnectorId/TaskId, or a
+    key as watcher tasks shows it), all tasks of a voice connector (--connector),
+    or all tasks of a kind with the same value of a parameter (--kind and
+    --param).
 
     Their watches, events and dead letters are erased, and a running watcher
     stops polling them within a second. Events that sinks have received stay
@@ -35,10 +36,9 @@ def forget(key: str | None, config: Path, connector: str | None, kind: str | Non
 
     \b
     Examples:
-      watcher forget abc123/2f0e --config watcher.yaml
-      watcher forget --connector abc123 --config watcher.yaml
-      watcher forget --kind voice-tone --param VoiceConnectorId=abc123 \\
-        --config watcher.yaml
+      watcher forget abc123/2f0e
+      watcher forget --connector abc123 watcher.yaml
+      watcher forget --kind voice-tone --param VoiceConnectorId=abc123
     """
     if [key is not None, connector is not None, kind is not None or param is not None].count(True) != 1:
         raise click.BadParameter("give one of: KEY; --connector; --kind with --param", param_hint="KEY")

@@ -11,12 +11,11 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from watcher.cli.task_lines import TaskNames, event_line
 from watcher.errors import PeerGone
 from watcher.kinds.catalog import Catalog
-from watcher.model import Event, EventType, Message
+from watcher.model import Event, Message
 from watcher.ports import Delivered, Outcome
-
-STYLES = {"SUCCEEDED": "green", "FAILED": "red", "STOPPED": "yellow", "PARTIAL_SUCCESS": "cyan"}
 
 
 class Screen(Console):
@@ -69,16 +68,23 @@ class FixedSource:
 
 
 class ConsoleSink:
-    """A `Sink` that prints one line for each event, and keeps all events."""
+    """A `Sink` that shows each event, and keeps all events. `clock` returns seconds.
+
+    It prints a line for each event, or its JSON. With `rows`, it prints only the last event of a task, and `rows` has the others.
+    With `kinds`, the lines name the kind of each task.
+    """
 
     name = "screen"
     max_batch = 100
     concurrency = 1
 
-    def __init__(self, console: Console, clock: Callable[[], float], *, as_json: bool = False) -> None:
+    def __init__(self, console: Console, clock: Callable[[], float], *, as_json: bool = False, kinds: bool = False) -> None:
         self.events: list[dict[str, Any]] = []
         self.ends: dict[str, dict[str, Any]] = {}
         """The last event of each task that has ended, by key."""
+        self.names = TaskNames(console.width, kinds=kinds)
+        self.rows: dict[str, Text] | None = None
+        """The line of each open task, by key, in the order of the last events. None: every line is printed."""
         self._console = console
         self._clock = clock
         self._started_at = clock()
@@ -94,8 +100,13 @@ class ConsoleSink:
         """Do nothing."""
         return "screen"
 
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the start."""
+        return self._clock() - self._started_at
+
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        """Print the events."""
+        """Show the events."""
         for event in events:
             body = json.loads(event.body)
             self.events.append(body)
@@ -104,27 +115,17 @@ class ConsoleSink:
             if self._as_json:
                 self._console.out(event.body.decode(), highlight=False)
             else:
-                self._console.print(format_event(body, self._clock() - self._started_at), soft_wrap=True)
+                self._show(event.key, event_line(body, self.elapsed_s, self.names))
         return [Delivered() for _ in events]
 
-
-def format_event(body: dict[str, Any], elapsed_s: float) -> Text:
-    """Format an event as one line: the time since the start, the task, the change, and how late it was detected."""
-    data = body["data"]
-    text = Text(f"{elapsed_s:6.1f} s  ", style="dim")
-    text.append(body["subject"].partition("/")[2], style="default not dim")
-    text.append("  ")
-    if body["type"] == EventType.ENDED:
-        text.append(f"watch ended: {data['reason']}", style="bold yellow")
-        return text
-    if body["type"] == EventType.UPDATED:
-        text.append(f"{data['to']}, result changed", style=STYLES.get(data["to"], "default not dim"))
-    else:
-        text.append(f"{data['from'] or 'new'} → ", style="dim")
-        text.append(data["to"], style=f"bold {STYLES.get(data['to'], 'default not dim')}")
-    if data["detection_lag_s"] is not None and data["from"] is not None:
-        text.append(f"  detected after {data['detection_lag_s']:.1f} s", style="dim")
-    return text
+    def _show(self, key: str, line: Text) -> None:
+        line.truncate(self._console.width, overflow="ellipsis")
+        if self.rows is not None:
+            self.rows.pop(key, None)  # its place is after the others
+            if key not in self.ends:
+                self.rows[key] = line
+                return
+        self._console.print(line, soft_wrap=True)
 
 
 def succeeded(body: dict[str, Any], catalog: Catalog) -> bool | None:

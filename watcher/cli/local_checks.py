@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import anyio
 import anyio.to_thread
 
 from watcher.adapters.stores.sqlite.owner import has_owner
+from watcher.api.listening import listen
 from watcher.cli.check_result import Check, CheckFailed, CheckSkipped
 from watcher.cli.tables import counted
 from watcher.config import Settings
@@ -76,10 +75,9 @@ async def check_port(settings: Settings) -> str:
     if settings.api.listen is None:
         raise CheckSkipped("api.listen is not set, so there is no HTTP API")
     host, _, port = settings.api.listen.rpartition(":")
-    found: Sequence[Any] = await anyio.getaddrinfo(host.strip("[]") or None, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    family, _, _, _, address = found[0]
     try:
-        socket.create_server(address[:2], family=family).close()
+        for bound in await listen(host.strip("[]"), int(port)):
+            bound.close()
     except OSError as error:
         if error.errno == errno.EADDRINUSE and has_owner(local_file(settings.store) or ""):
             return f"{settings.api.listen} is in use, and a watcher runs"

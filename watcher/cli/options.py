@@ -2,27 +2,95 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
 from click.exceptions import Exit
 
-__all__ = ["FILE", "Exit", "config_option", "json_option"]
+__all__ = ["CONFIG_VARIABLE", "DEFAULT_CONFIG", "FILE", "Exit", "command_line", "config_option", "default_config", "json_option"]
 
 FILE = click.Path(path_type=Path)
 """A path that need not exist: reading the configuration reports what is wrong with it."""
+CONFIG_VARIABLE = "WATCHER_CONFIG"
+"""The environment variable that names the configuration where a command is given none."""
+DEFAULT_CONFIG = Path("watcher.yaml")
+"""The configuration in the working directory, which is used where neither the command nor the environment names one."""
 STORE_CONFIG = "The configuration of the watcher whose store is used."
+DEFAULT_NOTE = "[default: $WATCHER_CONFIG, then watcher.yaml]"
+SUFFIXES = (".yaml", ".yml")
+SEVERAL = ("ids", "tasks")
+"""The parameters of commands that take any number of arguments: no other argument can follow them."""
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-def config_option(help_text: str = STORE_CONFIG) -> Decorator:
-    """Return the required option `--config FILE`."""
-    return click.option("--config", metavar="FILE", type=FILE, required=True, help=help_text)
+def config_option(help_text: str = STORE_CONFIG, *, among: str | None = None, required: bool = True, default: bool = True) -> Decorator:
+    """Add `--config FILE` and the argument FILE, which mean the same. The command gets the path as `config`.
+
+    `among` is a parameter with arguments of the command: one of them may be FILE. Without any, the command gets the default
+    configuration, unless `default` is False; None where there is none and it is not `required`.
+    """
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(command)
+        def with_config(config: Path | None, config_file: Path | None = None, **others: Any) -> Any:
+            if among is not None:
+                others[among], config_file = _split(others[among], config_file)
+            chosen = _one_of(config, config_file) or (default_config() if default else None)
+            if chosen is None and required:
+                raise click.UsageError(
+                    f"no configuration: give FILE or --config FILE, set {CONFIG_VARIABLE}, or create {DEFAULT_CONFIG} with: watcher init"
+                )
+            return command(config=chosen, **others)
+
+        option = click.option("--config", metavar="FILE", type=FILE, help=f"{help_text}  {DEFAULT_NOTE}")
+        argument = click.argument("config_file", metavar="[FILE]", type=FILE, required=False)
+        return option(with_config if among in SEVERAL else argument(with_config))
+
+    return add
 
 
 def json_option() -> Decorator:
     """Return the flag `--json`, for the parameter `as_json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, and nothing else.")
+
+
+def default_config() -> Path | None:
+    """Return the file that WATCHER_CONFIG names, else watcher.yaml in the working directory if it exists, else None."""
+    if named := os.environ.get(CONFIG_VARIABLE):
+        return Path(named)
+    return DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None
+
+
+def command_line(*words: str, config: Path | None = None) -> str:
+    """Return a command as a shell in this directory takes it: quoted, and with the configuration unless it is watcher.yaml here."""
+    is_default = config is None or (config == DEFAULT_CONFIG and not os.environ.get(CONFIG_VARIABLE))
+    return shlex.join(["watcher", *words, *(() if is_default else ("--config", str(config)))])
+
+
+def _one_of(option: Path | None, argument: Path | None) -> Path | None:
+    if option is not None and argument is not None and option != argument:
+        raise click.UsageError(f"--config names {option}, and FILE is {argument}: give one of them")
+    return option or argument
+
+
+def _split(given: Any, file: Path | None) -> tuple[Any, Path | None]:
+    """Return the arguments without the configuration file among them, and that file."""
+    words = given if isinstance(given, tuple) else (given,)
+    files = [Path(word) for word in words if word is not None and _names_config(word)]
+    if len({*files, *([file] if file else [])}) > 1:
+        raise click.UsageError(f"more than one configuration file: {', '.join(str(each) for each in files)}")
+    if not files:
+        return given, file
+    rest = tuple(word for word in words if not _names_config(word))
+    return rest if isinstance(given, tuple) else None, files[0]
+
+
+def _names_config(word: str) -> bool:
+    """Whether an argument is a configuration file: a task has a slash, and no file of ours is called like one."""
+    return word.endswith(SUFFIXES) and ("/" not in word or Path(word).is_file())

@@ -28,7 +28,7 @@ def run(config: Path, drop_sinks: tuple[str, ...]) -> None:
 
     \b
     Example:
-      watcher run --config watcher.yaml
+      watcher run watcher.yaml
     """
     from watcher.cli.service_process import run_service
 

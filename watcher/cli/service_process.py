@@ -30,7 +30,7 @@ def run_service(config: Path, drop_sinks: Sequence[str] = ()) -> int:
     settings = read(config, os.environ, paths=True).settings
     if kept := {sink.name for sink in settings.sinks} & set(drop_sinks):
         raise ConfigMistakes([f"--drop-sink {name}: this sink is configured; remove it from the file first" for name in sorted(kept)])
-    configure(settings.logs)
+    configure(settings.logs, config=config)
     for sentence in settings.aws.deprecations():
         log.warning("deprecated_setting", hint=sentence)
     gc.collect()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +19,7 @@ from watcher.cli.options import Exit
 if TYPE_CHECKING:
     from watcher.cli.stop_signals import StopSignals
     from watcher.simulator import Scenario, Simulator
+    from watcher.simulator.server import OnRequest
 
 T = TypeVar("T")
 
@@ -53,18 +58,41 @@ _RATE = click.FloatRange(min=0)
 @click.option("--stopped", metavar="SHARE", type=_SHARE, default=0.05, help="The share of tasks that end STOPPED without a Stop call.")
 @click.option("--known-only", is_flag=True, help="Only a Start call creates a task. Otherwise the first Get creates it.")
 @click.option("--seed", metavar="N", type=int, default=0, help="With the same seed, a task id has the same statuses and times.")
-def simulate(host: str, port: int, durations: str, latency: str, fault: tuple[str, ...], **scenario_fields: Any) -> None:
+@click.option(
+    "--log-requests", metavar="[FILE]", is_flag=False, flag_value="-", help="Log each request as a line of JSON: to stderr, or to FILE."
+)
+def simulate(
+    host: str, port: int, durations: str, latency: str, fault: tuple[str, ...], log_requests: str | None, **scenario_fields: Any
+) -> None:
     """Serve a simulated Amazon Chime SDK Voice on a port.
 
     Prints environment variables that point any AWS SDK at it. The first
     Get of a task id creates the task, and so does a Start call. The seed and
     the id determine its statuses and times. Signatures are checked. A second
-    call about a task at the same time gets a ConflictException. A task id that
-    begins with "missing-" is never found.
+    call about a task at the same time gets a ConflictException.
 
     \b
-    Example:
+    The beginning of a task id can decide what happens to the task:
+      succeeded-, failed-, stopped-  ends with this status
+      partial-                       has PARTIAL_SUCCESS, then ends SUCCEEDED
+      settled-                       keeps PARTIAL_SUCCESS
+      slow-                          runs ten times as long
+      stuck-                         never ends
+      late-                          is not found for the first 20 s
+      missing-                       is never found
+      denied-, busy-, broken-        each reply is AccessDenied, a conflict,
+                                     no task
+
+    \b
+    A request sets the status of a task, which it keeps; GET shows it:
+      curl -X PUT -d '{"status": "FAILED"}' \\
+        http://127.0.0.1:8181/_simulator/tasks/speaker-search/CONNECTOR/TASK
+
+    \b
+    Examples:
       watcher simulate --quota 10 --fault 503=0.02
+      watcher simulate --log-requests
+      watcher watch myConnector/failed-1 myConnector/partial-2
     """
     from pydantic import ValidationError
 
@@ -82,12 +110,13 @@ def simulate(host: str, port: int, durations: str, latency: str, fault: tuple[st
         )
     except ValidationError as error:
         raise click.BadParameter("; ".join(each["msg"] for each in error.errors())) from None
-    try:
-        run_stoppable(partial(_serve, scenario, host, port), CANCEL_S)
-    except OSError as error:
-        reason = error.strerror or error
-        click.echo(f"Cannot listen on {host}:{port}: {reason}. Set another port with --port; --port 0 takes any free port.", err=True)
-        raise Exit(UNAVAILABLE) from None
+    with _request_log(log_requests) as on_request:
+        try:
+            run_stoppable(partial(_serve, scenario, host, port, on_request), CANCEL_S)
+        except OSError as error:
+            reason = error.strerror or error
+            click.echo(f"Cannot listen on {host}:{port}: {reason}. Set another port with --port; --port 0 takes any free port.", err=True)
+            raise Exit(UNAVAILABLE) from None
 
 
 def _parse(option: str, parse: Callable[..., T], text: object) -> T:
@@ -97,7 +126,17 @@ def _parse(option: str, parse: Callable[..., T], text: object) -> T:
         raise click.BadParameter(str(error), param_hint=option) from None
 
 
-async def _serve(scenario: Scenario, host: str, port: int, signals: StopSignals) -> None:
+@contextmanager
+def _request_log(file: str | None) -> Iterator[OnRequest | None]:
+    """Yield what writes a request as a line of JSON to `file` (`-`: stderr); None without a file. Raises OSError."""
+    if file is None:
+        yield None
+        return
+    with open(file, "a", encoding="utf-8") if file != "-" else nullcontext(sys.stderr) as out:
+        yield lambda request: print(json.dumps(request), file=out, flush=True)
+
+
+async def _serve(scenario: Scenario, host: str, port: int, on_request: OnRequest | None, signals: StopSignals) -> None:
     """Serve until SIGINT or SIGTERM, then print a summary."""
     import anyio
 
@@ -105,7 +144,7 @@ async def _serve(scenario: Scenario, host: str, port: int, signals: StopSignals)
 
     stopped = anyio.Event()
     signals.attach(stopped.set)
-    async with serve(VoiceService(scenario, time.time), host, port) as sim:
+    async with serve(VoiceService(scenario, time.time), host, port, on_request) as sim:
         _print_environment(sim)
         await stopped.wait()
     outcomes = ", ".join(f"{outcome} {count}" for outcome, count in sorted(sim.stats.outcomes.items()))
@@ -115,5 +154,5 @@ async def _serve(scenario: Scenario, host: str, port: int, signals: StopSignals)
 def _print_environment(sim: Simulator) -> None:
     click.echo(f"# A simulated Amazon Chime SDK Voice, seed {sim.service.scenario.seed}. Variables for any AWS SDK:")
     for name, value in sim.environment.items():
-        click.echo(f"export {name}={value}")
+        click.echo(f"export {name}={shlex.quote(value)}")
     click.echo("# Press Ctrl-C to stop.")

@@ -19,13 +19,13 @@ T = TypeVar("T")
 
 
 class StoreAccess:
-    """The settings, the kinds and the store of one configuration. Raises ConfigMistakes."""
+    """The store of one configuration, and the kinds. Reads the section `store` and the given ones only. Raises ConfigMistakes."""
 
-    def __init__(self, config: Path) -> None:
-        from watcher.config import read
+    def __init__(self, config: Path, *sections: str) -> None:
+        from watcher.config import read_sections
         from watcher.kinds.catalog import builtin_catalog
 
-        self.settings = read(config, os.environ).settings
+        self.settings = read_sections(config, os.environ, ("store", *sections))
         self.catalog = builtin_catalog()
 
     def key_of(self, text: str) -> str:

@@ -13,15 +13,15 @@ from typing import Any
 import click
 
 from watcher.cli import exit_codes
-from watcher.cli.options import FILE, Exit
+from watcher.cli.options import Exit, command_line, config_option, default_config
 
 DEFAULT_KIND = "speaker-search"
 """As `watcher.kinds.catalog` has it; repeated here so that the help need not read the catalog."""
 
 
 @click.command()
-@click.argument("tasks", metavar="[TASK]...", nargs=-1)
-@click.option("--config", metavar="FILE", type=FILE, help="Send to a source of this configuration.")
+@click.argument("tasks", metavar="[TASK]... [FILE]", nargs=-1)
+@config_option("Send to a source of this configuration.", among="tasks", required=False, default=False)
 @click.option("--queue-url", metavar="URL", help="Send to this SQS queue.")
 @click.option("--source", metavar="NAME", help="The source, if the configuration has more than one.")
 @click.option(
@@ -74,6 +74,7 @@ def submit(
     from watcher.kinds.catalog import builtin_catalog
 
     catalog = builtin_catalog()
+    config = config or (default_config() if queue_url is None else None)
     url, path = _target(config, queue_url, source)
     if kind not in catalog:
         raise click.BadParameter(f"the kind is unknown; use one of {', '.join(catalog.kinds)}", param_hint="--kind")
@@ -87,7 +88,7 @@ def submit(
     if url is not None:
         run(partial(send_to_queue, url, messages))
     elif path is not None:
-        append_to_file(path, messages)
+        append_to_file(path, messages, command_line("run", config=config))
 
 
 def _target(config: Path | None, queue_url: str | None, source: str | None) -> tuple[str | None, str | None]:

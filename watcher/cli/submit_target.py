@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from watcher.cli import exit_codes
 from watcher.cli.options import Exit
 from watcher.cli.submission import Submittable
 from watcher.cli.tables import counted
-from watcher.config import read
+from watcher.config import read_sections
 from watcher.core.hints import hint
 from watcher.errors import RemoteError
 from watcher.ports import Delivered, Rejected, Retry
@@ -36,7 +37,7 @@ def target_of_config(config: Path, source: str | None) -> tuple[str | None, str 
 
     Without a name: the only queue, or the only source. Raises BadParameter where that is not exactly one.
     """
-    sources = read(config, os.environ).settings.sources
+    sources = read_sections(config, os.environ, ("sources",)).sources
     queues = [each for each in sources if each.type == "sqs"]
     meant = [each for each in sources if each.name == source] if source is not None else queues or sources
     if len(meant) != 1:
@@ -74,12 +75,13 @@ async def send_to_queue(url: str, messages: Sequence[Submittable]) -> None:
         _fail("Some were not sent. You can submit all of them again.", exit_codes.UNAVAILABLE if final else exit_codes.TRY_AGAIN)
 
 
-def append_to_file(path: str, messages: Sequence[Submittable]) -> None:
-    """Append the messages to the file of a source, one per line."""
+def append_to_file(path: str, messages: Sequence[Submittable], run: str) -> None:
+    """Append the messages to the file of a source, one per line. `run` is the command that reads it, for a source that is stdin."""
     if path == "-":
-        _fail("This configuration reads stdin: pipe the tasks into watcher run.", exit_codes.USAGE)
+        _fail(f"This configuration reads stdin: pipe the tasks into: {run}", exit_codes.USAGE)
     if Path(path).exists() and stat.S_ISFIFO(Path(path).stat().st_mode):
-        _fail(f"This configuration reads a named pipe: while the watcher runs, write one task per line to {path}.", exit_codes.USAGE)
+        pipe = shlex.quote(path)
+        _fail(f"This configuration reads a named pipe: while the watcher runs, write one task per line to {pipe}.", exit_codes.USAGE)
     lines = b"".join(each.message.body.strip().encode() + b"\n" for each in messages)
     with Path(path).open("a+b") as file:
         if file.tell() > 0:

@@ -25,14 +25,13 @@ def tasks(config: Path, open_only: bool, limit: int, as_json: bool) -> None:
     """List the tasks in the store, the newest first.
 
     For each task: its status and how long it has had this status, the number of
-    polls, and how its watch ended. Works while the watcher runs and while it
-    does not. The number of polls is as of the last change: a poll that changes
-    nothing writes nothing.
+    polls so far, and how its watch ended. Works while the watcher runs and while
+    it does not. What polls showed that changed nothing is at most 30 s old.
 
     \b
     Examples:
-      watcher tasks --config watcher.yaml --open
-      watcher tasks --config watcher.yaml --limit 1000 --json |
+      watcher tasks --open
+      watcher tasks watcher.yaml --limit 1000 --json |
         jq -r '.[] | select(.status == "FAILED") | .key'
     """
     from watcher.queries.tasks import newest_tasks
@@ -55,5 +54,6 @@ def tasks(config: Path, open_only: bool, limit: int, as_json: bool) -> None:
 
 def _row(task: TaskSummary, now: float) -> tuple[str, ...]:
     ended = "" if task.ended_at is None else f"{task.end_reason}, {duration(max(0.0, now - task.ended_at))} ago"
-    age = duration(task.status_age_s(now)) if task.open else ""
-    return (task.key, task.status or "not polled yet", age, str(task.polls), ended)
+    since = task.status_since if task.status_since is not None else task.admitted_at if task.open else task.ended_at
+    age = duration(max(0.0, now - (since or now)))
+    return (task.key, task.state, age, str(task.polls), ended)

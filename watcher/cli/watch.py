@@ -23,13 +23,18 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     type=click.FloatRange(min=1),
     default=60,
-    help="Stop (exit code 75) after this time without an answer from the service.",
+    help="Stop (exit code 75) after this time in which no answer showed an open task: not found, denied, or no answer at all.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print each event as one line of JSON: the CloudEvent.")
 def watch(tasks: tuple[str, ...], rate: float | None, patience: float, as_json: bool) -> None:
     """Follow a few tasks on the screen until each one ends.
 
-    TASK is VoiceConnectorId/TaskId or kind/VoiceConnectorId/TaskId.
+    TASK is VoiceConnectorId/TaskId or kind/VoiceConnectorId/TaskId; without a
+    kind it is a speaker search.
+
+    On a terminal, each open task has a row. Otherwise, or with NO_COLOR or
+    TERM=dumb, each change is a line. Ids are shortened to the width of the
+    screen (COLUMNS, or 80); --json has them whole.
 
     Needs no configuration and stores nothing. Credentials, Region and endpoints
     come from the environment variables and files of AWS. Exit code 0: all tasks

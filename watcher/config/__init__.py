@@ -5,8 +5,8 @@ The modules in the order of the data: `yaml_reader` reads the file, `overrides` 
 `RawConfig`, which knows where each value was set.
 """
 
-from watcher.config.load import Loaded, defaults, load, parse, read
+from watcher.config.load import Loaded, defaults, load, parse, read, read_sections, variables
 from watcher.config.settings import Settings, schema
 from watcher.config.show import show
 
-__all__ = ["Loaded", "Settings", "defaults", "load", "parse", "read", "schema", "show"]
+__all__ = ["Loaded", "Settings", "defaults", "load", "parse", "read", "read_sections", "schema", "show", "variables"]

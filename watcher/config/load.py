@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from watcher.config.environment import check_environment
 from watcher.config.overrides import apply_overrides
 from watcher.config.paths import check_paths
 from watcher.config.raw_config import RawConfig, SourceLine
+from watcher.config.references import named
 from watcher.config.settings import Settings
 from watcher.config.validate import validate
 from watcher.config.yaml_reader import read_yaml
 from watcher.errors import ConfigMistakes
-from watcher.yaml_text import MAX_BYTES, KeyPath
+from watcher.yaml_text import MAX_BYTES, KeyPath, parse_yaml_text
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,8 @@ class Loaded:
 def load(path: str | Path, environ: Mapping[str, str], *, paths: bool = False) -> Settings:
     """Return the settings of a file with the environment applied. Raises ConfigMistakes with every mistake.
 
-    With `paths`, a file that the settings name and this process cannot use is a mistake too. Nothing is created.
+    With `paths`, a file that the settings name and this process cannot use is a mistake too, and so is a proxy or a file of
+    certificates that the environment names. Nothing is created.
     """
     return read(path, environ, paths=paths).settings
 
@@ -47,9 +51,33 @@ def read(path: str | Path, environ: Mapping[str, str], *, paths: bool = False) -
     return _loaded(_read_text(Path(path), raw_config), raw_config, environ, paths=paths)
 
 
+def read_sections(path: str | Path, environ: Mapping[str, str], sections: Collection[str]) -> Settings:
+    """Return the settings of a file with only these sections read. Raises ConfigMistakes with every mistake in them.
+
+    The other sections have their defaults; sources and sinks are empty. A variable that only they need may be missing.
+    """
+    raw_config = RawConfig(str(path), skipped=frozenset(Settings.model_fields) - frozenset(sections))
+    return _loaded(_read_text(Path(path), raw_config), raw_config, environ, paths=False).settings
+
+
 def defaults() -> Loaded:
     """Return the default settings. Sources and sinks have no default and are empty."""
     return Loaded(Settings.model_construct(sources=(), sinks=()), {})
+
+
+def variables(path: str | Path) -> list[str]:
+    """Return the names of the environment variables that a file refers to, sorted. Raises ConfigMistakes if it is no YAML."""
+    found: set[str] = set()
+
+    def note(scalar: str) -> tuple[str, list[str]]:
+        found.update(named(scalar))
+        return scalar, []
+
+    raw_config = RawConfig(str(path))
+    for where, line, what in parse_yaml_text(_read_text(Path(path), raw_config), note).mistakes:
+        raw_config.add_mistake(where, what, SourceLine(raw_config.file, line))
+    raw_config.raise_mistakes()
+    return sorted(found)
 
 
 def _loaded(text: str, raw_config: RawConfig, environ: Mapping[str, str], *, paths: bool) -> Loaded:
@@ -58,7 +86,8 @@ def _loaded(text: str, raw_config: RawConfig, environ: Mapping[str, str], *, pat
     settings = validate(raw_config)
     for path, what in check_paths(settings) if paths else ():
         raw_config.add_mistake(path, what)
-    raw_config.raise_mistakes()
+    if found := [*raw_config.mistakes, *(check_environment(settings, environ) if paths else ())]:
+        raise ConfigMistakes(list(dict.fromkeys(found)))
     return Loaded(settings, raw_config.origins)
 
 
@@ -70,7 +99,7 @@ def _read_text(path: Path, raw_config: RawConfig) -> str:
             content = file.read(MAX_BYTES + 1)
         return content.decode("utf-8-sig")
     except FileNotFoundError:
-        what = "does not exist; check the path, or copy config/minimal.yaml to start"
+        what = f"does not exist; check the path, or create it with: watcher init {shlex.quote(str(path))}"
     except IsADirectoryError:
         what = "is a directory; give the path of a YAML file"
     except UnicodeDecodeError as error:

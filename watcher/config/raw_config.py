@@ -30,6 +30,8 @@ class RawConfig:
     origins: dict[KeyPath, SourceLine] = field(default_factory=dict)
     environment_texts: dict[KeyPath, str] = field(default_factory=dict)
     """Values from the environment before they became numbers, booleans or null: `123` may be meant as a string."""
+    skipped: frozenset[str] = frozenset()
+    """The sections that are not read: nothing in them is a mistake."""
     invalid_paths: set[KeyPath] = field(default_factory=set)
     """The keys that have a mistake."""
     _mistakes: list[tuple[bool, int, str]] = field(default_factory=list)
@@ -43,6 +45,8 @@ class RawConfig:
 
     def add_mistake(self, path: KeyPath, what: str, origin: SourceLine | None = None) -> None:
         """Note a mistake. `what` says what is wrong and what to do, and repeats no value that may be a secret."""
+        if path and path[0] in self.skipped:
+            return
         # The name of a variable names its own key, but not a key that is missing beside it.
         names_key = origin is not None or path in self.origins
         origin = origin or self.origin(path)

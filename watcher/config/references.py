@@ -8,6 +8,11 @@ from collections.abc import Mapping
 _REFERENCE = re.compile(r"\$\$\{|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(:-(?P<default>[^{}]*))?\}|\$\{")
 
 
+def named(text: str) -> list[str]:
+    """Return the names of the environment variables that the references in the text name."""
+    return [match["name"] for match in _REFERENCE.finditer(text) if match["name"] is not None]
+
+
 def expand(text: str, environ: Mapping[str, str]) -> tuple[str, list[str]]:
     """Return the text with its references replaced, and what is wrong with them. A replacement is not expanded again."""
     mistakes: list[str] = []

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
 from watcher.config.load import Loaded
+from watcher.section import SecretPath, without_path
 from watcher.yaml_text import KeyPath
 
 MASK = "********"
@@ -45,13 +46,17 @@ def _rows(value: Any, path: KeyPath, loaded: Loaded) -> Iterator[tuple[str, str]
 def _entries(value: Any) -> list[tuple[str | int, Any]]:
     match value:
         case BaseModel():
-            return [(name, getattr(value, name)) for name in type(value).model_fields]
+            return [(name, _hidden(getattr(value, name), field.metadata)) for name, field in type(value).model_fields.items()]
         case dict():
             return [(str(name), MASK if entry is not None else None) for name, entry in value.items()]
         case tuple() | list():
             return list(enumerate(value))
         case _:
             return []
+
+
+def _hidden(value: Any, metadata: Sequence[Any]) -> Any:
+    return without_path(value, MASK) if any(isinstance(each, SecretPath) for each in metadata) else value
 
 
 def _scalar(value: Any) -> str:

@@ -29,8 +29,10 @@ def validate(raw_config: RawConfig) -> Settings:
     for conflict in find_conflicts(sections, raw_config.invalid_paths):
         raw_config.add_mistake(conflict.key, conflict.what)
     raw_config.raise_mistakes()
-    lists: dict[str, Any] = {key: [section for path, section in sections.items() if path[0] == key] for key in ("sources", "sinks")}
-    return Settings(**lists, **{str(path[0]): section for path, section in sections.items() if len(path) == 1})
+    lists = {key: tuple(section for path, section in sections.items() if path[0] == key) for key in ("sources", "sinks")}
+    values: dict[str, Any] = {**lists, **{str(path[0]): section for path, section in sections.items() if len(path) == 1}}
+    # sources and sinks that are skipped are empty, which is not valid
+    return Settings.model_construct(**values) if raw_config.skipped else Settings(**values)
 
 
 def _raw_sections(raw_config: RawConfig) -> Iterator[tuple[KeyPath, type[Section], Any]]:
@@ -40,6 +42,8 @@ def _raw_sections(raw_config: RawConfig) -> Iterator[tuple[KeyPath, type[Section
             _add_unknown_key(raw_config, (key,), Settings)
     for key in Settings.model_fields:
         value = raw_config.values.get(key)
+        if key in raw_config.skipped:
+            continue
         if key in ("sources", "sinks"):
             yield from _entries(raw_config, key, value)
         elif key == "store":

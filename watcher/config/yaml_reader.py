@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 
 from watcher.config.messages import type_name
@@ -21,7 +22,7 @@ def read_yaml(text: str, raw_config: RawConfig, environ: Mapping[str, str]) -> N
         raw_config.values = parsed.data
     elif not parsed.mistakes:
         if parsed.data is None:
-            raw_config.add_mistake((), "is empty; copy config/minimal.yaml to start")
+            raw_config.add_mistake((), f"is empty; fill it with: watcher init --force {shlex.quote(raw_config.file)}")
         else:
             raw_config.add_mistake((), f"expected a mapping with sources and sinks, got {type_name(parsed.data)}")
     if not raw_config.values:

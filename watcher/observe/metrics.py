@@ -8,7 +8,8 @@ reason from outside goes through `status_label` or `reason_label` first. Nothing
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import product
 from typing import TYPE_CHECKING
 
 from prometheus_client import (
@@ -25,6 +26,7 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from watcher import __version__
+from watcher.model import DEFAULT_TARGET, EventType
 
 if TYPE_CHECKING:
     from watcher.kinds.catalog import Catalog
@@ -49,8 +51,18 @@ POLL_OUTCOMES = (
     "unreadable",
     "stale",
 )
+INPUT_OUTCOMES = ("admitted", "known", "ended", "hint", "ignored", "steering_ignored")
+"""Outcomes of inputs that are not rejected. Those of rejected ones are `rejected_` and a reason of `core.intake.submissions.REASONS`."""
+ACK_OUTCOMES = ("acked", "extended", "failed")
+DELIVERY_OUTCOMES = ("delivered", "retried", "refused")
+END_REASONS = ("terminal", "settled", "deadline", "expired", "not_found", "busy", "denied", "invalid", "cancelled")
+EVENT_REASONS = ("size", "characters", "invalid", OTHER)
+"""Why a sink rejects an event, as far as it is known before a sink answers. A webhook adds `http_` and its status."""
+STORE_OPERATIONS = ("commit",)
 MAX_REASONS = 64
 """The most reasons that become label values in one process. The watcher itself has about thirty."""
+
+Labels = tuple[Iterable[str], ...]
 
 _REASON = re.compile(r"[a-z]{1,24}(_[a-z]{1,24}){0,4}(_[1-5][0-9][0-9])?")
 _CALL_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15)
@@ -79,7 +91,9 @@ class Metrics:
         self._declare_lag_and_pace()
         self._declare_delivery()
         self._declare_process()
-        self._start_at_zero()
+        self.build_info.labels(__version__).set(1)
+        self.show_watches({})
+        self.start_at_zero((), ())
 
     def render(self) -> bytes:
         """Return all metrics in the text format 0.0.4 (`CONTENT_TYPE`)."""
@@ -102,6 +116,19 @@ class Metrics:
             shown[label] = shown.get(label, 0) + count
         for label, count in shown.items():
             self.watches.labels(*label).set(count)
+
+    def start_at_zero(self, sources: Collection[str], sinks: Collection[str]) -> None:
+        """Create each series whose labels are known before anything happens: those of the catalog, and of these sources and sinks.
+
+        `rate` and `increase` cannot see the increase of a series that begins at 1.
+        """
+        for metric, labels in self._known_series(sources, sinks):
+            for values in product(*labels):
+                metric.labels(*values)
+
+    def show_component(self, component: str, ok: bool) -> None:
+        """Set whether a component of /readyz works."""
+        self.component_healthy.labels(component).set(ok)
 
     def show_circuit(self, circuit: str, target: str, service: str | None, opened: bool) -> None:
         """Set whether a circuit is open. All services of a target share its credentials circuit, so its `service` is empty."""
@@ -149,6 +176,9 @@ class Metrics:
         )
 
     def _declare_process(self) -> None:
+        self.component_healthy = self._gauge(
+            "watcher_component_healthy", "1 while a component of /readyz works, 0 while it does not.", ["component"]
+        )
         self.circuit_open = self._gauge(
             "watcher_circuit_open", "1 while a circuit is open and its calls are stopped.", ["circuit", "target", "service"]
         )
@@ -160,13 +190,25 @@ class Metrics:
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
 
-    def _start_at_zero(self) -> None:
-        """Create series before their first increase: `rate` cannot see the increase of a series that begins at 1."""
-        self.build_info.labels(__version__).set(1)
-        self.show_watches({})
-        for kind in self._catalog:
-            for outcome in POLL_OUTCOMES:
-                self.polls.labels(kind.name, outcome)
+    def _known_series(self, sources: Collection[str], sinks: Collection[str]) -> Iterator[tuple[Counter | Histogram, Labels]]:
+        """Each counter and histogram, with the known values of each of its labels."""
+        from watcher.core.intake.submissions import REASONS  # with the kinds: whoever reads the names of metrics does not need them
+
+        kinds, quotas = self._catalog.kinds, self._catalog.quotas
+        yield self.inputs, (sources, (*INPUT_OUTCOMES, *(f"rejected_{reason}" for reason in REASONS)))
+        yield self.acks, (sources, ACK_OUTCOMES)
+        yield self.dead_letters, (["input"], sources, REASONS)
+        yield self.dead_letters, (["event"], sinks, EVENT_REASONS)
+        yield self.polls, (kinds, POLL_OUTCOMES)
+        yield self.poll_seconds, (kinds,)
+        yield self.pace_throttles, ([DEFAULT_TARGET], quotas)
+        yield self.detection_lag, (kinds,)
+        yield self.events, (kinds, EventType)
+        yield self.ended, (kinds, END_REASONS)
+        yield self.calls_per_task, (kinds,)
+        yield self.store_seconds, (STORE_OPERATIONS,)
+        yield self.deliveries, (sinks, DELIVERY_OUTCOMES)
+        yield self.delivery_seconds, (sinks,)
 
     def _counter(self, name: str, help_text: str, labels: Collection[str] = ()) -> Counter:
         return Counter(name, help_text, tuple(labels), registry=self.registry)

@@ -17,7 +17,7 @@ from watcher.ports import Queries
 from watcher.queries.dead_letters import DeadLetterSummary, all_dead_letters
 from watcher.queries.events import TaskEvent, task_history
 from watcher.queries.poll_plan import LearnedState, PollPlan, PollSettings, plan_polls
-from watcher.queries.tasks import TaskSummary, task_summary
+from watcher.queries.tasks import TaskSummary, load_progress, task_summary
 
 END_REASONS: Mapping[str, str] = {
     "terminal": "the service reported a terminal status",
@@ -78,7 +78,7 @@ async def explain_task(store: Queries, catalog: Catalog, key: str, settings: Pol
         plan = plan_polls(watch, catalog.get(watch.ref.kind), learned, settings, now)
     return Explanation(
         key=key,
-        task=None if watch is None else task_summary(watch, catalog),
+        task=None if watch is None else task_summary(watch, catalog, await load_progress(store, catalog)),
         context=None if watch is None else watch.context,
         next=plan,
         events=await task_history(store, key),

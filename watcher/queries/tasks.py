@@ -7,11 +7,29 @@ from dataclasses import dataclass
 from typing import Any
 
 from watcher.core.delivery.events import iso
+from watcher.core.polling.call_progress import CallState, read_progress
+from watcher.core.polling.schedule import state_name
 from watcher.kinds.catalog import Catalog
 from watcher.model import Watch
 from watcher.ports import Queries
 from watcher.queries.pages import read_pages
 from watcher.query import Page, TaskQuery
+
+Progress = Mapping[str, CallState]
+"""By the id of a watch."""
+
+TROUBLE: Mapping[str, str] = {
+    "not_found": "not found",
+    "denied": "access denied",
+    "busy": "busy with another client",
+    "throttled": "throttled",
+    "unavailable": "no answer",
+    "credentials": "credentials rejected",
+    "unreadable": "reply not readable",
+}
+"""What the last poll of an open task showed in place of the task, by the reason of the error."""
+ENDED_UNSEEN: Mapping[str, str] = {"not_found": "not found", "expired": "not found", "denied": "access denied", "invalid": "invalid"}
+"""What a task that no poll ever saw was, by the reason why its watch ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +49,26 @@ class TaskSummary:
     changed_at: float | None
     events: int
     polls: int
-    """As of the last change: a poll that changed nothing is not stored."""
+    """So far, as the watcher saved it last: at most 30 s ago."""
     ended_at: float | None
     end_reason: str | None
+    last_error: str | None = None
+    """Why the last poll of an open task did not show it, by the reason of the error. None: it did, or that is not saved."""
 
     @property
     def open(self) -> bool:
         """Whether the task is still polled."""
         return self.ended_at is None
+
+    @property
+    def state(self) -> str:
+        """The status in words: with what is wrong at the moment, and why there is none."""
+        trouble = None if self.last_error is None else TROUBLE[self.last_error]
+        if self.status is not None:
+            return self.status if trouble is None else f"{self.status}, now {trouble}"
+        if self.end_reason is not None:
+            return ENDED_UNSEEN.get(self.end_reason, "never seen")
+        return trouble or ("not polled yet" if self.polls == 0 else "not seen yet")
 
     def status_age_s(self, now: float) -> float:
         """How long the task has had its status, or has waited for its first poll, in seconds; for an ended watch, until its end."""
@@ -62,11 +92,13 @@ class TaskSummary:
             "polls": self.polls,
             "ended_at": iso(self.ended_at),
             "end_reason": self.end_reason,
+            "last_error": self.last_error,
         }
 
 
-def task_summary(watch: Watch, catalog: Catalog) -> TaskSummary:
-    """Return the summary of a watch."""
+def task_summary(watch: Watch, catalog: Catalog, progress: Progress | None = None) -> TaskSummary:
+    """Return the summary of a watch. `progress` has the polls since its last change."""
+    polled = (progress or {}).get(watch.id) if watch.open else None
     kind = catalog.get(watch.ref.kind)
     names = [param.name for param in kind.params] if kind is not None else []
     return TaskSummary(
@@ -80,18 +112,27 @@ def task_summary(watch: Watch, catalog: Catalog) -> TaskSummary:
         deadline_at=watch.deadline_at,
         changed_at=watch.changed_at,
         events=watch.sequence,
-        polls=watch.polls,
+        polls=watch.polls if polled is None else max(watch.polls, polled.polls),
         ended_at=watch.ended_at,
         end_reason=watch.end_reason,
+        last_error=polled.reason if polled is not None and polled.reason in TROUBLE else None,
     )
+
+
+async def load_progress(store: Queries, catalog: Catalog) -> Progress:
+    """Return what was saved last about the polls of open watches."""
+    texts = [await store.load_state(state_name("progress", quota)) for quota in catalog.quotas.values()]
+    return {watch_id: state for text in texts for watch_id, state in read_progress(text).items()}
 
 
 async def list_tasks(store: Queries, catalog: Catalog, query: TaskQuery) -> Page[TaskSummary]:
     """Return one page of the tasks that match the query, the newest first."""
+    progress = await load_progress(store, catalog)
     page = await store.tasks(query)
-    return Page([task_summary(watch, catalog) for watch in page.items], page.next)
+    return Page([task_summary(watch, catalog, progress) for watch in page.items], page.next)
 
 
 async def newest_tasks(store: Queries, catalog: Catalog, query: TaskQuery, limit: int) -> list[TaskSummary]:
     """Return the newest tasks that match the query, at most `limit`, read page by page."""
-    return [task_summary(watch, catalog) for watch in await read_pages(store.tasks, query, limit)]
+    progress = await load_progress(store, catalog)
+    return [task_summary(watch, catalog, progress) for watch in await read_pages(store.tasks, query, limit)]

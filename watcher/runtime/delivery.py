@@ -6,32 +6,39 @@ Delivered before recorded: a crash between the two repeats an event under the sa
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 
 import anyio
 import structlog
 
+from watcher.core.delivery.dead_letters import dead_letter_of
 from watcher.core.delivery.events import event_of
+from watcher.core.delivery.refusals import DeadEvent, Refusal, Refusals, Verdict
 from watcher.core.delivery.sink_queue import SinkQueue
 from watcher.errors import Fenced, Invalid, PeerGone, RemoteError, Unavailable, Unreadable
 from watcher.model import DeadLetter, Event
 from watcher.ports import Delivered, LocalSink, Outcome, Rejected, Retry, Sink, Store
 from watcher.runtime.backlog import BacklogCounter
+from watcher.runtime.delivery_report import DeliveryReport
 from watcher.runtime.instruments import Instruments
 from watcher.runtime.leases import Leases
-from watcher.runtime.retrying import backoff, report_failure, until_accepted
+from watcher.runtime.retrying import backoff, until_accepted
+from watcher.runtime.sink_condition import SinkCondition
 from watcher.runtime.wakeup import Wakeup
 
 log = structlog.get_logger("watcher.delivery")
 
-MAX_FAILED_BATCHES = 3
-"""Consecutive batches in which every event must be retried, before the sink counts as unhealthy."""
-
 
 class SinkWorker:
-    """Delivers the events of the owned shards to one sink, each task's events in order."""
+    """Delivers the events of the owned shards to one sink, each task's events in order.
 
-    def __init__(self, sink: Sink, store: Store, leases: Leases, backlog: BacklogCounter, instruments: Instruments) -> None:
+    `retry_refused` is in seconds: see `core.delivery.refusals`.
+    """
+
+    def __init__(
+        self, sink: Sink, store: Store, leases: Leases, backlog: BacklogCounter, instruments: Instruments, retry_refused: float
+    ) -> None:
         self.sink = sink
         self.on_settled: Callable[[str, Sequence[Event]], None] = lambda sink, events: None
         """Called with the name of the sink and events that it has settled."""
@@ -47,16 +54,15 @@ class SinkWorker:
         self._metrics = instruments.metrics
         self._writes = instruments.writes
         self._queue = SinkQueue()
+        self._refusals = Refusals(retry_refused)
+        self._condition = SinkCondition(sink.name, instruments)
+        self._report = DeliveryReport(sink.name, instruments)
         self._unread: set[int] = set()
         """Shards whose outbox may hold events that the queue has not seen."""
         self._wakeup = Wakeup()
         self._dead_letters: dict[str, DeadLetter] = {}
         """Dead letters that are being retried, by event id."""
         self._slots = anyio.CapacityLimiter(sink.concurrency)
-        self._failed_batches = 0
-        """Consecutive batches in which every event must be retried."""
-        self._resume_at = 0.0
-        """Nothing is sent before this time: a sink that accepts nothing gets fewer and fewer attempts, however many tasks wait."""
         backlog.track(sink.name, lambda: self._queue.oldest_at)
 
     def adopt(self, shard: int) -> None:
@@ -67,6 +73,7 @@ class SinkWorker:
     def release(self, shard: int) -> None:
         """Stop delivering the events of a shard. A batch in flight finishes."""
         self._queue.release(shard)
+        self._refusals.discard(lambda event: event.shard == shard)
         self._unread.discard(shard)
         self._dead_letters = {id_: letter for id_, letter in self._dead_letters.items() if letter.shard != shard}
 
@@ -91,15 +98,19 @@ class SinkWorker:
 
     def forget(self, key: str, up_to: int, kept: Collection[str]) -> None:
         """Send no more events of this task up to a position, except the events `kept`, by id."""
-        self._queue.drop(key, lambda event: event.position <= up_to and event.id not in kept)
+
+        def unwanted(event: Event) -> bool:
+            return event.key == key and event.position <= up_to and event.id not in kept
+
+        self._queue.drop(key, unwanted)
+        self._refusals.discard(unwanted)
 
     async def run(self) -> None:
         """Deliver until cancelled. What is in flight then is sent again by the next owner."""
         async with anyio.create_task_group() as sends:
             while True:
                 await self._fill()
-                batch = self._queue.take(self._clock.mono(), self.sink.max_batch) if self._may_send() else []
-                if batch:
+                if batch := self._take():
                     slot = object()
                     await self._slots.acquire_on_behalf_of(slot)
                     sends.start_soon(self._deliver, batch, slot, name=f"send {self.sink.name}")
@@ -118,14 +129,28 @@ class SinkWorker:
         if not self._unread and not len(self._queue):
             self._backlog.drained(self.sink.name)
 
-    def _may_send(self) -> bool:
-        return self._slots.available_tokens >= 1 and self._clock.mono() >= self._resume_at
+    def _take(self) -> Sequence[Event]:
+        """The next batch, empty while none may be sent."""
+        now = self._clock.mono()
+        if not self._has_slot() or now < self._condition.resume_at:
+            return ()
+        while now >= self._condition.probe_at and self._queue.wait(now) != 0 and (event := self._refusals.probe()):
+            self._resume(event)
+        return self._queue.take(now, self.sink.max_batch)
+
+    def _has_slot(self) -> bool:
+        """Whether another batch may be in flight: while the sink refuses everything, only one may be, as a probe."""
+        return self._slots.available_tokens >= 1 and not (self._refusals.refuses_everything and self._slots.borrowed_tokens)
 
     async def _rest(self) -> None:
         """Wait until there is something to send and a free slot. A slot that becomes free wakes this worker."""
-        now = self._clock.mono()
-        wait = self._queue.wait(now) if self._slots.available_tokens >= 1 else None
-        await self._wakeup.wait(math.inf if wait is None else max(wait, self._resume_at - now, 0.001))
+        wait = math.inf
+        if self._has_slot():
+            now = self._clock.mono()
+            waits = [self._queue.wait(now), self._condition.probe_at - now if self._refusals.waiting else None]
+            soonest = min((each for each in waits if each is not None), default=math.inf)
+            wait = max(soonest, self._condition.resume_at - now, 0.001)
+        await self._wakeup.wait(wait)
 
     async def _deliver(self, batch: Sequence[Event], slot: object) -> None:
         try:
@@ -173,34 +198,63 @@ class SinkWorker:
             self._writes.end(began)
 
     async def _settle(self, batch: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
-        """Record what the sink accepted and what it rejected. What it may accept later is postponed."""
-        pairs = list(zip(batch, self._hold(batch, outcomes), strict=True))
-        outcomes = [outcome for _, outcome in pairs]
+        """Record what the sink accepted and what is a dead letter. What it may accept later is postponed or held."""
+        pairs = list(zip(batch, outcomes, strict=True))
         delivered = [event for event, outcome in pairs if isinstance(outcome, Delivered)]
-        rejected = [(event, outcome) for event, outcome in pairs if isinstance(outcome, Rejected)]
-        done = delivered + [event for event, _ in rejected]
-        retried = {event.id for event in done if event.id in self._dead_letters}
-        await self._record(delivered, [self._dead_letter(event, outcome) for event, outcome in rejected])
-        if revived := [self._dead_letters.pop(event.id).id for event in delivered if event.id in self._dead_letters]:
-            await self._store.purge(revived)
-        self._judge(outcomes)
-        self._count(delivered, rejected)
+        refused = [self._refusal(event, outcome) for event, outcome in pairs if isinstance(outcome, Rejected)]
+        verdict = self._refusals.judge(delivered, refused, self._clock.mono())
+        decided = [each for each in verdict.dead if each.refusal.event in batch or self._queue.claim(each.refusal.event)]
+        dead = self._within_limit(decided)
+        self._hold(verdict, {refusal.event.id: refusal for refusal in refused})
+        self._condition.note(outcomes, verdict, everything=self._refusals.refuses_everything)
         for event, outcome in pairs:
             if isinstance(outcome, Retry):
                 self._postpone(event, outcome)
+        await self._conclude(delivered, dead)
+
+    async def _conclude(self, delivered: Sequence[Event], dead: Sequence[DeadEvent]) -> None:
+        """Record these events, count them, and let the next events of their tasks follow."""
+        done = [*delivered, *(each.refusal.event for each in dead)]
+        retried = {event.id for event in done if event.id in self._dead_letters}
+        letters = [self._dead_letter(each.refusal) for each in dead]
+        await self._record(delivered, letters)
+        if revived := [self._dead_letters.pop(event.id).id for event in delivered if event.id in self._dead_letters]:
+            await self._store.purge(revived)
+        self._report.settled(len(delivered), dead)
         self._queue.settle(done)
         self._backlog.settled(self.sink.name, [event for event in done if event.id not in retried])
         self.on_settled(self.sink.name, done)
 
-    def _hold(self, batch: Sequence[Event], outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
-        """Keep rejected events in the outbox while there is no room for dead letters. One that is retried has its room."""
+    def _within_limit(self, dead: Sequence[DeadEvent]) -> Sequence[DeadEvent]:
+        """While there is no room for dead letters, keep their events in the outbox, and try them again. A retried one has its room."""
         if not self.dead_letters_full():
-            return outcomes
-        held = Retry(Unavailable("max_dead_letters", "purge or retry dead letters"))
-        return [
-            held if isinstance(outcome, Rejected) and event.id not in self._dead_letters else outcome
-            for event, outcome in zip(batch, outcomes, strict=True)
-        ]
+            return dead
+        kept_back = [each.refusal.event for each in dead if each.refusal.event.id not in self._dead_letters]
+        for event in kept_back:
+            self._postpone(event, Retry(Unavailable("max_dead_letters", "read the dead letters, then retry or purge them")))
+        return [each for each in dead if each.refusal.event not in kept_back]
+
+    def _refusal(self, event: Event, outcome: Rejected) -> Refusal:
+        """A dead letter that an operator retries is one again at once when it is refused: nothing new is given up."""
+        return Refusal(event, outcome.reason, "event" if event.id in self._dead_letters else outcome.cause)
+
+    def _hold(self, verdict: Verdict, refusals: Mapping[str, Refusal]) -> None:
+        """Hold what was refused, and send again what can now be compared. Neither is settled, so a restart loses nothing."""
+        for event in verdict.held:
+            self._report.held(refusals[event.id])
+            if not self._queue.hold(event):
+                self._refusals.discard(partial(_is_same, event))
+        for event in verdict.released:
+            self._resume(event)
+
+    def _resume(self, event: Event) -> None:
+        if self._queue.resume(event):
+            self._wakeup.set()
+        else:
+            self._refusals.discard(partial(_is_same, event))
+
+    def _dead_letter(self, refusal: Refusal) -> DeadLetter:
+        return dead_letter_of(refusal, self.sink.name, self._clock.wall(), retried=self._dead_letters.pop(refusal.event.id, None))
 
     async def _record(self, delivered: Sequence[Event], dead_letters: Sequence[DeadLetter]) -> None:
         """Settle under the current leases. Events of a shard that another replica owns now are that replica's to settle."""
@@ -214,44 +268,11 @@ class SinkWorker:
             else:
                 return
 
-    def _judge(self, outcomes: Sequence[Outcome]) -> None:
-        """Report whether the sink works. One event that is not accepted concerns that event; several whole batches concern the sink."""
-        errors = [outcome.error for outcome in outcomes if isinstance(outcome, Retry)]
-        if len(errors) < len(outcomes):
-            self._failed_batches, self._resume_at = 0, 0.0
-            self._health.good(f"sink:{self.sink.name}")
-            return
-        self._failed_batches += 1
-        if self._failed_batches >= MAX_FAILED_BATCHES:
-            self._resume_at = self._clock.mono() + backoff(self._failed_batches - MAX_FAILED_BATCHES + 1, errors[0])
-            report_failure(f"sink:{self.sink.name}", self._health, errors[0])
-
     def _postpone(self, event: Event, outcome: Retry) -> None:
         wait = backoff(self._queue.attempts(event.key) + 1, outcome.error)
         self._queue.postpone(event, self._clock.mono() + wait)
-        self._metrics.deliveries.labels(self.sink.name, "retried").inc()
-        log.warning("delivery_failed", sink=self.sink.name, event_id=event.id, code=outcome.error.code, retry_in_s=round(wait, 1))
+        self._report.retried(event, outcome.error, wait)
 
-    def _dead_letter(self, event: Event, outcome: Rejected) -> DeadLetter:
-        retried = self._dead_letters.pop(event.id, None)
-        return DeadLetter(
-            id=f"{event.id[:12]}-{self.sink.name}" if retried is None else retried.id,
-            what="event",
-            origin=self.sink.name,
-            reason=outcome.reason,
-            detail=f"{event.type} {event.id}",
-            body=event.body,
-            at=self._clock.wall(),
-            key=event.key,
-            position=event.position,
-            shard=event.shard,
-        )
 
-    def _count(self, delivered: Sequence[Event], rejected: Sequence[tuple[Event, Rejected]]) -> None:
-        name = self.sink.name
-        self._metrics.deliveries.labels(name, "delivered").inc(len(delivered))
-        self._metrics.deliveries.labels(name, "refused").inc(len(rejected))
-        for event, outcome in rejected:
-            self._metrics.dead_letters.labels("event", name, self._metrics.reason_label(outcome.reason)).inc()
-            hint = "see watcher dead-letters list; retry when the sink can accept it"
-            log.error("event_rejected", sink=name, event_id=event.id, reason=outcome.reason, hint=hint)
+def _is_same(event: Event, other: Event) -> bool:
+    return event.id == other.id

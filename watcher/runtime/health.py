@@ -9,6 +9,9 @@ import structlog
 
 log = structlog.get_logger("watcher.health")
 
+UNUSED = "not used yet"
+"""The reason of a component before its first success or failure."""
+
 
 @dataclass(frozen=True, slots=True)
 class Condition:
@@ -23,9 +26,16 @@ class Condition:
 class Health:
     """The conditions of all components. The watcher is ready when all of them are good."""
 
-    def __init__(self, wall: Callable[[], float]) -> None:
+    def __init__(self, wall: Callable[[], float], on_change: Callable[[str, bool], None] = lambda component, ok: None) -> None:
         self._wall = wall
+        self._on_change = on_change
+        """Called with a component and whether it works: when it is first known, and at each change."""
         self._conditions: dict[str, Condition] = {}
+
+    def expect(self, component: str, reason: str = UNUSED) -> None:
+        """List this component before its first success or failure. It counts as working until a failure is reported."""
+        if component not in self._conditions:
+            self._set(component, True, reason, "")
 
     def good(self, component: str, reason: str = "ok") -> None:
         """Report that this component works."""
@@ -51,6 +61,7 @@ class Health:
                 self._conditions[component] = Condition(ok, reason, before.since, hint)
             return
         self._conditions[component] = Condition(ok, reason, self._wall(), hint)
+        self._on_change(component, ok)
         if not ok:
             log.warning("component_unhealthy", component=component, reason=reason, hint=hint)
         elif before is not None:

@@ -41,10 +41,12 @@ class Maintenance:
                 poller.policy.cadence.restore(cadence)
 
     async def save(self) -> None:
-        """Save what was learned so far."""
+        """Save what was learned so far, and how far the polls are."""
         for poller in self._pollers:
             await self._store.save_state(state_name("pace", poller.quota), repr(poller.policy.pace.rate))
             await self._store.save_state(state_name("cadence", poller.quota), poller.policy.cadence.dump())
+            if poller.progress.changed:
+                await self._store.save_state(state_name("progress", poller.quota), poller.progress.dump())
 
     async def run_saves(self) -> None:
         """Save twice a minute, until cancelled."""

@@ -15,6 +15,7 @@ import structlog
 from watcher.core.delivery.events import EventWriter
 from watcher.core.hints import hint
 from watcher.core.polling.cadence import Cadence
+from watcher.core.polling.call_progress import CallProgress
 from watcher.core.polling.circuits import CallCircuits
 from watcher.core.polling.pace import Pace, Permit
 from watcher.core.polling.pending import PendingEntry, PendingSet
@@ -71,6 +72,7 @@ class Poller:
         self.quota = quota
         self.policy = policy
         self.pending = PendingSet()
+        self.progress = CallProgress()
         self.schedule = Schedule(self.pending, policy.cadence, policy.pace, policy.circuits, policy.max_in_flight)
         self._catalog = catalog
         self._probe = probe
@@ -110,11 +112,13 @@ class Poller:
         entry = self.pending.get(key)
         if entry is not None and entry.watch.id == watch_id and entry.successor is None:
             self.pending.drop(key)
+            self.progress.drop(watch_id)
             self._removed()
 
     def drop_where(self, predicate: Callable[[str], bool]) -> None:
         """Stop polling the tasks whose key satisfies `predicate`. Calls in flight finish."""
         self.pending.drop_where(predicate)
+        self.progress.clear()
         self._removed()
 
     def stop(self) -> None:
@@ -227,12 +231,14 @@ class Poller:
         """Put the watch back into the pending set, or remove it."""
         watch = step.watch
         if gone or not watch.open:
+            self.progress.drop(watch.id)
             self.pending.finish(watch)
             self._removed()
             if not gone:
                 self._metrics.ended.labels(watch.ref.kind, watch.end_reason).inc()
                 self._metrics.calls_per_task.labels(watch.ref.kind).observe(watch.polls)
             return
+        self.progress.note(watch, step.reason)
         gap, reason = self._gap(kind, step)
         until_deadline = max(0.0, watch.deadline_at - self._clock.wall())
         if 0 < until_deadline < gap:

@@ -32,6 +32,8 @@ class Limits(Section):
     """The maximum number of simultaneous calls to the watched service, for each of its quotas."""
     call_deadline: Seconds = Field(default=15, ge=0.1, le=300)
     """The longest duration of one call to the watched service, from the first byte sent to the last byte received."""
+    retry_refused: Seconds = Field(default=600, ge=0, le=604_800)
+    """How long an event that a sink refuses is sent again while no event of another task shows whether the sink works."""
     stop_deadline: Seconds = Field(default=25, ge=1, le=600)
     """The time from the signal to the end of the process. Keep it below what the container platform allows (often 30 s)."""
 

@@ -14,12 +14,14 @@ from typing import Any
 import anyio
 
 from watcher.model import TaskRef
+from watcher.simulator.control import answer as control
+from watcher.simulator.control import is_control
 from watcher.simulator.faults import INVALID, ServiceError
 from watcher.simulator.http_api import format_error, format_reply, parse_request
 from watcher.simulator.scenario import Scenario
 from watcher.simulator.service import ApiReply, ApiRequest, Stats, VoiceService
 from watcher.simulator.sigv4 import SignatureRejected, verify
-from watcher.simulator.simulated_task import Truth
+from watcher.simulator.simulated_task import Truth, iso
 from watcher.simulator.task_table import TaskTable
 from watcher.simulator.wire import BadRequest, HttpConnection, HttpReply, HttpRequest
 from watcher.simulator.wire_faults import CONNECTION_FAULTS
@@ -27,6 +29,10 @@ from watcher.simulator.wire_faults import CONNECTION_FAULTS
 REGION = "us-east-1"
 REDIRECTED = "/redirected"
 """Where the fault `redirect` sends a client, under another name of this host. A client must not follow; a request here is counted."""
+
+OnRequest = Callable[[dict[str, Any]], None]
+"""Takes one request: `at`, `method`, `path`, `query`, the `status` and the `outcome` of the reply, the `task_status` in it,
+and the `duration_s` until it was known."""
 
 UNKNOWN_OPERATION = ServiceError("this operation does not exist", None, 404, "UnknownOperationException")
 
@@ -42,9 +48,11 @@ class _Refused:
 class Simulator:
     """A service that listens on `port` at `url`. Everything else belongs to the `VoiceService`."""
 
-    def __init__(self, service: VoiceService, host: str) -> None:
+    def __init__(self, service: VoiceService, host: str, on_request: OnRequest | None = None) -> None:
         self.service = service
         self.host = host
+        self.on_request = on_request
+        """Called for each request, with what was requested and what the reply is, when the reply is known."""
         self.port = 0
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
@@ -121,13 +129,23 @@ class Simulator:
             await self._send(connection, HttpReply(error.status, headers={"Connection": "close"}))
 
     async def _reply(self, connection: HttpConnection, request: HttpRequest) -> None:
+        began = self.service.clock()
+        if is_control(request):
+            response = control(request, self.tasks, began)
+            self._log(request, began, "control", response)
+            await self._send(connection, response)
+            return
         parsed = self._parse(request)
         if isinstance(parsed, _Refused):
             self.stats.outcomes[parsed.outcome] += 1
-            await self._send(connection, format_error(parsed.error))
+            response = format_error(parsed.error)
+            self._log(request, began, parsed.outcome, response)
+            await self._send(connection, response)
             return
         async with self.service.handle(parsed) as reply:
-            await self._send_reply(connection, parsed, reply)
+            response = self._format(parsed, reply)
+            self._log(request, began, reply.outcome, response, reply)
+            await self._send_reply(connection, reply, response)
 
     def _parse(self, request: HttpRequest) -> ApiRequest | _Refused:
         scenario = self.service.scenario
@@ -139,11 +157,24 @@ class Simulator:
             return _Refused("signature", ServiceError(str(error), None, 403, error.code))
         return parse_request(request) or _Refused("unknown-operation", UNKNOWN_OPERATION)
 
-    async def _send_reply(self, connection: HttpConnection, request: ApiRequest, reply: ApiReply) -> None:
+    def _format(self, request: ApiRequest, reply: ApiReply) -> HttpReply:
         response = format_reply(request, reply, self.stats.outcomes[reply.outcome])
         if reply.fault == "redirect":
             location = {"Location": f"http://localhost:{self.port}{REDIRECTED}"}
             response = replace(response, status=307, headers={**response.headers, **location})
+        return response
+
+    def _log(self, request: HttpRequest, began: float, outcome: str, response: HttpReply, reply: ApiReply | None = None) -> None:
+        if self.on_request is None:
+            return
+        now = self.service.clock()
+        record = {"at": iso(began), "method": request.method, "path": request.path, "query": request.query}
+        task_status = reply.task.period(reply.as_of).status if reply is not None and reply.task is not None else None
+        self.on_request(
+            {**record, "status": response.status, "outcome": outcome, "task_status": task_status, "duration_s": round(now - began, 3)}
+        )
+
+    async def _send_reply(self, connection: HttpConnection, reply: ApiReply, response: HttpReply) -> None:
         send_broken = CONNECTION_FAULTS.get(reply.fault or "")
         if send_broken is not None:
             await send_broken(connection, self._dated(response))
@@ -160,9 +191,11 @@ class Simulator:
 
 
 @asynccontextmanager
-async def serve(service: VoiceService, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Simulator]:
+async def serve(
+    service: VoiceService, host: str = "127.0.0.1", port: int = 0, on_request: OnRequest | None = None
+) -> AsyncIterator[Simulator]:
     """Serve `service` on a port (0: any free port) until the block ends. Raises OSError when the port is in use."""
-    sim = Simulator(service, host)
+    sim = Simulator(service, host, on_request)
     server = await asyncio.start_server(sim.accept, host, port, backlog=1024)
     sim.port = server.sockets[0].getsockname()[1]
     try:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import anyio
 
 from watcher.simulator.faults import BUSY, DENIED, FAULTS, INVALID, NOT_FOUND, THROTTLED, ServiceError, pick_fault
+from watcher.simulator.id_rules import rule_of
 from watcher.simulator.quota import TokenBucket
 from watcher.simulator.scenario import Scenario
 from watcher.simulator.simulated_kinds import MAX_CONNECTOR, MAX_TASK_ID, TERMINAL, SimulatedKind
@@ -121,6 +122,7 @@ class VoiceService:
             error = NOT_FOUND if task is None else None
         rng = self.tasks.rng("call", *key, str(self._count(task)))
         fault, latency = pick_fault(scenario.faults, rng.random()), scenario.latency.draw(rng)
+        fault = rule_of(request.task_id).fault or fault
         await anyio.sleep(latency + (scenario.slow if fault == "slow" and error is None else 0.0))
         if error is not None:
             return ApiReply(error.code, error=error)
@@ -136,6 +138,8 @@ class VoiceService:
             return INVALID
         if request.connector.startswith(DENIED_PREFIX):
             return DENIED
+        if (decided := rule_of(request.task_id).error) is not None:
+            return decided
         return BUSY if key in self._locked else None
 
     def _act(self, request: ApiRequest, task: SimulatedTask | None, fault: str | None) -> ApiReply:

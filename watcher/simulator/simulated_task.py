@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 from watcher.model import Observation
+from watcher.simulator.id_rules import rule_of
 from watcher.simulator.scenario import Scenario
 from watcher.simulator.simulated_kinds import (
     FAILED,
@@ -93,6 +94,14 @@ class SimulatedTask:
         if past[-1].status not in TERMINAL:
             self.periods = (*past, Period(STOPPED, max(at, past[-1].at), matches=past[-1].matches))
 
+    def set_status(self, status: str, now: float) -> None:
+        """Give it this status at `now`, which it keeps until it gets another one."""
+        at = milliseconds(now)
+        past = tuple(period for period in self.periods if period.at <= at) or self.periods[:1]
+        done = status == SUCCEEDED
+        self.periods = (*past, Period(status, max(at, past[-1].at), matches=done or status == PARTIAL_SUCCESS, voiceprint=done))
+        self.end_seen = False
+
     def truth(self) -> Truth:
         """Return every status that it has or will have, with its time."""
         statuses: list[tuple[str, float]] = []
@@ -157,6 +166,10 @@ def create_task(
     end, partial = rng.random(), rng.random() < scenario.partial
     stays, share = rng.random() < scenario.partial_stays, rng.uniform(0.5, 0.95)
     status = FAILED if end < scenario.failed else STOPPED if end < scenario.failed + scenario.stopped else SUCCEEDED
+    rule = rule_of(ids[1])
+    status, run = rule.end or status, rule.run_s(run)
+    partial = partial if rule.partial is None else rule.partial
+    stays = stays if rule.stays is None else rule.stays
     transaction = f"{mark}{random_id(rng)}"
     scores = sorted((round(rng.uniform(0.3, 0.99), 4) for _ in range(rng.randint(0, 10))), reverse=True)
     return SimulatedTask(
@@ -168,7 +181,7 @@ def create_task(
         matches=tuple(Match(f"{mark}{random_id(rng)}", score) for score in scores),
         voiceprint="VoiceprintGenerationSuccess" if rng.random() < 0.9 else "VoiceprintGenerationFailure",
         message=f"{mark}The call ended before enough speech was heard.",
-        hidden=rng.random() < scenario.faults.get("404", 0.0),
+        hidden=rng.random() < scenario.faults.get("404", 0.0) or rule.hidden,
     )
 
 

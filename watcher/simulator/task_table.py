@@ -11,14 +11,13 @@ from random import Random
 from typing import Any
 
 from watcher.model import TaskRef
+from watcher.simulator.id_rules import rule_of
 from watcher.simulator.scenario import Scenario
 from watcher.simulator.simulated_kinds import RETENTION_S, SimulatedKind
 from watcher.simulator.simulated_task import CallDetails, SimulatedTask, Truth, create_task, random_id
 
-MISSING_PREFIX = "missing-"
-"""A task whose id begins with this is never found."""
 DENIED_PREFIX = "denied-"
-"""Every call for a voice connector whose id begins with this is denied."""
+"""Every call for a voice connector whose id begins with this is denied. `id_rules.py` has what task ids decide."""
 
 Key = tuple[str, str, str]
 """Kind, VoiceConnectorId, task id."""
@@ -48,10 +47,18 @@ class TaskTable:
         """
         task = self._tasks.get((kind.name, connector, task_id))
         if task is None:
-            unknown = self.scenario.known_only or task_id.startswith(MISSING_PREFIX)
+            unknown = self.scenario.known_only or not rule_of(task_id).exists
             return None if unknown else self._create(kind, connector, task_id, None, now)
         ended_at = task.ended_at
         return None if ended_at is not None and now > ended_at + RETENTION_S else task
+
+    def peek(self, kind: SimulatedKind, connector: str, task_id: str) -> SimulatedTask | None:
+        """Return a task that exists; never creates one."""
+        return self._tasks.get((kind.name, connector, task_id))
+
+    def ensure(self, kind: SimulatedKind, connector: str, task_id: str, now: float) -> SimulatedTask:
+        """Return the task with these ids, created now if it is new, whatever the scenario allows."""
+        return self.peek(kind, connector, task_id) or self._create(kind, connector, task_id, None, now)
 
     def visible(self, task: SimulatedTask, now: float) -> bool:
         """Return whether a Get finds the task at `now`; the fault `404` hides some at first."""

@@ -7,13 +7,16 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.adapters.stores.sqlite_ground import another_program, on, owned, refused
 from tests.contracts.store_exam.facts import a_dead_letter, a_watch, commit, committed, forget, moved
-from watcher.adapters.stores.sqlite import owner
+from watcher.adapters.stores.sqlite import SqliteStore, owner
 from watcher.errors import Fenced, StoreRefused
 from watcher.ports import Requests
 
@@ -119,6 +122,35 @@ async def test_another_process_erases_and_requests_retries_while_the_owner_write
         assert [found.id for found in requests.retries] == ["poison"]
         assert list(await commit(store, moved(mine))) == [mine.key]
         assert len(await store.task_events(watch.key)) == watch.sequence
+
+
+async def test_an_erasure_during_the_clean_up_of_an_earlier_one_is_reported(path: Path) -> None:
+    """An erasure that comes while the owner removes the record of one that it has read reaches the owner with its next question."""
+    async with owned(path) as store, attached(path) as operator:
+        first, second = await committed(store, "t1"), await committed(store, "t2")
+        await forget(operator, first)
+        assert list((await store.requests()).forgotten) == [first.key]
+        write = store._file.write
+
+        async def write_late(*args: Any, **options: Any) -> Any:
+            await forget(operator, second)
+            return await write(*args, **options)
+
+        store._file.write = write_late  # type: ignore[method-assign]
+        assert list((await store.requests()).forgotten) == []
+        store._file.write = write  # type: ignore[method-assign]
+        assert list((await store.requests()).forgotten) == [second.key]
+
+
+@asynccontextmanager
+async def attached(path: Path) -> AsyncIterator[SqliteStore]:
+    """The store of an operator's command."""
+    store = on(path)
+    try:
+        await store.attach()
+        yield store
+    finally:
+        await store.close()
 
 
 async def test_erasures_from_before_the_open_are_not_reported(path: Path) -> None:

@@ -89,6 +89,18 @@ class OperationsExam:
         assert list((await store.requests()).forgotten) == []
         assert await forget(store, watch) == 0
 
+    async def test_each_erasure_reaches_the_owner_whenever_it_asks(self, store: Store) -> None:
+        """Of several erasures none is skipped and none comes twice, whether the owner asks after each one, after two, or in between."""
+        watches = await store.admit([a_watch(f"t{n}") for n in range(7)])
+        reported: list[str] = []
+        for erased, times in ((1, 1), (1, 1), (2, 2), (1, 3), (1, 1), (1, 3)):
+            for watch in watches[len(reported) : len(reported) + erased]:
+                assert await forget(store, watch) == 1
+            found = [list((await store.requests()).forgotten) for _ in range(times)]
+            assert found[1:] == [[]] * (times - 1)
+            reported += found[0]
+        assert reported == [watch.key for watch in watches]
+
     async def test_forget_by_the_first_parameter(self, store: Store) -> None:
         """All tasks with this first parameter are erased with their dead letters, and none with one that only looks similar."""
         for task, status, connector in ("t1", "A", "vc/1"), ("t2", "B", "vc/1"), ("t3", "C", "vc/12"), ("vc/1", "D", "vc"):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from watcher.adapters.aws.errors import classify
-from watcher.errors import CredentialsRejected, Denied, RemoteError, Throttled, Unavailable, Unreadable
+from watcher.errors import Busy, CredentialsRejected, Denied, NotFound, RemoteError, Throttled, Unavailable, Unreadable
 from watcher.model import Event
 from watcher.ports import Delivered, Outcome, Rejected, Retry
 
@@ -30,8 +30,15 @@ MAX_GROUP_ID = 128
 _INVALID_CHARACTERS = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 does not allow. SQS and SNS reject them, and one of them can fail the whole call."""
 
-_RETRYABLE = (Throttled, Unavailable, Denied, CredentialsRejected)
+_OUTSIDE = (Throttled, Unavailable, Denied, CredentialsRejected, NotFound, Busy)
 """Errors whose cause is outside the entry, so that the same entry can succeed later."""
+
+_OUTSIDE_WORDS: Mapping[type[RemoteError], re.Pattern[str]] = {
+    Denied: re.compile("kms|denied|notauthorized|unauthorized|optin|disabled|accountid", re.IGNORECASE),
+    Throttled: re.compile("quota|(?<!size)(?<!length)limitexceeded", re.IGNORECASE),
+    Unavailable: re.compile("internal|unavailable|timeout", re.IGNORECASE),
+}
+"""Words in the codes of such errors. The services have more codes for them than they document: KMS has ten alone."""
 
 T = TypeVar("T")
 
@@ -89,11 +96,11 @@ def message_entry(event: Event, *, body: str, fifo: bool) -> BatchEntry | Reject
     """Return an event as a message for a queue or a topic. `body` is the service's name for the field with the text."""
     text = event.body.decode()
     if _INVALID_CHARACTERS.search(text):
-        return Rejected("characters")
+        return Rejected("characters", "event")
     attributes = _attributes(event)
     size = len(event.body) + sum(len(name) + len("String") + len(value.encode()) for name, value in attributes.items())
     if size > MAX_MESSAGE_BYTES:
-        return Rejected("size")
+        return Rejected("size", "event")
     fields = {body: text, "MessageAttributes": {n: {"DataType": "String", "StringValue": v} for n, v in attributes.items()}}
     if fifo:
         fields |= {"MessageGroupId": group_id(event.key), "MessageDeduplicationId": event.id}
@@ -128,16 +135,20 @@ def with_ids(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def outcomes_by_id(reply: Mapping[str, Any], count: int) -> list[Outcome]:
     """Return the outcomes of `count` entries from a reply with `Successful` and `Failed`. An entry in neither was not delivered."""
     found: dict[str | None, Outcome] = {entry.get("Id"): Delivered() for entry in reply.get("Successful") or ()}
-    found |= {entry.get("Id"): _failed(entry) for entry in reply.get("Failed") or ()}
+    failed = reply.get("Failed") or ()
+    found |= {entry.get("Id"): failed_entry(str(entry.get("Code")), sender_fault=bool(entry.get("SenderFault"))) for entry in failed}
     return [found.get(str(index), Retry(Unreadable("no_outcome"))) for index in range(count)]
 
 
-def _failed(entry: Mapping[str, Any]) -> Retry | Rejected:
-    """Return the outcome of an entry in `Failed`.
+def failed_entry(code: str, *, sender_fault: bool = True) -> Retry | Rejected:
+    """Return the outcome of an entry that failed with this code.
 
-    A fault of the sender is permanent, except for the rate, a permission and the encryption key: an operator can fix
-    those while the event waits.
+    A fault of the sender is about the event, except for the rate, a limit, a permission, the encryption key, and the
+    destination: an operator can fix those while the event waits. A service that does not say whose fault it is
+    (EventBridge) leaves that to the code.
     """
-    code, sender_fault = str(entry.get("Code")), bool(entry.get("SenderFault"))
     error = classify(code, 400 if sender_fault else 500)
-    return Retry(error) if not sender_fault or isinstance(error, _RETRYABLE) else Rejected(error.code)
+    if not sender_fault or isinstance(error, _OUTSIDE):
+        return Retry(error)
+    outside = next((class_ for class_, words in _OUTSIDE_WORDS.items() if words.search(error.code)), None)
+    return Rejected(error.code) if outside is None else Retry(outside(error.code, error.detail))

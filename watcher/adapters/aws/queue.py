@@ -43,7 +43,7 @@ class Queue:
             deduplication_id = hashlib.sha256(message.body.encode()).hexdigest()
             fields |= {"MessageGroupId": batches.group_id(message.key), "MessageDeduplicationId": deduplication_id}
         size = len(message.body.encode())
-        return Rejected("size") if size > batches.MAX_MESSAGE_BYTES else batches.BatchEntry(fields, size)
+        return Rejected("size", "event") if size > batches.MAX_MESSAGE_BYTES else batches.BatchEntry(fields, size)
 
     async def _send_batch(self, entries: Sequence[Mapping[str, Any]]) -> Sequence[Outcome]:
         params = {"QueueUrl": self._url, "Entries": batches.with_ids(entries)}

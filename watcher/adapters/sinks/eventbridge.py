@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from watcher.adapters.aws import batches
 from watcher.adapters.aws.arns import BusName, arn_region
-from watcher.adapters.aws.errors import classify
 from watcher.errors import Unreadable
 from watcher.model import Event
 from watcher.ports import Delivered, Outcome, Rejected, Retry
@@ -29,9 +28,6 @@ MAX_BYTES = 240 * 1024
 
 TIME_BYTES = 14
 """Bytes that EventBridge counts for `Time`."""
-
-RETRYABLE_CODES = frozenset({"InternalFailure", "ThrottlingException"})
-"""Error codes of an entry that are retried, from the documentation of PutEvents. Every other code is permanent."""
 
 
 class EventBridgeSinkSettings(Section):
@@ -75,7 +71,7 @@ class EventBridgeSink:
     def _entry(self, event: Event) -> batches.BatchEntry | Rejected:
         size = TIME_BYTES + len(SOURCE) + len(event.type) + len(event.body)
         if size > MAX_BYTES:
-            return Rejected("size")
+            return Rejected("size", "event")
         fields = {
             "Time": datetime.fromtimestamp(event.at, UTC),
             "Source": SOURCE,
@@ -97,6 +93,5 @@ def _outcome(result: Mapping[str, Any]) -> Outcome:
     """Return the outcome of an entry. An accepted one has an id, a failed one an error code."""
     code = result.get("ErrorCode")
     if code:
-        error = classify(code, 400)
-        return Retry(error) if code in RETRYABLE_CODES else Rejected(error.code)
+        return batches.failed_entry(str(code))
     return Delivered() if result.get("EventId") else Retry(Unreadable("no_outcome"))

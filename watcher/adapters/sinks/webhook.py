@@ -18,19 +18,20 @@ import anyio
 from anyio import to_thread
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr
 
+from watcher.adapters.http_client import check_connection, error_code, new_client, skip_body
 from watcher.adapters.http_headers import retry_after_s
 from watcher.errors import RemoteError, Throttled, Unavailable
 from watcher.model import Event
 from watcher.ports import Delivered, Outcome, Rejected, Retry
-from watcher.section import Name, Seconds, Section
+from watcher.section import Name, Seconds, SecretPath, Section
 
 if TYPE_CHECKING:
     import httpx  # takes a tenth of a second to import, so only `open` imports it
 
-MAX_REPLY = 64 * 1024
-"""Bytes read of a reply, so that its connection can be reused. The content is ignored."""
 RETRYABLE_STATUSES = frozenset({408, 425, 429})
-"""HTTP statuses that are retried, besides every 5xx. Any other status that is not 2xx is permanent."""
+"""HTTP statuses that are retried, besides every 5xx. With any other status that is not 2xx the event is refused."""
+SINK_STATUSES = frozenset({401, 402, 403, 404, 405, 407, 410, 421, 426, 451})
+"""Refusals that are usually about the URL, the credentials, or the account, and not about the event; redirects are too."""
 
 _SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix that Standard Webhooks gives to secrets, not a secret
 _RESERVED_HEADERS = ("content-type", "content-length", "host", "webhook-")
@@ -84,8 +85,8 @@ class WebhookSinkSettings(Section):
     """A signed POST request for each event."""
     name: Name = "webhook"
     """The name of this sink in its cursor, metrics and dead letters. A sink with a new name starts at the next event."""
-    url: Annotated[str, AfterValidator(_check_url)]
-    """The URL to post to, https:// or http://."""
+    url: Annotated[str, AfterValidator(_check_url), SecretPath()]
+    """The URL to post to, https:// or http://. Its path and query are treated as secrets."""
     secrets: tuple[Annotated[SecretStr, AfterValidator(_check_secret)], ...] = ()
     """The signing secrets (whsec_...). Each adds a signature, so that receivers can change from one secret to the next.
     Without a secret, requests are not signed."""
@@ -112,8 +113,8 @@ class WebhookSink:
         self._client: httpx.AsyncClient | None = None
 
     async def open(self) -> None:
-        """Create the HTTP client. Opens no connection yet."""
-        self._client = await to_thread.run_sync(_new_client, self.concurrency)
+        """Create the HTTP client. Opens no connection yet. Raises ConfigMistakes for certificates or a proxy that cannot be used."""
+        self._client = await to_thread.run_sync(new_client, self._settings.url, self.concurrency)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -122,19 +123,11 @@ class WebhookSink:
             await client.aclose()
 
     async def check(self) -> str:
-        """Open a connection, with TLS for https, and close it. Posts nothing, so the reply to a POST stays unknown."""
-        parts = urlsplit(self._settings.url)
-        tls, host = parts.scheme == "https", parts.hostname or ""
-        port = parts.port or (443 if tls else 80)
-        try:
-            with anyio.fail_after(self._settings.timeout):
-                await _connect(host, port, tls=tls)
-        except (OSError, anyio.BrokenResourceError, anyio.EndOfStream) as error:
-            raise Unavailable(_error_code(error), f"{host}:{port}") from None
-        return f"{host}:{port} accepts connections{' with TLS' if tls else ''}"
+        """Open a connection, to the proxy if there is one, and close it. Posts nothing, so the reply to a POST stays unknown."""
+        return await check_connection(self._settings.url, self._settings.timeout)
 
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        """Return Delivered for 2xx, Retry for 408, 425, 429 and 5xx, Rejected otherwise. Raises Unavailable without a reply."""
+        """Return Delivered for 2xx, Retry for 408, 425, 429 and 5xx, Rejected otherwise. Raises Unavailable without a status."""
         return [await self._post(event) for event in events]
 
     async def _post(self, event: Event) -> Outcome:
@@ -144,31 +137,16 @@ class WebhookSink:
             raise Unavailable("closed", "the sink is not open")
         signature = signature_headers(event, int(self._clock()), self._keys)
         headers = {**self._headers, "content-type": "application/cloudevents+json", **signature}
+        outcome: Outcome | None = None
         try:
             with anyio.fail_after(self._settings.timeout):
-                async with self._client.stream("POST", self._settings.url, content=event.body, headers=headers) as response:
-                    await _read_reply(response)
-        except (httpx.HTTPError, OSError) as error:
-            raise Unavailable(_error_code(error), urlsplit(self._settings.url).hostname or "") from None
-        return _outcome(response.status_code, retry_after_s(response.headers.get("retry-after"), self._clock()))
-
-
-def _new_client(connections: int) -> httpx.AsyncClient:
-    """Import httpx and load the TLS certificates. Called in a worker thread: both would block the event loop."""
-    import httpx
-
-    limits = httpx.Limits(max_connections=connections)
-    return httpx.AsyncClient(timeout=None, limits=limits, follow_redirects=False)  # noqa: S113 - `_post` sets a deadline for the whole request
-
-
-async def _connect(host: str, port: int, *, tls: bool) -> None:
-    if tls:
-        import httpx
-
-        context = httpx.create_ssl_context()
-        await (await anyio.connect_tcp(host, port, tls=True, ssl_context=context, tls_standard_compatible=False)).aclose()
-    else:
-        await (await anyio.connect_tcp(host, port)).aclose()
+                async with self._client.stream("POST", self._settings.url, content=event.body, headers=headers) as reply:
+                    outcome = _outcome(reply.status_code, retry_after_s(reply.headers.get("retry-after"), self._clock()))
+                    await skip_body(reply)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            if outcome is None:  # else the status was received, and decides
+                raise Unavailable(error_code(error), urlsplit(self._settings.url).hostname or "") from None
+        return outcome or Retry(Unavailable("no_status"))
 
 
 def signature_headers(event: Event, timestamp: int, keys: Sequence[bytes]) -> Mapping[str, str]:
@@ -186,19 +164,6 @@ def _outcome(status: int, retry_after: float | None) -> Outcome:
     if 200 <= status < 300:
         return Delivered()
     if status not in RETRYABLE_STATUSES and status < 500:
-        return Rejected(f"http_{status}")
+        return Rejected(f"http_{status}", "sink" if status in SINK_STATUSES or status < 400 else "unknown")
     error: type[RemoteError] = Throttled if status == 429 else Unavailable
     return Retry(error(str(status), retry_after=retry_after))
-
-
-async def _read_reply(response: httpx.Response) -> None:
-    size = 0
-    async for chunk in response.aiter_raw():
-        size += len(chunk)
-        if size > MAX_REPLY:
-            break
-
-
-def _error_code(error: Exception) -> str:
-    """Return the type of the error: its text could contain parts of the request."""
-    return "timeout" if isinstance(error, TimeoutError) else type(error).__name__

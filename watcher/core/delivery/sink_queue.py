@@ -6,7 +6,8 @@ The queue is a window over the outbox of the shards that this process owns. Time
 from __future__ import annotations
 
 import heapq
-from collections import deque
+import math
+from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import islice
 
@@ -25,10 +26,10 @@ class SinkQueue:
         """The last position that was added, for each adopted shard."""
         self._queues: dict[str, deque[Event]] = {}
         """The events of each task, in order."""
-        self._ready: dict[str, None] = {}
+        self._ready: OrderedDict[str, None] = OrderedDict()
         """Keys in the order in which they became ready; each at most once."""
         self._postponed: dict[str, float] = {}
-        """The time until which a key waits."""
+        """The time until which a key waits; infinite for one that is held."""
         self._timers: list[tuple[float, str]] = []
         """A heap of (time, key). A timer that does not match `_postponed` is obsolete."""
         self._attempts: dict[str, int] = {}
@@ -108,7 +109,7 @@ class SinkQueue:
         return [self._queues[key][0] for key in keys]
 
     def settle(self, events: Sequence[Event]) -> None:
-        """Remove events that are delivered, or never will be. The next event of each task is ready."""
+        """Remove events under way that are delivered, or never will be. The next event of each task is ready."""
         for event in events:
             queue = self._queues[event.key]
             self._forget([queue.popleft()])
@@ -130,6 +131,33 @@ class SinkQueue:
         self._postponed[event.key] = until
         heapq.heappush(self._timers, (until, event.key))
 
+    def hold(self, event: Event) -> bool:
+        """Return an event that the sink refused. Its task waits until `resume` or `claim`. False where it was dropped meanwhile."""
+        if event.key in self._dropped:
+            self.settle([event])
+            return False
+        self._attempts[event.key] = self._attempts.get(event.key, 0) + 1
+        self._under_way.discard(event.key)
+        self._postponed[event.key] = math.inf  # without a timer
+        return True
+
+    def resume(self, event: Event) -> bool:
+        """Make an event ready that is held, before all others. False where it is not held any more."""
+        if not self._is_held(event):
+            return False
+        del self._postponed[event.key]
+        self._ready[event.key] = None
+        self._ready.move_to_end(event.key, last=False)
+        return True
+
+    def claim(self, event: Event) -> bool:
+        """Take an event that is held, to settle it without sending it. False where it is not held any more."""
+        if not self._is_held(event):
+            return False
+        del self._postponed[event.key]
+        self._under_way.add(event.key)
+        return True
+
     def drop(self, key: str, unwanted: Callable[[Event], bool] = lambda event: True) -> None:
         """Remove the unwanted events of a task. One that is under way stays until it is settled, but is not retried."""
         queue = self._queues.get(key)
@@ -143,13 +171,16 @@ class SinkQueue:
         for n, event in enumerate(queue):
             (kept if (n == 0 and under_way) or not unwanted(event) else removed).append(event)
         self._forget(removed)
-        if kept:
+        if kept and kept[0].id == queue[0].id:
             self._queues[key] = deque(kept)
             return
         del self._queues[key]
         self._attempts.pop(key, None)
         self._ready.pop(key, None)
         self._postponed.pop(key, None)
+        if kept:  # the event that waited is gone: the next one need not wait
+            self._queues[key] = deque(kept)
+            self._ready[key] = None
 
     def is_dropped(self, event: Event) -> bool:
         """Whether this event, which is under way, was dropped in the meantime."""
@@ -165,6 +196,9 @@ class SinkQueue:
             return 0.0
         timer = self._next_timer()
         return None if timer is None else max(0.0, timer[0] - now)
+
+    def _is_held(self, event: Event) -> bool:
+        return self._postponed.get(event.key) == math.inf and self._queues[event.key][0].id == event.id
 
     def _next_timer(self) -> tuple[float, str] | None:
         while self._timers and self._postponed.get(self._timers[0][1]) != self._timers[0][0]:

@@ -93,7 +93,7 @@ class Schedule:
         return max(0.0, entry.placed_at + gap - now)
 
 
-def state_name(what: Literal["pace", "cadence"], quota: Quota) -> str:
+def state_name(what: Literal["pace", "cadence", "progress"], quota: Quota) -> str:
     """The name under which the store keeps what was learned about this quota."""
     return f"{what} {quota.name}"
 

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+import pytest
+
+from watcher.cli.answer_monitor import AnswerMonitor
+from watcher.errors import Busy, CredentialsRejected, Denied, NotFound, RemoteError, Throttled, Unavailable, Unreadable
+from watcher.model import Observation, TaskRef
+from watcher.simulator import Scenario, SimulatedProbe, VoiceService
+
+A, B, C = (TaskRef("speaker-search", ("vc", name)) for name in "abc")
+SEEN = Observation("IN_PROGRESS", 0.0)
+
+
+class Answers(SimulatedProbe):
+    """Answers each call as the test says."""
+
+    def __init__(self) -> None:
+        super().__init__(VoiceService(Scenario(), lambda: 0.0))
+        self.next: Observation | RemoteError = SEEN
+
+    async def observe(self, refs: Sequence[TaskRef]) -> Sequence[Observation | RemoteError]:
+        if isinstance(self.next, RemoteError):
+            raise self.next
+        return [self.next] * len(refs)
+
+
+class Run:
+    """A monitor, the time, and the answers."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.probe = Answers()
+        self.monitor = AnswerMonitor(self.probe, lambda: self.now)
+
+    async def call(self, at: float, ref: TaskRef, answer: Observation | RemoteError) -> None:
+        self.now, self.probe.next = 100.0 + at, answer
+        with suppress(RemoteError):
+            await self.monitor.observe([ref])
+
+    def failing_s(self, at: float, *refs: TaskRef) -> float:
+        self.now = 100.0 + at
+        return round(self.monitor.failing_s([ref.key for ref in refs]), 3)
+
+
+ERRORS = [Denied("x"), NotFound("x"), Busy("x"), Throttled("x"), Unavailable("x"), Unreadable("x"), CredentialsRejected("x")]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.reason)
+async def test_every_error_counts_against_the_patience(error: RemoteError) -> None:
+    """From the first answer that shows no task, the time counts, whatever the answer is; also for a task that no call was about."""
+    run = Run()
+    await run.call(2, A, error)
+    await run.call(9, A, error)
+    assert run.failing_s(31, A, B) == 29
+    await run.call(32, A, SEEN)
+    assert run.failing_s(90, A, B) == 0
+
+
+@pytest.mark.parametrize("error", [Denied("x"), NotFound("x"), Busy("x")], ids=lambda error: error.reason)
+async def test_a_task_that_is_seen_is_waited_for(error: RemoteError) -> None:
+    """While one open task is seen, an error about another one does not end the wait; when that one ends, the time counts from then."""
+    run = Run()
+    await run.call(1, A, SEEN)
+    await run.call(3, B, error)
+    assert run.failing_s(80, A, B) == 0
+    await run.call(85, A, SEEN)
+    assert run.failing_s(95, B) == 10
+
+
+async def test_no_answer_at_all_counts_for_all_tasks() -> None:
+    """Calls without an answer count from the first one, also when a task was seen before."""
+    run = Run()
+    await run.call(1, A, SEEN)
+    await run.call(5, B, Unavailable("timeout"))
+    await run.call(20, C, Throttled("slow"))
+    assert run.failing_s(44, A, B, C) == 39
+    assert run.monitor.trouble([A.key, B.key]) == ["no answer for 39 s: slow"]
+
+
+async def test_trouble_is_counted_by_task() -> None:
+    """What is wrong names how many open tasks are not found, and how many are denied; a task that is found again no longer counts."""
+    run = Run()
+    for ref, error in ((A, NotFound("404")), (B, NotFound("404")), (C, Denied("403"))):
+        await run.call(1, ref, error)
+    keys = [ref.key for ref in (A, B, C)]
+    assert run.monitor.trouble(keys) == ["2 not found yet", "1 access denied"]
+    await run.call(4, A, SEEN)
+    assert run.monitor.trouble(keys) == ["1 not found yet", "1 access denied"]
+    assert run.monitor.trouble(keys[2:]) == ["1 access denied"]
+    assert run.monitor.calls == 4

@@ -1,0 +1,32 @@
+"""A run over finite sources ends when all work is done, and not before."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import anyio
+import pytest
+
+from tests.runtime.conftest import MakeWorld, key
+from watcher.errors import Unavailable
+from watcher.simulator.inbox import SimulatedInbox
+
+pytestmark = pytest.mark.looptime
+
+
+@pytest.mark.parametrize("minutes", [2, 6])
+async def test_a_finite_run_lasts_until_every_sink_has_every_event(world: MakeWorld, minutes: int) -> None:
+    """While one of two sinks is down for much longer than a stop may take, the run goes on, though every task has ended."""
+    up, down = SimulatedInbox(name="up"), SimulatedInbox(name="down")
+    w = world(sinks=[up, down], durations="queue=fixed(1),run=fixed(2)")
+    w.store.durable = True  # the messages leave the queue at once, so that only the outbox is left
+    down.failure = Unavailable("503")
+    w.submit("task-1", "task-2")
+    async with w.watcher() as watcher, anyio.create_task_group() as tasks:
+        tasks.start_soon(watcher.run)
+        await anyio.sleep(timedelta(minutes=minutes).total_seconds())
+        assert {event.key for event in up.events if event.terminal} == {key("task-1"), key("task-2")}
+        assert not watcher.finished
+        down.failure = None
+    assert watcher.finished
+    assert sorted(event.id for event in down.events) == sorted(event.id for event in up.events)

@@ -1,0 +1,68 @@
+"""Bounds the connections of the HTTP API, so that idle and slow clients cannot keep a health check out.
+
+uvicorn bounds the time after a reply only, and answers 503 to everybody when too many connections are open. Here, a
+connection has limited time for each request, and the connection that has been without one for the longest makes room.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import count
+from typing import Any
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+MAX_CONNECTIONS = 256
+"""The most connections at once. One more closes the one whose last request, or else whose start, is the longest ago."""
+IDLE_S = 5
+"""For how long a connection may be idle after a reply, in whole seconds."""
+REQUEST_S = 10.0
+"""For how long a connection may take to send a request, or to read a reply, in seconds."""
+
+_turns = count()
+
+
+class BoundedProtocol(H11Protocol):
+    """One connection. Any other server of ASGI applications over HTTP/1.1 may replace it."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._turn = 0
+        """Grows with each connection and each request of the process: the smallest one has been without a request for the longest."""
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in H11Protocol
+        """Start to wait for the first request. Close the connection that has been without one for the longest, if there are too many."""
+        super().connection_made(transport)
+        self._restart()
+        if len(self.connections) > MAX_CONNECTIONS:
+            min((each for each in self.connections if isinstance(each, BoundedProtocol)), key=lambda each: each._turn).drop()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read a part of a request. Only a request with all of its headers restarts the time."""
+        before = self.cycle
+        super().data_received(data)
+        if self.cycle is not before:
+            self._restart()
+
+    def on_response_complete(self) -> None:
+        """Start to wait for the next request."""
+        super().on_response_complete()
+        self._restart()
+
+    def drop(self) -> None:
+        """Close at once, also while a reply is being sent: a peer that does not read it would never let it end."""
+        self.connections.discard(self)  # the loop reports the loss later, and another connection may come before that
+        self.transport.abort()
+
+    def _restart(self) -> None:
+        self._turn = next(_turns)
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = self.loop.call_later(REQUEST_S, self.drop)

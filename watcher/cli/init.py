@@ -1,0 +1,39 @@
+"""`watcher init`: writes a configuration file to start from. It asks nothing, and replaces a file only with `--force`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from watcher.cli.options import DEFAULT_CONFIG, FILE, command_line, default_config
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@click.command()
+@click.argument("file", metavar="[FILE]", type=FILE, required=False)
+@click.option("--minimal", is_flag=True, help="Write only what is required, without explanations.")
+@click.option("--force", is_flag=True, help="Replace the file if it exists.")
+def init(file: Path | None, minimal: bool, force: bool) -> None:
+    """Write a configuration file to start from.
+
+    FILE is the file to write: without it, the one that WATCHER_CONFIG names, or
+    else watcher.yaml. The file works as it is (tasks as lines on stdin, events as
+    lines on stdout), and explains what else there is to set. Asks nothing.
+
+    \b
+    Examples:
+      watcher init
+      watcher init --minimal my-watcher.yaml
+    """
+    target = file or default_config() or DEFAULT_CONFIG
+    text = (TEMPLATES / ("minimal.yaml" if minimal else "commented.yaml")).read_text(encoding="utf-8")
+    try:
+        with target.open("w" if force else "x", encoding="utf-8") as opened:
+            opened.write(text)
+    except FileExistsError:
+        raise click.BadParameter(f"{target} exists; name another file, or add --force to replace it", param_hint="FILE") from None
+    click.echo(f"Wrote {target}. Next:")
+    for words in (("config", "check"), ("doctor",), ("run",)):
+        click.echo(f"  {command_line(*words, config=target)}")

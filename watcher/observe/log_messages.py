@@ -1,0 +1,69 @@
+"""The sentence that each JSON line of the log carries beside the name of its event, for a person who reads the log.
+
+A placeholder is a fact of the line. The sentences are made of facts that were redacted before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping
+from string import Formatter
+from typing import Any
+
+MESSAGES: Mapping[str, str] = {
+    "started": "The watcher has started with {open_watches} open watches, and reads from {sources}.",
+    "stop_requested": "The signal {signal} arrived: the watcher stops.",
+    "stopping": "The watcher is stopping: {in_flight} calls are in flight, and it ends within {deadline_s} s.",
+    "stopped_at_once": "A second signal ended the process at once.",
+    "stopped_with_undelivered_events": "The watcher stopped before {events} events were delivered.",
+    "component_unhealthy": "{component} does not work: {reason}.",
+    "component_healthy": "{component} works again, after {after_s} s.",
+    "intake_paused": "No more tasks are accepted: the limit {reason} is reached.",
+    "intake_resumed": "Tasks are accepted again: the number is below the limit {reason}.",
+    "source_exhausted": "The source {source} is read to its end.",
+    "input_rejected": "A message from the source {source} is invalid ({reason}: {detail}); it is dead letter {dead_letter}.",
+    "input_ignored": "A message from the source {source} needs no action: {what}.",
+    "submitted_again": "The source {source} named tasks that were submitted before, such as {example}; {known} of them are watched.",
+    "members_ignored": "A message from the source {source} has members that are ignored: {members}.",
+    "delivery_failed": "The sink {sink} did not accept event {event_id} ({code}); it is sent again in {retry_in_s} s.",
+    "event_rejected": "The sink {sink} rejected event {event_id} ({reason}); it is a dead letter.",
+    "rejected_events_erased": "{events} events that a sink rejected were erased after their retention.",
+    "sink_dropped": "The sink {sink} was dropped as requested; {undelivered} events for it were not delivered.",
+    "sink_raised_unexpectedly": "The code of the sink {sink} failed with {error}; the batch is sent again.",
+    "probe_raised_unexpectedly": "The code that calls AWS failed with {error}; the call is repeated.",
+    "nothing_found": "No task under the quota {quota} was found since the start.",
+    "refresh_failed": "Expired credentials could not be renewed: {code}.",
+    "no_such_sink": "Dead letter {dead_letter} cannot be retried: no sink {sink} is configured.",
+    "unknown_kind": "The store has a task of kind {kind}, which this version does not know; it is not polled.",
+    "shard_lost": "Another process owns shard {shard} of the store now.",
+    "pruned": "{watches} tasks that ended before the retention were erased.",
+    "deprecated_setting": "The configuration has a setting that has no effect.",
+    "config_invalid": "The configuration file has mistakes: {mistakes}.",
+    "config_valid": "The configuration file is valid; the next start uses it.",
+}
+"""By the name of the event."""
+
+
+def placeholders(template: str) -> set[str]:
+    """Return the facts that a sentence repeats."""
+    return {name for _, name, _, _ in Formatter().parse(template) if name}
+
+
+def message_of(line: Mapping[str, Any]) -> str:
+    """Return the sentence of a line. An event without one, as of a library, has its own text; a fact that is missing shows as ?."""
+    event = str(line.get("event", ""))
+    template = MESSAGES.get(event)
+    if template is None:
+        return event
+    return template.format_map({name: _text(line.get(name, "?")) for name in placeholders(template)})
+
+
+def add_message(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The structlog processor that adds the member `message`. It must come after the one that redacts."""
+    line.setdefault("message", message_of(line))
+    return line
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "nothing"
+    return str(value)

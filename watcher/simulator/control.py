@@ -1,0 +1,73 @@
+"""The requests by which a user sets and reads the status of simulated tasks. AWS has no such path, and they need no signature.
+
+PUT /_simulator/tasks/speaker-search/VoiceConnectorId/TaskId   {"status": "FAILED"}
+GET /_simulator/tasks/speaker-search/VoiceConnectorId/TaskId
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from watcher.simulator.simulated_kinds import MAX_CONNECTOR, MAX_TASK_ID, SIMULATED_KINDS, SimulatedKind
+from watcher.simulator.simulated_task import SimulatedTask, iso
+from watcher.simulator.task_table import TaskTable
+from watcher.simulator.wire import HttpReply, HttpRequest, segments
+
+PREFIX = "_simulator"
+MAX_STATUS = 64
+"""The longest status that can be set, in characters."""
+PATH_HINT = f"use /{PREFIX}/tasks/KIND/VoiceConnectorId/TaskId; the kinds are {', '.join(SIMULATED_KINDS)}"
+BODY_HINT = """send a JSON object such as {"status": "SUCCEEDED"}"""
+
+
+def is_control(request: HttpRequest) -> bool:
+    """Whether a request is for this module."""
+    return request.path.split("/")[1:2] == [PREFIX]
+
+
+def answer(request: HttpRequest, tasks: TaskTable, now: float) -> HttpReply:
+    """Do what the request says, at `now` in wall seconds. Raises BadRequest for a path that cannot be decoded."""
+    parts = segments(request.path)
+    kind = SIMULATED_KINDS.get(parts[2]) if len(parts) == 5 and parts[1] == "tasks" else None
+    if kind is None or not _valid(parts[3], MAX_CONNECTOR) or not _valid(parts[4], MAX_TASK_ID):
+        return _reply(404, {"message": PATH_HINT})
+    if request.method == "PUT":
+        return _set_status(request, tasks, kind, (parts[3], parts[4]), now)
+    if request.method != "GET":
+        return _reply(405, {"message": "use GET or PUT"}, {"Allow": "GET, PUT"})
+    task = tasks.peek(kind, parts[3], parts[4])
+    return _reply(404, {"message": "there is no such task yet"}) if task is None else _reply(200, _shown(task, now))
+
+
+def _set_status(request: HttpRequest, tasks: TaskTable, kind: SimulatedKind, ids: tuple[str, str], now: float) -> HttpReply:
+    try:
+        body = json.loads(request.body)
+        status = body["status"]
+    except (ValueError, RecursionError, TypeError, KeyError):
+        return _reply(400, {"message": BODY_HINT})
+    if not isinstance(status, str) or not _valid(status, MAX_STATUS) or len(body) > 1:
+        return _reply(400, {"message": BODY_HINT})
+    task = tasks.ensure(kind, *ids, now)
+    task.set_status(status, now)
+    return _reply(200, _shown(task, now))
+
+
+def _valid(text: str, longest: int) -> bool:
+    return bool(text.strip()) and len(text) <= longest
+
+
+def _shown(task: SimulatedTask, now: float) -> dict[str, Any]:
+    history = [{"status": period.status, "at": iso(period.at)} for period in task.periods if period.at <= now]
+    return {
+        "kind": task.kind.name,
+        "voice_connector_id": task.connector,
+        "task_id": task.task_id,
+        "status": task.period(now).status,
+        "history": history,
+        "calls": task.calls,
+    }
+
+
+def _reply(status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> HttpReply:
+    return HttpReply(status, json.dumps(body).encode() + b"\n", {"Content-Type": "application/json", **(headers or {})})
