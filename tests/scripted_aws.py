@@ -23,6 +23,8 @@ class Request:
     operation: str
     json: Any
     form: dict[str, list[str]]
+    region: str = ""
+    """The Region for which the request is signed."""
 
 
 @dataclass
@@ -50,7 +52,7 @@ class ScriptedAws:
         target = request.headers.get("X-Amz-Target", "")
         form = {} if target else parse_qs(body)
         operation = target.rpartition(".")[2] or form.get("Action", [""])[0]
-        self.requests.append(Request(operation, json.loads(body) if target else None, form))
+        self.requests.append(Request(operation, json.loads(body) if target else None, form, _region(request)))
         answer = self._script.popleft() if self._script else (599, "", "text/plain")
         if answer is None:
             assert request.transport is not None
@@ -58,6 +60,11 @@ class ScriptedAws:
             return web.Response()
         status, text, content_type = answer
         return web.Response(status=status, text=text, headers={"Content-Type": content_type})
+
+
+def _region(request: web.Request) -> str:
+    scope = request.headers.get("Authorization", "").partition("Credential=")[2].split("/")
+    return scope[2] if len(scope) > 2 else ""
 
 
 @pytest.fixture

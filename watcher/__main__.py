@@ -6,6 +6,7 @@ to the first process of a container. For the same reason Ctrl-C during the impor
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
@@ -16,10 +17,28 @@ def main() -> None:
     """Run the command line."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
+        replace_closed_streams()
         from watcher.cli import main as run_command_line
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     run_command_line()
+
+
+def replace_closed_streams() -> None:
+    """Open /dev/null for each standard stream that was closed, as by `>&-` in a shell.
+
+    Otherwise the next file or socket gets the number of the stream: then events that a sink writes to stdout go there, and
+    libuv aborts when it closes it. The descriptor cannot be written, so such a sink fails instead of losing its events; what
+    commands print for a person is discarded.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDONLY)  # the lowest free number, which is this one
+            os.set_inheritable(opened, True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - open until the process ends
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from watcher.core.delivery.events import EventWriter
@@ -26,6 +26,7 @@ from watcher.runtime.admission import Admission
 from watcher.runtime.backlog import BacklogCounter
 from watcher.runtime.clock import Clock
 from watcher.runtime.components import expect_components
+from watcher.runtime.dead_letter_counter import DeadLetterCounter
 from watcher.runtime.delivery import SinkWorker
 from watcher.runtime.feed import Feed
 from watcher.runtime.health import Condition, Health
@@ -36,6 +37,7 @@ from watcher.runtime.maintenance import Maintenance
 from watcher.runtime.operator_requests import OperatorRequests
 from watcher.runtime.outlet import Outlet
 from watcher.runtime.ownership import Owned, Ownership
+from watcher.runtime.pending_writes import HungWrites
 from watcher.runtime.poller_set import PollerSet
 from watcher.runtime.polling import Poller, PollPolicy
 from watcher.runtime.retrying_store import RetryingStore
@@ -77,11 +79,12 @@ class _Assembly:
         clock = determinism.clock
         metrics = metrics or Metrics(settings.catalog)
         self.instruments = Instruments(clock, Health(clock.wall, metrics.show_component), metrics)
-        self.store = RetryingStore(adapters.store, self.instruments.health)
+        self.store = RetryingStore(adapters.store, self.instruments)
         self.leases = Leases()
         self.feed = Feed()
         self.gate = IntakeGate()
         self.outlet = Outlet(self.store, self.leases, self.feed)
+        self.dead_letters = DeadLetterCounter(self.store, self.gate, settings.limits.max_dead_letters, self.instruments)
 
     def watcher(self) -> Watcher:
         """Connect all loops."""
@@ -104,10 +107,12 @@ class _Assembly:
             acks,
             backlog,
             OperatorRequests(store, leases, pollers, workers, acks, intake),
-            Maintenance(store, pollers, settings.watch.retention, self.determinism.clock),
+            Maintenance(store, pollers, settings.watch, self.determinism.clock),
         )
         adapters = Adapters(self.adapters.sources, self.adapters.probe, store, self.adapters.sinks)
-        return Watcher(adapters, loops, settings.limits.stop_deadline, self.instruments, self.beside)
+        hung = HungWrites(self.instruments.writes, self.instruments.health, self.determinism.clock)
+        beside = [hung.run, self.dead_letters.run, *self.beside]
+        return Watcher(adapters, loops, settings.limits.stop_deadline, self.instruments, beside, settings.drop_sinks)
 
     def _subscribe(
         self, ownership: Ownership, backlog: BacklogCounter, workers: Sequence[SinkWorker], pollers: PollerSet, acks: Acknowledger
@@ -120,6 +125,7 @@ class _Assembly:
         self.outlet.on_removed = pollers.check_limit
         for worker in workers:
             self.feed.on_events(worker.wake)
+            worker.dead_letters_full = self.dead_letters.full
             worker.on_fenced = ownership.fenced
             worker.on_settled = acks.settled
 
@@ -153,8 +159,13 @@ class _Assembly:
         return Intake(self.adapters.sources, reader, admission, acks, self.store, self.gate, self.instruments)
 
 
-def build(settings: Settings, *, sinks: Sequence[Sink] = (), clock: Callable[[], float] = time.time) -> App:
-    """An app as configured. Opens nothing. `sinks` receive the events in addition to the configured ones."""
+def build(
+    settings: Settings, *, sinks: Sequence[Sink] = (), drop_sinks: Collection[str] = (), clock: Callable[[], float] = time.time
+) -> App:
+    """An app as configured. Opens nothing. `sinks` receive the events in addition to the configured ones.
+
+    `drop_sinks` are the names of sinks that are no longer configured, and whose events are erased.
+    """
     from watcher.adapters.aws.probe import AwsProbe
     from watcher.adapters.aws.session import AwsClients
     from watcher.registry import SINKS, SOURCES, STORES, AdapterContext
@@ -173,13 +184,21 @@ def build(settings: Settings, *, sinks: Sequence[Sink] = (), clock: Callable[[],
         store=STORES[settings.store.type].build(settings.store, context),
         sinks=[*(SINKS[s.type].build(s, context) for s in settings.sinks), *sinks],
     )
-    return App(settings, catalog, adapters, aws, clock)
+    return App(settings, catalog, adapters, aws, clock, frozenset(drop_sinks))
 
 
 class App:
     """The object behind `watcher run`. Entering it opens everything; leaving it closes everything, in the opposite order."""
 
-    def __init__(self, settings: Settings, catalog: Catalog, adapters: Adapters, aws: AwsClients, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        adapters: Adapters,
+        aws: AwsClients,
+        clock: Callable[[], float],
+        drop_sinks: frozenset[str] = frozenset(),
+    ) -> None:
         self.settings = settings
         self.adapters = adapters
         self.metrics = Metrics(catalog)
@@ -191,7 +210,7 @@ class App:
             self.http = HttpServer(settings.api, self, self.metrics)
         self._aws = aws
         service = ServiceSettings(
-            settings.watch, settings.pace, settings.cadence, settings.events, settings.limits, aws.region_required(), catalog
+            settings.watch, settings.pace, settings.cadence, settings.events, settings.limits, aws.region_required(), catalog, drop_sinks
         )
         beside: list[Loop] = [self._measure] if self.http is None else [self._measure, self.http.serve]
         self.watcher = assemble(adapters, service, determinism=Determinism(clock=Clock(clock)), metrics=self.metrics, beside=beside)

@@ -7,6 +7,7 @@
     ├── StoreError
     │   ├── StoreUnavailable        disk full, locked, connection lost: retry             not ready
     │   ├── StoreRefused            newer, corrupt, or owned by another process           exit 74
+    │   ├── SinksRemoved            events are left for sinks that are not configured     exit 78
     │   └── Fenced                  another replica owns these shards: drop them          keep running
     └── RemoteError                 a call to a remote service failed
         ├── Throttled               slow the shared pace; the task itself does not back off
@@ -24,7 +25,7 @@ identifiers, or results.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 
 class WatcherError(Exception):
@@ -62,6 +63,20 @@ class StoreUnavailable(StoreError):
 
 class StoreRefused(StoreError):
     """No retry can help: a newer or corrupt file, a second owner, no permission."""
+
+
+class SinksRemoved(StoreError):
+    """Sinks that are no longer configured still have events. `left` says what, in words, for each of their names."""
+
+    def __init__(self, left: Mapping[str, str]) -> None:
+        super().__init__(
+            "\n".join(
+                f'sinks: "{name}" is not configured any more, and the store has {what} for it;'
+                f" configure it again under this name, or erase them: watcher run --drop-sink {name}"
+                for name, what in left.items()
+            )
+        )
+        self.left = dict(left)
 
 
 class Fenced(StoreError):

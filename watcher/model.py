@@ -247,6 +247,30 @@ class DeadLetter:
     tries: int = 1
     retry: bool = False
     """An operator requested a retry; the running watcher makes it."""
+    size: int | None = None
+    """The size of the whole body in bytes, where `body` was left out; None: `body` is whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How much a `prune` has erased."""
+
+    watches: int = 0
+    inputs: int = 0
+    """Dead letters of inputs."""
+    events: int = 0
+    """Dead letters of events."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """What a store holds for a sink: events that it has not settled, and events that it rejected."""
+
+    undelivered: int = 0
+    dead_letters: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.undelivered} undelivered events and {self.dead_letters} dead letters"
 
 
 RefusalCause = Literal["unknown", "event", "sink"]

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from watcher.errors import RemoteError
-from watcher.model import Backlog, Change, DeadLetter, Event, Lease, Message, Observation, RefusalCause, TaskRef, Watch
+from watcher.model import Backlog, Change, DeadLetter, Event, Lease, Leftover, Message, Observation, Pruned, RefusalCause, TaskRef, Watch
 from watcher.query import DeadLetterQuery, EventQuery, Page, Selection, TaskQuery
 
 
@@ -99,10 +99,12 @@ class Shards(Protocol):
         """Seconds between two `claim` calls. None: leases never expire, so one `claim` is enough."""
         ...
 
-    async def open(self, sinks: Sequence[str]) -> None:
-        """Prepare to run with these sinks. A new sink starts after the newest event; a removed one is forgotten.
+    async def open(self, sinks: Sequence[str], drop: Collection[str] = ()) -> Mapping[str, Leftover]:
+        """Prepare to run with these sinks. A new sink starts after the newest event; a removed one without events is forgotten.
 
-        Raises StoreRefused for a store that is newer, corrupt, or owned by another process.
+        A removed sink in `drop` is forgotten with its undelivered events and its dead letters; returns what these were.
+        Raises SinksRemoved for other removed sinks that have any, and StoreRefused for a store that is newer, corrupt, or
+        owned by another process.
         """
         ...
 
@@ -138,9 +140,12 @@ class Shards(Protocol):
         """Keep inputs that name no task. The same dead letter again counts one more try."""
         ...
 
-    async def prune(self, before: float) -> int:
+    async def prune(self, before: float, events_before: float | None = None) -> Pruned:
         """Erase watches that ended before then (seconds since the epoch) and whose events every sink has settled, with
-        their events; and dead letters as old. Returns the number of watches."""
+        their events; dead letters of inputs from before then; and dead letters of events from before `events_before`.
+
+        None keeps the dead letters of events: nobody but an operator erases an event that was not delivered.
+        """
         ...
 
     async def save_state(self, name: str, text: str) -> None:
@@ -217,6 +222,10 @@ class Queries(Protocol):
         """Dead letters that match the query, the newest first."""
         ...
 
+    async def count_dead_letters(self) -> Mapping[tuple[str, str], int]:
+        """How many dead letters there are, by `what` and `origin`. Reads no bodies."""
+        ...
+
     async def load_state(self, name: str) -> str | None:
         """The text kept under this name, None where there is none."""
         ...
@@ -224,10 +233,16 @@ class Queries(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """What operators requested: keys of tasks that were erased, and dead letters to retry."""
+    """What operators requested: keys of tasks that were erased, and one page of the dead letters to retry."""
 
     forgotten: Sequence[str] = ()
     retries: Sequence[DeadLetter] = ()
+    next: str | None = None
+    """Continues after these retries; None when there are no more."""
+
+
+RETRY_PAGE = 100
+"""Dead letters in one page of `requests`: a body may have 1 MiB."""
 
 
 class Operations(Protocol):
@@ -245,10 +260,11 @@ class Operations(Protocol):
         """Erase the selected watches with their events and dead letters. Returns the number of watches."""
         ...
 
-    async def requests(self) -> Requests:
-        """For the owner: erasures since the last call, and all dead letters that are marked for a retry.
+    async def requests(self, after: str | None = None) -> Requests:
+        """For the owner: erasures since the last call, and dead letters that are marked for a retry, in order of arrival.
 
-        A mark goes away when the dead letter is purged or added again.
+        At most `RETRY_PAGE` of them, after the `next` of the previous page. A mark goes away when the dead letter is purged
+        or added again.
         """
         ...
 
@@ -303,3 +319,11 @@ class Sink(Protocol):
         Raises a RemoteError when no event was accepted, and PeerGone when this process can never deliver to it again.
         """
         ...
+
+
+@runtime_checkable
+class LocalSink(Sink, Protocol):
+    """A sink on this machine, whose `send` has no deadline of its own, because a write to a file cannot be given up."""
+
+    writes_here: bool
+    """True. A `send` that takes longer than 10 s makes the sink unhealthy."""

@@ -75,6 +75,8 @@ class DeadLetterQuery:
     after: str | None = None
     """The `next` of the previous page. Raises ValueError in the store when it is not one."""
     limit: int = 1000
+    bodies: bool = True
+    """Whether to read the bodies, which may be large. Without, `body` is empty and `size` is set."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,7 +208,7 @@ def test_a_running_watcher_is_reported(here: Path) -> None:
 
         async def work(_: SqliteStore) -> None:
             found = await anyio.to_thread.run_sync(findings, text)
-            assert found["store"].seen.endswith("schema 1, a watcher runs on it")
+            assert found["store"].seen.endswith("schema 2, a watcher runs on it")
             assert (found["API port"].state, found["API port"].seen.endswith("a watcher runs")) == ("ok", True)
 
         in_store(work)

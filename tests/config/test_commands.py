@@ -52,6 +52,40 @@ def test_check_checks_paths(file: Path) -> None:
     assert (found.exit_code, found.stderr) == (78, f"{file}:2: sinks[0].path: directory no does not exist; create it\n")
 
 
+ELSEWHERE = """sources:
+  - {type: sqs, name: near, queue_url: "https://sqs.ap-southeast-2.amazonaws.com/111122223333/near"}
+  - {type: sqs, name: far, queue_url: "https://sqs.eu-central-1.amazonaws.com/111122223333/far"}
+sinks:
+  - {type: sqs, queue_url: "http://localhost:4566/000000000000/local"}
+  - {type: sns, topic_arn: "arn:aws:sns:eu-west-3:111122223333:far"}
+  - {type: eventbridge, bus: "arn:aws:events:sa-east-1:111122223333:event-bus/far"}
+  - {type: eventbridge, name: default}
+"""
+
+
+def test_check_compares_regions(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`config check` notes each queue, topic and bus in another Region than AWS_REGION, with its line, and exits 0."""
+    file.write_text(ELSEWHERE, encoding="utf-8")
+    monkeypatch.setenv("AWS_REGION", "ap-southeast-2")
+    found = CliRunner().invoke(app, ["config", "check", str(file)])
+    assert found.exit_code == 0
+    assert [line.partition(", and")[0] for line in found.stderr.splitlines()] == [
+        f"{file}:3: sources[1].queue_url: is in eu-central-1",
+        f"{file}:6: sinks[1].topic_arn: is in eu-west-3",
+        f"{file}:7: sinks[2].bus: is in sa-east-1",
+    ]
+    assert all("configured Region is ap-southeast-2" in line for line in found.stderr.splitlines())
+
+
+def test_check_compares_regions_with_none(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a configured Region, `config check` says so beside each Region that a queue names."""
+    file.write_text(ELSEWHERE, encoding="utf-8")
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    found = CliRunner().invoke(app, ["config", "check", str(file)])
+    assert (found.exit_code, found.stderr.count("set AWS_REGION")) == (0, 4)
+
+
 def test_show_prints_what_is_in_effect(file: Path) -> None:
     """`config show` prints the settings as YAML with the origin of each value."""
     file.write_text(GOOD + "pace: {rate: 5}\n", encoding="utf-8")

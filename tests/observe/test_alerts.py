@@ -116,6 +116,21 @@ SCENES = [
         [18, 90, 200],
         {"what": "event", "origin": "crm", "reason": "http_410"},
     ),
+    *(
+        Scene(
+            alert,
+            {
+                'watcher_dead_letters_kept{what="event",instance="a:8080"}': f"0x4 {kept}x40",
+                'watcher_dead_letters_limit{what="event",instance="a:8080"}': "50x60",
+                'watcher_dead_letters_kept{what="event",instance="b:8080"}': f"{kept}x60",
+                'watcher_dead_letters_limit{what="event",instance="b:8080"}': "900x60",
+            },
+            [7],
+            [4],
+            {"what": "event", "instance": "a:8080"},
+        )
+        for alert, kept in {"WatcherDeadLettersMany": 41, "WatcherDeadLettersFull": 50}.items()
+    ),
     Scene("WatcherLoopBlocked", {"watcher_loop_lag_seconds": "0x4 6x40"}, [11], [4, 9]),
     Scene(
         "WatcherStoreSlow",

@@ -15,7 +15,7 @@ ID_LIKE = re.compile(r"(^|_)(id|ids|key|task|arn|connector|profile|phone|url|pat
 ATTRIBUTES = [
     *("inputs", "acks", "watches", "polls", "poll_seconds", "in_flight", "events", "ended"),
     *("detection_lag", "calls_per_task", "pace_rate", "pace_throttles", "price", "due_lateness"),
-    *("outbox_events", "outbox_age", "deliveries", "delivery_seconds", "dead_letters"),
+    *("outbox_events", "outbox_age", "deliveries", "delivery_seconds", "dead_letters", "dead_letters_kept", "dead_letters_limit"),
     *("component_healthy", "circuit_open", "loop_lag", "store_seconds", "build_info"),
 ]
 

@@ -51,9 +51,8 @@ async def test_a_dead_letter_of_an_input_can_be_retried(world: MakeWorld) -> Non
 async def test_a_retry_for_a_removed_sink_is_made_once(world: MakeWorld) -> None:
     """An event whose sink is not configured any more stays a dead letter, and is not retried every second."""
     w = world(finite=False)
-    await w.store.open(["inbox"])
-    await w.store.add_dead_letters([DeadLetter("x-gone", "event", "gone", "size", "", b"{}", w.wall())])
     async with w.running():
+        await w.store.add_dead_letters([DeadLetter("x-gone", "event", "gone", "size", "", b"{}", w.wall())])
         await w.store.retry(["x-gone"])
         await anyio.sleep(10)
         (letter,) = (await w.store.dead_letters(DeadLetterQuery())).items

@@ -12,10 +12,14 @@ import pytest
 from tests.contracts.store_exam.facts import a_dead_letter, a_watch, an_event, moved
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.errors import Fenced, StoreError, StoreRefused, StoreUnavailable
+from watcher.kinds.catalog import builtin_catalog
 from watcher.model import Lease, Watch
+from watcher.observe.metrics import Metrics
 from watcher.ports import Store
 from watcher.query import DeadLetterQuery, EventQuery, Selection, TaskQuery
+from watcher.runtime.clock import Clock
 from watcher.runtime.health import Health
+from watcher.runtime.instruments import Instruments
 from watcher.runtime.retrying_store import RetryingStore
 
 pytestmark = pytest.mark.looptime(noop_cycles=0)
@@ -45,6 +49,7 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "purge": (["d1"],),
     "forget": (Selection(key=a_watch().key),),
     "requests": (),
+    "count_dead_letters": (),
 }
 """Each call of a store that is retried, with arguments."""
 NOT_RETRIED = {"open", "attach", "close", "check", "load"}
@@ -90,7 +95,8 @@ def health() -> Health:
 
 @pytest.fixture
 def store(failing: Failing, health: Health) -> RetryingStore:
-    return RetryingStore(failing, health)  # type: ignore[arg-type]  # it has every attribute of its memory store
+    instruments = Instruments(Clock(), health, Metrics(builtin_catalog()))
+    return RetryingStore(failing, instruments)  # type: ignore[arg-type]  # it has every attribute of its memory store
 
 
 def protocol_calls() -> set[str]:

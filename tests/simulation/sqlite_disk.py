@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from random import Random
@@ -19,7 +19,7 @@ from tests.simulation.disk import NO_LIMIT, Content
 from tests.simulation.turns import in_turns
 from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings, dead_letter_rows, event_rows, schema, watch_rows
 from watcher.errors import StoreError
-from watcher.model import Watch
+from watcher.model import Leftover, Watch
 from watcher.query import DeadLetterQuery, Selection, TaskQuery
 
 IN_MEMORY = "/dev/shm"
@@ -116,13 +116,13 @@ class RestartedStore(SqliteStore):
         super().__init__(SqliteStoreSettings(path=str(disk.path)))
         self._disk = disk
 
-    async def open(self, sinks: Sequence[str]) -> None:
+    async def open(self, sinks: Sequence[str], drop: Collection[str] = ()) -> Mapping[str, Leftover]:
         for _ in range(STARTS):
             with suppress(StoreError):
-                return await super().open(sinks)
+                return await super().open(sinks, drop)
             await super().close()
             await anyio.sleep(RESTART_S)
-        return await super().open(sinks)
+        return await super().open(sinks, drop)
 
     async def close(self) -> None:
         """Leave the file as a killed process does, unless another process has it open and so keeps its log."""

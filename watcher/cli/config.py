@@ -14,6 +14,7 @@ from watcher.cli.options import Exit, config_option
 from watcher.cli.tables import counted
 
 if TYPE_CHECKING:
+    from watcher.config import Settings
     from watcher.errors import ConfigMistakes
 
 
@@ -24,26 +25,50 @@ def config() -> None:
 
 @config.command()
 @config_option("The configuration file to check.")
-def check(config: Path) -> None:
+@click.option("--store", "with_store", is_flag=True, help="Also read the store: are events left for a sink that was removed?")
+def check(config: Path, with_store: bool) -> None:
     """Check the configuration file FILE.
 
     Prints one line for each mistake (file, line, key, what is wrong, what to
     do) and exits with 78. Environment variables apply as for watcher run.
-    Creates no files.
+    Creates no files. A queue, topic or bus in another Region than the
+    configured one is noted on stderr, and is no mistake.
 
     \b
     Example:
       watcher config check watcher.yaml
     """
+    from watcher.cli.region_notes import region_notes
     from watcher.config import read
     from watcher.errors import ConfigMistakes
 
     try:
-        settings = read(config, os.environ, paths=True).settings
+        loaded = read(config, os.environ, paths=True)
     except ConfigMistakes as mistakes:
         raise _exit(mistakes) from None
+    settings = loaded.settings
+    for note in region_notes(loaded):
+        click.echo(note, err=True)
+    if with_store and (removed := _removed_sinks(config, settings)):
+        click.echo(removed, err=True)
+        raise Exit(CONFIG)
     sources, sinks = counted(len(settings.sources), "source"), counted(len(settings.sinks), "sink")
     click.echo(f"{config}: valid; {sources}, store {settings.store.type}, {sinks}")
+
+
+def _removed_sinks(config: Path, settings: Settings) -> str:
+    """What watcher run would refuse: events in the store for sinks that are not configured, one sink on a line. Creates no store."""
+    from watcher.cli.store_access import StoreAccess
+    from watcher.errors import SinksRemoved
+    from watcher.queries.removed_sinks import removed_sinks
+    from watcher.section import local_file
+
+    path = local_file(settings.store)
+    if path in (None, ":memory:") or not Path(str(path)).exists():
+        return ""
+    names = {sink.name for sink in settings.sinks}
+    left = StoreAccess(config).run(lambda store: removed_sinks(store, names))
+    return str(SinksRemoved({name: str(each) for name, each in left.items()}))
 
 
 @config.command("show")

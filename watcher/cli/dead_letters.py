@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,10 @@ from watcher.cli.tables import counted, duration, facts, printable, table
 if TYPE_CHECKING:
     from watcher.ports import Store
     from watcher.queries.dead_letters import DeadLetterDetails, DeadLetterSummary
+
+
+PAGE_SIZE = 1000
+"""Dead letters that are marked or erased in one transaction."""
 
 
 @click.group("dead-letters")
@@ -95,7 +99,7 @@ def retry(ids: tuple[str, ...], config: Path, every: bool) -> None:
     _require_ids_or_all(ids, every)
     access = StoreAccess(config)
     chosen = _chosen(access, ids)
-    count = access.run(lambda store: store.retry(chosen))
+    count = access.run(lambda store: _in_pieces(store.retry, chosen))
     if count:
         click.echo(f"{counted(count, 'dead letter')} marked for a retry: by the running watcher within a second, or at the next start.")
     else:
@@ -125,7 +129,7 @@ def purge(ids: tuple[str, ...], config: Path, every: bool, yes: bool) -> None:
             raise click.BadParameter("stdin is not a terminal, so the command cannot ask; add --yes", param_hint="--all")
         click.confirm(f"Erase {counted(len(chosen), 'dead letter')}?", abort=True)
     # by id, also for --all: a dead letter that was added after the question is not erased
-    count = access.run(lambda store: store.purge(chosen)) if chosen else 0
+    count = access.run(lambda store: _in_pieces(store.purge, chosen))
     click.echo(f"Erased {counted(count, 'dead letter')}.")
 
 
@@ -147,6 +151,11 @@ def _facts(letter: DeadLetterSummary) -> list[tuple[str, str]]:
         ("body", counted(letter.size, "byte")),
     ]
     return [(name, value) for name, value in pairs if name != "task" or value]
+
+
+async def _in_pieces(work: Callable[[Sequence[str]], Awaitable[int]], ids: Sequence[str]) -> int:
+    """Apply `work` to a page of ids at a time, so that the watcher's own writes do not wait for all of them."""
+    return sum([await work(ids[start : start + PAGE_SIZE]) for start in range(0, len(ids), PAGE_SIZE)])
 
 
 def _require_ids_or_all(ids: Sequence[str], every: bool) -> None:

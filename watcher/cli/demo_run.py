@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -24,7 +24,7 @@ from watcher.app import build
 from watcher.cli import exit_codes
 from watcher.cli.demo_comparison import FixedLoop
 from watcher.cli.demo_summary import GaugeLog, print_comparison, print_summary
-from watcher.cli.event_loop import loop_options
+from watcher.cli.event_loop import run
 from watcher.cli.live import ConsoleSink, Screen
 from watcher.cli.task_rows import TaskRows, can_update
 from watcher.config import parse
@@ -60,30 +60,7 @@ def run_demo(options: DemoOptions) -> int:
     """Run the demo in a temporary directory. Returns the exit code."""
     configure(LogSettings(level="error"))
     with tempfile.TemporaryDirectory(prefix="watcher-demo-") as directory:
-        return anyio.run(_until_signal, Path(directory), options, backend_options=loop_options())
-
-
-async def _until_signal(directory: Path, options: DemoOptions) -> int:
-    """Run the demo to its end, or until SIGINT or SIGTERM, with everything cleaned up. Returns the exit code.
-
-    SIGINT is received here too: the cancellation that asyncio makes of it is lost when a scope inside is cancelled at
-    the same moment.
-    """
-    codes = {signal.SIGINT: exit_codes.INTERRUPTED, signal.SIGTERM: exit_codes.TERMINATED}
-    received: list[int] = []
-
-    async def cancel_on_signal(process: anyio.CancelScope) -> None:
-        with anyio.open_signal_receiver(*codes) as signals:
-            async for number in signals:
-                received.append(codes[number])
-                process.cancel()
-
-    code = exit_codes.OK
-    async with anyio.create_task_group() as process:
-        process.start_soon(cancel_on_signal, process.cancel_scope)
-        code = await _demo(directory, options)
-        process.cancel_scope.cancel()
-    return received[0] if received else code
+        return run(partial(_demo, Path(directory), options), fast=True)
 
 
 async def _demo(directory: Path, options: DemoOptions) -> int:

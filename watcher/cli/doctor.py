@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,13 +39,12 @@ def doctor(config: Path, as_json: bool) -> None:
     Example:
       watcher doctor watcher.yaml
     """
-    import anyio
-
     from watcher.cli.checks import check_config
+    from watcher.cli.event_loop import run
 
     settings, findings = check_config(config, os.environ)
     if settings is not None:
-        findings += anyio.run(_run_checks, settings)
+        findings += run(partial(_run_checks, settings))
     code = _exit_code(findings)
     if as_json:
         print_json({"ok": code == exit_codes.OK, "checks": [asdict(finding) for finding in findings]})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from watcher.core.hints import hint
-from watcher.errors import ConfigMistakes, CredentialsRejected, Invalid, InvalidInput, PeerGone, RemoteError, StoreError
+from watcher.errors import ConfigMistakes, CredentialsRejected, Invalid, InvalidInput, PeerGone, RemoteError, SinksRemoved, StoreError
 
 OK = 0
 SOME_FAILED = 3
@@ -30,6 +30,8 @@ def describe(error: BaseException) -> tuple[int, str]:
     for one in _flatten(error):
         match one:
             case ConfigMistakes():
+                return CONFIG, str(one)
+            case SinksRemoved():
                 return CONFIG, str(one)
             case StoreError():
                 return IO, f"store: {one}"

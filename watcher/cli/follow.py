@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shlex
-import signal
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -20,6 +19,7 @@ from watcher.app import assemble
 from watcher.cli import exit_codes
 from watcher.cli.answer_monitor import AnswerMonitor
 from watcher.cli.live import ConsoleSink, FixedSource, Screen, succeeded
+from watcher.cli.stop_signals import StopSignals
 from watcher.cli.tables import counted
 from watcher.cli.task_lines import task_line
 from watcher.cli.task_rows import TaskRows, can_update
@@ -86,7 +86,7 @@ class _Progress:
         return row if state is None else row.copy().append(f"  {state}", style="yellow not dim")
 
 
-async def follow(keys: Collection[str], catalog: Catalog, options: FollowOptions) -> int:
+async def follow(keys: Collection[str], catalog: Catalog, options: FollowOptions, signals: StopSignals) -> int:
     """Follow the tasks until each one has ended, the service gives no answer for too long, or a signal. Returns the exit code."""
     aws = AwsClients(clock=time.time, polled_services=catalog.services)
     screen = Screen()
@@ -104,12 +104,12 @@ async def follow(keys: Collection[str], catalog: Catalog, options: FollowOptions
         progress = _Progress(keys, sink, monitor)
         async with assemble(adapters, settings) as watcher:
             with _shown(screen, progress, updating=can_update(screen) and not options.as_json) as show:
-                interrupted = await _run(watcher, monitor, progress, options.patience_s, show)
+                await _run(watcher, monitor, progress, options.patience_s, signals, show)
     finally:
         await aws.close()
-    _print_trouble(keys, sink, catalog, monitor, interrupted=interrupted)
+    _print_trouble(keys, sink, catalog, monitor, interrupted=signals.received is not None)
     _print_reasons(watcher, monitor)
-    return _exit_code(keys, sink, catalog, interrupted=interrupted)
+    return _exit_code(keys, sink, catalog) if signals.received is None else signals.exit_code
 
 
 def _kinds(keys: Collection[str]) -> set[str]:
@@ -139,15 +139,10 @@ def _shown(screen: Screen, progress: _Progress, *, updating: bool) -> Iterator[C
     yield note
 
 
-async def _run(watcher: Watcher, monitor: AnswerMonitor, progress: _Progress, patience_s: float, show: Callable[[], None]) -> bool:
-    """Run the watcher until it is done or stopped. Returns whether a signal stopped it."""
-    interrupted = False
-
-    async def stop_on_signal(signals: AsyncIterator[signal.Signals]) -> None:
-        nonlocal interrupted
-        async for _ in signals:
-            interrupted = True
-            watcher.stop()
+async def _run(
+    watcher: Watcher, monitor: AnswerMonitor, progress: _Progress, patience_s: float, signals: StopSignals, show: Callable[[], None]
+) -> None:
+    """Run the watcher until it is done or stopped. A second signal does not wait for calls in flight."""
 
     async def show_progress() -> None:
         while monitor.failing_s(progress.open_keys) < patience_s:
@@ -155,13 +150,11 @@ async def _run(watcher: Watcher, monitor: AnswerMonitor, progress: _Progress, pa
             await anyio.sleep(CHECK_S)
         watcher.stop()
 
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(show_progress)
-            tasks.start_soon(stop_on_signal, signals)
-            await watcher.run()
-            tasks.cancel_scope.cancel()
-    return interrupted
+    async with anyio.create_task_group() as tasks:
+        signals.attach(watcher.stop, tasks.cancel_scope.cancel)
+        tasks.start_soon(show_progress)
+        await watcher.run()
+        tasks.cancel_scope.cancel()
 
 
 def _unknown_ends(keys: Collection[str], sink: ConsoleSink, catalog: Catalog) -> list[str]:
@@ -201,9 +194,7 @@ def _print_reasons(watcher: Watcher, monitor: AnswerMonitor) -> None:
         click.echo(f"The service gave no answer: {monitor.error.reason}: {monitor.error.code}", err=True)
 
 
-def _exit_code(keys: Collection[str], sink: ConsoleSink, catalog: Catalog, *, interrupted: bool) -> int:
-    if interrupted:
-        return exit_codes.INTERRUPTED
+def _exit_code(keys: Collection[str], sink: ConsoleSink, catalog: Catalog) -> int:
     if _unknown_ends(keys, sink, catalog):
         return exit_codes.TRY_AGAIN
     return exit_codes.OK if all(succeeded(body, catalog) for body in sink.ends.values()) else exit_codes.SOME_FAILED

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 
+from watcher.adapters.stores.sqlite.owner import has_owner
 from watcher.api.listening import listen
 from watcher.cli.check_result import Check, CheckFailed, CheckSkipped
 from watcher.cli.tables import counted
 from watcher.config import Settings
+from watcher.model import Leftover
+from watcher.queries.removed_sinks import removed_sinks
 from watcher.registry import SINKS, STORES, AdapterContext, AdapterType
 from watcher.section import local_file
 
@@ -52,10 +54,20 @@ async def check_store(settings: Settings, context: AdapterContext) -> str:
         await store.attach()
         backlog = (await store.backlog()).items()
         waiting = [f"{counted(sink.events, 'event')} not delivered to {name}" for name, sink in backlog if sink.events]
+        removed = await removed_sinks(store, {sink.name for sink in settings.sinks})
+        if removed:
+            raise _with_removed(removed)
         owner = "a watcher runs on it" if has_owner(str(path)) else "no watcher runs on it"
         return ", ".join([f"{path}: {await store.check()}", owner, *waiting])
     finally:
         await store.close()
+
+
+def _with_removed(removed: Mapping[str, Leftover]) -> CheckFailed:
+    """The failure of a store that has events for sinks which are not configured: watcher run refuses it."""
+    seen = "; ".join(f"{left} for the sink {name}, which is not configured" for name, left in removed.items())
+    options = " ".join(f"--drop-sink {name}" for name in removed)
+    return CheckFailed(seen, f"configure it again under this name, or erase them: watcher run {options}")
 
 
 async def check_port(settings: Settings) -> str:
@@ -72,21 +84,6 @@ async def check_port(settings: Settings) -> str:
         advice = "stop the process that uses the address, or choose another api.listen"
         raise CheckFailed(f"{settings.api.listen}: {os.strerror(error.errno or 0)}", advice) from None
     return f"{settings.api.listen} is free"
-
-
-def has_owner(path: str) -> bool:
-    """Whether a process holds the lock of this store. Takes the lock shared and only for a moment, so no watcher fails to start."""
-    try:
-        file = os.open(f"{path}.lock", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(file)
-    return False
 
 
 def _leave_alone(path: Path, creates: bool) -> str | None:

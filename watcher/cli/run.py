@@ -11,7 +11,8 @@ from watcher.cli.options import Exit, config_option
 
 @click.command()
 @config_option("The configuration file; check it with watcher config check.")
-def run(config: Path) -> None:
+@click.option("--drop-sink", "drop_sinks", metavar="NAME", multiple=True, help="Erase the events of a sink that was removed. Repeatable.")
+def run(config: Path, drop_sinks: tuple[str, ...]) -> None:
     """Poll tasks and deliver an event for every status change.
 
     With finite sources (files, stdin), the command ends with exit code 0 when
@@ -21,10 +22,14 @@ def run(config: Path) -> None:
     configuration file and logs the result; a changed file takes effect at the
     next start.
 
+    A sink that was renamed or removed, and that has undelivered events or dead
+    letters in the store, is an error (exit code 78). --drop-sink NAME erases
+    them.
+
     \b
     Example:
       watcher run watcher.yaml
     """
     from watcher.cli.service_process import run_service
 
-    raise Exit(run_service(config))
+    raise Exit(run_service(config, drop_sinks))

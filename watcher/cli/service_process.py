@@ -5,15 +5,16 @@ from __future__ import annotations
 import gc
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import anyio
 import structlog
 
 from watcher.app import App, build
-from watcher.cli import exit_codes
-from watcher.cli.event_loop import loop_options
+from watcher.cli.event_loop import run_stoppable
+from watcher.cli.stop_signals import StopSignals
 from watcher.config import Settings, read
 from watcher.errors import ConfigMistakes
 from watcher.observe.logs import configure
@@ -21,57 +22,63 @@ from watcher.observe.logs import configure
 log = structlog.get_logger("watcher.run")
 
 
-def run_service(config: Path) -> int:
-    """Read the configuration, and run the service until it ends. Returns the exit code. Raises ConfigMistakes."""
+def run_service(config: Path, drop_sinks: Sequence[str] = ()) -> int:
+    """Read the configuration, and run the service until it ends. Returns the exit code. Raises ConfigMistakes.
+
+    `drop_sinks` are the names of sinks that are no longer configured, and whose events are erased.
+    """
     settings = read(config, os.environ, paths=True).settings
+    if kept := {sink.name for sink in settings.sinks} & set(drop_sinks):
+        raise ConfigMistakes([f"--drop-sink {name}: this sink is configured; remove it from the file first" for name in sorted(kept)])
     configure(settings.logs, config=config)
     for sentence in settings.aws.deprecations():
         log.warning("deprecated_setting", hint=sentence)
     gc.collect()
     gc.freeze()  # a collection that visits all imported objects again stops the event loop for tens of milliseconds
-    return anyio.run(serve, settings, config, backend_options=loop_options())
+    return run_stoppable(partial(serve, settings, config, drop_sinks), settings.limits.stop_deadline)
 
 
-async def serve(settings: Settings, config: Path) -> int:
+async def serve(settings: Settings, config: Path, drop_sinks: Sequence[str], signals: StopSignals) -> int:
     """Run the app under signals. Returns the exit code."""
-    stop = _StopRequest()
     # the receiver comes first: building the app takes a while, and a signal in that time must not raise inside the event loop
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+    with anyio.open_signal_receiver(signal.SIGHUP) as hangups:
         async with anyio.create_task_group() as process:
-            process.start_soon(_receive_signals, signals, stop, process.cancel_scope, config)
-            async with build(settings) as app:
+            stop = _Stop(signals, process.cancel_scope)
+            process.start_soon(_check_on_hangup, hangups, config)
+            signals.attach(stop.drain, stop.end)
+            async with build(settings, drop_sinks=drop_sinks) as app:
                 stop.app = app
-                if stop.signal is not None:
+                if signals.received is not None:
                     app.stop()
                 await app.run()
             process.cancel_scope.cancel()
-    if stop.signal is None:
-        return exit_codes.OK
-    return exit_codes.TERMINATED if stop.signal == signal.SIGTERM else exit_codes.INTERRUPTED
+    return signals.exit_code
 
 
-class _StopRequest:
-    """The first signal that requested a stop, and the app to stop."""
+class _Stop:
+    """What the signals do: the first one drains the app, the second one cancels everything."""
 
-    def __init__(self) -> None:
-        self.signal: signal.Signals | None = None
+    def __init__(self, signals: StopSignals, process: anyio.CancelScope) -> None:
         self.app: App | None = None
+        self._signals = signals
+        self._process = process
+
+    def drain(self) -> None:
+        """The first signal."""
+        hint = "stopping within limits.stop_deadline; a second signal ends the process at once"
+        log.info("stop_requested", signal=getattr(self._signals.received, "name", None), hint=hint)
+        if self.app is not None:
+            self.app.stop()
+
+    def end(self) -> None:
+        """The second signal."""
+        log.warning("stopped_at_once", hint="no action is needed: the next start continues")
+        self._process.cancel()
 
 
-async def _receive_signals(signals: AsyncIterator[signal.Signals], stop: _StopRequest, process: anyio.CancelScope, config: Path) -> None:
-    async for number in signals:
-        if number == signal.SIGHUP:
-            _check_config(config)
-        elif stop.signal is None:
-            stop.signal = signal.Signals(number)
-            hint = "stopping within limits.stop_deadline; a second signal ends the process at once"
-            log.info("stop_requested", signal=stop.signal.name, hint=hint)
-            if stop.app is not None:
-                stop.app.stop()
-        else:
-            log.warning("stopped_at_once", hint="no action is needed: the next start continues")
-            process.cancel()
-            return
+async def _check_on_hangup(hangups: AsyncIterator[signal.Signals], config: Path) -> None:
+    async for _ in hangups:
+        _check_config(config)
 
 
 def _check_config(config: Path) -> None:

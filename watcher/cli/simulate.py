@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import shlex
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -17,6 +17,7 @@ from watcher.cli.exit_codes import UNAVAILABLE
 from watcher.cli.options import Exit
 
 if TYPE_CHECKING:
+    from watcher.cli.stop_signals import StopSignals
     from watcher.simulator import Scenario, Simulator
     from watcher.simulator.server import OnRequest
 
@@ -93,9 +94,9 @@ def simulate(
       watcher simulate --log-requests
       watcher watch myConnector/failed-1 myConnector/partial-2
     """
-    import anyio
     from pydantic import ValidationError
 
+    from watcher.cli.event_loop import CANCEL_S, run_stoppable
     from watcher.simulator import Scenario
     from watcher.simulator.distributions import parse_distribution, parse_durations
     from watcher.simulator.faults import parse_faults
@@ -111,7 +112,7 @@ def simulate(
         raise click.BadParameter("; ".join(each["msg"] for each in error.errors())) from None
     with _request_log(log_requests) as on_request:
         try:
-            anyio.run(_serve, scenario, host, port, on_request)
+            run_stoppable(partial(_serve, scenario, host, port, on_request), CANCEL_S)
         except OSError as error:
             reason = error.strerror or error
             click.echo(f"Cannot listen on {host}:{port}: {reason}. Set another port with --port; --port 0 takes any free port.", err=True)
@@ -135,19 +136,19 @@ def _request_log(file: str | None) -> Iterator[OnRequest | None]:
         yield lambda request: print(json.dumps(request), file=out, flush=True)
 
 
-async def _serve(scenario: Scenario, host: str, port: int, on_request: OnRequest | None) -> None:
+async def _serve(scenario: Scenario, host: str, port: int, on_request: OnRequest | None, signals: StopSignals) -> None:
     """Serve until SIGINT or SIGTERM, then print a summary."""
     import anyio
 
     from watcher.simulator import VoiceService, serve
 
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with serve(VoiceService(scenario, time.time), host, port, on_request) as sim:
-            _print_environment(sim)
-            async for _ in signals:
-                break
-        outcomes = ", ".join(f"{outcome} {count}" for outcome, count in sorted(sim.stats.outcomes.items()))
-        click.echo(f"# requests: {sim.stats.requests}, tasks: {len(sim.tasks)}, outcomes: {outcomes or 'none'}", err=True)
+    stopped = anyio.Event()
+    signals.attach(stopped.set)
+    async with serve(VoiceService(scenario, time.time), host, port, on_request) as sim:
+        _print_environment(sim)
+        await stopped.wait()
+    outcomes = ", ".join(f"{outcome} {count}" for outcome, count in sorted(sim.stats.outcomes.items()))
+    click.echo(f"# requests: {sim.stats.requests}, tasks: {len(sim.tasks)}, outcomes: {outcomes or 'none'}", err=True)
 
 
 def _print_environment(sim: Simulator) -> None:

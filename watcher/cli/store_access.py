@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -35,9 +36,9 @@ class StoreAccess:
 
     def run(self, work: Callable[[Store], Awaitable[T]]) -> T:
         """Open the store, run `work` on it, and close it. Raises StoreRefused where there is no store yet."""
-        import anyio
+        from watcher.cli.event_loop import run
 
-        return anyio.run(self._attached, work)
+        return run(partial(self._attached, work))
 
     async def _attached(self, work: Callable[[Store], Awaitable[T]]) -> T:
         from watcher.adapters.aws.session import AwsClients

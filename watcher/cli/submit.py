@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,7 @@ def submit(
         https://sqs.us-east-1.amazonaws.com/111122223333/speaker-search-tasks
       list-open-tasks | watcher submit - --config watcher.yaml --deadline 2h
     """
-    import anyio
-
+    from watcher.cli.event_loop import run
     from watcher.cli.submission import SubmitOptions, read_lines
     from watcher.cli.submit_target import append_to_file, own_region, send_to_queue
     from watcher.kinds.catalog import builtin_catalog
@@ -86,7 +86,7 @@ def submit(
         click.echo("Nothing was sent." + (" Use --skip-bad to send the valid lines." if messages else ""), err=True)
         raise Exit(exit_codes.USAGE)
     if url is not None:
-        anyio.run(send_to_queue, url, messages)
+        run(partial(send_to_queue, url, messages))
     elif path is not None:
         append_to_file(path, messages, command_line("run", config=config))
 

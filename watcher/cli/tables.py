@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import click
 
+MAX_STYLED = 1000
+"""Rows. A longer table is printed as plain text, also on a terminal, because rich takes seconds for thousands of rows."""
 Rows = Sequence[Sequence[str]]
 UNITS = ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
 """The two units of a duration from 1 min: seconds and name of each."""
@@ -17,7 +19,7 @@ _STYLES = {"ok": "green", "failed": "bold red", "skipped": "dim", "SUCCEEDED": "
 def table(columns: Sequence[str], rows: Rows) -> None:
     """Print rows under the names of their columns on stdout."""
     clean = [[printable(cell) for cell in row] for row in rows]
-    if sys.stdout.isatty():
+    if sys.stdout.isatty() and len(clean) <= MAX_STYLED:
         _print_with_rich(columns, clean)
         return
     widths = [max(map(len, column)) for column in zip(columns, *clean, strict=True)]
@@ -34,6 +36,8 @@ def facts(pairs: Rows) -> None:
 
 def printable(text: str) -> str:
     """Escape every character that does not print, except for line ends: text from outside may hold terminal sequences."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in text)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -49,16 +50,15 @@ def watch(tasks: tuple[str, ...], rate: float | None, patience: float, as_json: 
     catalog = builtin_catalog()
     keys = {_key(task, catalog) for task in tasks}
 
-    import anyio
-
-    from watcher.cli.event_loop import loop_options
+    from watcher.cli.event_loop import run_stoppable
     from watcher.cli.follow import FollowOptions, follow
     from watcher.observe.logs import configure
     from watcher.observe.settings import LogSettings
+    from watcher.runtime.settings import Limits
 
     configure(LogSettings(level="warning"))
     options = FollowOptions(rate, patience, as_json)
-    raise Exit(anyio.run(follow, keys, catalog, options, backend_options=loop_options()))
+    raise Exit(run_stoppable(partial(follow, keys, catalog, options), Limits().stop_deadline))
 
 
 def _key(task: str, catalog: Catalog) -> str:

@@ -170,6 +170,10 @@ class Metrics:
         self.dead_letters = self._counter(
             "watcher_dead_letters_total", "Dead letters: invalid inputs, and events that a sink rejected.", ["what", "origin", "reason"]
         )
+        self.dead_letters_kept = self._gauge("watcher_dead_letters_kept", "Dead letters in the store: inputs, or events.", ["what"])
+        self.dead_letters_limit = self._gauge(
+            "watcher_dead_letters_limit", "Dead letters of this kind at which intake pauses, or sinks are held.", ["what"]
+        )
 
     def _declare_process(self) -> None:
         self.component_healthy = self._gauge(

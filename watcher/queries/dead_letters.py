@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from watcher.core.delivery.events import iso
@@ -95,32 +95,50 @@ def dead_letter_summary(letter: DeadLetter) -> DeadLetterSummary:
         key=letter.key,
         tries=letter.tries,
         retry=letter.retry,
-        size=len(letter.body),
+        size=len(letter.body) if letter.size is None else letter.size,
     )
 
 
 async def list_dead_letters(store: Queries, query: DeadLetterQuery) -> Page[DeadLetterSummary]:
     """Return one page of the dead letters that match the query, the newest first."""
-    page = await store.dead_letters(query)
+    page = await store.dead_letters(replace(query, bodies=False))
     return Page([dead_letter_summary(letter) for letter in page.items], page.next)
 
 
 async def all_dead_letters(store: Queries, *, key: str | None = None) -> list[DeadLetterSummary]:
-    """Return all dead letters, or all of one task, the newest first, read page by page."""
-    query = DeadLetterQuery(key=key)
-    return await read_pages(lambda query: list_dead_letters(store, query), query)
+    """Return all dead letters, or all of one task, the newest first, read page by page and without their bodies."""
+    return await _summaries(store, DeadLetterQuery(key=key))
 
 
 async def find_dead_letter(store: Queries, id_prefix: str) -> DeadLetterDetails:
-    """Return the dead letter with this id, or else the only one whose id begins with this. Raises DeadLetterLookupError."""
-    found = await read_pages(store.dead_letters, DeadLetterQuery(id_prefix=id_prefix))
-    matches = [letter for letter in found if letter.id == id_prefix] or found
-    if len(matches) != 1:
-        raise DeadLetterLookupError(id_prefix, len(matches))
-    return DeadLetterDetails(dead_letter_summary(matches[0]), matches[0].body)
+    """Return the dead letter with this id, or else the only one whose id begins with this. Raises DeadLetterLookupError.
+
+    Reads the body of that one only.
+    """
+    id_ = (await _find_summary(store, id_prefix)).id
+    query: DeadLetterQuery | None = DeadLetterQuery(id_prefix=id_, limit=1)
+    while query is not None:
+        page = await store.dead_letters(query)
+        for letter in page.items:
+            if letter.id == id_:
+                return DeadLetterDetails(dead_letter_summary(letter), letter.body)
+        query = replace(query, after=page.next) if page.next is not None else None
+    raise DeadLetterLookupError(id_prefix, 0)  # purged in the meantime
 
 
 async def find_ids(store: Queries, id_prefixes: Sequence[str]) -> list[str]:
     """Return the full ids, each once. Raises DeadLetterLookupError for the first that does not name exactly one dead letter."""
-    found = [await find_dead_letter(store, id_prefix) for id_prefix in id_prefixes]
-    return list(dict.fromkeys(letter.summary.id for letter in found))
+    found = [await _find_summary(store, id_prefix) for id_prefix in id_prefixes]
+    return list(dict.fromkeys(letter.id for letter in found))
+
+
+async def _find_summary(store: Queries, id_prefix: str) -> DeadLetterSummary:
+    found = await _summaries(store, DeadLetterQuery(id_prefix=id_prefix))
+    matches = [letter for letter in found if letter.id == id_prefix] or found
+    if len(matches) != 1:
+        raise DeadLetterLookupError(id_prefix, len(matches))
+    return matches[0]
+
+
+async def _summaries(store: Queries, query: DeadLetterQuery) -> list[DeadLetterSummary]:
+    return await read_pages(lambda page: list_dead_letters(store, page), query)

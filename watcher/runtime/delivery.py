@@ -16,9 +16,9 @@ from watcher.core.delivery.dead_letters import dead_letter_of
 from watcher.core.delivery.events import event_of
 from watcher.core.delivery.refusals import DeadEvent, Refusal, Refusals, Verdict
 from watcher.core.delivery.sink_queue import SinkQueue
-from watcher.errors import Fenced, Invalid, PeerGone, RemoteError, Unreadable
+from watcher.errors import Fenced, Invalid, PeerGone, RemoteError, Unavailable, Unreadable
 from watcher.model import DeadLetter, Event
-from watcher.ports import Delivered, Outcome, Rejected, Retry, Sink, Store
+from watcher.ports import Delivered, LocalSink, Outcome, Rejected, Retry, Sink, Store
 from watcher.runtime.backlog import BacklogCounter
 from watcher.runtime.delivery_report import DeliveryReport
 from watcher.runtime.instruments import Instruments
@@ -44,12 +44,15 @@ class SinkWorker:
         """Called with the name of the sink and events that it has settled."""
         self.on_fenced: Callable[[Collection[int]], None] = lambda shards: None
         """Called with shards that turn out to be owned by another replica."""
+        self.dead_letters_full: Callable[[], bool] = lambda: False
+        """Whether no further event may become a dead letter."""
         self._store = store
         self._leases = leases
         self._backlog = backlog
         self._clock = instruments.clock
         self._health = instruments.health
         self._metrics = instruments.metrics
+        self._writes = instruments.writes
         self._queue = SinkQueue()
         self._refusals = Refusals(retry_refused)
         self._condition = SinkCondition(sink.name, instruments)
@@ -80,12 +83,14 @@ class SinkWorker:
             self._unread.add(shard)
             self._wakeup.set()
 
-    def retry(self, dead_letter: DeadLetter) -> None:
-        """Send the event of a dead letter again, at an operator's request."""
+    def retry(self, dead_letter: DeadLetter) -> bool:
+        """Send the event of a dead letter again, at an operator's request. False where it is under way already, or has no room."""
         event = event_of(dead_letter.body, dead_letter.position, dead_letter.shard)
-        if event.id not in self._dead_letters and self._queue.requeue(event):
-            self._dead_letters[event.id] = dead_letter
-            self._wakeup.set()
+        if event.id in self._dead_letters or self._queue.room <= 0 or not self._queue.requeue(event):
+            return False
+        self._dead_letters[event.id] = dead_letter
+        self._wakeup.set()
+        return True
 
     def position(self, shard: int) -> int:
         """How far the outbox of a shard has been read; 0 before the shard is adopted."""
@@ -176,7 +181,7 @@ class SinkWorker:
         if not wanted:
             return (), ()
         try:
-            return wanted, await self.sink.send(wanted)
+            return wanted, await (self._send_here(wanted) if isinstance(self.sink, LocalSink) else self.sink.send(wanted))
         except (RemoteError, PeerGone):
             raise
         except Exception as error:
@@ -184,13 +189,22 @@ class SinkWorker:
             log.exception("sink_raised_unexpectedly", sink=self.sink.name, error=type(error).__name__, hint=hint)
             raise Unreadable(type(error).__name__) from error
 
+    async def _send_here(self, events: Sequence[Event]) -> Sequence[Outcome]:
+        """Send to a sink whose disk may hang."""
+        began = self._writes.begin(f"sink:{self.sink.name}", self._clock.mono())
+        try:
+            return await self.sink.send(events)
+        finally:
+            self._writes.end(began)
+
     async def _settle(self, batch: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
         """Record what the sink accepted and what is a dead letter. What it may accept later is postponed or held."""
         pairs = list(zip(batch, outcomes, strict=True))
         delivered = [event for event, outcome in pairs if isinstance(outcome, Delivered)]
         refused = [self._refusal(event, outcome) for event, outcome in pairs if isinstance(outcome, Rejected)]
         verdict = self._refusals.judge(delivered, refused, self._clock.mono())
-        dead = [each for each in verdict.dead if each.refusal.event in batch or self._queue.claim(each.refusal.event)]
+        decided = [each for each in verdict.dead if each.refusal.event in batch or self._queue.claim(each.refusal.event)]
+        dead = self._within_limit(decided)
         self._hold(verdict, {refusal.event.id: refusal for refusal in refused})
         self._condition.note(outcomes, verdict, everything=self._refusals.refuses_everything)
         for event, outcome in pairs:
@@ -210,6 +224,15 @@ class SinkWorker:
         self._queue.settle(done)
         self._backlog.settled(self.sink.name, [event for event in done if event.id not in retried])
         self.on_settled(self.sink.name, done)
+
+    def _within_limit(self, dead: Sequence[DeadEvent]) -> Sequence[DeadEvent]:
+        """While there is no room for dead letters, keep their events in the outbox, and try them again. A retried one has its room."""
+        if not self.dead_letters_full():
+            return dead
+        kept_back = [each.refusal.event for each in dead if each.refusal.event.id not in self._dead_letters]
+        for event in kept_back:
+            self._postpone(event, Retry(Unavailable("max_dead_letters", "read the dead letters, then retry or purge them")))
+        return [each for each in dead if each.refusal.event not in kept_back]
 
     def _refusal(self, event: Event, outcome: Rejected) -> Refusal:
         """A dead letter that an operator retries is one again at once when it is refused: nothing new is given up."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from watcher.observe.metrics import Metrics
 from watcher.runtime.clock import Clock
 from watcher.runtime.health import Health
+from watcher.runtime.pending_writes import PendingWrites
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,3 +17,4 @@ class Instruments:
     clock: Clock
     health: Health
     metrics: Metrics
+    writes: PendingWrites = field(default_factory=PendingWrites)

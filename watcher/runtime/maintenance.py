@@ -8,6 +8,7 @@ import anyio
 import structlog
 
 from watcher.core.polling.schedule import state_name
+from watcher.core.polling.transitions import WatchSettings
 from watcher.ports import Store
 from watcher.runtime.clock import Clock
 from watcher.runtime.poller_set import PollerSet
@@ -19,12 +20,12 @@ SAVE_S, PRUNE_S = 30.0, 600.0
 
 
 class Maintenance:
-    """Saves and restores the pace and the cadence of each quota, and prunes the store. `retention` is in seconds."""
+    """Saves and restores the pace and the cadence of each quota, and prunes the store by the retentions of `watch`."""
 
-    def __init__(self, store: Store, pollers: PollerSet, retention: float, clock: Clock) -> None:
+    def __init__(self, store: Store, pollers: PollerSet, watch: WatchSettings, clock: Clock) -> None:
         self._store = store
         self._pollers = pollers
-        self._retention = retention
+        self._watch = watch
         self._clock = clock
 
     async def restore(self) -> None:
@@ -56,7 +57,14 @@ class Maintenance:
     async def run_prunes(self) -> None:
         """Erase every ten minutes, until cancelled."""
         while True:
-            erased = await self._store.prune(self._clock.wall() - self._retention)
-            if erased:
-                log.info("pruned", watches=erased)
+            await self._prune(self._clock.wall())
             await anyio.sleep(PRUNE_S)
+
+    async def _prune(self, now: float) -> None:
+        events_retention = self._watch.dead_letter_retention
+        erased = await self._store.prune(now - self._watch.retention, None if events_retention is None else now - events_retention)
+        if erased.watches or erased.inputs:
+            log.info("pruned", watches=erased.watches, dead_letters=erased.inputs)
+        if erased.events:
+            hint = "these events were never delivered: raise watch.dead_letter_retention to keep such events longer"
+            log.warning("rejected_events_erased", events=erased.events, hint=hint)

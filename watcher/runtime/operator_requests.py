@@ -36,13 +36,15 @@ class OperatorRequests:
 
     async def run(self) -> None:
         """Check for requests until cancelled."""
+        after = None
         while True:
-            requests = await self._store.requests()
+            requests = await self._store.requests(after)
             for key in requests.forgotten:
                 await self._forget(key)
-            for dead_letter in requests.retries:
-                await self._retry(dead_letter)
-            await anyio.sleep(CHECK_S)
+            begun = [await self._retry(dead_letter) for dead_letter in requests.retries]
+            after = requests.next
+            if after is None or not any(begun):  # else the next page at once: thousands may be marked
+                await anyio.sleep(CHECK_S)
 
     async def _forget(self, key: str) -> None:
         """An operator erased this task: do not poll it, deliver its events, or wait for it.
@@ -62,12 +64,14 @@ class OperatorRequests:
         if existing is None:
             self._acks.erased(key)
 
-    async def _retry(self, dead_letter: DeadLetter) -> None:
+    async def _retry(self, dead_letter: DeadLetter) -> bool:
+        """Begin a retry. False where that was done earlier, or must wait: the dead letter stays marked, and comes again."""
         if dead_letter.what == "input":
             await self._intake.retry(dead_letter)
-        elif dead_letter.origin in self._sink_workers:
-            self._sink_workers[dead_letter.origin].retry(dead_letter)
-        else:
-            await self._store.add_dead_letters([dead_letter])  # withdraws the request, which would be returned every second
-            hint = "configure the sink again, or purge the dead letter"
-            log.warning("no_such_sink", sink=dead_letter.origin, dead_letter=dead_letter.id, hint=hint)
+            return True
+        if dead_letter.origin in self._sink_workers:
+            return self._sink_workers[dead_letter.origin].retry(dead_letter)
+        await self._store.add_dead_letters([dead_letter])  # withdraws the request, which would be returned every second
+        hint = "configure the sink again, or purge the dead letter"
+        log.warning("no_such_sink", sink=dead_letter.origin, dead_letter=dead_letter.id, hint=hint)
+        return True

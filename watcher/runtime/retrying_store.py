@@ -1,7 +1,7 @@
 """A store whose calls are retried until they succeed. The runtime holds this one, so no caller repeats the retry logic.
 
 Retries only `StoreUnavailable`. `StoreRefused` and `Fenced` pass through: the first ends the process, the second is for
-the caller. While a call fails, the component `store` is unhealthy.
+the caller. While a call fails, or does not return, the component `store` is unhealthy.
 """
 
 # ruff: noqa: D102 - watcher/ports.py documents each method
@@ -15,10 +15,11 @@ import anyio
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from watcher.errors import StoreUnavailable
-from watcher.model import Backlog, Change, DeadLetter, Event, Lease, Watch
+from watcher.model import Backlog, Change, DeadLetter, Event, Lease, Leftover, Pruned, Watch
 from watcher.ports import Requests, Store
 from watcher.query import DeadLetterQuery, EventQuery, Page, Selection, TaskQuery
 from watcher.runtime.health import Health
+from watcher.runtime.instruments import Instruments
 
 T = TypeVar("T")
 
@@ -28,9 +29,13 @@ HINT = "free disk space, or fix what the store reports; no input is accepted in 
 class RetryingStore:
     """Implements `ports.Store` over another store. Opening and closing are not retried: a start reports what is wrong."""
 
-    def __init__(self, store: Store, health: Health) -> None:
+    def __init__(self, store: Store, instruments: Instruments) -> None:
+        self.on_dead_letters: Callable[[Sequence[DeadLetter]], None] = lambda dead_letters: None
+        """Called with dead letters that were stored."""
         self._store = store
-        self._health = health
+        self._health = instruments.health
+        self._clock = instruments.clock
+        self._pending = instruments.writes
 
     @property
     def durable(self) -> bool:
@@ -44,8 +49,8 @@ class RetryingStore:
     def renew_s(self) -> float | None:
         return self._store.renew_s
 
-    async def open(self, sinks: Sequence[str]) -> None:
-        await self._store.open(sinks)
+    async def open(self, sinks: Sequence[str], drop: Collection[str] = ()) -> Mapping[str, Leftover]:
+        return await self._store.open(sinks, drop)
 
     async def attach(self) -> None:
         await self._store.attach()
@@ -86,9 +91,10 @@ class RetryingStore:
 
     async def add_dead_letters(self, dead_letters: Sequence[DeadLetter]) -> None:
         await self._retry(lambda: self._store.add_dead_letters(dead_letters))
+        self.on_dead_letters(dead_letters)
 
-    async def prune(self, before: float) -> int:
-        return await self._retry(lambda: self._store.prune(before))
+    async def prune(self, before: float, events_before: float | None = None) -> Pruned:
+        return await self._until_stored(lambda: self._store.prune(before, events_before))  # many writes, which take long together
 
     async def save_state(self, name: str, text: str) -> None:
         await self._retry(lambda: self._store.save_state(name, text))
@@ -101,6 +107,7 @@ class RetryingStore:
 
     async def settle(self, sink: str, delivered: Sequence[Event], dead_letters: Sequence[DeadLetter], leases: Mapping[int, Lease]) -> None:
         await self._retry(lambda: self._store.settle(sink, delivered, dead_letters, leases))
+        self.on_dead_letters(dead_letters)
 
     async def count_backlog(self, shard: int) -> Mapping[str, Backlog]:
         return await self._retry(lambda: self._store.count_backlog(shard))
@@ -129,6 +136,9 @@ class RetryingStore:
     async def dead_letters(self, query: DeadLetterQuery) -> Page[DeadLetter]:
         return await self._retry(lambda: self._store.dead_letters(query))
 
+    async def count_dead_letters(self) -> Mapping[tuple[str, str], int]:
+        return await self._retry(self._store.count_dead_letters)
+
     async def retry(self, ids: Sequence[str]) -> int:
         return await self._retry(lambda: self._store.retry(ids))
 
@@ -138,15 +148,19 @@ class RetryingStore:
     async def forget(self, selection: Selection) -> int:
         return await self._retry(lambda: self._store.forget(selection))
 
-    async def requests(self) -> Requests:
-        return await self._retry(self._store.requests)
+    async def requests(self, after: str | None = None) -> Requests:
+        return await self._retry(lambda: self._store.requests(after))
 
     async def _retry(self, call: Callable[[], Awaitable[T]]) -> T:
+        began, overdue = self._pending.begin("store", self._clock.mono()), False
         try:
-            result = await call()  # nearly always the only attempt; the retry machinery costs more than a commit
+            try:
+                result = await call()  # nearly always the only attempt; the retry machinery costs more than a commit
+            finally:
+                overdue = self._pending.end(began)
         except StoreUnavailable as error:
             return await self._until_stored(call, error)
-        self._succeeded()
+        self._succeeded(after_failure=overdue)
         return result
 
     def _succeeded(self, *, after_failure: bool = False) -> None:
@@ -154,8 +168,8 @@ class RetryingStore:
         if after_failure or self._health.is_good("store"):
             self._health.good("store")
 
-    async def _until_stored(self, call: Callable[[], Awaitable[T]], first: StoreUnavailable | None) -> T:
-        """Retry after a first failure, which counts as the first attempt."""
+    async def _until_stored(self, call: Callable[[], Awaitable[T]], first: StoreUnavailable | None = None) -> T:
+        """Retry until it succeeds. A failure before it counts as the first attempt."""
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(StoreUnavailable),
             wait=_backoff,
@@ -169,7 +183,7 @@ class RetryingStore:
                 if failed is not None:
                     raise failed
                 result = await call()
-        self._health.good("store")
+        self._succeeded(after_failure=attempt.retry_state.attempt_number > 1)
         return result
 
 

@@ -5,7 +5,7 @@ Uses ports and loops only. `watcher/app.py` puts them together. No signals: the 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -67,10 +67,19 @@ class Loops:
 
 
 class Watcher:
-    """`async with watcher: await watcher.run()`. `stop_deadline` is in seconds; `beside` are further loops to run."""
+    """`async with watcher: await watcher.run()`. `stop_deadline` is in seconds; `beside` are further loops to run.
+
+    `drop_sinks` are the names of sinks that are no longer configured, and whose events are erased.
+    """
 
     def __init__(
-        self, adapters: Adapters, loops: Loops, stop_deadline: float, instruments: Instruments, beside: Sequence[Loop] = ()
+        self,
+        adapters: Adapters,
+        loops: Loops,
+        stop_deadline: float,
+        instruments: Instruments,
+        beside: Sequence[Loop] = (),
+        drop_sinks: Collection[str] = (),
     ) -> None:
         self.adapters = adapters
         self.loops = loops
@@ -80,6 +89,7 @@ class Watcher:
         self._instruments = instruments
         self._clock = instruments.clock
         self._beside = beside
+        self._drop_sinks = drop_sinks
         self._stop = anyio.Event()
         self._stopped_at = 0.0
         self._resources = AsyncExitStack()
@@ -98,9 +108,8 @@ class Watcher:
         """Open the store, the sinks, the probe, and the sources, in this order, and restore what was learned."""
         try:
             await self._resources.__aenter__()
-            store = self.adapters.store
-            await self._enter(store, lambda: store.open([sink.name for sink in self.adapters.sinks]))
-            self.loops.leases.shards = store.shards
+            await self._enter(self.adapters.store, self._open_store)
+            self.loops.leases.shards = self.adapters.store.shards
             others: list[Sink | Probe | Source] = [*self.adapters.sinks, self.adapters.probe, *self.adapters.sources]
             for adapter in others:
                 await self._enter(adapter, adapter.open)
@@ -136,6 +145,12 @@ class Watcher:
     async def _enter(self, adapter: Store | Sink | Probe | Source, opening: Callable[[], Awaitable[None]]) -> None:
         self._resources.push_async_callback(adapter.close)
         await opening()
+
+    async def _open_store(self) -> None:
+        dropped = await self.adapters.store.open([sink.name for sink in self.adapters.sinks], self._drop_sinks)
+        for name, left in dropped.items():
+            hint = "requested by --drop-sink: remove this option from the command"
+            log.warning("sink_dropped", sink=name, undelivered=left.undelivered, dead_letters=left.dead_letters, hint=hint)
 
     async def _deliver(self, worker: SinkWorker) -> None:
         """Run one sink worker. A sink whose reader is gone ends the run only if there is no other sink."""

@@ -25,6 +25,9 @@ class Limits(Section):
     """The maximum number of open watches. At this number, intake pauses until some watches end."""
     max_outbox: int = Field(default=100_000, ge=1)
     """The maximum number of events that may wait for the slowest sink. At this number, intake pauses until the sink catches up."""
+    max_dead_letters: int = Field(default=100_000, ge=1)
+    """The maximum number of dead letters of inputs, and of those of events. At this number of inputs, intake pauses; at this
+    number of events, a sink keeps an event that it rejects and tries it again."""
     max_in_flight: int = Field(default=50, ge=1, le=1000)
     """The maximum number of simultaneous calls to the watched service, for each of its quotas."""
     call_deadline: Seconds = Field(default=15, ge=0.1, le=300)
@@ -46,6 +49,8 @@ class ServiceSettings:
     limits: Limits = field(default_factory=Limits)
     region: str | None = None
     catalog: Catalog = field(default_factory=builtin_catalog)
+    drop_sinks: frozenset[str] = frozenset()
+    """Names of sinks that are no longer configured, and whose events the store may erase."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.stores.sqlite_ground import on, owned, refused
-from tests.contracts.store_exam.facts import a_dead_letter, a_watch, commit, committed, forget, moved, settle, unsettled
-from watcher.adapters.stores.sqlite.schema import MIGRATIONS, connect, create, prepare
+from tests.contracts.store_exam.facts import a_dead_letter, a_watch, all_dead_letters, commit, committed, forget, moved, settle, unsettled
+from watcher.adapters.stores.sqlite import watch_rows
+from watcher.adapters.stores.sqlite.schema import APPLICATION_ID, MIGRATIONS, VERSION_1, connect, create, prepare
 from watcher.errors import StoreRefused
 
 
@@ -38,6 +39,26 @@ async def test_a_database_of_another_program_is_refused(path: Path) -> None:
         db.execute("CREATE TABLE theirs (x)")
     before = path.read_bytes()
     assert "another program" in await refused(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("application", [0, APPLICATION_ID, 0x1234])
+@pytest.mark.parametrize("tables", [("watches", "events", "dead_letters", "sinks"), ("jobs",)])
+async def test_tables_without_a_schema_version_are_refused(path: Path, application: int, tables: tuple[str, ...]) -> None:
+    """A file with tables and user_version 0, as after a restore from a dump, is refused by `open` and `attach`, and not changed."""
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        for table in tables:
+            db.execute(f"CREATE TABLE {table} (x)")
+        db.execute(f"PRAGMA application_id = {application}")
+    before = path.read_bytes()
+    text = await refused(path)
+    assert ("user_version is 0" in text) == ("watches" in tables or application == APPLICATION_ID)
+    assert ("dump" in text) == ("watches" in tables)
+    operator = on(path)
+    with pytest.raises(StoreRefused) as refusal:
+        await operator.attach()
+    await operator.close()
+    assert str(refusal.value) == text
     assert path.read_bytes() == before
 
 
@@ -129,12 +150,24 @@ async def test_attach_does_not_migrate(path: Path) -> None:
     """Only the owner migrates a file of an earlier version."""
     create(str(path))
     with contextlib.closing(connect(str(path))) as db:
-        prepare(db, str(path))
-        db.execute("PRAGMA user_version = 0")
+        prepare(db, str(path), [VERSION_1])
     store = on(path)
-    with pytest.raises(StoreRefused, match="start the watcher first"):
+    with pytest.raises(StoreRefused, match="start the watcher once to migrate"):
         await store.attach()
     await store.close()
+
+
+async def test_a_file_of_the_first_version_keeps_its_content(path: Path) -> None:
+    """A file that the first release wrote is migrated when it is opened: its watches, events and dead letters stay."""
+    create(str(path))
+    with contextlib.closing(connect(str(path))) as db:
+        prepare(db, str(path), [VERSION_1])
+        watch_rows.admit(db, [a_watch()])
+        columns = "id, what, origin, reason, detail, body, at, position, tries, retry"
+        db.execute(f"INSERT INTO dead_letters ({columns}) VALUES ('d1', 'input', 'queue', 'parse', 'not JSON', x'7b', 1002.0, 0, 1, 0)")
+    async with owned(path) as store:
+        assert await store.task(a_watch().key) == a_watch()
+        assert await all_dead_letters(store) == [a_dead_letter()]
 
 
 async def test_erased_data_is_in_no_file(path: Path) -> None:

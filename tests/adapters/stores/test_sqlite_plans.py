@@ -28,7 +28,9 @@ async def plan(store: SqliteStore, path: Path, ask: Callable[[SqliteStore], Awai
     await ask(store)
     with contextlib.closing(sqlite3.connect(path)) as other:
         asked = [
-            statement for statement in statements if statement.startswith(("SELECT n", "SELECT e", "SELECT s", "SELECT count", "DELETE"))
+            statement
+            for statement in statements
+            if statement.startswith(("SELECT n", "SELECT e", "SELECT s", "SELECT count", "SELECT what", "DELETE"))
         ]
         return "\n".join(row[3] for statement in asked for row in other.execute(f"EXPLAIN QUERY PLAN {statement}"))
 
@@ -68,6 +70,27 @@ async def test_dead_letters_are_read_in_order(path: Path, query: DeadLetterQuery
     async with owned(path) as store:
         steps = await plan(store, path, lambda store: store.dead_letters(query))
         assert access in steps
+        assert SORTED not in steps
+
+
+async def test_dead_letters_are_counted_in_an_index(path: Path) -> None:
+    """Counting and summaries read no body: the count walks an index that has no bodies."""
+    async with owned(path) as store:
+        assert "COVERING INDEX dead_letters_what" in await plan(store, path, lambda store: store.count_dead_letters())
+
+
+async def test_old_dead_letters_are_found_by_their_time(path: Path) -> None:
+    """Pruning searches the old ones of its kind, however many dead letters of events are kept."""
+    async with owned(path) as store:
+        steps = await plan(store, path, lambda store: store.prune(5.0, 5.0))
+        assert steps.count("dead_letters_what (what=? AND at<?)") == 2
+
+
+async def test_marked_dead_letters_are_found_by_their_mark(path: Path) -> None:
+    """A page of requests reads the marked dead letters only, in order."""
+    async with owned(path) as store:
+        steps = await plan(store, path, lambda store: store.requests(encode_cursor(5)))
+        assert "dead_letters_retry (retry=? AND rowid>?)" in steps
         assert SORTED not in steps
 
 

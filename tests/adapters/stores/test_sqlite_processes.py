@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -15,7 +16,7 @@ import pytest
 
 from tests.adapters.stores.sqlite_ground import another_program, on, owned, refused
 from tests.contracts.store_exam.facts import a_dead_letter, a_watch, commit, committed, forget, moved
-from watcher.adapters.stores.sqlite import SqliteStore
+from watcher.adapters.stores.sqlite import SqliteStore, owner
 from watcher.errors import Fenced, StoreRefused
 from watcher.ports import Requests
 
@@ -164,12 +165,19 @@ async def test_erasures_from_before_the_open_are_not_reported(path: Path) -> Non
         assert await store.requests() == Requests([], [])
 
 
-async def test_a_second_owner_fences_the_first(path: Path) -> None:
-    """Without the lock file, a second owner can open the file: the first one can write nothing more, and does not take it back."""
+class Forgetful(set[object]):
+    """A set that stays empty."""
+
+    def add(self, item: object) -> None: ...
+
+
+async def test_a_second_owner_fences_the_first(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where locks do nothing, a second owner can open the file: the first one can write nothing more, and does not take it back."""
+    monkeypatch.setattr(fcntl, "flock", lambda file, operation: None)
+    monkeypatch.setattr(owner, "_owned", Forgetful())
     async with owned(path) as first:
         watch = (await first.admit([a_watch()]))[0]
         leases = {lease.shard: lease for lease in await first.claim()}
-        path.with_name("watcher.db.lock").unlink()
         async with owned(path) as second:
             for _ in range(2):
                 with pytest.raises(Fenced):

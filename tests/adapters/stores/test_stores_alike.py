@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.contracts.store_exam.facts import a_dead_letter, a_watch, all_tasks, commit, leases, loaded, moved, settle, unsettled
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
-from watcher.errors import Fenced
+from watcher.errors import Fenced, SinksRemoved
 from watcher.model import Event
 from watcher.ports import Store
 from watcher.query import DeadLetterQuery, EventQuery, Selection, TaskQuery
@@ -93,13 +93,17 @@ async def requests(store: Store) -> Any:
     return sorted(found.forgotten), unplaced(found.retries)
 
 
-async def prune(store: Store, before: float) -> Any:
-    return await store.prune(before)
+async def prune(store: Store, before: float, events_before: float | None) -> Any:
+    return await store.prune(before, events_before)
 
 
-async def reopen(store: Store, sinks: list[str]) -> Any:
+async def reopen(store: Store, sinks: list[str], drop: list[str]) -> Any:
     await store.close()
-    await store.open(sinks)
+    try:
+        return await store.open(sinks, drop)
+    except SinksRemoved as error:
+        await store.close()
+        return error.left, await store.open(sinks, ["bus", "log"])
 
 
 async def browse_tasks(store: Store, open_: bool | None, kind: str | None, limit: int) -> Any:
@@ -146,8 +150,8 @@ CALLS = st.one_of(
     call(operate, st.sampled_from(["retry", "purge"]), NAMES),
     call(forget, SELECTIONS),
     call(requests),
-    call(prune, TIMES),
-    call(reopen, st.lists(SINKS, unique=True)),
+    call(prune, TIMES, st.one_of(st.none(), TIMES)),
+    call(reopen, st.lists(SINKS, unique=True), st.lists(SINKS, unique=True)),
     call(browse_tasks, maybe(True, False), maybe(*KINDS), LIMITS),
     call(browse_dead_letters, maybe(*range(4)), maybe("d", "bus-w1"), LIMITS),
     call(browse_events, maybe(*KINDS), maybe(True, False), LIMITS),
@@ -165,6 +169,8 @@ async def state(store: Store) -> Any:
         "outbox": {sink: by_task(await unsettled(store, sink)) for sink in ("bus", "log")},
         "backlog": {sink: waiting.events for sink, waiting in (await store.backlog()).items()},
         "dead letters": unplaced((await store.dead_letters(DeadLetterQuery())).items),
+        "summaries": unplaced((await store.dead_letters(DeadLetterQuery(bodies=False))).items),
+        "number": dict(await store.count_dead_letters()),
     }
 
 

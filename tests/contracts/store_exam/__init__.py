@@ -6,7 +6,7 @@ store, so that it can be opened again.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 import pytest
@@ -38,10 +38,14 @@ class StoreExam(ShardsExam, CommitExam, LeaseExam, OutboxExam, QueriesExam, Oper
         yield store
         await store.close()
 
-    async def reopened(self, storage: Storage, store: Store, *sinks: str) -> Store:
+    async def reopened(self, storage: Storage, store: Store, *sinks: str, drop: Sequence[str] = ()) -> Store:
         if not storage.keeps:
             pytest.skip("the content of this store ends with it")
         await store.close()
         again = storage.store()
-        await again.open(sinks or ["bus", "log"])
+        try:
+            await again.open(sinks or ["bus", "log"], drop)
+        except BaseException:
+            await again.close()
+            raise
         return again

@@ -18,7 +18,8 @@ from tests.contracts.store_exam.facts import (
     settle,
     unsettled,
 )
-from watcher.ports import Store
+from watcher.model import Pruned
+from watcher.ports import RETRY_PAGE, Store
 from watcher.query import Selection
 
 
@@ -54,6 +55,20 @@ class OperationsExam:
         assert await store.purge([]) == 0
         assert await store.purge() == 2
         assert await all_dead_letters(store) == []
+
+    async def test_retries_come_in_pages(self, store: Store) -> None:
+        """Requests return a page of the marked dead letters in order of arrival, and then the next one, until there are no more."""
+        names = [f"d{n:03}" for n in range(2 * RETRY_PAGE + 1)]
+        await store.add_dead_letters([a_dead_letter(name) for name in [*names, "unmarked"]])
+        assert await store.retry(names) == len(names)
+        pages, after = [], None
+        for _ in range(3):
+            requests = await store.requests(after)
+            pages.append(ids(requests.retries))
+            after = requests.next
+        assert [len(page) for page in pages] == [RETRY_PAGE, RETRY_PAGE, 1]
+        assert [name for page in pages for name in page] == names
+        assert after is None
 
     # --- erasure ---------------------------------------------------------------------------------
 
@@ -128,7 +143,7 @@ class OperationsExam:
         for sink in ("bus", "log"):
             events = await unsettled(store, sink)
             await settle(store, sink, [], [a_dead_letter(sink, event=event, at=20.0) for event in events])
-        assert await store.prune(15.0) == 1
+        assert await store.prune(15.0) == Pruned(watches=1)
         assert ids(await all_dead_letters(store)) == ["log", "bus"]
         assert await store.forget(selection) == 0
         assert await all_dead_letters(store) == []

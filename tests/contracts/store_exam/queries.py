@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import pytest
@@ -168,6 +169,31 @@ class QueriesExam:
         await store.add_dead_letters([a_dead_letter(name, at=at) for name, at in times.items()])
         assert ids(await all_dead_letters(store)) == ["d", "c", "b", "a"]
         assert ids(await all_dead_letters(store, limit=1)) == ["d"]
+
+    @pytest.mark.parametrize("size", [0, 1, 64 * 1024, 64 * 1024 + 1, 262_145, 1_048_576])
+    async def test_bodies_of_any_size(self, store: Store, size: int) -> None:
+        """A body comes back as it was, compressible or not; without bodies, its size does."""
+        bodies = {"even": b"ab" * (size // 2) + b"a" * (size % 2), "random": Random(size).randbytes(size)}
+        await store.add_dead_letters([replace(a_dead_letter(name), body=body) for name, body in bodies.items()])
+        await store.retry(["even"])
+        found = {letter.id: letter for letter in await all_dead_letters(store)}
+        assert {name: letter.body for name, letter in found.items()} == bodies
+        assert {letter.size for letter in found.values()} == {None}
+        assert [letter.body for letter in (await store.requests()).retries] == [bodies["even"]]
+        summaries = await all_dead_letters(store, bodies=False)
+        assert [(letter.body, letter.size) for letter in summaries] == [(b"", size)] * 2
+        assert [replace(letter, body=bodies[letter.id], size=None) for letter in summaries] == list(found.values())
+
+    async def test_dead_letters_are_counted(self, store: Store) -> None:
+        """Dead letters are counted by what they are and by their origin, also after a repeat and a purge."""
+        await committed(store, "t1", "A", "B")
+        events = await unsettled(store)
+        await settle(store, "bus", [], [a_dead_letter(event.id, event=event) for event in events])
+        other = replace(a_dead_letter("c"), origin="pipe")
+        await store.add_dead_letters([a_dead_letter("a"), a_dead_letter("b"), other, a_dead_letter("a")])
+        assert dict(await store.count_dead_letters()) == {("event", "bus"): 2, ("input", "queue"): 2, ("input", "pipe"): 1}
+        await store.purge(["c"])
+        assert dict(await store.count_dead_letters()) == {("event", "bus"): 2, ("input", "queue"): 2}
 
     async def test_dead_letter_filters(self, store: Store) -> None:
         """Dead letters are selected by key and by the start of their ids."""

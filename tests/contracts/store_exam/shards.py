@@ -22,7 +22,8 @@ from tests.contracts.store_exam.facts import (
     settle,
     unsettled,
 )
-from watcher.errors import StoreError
+from watcher.errors import SinksRemoved, StoreError
+from watcher.model import Leftover, Pruned
 from watcher.ports import Store
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class ShardsExam:
         watches = islice(in_shard(store), 2)
         await committed(store, next(watches), "A", "B")
         await settle(store, "bus", (await unsettled(store))[:1])
-        store = await self.reopened(storage, store, "bus", "new")
+        store = await self.reopened(storage, store, "bus", "new", drop=["log"])
         assert await unsettled(store, "new") == []
         await committed(store, next(watches), "C")
         assert [event.to for event in await unsettled(store, "new")] == ["C"]
@@ -68,11 +69,47 @@ class ShardsExam:
     async def test_a_removed_sink_is_forgotten(self, store: Store, storage: Storage) -> None:
         """A sink that was missing from one `open` starts as a new one."""
         await committed(store, "t1", "A")
+        await settle(store, "log", await unsettled(store, "log"))
         store = await self.reopened(storage, store, "bus")
         assert list(await store.backlog()) == ["bus"]
         store = await self.reopened(storage, store, "bus", "log")
         assert await unsettled(store, "log") == []
         assert len(await unsettled(store)) == 1
+        await store.close()
+
+    @pytest.mark.parametrize("rejected", [0, 1, 3])
+    async def test_a_removed_sink_with_events_is_refused(self, store: Store, storage: Storage, rejected: int) -> None:
+        """Undelivered events of a removed sink, or its dead letters, refuse the opening; nothing is lost by that."""
+        await committed(store, "t1", *"ABC")
+        events = await unsettled(store)
+        await settle(store, "log", events)
+        await settle(store, "bus", [], [a_dead_letter(event.id, event=event) for event in events[:rejected]])
+        with pytest.raises(SinksRemoved) as refusal:
+            await self.reopened(storage, store, "other", "log", drop=["log"])
+        assert list(refusal.value.left) == ["bus"]
+        assert f"{3 - rejected} undelivered events and {rejected} dead letters" in str(refusal.value)
+        store = await self.reopened(storage, store, "bus", "log")
+        assert len(await unsettled(store)) == 3 - rejected
+        assert len(await all_dead_letters(store)) == rejected
+        await store.close()
+
+    async def test_a_dropped_sink_is_forgotten_with_its_events(self, store: Store, storage: Storage) -> None:
+        """What was left for a dropped sink is erased and returned; the events and dead letters of others stay."""
+        await committed(store, "t1", *"ABC")
+        events = await unsettled(store)
+        for sink in ("bus", "log"):
+            letter = replace(a_dead_letter(f"{sink}-1", event=events[0]), origin=sink)
+            await settle(store, sink, [], [letter])
+        await store.add_dead_letters([replace(a_dead_letter("input"), origin="bus")])
+        if not storage.keeps:
+            pytest.skip("the content of this store ends with it")
+        await store.close()
+        store = storage.store()
+        assert await store.open(["log"], ["bus", "unknown"]) == {"bus": Leftover(2, 1)}
+        assert set(ids(await all_dead_letters(store))) == {"log-1", "input"}
+        assert len(await unsettled(store, "log")) == 2
+        store = await self.reopened(storage, store, "log", "bus")
+        assert await unsettled(store) == []
         await store.close()
 
     async def test_restart(self, store: Store, storage: Storage) -> None:
@@ -172,11 +209,11 @@ class ShardsExam:
             await settle(store, sink, await unsettled(store, sink))
         await commit(store, moved(waiting, at=10.0, end=True))
         await settle(store, "bus", await unsettled(store))
-        assert await store.prune(20.0) == 1
+        assert await store.prune(20.0) == Pruned(watches=1)
         assert {watch.ref.params[1] for watch in await all_tasks(store)} == {"young", "waiting", "open"}
         assert list(await store.task_events(old.key)) == []
         await settle(store, "log", await unsettled(store, "log"))
-        assert await store.prune(20.0) == 1
+        assert await store.prune(20.0) == Pruned(watches=1)
         assert await store.task(waiting.key) is None
         assert len(await store.task_events(young.key)) == 1
 
@@ -186,11 +223,31 @@ class ShardsExam:
         await commit(store, *[moved(watch, at=10.0, end=True) for watch in watches])
         for sink in ("bus", "log"):
             await settle(store, sink, await unsettled(store, sink))
-        assert await store.prune(11.0) == 1200
+        assert await store.prune(11.0) == Pruned(watches=1200)
         assert await all_tasks(store) == []
 
     async def test_prune_dead_letters(self, store: Store) -> None:
-        """Pruning erases the dead letters from before then."""
+        """Pruning erases the dead letters of inputs from before then."""
         await store.add_dead_letters([a_dead_letter("old", at=9.0), a_dead_letter("young", at=10.0)])
-        await store.prune(10.0)
+        assert await store.prune(10.0) == Pruned(inputs=1)
         assert ids(await all_dead_letters(store)) == ["young"]
+
+    async def test_rejected_events_are_kept(self, store: Store) -> None:
+        """The dead letters of events stay, also when their watch is pruned, until a time of their own is given."""
+        watch = (await store.admit([a_watch()]))[0]
+        await commit(store, moved(watch, at=10.0, end=True))
+        for sink, at in ("bus", 20.0), ("log", 30.0):
+            events = await unsettled(store, sink)
+            await settle(store, sink, [], [a_dead_letter(sink, event=event, at=at) for event in events])
+        await store.add_dead_letters([a_dead_letter("input", at=20.0)])
+        assert await store.prune(1000.0) == Pruned(watches=1, inputs=1)
+        assert ids(await all_dead_letters(store)) == ["log", "bus"]
+        assert await store.prune(1000.0, 30.0) == Pruned(events=1)
+        assert ids(await all_dead_letters(store)) == ["log"]
+        assert await store.prune(1000.0, 1000.0) == Pruned(events=1)
+
+    async def test_prune_many_dead_letters(self, store: Store) -> None:
+        """One call erases all old dead letters, however many."""
+        await store.add_dead_letters([a_dead_letter(f"d{n}", at=float(n)) for n in range(1300)])
+        assert await store.prune(1201.0) == Pruned(inputs=1201)
+        assert len(await all_dead_letters(store)) == 99

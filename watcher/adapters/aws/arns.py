@@ -11,6 +11,11 @@ _QUEUE_URL = re.compile(r"https?://[^/\s?#@]+(?:/[^/\s?#]+)*/(?P<name>[A-Za-z0-9
 _QUEUE_ARN = re.compile(r"arn:(?P<partition>aws[a-z-]*):sqs:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):(?P<name>\S+)")
 _TOPIC_ARN = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:(?:[A-Za-z0-9_-]{1,256}|[A-Za-z0-9_-]{1,251}\.fifo)")
 _BUS = re.compile(r"(?:arn:aws[a-z-]*:events:[a-z0-9-]+:\d{12}:event-bus/)?[A-Za-z0-9._/-]{1,256}")
+_QUEUE_HOST = re.compile(
+    r"(?:vpce-[a-z0-9-]+\.)?sqs(?:-fips)?\.(?P<region>[a-z]{2,}(?:-[a-z]+)+-\d+)\.(?:vpce\.)?(?:amazonaws\.com(?:\.cn)?|api\.aws)"
+    r"|(?:(?P<old>[a-z]{2,}(?:-[a-z]+)+-\d+)\.)?queue\.amazonaws\.com(?:\.cn)?"
+)
+"""The hosts of SQS: of a Region, with FIPS, over IPv6, of a VPC endpoint, and the old ones that begin with the Region."""
 
 FIFO_SUFFIX = ".fifo"
 """AWS requires this suffix for FIFO queues and FIFO topics, and allows it for no others."""
@@ -38,6 +43,21 @@ def _check_bus(value: str) -> str:
     raise ValueError(
         "expected the name or the ARN of an event bus, such as default or arn:aws:events:us-east-1:111122223333:event-bus/my-bus"
     )
+
+
+def queue_region(url: str) -> str | None:
+    """The Region of a queue, as its URL names it. None for a host that names none, such as that of a local server."""
+    host = url.partition("://")[2].partition("/")[0].partition(":")[0].lower()
+    named = _QUEUE_HOST.fullmatch(host)
+    if named is None:
+        return None
+    return named["region"] or named["old"] or "us-east-1"  # queue.amazonaws.com, the oldest form, is in us-east-1
+
+
+def arn_region(name: str) -> str | None:
+    """The Region in an ARN. None for a plain name."""
+    parts = name.split(":")
+    return parts[3] or None if parts[0] == "arn" and len(parts) > 5 else None
 
 
 QueueUrl = Annotated[str, AfterValidator(_check_queue_url)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from watcher.adapters.aws import batches
-from watcher.adapters.aws.arns import FIFO_SUFFIX, QueueUrl
+from watcher.adapters.aws.arns import FIFO_SUFFIX, QueueUrl, queue_region
 from watcher.ports import Outcome, Rejected
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class Queue:
 
     def __init__(self, url: str, aws: AwsClients) -> None:
         self._url = url
+        self._region = queue_region(url)
         self._aws = aws
 
     async def send(self, messages: Sequence[OutgoingMessage]) -> Sequence[Outcome]:
@@ -46,5 +47,5 @@ class Queue:
 
     async def _send_batch(self, entries: Sequence[Mapping[str, Any]]) -> Sequence[Outcome]:
         params = {"QueueUrl": self._url, "Entries": batches.with_ids(entries)}
-        reply = await self._aws.call("sqs", "send_message_batch", params)
+        reply = await self._aws.call("sqs", "send_message_batch", params, region=self._region)
         return batches.outcomes_by_id(reply, len(entries))

@@ -76,8 +76,11 @@ class AwsClients:
         *,
         read_timeout: float | None = None,
         deadline: float | None = None,
+        region: str | None = None,
     ) -> Any:
         """Make one call and return its reply. `operation` is the name of the client's method. Raises only `RemoteError`.
+
+        `region` is for a resource that names its own Region; None: the configured one.
 
         `read_timeout` is for calls that wait on purpose, such as a long poll; it is added to the default deadline.
         Both are in seconds.
@@ -88,7 +91,7 @@ class AwsClients:
         generation = self._current
         try:
             async with asyncio.timeout(deadline):  # half the cost of an anyio cancel scope; every poll runs this
-                client = await self.client(service, read_timeout=read_timeout)
+                client = await self.client(service, read_timeout=read_timeout, region=region)
                 generation = self._current
                 generation.calls += 1
                 try:
@@ -103,26 +106,28 @@ class AwsClients:
             generation.rejected = generation.rejected or isinstance(named, CredentialsRejected)
             raise named from None
 
-    async def client(self, service: str, *, read_timeout: float | None = None) -> Any:
-        """Return the client for a service and a read timeout. Do not keep it: `refresh` replaces all clients.
+    async def client(self, service: str, *, read_timeout: float | None = None, region: str | None = None) -> Any:
+        """Return the client for a service, a read timeout, and a Region other than the configured one.
+
+        Do not keep it: `refresh` replaces all clients.
 
         Raises `CredentialsRejected` if it cannot be created, `Unavailable` if the source of credentials does not answer.
         """
-        key = (service, read_timeout)
+        key = (service, read_timeout, region)
         if key not in self._current.clients or self._current.rejected:
             async with self._lock:
                 if self._current.is_outdated():
                     await self._retire()
                 if key not in self._current.clients:
-                    self._current.clients[key] = await self._create_client(service, read_timeout)
+                    self._current.clients[key] = await self._create_client(service, read_timeout, region)
         return self._current.clients[key]
 
-    async def _create_client(self, service: str, read_timeout: float | None) -> Any:
+    async def _create_client(self, service: str, read_timeout: float | None, region: str | None) -> Any:
         try:
             session = await self._load_session(service)
             timeout = self.call_deadline if read_timeout is None else read_timeout
             config = _config(self._body_limit(service), self._max_connections, timeout)
-            return await self._current.stack.enter_async_context(session.client(service, config=config))
+            return await self._current.stack.enter_async_context(session.client(service, config=config, region_name=region))
         except Exception as error:  # noqa: BLE001 - botocore raises exceptions of many kinds for a wrong setup
             raise setup_error(error) from None
 
@@ -199,7 +204,7 @@ class _Generation:
     """A session with its clients, which share credentials, endpoints, and certificates as they were read at its beginning."""
 
     session: Any = None
-    clients: dict[tuple[str, float | None], Any] = field(default_factory=dict)
+    clients: dict[tuple[str, float | None, str | None], Any] = field(default_factory=dict)
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     calls: int = 0
     """Calls in flight."""

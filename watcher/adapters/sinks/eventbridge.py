@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from watcher.adapters.aws import batches
-from watcher.adapters.aws.arns import BusName
+from watcher.adapters.aws.arns import BusName, arn_region
 from watcher.errors import Unreadable
 from watcher.model import Event
 from watcher.ports import Delivered, Outcome, Rejected, Retry
@@ -50,6 +50,7 @@ class EventBridgeSink:
     def __init__(self, settings: EventBridgeSinkSettings, aws: AwsClients) -> None:
         self.name = settings.name
         self._bus = settings.bus
+        self._region = arn_region(settings.bus)
         self._aws = aws
 
     async def open(self) -> None:
@@ -60,7 +61,7 @@ class EventBridgeSink:
 
     async def check(self) -> str:
         """Return the name of the bus."""
-        reply = await self._aws.call("events", "describe_event_bus", {"Name": self._bus})
+        reply = await self._aws.call("events", "describe_event_bus", {"Name": self._bus}, region=self._region)
         return f"bus {reply.get('Name', self._bus)}"
 
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
@@ -81,7 +82,7 @@ class EventBridgeSink:
         return batches.BatchEntry(fields, size)
 
     async def _send_batch(self, entries: Sequence[Mapping[str, Any]]) -> Sequence[Outcome]:
-        reply = await self._aws.call("events", "put_events", {"Entries": list(entries)})
+        reply = await self._aws.call("events", "put_events", {"Entries": list(entries)}, region=self._region)
         results = reply.get("Entries") or ()
         if len(results) != len(entries):  # only the index connects a result to its entry
             raise Unreadable("no_outcome")

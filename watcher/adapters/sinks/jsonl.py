@@ -46,6 +46,7 @@ class JsonlSink:
 
     max_batch = 500
     concurrency = 1
+    writes_here = True
 
     def __init__(self, settings: JsonlSinkSettings) -> None:
         self.name = settings.name
@@ -147,6 +148,8 @@ class JsonlSink:
 
     def _unavailable(self, error: OSError) -> Unavailable:
         """Return a retryable error for every OSError: disks get space, directories get mounted, permissions get granted."""
+        if self._path == "-" and error.errno == errno.EBADF:
+            return Unavailable("stdout_closed", self._label)
         return Unavailable(errno.errorcode.get(error.errno or 0, "OSError"), self._label)
 
 

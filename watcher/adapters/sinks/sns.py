@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from watcher.adapters.aws import batches
-from watcher.adapters.aws.arns import FIFO_SUFFIX, TopicArn
+from watcher.adapters.aws.arns import FIFO_SUFFIX, TopicArn, arn_region
 from watcher.model import Event
 from watcher.ports import Outcome
 from watcher.section import Name, Section
@@ -39,6 +39,7 @@ class SnsSink:
     def __init__(self, settings: SnsSinkSettings, aws: AwsClients) -> None:
         self.name = settings.name
         self._topic_arn = settings.topic_arn
+        self._region = arn_region(settings.topic_arn)
         self._fifo = settings.topic_arn.endswith(FIFO_SUFFIX)
         self._aws = aws
 
@@ -50,7 +51,7 @@ class SnsSink:
 
     async def check(self) -> str:
         """Return the kind of topic and the number of its confirmed subscriptions."""
-        reply = await self._aws.call("sns", "get_topic_attributes", {"TopicArn": self._topic_arn})
+        reply = await self._aws.call("sns", "get_topic_attributes", {"TopicArn": self._topic_arn}, region=self._region)
         subscriptions = reply.get("Attributes", {}).get("SubscriptionsConfirmed", "?")
         return f"{'FIFO' if self._fifo else 'standard'} topic, subscriptions: {subscriptions}"
 
@@ -61,5 +62,5 @@ class SnsSink:
 
     async def _send_batch(self, entries: Sequence[Mapping[str, Any]]) -> Sequence[Outcome]:
         params = {"TopicArn": self._topic_arn, "PublishBatchRequestEntries": batches.with_ids(entries)}
-        reply = await self._aws.call("sns", "publish_batch", params)
+        reply = await self._aws.call("sns", "publish_batch", params, region=self._region)
         return batches.outcomes_by_id(reply, len(entries))

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from watcher.adapters.aws import batches
-from watcher.adapters.aws.arns import FIFO_SUFFIX, QueueUrl
+from watcher.adapters.aws.arns import FIFO_SUFFIX, QueueUrl, queue_region
 from watcher.model import Event
 from watcher.ports import Outcome
 from watcher.section import Name, Section
@@ -39,6 +39,7 @@ class SqsSink:
     def __init__(self, settings: SqsSinkSettings, aws: AwsClients) -> None:
         self.name = settings.name
         self._queue_url = settings.queue_url
+        self._region = queue_region(settings.queue_url)
         self._fifo = settings.queue_url.endswith(FIFO_SUFFIX)
         self._aws = aws
 
@@ -51,7 +52,7 @@ class SqsSink:
     async def check(self) -> str:
         """Return the kind of queue and the number of messages that wait in it."""
         params = {"QueueUrl": self._queue_url, "AttributeNames": ["ApproximateNumberOfMessages"]}
-        reply = await self._aws.call("sqs", "get_queue_attributes", params)
+        reply = await self._aws.call("sqs", "get_queue_attributes", params, region=self._region)
         waiting = reply.get("Attributes", {}).get("ApproximateNumberOfMessages", "?")
         return f"{'FIFO' if self._fifo else 'standard'} queue, {waiting} waiting"
 
@@ -62,5 +63,5 @@ class SqsSink:
 
     async def _send_batch(self, entries: Sequence[Mapping[str, Any]]) -> Sequence[Outcome]:
         params = {"QueueUrl": self._queue_url, "Entries": batches.with_ids(entries)}
-        reply = await self._aws.call("sqs", "send_message_batch", params)
+        reply = await self._aws.call("sqs", "send_message_batch", params, region=self._region)
         return batches.outcomes_by_id(reply, len(entries))

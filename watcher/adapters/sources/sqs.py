@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from watcher.adapters.aws import batches
-from watcher.adapters.aws.arns import FIFO_SUFFIX, QueueUrl
+from watcher.adapters.aws.arns import FIFO_SUFFIX, QueueUrl, queue_region
 from watcher.core.intake.submissions import MAX_BODY
 from watcher.errors import Unreadable
 from watcher.model import Message
@@ -55,6 +55,7 @@ class SqsSource:
         self._wait = int(settings.wait)
         self._visibility = int(settings.visibility)
         self._queue_url = settings.queue_url
+        self._region = queue_region(settings.queue_url)
         self._aws = aws
 
     async def open(self) -> None:
@@ -104,7 +105,9 @@ class SqsSource:
     async def _call(self, operation: str, *, timeout: float | None = None, **params: Any) -> Mapping[str, Any]:
         """`timeout` is in seconds, for a long poll, which waits on purpose."""
         params["QueueUrl"] = self._queue_url
-        reply: Mapping[str, Any] = await self._aws.call("sqs", operation, params, read_timeout=timeout, deadline=timeout)
+        reply: Mapping[str, Any] = await self._aws.call(
+            "sqs", operation, params, read_timeout=timeout, deadline=timeout, region=self._region
+        )
         return reply
 
 

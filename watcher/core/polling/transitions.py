@@ -32,6 +32,8 @@ class WatchSettings(Section):
     """How long a task may be not found before its watch ends: a task that was just created may not be visible yet. In seconds."""
     retention: Seconds = Field(default=7 * 86_400, ge=60)
     """How long the store keeps a task after its end. In seconds."""
+    dead_letter_retention: Seconds | None = Field(default=None, ge=60)
+    """How long the store keeps an event that a sink rejected. null: until it is purged, because it was not delivered."""
 
 
 def advance(kind: Kind, watch: Watch, seen: Observation, settings: WatchSettings) -> Step:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from math import inf
 from typing import NamedTuple
 
+from watcher.adapters.dead_letter_bodies import pack, unpack
 from watcher.model import DeadLetter, TaskRef
+from watcher.ports import RETRY_PAGE
 from watcher.query import DeadLetterQuery, Page, Selection, decode_cursor, page
 
 
@@ -15,6 +18,7 @@ class _Entry(NamedTuple):
     number: int
     """In order of arrival."""
     dead_letter: DeadLetter
+    """Its body as it is kept, with the size of the whole one where they differ."""
     task: TaskRef | None
     """The task of its event. Kept here because the watch may be pruned earlier."""
 
@@ -34,7 +38,8 @@ class DeadLetters:
         entry = self._entries.get(dead_letter.id)
         if entry is None:
             self._newest += 1
-            self._entries[dead_letter.id] = _Entry(self._newest, replace(dead_letter, retry=False), task)
+            body, size = pack(dead_letter.body)
+            self._entries[dead_letter.id] = _Entry(self._newest, replace(dead_letter, body=body, size=size, retry=False), task)
             return
         reason, detail, at = dead_letter.reason, dead_letter.detail, dead_letter.at
         again = replace(entry.dead_letter, reason=reason, detail=detail, at=at, tries=entry.dead_letter.tries + 1, retry=False)
@@ -45,11 +50,18 @@ class DeadLetters:
         before = (inf,) if query.after is None else decode_cursor(query.after, 2)
         newest_first = sorted(self._entries.values(), key=_place, reverse=True)
         matching = (entry for entry in newest_first if _place(entry) < before and _matches(entry.dead_letter, query))
-        return page(((_place(entry), entry.dead_letter) for entry in matching), query.limit)
+        read = _whole if query.bodies else _without_body
+        return page(((_place(entry), read(entry.dead_letter)) for entry in matching), query.limit)
 
-    def to_retry(self) -> list[DeadLetter]:
-        """Those that are marked for a retry, in order of arrival."""
-        return [entry.dead_letter for entry in self._entries.values() if entry.dead_letter.retry]
+    def count(self) -> Counter[tuple[str, str]]:
+        """How many there are, by what they are and where they come from."""
+        return Counter((entry.dead_letter.what, entry.dead_letter.origin) for entry in self._entries.values())
+
+    def to_retry(self, after: str | None) -> Page[DeadLetter]:
+        """One page of those that are marked for a retry, in order of arrival."""
+        first = 0 if after is None else decode_cursor(after, 1)[0]
+        marked = (entry for entry in self._entries.values() if entry.dead_letter.retry and entry.number > first)
+        return page((((entry.number,), _whole(entry.dead_letter)) for entry in marked), RETRY_PAGE)
 
     def mark(self, ids: Iterable[str]) -> int:
         """Mark these for a retry. Returns how many exist."""
@@ -64,9 +76,13 @@ class DeadLetters:
         wanted = None if ids is None else set(ids)
         return self._erase(lambda entry: wanted is None or entry.dead_letter.id in wanted)
 
-    def prune(self, before: float) -> None:
-        """Erase those from before that time."""
-        self._erase(lambda entry: entry.dead_letter.at < before)
+    def prune(self, what: str, before: float) -> int:
+        """Erase those of inputs, or of events, from before that time. Returns how many."""
+        return self._erase(lambda entry: entry.dead_letter.what == what and entry.dead_letter.at < before)
+
+    def drop(self, sink: str) -> None:
+        """Erase those of the events of this sink."""
+        self._erase(lambda entry: (entry.dead_letter.what, entry.dead_letter.origin) == ("event", sink))
 
     def forget(self, selection: Selection) -> None:
         """Erase those of the selected tasks."""
@@ -77,6 +93,14 @@ class DeadLetters:
         for id_ in erased:
             del self._entries[id_]
         return len(erased)
+
+
+def _whole(kept: DeadLetter) -> DeadLetter:
+    return kept if kept.size is None else replace(kept, body=unpack(kept.body, kept.size), size=None)
+
+
+def _without_body(kept: DeadLetter) -> DeadLetter:
+    return replace(kept, body=b"", size=len(kept.body) if kept.size is None else kept.size)
 
 
 def _place(entry: _Entry) -> tuple[float, ...]:

@@ -11,8 +11,9 @@ from typing import Literal
 
 from watcher.adapters.stores.memory.dead_letters import DeadLetters
 from watcher.adapters.stores.memory.shard import MemoryShard, total
+from watcher.core.delivery.leftovers import leftovers, to_drop
 from watcher.errors import Fenced, StoreRefused
-from watcher.model import Backlog, Change, DeadLetter, Event, Lease, Watch, shard_of
+from watcher.model import Backlog, Change, DeadLetter, Event, Lease, Leftover, Pruned, Watch, shard_of
 from watcher.ports import Requests
 from watcher.query import DeadLetterQuery, EventQuery, Page, Selection, TaskQuery, decode_cursor, page
 from watcher.section import Section
@@ -48,12 +49,16 @@ class MemoryStore:
         self._forgotten: list[str] = []
         self._state: dict[str, str] = {}
 
-    async def open(self, sinks: Sequence[str]) -> None:
+    async def open(self, sinks: Sequence[str], drop: Collection[str] = ()) -> Mapping[str, Leftover]:
+        dropped = to_drop(leftovers(sinks, self._backlog(), self._dead_letters.count()), drop)
+        for sink in dropped:
+            self._dead_letters.drop(sink)
         for shard in self._shards:
             shard.release()
             shard.set_sinks(sinks)
         self._forgotten.clear()
         self._open = True
+        return dropped
 
     async def attach(self) -> None:
         if not self._open:
@@ -90,13 +95,13 @@ class MemoryStore:
     async def add_dead_letters(self, dead_letters: Sequence[DeadLetter]) -> None:
         self._add_dead_letters(dead_letters)
 
-    async def prune(self, before: float) -> int:
+    async def prune(self, before: float, events_before: float | None = None) -> Pruned:
         ended = [key for key, watch in self._watches.items() if watch.ended_at is not None and watch.ended_at < before]
         old = [key for key in ended if not self._undelivered(key)]
         for key in old:
             self._erase(key)
-        self._dead_letters.prune(before)
-        return len(old)
+        inputs = self._dead_letters.prune("input", before)
+        return Pruned(len(old), inputs, 0 if events_before is None else self._dead_letters.prune("event", events_before))
 
     async def save_state(self, name: str, text: str) -> None:
         self._state[name] = text
@@ -145,11 +150,13 @@ class MemoryStore:
         return self._undelivered(key)
 
     async def backlog(self) -> Mapping[str, Backlog]:
-        by_shard = [shard.backlog() for shard in self._shards]
-        return {sink: total([backlog[sink] for backlog in by_shard]) for sink in by_shard[0]}
+        return self._backlog()
 
     async def dead_letters(self, query: DeadLetterQuery) -> Page[DeadLetter]:
         return self._dead_letters.find(query)
+
+    async def count_dead_letters(self) -> Mapping[tuple[str, str], int]:
+        return self._dead_letters.count()
 
     # --- operations ------------------------------------------------------------------------------
 
@@ -169,11 +176,16 @@ class MemoryStore:
         self._dead_letters.forget(selection)
         return len(selected)
 
-    async def requests(self) -> Requests:
+    async def requests(self, after: str | None = None) -> Requests:
         forgotten, self._forgotten = self._forgotten, []
-        return Requests(forgotten, self._dead_letters.to_retry())
+        retries = self._dead_letters.to_retry(after)
+        return Requests(forgotten, retries.items, retries.next)
 
     # --- how it is kept --------------------------------------------------------------------------
+
+    def _backlog(self) -> dict[str, Backlog]:
+        by_shard = [shard.backlog() for shard in self._shards]
+        return {sink: total([backlog[sink] for backlog in by_shard]) for sink in by_shard[0]}
 
     def _shard_of(self, key: str) -> int:
         return shard_of(key, self.shards)

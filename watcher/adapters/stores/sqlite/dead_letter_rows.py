@@ -6,25 +6,31 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
+from watcher.adapters.dead_letter_bodies import pack, unpack
 from watcher.adapters.stores.sqlite.event_rows import SHARD
 from watcher.model import DeadLetter
+from watcher.ports import RETRY_PAGE
 from watcher.query import DeadLetterQuery, Page, decode_cursor, page
 
-_COLUMNS = "id, what, origin, reason, detail, body, at, key, position, tries"
+ERASE_BATCH = 500
+"""Dead letters erased in one transaction, so that commits do not wait for all of them."""
+_COLUMNS = "id, what, origin, reason, detail, at, key, position, tries"
 # The dead letter of an event whose task was erased in the meantime would bring back its result, so it is not added.
 # The task's kind and parameters are kept with the dead letter, because its watch may be pruned earlier.
 # S608 below: the statements consist of constants of this file and parameters, never of data.
-_ADD = f"""INSERT INTO dead_letters ({_COLUMNS}, kind, params, retry)
-    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, w.kind, w.params, 0 FROM (SELECT 1) LEFT JOIN watches w ON w.key = ?8
-    WHERE ?2 != 'event' OR ?9 = 0 OR EXISTS (SELECT 1 FROM events WHERE position = ?9) OR EXISTS (SELECT 1 FROM dead_letters WHERE id = ?1)
+_ADD = f"""INSERT INTO dead_letters ({_COLUMNS}, body, size, kind, params, retry)
+    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, w.kind, w.params, 0 FROM (SELECT 1) LEFT JOIN watches w ON w.key = ?7
+    WHERE ?2 != 'event' OR ?8 = 0 OR EXISTS (SELECT 1 FROM events WHERE position = ?8) OR EXISTS (SELECT 1 FROM dead_letters WHERE id = ?1)
     ON CONFLICT (id) DO UPDATE SET reason = excluded.reason, detail = excluded.detail, at = excluded.at, tries = tries + 1, retry = 0"""  # noqa: S608
-_READ = f"SELECT n, {_COLUMNS}, retry FROM dead_letters"  # noqa: S608
+_READ = f"SELECT n, {_COLUMNS}, retry, body, size FROM dead_letters"  # noqa: S608
+_READ_SUMMARY = f"SELECT n, {_COLUMNS}, retry, NULL, coalesce(size, length(body)) FROM dead_letters"  # noqa: S608
 _LAST_CHARACTER = "\U0010ffff"
 
 
 def add(db: sqlite3.Connection, dead_letters: Sequence[DeadLetter]) -> None:
     """Keep dead letters. One that is kept already counts one more try, and loses its mark for a retry."""
-    db.executemany(_ADD, [(x.id, x.what, x.origin, x.reason, x.detail, x.body, x.at, x.key, x.position, x.tries) for x in dead_letters])
+    rows = [(x.id, x.what, x.origin, x.reason, x.detail, x.at, x.key, x.position, x.tries, *pack(x.body)) for x in dead_letters]
+    db.executemany(_ADD, rows)
 
 
 def find(db: sqlite3.Connection, query: DeadLetterQuery) -> Page[DeadLetter]:
@@ -41,14 +47,24 @@ def find(db: sqlite3.Connection, query: DeadLetterQuery) -> Page[DeadLetter]:
         conditions.append("(at, n) < (?, ?)")
         values += decode_cursor(query.after, 2)
     where = " AND ".join(conditions) or "TRUE"
-    rows = db.execute(f"{_READ} WHERE {where} ORDER BY at DESC, n DESC LIMIT ?", (*values, query.limit + 1))
+    read = _READ if query.bodies else _READ_SUMMARY
+    rows = db.execute(f"{read} WHERE {where} ORDER BY at DESC, n DESC LIMIT ?", (*values, query.limit + 1))
     placed = ((number, _dead_letter(fields)) for number, *fields in rows)
     return page((((found.at, number), found) for number, found in placed), query.limit)
 
 
-def to_retry(db: sqlite3.Connection) -> list[DeadLetter]:
-    """Those that are marked for a retry, in order of arrival."""
-    return [_dead_letter(row[1:]) for row in db.execute(f"{_READ} WHERE retry ORDER BY n")]
+def count(db: sqlite3.Connection) -> dict[tuple[str, str], int]:
+    """How many there are, by what they are and where they come from."""
+    rows = db.execute("SELECT what, origin, count(*) FROM dead_letters GROUP BY what, origin")
+    return {(what, origin): number for what, origin, number in rows}
+
+
+def to_retry(db: sqlite3.Connection, after: str | None) -> Page[DeadLetter]:
+    """One page of those that are marked for a retry, in order of arrival."""
+    first = 0 if after is None else decode_cursor(after, 1)[0]
+    # the first condition makes the partial index usable, the second one lets it be searched in order of arrival
+    rows = db.execute(f"{_READ} WHERE retry AND retry = 1 AND n > ? ORDER BY n LIMIT ?", (first, RETRY_PAGE + 1))
+    return page((((row[0],), _dead_letter(row[1:])) for row in rows), RETRY_PAGE)
 
 
 def mark(db: sqlite3.Connection, ids: Sequence[str]) -> int:
@@ -63,11 +79,18 @@ def purge(db: sqlite3.Connection, ids: Sequence[str] | None) -> int:
     return db.executemany("DELETE FROM dead_letters WHERE id = ?", [(id_,) for id_ in ids]).rowcount
 
 
-def prune(db: sqlite3.Connection, before: float) -> int:
-    """Erase those from before then. Returns how many."""
-    return db.execute("DELETE FROM dead_letters WHERE at < ?", (before,)).rowcount
+def prune(db: sqlite3.Connection, what: str, before: float) -> int:
+    """Erase some of those of inputs, or of events, from before then. Returns how many."""
+    old = "SELECT n FROM dead_letters WHERE what = ? AND at < ? LIMIT ?"
+    return db.execute(f"DELETE FROM dead_letters WHERE n IN ({old})", (what, before, ERASE_BATCH)).rowcount  # noqa: S608
+
+
+def drop(db: sqlite3.Connection, sink: str) -> None:
+    """Erase those of the events of this sink."""
+    db.execute("DELETE FROM dead_letters WHERE what = 'event' AND origin = ?", (sink,))
 
 
 def _dead_letter(row: Sequence[Any]) -> DeadLetter:
-    id_, what, origin, reason, detail, body, at, key, position, tries, retry = row
-    return DeadLetter(id_, what, origin, reason, detail, body, at, key, position, SHARD, tries, bool(retry))
+    id_, what, origin, reason, detail, at, key, position, tries, retry, kept, size = row
+    body, left_out = (b"", size) if kept is None else (unpack(kept, size), None)
+    return DeadLetter(id_, what, origin, reason, detail, body, at, key, position, SHARD, tries, bool(retry), left_out)

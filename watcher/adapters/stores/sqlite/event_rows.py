@@ -33,7 +33,7 @@ _FROM_CURSOR = """SELECT e.position, d.position IS NOT NULL FROM events e
 
 
 def set_sinks(db: sqlite3.Connection, names: Sequence[str]) -> None:
-    """Deliver to these sinks: a new one starts after the newest event, also an erased one; a removed one is forgotten."""
+    """Deliver to these sinks only: a new one starts after the newest event, also an erased one; the others are forgotten."""
     known = {row[0] for row in db.execute("SELECT name FROM sinks")}
     removed = [(name,) for name in known - set(names)]
     db.executemany("DELETE FROM sinks WHERE name = ?", removed)

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from typing import TypeVar
 
+import anyio
 from anyio import CapacityLimiter, to_thread
 
 from watcher.adapters.stores.sqlite import schema
 from watcher.adapters.stores.sqlite.failures import store_error
-from watcher.adapters.stores.sqlite.owner import OwnerLock
+from watcher.adapters.stores.sqlite.owner import OTHER_NAME, OwnerLock, is_owned_elsewhere
 from watcher.adapters.stores.sqlite.writer import Work, WriterThread
 from watcher.errors import StoreRefused
 
@@ -48,6 +49,10 @@ class SqliteFile:
         """Finish the queued writes, then close the file and release the lock."""
         if self._writer is not None:
             await self._writer.stop()
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(self._close)  # the last connection syncs the file, which a hung disk delays
+
+    def _close(self) -> None:
         while self._connections:
             self._connections.pop().close()
         self._lock.release()
@@ -70,19 +75,19 @@ class SqliteFile:
             raise named from error
 
     def _own(self) -> None:
-        if not self._in_memory:
-            self._lock.acquire()
-        self._connect(schema.create, schema.prepare)
+        self._connect(schema.prepare, lock=not self._in_memory)
 
     def _join(self) -> None:
         if self._in_memory or not os.path.exists(self._path):
             raise StoreRefused(f"{os.path.abspath(self._path)}: there is no store here: start the watcher first, or name its file")
-        self._connect(None, schema.expect)
+        if is_owned_elsewhere(self._path):
+            raise StoreRefused(f"{self._path}: {OTHER_NAME}: use the name that the watcher uses")
+        self._connect(schema.expect, lock=False)
 
-    def _connect(self, create: Callable[[str], None] | None, verify: Callable[[sqlite3.Connection, str], None]) -> None:
+    def _connect(self, verify: Callable[[sqlite3.Connection, str], None], *, lock: bool) -> None:
         try:
-            if create is not None:
-                create(self._path)
+            if lock:
+                self._lock.acquire()
             with ExitStack() as opened:  # a refused file leaves no connection open
                 connections = [opened.enter_context(closing(schema.connect(self._path)))]
                 verify(connections[0], self._path)

@@ -91,8 +91,15 @@ VERSION_1 = (
     "INSERT INTO shards VALUES (0, 0)",
 )
 
+VERSION_2 = (
+    # Of the whole body in bytes, for one that is kept compressed; NULL: the body is kept as it is.
+    "ALTER TABLE dead_letters ADD COLUMN size INTEGER",
+    # To count them, and to erase those of one kind, without reading their bodies.
+    "CREATE INDEX dead_letters_what ON dead_letters (what, at, origin)",
+)
+
 Migration = Sequence[str]
-MIGRATIONS: Sequence[Migration] = (VERSION_1,)
+MIGRATIONS: Sequence[Migration] = (VERSION_1, VERSION_2)
 
 
 def connect(path: str) -> sqlite3.Connection:
@@ -159,14 +166,26 @@ def _version(db: sqlite3.Connection, path: str, known: int) -> int:
     application: int = db.execute("PRAGMA application_id").fetchone()[0]
     version: int = db.execute("PRAGMA user_version").fetchone()[0]
     tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if version == 0 and tables and _has_our_tables(db):
+        raise StoreRefused(
+            f"{path}: has the tables of a store but no schema version (user_version is 0), as after a restore from a .dump:"
+            " restore a copy of the whole file instead, or start with a new file"
+        )
     if application != APPLICATION_ID and (application, version, tables) != (0, 0, 0):
         raise StoreRefused(f"{path}: a database of another program: set store.path to another file")
+    if version == 0 and tables:
+        raise StoreRefused(f"{path}: has tables but no schema version (user_version is 0): set store.path to another file")
     if version > known:
         raise StoreRefused(
             f"{path}: has schema version {version}, this program supports up to {known}:"
             " run the newer program, or set store.path to another file"
         )
     return version
+
+
+def _has_our_tables(db: sqlite3.Connection) -> bool:
+    ours: int = db.execute("SELECT count(*) FROM sqlite_master WHERE name IN ('watches', 'events', 'dead_letters')").fetchone()[0]
+    return ours == 3
 
 
 def _damaged(db: sqlite3.Connection) -> bool:

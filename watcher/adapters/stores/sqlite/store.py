@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Literal
@@ -15,8 +15,9 @@ from pydantic import Field
 from watcher.adapters.stores.sqlite import dead_letter_rows, event_rows, owner_rows, schema, watch_rows
 from watcher.adapters.stores.sqlite.event_rows import SHARD
 from watcher.adapters.stores.sqlite.file import SqliteFile
+from watcher.core.delivery.leftovers import leftovers, to_drop
 from watcher.errors import Fenced, StoreUnavailable
-from watcher.model import Backlog, Change, DeadLetter, Event, Lease, Watch
+from watcher.model import Backlog, Change, DeadLetter, Event, Lease, Leftover, Pruned, Watch
 from watcher.ports import Requests
 from watcher.query import DeadLetterQuery, EventQuery, Page, Selection, TaskQuery
 from watcher.section import Section
@@ -48,14 +49,18 @@ class SqliteStore:
         self._forgotten = 0
         """The number of the last erasure returned by `requests`, until its record is removed; then 0."""
 
-    async def open(self, sinks: Sequence[str]) -> None:
-        def work(db: sqlite3.Connection) -> None:
+    async def open(self, sinks: Sequence[str], drop: Collection[str] = ()) -> Mapping[str, Leftover]:
+        def work(db: sqlite3.Connection) -> Mapping[str, Leftover]:
+            dropped = to_drop(leftovers(sinks, event_rows.backlog(db), dead_letter_rows.count(db)), drop)
+            for sink in dropped:
+                dead_letter_rows.drop(db, sink)
             event_rows.set_sinks(db, sinks)
             owner_rows.next_epoch(db)  # no lease of an earlier owner is valid
             owner_rows.drop_forgotten(db)  # the owner has loaded nothing yet, so it need not read these erasures
+            return dropped
 
         await self._file.own(self._begin)
-        await self._file.write(work)
+        return await self._file.write(work, erases=bool(drop))
 
     async def attach(self) -> None:
         await self._file.join(self._begin)
@@ -117,15 +122,15 @@ class SqliteStore:
     async def add_dead_letters(self, dead_letters: Sequence[DeadLetter]) -> None:
         await self._file.write(partial(dead_letter_rows.add, dead_letters=dead_letters))
 
-    async def prune(self, before: float) -> int:
-        """Each piece is a transaction, so that commits do not wait for all of them."""
-        erased = 0
-        while piece := await self._file.write(partial(watch_rows.prune, before=before)):
-            erased += piece
-        old = await self._file.write(partial(dead_letter_rows.prune, before=before))
-        if erased or old:
+    async def prune(self, before: float, events_before: float | None = None) -> Pruned:
+        watches = await self._in_pieces(partial(watch_rows.prune, before=before))
+        inputs = await self._in_pieces(partial(dead_letter_rows.prune, what="input", before=before))
+        events = 0
+        if events_before is not None:
+            events = await self._in_pieces(partial(dead_letter_rows.prune, what="event", before=events_before))
+        if watches or inputs or events:
             await self._file.write(_nothing, erases=True)
-        return erased
+        return Pruned(watches, inputs, events)
 
     async def save_state(self, name: str, text: str) -> None:
         await self._file.write(partial(owner_rows.save_state, name=name, text=text))
@@ -178,6 +183,9 @@ class SqliteStore:
     async def dead_letters(self, query: DeadLetterQuery) -> Page[DeadLetter]:
         return await self._file.read(partial(dead_letter_rows.find, query=query))
 
+    async def count_dead_letters(self) -> Mapping[tuple[str, str], int]:
+        return await self._file.read(dead_letter_rows.count)
+
     # --- operations ------------------------------------------------------------------------------
 
     async def retry(self, ids: Sequence[str]) -> int:
@@ -189,16 +197,23 @@ class SqliteStore:
     async def forget(self, selection: Selection) -> int:
         return await self._file.write(partial(watch_rows.forget, selection=selection), erases=True)
 
-    async def requests(self) -> Requests:
+    async def requests(self, after: str | None = None) -> Requests:
         last, keys = await self._file.read(partial(owner_rows.forgotten, after=self._forgotten))
-        retries = await self._file.read(dead_letter_rows.to_retry)
+        retries = await self._file.read(partial(dead_letter_rows.to_retry, after=after))
         if keys:  # returned before their records are removed, so that a full disk does not delay an erasure
             self._forgotten = last
         elif self._forgotten:
             with suppress(StoreUnavailable):  # the next call tries again, and this one only reads
                 await self._file.write(partial(owner_rows.drop_forgotten, upto=self._forgotten), erases=True)
                 self._forgotten = 0
-        return Requests(keys, retries)
+        return Requests(keys, retries.items, retries.next)
+
+    async def _in_pieces(self, work: Callable[[sqlite3.Connection], int]) -> int:
+        """Repeat the work until it returns 0. Each piece is a transaction, so that commits do not wait for all of them."""
+        total = 0
+        while piece := await self._file.write(work):
+            total += piece
+        return total
 
     def _begin(self, db: sqlite3.Connection) -> None:
         self._epoch = owner_rows.read_epoch(db)  # in each transaction: a check for each call would cost a tenth of its time

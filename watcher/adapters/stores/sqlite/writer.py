@@ -19,7 +19,7 @@ import anyio
 from anyio import to_thread
 
 from watcher.adapters.stores.sqlite.failures import store_error
-from watcher.errors import Fenced, StoreError, StoreRefused
+from watcher.errors import Fenced, SinksRemoved, StoreError, StoreRefused
 
 CHECKPOINT_ROWS = 4000
 """Rows written between two checkpoints: a log of some megabytes."""
@@ -138,7 +138,7 @@ class WriterThread:
 
     def _named(self, error: Exception) -> StoreError | None:
         """The error of the store that all calls share, or None for one that concerns a single call."""
-        if isinstance(error, Fenced):
+        if isinstance(error, Fenced | SinksRemoved):
             return None
         named = error if isinstance(error, StoreError) else store_error(error, self._path)
         if isinstance(named, StoreRefused):
