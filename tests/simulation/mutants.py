@@ -14,6 +14,7 @@ from watcher import app
 from watcher.core.delivery.refusals import Refusal, Refusals, Verdict
 from watcher.core.polling.circuits import CallCircuits, Circuits
 from watcher.core.polling.pace import Pace, Permit
+from watcher.core.polling.pending import PendingEntry
 from watcher.core.polling.transitions import WatchSettings
 from watcher.errors import RemoteError
 from watcher.kinds.kind import Kind
@@ -152,10 +153,11 @@ class NamesTasksInMetrics(Poller):
 class ReportsStaleStatuses(Poller):
     """Takes a status that goes backwards for a new one."""
 
-    def _decide(self, kind: Kind, watch: Watch, outcome: Observation | RemoteError) -> Step:
+    def _decide(self, kind: Kind, entry: PendingEntry, outcome: Observation | RemoteError) -> Step:
+        watch = entry.watch
         if isinstance(outcome, Observation) and watch.status is not None and outcome.status != watch.status:
-            watch = watch._replace(updated_at=None, status="NEWS")
-        return super()._decide(kind, watch, outcome)
+            entry = replace(entry, watch=watch._replace(updated_at=None, status="NEWS"))
+        return super()._decide(kind, entry, outcome)
 
 
 def assemble_with(**replacements: type) -> Callable[..., Watcher]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import structlog
+
 from watcher.core.hints import hint
 from watcher.core.polling.circuits import CallCircuits, CircuitChange
 from watcher.core.polling.pace import Pace, Permit
@@ -11,6 +13,8 @@ from watcher.errors import CredentialsRejected, RemoteError, Throttled, Unavaila
 from watcher.kinds.kind import Kind, Quota
 from watcher.model import TaskRef
 from watcher.runtime.instruments import Instruments
+
+log = structlog.get_logger("watcher.polling")
 
 
 class CallAccounting:
@@ -24,6 +28,8 @@ class CallAccounting:
         self._health = instruments.health
         self._metrics = instruments.metrics
         self._component = f"quota:{quota.name}"
+        self._warned = False
+        """Whether the log says that no task was found since the start."""
 
     def record(self, kind: Kind, refs: Sequence[TaskRef], error: RemoteError | None, permit: Permit, began: float) -> None:
         """One call about these tasks has ended; `error` is set when the call as a whole failed."""
@@ -41,6 +47,14 @@ class CallAccounting:
                 self._circuits.accepted(began)
         for change in self._circuits.note(error, [(ref.key, kind.group(ref)) for ref in refs], now):
             self._report_circuit(change, error)
+
+    def overdue(self, since: float, error: RemoteError) -> None:
+        """The watch of a task that has not been found since then (monotonic seconds) ends now, unless no task is found at all."""
+        for change in self._circuits.overdue(since, error.code, self._clock.mono()):
+            self._report_circuit(change, error)
+        if self._circuits.nothing_found and not self._circuits.open and not self._warned:
+            self._warned = True
+            log.warning("nothing_found", quota=self._quota.name, hint=f"no task was found since the start: {hint(error)}")
 
     def idle(self) -> None:
         """No task is left under this quota: it does not keep the watcher unready any longer."""

@@ -40,7 +40,8 @@ class AwsClients:
 
     `max_connections` applies to each client. `call_deadline` limits a call from the first byte sent to the last byte
     received, in seconds. `clock` returns wall time in seconds since the epoch; it is compared with the service's clock
-    after a signature error. `polled_services` are those whose tasks are polled; their replies have a lower size limit.
+    after a signature error. `polled_services` are those whose tasks are polled: their replies have a lower size limit, and
+    only their own error codes count as their words.
     AWS's own variables and files apply (`AWS_PROFILE`, `AWS_REGION`, `AWS_ENDPOINT_URL_SQS`, ...).
     """
 
@@ -85,7 +86,8 @@ class AwsClients:
                 client = await self.client(service, read_timeout=read_timeout)
                 return await getattr(client, operation)(**params)
         except Exception as error:  # noqa: BLE001 - an unreadable reply raises anything from inside the SDK
-            raise remote_error(error, now=self._clock(), status=reply_status.get()) from None
+            polled = service in self._polled_services
+            raise remote_error(error, now=self._clock(), status=reply_status.get(), polled=polled) from None
 
     async def client(self, service: str, *, read_timeout: float | None = None) -> Any:
         """Return the client for a service and a read timeout. Do not keep it: `refresh` replaces all clients.
