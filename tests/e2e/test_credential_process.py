@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 
@@ -32,9 +33,8 @@ async def test_a_helper_that_hangs_is_named_and_gone_after_a_stop(tmp_path: Path
     log, script, listen = tmp_path / "helper.log", tmp_path / "helper", f"127.0.0.1:{free_port()}"
     async with simulator(QUIET) as sim:
         keys = sim.environment
-        works = (
-            f'echo \'{{"Version": 1, "AccessKeyId": "{keys["AWS_ACCESS_KEY_ID"]}", "SecretAccessKey": "{keys["AWS_SECRET_ACCESS_KEY"]}"}}\''
-        )
+        found = {"Version": 1, "AccessKeyId": keys["AWS_ACCESS_KEY_ID"], "SecretAccessKey": keys["AWS_SECRET_ACCESS_KEY"]}
+        works = f"echo '{json.dumps(found)}'"
         hangs = f"echo $$ >> {log}\nsleep 10000 &\necho $! >> {log}\nwait"
         script.write_text(f"#!/bin/sh\n[ -e {tmp_path}/works ] && {{ {works}; exit; }}\n{hangs}\n")
         script.chmod(0o700)

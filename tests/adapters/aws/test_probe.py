@@ -223,7 +223,6 @@ UNREADABLE_MEMBERS = [
     {"CreatedTimestamp": float("nan")},
     {"CreatedTimestamp": 1e300},
     {"CreatedTimestamp": [1]},
-    {"UpdatedTimestamp": "9999-12-31T23:59:59Z"},
     {"StatusMessage": 5},
     {"SpeakerSearchDetails": "X"},
     {"SpeakerSearchDetails": {"Results": {"a": 1}}},
