@@ -7,9 +7,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.runtime.conftest import MakeWorld, World, key
+from watcher.core.polling.cadence import CadenceSettings
+from watcher.core.polling.open_circuits import STATE, OpenCircuit, dump
 from watcher.core.polling.transitions import WatchSettings
 from watcher.errors import Busy, CredentialsRejected, NotFound, RemoteError, Unreadable
+from watcher.kinds.catalog import builtin_catalog
 from watcher.model import Observation, TaskRef
+from watcher.queries.explain import explain_task
+from watcher.queries.poll_plan import PollSettings
 from watcher.runtime.settings import ServiceSettings
 from watcher.simulator.probe import SimulatedProbe
 
@@ -169,6 +174,28 @@ async def test_trouble_on_the_way_is_named_and_healing_is_noticed(world: MakeWor
         assert anyio.current_time() - healed <= (6.5 if isinstance(error, CredentialsRejected) else 61.5)
         await anyio.sleep(60)
         assert set(ends(w)) == set(map(key, names))
+
+
+async def test_explain_names_the_open_circuit_within_seconds(world: MakeWorld) -> None:
+    """For a task that is not polled because of it; no longer when it has closed, nor when a process that was killed had saved it."""
+    w = world(finite=False, durations="queue=fixed(1),run=fixed(1000)", partial=0)
+    probe = misdirect(w, CredentialsRejected("CredentialRetrievalError", unsent=True))
+    settings = PollSettings(WatchSettings(), CadenceSettings())
+
+    async def named() -> list[str]:
+        found = await explain_task(w.store, builtin_catalog(), key("one"), settings, w.wall())
+        assert found.next is not None
+        return list(found.next.open_circuits)
+
+    await w.store.open([w.inbox.name])
+    await w.store.save_state(STATE, dump([OpenCircuit("circuit:outage:chime-sdk-voice", "open: old", 0.0, "")]))
+    async with w.running():
+        w.submit("one")
+        await anyio.sleep(9)
+        assert await named() == [CREDENTIALS]
+        probe.error = None
+        await anyio.sleep(12)
+        assert await named() == []
 
 
 async def test_busy_tasks_leave_the_quota_to_others(world: MakeWorld) -> None:

@@ -123,7 +123,7 @@ class Watcher:
         async with anyio.create_task_group() as group:
             for worker in loops.sink_workers:
                 group.start_soon(self._deliver, worker, name=f"deliver {worker.sink.name}")
-            maintenance = (loops.maintenance.run_saves, loops.maintenance.run_prunes)
+            maintenance = (loops.maintenance.run_saves, loops.maintenance.run_circuit_saves, loops.maintenance.run_prunes)
             upkeep = (loops.pollers.steer, loops.backlog.run, loops.operator_requests.run, loops.acks.run)
             for loop in (*upkeep, *maintenance, *self._beside):
                 group.start_soon(loop, name=getattr(loop, "__qualname__", "beside"))

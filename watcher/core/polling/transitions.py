@@ -81,8 +81,8 @@ def _stale(kind: Kind, watch: Watch, seen: Observation) -> bool:
     """
     if kind.phase(seen.status) is Phase.TERMINAL:
         return False
-    if seen.status != watch.status and seen.status in kind.statuses and watch.status in kind.statuses:
-        order = list(kind.statuses)
+    order = list(kind.statuses)
+    if watch.status in order and seen.status in order and seen.status != watch.status:
         return order.index(seen.status) < order.index(watch.status)
     if watch.updated_at is None or seen.updated_at is None or seen.updated_at >= watch.updated_at:
         return False
