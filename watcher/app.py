@@ -104,7 +104,7 @@ class _Assembly:
             acks,
             backlog,
             OperatorRequests(store, leases, pollers, workers, acks, intake),
-            Maintenance(store, pollers, settings.watch.retention, self.instruments),
+            Maintenance(store, pollers, settings.watch.retention, self.determinism.clock),
         )
         adapters = Adapters(self.adapters.sources, self.adapters.probe, store, self.adapters.sinks)
         return Watcher(adapters, loops, settings.limits.stop_deadline, self.instruments, self.beside)
