@@ -131,6 +131,7 @@ def test_an_outage_backs_off_with_full_jitter_to_a_minute() -> None:
     waits = [after(*[("unavailable", at) for at in range(n)]).wait_s for n in range(1, 9)]
     assert waits == [(0.0, high) for high in (1, 2, 4, 8, 16, 32, 60, 60)]
     assert after(*[("unavailable", 30 * n) for n in range(1440)]).wait_s == (0.0, MAX_BACKOFF_S)
+    assert after(*[("unavailable", 30 * n) for n in range(1440)], suspect=True).wait_s == SUSPECT_S, "the circuit decides"
 
 
 @pytest.mark.parametrize(

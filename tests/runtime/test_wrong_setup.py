@@ -10,7 +10,7 @@ from tests.runtime.conftest import MakeWorld, World, key
 from watcher.core.polling.cadence import CadenceSettings
 from watcher.core.polling.open_circuits import STATE, OpenCircuit, dump
 from watcher.core.polling.transitions import WatchSettings
-from watcher.errors import Busy, CredentialsRejected, NotFound, RemoteError, Unreadable
+from watcher.errors import Busy, CredentialsRejected, NotFound, RemoteError, Unavailable, Unreadable
 from watcher.kinds.catalog import builtin_catalog
 from watcher.model import Observation, TaskRef
 from watcher.queries.explain import explain_task
@@ -20,6 +20,8 @@ from watcher.simulator.probe import SimulatedProbe
 
 pytestmark = pytest.mark.looptime(noop_cycles=0)
 
+OUTAGE = "circuit:outage:chime-sdk-voice"
+PACE = {"target": "default", "quota": "speaker-search"}
 NOT_FOUND, UNREADABLE, CREDENTIALS = "circuit:not_found:chime-sdk-voice", "circuit:unreadable:chime-sdk-voice", "circuit:credentials"
 HOUR_S = 3600.0
 
@@ -153,8 +155,9 @@ async def test_a_deadline_ends_a_watch_while_nothing_is_found(world: MakeWorld) 
         (Unreadable("407", foreign=True), UNREADABLE),
         (Unreadable("404", foreign=True), UNREADABLE),
         (CredentialsRejected("IllegalCharacter", unsent=True), CREDENTIALS),
+        (Unavailable("ProxyConnectionError"), OUTAGE),
     ],
-    ids=["proxy", "mesh", "illegal header"],
+    ids=["proxy", "mesh", "illegal header", "unreachable proxy"],
 )
 async def test_trouble_on_the_way_is_named_and_healing_is_noticed(world: MakeWorld, error: RemoteError, component: str, tasks: int) -> None:
     """With one task or many: not ready within seconds, no watch ends, also after its deadline, and polling resumes with the next probe."""
@@ -163,8 +166,9 @@ async def test_trouble_on_the_way_is_named_and_healing_is_noticed(world: MakeWor
     names = [f"task-{n}" for n in range(tasks)]
     async with w.running() as watcher:
         w.submit(*names, deadline_s=400)
-        await anyio.sleep(8)
+        await anyio.sleep(8 if component != OUTAGE else 150)
         assert not watcher.health.is_good(component)
+        assert watcher.metrics.registry.get_sample_value("watcher_pace_calls_per_second", PACE) == 1.0, "no answer of the service"
         assert watcher.health.ready()[1][component].reason == f"open: {error.code}"
         await anyio.sleep(900)
         assert ends(w) == {}

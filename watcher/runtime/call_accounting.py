@@ -9,7 +9,7 @@ import structlog
 from watcher.core.hints import hint
 from watcher.core.polling.circuits import CallCircuits, CircuitChange
 from watcher.core.polling.pace import Pace, Permit
-from watcher.errors import CredentialsRejected, RemoteError, Throttled, Unavailable
+from watcher.errors import CredentialsRejected, RemoteError, Throttled, Unavailable, Unreadable
 from watcher.kinds.kind import Kind, Quota
 from watcher.model import TaskRef
 from watcher.runtime.instruments import Instruments
@@ -39,7 +39,7 @@ class CallAccounting:
             self._pace.throttled(permit, now)
             self._metrics.pace_throttles.labels(refs[0].target, self._quota.name).inc()
             self._report_zero_quota()
-        elif not isinstance(error, Unavailable):
+        elif _is_of_the_service(error):
             self._pace.success(permit, now)
             if not self._health.is_good(self._component):
                 self._health.good(self._component)
@@ -73,3 +73,15 @@ class CallAccounting:
         if self._pace.refused_from_the_start:
             advice = f'raise the quota "{self._quota.title}" for this account and Region'
             self._health.bad(self._component, "every call since the start was throttled: the quota may be 0", advice)
+
+
+def _is_of_the_service(error: RemoteError | None) -> bool:
+    """Whether the service answered the call: something else may have, or nothing was sent."""
+    match error:
+        case Unavailable():
+            return False
+        case CredentialsRejected():
+            return not error.unsent
+        case Unreadable():
+            return not error.foreign
+    return True

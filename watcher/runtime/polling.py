@@ -22,7 +22,7 @@ from watcher.core.polling.pending import PendingEntry, PendingSet
 from watcher.core.polling.poll_errors import on_poll_error, overdue_since
 from watcher.core.polling.schedule import Schedule
 from watcher.core.polling.transitions import WatchSettings, advance
-from watcher.errors import CredentialsRejected, NotFound, RemoteError, Throttled, Unreadable
+from watcher.errors import CredentialsRejected, NotFound, RemoteError, Throttled, Unavailable, Unreadable
 from watcher.kinds.catalog import Catalog
 from watcher.kinds.kind import Kind, Quota
 from watcher.model import Change, Event, EventType, Lease, Observation, Step, TaskRef, Watch
@@ -213,7 +213,7 @@ class Poller:
             since = overdue_since(kind, watch, now, settings, mono=mono)
             if since is not None:
                 self._accounting.overdue(since, outcome)
-        suspect = circuits.holding if isinstance(outcome, Unreadable) else bool(circuits.open)
+        suspect = circuits.holding if isinstance(outcome, Unreadable | Unavailable) else bool(circuits.open)
         repeated = entry.reason == outcome.reason
         return on_poll_error(kind, watch, outcome, now, settings, mono=mono, suspect=suspect, repeated=repeated)
 

@@ -6,6 +6,8 @@ is busy whenever it is polled ends at its deadline only.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from watcher.core.polling.transitions import WatchSettings, end
 from watcher.errors import Busy, Denied, Invalid, NotFound, RemoteError, Unavailable, Unreadable
 from watcher.kinds.kind import Kind
@@ -55,7 +57,8 @@ def on_poll_error(
         case Busy():
             return _busy(polled, now, mono, repeated=repeated)
         case Unavailable():
-            return _unavailable(polled, mono)
+            step = _unavailable(polled, mono)
+            return replace(step, wait_s=SUSPECT_S) if suspect else step
         case NotFound() if suspect:
             return end(polled, "deadline", now) if now >= polled.deadline_at else _missed(polled, mono, settings)
         case NotFound():
