@@ -45,10 +45,6 @@ class Circuit:
         self._code = ""
         self._interval = PROBE_FIRST_S
 
-    def state(self) -> CircuitChange:
-        """Whether it is open, as a change from nothing."""
-        return CircuitChange(self.name, self._target, self._service, self.is_open, self._code)
-
     def open(self, code: str, now: float) -> list[CircuitChange]:
         """Open it for this error code, unless it is open."""
         if self.is_open:

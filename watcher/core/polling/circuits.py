@@ -133,10 +133,6 @@ class CallCircuits:
         """The names of the open circuits that hold these calls, or some of them."""
         return tuple(circuit.name for circuit in (*self._circuits, self._missing.circuit) if circuit.is_open)
 
-    def states(self) -> list[CircuitChange]:
-        """Every circuit that can hold these calls, as it is now."""
-        return [circuit.state() for circuit in (*self._circuits, self._missing.circuit)]
-
     @property
     def holding(self) -> bool:
         """Whether a circuit is open that holds all calls."""
