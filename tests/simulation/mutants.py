@@ -16,7 +16,7 @@ from watcher.core.polling.circuits import CallCircuits, Circuits
 from watcher.core.polling.pace import Pace, Permit
 from watcher.core.polling.pending import PendingEntry
 from watcher.core.polling.transitions import WatchSettings
-from watcher.errors import RemoteError
+from watcher.errors import Invalid, RemoteError, Unreadable
 from watcher.kinds.kind import Kind
 from watcher.model import Event, Message, Observation, Step, Watch
 from watcher.ports import Delivered, Outcome, Rejected, Source
@@ -160,6 +160,14 @@ class ReportsStaleStatuses(Poller):
         return super()._decide(kind, entry, outcome)
 
 
+class BelievesProxies(Poller):
+    """Takes the answer of something else for one of the service."""
+
+    def _decide(self, kind: Kind, entry: PendingEntry, outcome: Observation | RemoteError) -> Step:
+        foreign = isinstance(outcome, Unreadable) and outcome.foreign
+        return super()._decide(kind, entry, Invalid("400") if foreign else outcome)
+
+
 def assemble_with(**replacements: type) -> Callable[..., Watcher]:
     """A function like `watcher.app.assemble` that uses other classes for those that `watcher.app` imports by these names."""
 
@@ -224,6 +232,7 @@ MUTANTS: dict[str, Mutant] = {
     "a pace that never recovers": Mutant(assemble_with(Pace=StuckPace), 3),
     "credentials refreshed by every call": Mutant(assemble_with(Circuits=UnlimitedRefreshes), 6),
     "a stale status is reported": Mutant(assemble_with(Poller=ReportsStaleStatuses), 10),
+    "a proxy ends a watch": Mutant(assemble_with(Poller=BelievesProxies), 16),
     "not found ends a watch at once": Mutant(_assemble_without_grace, 5),
     "a task in the metrics": Mutant(assemble_with(Poller=NamesTasksInMetrics), 0),
 }
