@@ -66,7 +66,7 @@ async def test_an_open_circuit_of_the_tasks_service_is_named(store: MemoryStore,
     found = await explained(store, task)
     assert found.next is not None
     assert list(found.next.open_circuits) == names[:2]
-    assert [why.split()[0] for why in found.next.why[:2]] == names[:2]
+    assert [why.split()[0] for why in found.next.why[:4]] == [names[0], "hint", names[1], "hint"]
 
 
 UNREADABLE = ["", "{", "{}", "5", '[{"component": "circuit:credentials"}]', '[{"component": 1, "reason": "", "since": 0, "hint": ""}]']

@@ -93,14 +93,14 @@ def plan_polls(watch: Watch, kind: Kind | None, learned: LearnedState, settings:
         open_tasks=learned.open_tasks,
         why=(),
     )
-    held = [_held(circuit) for circuit in learned.circuits]
+    held = [sentence for circuit in learned.circuits for sentence in _held(circuit)]
     why = (*held, *_reasons(plan, watch, cadence, provisional), _share(plan))
     return replace(plan, why=why, open_circuits=[circuit.component for circuit in learned.circuits])
 
 
-def _held(circuit: OpenCircuit) -> str:
+def _held(circuit: OpenCircuit) -> tuple[str, str]:
     since = datetime.fromtimestamp(circuit.since, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return f"{circuit.component} is {circuit.reason}, since {since}; until it closes, only single calls go: {circuit.hint}"
+    return f"{circuit.component} is {circuit.reason}, since {since}: only single calls go until it closes", circuit.hint
 
 
 def _is_provisional(watch: Watch, kind: Kind | None, settings: WatchSettings) -> bool:
