@@ -18,7 +18,7 @@ from watcher.kinds.catalog import Catalog
 from watcher.model import DeadLetter, Ignored, Message, Submission
 from watcher.ports import Source, Store
 from watcher.runtime.acks import Acknowledger
-from watcher.runtime.admission import Admission
+from watcher.runtime.admission import Admission, Admitted
 from watcher.runtime.instruments import Instruments
 from watcher.runtime.intake_report import IntakeReport
 from watcher.runtime.retrying import call_source
@@ -157,13 +157,13 @@ class Intake:
         """
         await self._add_dead_letters(origin, [reading for reading in readings if reading.invalid])
         submitted = sorted((each for reading in readings for each in reading.submitted), key=lambda each: each.poll_now)
-        admitted = await self._admission.submit(submitted)
-        self._report.admitted(origin, [a for s, a in zip(submitted, admitted, strict=True) if a.outcome == "admitted" or not s.poll_now])
-        watches = {s.ref.key: a for s, a in zip(submitted, admitted, strict=True) if s.poll_now}
-        for notification in (each for reading in readings for each in reading.notified):
-            polled = self._admission.notify(notification.ref.key)
-            self._report.notified(origin, polled=polled, watch=watches.get(notification.ref.key))
-        return {each.watch.key for each in admitted if self._acks.defers(each.watch)}
+        outcomes = list(zip(submitted, await self._admission.submit(submitted), strict=True))
+        self._report.admitted(origin, [each for submission, each in outcomes if each.outcome == "admitted" or not submission.poll_now])
+        notified: list[tuple[str, Admitted | None]] = [(s.ref.key, each) for s, each in outcomes if s.poll_now]
+        notified = notified or [(each.ref.key, None) for reading in readings for each in reading.notified]
+        for key, watch in notified:
+            self._report.notified(origin, polled=self._admission.notify(key), watch=watch)
+        return {each.watch.key for _, each in outcomes if self._acks.defers(each.watch)}
 
     async def _add_dead_letters(self, origin: str, readings: Sequence[Reading]) -> None:
         """One dead letter for a message, however much of it is invalid: its valid parts are admitted, and found on a retry."""

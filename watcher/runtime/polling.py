@@ -175,6 +175,7 @@ class Poller:
             gone = await self._commit(kind, steps, statuses.leases)
             for step in steps:
                 self._settle(kind, self._after_submission(kind, step), gone=step.watch.key in gone)
+        self._wakeup.set()  # `run` rests until something is due, and knows nothing of these yet
 
     def _after_submission(self, kind: Kind, step: Step) -> Step:
         gap, reason = self._gap(kind, step)
