@@ -111,13 +111,15 @@ def print_known(config: Path, keys: Sequence[str]) -> None:
         known = StoreAccess(config).run(find)
     except StoreError:
         return
-    now = time.time()
     for watch in known:
         if watch.ended_at is None:
-            click.echo(f"{watch.key}: already watched ({watch.status or 'not seen yet'}); submitting it again changes nothing", err=True)
+            state = f"already watched ({watch.status or 'not seen yet'}); submitting it again changes nothing"
         else:
-            ended = f"ended {duration(max(0.0, now - watch.ended_at))} ago ({watch.status or watch.end_reason}, {watch.end_reason})"
-            click.echo(f"{watch.key}: {ended}, and is not watched again; to start over: watcher forget {watch.key}", err=True)
+            how = watch.status if watch.end_reason in ("terminal", "settled") else watch.end_reason
+            ago = duration(max(0.0, time.time() - watch.ended_at))
+            again = f"watcher forget {shlex.quote(watch.key)} --config {shlex.quote(str(config))}"
+            state = f"ended {ago} ago ({how}), and is not watched again; to start over: {again}"
+        click.echo(f"{watch.key}: {state}", err=True)
 
 
 def _amount(messages: Sequence[Submittable]) -> str:
