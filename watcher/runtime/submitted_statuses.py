@@ -15,6 +15,9 @@ from watcher.kinds.kind import Kind
 from watcher.model import Lease, Observation, Step, Watch
 from watcher.runtime.clock import Clock
 
+COMMIT = 500
+"""Watches in one commit. A message may start 5000 tasks, and the event loop must not stop for all of them."""
+
 
 class SubmittedStatuses:
     """New watches with what their messages say. Each watch is in flight from `add` until its step is settled: nothing polls it."""
@@ -43,8 +46,8 @@ class SubmittedStatuses:
         return taken
 
     def steps(self, catalog: Catalog, settings: WatchSettings) -> Iterator[tuple[Kind, Sequence[Step]]]:
-        """Yield the kinds, each with what the statuses mean for its watches."""
+        """Yield the kinds, each with what some of the statuses mean for its watches, in pieces for one commit each."""
         for kind in catalog:
             found = [(entry, seen) for entry, seen in self._seen if entry.watch.ref.kind == kind.name]
-            if found:
-                yield kind, [advance_by_submission(kind, entry.watch, seen, settings) for entry, seen in found]
+            for start in range(0, len(found), COMMIT):
+                yield kind, [advance_by_submission(kind, entry.watch, seen, settings) for entry, seen in found[start : start + COMMIT]]
