@@ -16,13 +16,13 @@ from pydantic import TypeAdapter, ValidationError
 from watcher.adapters.aws.queue import Queue, QueueUrl
 from watcher.adapters.aws.session import AwsClients
 from watcher.cli import exit_codes
-from watcher.cli.options import Exit
+from watcher.cli.options import Exit, command_line
 from watcher.cli.store_access import StoreAccess
 from watcher.cli.submission import Submittable
 from watcher.cli.tables import counted, duration
 from watcher.config import read_sections
 from watcher.core.hints import hint
-from watcher.errors import RemoteError, StoreError
+from watcher.errors import ConfigMistakes, RemoteError, StoreError
 from watcher.model import Watch
 from watcher.ports import Delivered, Rejected, Retry, Store
 
@@ -109,7 +109,7 @@ def print_known(config: Path, keys: Sequence[str]) -> None:
 
     try:
         known = StoreAccess(config).run(find)
-    except StoreError:
+    except (StoreError, ConfigMistakes):
         return
     for watch in known:
         if watch.ended_at is None:
@@ -117,7 +117,7 @@ def print_known(config: Path, keys: Sequence[str]) -> None:
         else:
             how = watch.status if watch.end_reason in ("terminal", "settled") else watch.end_reason
             ago = duration(max(0.0, time.time() - watch.ended_at))
-            again = f"watcher forget {shlex.quote(watch.key)} --config {shlex.quote(str(config))}"
+            again = command_line("forget", watch.key, config=config)
             state = f"ended {ago} ago ({how}), and is not watched again; to start over: {again}"
         click.echo(f"{watch.key}: {state}", err=True)
 
