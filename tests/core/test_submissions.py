@@ -135,6 +135,17 @@ def test_every_kind_is_recognized_by_its_own_spellings(kind):
         assert outcomes(message) == [Submission(ref)]
 
 
+def test_a_reply_may_have_our_own_names_inside():
+    """In any mixture with those of the API, also beside the task."""
+    task = {"speaker_search_task_id": TASK, "callDetails": {"voice_connector_id": VC}}
+    for message in (
+        {"SpeakerSearchTask": task},
+        {"speakerSearchTask": task},
+        {"SpeakerSearchTask": {"speaker_search_task_id": TASK}, "voice_connector_id": VC},
+    ):
+        assert outcomes(message) == [Submission(REF)]
+
+
 def test_two_replies_in_one_message_are_two_tasks():
     """Each task has its own outcome, also when one of them is invalid."""
     call = {"CallDetails": {"VoiceConnectorId": VC}}

@@ -27,7 +27,7 @@ def spellings(param: Param) -> tuple[str, ...]:
 
 
 def as_the_api_spells(value: Any, kind: Kind) -> Any:
-    """A copy of a JSON value in which names in lower camel case begin as those of the kind's replies do."""
+    """A copy of a JSON value in which members in lower camel case also have names that begin as those of the kind's replies do."""
     member = kind.reply.member
     if member is None or not member[:1].isupper():
         return value
@@ -87,9 +87,10 @@ def value_of(objects: Objects, names: Sequence[str]) -> Any:
 
 
 def _upper_camel(value: Any) -> Any:
+    """Each member under its own name too: it may be one of ours, such as `voice_connector_id`."""
     if isinstance(value, list):
         return [_upper_camel(element) for element in value]
     if not isinstance(value, Mapping):
         return value
     exact = {name: _upper_camel(inner) for name, inner in value.items()}
-    return {name[:1].upper() + name[1:]: inner for name, inner in exact.items()} | {n: v for n, v in exact.items() if n[:1].isupper()}
+    return {name[:1].upper() + name[1:]: inner for name, inner in exact.items()} | exact
