@@ -75,9 +75,10 @@ def command_lines(text):
 def command(arguments):
     """Parse the arguments and return the command that they name. Runs nothing; raises what the parser raises."""
     at, rest = app, list(arguments)
+    context = at.context_class(at, info_name=at.name, **at.context_settings)
     while hasattr(at, "commands") and rest and rest[0] in at.commands:
         at = at.commands[rest.pop(0)]
-    context = at.context_class(at, info_name=at.name)
+        context = at.context_class(at, parent=context, info_name=at.name)  # without its parent, the command would lose `-h` for later tests
     given, left, _ = at.make_parser(context).parse_args(rest)
     assert not left, left
     missing = [p.name for p in at.params if p.required and (not isinstance(value := given.get(p.name), str | tuple) or not value)]

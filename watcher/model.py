@@ -83,12 +83,23 @@ class Submission:
     deadline_s: float | None = None
     """Seconds from admission after which the watch ends."""
     poll_now: bool = False
-    """AWS itself announced a change: poll the task now. For a task that nobody submitted, this starts no watch."""
+    """AWS itself announced a change: poll the task now. For a task that nobody submitted, this starts a watch only if the source
+    has `watch_notified`."""
+    observation: Observation | None = None
+    """What the message says about the state of the task. It is the first observation of a new watch, and never of another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A message that is known by name and requires no action."""
+
+    name: str
+    """What it is, for the log: `SNS SubscriptionConfirmation`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What one successful poll saw."""
+    """What one successful poll saw, or what a message says that the service replied."""
 
     status: str
     observed_at: float
@@ -171,6 +182,8 @@ class Transition:
     """Why the watch ended, for ENDED."""
     result: Result | None = None
     message: str | None = None
+    observed_from: Literal["poll", "submission"] = "poll"
+    """Where the status comes from: a call of the watcher, or the message that submitted the task."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,9 @@ class Source(Protocol):
 
     name: str
     plain: bool
-    """Whether a body may also be a plain task name, such as `VoiceConnectorId/TaskId`."""
+    """Whether each body that is not JSON is read as a task name such as `VoiceConnectorId/TaskId`, whatever it looks like."""
+    watch_notified: bool
+    """Whether a notification of AWS about a task that nobody submitted starts a watch."""
     receivers: int
     """How many `receive` calls may run at once."""
     hold_s: float | None

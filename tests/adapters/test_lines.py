@@ -1,5 +1,6 @@
 """Lines from files and pipes, and a source that never delays the end of the process."""
 
+import json
 import os
 import subprocess
 
@@ -76,6 +77,51 @@ async def test_plain_lines_are_tasks(path, source):
     await source.open()
     found = [read(message.body, builtin_catalog(), now=0.0, plain=source.plain) for batch in await until_end(source) for message in batch]
     assert [submission.ref.params for (submission,) in found] == [("abc", "one"), ("abc", "two")]
+
+
+INDENTED = json.dumps({"SpeakerSearchTask": {"SpeakerSearchTaskId": "t-7", "CallDetails": {"VoiceConnectorId": "vc"}}}, indent=4).encode()
+
+
+async def test_a_value_over_many_lines_is_one_message(path, source):
+    """Indented JSON, as the AWS CLI prints it, has the number of its first line, between lines that are messages of their own."""
+    path.write_bytes(b"vc/one\n" + INDENTED + b"\n\n" + INDENTED.replace(b"\n", b"\r\n") + b"\n# end\nvc/two")
+    await source.open()
+    messages = [message for batch in await until_end(source) for message in batch]
+    assert [(m.id, m.body) for m in messages] == [
+        (f"{path}:1", b"vc/one"), (f"{path}:2", INDENTED), (f"{path}:11", INDENTED), (f"{path}:20", b"vc/two"),
+    ]  # fmt: skip
+    assert [found.ref.params for (found,) in (read(m.body, builtin_catalog(), now=0.0, plain=True) for m in messages)][1] == ("vc", "t-7")
+
+
+async def test_a_bad_value_over_many_lines_is_one_message(path, source):
+    """It has a reason, and the values after it are read."""
+    path.write_bytes(INDENTED[:60] + b"\n" + INDENTED + b"\nvc/two\n" + INDENTED[:-3])
+    await source.open()
+    messages = [message for batch in await until_end(source) for message in batch]
+    assert [m.body for m in messages] == [INDENTED[:60], INDENTED, b"vc/two", INDENTED[:-3]]
+    reasons = [getattr(read(m.body, builtin_catalog(), now=0.0, plain=True)[0], "reason", "") for m in messages]
+    assert reasons == ["parse", "", "", "parse"]
+
+
+async def test_a_value_may_come_in_pieces_through_a_pipe(path, source):
+    """A value that is not complete is waited for; one that is bad is not: the sender may write nothing more."""
+    os.mkfifo(path)
+    await source.open()
+    writer = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+    for piece in (INDENTED[:20], INDENTED[20:50], INDENTED[50:] + b"\n{bad\n"):
+        assert await source.receive() == []
+        os.write(writer, piece)
+    got = []
+    with anyio.fail_after(HANG_S):
+        while len(got) < 2:
+            got += [message.body for message in await source.receive()]
+    assert got == [INDENTED, b"{bad"]
+    os.write(writer, INDENTED[:50])
+    os.close(writer)
+    with anyio.fail_after(HANG_S):
+        while len(got) < 3:
+            got += [message.body for message in await source.receive()]
+    assert got[2] == INDENTED[:50], "the end of its writer ends a value"
 
 
 async def test_a_long_line_is_cut_above_the_limit(path, source):

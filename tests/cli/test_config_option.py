@@ -23,7 +23,7 @@ READERS = {
     ("dead-letters", "purge", ONE[:6]): 0,
     ("forget", "abc/t1"): 0,
     ("forget", "--connector", "abc"): 0,
-    ("submit", "abc/t1"): 0,
+    ("submit", "abc/new"): 0,
     ("config", "check"): 0,
     ("config", "show"): 0,
     ("doctor",): 78,

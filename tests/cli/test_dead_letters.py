@@ -36,6 +36,17 @@ def test_the_list_has_reasons_and_no_bodies(command: Command) -> None:
     assert CANARY not in plain.out + machine.out
 
 
+def test_only_show_prints_the_good_message_of_a_reason(command: Command) -> None:
+    """The list has room for what is wrong; the details also have what would be right."""
+    detail = 'an id is missing; a good message: {"kind": "k"}'
+    letter = dead_letter("3333cccc3333cccc", b"{}", detail=detail)
+    in_store(lambda store: store.add_dead_letters([letter]))
+    listed = command("dead-letters", "list", "--config", "w.yaml").out
+    assert listed.count("an id is missing") == 2
+    assert "a good message" not in listed
+    assert detail in command("dead-letters", "show", "3333", "--config", "w.yaml").out
+
+
 def test_show_prints_the_body(command: Command) -> None:
     """`dead-letters show` takes the beginning of an id, and prints JSON indented and any other body unchanged."""
     ended = command("dead-letters", "show", "12", "--config", "w.yaml")

@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Command, in_thread
+from tests.cli.conftest import Command, in_thread, recorded
 from tests.moto_server import plain_client
-from tests.queries.recorded import CATALOG
+from tests.queries.recorded import CATALOG, RecordedTask
 from tests.scripted_aws import ScriptedAws
+from watcher.cli.submission import numbered_messages
 from watcher.core.intake.submissions import read
 from watcher.model import Submission
 
@@ -105,6 +107,108 @@ def test_skip_bad_sends_the_valid_lines(command: Command, inbox: Inbox) -> None:
     assert (ended.code, ended.out) == (0, "Submitted 1 task to the queue tasks.\n")
     assert "stdin:2: shape" in ended.err
     assert [submission.ref.key for submission in inbox.submissions()] == ["speaker-search/abc/good"]
+
+
+REPLY = {
+    "SpeakerSearchTask": {
+        "SpeakerSearchTaskId": "t-55",
+        "SpeakerSearchTaskStatus": "IN_QUEUE",
+        "CallDetails": {"VoiceConnectorId": "vc-5", "IsCaller": False},
+        "CreatedTimestamp": "2026-11-26T10:15:30.250000+00:00",
+    }
+}
+
+
+@pytest.mark.parametrize("way", ["file", "stdin", "argument"])
+def test_indented_json_is_one_message(command: Command, inbox: Inbox, here: Path, way: str) -> None:
+    """What the AWS CLI prints is submitted as it is, alone and between other messages."""
+    text = json.dumps(REPLY, indent=4)
+    (here / "replies.json").write_text(f"{text}\nabc/t1\n{text.replace('t-55', 't-56')}\n", encoding="utf-8")
+    arguments = {"file": ("--file", "replies.json"), "stdin": ("-",), "argument": (text, "abc/t1", text.replace("t-55", "t-56"))}[way]
+    ended = command("submit", *arguments, "--queue-url", inbox.url, stdin=(here / "replies.json").read_bytes())
+    assert (ended.code, ended.out, ended.err) == (0, "Submitted 3 tasks to the queue tasks.\n", "")
+    assert text in [message["Body"] for message in inbox.messages()]
+
+
+def test_one_bad_value_over_many_lines_is_one_error(command: Command, inbox: Inbox) -> None:
+    """It is named by its first line, and the values around it are valid."""
+    text = json.dumps(REPLY, indent=1)
+    ended = command("submit", "-", "--config", "q.yaml", "--skip-bad", stdin=f"{text}\n{text[:-6]}\n{text}\n".encode())
+    assert (ended.code, ended.out) == (0, "Submitted 2 tasks to the queue tasks.\n")
+    assert [line.split(": ")[:2] for line in ended.err.splitlines()] == [[f"stdin:{text.count(chr(10)) + 2}", "parse"]]
+
+
+def test_a_multi_line_message_reaches_the_file_of_a_source(command: Command, here: Path) -> None:
+    """The source reads the whole value back, also when it is submitted twice."""
+    for _ in range(2):
+        assert command("submit", json.dumps(REPLY, indent=2), "abc/t1", "--config", "w.yaml").code == 0
+    found = [body for _, body in numbered_messages("x", (here / "tasks.txt").read_bytes())]
+    assert [json.loads(body) for body in found][::2] == [REPLY, REPLY]
+    assert len(found) == 4
+
+
+def dry(command: Command, *arguments: str, stdin: bytes = b"") -> Any:
+    return command("submit", *arguments, "--dry-run", stdin=stdin)
+
+
+def test_a_dry_run_prints_what_would_be_sent(command: Command, inbox: Inbox, here: Path) -> None:
+    """The messages on stdout, byte for byte, and what they name on stderr; nothing is sent, created, or asked of AWS."""
+    ended = dry(command, "voice-tone/vc/t9", json.dumps(REPLY), "--queue-url", inbox.url)
+    assert ended.code == 0
+    sent = '{"kind":"voice-tone","voice_connector_id":"vc","voice_tone_analysis_task_id":"t9"}'
+    assert ended.out == f"{sent}\n{json.dumps(REPLY)}\n"
+    assert ended.err.splitlines() == [
+        "argument 1: voice-tone/vc/t9",
+        "argument 2: speaker-search/vc-5/t-55",
+        f"Nothing was sent to {inbox.url}: this is a dry run.",
+    ]
+    assert inbox.messages() == []
+    assert dry(command, "vc/t9", "--config", "w.yaml").code == 0
+    assert (here / "tasks.txt").read_bytes() == b""
+    assert not (here / "w.db").exists()
+
+
+def test_a_dry_run_needs_no_target_and_no_aws(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even a profile that exists; the context and the deadline are in the message, a status of the message is shown."""
+    monkeypatch.setenv("AWS_PROFILE", "nope")
+    ended = dry(command, "vc/t9", "--context", '{"a": [1]}', "--deadline", "90s")
+    assert (ended.code, json.loads(ended.out)["context"], json.loads(ended.out)["deadline_s"]) == (0, {"a": [1]}, 90)
+    assert ended.err.splitlines()[-1] == "Nothing was sent: this is a dry run."
+    now = {"CreatedTimestamp": datetime.now(UTC).isoformat()}
+    reply = {"SpeakerSearchTask": REPLY["SpeakerSearchTask"] | now}
+    assert dry(command, json.dumps(reply)).err.startswith("argument 1: speaker-search/vc-5/t-55, IN_QUEUE by the message")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(("vc/t?9",), 64), (("vc/t9", "--config", "nope.yaml"), 78), (("vc/t9", "--kind", "x"), 64)]
+)
+def test_a_dry_run_exits_as_the_submission_would(command: Command, arguments: tuple[str, ...], code: int) -> None:
+    """For an invalid task and for a configuration that cannot be read."""
+    assert dry(command, *arguments).code == code
+
+
+def test_a_repeated_submission_says_that_the_task_is_known(command: Command, here: Path) -> None:
+    """With --config: for each task in the store, whether it is watched or how it ended, and what to do; the exit code is 0."""
+    over = RecordedTask("over").seen("IN_QUEUE", 50).seen("FAILED", 40)
+    recorded(RecordedTask("open").seen("IN_PROGRESS", 30), over, RecordedTask("gone").ended("not_found", 20), RecordedTask("unseen"))
+    ended = command("submit", "abc/open", "abc/over", "abc/gone", "abc/unseen", "abc/new", "--config", "w.yaml")
+    assert ended.code == 0
+    assert ended.out.startswith("Appended 5 tasks to tasks.txt.")
+    lines = ended.err.splitlines()
+    assert lines[0] == "speaker-search/abc/open: already watched (IN_PROGRESS); submitting it again changes nothing"
+    assert lines[1].startswith("speaker-search/abc/over: ended ")
+    assert lines[1].endswith(
+        "ago (FAILED), and is not watched again; to start over: watcher forget speaker-search/abc/over --config w.yaml"
+    )
+    assert "ago (not_found), and" in lines[2]
+    assert lines[3:] == ["speaker-search/abc/unseen: already watched (not seen yet); submitting it again changes nothing"]
+
+
+def test_a_store_that_cannot_be_read_stops_no_submission(command: Command, here: Path) -> None:
+    """The tasks are sent; nothing is said about them."""
+    (here / "w.db").write_bytes(b"no database" * 100)
+    ended = command("submit", "abc/t1", "--config", "w.yaml")
+    assert (ended.code, ended.err) == (0, "")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from click.testing import CliRunner
 from ruamel.yaml import YAML
 
 from watcher.cli import app
+from watcher.core.intake.message_schema import message_schema
+from watcher.kinds.catalog import builtin_catalog
 
 GOOD = "sources: [{type: lines}]\nsinks: [{type: jsonl}]\n"
 load_yaml = YAML(typ="safe", pure=True).load
@@ -131,3 +133,10 @@ def test_schema_prints_json() -> None:
     found = CliRunner().invoke(app, ["config", "schema"])
     assert found.exit_code == 0
     assert json.loads(found.stdout)["$schema"].startswith("https://json-schema.org/")
+
+
+def test_schema_prints_the_schema_of_messages() -> None:
+    """`config schema --messages` prints the JSON Schema of the messages that name tasks."""
+    found = CliRunner().invoke(app, ["config", "schema", "--messages"])
+    assert found.exit_code == 0
+    assert json.loads(found.stdout) == message_schema(builtin_catalog())

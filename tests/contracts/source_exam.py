@@ -71,6 +71,7 @@ class SourceExam:
         assert source.name
         assert source.receivers >= 1
         assert source.hold_s is None or source.hold_s > 0
+        assert not source.watch_notified, "only a setting lets a notification start a watch"
 
     async def test_every_message_comes_once_byte_for_byte(self, peer: SourcePeer) -> None:
         """Each message is received once and unchanged, with an id of its own."""

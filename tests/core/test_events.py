@@ -62,6 +62,7 @@ def test_the_envelope_is_as_documented() -> None:
             "terminal": True,
             "skipped": ["IN_PROGRESS"],
             "observed_at": "2026-09-21T14:13:20.000Z",
+            "observed_from": "poll",
             "updated_at": "2026-09-21T14:13:19.580Z",
             "created_at": "2026-09-21T14:13:08.000Z",
             "started_at": "2026-09-21T14:13:08.500Z",

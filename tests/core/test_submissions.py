@@ -2,18 +2,20 @@
 
 import base64
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from watcher.core.intake.aws_events import API_CALL
 from watcher.core.intake.envelopes import MAX_LAYERS
 from watcher.core.intake.strict_json import MAX_DEPTH
-from watcher.core.intake.submissions import FORBIDDEN_MEMBERS, MAX_BATCH, MAX_BODY, REASONS, parse_ref, read, steering_members
+from watcher.core.intake.submissions import FORBIDDEN_MEMBERS, MAX_BATCH, MAX_BODY, REASONS, good_message, parse_ref, read, steering_members
 from watcher.errors import InvalidInput
 from watcher.kinds.catalog import builtin_catalog
-from watcher.model import Submission, TaskRef
+from watcher.model import Ignored, Observation, Submission, TaskRef
 
 NOW = 1_790_000_000.0
 CATALOG = builtin_catalog()
@@ -25,6 +27,7 @@ OWN = {"voice_connector_id": VC, "speaker_search_task_id": TASK}
 MESSAGES = Path(__file__).parent.parent / "data" / "messages"
 ACCEPTED = sorted((MESSAGES / "accepted").iterdir())
 REJECTED = sorted((MESSAGES / "rejected").iterdir())
+IGNORED = sorted((MESSAGES / "ignored").iterdir())
 
 
 def outcomes(message, **options):
@@ -54,6 +57,14 @@ def test_each_invalid_message_has_its_reason(path):
     assert reasons(read(path.read_bytes(), CATALOG, now=NOW, region=REGION)) == [path.name.split(".")[0]]
 
 
+@pytest.mark.parametrize("path", IGNORED, ids=lambda path: path.stem)
+def test_a_message_that_requires_no_action_is_known_by_name(path):
+    """What the service announces or CloudTrail records beside the start of a task has a name, and is neither a task nor invalid."""
+    (outcome,) = read(path.read_bytes(), CATALOG, now=NOW, region=REGION)
+    assert isinstance(outcome, Ignored)
+    assert outcome.name.isprintable()
+
+
 def test_every_reason_has_an_example():
     """Each promised reason can occur."""
     assert {path.name.split(".")[0] for path in REJECTED} == REASONS
@@ -80,8 +91,8 @@ def test_texts_made_to_be_slow_are_rejected_in_linear_time(text):
     assert reasons(read(text.encode(), CATALOG, now=NOW)) in (["parse"], ["depth"])
 
 
-def test_three_envelopes_are_unwrapped():
-    """Also through base64; a fourth is rejected."""
+def test_envelopes_are_unwrapped_up_to_the_limit():
+    """Also through base64; one more is rejected."""
     message = OWN
     for _ in range(MAX_LAYERS):
         message = {"specversion": "1.0", "data_base64": base64.b64encode(json.dumps(message).encode()).decode()}
@@ -122,6 +133,17 @@ def test_every_kind_is_recognized_by_its_own_spellings(kind):
     reply = {kind.reply.member: {last: by_name.pop(last), "CallDetails": dict(by_name)}}
     for message in (by_field, {"kind": kind.name, **by_field}, {**by_name, last: ids[-1]}, reply):
         assert outcomes(message) == [Submission(ref)]
+
+
+def test_a_reply_may_have_our_own_names_inside():
+    """In any mixture with those of the API, also beside the task."""
+    task = {"speaker_search_task_id": TASK, "callDetails": {"voice_connector_id": VC}}
+    for message in (
+        {"SpeakerSearchTask": task},
+        {"speakerSearchTask": task},
+        {"SpeakerSearchTask": {"speaker_search_task_id": TASK}, "voice_connector_id": VC},
+    ):
+        assert outcomes(message) == [Submission(REF)]
 
 
 def test_two_replies_in_one_message_are_two_tasks():
@@ -201,7 +223,8 @@ def test_steering_members_are_ignored_and_counted():
 @pytest.mark.parametrize("kind", ["SubscriptionConfirmation", "UnsubscribeConfirmation"])
 def test_sns_confirmations_require_no_action(kind):
     """They have no outcome and are acknowledged; the URL is not read."""
-    assert outcomes({"Type": kind, "SubscribeURL": "http://evil.test/", "Token": "t", "Message": "You have chosen..."}) == []
+    found = outcomes({"Type": kind, "SubscribeURL": "http://evil.test/", "Token": "t", "Message": "You have chosen..."})
+    assert found == [Ignored(f"SNS {kind}")]
 
 
 @pytest.mark.parametrize("member", ["taskId", "speakerSearchTaskId", "SpeakerSearchTaskId"])
@@ -222,17 +245,190 @@ def test_a_notification_of_aws_requests_a_poll_now(member):
 )
 def test_other_notifications_of_aws_require_no_action(message):
     """AWS sends more to a notification target than can be polled: that is no invalid input."""
-    assert outcomes(message) == []
+    (outcome,) = outcomes(message)
+    assert isinstance(outcome, Ignored)
 
 
-def test_a_plain_reference_is_accepted_where_the_source_says_so():
-    """Beside JSON; from any other source it is not JSON."""
+def test_a_source_may_read_all_that_is_not_json_as_a_reference():
+    """From any other source, only a text that looks like one is a reference: the reason for other texts says that they are not JSON."""
     body = f"{VC}/{TASK}\r\n".encode()
-    assert read(body, CATALOG, now=NOW, plain=True) == [Submission(REF)]
-    assert reasons(read(body, CATALOG, now=NOW)) == ["parse"]
+    assert read(body, CATALOG, now=NOW, plain=True) == read(body, CATALOG, now=NOW) == [Submission(REF)]
+    for text, plain, other in (("abc", "shape", "parse"), ("a b/c", "id", "parse"), ("a/b c", "id", "parse"), ("<a>/b", "id", "parse")):
+        assert reasons(read(text.encode(), CATALOG, now=NOW, plain=True)) == [plain], text
+        assert reasons(read(text.encode(), CATALOG, now=NOW)) == [other], text
     assert read(b"\xef\xbb\xbf \t" + json.dumps(OWN).encode(), CATALOG, now=NOW, plain=True) == [Submission(REF)]
     assert reasons(read(b"\xef\xbb\xbf \n", CATALOG, now=NOW, plain=True)) == ["empty"]
     assert reasons(read(b"null", CATALOG, now=NOW, plain=True)) == ["shape"]
+
+
+def test_an_invalid_reference_from_a_queue_has_the_reasons_of_references():
+    """Words with slashes between them are a reference, not JSON."""
+    for text, reason in (("vc/", "field"), ("vc/%2e%2e", "id"), ("a/b/c/d", "shape"), ("nokind/vc/t", "kind"), ('"vc/t?x"', "id")):
+        assert reasons(read(text.encode(), CATALOG, now=NOW)) == [reason], text
+
+
+def recorded(kind, task=None, **record):
+    """A CloudTrail record of the call that starts a task of this kind, in its EventBridge event."""
+    ids = [f"id{number}" for number, _ in enumerate(kind.params)]
+    names = [param.name[:1].lower() + param.name[1:] for param in kind.params]
+    reply = {names[-1]: ids[-1], "callDetails": dict(zip(names[:-1], ids[:-1], strict=True)), **(task or {})}
+    detail = {
+        "eventName": kind.start.event_name,
+        "awsRegion": REGION,
+        "requestParameters": {names[0]: ids[0], "clientRequestToken": "c"},
+        "responseElements": {kind.reply.member[:1].lower() + kind.reply.member[1:]: reply},
+    }
+    return TaskRef(kind.name, tuple(ids)), {"detail-type": API_CALL, "source": kind.start.source, "detail": {**detail, **record}}
+
+
+@pytest.mark.parametrize("kind", CATALOG, ids=lambda kind: kind.name)
+def test_the_record_of_the_start_call_of_a_kind_is_a_submission(kind):
+    """By the name of the call in the kind, with nothing else in the code; the call that failed started nothing."""
+    ref, event = recorded(kind)
+    assert outcomes(event) == [Submission(ref)]
+    assert outcomes([event, json.loads(json.dumps(event))]) == [Submission(ref)] * 2
+    ref, failed = recorded(kind, errorCode="ForbiddenException", responseElements=None)
+    assert outcomes(failed) == [Ignored(f"CloudTrail record of a failed {kind.start.event_name}")]
+
+
+def test_a_record_of_another_region_is_out_of_scope():
+    """The task is not in the configured Region, so it could not be found; where no Region is configured, none is wrong."""
+    ref, event = recorded(CATALOG["voice-tone"], awsRegion="ap-southeast-2")
+    assert reasons(outcomes(event)) == ["scope"]
+    assert outcomes(event, region=None) == [Submission(ref)]
+
+
+def test_records_of_other_calls_are_ignored_only_from_the_service_of_a_kind():
+    """A rule that matches every call of the service fills no dead letters; records of another service may be of a kind of the future."""
+    _, event = recorded(CATALOG.default)
+    for name in ("ListVoiceConnectors", "StopVoiceToneAnalysisTask", "GetMediaCapturePipeline", "UpdateVoiceConnector"):
+        assert outcomes({**event, "detail": {**event["detail"], "eventName": name}}) == [Ignored(f"CloudTrail record of {name}")]
+    for source, name in (
+        ("aws.connect", "StartTask"),
+        ("aws.chime", None),
+        ("aws.chime", "\n"),
+        (["aws.chime"], "X"),
+        ("aws.chime", ["X"]),
+    ):
+        assert reasons(outcomes({**event, "source": source, "detail": {**event["detail"], "eventName": name}})) == ["shape"]
+
+
+@pytest.mark.parametrize("type_", ["SpeakerSearchProgress", "AWS Service Event via CloudTrail", "", None, ["SpeakerSearchStatus"]])
+def test_an_event_of_aws_of_an_unknown_type_is_invalid(type_):
+    """Only known names are ignored, whatever the detail contains."""
+    assert reasons(outcomes({"detail-type": type_, "source": "aws.chime", "detail": OWN})) == ["shape"]
+
+
+def test_a_notification_is_a_submission_where_the_source_says_so():
+    """Of the configured Region; it still requests a poll now."""
+    message = notification(voiceConnectorId=VC, taskId=TASK)
+    assert outcomes(message, watch_notified=True) == [Submission(REF, poll_now=True)]
+    elsewhere = {**message, "region": "eu-north-1"}
+    assert reasons(outcomes(elsewhere, watch_notified=True)) == ["scope"]
+    assert outcomes(elsewhere) == [Submission(REF, poll_now=True)]
+
+
+def stamp(seconds):
+    return datetime.fromtimestamp(NOW + seconds, UTC).isoformat()
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        ({"SpeakerSearchTaskStatus": "IN_QUEUE", "CreatedTimestamp": stamp(-3)}, ("IN_QUEUE", -3, None, None)),
+        ({"SpeakerSearchTaskStatus": "IN_QUEUE", "CreatedTimestamp": NOW - 2.5, "UpdatedTimestamp": NOW}, ("IN_QUEUE", -2.5, None, 0)),
+        (
+            {
+                "SpeakerSearchTaskStatus": "IN_PROGRESS",
+                "CreatedTimestamp": stamp(-9),
+                "StartedTimestamp": stamp(-4),
+                "UpdatedTimestamp": stamp(-4),
+            },
+            ("IN_PROGRESS", -9, -4, -4),
+        ),
+        ({"SpeakerSearchTaskStatus": "IN_QUEUE", "UpdatedTimestamp": stamp(40)}, ("IN_QUEUE", None, None, 40)),
+        ({"SpeakerSearchTaskStatus": "IN_QUEUE"}, None),
+        ({"SpeakerSearchTaskStatus": "SUCCEEDED", "CreatedTimestamp": stamp(-3)}, None),
+        ({"SpeakerSearchTaskStatus": "PARTIAL_SUCCESS", "CreatedTimestamp": stamp(-3)}, None),
+        ({"SpeakerSearchTaskStatus": "REJOICING", "CreatedTimestamp": stamp(-3)}, None),
+        ({"SpeakerSearchTaskStatus": ["IN_QUEUE"], "CreatedTimestamp": stamp(-3)}, None),
+        ({"CreatedTimestamp": stamp(-3)}, None),
+        ({"SpeakerSearchTaskStatus": "IN_QUEUE", "CreatedTimestamp": stamp(3600)}, None),
+        ({"SpeakerSearchTaskStatus": "IN_QUEUE", "CreatedTimestamp": stamp(-86_400)}, None),
+        ({"SpeakerSearchTaskStatus": "IN_QUEUE", "CreatedTimestamp": (NOW - 3) * 1000}, None),
+        ({"SpeakerSearchTaskStatus": "IN_QUEUE", "CreatedTimestamp": "yesterday"}, None),
+        ({"SpeakerSearchTaskStatus": "IN_QUEUE", "CreatedTimestamp": "2026-09-21T14:13:17"}, None),
+        ({"SpeakerSearchTaskStatus": "IN_QUEUE", "CreatedTimestamp": "0001-01-01T00:00:00+14:00"}, None),
+        ({"SpeakerSearchTaskStatus": "IN_QUEUE", "CreatedTimestamp": True}, None),
+        ({"SpeakerSearchTaskStatus": "IN_QUEUE", "CreatedTimestamp": stamp(-3), "UpdatedTimestamp": {}}, None),
+        ({"SpeakerSearchTaskStatus": "IN_PROGRESS", "CreatedTimestamp": stamp(-3), "StartedTimestamp": stamp(-30)}, None),
+    ],
+)
+def test_an_open_status_with_sensible_times_is_an_observation(members, expected):
+    """In every form of a reply. What ends a task, is unknown, or has times that make no sense is none: the task is polled at once."""
+    task = {"SpeakerSearchTaskId": TASK, "CallDetails": {"VoiceConnectorId": VC}, **members}
+    lower = {name[:1].lower() + name[1:]: value for name, value in task.items() if name != "CallDetails"}
+    lower |= {"callDetails": {"voiceConnectorId": VC}}
+    _, event = recorded(CATALOG.default, requestParameters={}, responseElements={"speakerSearchTask": lower})
+    seen = None
+    if expected is not None:
+        status, *ages = expected
+        created, started, updated = (None if age is None else NOW + age for age in ages)
+        seen = Observation(status, NOW, created_at=created, started_at=started, updated_at=updated)
+    for message in ({"SpeakerSearchTask": task}, task, {"speakerSearchTask": lower}, lower, event):
+        assert outcomes(message) == [Submission(REF, observation=seen)]
+
+
+def test_a_status_beside_our_own_members_is_no_observation():
+    """Only what has the form of a reply is one."""
+    own = {**OWN, "status": "IN_QUEUE", "created": NOW, "speaker_search_task_status": "IN_QUEUE"}
+    assert outcomes(own) == [Submission(REF)]
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in REJECTED if path.name.split(".")[0] in ("shape", "field", "parse", "empty")], ids=lambda p: p.stem
+)
+def test_a_reason_about_the_form_shows_a_good_message(path):
+    """The text ends with a message that is accepted as it is."""
+    (outcome,) = read(path.read_bytes(), CATALOG, now=NOW, region=REGION)
+    good = outcome.detail.split("; a good message: ")[1]
+    assert isinstance(read(good.encode(), CATALOG, now=NOW)[0], Submission)
+
+
+@pytest.mark.parametrize(
+    ("message", "named"),
+    [
+        ({"Type": "Notification", "Message": "{}"}, "(in an SNS notification)"),
+        ({"Type": "Notification", "Message": "{nope"}, "(in an SNS notification)"),
+        (
+            {"detail-type": "t", "source": "my.app", "detail": {"specversion": "1.0", "data": {}}},
+            "(in a CloudEvent in an EventBridge event)",
+        ),
+        ({"Records": [{"eventSource": "aws:sqs", "body": "[[]]"}]}, "(in an SQS record in a Records event)"),
+        ({"input": {"call": 7}}, "(in a Step Functions input)"),
+        (notification(voiceConnectorId=VC, taskId="a b"), "(in a notification of AWS)"),
+        (recorded(CATALOG.default, awsRegion="eu-west-3")[1], "(in a CloudTrail record)"),
+    ],
+)
+def test_a_reason_names_the_envelopes_that_were_recognized(message, named):
+    """So that a person sees which part of the message is meant."""
+    (outcome,) = outcomes(message)
+    assert named in outcome.detail
+
+
+@pytest.mark.parametrize("kind", CATALOG, ids=lambda kind: kind.name)
+def test_the_good_message_of_each_kind_is_accepted(kind):
+    """It names the kind and each identifier."""
+    (outcome,) = read(good_message(kind).encode(), CATALOG, now=NOW)
+    assert outcome.ref.kind == kind.name
+
+
+def test_members_beside_an_input_belong_to_its_task():
+    """A context and a deadline may stand beside the input of a state; members of the task itself win."""
+    beside = {"context": "outer", "deadline_s": 60}
+    assert outcomes({"input": OWN, **beside}) == [Submission(REF, '"outer"', 60.0)]
+    assert outcomes({"input": {**OWN, "context": "inner"}, **beside}) == [Submission(REF, '"inner"', 60.0)]
+    assert outcomes({**OWN, "input": {"voice_connector_id": "other"}}) == [Submission(REF)], "an unknown member of a message stays unknown"
 
 
 @pytest.mark.parametrize(
@@ -327,6 +523,20 @@ WORDS += [
     "voiceConnectorId",
     "SpeakerSearchTask",
     "CallDetails",
+    "eventName",
+    "StartSpeakerSearchTask",
+    "AWS API Call via CloudTrail",
+    "responseElements",
+    "speakerSearchTask",
+    "Records",
+    "eventSource",
+    "aws:sqs",
+    "body",
+    "input",
+    "a/b",
+    "SpeakerSearchTaskStatus",
+    "IN_QUEUE",
+    "CreatedTimestamp",
 ]
 WORDS += [*OWN, "VoiceConnectorId", "SpeakerSearchTaskId", VC, *CATALOG.kinds]
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(WORDS)
@@ -340,7 +550,7 @@ anything = st.recursive(
 def assert_answered(body):
     for plain in (False, True):
         for outcome in read(body, CATALOG, now=NOW, region=REGION, plain=plain):
-            assert isinstance(outcome, Submission) or (isinstance(outcome, InvalidInput) and outcome.reason in REASONS)
+            assert isinstance(outcome, Submission | Ignored) or (isinstance(outcome, InvalidInput) and outcome.reason in REASONS)
     assert FORBIDDEN_MEMBERS.issuperset(steering_members(body, CATALOG))
 
 

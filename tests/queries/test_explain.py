@@ -7,9 +7,10 @@ from watcher.adapters.stores.memory import MemoryStore
 from watcher.core.polling.cadence import CadenceSettings
 from watcher.core.polling.open_circuits import STATE, OpenCircuit, dump
 from watcher.core.polling.poll_errors import on_poll_error
+from watcher.core.polling.submitted_status import advance_by_submission
 from watcher.core.polling.transitions import WatchSettings
 from watcher.errors import Denied, Invalid, NotFound
-from watcher.model import TaskRef, Watch
+from watcher.model import Observation, TaskRef, Watch
 from watcher.queries.explain import END_REASONS, Explanation, explain_task
 from watcher.queries.poll_plan import PollSettings
 
@@ -33,6 +34,18 @@ async def test_an_open_task_has_a_history_and_a_next_poll(store: MemoryStore) ->
     assert shown["events"][0]["type"] == "watcher.task.transition.v1"
     assert (shown["task"]["context"], shown["next"]["rule"], shown["end"]) == ({"call": "c-42"}, "accrual", None)
     assert shown["not_yet_taken"] == {"log": 2}
+
+
+async def test_a_status_from_a_message_is_noted(store: MemoryStore) -> None:
+    """The history says which status no poll saw."""
+    task = RecordedTask("t1")
+    seen = Observation("IN_PROGRESS", task.now - 9, created_at=task.now - 12, started_at=task.now - 10)
+    task._add(advance_by_submission(CATALOG["speaker-search"], task.watch, seen, WatchSettings()))
+    task.seen("FAILED", 5)
+    await record(store, task)
+    found = await explained(store, task)
+    assert [event.note for event in found.events] == ["skipped IN_QUEUE; from the message", ""]
+    assert [event.polls for event in found.events] == [0, 1]
 
 
 async def test_an_ended_task_has_no_next_poll(store: MemoryStore) -> None:

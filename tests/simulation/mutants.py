@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,11 +18,12 @@ from watcher.core.polling.pending import PendingEntry
 from watcher.core.polling.transitions import WatchSettings
 from watcher.errors import Invalid, RemoteError, Unreadable
 from watcher.kinds.kind import Kind
-from watcher.model import Event, Message, Observation, Step, Watch
+from watcher.model import Event, Message, Observation, Step, Submission, Watch
 from watcher.ports import Delivered, Outcome, Rejected, Source
+from watcher.runtime.admission import Admission, Admitted
 from watcher.runtime.backlog import BacklogCounter
 from watcher.runtime.delivery import SinkWorker
-from watcher.runtime.feed import Feed
+from watcher.runtime.feed import NOTHING_OBSERVED, Feed
 from watcher.runtime.intake import Intake
 from watcher.runtime.poller_set import PollerSet
 from watcher.runtime.polling import Poller
@@ -33,13 +34,31 @@ from watcher.runtime.settings import ServiceSettings
 class AcksBeforeAdmission(Intake):
     async def _take_in(self, source: Source, messages: Sequence[Message]) -> None:
         await self._acks.accept(source.name, [(message, ()) for message in messages])
-        await self._admit(source.name, [self._read(source.name, message, message.id, plain=source.plain) for message in messages])
+        await self._admit(source.name, [self._read(source.name, message, message.id, source) for message in messages])
 
 
 class SilentFeed(Feed):
     """Announces no admitted watch."""
 
-    def admitted(self, watches: Sequence[Watch]) -> None: ...
+    def admitted(self, watches: Sequence[Watch], observed: Mapping[str, Observation] = NOTHING_OBSERVED) -> None: ...
+
+
+class StartsOver(Admission):
+    """Begins again with the status in a message that comes after the start of its task."""
+
+    async def submit(self, submissions: Sequence[Submission]) -> Sequence[Admitted]:
+        admitted = await super().submit(submissions)
+        seen = {each.ref.key: each.observation for each in submissions if each.observation is not None}
+        late = [each.watch for each in admitted if each.outcome != "admitted" and each.watch.key in seen]
+        self._feed.admitted([watch._replace(status=None, updated_at=None, ended_at=None, end_reason=None) for watch in late], seen)
+        return admitted
+
+
+class ForgetsObserved(Poller):
+    """Commits the status in a message, and never polls its task."""
+
+    def _after_submission(self, kind: Kind, step: Step) -> Step:
+        return replace(super()._after_submission(kind, step), wait_s=(1e7, 1e7))
 
 
 class SkipsLastWatch(PollerSet):
@@ -215,6 +234,8 @@ MUTANTS: dict[str, Mutant] = {
     "acknowledged before admitted": Mutant(assemble_with(Intake=AcksBeforeAdmission), 1),
     "an admitted watch is not announced": Mutant(assemble_with(Feed=SilentFeed), 0),
     "the last watch of a shard is not adopted": Mutant(assemble_with(PollerSet=SkipsLastWatch), 0),
+    "an old message moves a watch back": Mutant(assemble_with(Admission=StartsOver), 0),
+    "a status in a message ends the polling": Mutant(assemble_with(Poller=ForgetsObserved), 0),
     "no deduplication": Mutant(_assemble_and_break(store_mutants.admit_everything), 0),
     "an erased watch is written again": Mutant(_assemble_and_break(store_mutants.commit_erased_watches), 24),
     "reported before COMMIT": Mutant(_assemble_and_break(store_mutants.commit_late), 0),

@@ -154,6 +154,23 @@ class RecordingProbe(SimulatedProbe):
         return replace(seen, observed_at=self._wall())
 
 
+def reply_message(rng: Random, task: SimulatedTask, now: float) -> str:
+    """What the call that started a task replied, in one of the forms in which people have it. `now` is the service's clock."""
+    more = {"deadline_s": ENDLESS_S} if task.task_id.startswith(ENDLESS) else {}
+    shown, member = task.reply(now), task.kind.task_member
+    if more or rng.random() < 0.6:
+        return json.dumps(rng.choice([{member: shown}, shown]) | more)
+    name = "StartSpeakerSearchTask" if member == "SpeakerSearchTask" else "StartVoiceToneAnalysisTask"
+    record = {"eventName": name, "awsRegion": "us-east-1", "responseElements": _lower_camel({member: shown})}
+    return json.dumps({"detail-type": "AWS API Call via CloudTrail", "source": "aws.chime", "detail": record})
+
+
+def _lower_camel(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {name[:1].lower() + name[1:]: _lower_camel(inner) for name, inner in value.items()}
+
+
 def message(rng: Random, connector: str, task: str) -> str:
     """A message about a task, in one of the forms that a message may have."""
     if task.startswith(TONE):

@@ -80,6 +80,8 @@ class Story:
     """Of a memory store."""
     pending: int = 0
     """Watches in the store at the beginning."""
+    replies: float = 0.0
+    """The share of submissions that are the reply of the call that started the task, the same for each submission of it."""
 
     @property
     def calm_at(self) -> float:
@@ -151,4 +153,5 @@ def _harder(story: Story, rng: Random) -> Story:
     )
     tones = [(rng.uniform(0, 60), rng.choice(CONNECTORS), f"{TONE}{n}") for n in range(rng.choice([0, 0, 6]))]
     refusing = (Trouble("refusing sink", rng.uniform(0, 60), rng.choice([20.0, 90.0, 400.0]), rng.random()),) if rng.random() < 0.2 else ()
-    return replace(harder, tasks=tuple(sorted([*harder.tasks, *tones])), troubles=harder.troubles + refusing)
+    tasks, troubles = tuple(sorted([*harder.tasks, *tones])), harder.troubles + refusing
+    return replace(harder, tasks=tasks, troubles=troubles, replies=rng.choice([0.0, 0.0, 0.6]))

@@ -37,6 +37,7 @@ SHORT_STORY = Story(
     troubles=(),
     ends=(),
     erasures=(),
+    replies=0.5,
 )
 
 RARE_STORIES: dict[str, Story] = {

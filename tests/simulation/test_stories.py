@@ -20,8 +20,9 @@ from watcher.observe.logs import LogSettings, configure
 
 SEARCHED = range(200)
 """Seeds in which a planted bug must show."""
-OFTEN = ("kill", "stop", "erasure", "again", "SQLite", "several shards", "two kinds")
+OFTEN = ("kill", "stop", "erasure", "again", "SQLite", "several shards", "two kinds", "status in a message")
 """What occurs in every batch of stories."""
+FROM_MESSAGE = b'"observed_from":"submission"'
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +45,7 @@ def test_every_promise_holds_in_every_story(seeds: range, logs: io.StringIO) -> 
         seen["SQLite"] += record.story.sqlite
         seen["several shards"] += record.story.shards == SHARDS and not record.story.sqlite
         seen["two kinds"] += len({key.partition("/")[0] for key in record.submitted}) == 2
+        seen["status in a message"] += sum(FROM_MESSAGE in sent.event.body for inbox in record.inboxes for sent in inbox.sent)
         seen["again"] += record.queue.redelivered + sum(inbox.replies_lost for inbox in record.inboxes)
     assert MARK not in logs.getvalue()
     assert [name for name in OFTEN if not seen[name]] == [], "stories in which nothing happens prove nothing"

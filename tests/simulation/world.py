@@ -13,10 +13,10 @@ import anyio
 
 from tests.simulation.disk import Disk, NoDisk, SimulatedDisk
 from tests.simulation.fuse import Fuse
-from tests.simulation.peers import RecordingProbe, TasksWithEndless, UnreliableInbox, UnreliableQueue, message
+from tests.simulation.peers import RecordingProbe, TasksWithEndless, UnreliableInbox, UnreliableQueue, message, reply_message
 from tests.simulation.record import Record
 from tests.simulation.sqlite_disk import SqliteDisk
-from tests.simulation.story import Story, key_of
+from tests.simulation.story import DENIED, MISSING, Story, key_of
 from tests.simulation.trouble import cause
 from tests.simulation.virtual_time import VirtualTimeLoop
 from watcher.core.polling.pace import PaceSettings
@@ -28,6 +28,7 @@ from watcher.runtime.service import Adapters, Watcher
 from watcher.runtime.settings import Determinism, ServiceSettings
 from watcher.simulator.scenario import Scenario
 from watcher.simulator.service import VoiceService
+from watcher.simulator.simulated_kinds import SIMULATED_KINDS
 
 EPOCH = 1_800_000_000.0
 MARK = "CANARY"
@@ -48,6 +49,8 @@ class World:
         self._make = make
         self._fuse = fuse
         self._submissions: Counter[str] = Counter()
+        self._replies: dict[str, str] = {}
+        """By key, the reply of the call that started the task. Later submissions repeat it, when it is long out of date."""
         self._store: Store | None = None
         """Of the current process, or of the last one."""
         scenario = Scenario(
@@ -127,10 +130,22 @@ class World:
                 self.record.resubmitted.add(key)
             if self.rng.random() < self.story.list_share:
                 self.record.invalid += 1
-                valid = json.loads(message(self.rng, connector, task))
+                valid = json.loads(self._message(connector, task))
                 self.queue.put(json.dumps([*(valid if isinstance(valid, list) else [valid]), {"VoiceConnectorId": connector}]))
             else:
-                self.queue.put(message(self.rng, connector, task))
+                self.queue.put(self._message(connector, task))
+
+    def _message(self, connector: str, task: str) -> str:
+        """A message about a task: the reply of the call that started it, or one that only names it."""
+        is_reply = self.story.replies > 0 and self.rng.random() < self.story.replies
+        if not is_reply or task.startswith(MISSING) or connector.startswith(DENIED):
+            return message(self.rng, connector, task)
+        key = key_of(connector, task)
+        if key not in self._replies:
+            now = self.service.clock()
+            started = self.service.tasks.find(SIMULATED_KINDS[key.partition("/")[0]], connector, task, now)
+            self._replies[key] = message(self.rng, connector, task) if started is None else reply_message(self.rng, started, now)
+        return self._replies[key]
 
     async def _submit_invalid(self) -> None:
         for at in sorted(self.story.invalid):

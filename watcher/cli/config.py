@@ -119,15 +119,25 @@ def variables_command(config: Path) -> None:
 
 
 @config.command("schema")
-def schema_command() -> None:
+@click.option("--messages", is_flag=True, help="Print the JSON Schema of the input messages instead.")
+def schema_command(messages: bool) -> None:
     """Print the JSON Schema of the configuration file.
 
     An editor that supports YAML schemas checks and completes the file with it.
+    With --messages, the schema describes the messages that name tasks: check
+    with it what you send to the queue.
 
     \b
-    Example:
+    Examples:
       watcher config schema > watcher.schema.json
+      watcher config schema --messages > message.schema.json
     """
+    if messages:
+        from watcher.core.intake.message_schema import message_schema
+        from watcher.kinds.catalog import builtin_catalog
+
+        click.echo(json.dumps(message_schema(builtin_catalog()), indent=2))
+        return
     from watcher.config import schema
 
     click.echo(json.dumps(schema(), indent=2))

@@ -135,7 +135,15 @@ def purge(ids: tuple[str, ...], config: Path, every: bool, yes: bool) -> None:
 
 def _row(letter: DeadLetterSummary, now: float) -> tuple[str, ...]:
     tries = f"{letter.tries}{', retry requested' if letter.retry else ''}"
-    return (letter.id, letter.what, letter.origin, letter.reason, letter.detail, duration(max(0.0, now - letter.at)), tries)
+    return (
+        letter.id,
+        letter.what,
+        letter.origin,
+        letter.reason,
+        letter.detail.partition("; a good message: ")[0],
+        duration(max(0.0, now - letter.at)),
+        tries,
+    )
 
 
 def _facts(letter: DeadLetterSummary) -> list[tuple[str, str]]:

@@ -37,6 +37,7 @@ class FixedSource:
 
     name = "given"
     plain = True
+    watch_notified = False
     receivers = 1
     hold_s: float | None = None
 

@@ -1,23 +1,24 @@
-"""Turns lines into messages for a watcher, and checks each one with the watcher's own reading before anything is sent."""
+"""Turns what a person submits into messages for a watcher, and checks each one with the watcher's own reading before anything is sent."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from watcher.adapters.aws.queue import OutgoingMessage
+from watcher.core.intake.json_stream import JsonStream
 from watcher.core.intake.submissions import parse_ref, read
 from watcher.errors import InvalidInput
 from watcher.kinds.catalog import Catalog
-
-BOM = b"\xef\xbb\xbf"
+from watcher.model import Submission
 
 
 @dataclass(frozen=True, slots=True)
 class SubmitOptions:
-    """What applies to all lines: the kinds and the Region; and, to each task that is not a JSON message, the other fields."""
+    """What applies to all messages: the kinds and the Region; and, to each task that is not a JSON message, the other fields."""
 
     catalog: Catalog
     kind: str
@@ -33,23 +34,28 @@ class Submittable:
 
     place: str
     message: OutgoingMessage
-    tasks: int
+    submissions: tuple[Submission, ...]
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks it names."""
+        return len(self.submissions)
 
 
-def numbered_lines(name: str, data: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield the lines of a file, each with its place, except for empty lines and comments."""
-    for n, line in enumerate(data.removeprefix(BOM).split(b"\n"), start=1):
-        if line.strip() and not line.lstrip().startswith(b"#"):
-            yield f"{name}:{n}", line.removesuffix(b"\r")
+def numbered_messages(name: str, data: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield the messages of a file as the source `lines` reads them, each with the place of its first line."""
+    stream = JsonStream()
+    lines = (found for line in data.split(b"\n") for found in stream.add(line))
+    return ((f"{name}:{number}", body) for number, body in chain(lines, stream.end()))
 
 
-def read_lines(lines: Iterator[tuple[str, bytes]], now: float, options: SubmitOptions) -> tuple[list[Submittable], list[str]]:
-    """Return the valid messages, and an error text for each invalid line. `now` is seconds since the epoch."""
+def read_messages(messages: Iterator[tuple[str, bytes]], now: float, options: SubmitOptions) -> tuple[list[Submittable], list[str]]:
+    """Return the valid messages, and an error text for each invalid one. `now` is seconds since the epoch."""
     valid: list[Submittable] = []
     errors: list[str] = []
-    for place, line in lines:
+    for place, body in messages:
         try:
-            valid.append(_read_line(place, line, now, options))
+            valid.append(_read_message(place, body, now, options))
         except InvalidInput as error:
             errors.append(f"{place}: {error}")
     if not valid and not errors:
@@ -57,21 +63,22 @@ def read_lines(lines: Iterator[tuple[str, bytes]], now: float, options: SubmitOp
     return valid, errors
 
 
-def _read_line(place: str, line: bytes, now: float, options: SubmitOptions) -> Submittable:
-    """Raises InvalidInput for a line that the watcher would reject."""
-    is_json = line.lstrip()[:1] in (b"{", b"[", b'"')
+def _read_message(place: str, given: bytes, now: float, options: SubmitOptions) -> Submittable:
+    """Raises InvalidInput for a message that the watcher would reject or ignore."""
+    is_json = given.lstrip()[:1] in (b"{", b"[", b'"')
     if is_json and (options.context is not None or options.deadline_s is not None):
         raise InvalidInput("field", "--context and --deadline do not apply to a JSON message; set context and deadline_s in the message")
-    body = line if is_json else _message(line, options)
+    body = given if is_json else _message(given, options)
     found = read(body, options.catalog, now=now, region=options.region)
-    keys = []
+    submissions = []
     for outcome in found:
         if isinstance(outcome, InvalidInput):
             raise outcome
-        keys.append(outcome.ref.key)
-    if not keys:
+        if isinstance(outcome, Submission):
+            submissions.append(outcome)
+    if not submissions:
         raise InvalidInput("shape", "the message names no task")
-    return Submittable(place, OutgoingMessage(body.decode(), keys[0]), len(keys))
+    return Submittable(place, OutgoingMessage(body.decode(), submissions[0].ref.key), tuple(submissions))
 
 
 def _message(line: bytes, options: SubmitOptions) -> bytes:

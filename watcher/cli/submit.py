@@ -1,19 +1,23 @@
-"""`watcher submit`: sends tasks to where a watcher reads them. All lines are checked before the first message is sent."""
+"""`watcher submit`: sends tasks to where a watcher reads them. All messages are checked before the first one is sent."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from watcher.cli import exit_codes
 from watcher.cli.options import Exit, command_line, config_option, default_config
+
+if TYPE_CHECKING:
+    from watcher.cli.submission import Submittable
 
 DEFAULT_KIND = "speaker-search"
 """As `watcher.kinds.catalog` has it; repeated here so that the help need not read the catalog."""
@@ -28,12 +32,13 @@ DEFAULT_KIND = "speaker-search"
     "--file",
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Read the tasks from this file, one per line.",
+    help="Read the tasks from this file: one per line, or JSON over any lines.",
 )
 @click.option("--kind", metavar="NAME", default=DEFAULT_KIND, help="The kind of each task that is given without one.")
 @click.option("--context", metavar="JSON", help="A value to repeat in each event of the tasks; at most 4 KiB.")
 @click.option("--deadline", metavar="DURATION", help="Stop watching the tasks after this time, such as 90s, 10min or 2h.")
-@click.option("--skip-bad", is_flag=True, help="Send the valid lines even if other lines are invalid.")
+@click.option("--skip-bad", is_flag=True, help="Send the valid messages even if others are invalid.")
+@click.option("--dry-run", is_flag=True, help="Print what would be sent, and send nothing.")
 def submit(
     tasks: tuple[str, ...],
     config: Path | None,
@@ -44,21 +49,25 @@ def submit(
     context: str | None,
     deadline: str | None,
     skip_bad: bool,
+    dry_run: bool,
 ) -> None:
     """Submit tasks to the queue or the file that a watcher reads.
 
     TASK is VoiceConnectorId/TaskId, a key as watcher tasks shows it, or a JSON
-    message. Give the tasks as arguments, with --file, or on stdin (-). Give the
-    target with --config or --queue-url.
+    message, such as what aws chime-sdk-voice start-speaker-search-task prints.
+    Give the tasks as arguments, with --file, or on stdin (-). Give the target
+    with --config or --queue-url.
 
-    All lines are checked first, as the watcher will read them: if one is
-    invalid, all invalid lines are printed and nothing is sent (exit code 64).
+    All messages are checked first, as the watcher will read them: if one is
+    invalid, all invalid ones are printed and nothing is sent (exit code 64).
     JSON messages are sent unchanged; --kind, --context and --deadline apply to
-    the other tasks.
+    the other tasks. --dry-run prints the messages on stdout, what they name on
+    stderr, and needs no target and no AWS.
 
     A task that is submitted twice is watched once. So after a failure (69
     unavailable, 75 try again, 78 credentials or Region) you can submit all
-    tasks again.
+    tasks again. With --config, the tasks that the store already knows are
+    printed on stderr.
 
     \b
     Examples:
@@ -67,28 +76,35 @@ def submit(
       watcher submit --file tasks.txt --queue-url \\
         https://sqs.us-east-1.amazonaws.com/111122223333/speaker-search-tasks
       list-open-tasks | watcher submit - --config watcher.yaml --deadline 2h
+      watcher submit --file reply.json --dry-run
     """
     from watcher.cli.event_loop import run
-    from watcher.cli.submission import SubmitOptions, read_lines
-    from watcher.cli.submit_target import append_to_file, own_region, send_to_queue
+    from watcher.cli.submission import SubmitOptions, read_messages
+    from watcher.cli.submit_target import append_to_file, own_region, print_known, send_to_queue
     from watcher.kinds.catalog import builtin_catalog
 
     catalog = builtin_catalog()
     config = config or (default_config() if queue_url is None else None)
-    url, path = _target(config, queue_url, source)
+    url, path = (None, None) if dry_run and config is None and queue_url is None else _target(config, queue_url, source)
     if kind not in catalog:
         raise click.BadParameter(f"the kind is unknown; use one of {', '.join(catalog.kinds)}", param_hint="--kind")
-    options = SubmitOptions(catalog, kind, _context(context), _deadline(deadline), None if url is None else own_region())
-    messages, errors = read_lines(_lines(tasks, file), time.time(), options)
+    region = _environment_region() if dry_run else None if url is None else own_region()
+    options = SubmitOptions(catalog, kind, _context(context), _deadline(deadline), region)
+    messages, errors = read_messages(_messages(tasks, file), time.time(), options)
     for error in errors:
         click.echo(error, err=True)
     if not messages or (errors and not skip_bad):
         click.echo("Nothing was sent." + (" Use --skip-bad to send the valid lines." if messages else ""), err=True)
         raise Exit(exit_codes.USAGE)
+    if dry_run:
+        _print_dry_run(messages, url or path)
+        return
     if url is not None:
         run(partial(send_to_queue, url, messages))
     elif path is not None:
         append_to_file(path, messages, command_line("run", config=config))
+    if config is not None:
+        print_known(config, [each.ref.key for message in messages for each in message.submissions])
 
 
 def _target(config: Path | None, queue_url: str | None, source: str | None) -> tuple[str | None, str | None]:
@@ -102,16 +118,31 @@ def _target(config: Path | None, queue_url: str | None, source: str | None) -> t
     raise click.BadParameter("give the target: either --config FILE or --queue-url URL", param_hint="--config")
 
 
-def _lines(tasks: Sequence[str], file: Path | None) -> Iterator[tuple[str, bytes]]:
-    """Return what to submit, each line with the place that an error names."""
-    from watcher.cli.submission import numbered_lines
+def _environment_region() -> str | None:
+    """The Region that AWS's own variables name. A dry run reads no file of AWS."""
+    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or None
+
+
+def _print_dry_run(messages: Sequence[Submittable], target: str | None) -> None:
+    """Print each message as it would be sent on stdout, and what it names on stderr."""
+    for each in messages:
+        for submission in each.submissions:
+            seen = "" if submission.observation is None else f", {submission.observation.status} by the message"
+            click.echo(f"{each.place}: {submission.ref.key}{seen}", err=True)
+        click.echo(each.message.body.strip())
+    click.echo(f"Nothing was sent{'' if target is None else f' to {target}'}: this is a dry run.", err=True)
+
+
+def _messages(tasks: Sequence[str], file: Path | None) -> Iterator[tuple[str, bytes]]:
+    """Return what to submit, each message with the place that an error names."""
+    from watcher.cli.submission import numbered_messages
 
     if bool(tasks) == (file is not None):
         raise click.BadParameter("give tasks, or --file FILE, or - for stdin", param_hint="TASK")
     if file is not None:
-        return numbered_lines(str(file), file.read_bytes())
+        return numbered_messages(str(file), file.read_bytes())
     if list(tasks) == ["-"]:
-        return numbered_lines("stdin", sys.stdin.buffer.read())
+        return numbered_messages("stdin", sys.stdin.buffer.read())
     return ((f"argument {n}", task.encode("utf-8", "surrogateescape")) for n, task in enumerate(tasks, start=1))
 
 

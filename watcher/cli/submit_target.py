@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import stat
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -15,13 +16,18 @@ from pydantic import TypeAdapter, ValidationError
 from watcher.adapters.aws.queue import Queue, QueueUrl
 from watcher.adapters.aws.session import AwsClients
 from watcher.cli import exit_codes
-from watcher.cli.options import Exit
+from watcher.cli.options import Exit, command_line
+from watcher.cli.store_access import StoreAccess
 from watcher.cli.submission import Submittable
-from watcher.cli.tables import counted
+from watcher.cli.tables import counted, duration
 from watcher.config import read_sections
 from watcher.core.hints import hint
-from watcher.errors import RemoteError
-from watcher.ports import Delivered, Rejected, Retry
+from watcher.errors import ConfigMistakes, RemoteError, StoreError
+from watcher.model import Watch
+from watcher.ports import Delivered, Rejected, Retry, Store
+
+MAX_LOOKUPS = 1000
+"""Tasks that are looked up in the store after they were sent."""
 
 
 def queue_of_url(url: str) -> str:
@@ -76,7 +82,7 @@ async def send_to_queue(url: str, messages: Sequence[Submittable]) -> None:
 
 
 def append_to_file(path: str, messages: Sequence[Submittable], run: str) -> None:
-    """Append the messages to the file of a source, one per line. `run` is the command that reads it, for a source that is stdin."""
+    """Append the messages to the file of a source, each on lines of its own. `run` is the command that reads it, for stdin."""
     if path == "-":
         _fail(f"This configuration reads stdin: pipe the tasks into: {run}", exit_codes.USAGE)
     if Path(path).exists() and stat.S_ISFIFO(Path(path).stat().st_mode):
@@ -89,6 +95,31 @@ def append_to_file(path: str, messages: Sequence[Submittable], run: str) -> None
             lines = lines if file.read(1) == b"\n" else b"\n" + lines
         file.write(lines)
     click.echo(f"Appended {_amount(messages)} to {path}. The watcher reads the file when it starts.")
+
+
+def print_known(config: Path, keys: Sequence[str]) -> None:
+    """Print on stderr which of these tasks the store of this configuration already knows: submitting them again changes nothing.
+
+    A store that cannot be read, or that holds its tasks in another place, is no failure: the tasks are sent.
+    """
+
+    async def find(store: Store) -> list[Watch]:
+        found = [await store.task(key) for key in dict.fromkeys(keys[:MAX_LOOKUPS])]
+        return [watch for watch in found if watch is not None]
+
+    try:
+        known = StoreAccess(config).run(find)
+    except (StoreError, ConfigMistakes):
+        return
+    for watch in known:
+        if watch.ended_at is None:
+            state = f"already watched ({watch.status or 'not seen yet'}); submitting it again changes nothing"
+        else:
+            how = watch.status if watch.end_reason in ("terminal", "settled") else watch.end_reason
+            ago = duration(max(0.0, time.time() - watch.ended_at))
+            again = command_line("forget", watch.key, config=config)
+            state = f"ended {ago} ago ({how}), and is not watched again; to start over: {again}"
+        click.echo(f"{watch.key}: {state}", err=True)
 
 
 def _amount(messages: Sequence[Submittable]) -> str:

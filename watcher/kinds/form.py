@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from watcher.kinds.kind import Kind, Notifications, Param, Quota, ReplyPaths, StatusClass
+from watcher.kinds.kind import Kind, Notifications, Param, Quota, ReplyPaths, StartCall, StatusClass
 from watcher.kinds.member_types import Types
 from watcher.kinds.paths import Expression, parse_expression, parse_path
 from watcher.kinds.results import ResultRules
@@ -64,6 +64,17 @@ class NotificationsForm(Section):
     """The values of `detail-type` that announce a change of such a task."""
     id: str | None = None
     """The member of `detail` with the task's own id, where it is not spelled as the last parameter is."""
+    other_detail_types: tuple[str, ...] = ()
+    """Further values of `detail-type` of this source, which are known and require no action."""
+
+
+class StartForm(Section):
+    """The call that starts a task. A CloudTrail record of it is a submission: the reply in it has the members of `task`."""
+
+    event_name: str = Field(pattern=r"^[A-Z][A-Za-z0-9]{0,127}$")
+    """The `eventName` of the record."""
+    source: str = Field(min_length=1)
+    """The `source` of the EventBridge event. Records of other calls from this source are known and require no action."""
 
 
 class BatchForm(Section):
@@ -122,6 +133,7 @@ class KindForm(Section):
     retention: Seconds = Field(gt=0)
     """For how long the service keeps a finished task. In seconds."""
     notifications: NotificationsForm | None = None
+    start: StartForm | None = None
     batch: BatchForm | None = None
 
     @field_validator("statuses")
@@ -169,6 +181,7 @@ class KindForm(Section):
             quota=Quota(self.quota.name, self.quota.title),
             retention_s=self.retention,
             notifications=self._notifications(),
+            start=None if self.start is None else StartCall(self.start.event_name, self.start.source),
             batch_size=1 if self.batch is None else self.batch.size,
         )
 
@@ -183,12 +196,18 @@ class KindForm(Section):
 
     def _notifications(self) -> Notifications | None:
         form = self.notifications
-        return None if form is None else Notifications(form.source, form.detail_types, form.id)
+        return None if form is None else Notifications(form.source, form.detail_types, form.id, form.other_detail_types)
 
 
 def keys_at(path: Sequence[str | int]) -> Sequence[str]:
     """The keys that are known beside this one, given from the root of a kind: `("quota", "tilte")`."""
-    inner: dict[str, type[Section]] = {"params": ParamForm, "quota": QuotaForm, "notifications": NotificationsForm, "batch": BatchForm}
+    inner: dict[str, type[Section]] = {
+        "params": ParamForm,
+        "quota": QuotaForm,
+        "notifications": NotificationsForm,
+        "start": StartForm,
+        "batch": BatchForm,
+    }
     form: type[Section] = KindForm if len(path) < 2 else inner.get(str(path[0]), KindForm)
     return list(form.model_fields)
 

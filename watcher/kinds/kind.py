@@ -76,6 +76,18 @@ class Notifications:
     detail_types: tuple[str, ...]
     id: str | None = None
     """The member of `detail` that holds the task's own id, where it is not spelled as the last parameter is."""
+    other_detail_types: tuple[str, ...] = ()
+    """Further events of the same source, which announce nothing about such a task."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartCall:
+    """The call that starts a task, as AWS CloudTrail records it."""
+
+    event_name: str
+    """The `eventName` of the record, such as `StartSpeakerSearchTask`."""
+    source: str
+    """The `source` of the EventBridge event with the record, such as `aws.chime`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +134,7 @@ class Kind:
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Constant members of the request."""
     notifications: Notifications | None = None
+    start: StartCall | None = None
     batch_size: int = 1
     """Most tasks in one call; 1: one Get for each task."""
     first_status: str = field(init=False)

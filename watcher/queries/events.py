@@ -24,6 +24,8 @@ class TaskEvent:
     reason: str | None
     """Why the watch ended, for an event that reports an end."""
     observed_at: str
+    observed_from: str
+    """`poll`, or `submission` for the status that came with the message."""
     """In RFC 3339."""
     detection_lag_s: float | None
     """From the change at the service to its observation."""
@@ -45,7 +47,8 @@ class TaskEvent:
             return f"the watch ended: {self.reason}"
         if self.type is EventType.UPDATED:
             return "the result changed"
-        return f"skipped {', '.join(self.skipped)}" if self.skipped else ""
+        skipped = [f"skipped {', '.join(self.skipped)}"] if self.skipped else []
+        return "; ".join([*skipped, *(["from the message"] if self.observed_from == "submission" else [])])
 
 
 def parse_event(event: Event) -> TaskEvent:
@@ -60,6 +63,7 @@ def parse_event(event: Event) -> TaskEvent:
         skipped=tuple(data["skipped"]),
         reason=data.get("reason"),
         observed_at=data["observed_at"],
+        observed_from=data.get("observed_from", "poll"),  # an event of an earlier version has none
         detection_lag_s=data["detection_lag_s"],
         polls=data["polls"],
         result=data["result"],

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from watcher.core.polling.transitions import WatchSettings
-from watcher.model import Submission, Watch
+from watcher.model import Observation, Submission, Watch
 from watcher.ports import Store
 from watcher.runtime.clock import Clock
 from watcher.runtime.feed import Feed
@@ -43,13 +43,18 @@ class Admission:
             return []
         now = self._clock.wall()
         watches: dict[str, Watch] = {}
+        observed: dict[str, Observation] = {}
         for submission in submissions:
             if submission.ref.key not in watches:
                 watches[submission.ref.key] = self._new_watch(submission, now)
+                if submission.observation is not None:
+                    observed[submission.ref.key] = submission.observation
         existing = {watch.key: watch for watch in await self._store.admit(list(watches.values()))}
         new = {key for key, watch in existing.items() if watch.id == watches[key].id}
         if new:
-            self._feed.admitted([watch for key, watch in existing.items() if key in new])
+            # only for new watches: an old message that comes again must never move a watch back
+            seen = {key: observation for key, observation in observed.items() if key in new}
+            self._feed.admitted([watch for key, watch in existing.items() if key in new], seen)
         return [self._outcome(existing[submission.ref.key], new) for submission in submissions]
 
     def notify(self, key: str) -> bool:

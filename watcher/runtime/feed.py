@@ -5,21 +5,26 @@ Subscribers are called in the order in which they subscribed, right after the co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
-from watcher.model import Event, Watch
+from watcher.model import Event, Observation, Watch
+
+NOTHING_OBSERVED: Mapping[str, Observation] = MappingProxyType({})
+
+OnAdmitted = Callable[[Sequence[Watch], Mapping[str, Observation]], None]
 
 
 class Feed:
     """The one place where commits are announced."""
 
     def __init__(self) -> None:
-        self._on_admitted: list[Callable[[Sequence[Watch]], None]] = []
+        self._on_admitted: list[OnAdmitted] = []
         self._on_notified: list[Callable[[str], bool]] = []
         self._on_events: list[Callable[[int, Sequence[Event]], None]] = []
 
-    def on_admitted(self, subscriber: Callable[[Sequence[Watch]], None]) -> None:
-        """Call `subscriber` with new watches."""
+    def on_admitted(self, subscriber: OnAdmitted) -> None:
+        """Call `subscriber` with new watches, and with what their messages say about the state of their tasks, by key."""
         self._on_admitted.append(subscriber)
 
     def on_notified(self, subscriber: Callable[[str], bool]) -> None:
@@ -30,10 +35,10 @@ class Feed:
         """Call `subscriber` with a shard and the events that were committed to it, in their order."""
         self._on_events.append(subscriber)
 
-    def admitted(self, watches: Sequence[Watch]) -> None:
-        """Announce watches that are new in the store."""
+    def admitted(self, watches: Sequence[Watch], observed: Mapping[str, Observation] = NOTHING_OBSERVED) -> None:
+        """Announce watches that are new in the store. `observed` is not stored: after a crash, the task is polled at once."""
         for subscriber in self._on_admitted:
-            subscriber(watches)
+            subscriber(watches, observed)
 
     def notified(self, key: str) -> bool:
         """Announce that AWS sent a notification about this task. Returns whether the task is polled."""

@@ -15,11 +15,12 @@ import structlog
 from watcher.core.intake import submissions
 from watcher.errors import InvalidInput
 from watcher.kinds.catalog import Catalog
-from watcher.model import DeadLetter, Message, Submission
+from watcher.model import DeadLetter, Ignored, Message, Submission
 from watcher.ports import Source, Store
 from watcher.runtime.acks import Acknowledger
-from watcher.runtime.admission import Admission
+from watcher.runtime.admission import Admission, Admitted
 from watcher.runtime.instruments import Instruments
+from watcher.runtime.intake_report import IntakeReport
 from watcher.runtime.retrying import call_source
 from watcher.runtime.wakeup import IntakeGate
 
@@ -36,7 +37,9 @@ class Reading:
     invalid: Sequence[InvalidInput]
     submitted: Sequence[Submission]
     notified: Sequence[Submission]
-    """Notifications by AWS about tasks."""
+    """Notifications by AWS about tasks. They start a watch only if they are also `submitted`."""
+    ignored: Sequence[str]
+    """The names of what requires no action."""
 
     def as_dead_letter(self, origin: str, now: float) -> DeadLetter:
         """The whole message, with the first reason and the number of further ones."""
@@ -52,15 +55,17 @@ class MessageReader:
     catalog: Catalog
     region: str | None
 
-    def read(self, message: Message, dead_letter_id: str, *, now: float, plain: bool) -> Reading:
+    def read(self, message: Message, dead_letter_id: str, *, now: float, plain: bool, watch_notified: bool) -> Reading:
         """What the message contains. Never raises."""
-        found = submissions.read(message.body, self.catalog, now=now, region=self.region, plain=plain)
+        found = submissions.read(message.body, self.catalog, now=now, region=self.region, plain=plain, watch_notified=watch_notified)
+        tasks = [each for each in found if isinstance(each, Submission)]
         return Reading(
             message,
             dead_letter_id,
             invalid=[each for each in found if isinstance(each, InvalidInput)],
-            submitted=[each for each in found if isinstance(each, Submission) and not each.poll_now],
-            notified=[each for each in found if isinstance(each, Submission) and each.poll_now],
+            submitted=[each for each in tasks if watch_notified or not each.poll_now],
+            notified=[each for each in tasks if each.poll_now],
+            ignored=[each.name for each in found if isinstance(each, Ignored)],
         )
 
     def steering_members(self, body: bytes) -> Sequence[str]:
@@ -91,7 +96,7 @@ class Intake:
         self._gate = gate
         self._clock = instruments.clock
         self._health = instruments.health
-        self._metrics = instruments.metrics
+        self._report = IntakeReport(instruments.metrics)
         self._receiving: set[anyio.CancelScope] = set()
         self._stopping = False
 
@@ -112,9 +117,7 @@ class Intake:
     async def retry(self, dead_letter: DeadLetter) -> None:
         """Read a dead letter again, at an operator's request. It stays one if it is still invalid."""
         source = self._sources.get(dead_letter.origin)
-        reading = self._read(
-            dead_letter.origin, Message(dead_letter.id, dead_letter.body), dead_letter.id, plain=source is None or source.plain
-        )
+        reading = self._read(dead_letter.origin, Message(dead_letter.id, dead_letter.body), dead_letter.id, source)
         await self._admit(dead_letter.origin, [reading])
         if not reading.invalid:
             await self._store.purge([dead_letter.id])
@@ -135,29 +138,32 @@ class Intake:
     async def _take_in(self, source: Source, messages: Sequence[Message]) -> None:
         """Admit the tasks of these messages, then acknowledge the messages."""
         name = source.name
-        readings = [self._read(name, message, dead_letter_id(name, message), plain=source.plain) for message in messages]
+        readings = [self._read(name, message, dead_letter_id(name, message), source) for message in messages]
         deferring = await self._admit(name, readings)
         await self._acks.accept(name, [(r.message, deferring & {s.ref.key for s in r.submitted}) for r in readings])
 
-    def _read(self, origin: str, message: Message, letter_id: str, *, plain: bool) -> Reading:
-        reading = self._reader.read(message, letter_id, now=self._clock.wall(), plain=plain)
-        if not (reading.invalid or reading.submitted or reading.notified):
-            self._metrics.inputs.labels(origin, "ignored").inc()
-        if ignored := self._reader.steering_members(message.body):
-            self._metrics.inputs.labels(origin, "steering_ignored").inc()
-            log.warning("members_ignored", source=origin, members=sorted(ignored), hint="a message cannot choose where calls go")
+    def _read(self, origin: str, message: Message, letter_id: str, source: Source | None) -> Reading:
+        """`source` is None for a dead letter whose source is not configured any more."""
+        plain, watch_notified = (True, False) if source is None else (source.plain, source.watch_notified)
+        reading = self._reader.read(message, letter_id, now=self._clock.wall(), plain=plain, watch_notified=watch_notified)
+        self._report.ignored(origin, reading.ignored)
+        self._report.steering(origin, self._reader.steering_members(message.body))
         return reading
 
     async def _admit(self, origin: str, readings: Sequence[Reading]) -> set[str]:
-        """Make durable what was read. Returns the keys whose messages must wait for the end of their tasks."""
+        """Make durable what was read. Returns the keys whose messages must wait for the end of their tasks.
+
+        Notifications come last: of several messages about a new task the first one counts, and they have no context.
+        """
         await self._add_dead_letters(origin, [reading for reading in readings if reading.invalid])
-        admitted = await self._admission.submit([submission for reading in readings for submission in reading.submitted])
-        for each in admitted:
-            self._metrics.inputs.labels(origin, each.outcome).inc()
-        for notification in (notified for reading in readings for notified in reading.notified):
-            polled = self._admission.notify(notification.ref.key)
-            self._metrics.inputs.labels(origin, "hint" if polled else "ignored").inc()
-        return {each.watch.key for each in admitted if self._acks.defers(each.watch)}
+        submitted = sorted((each for reading in readings for each in reading.submitted), key=lambda each: each.poll_now)
+        outcomes = list(zip(submitted, await self._admission.submit(submitted), strict=True))
+        self._report.admitted(origin, [each for submission, each in outcomes if each.outcome == "admitted" or not submission.poll_now])
+        notified: list[tuple[str, Admitted | None]] = [(s.ref.key, each) for s, each in outcomes if s.poll_now]
+        notified = notified or [(each.ref.key, None) for reading in readings for each in reading.notified]
+        for key, watch in notified:
+            self._report.notified(origin, polled=self._admission.notify(key), watch=watch)
+        return {each.watch.key for _, each in outcomes if self._acks.defers(each.watch)}
 
     async def _add_dead_letters(self, origin: str, readings: Sequence[Reading]) -> None:
         """One dead letter for a message, however much of it is invalid: its valid parts are admitted, and found on a retry."""
@@ -165,11 +171,7 @@ class Intake:
         if dead_letters:
             await self._store.add_dead_letters(dead_letters)
         for reading, letter in zip(readings, dead_letters, strict=True):
-            for error in reading.invalid:
-                self._metrics.inputs.labels(origin, f"rejected_{error.reason}").inc()
-            self._metrics.dead_letters.labels("input", origin, letter.reason).inc()
-            hint = f"watcher dead-letters show {letter.id}"
-            log.warning("input_rejected", source=origin, reason=letter.reason, detail=letter.detail, dead_letter=letter.id, hint=hint)
+            self._report.rejected(origin, [error.reason for error in reading.invalid], letter)
 
 
 def dead_letter_id(origin: str, message: Message) -> str:

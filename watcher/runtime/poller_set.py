@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import anyio
 import structlog
 
 from watcher.core.polling.cadence import STEER_S
 from watcher.kinds.catalog import Catalog
-from watcher.model import DEFAULT_TARGET, Watch
+from watcher.model import DEFAULT_TARGET, Observation, Watch
+from watcher.runtime.feed import NOTHING_OBSERVED
 from watcher.runtime.instruments import Instruments
 from watcher.runtime.leases import Leases
 from watcher.runtime.polling import Poller
@@ -59,11 +60,14 @@ class PollerSet:
                 self._add(watch)
         self.check_limit()
 
-    def add(self, watches: Sequence[Watch]) -> None:
-        """Start to poll new watches, as far as this process owns their shards. The owner of the others adds them."""
+    def add(self, watches: Sequence[Watch], observed: Mapping[str, Observation] = NOTHING_OBSERVED) -> None:
+        """Start to poll new watches, as far as this process owns their shards. The owner of the others adds them.
+
+        `observed`: by key, what a message says about the state of a task. The task then needs no poll at once.
+        """
         for watch in watches:
             if self._leases.owns(watch.key):
-                self._add(watch)
+                self._add(watch, observed.get(watch.key))
         self.check_limit()
 
     def release(self, shard: int) -> None:
@@ -122,11 +126,11 @@ class PollerSet:
                 self._metrics.price.labels(poller.quota.name).set(poller.policy.cadence.price)
                 self._metrics.pace_rate.labels(DEFAULT_TARGET, poller.quota.name).set(poller.policy.pace.rate)
 
-    def _add(self, watch: Watch) -> None:
+    def _add(self, watch: Watch, seen: Observation | None = None) -> None:
         """A watch of a kind that another version added stays in the store for that version."""
         kind = self._catalog.get(watch.ref.kind)
         if kind is None:
             hint = "another version of the watcher admitted it; it stays in the store, and is polled when that version runs"
             log.warning("unknown_kind", kind=watch.ref.kind, hint=hint)
             return
-        self._by_quota[kind.quota.name].add(watch)
+        self._by_quota[kind.quota.name].add(watch, seen)

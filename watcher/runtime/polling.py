@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 import structlog
@@ -21,6 +21,7 @@ from watcher.core.polling.pace import Pace, Permit
 from watcher.core.polling.pending import PendingEntry, PendingSet
 from watcher.core.polling.poll_errors import on_poll_error, overdue_since
 from watcher.core.polling.schedule import Schedule
+from watcher.core.polling.submitted_status import rest_of_gap
 from watcher.core.polling.transitions import WatchSettings, advance
 from watcher.errors import CredentialsRejected, NotFound, RemoteError, Throttled, Unavailable, Unreadable
 from watcher.kinds.catalog import Catalog
@@ -30,6 +31,7 @@ from watcher.ports import Probe
 from watcher.runtime.call_accounting import CallAccounting
 from watcher.runtime.instruments import Instruments
 from watcher.runtime.outlet import Outlet
+from watcher.runtime.submitted_statuses import SubmittedStatuses
 from watcher.runtime.wakeup import Wakeup
 
 log = structlog.get_logger("watcher.polling")
@@ -80,14 +82,18 @@ class Poller:
         self._clock = instruments.clock
         self._metrics = instruments.metrics
         self._accounting = CallAccounting(quota, policy.pace, policy.circuits, instruments)
+        self._submitted = SubmittedStatuses(self.pending, self._clock)
         self._wakeup = Wakeup()
         self._wakes_at = 0.0
         """When `run` looks for work again without a wake-up."""
         self._stopping = False
 
-    def add(self, watch: Watch) -> None:
-        """Start to poll this watch, now."""
-        self.pending.add(watch, self._clock.mono())
+    def add(self, watch: Watch, seen: Observation | None = None) -> None:
+        """Start to poll this watch: now, or after what its message says about the task."""
+        if seen is None:
+            self.pending.add(watch, self._clock.mono())
+        else:
+            self._submitted.add(watch, seen, self._outlet.current_leases())
         self._wakeup.set()
 
     def poll_now(self, key: str) -> bool:
@@ -130,6 +136,8 @@ class Poller:
         """Poll until `stop`."""
         async with anyio.create_task_group() as calls:
             while not self._stopping:
+                if self._submitted:
+                    calls.start_soon(self._observe_submitted, self._submitted.take(), name="submitted")
                 call, wait = self._next()
                 if call is not None:
                     calls.start_soon(self._polls, call, name="polls")
@@ -160,6 +168,19 @@ class Poller:
             now = self._clock.mono()
             if now + self.schedule.wait(now) < self._wakes_at:
                 self._wakeup.set()
+
+    async def _observe_submitted(self, statuses: SubmittedStatuses) -> None:
+        """Commit what messages say about their new tasks, and plan the first poll of each."""
+        for kind, steps in statuses.steps(self._catalog, self.policy.watch):
+            gone = await self._commit(kind, steps, statuses.leases)
+            for step in steps:
+                self._settle(kind, self._after_submission(kind, step), gone=step.watch.key in gone)
+        self._wakeup.set()  # `run` rests until something is due, and knows nothing of these yet
+
+    def _after_submission(self, kind: Kind, step: Step) -> Step:
+        gap, reason = self._gap(kind, step)
+        left = rest_of_gap(gap, self._clock.wall() - (step.watch.seen_at or 0.0))
+        return replace(step, reason=reason, wait_s=(left, left))
 
     async def _poll(self, call: Call) -> None:
         """Make one call, account for it once, and apply the outcome of each task once."""

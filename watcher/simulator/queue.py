@@ -34,6 +34,7 @@ class SimulatedQueue:
     def __init__(self, *, name: str = "queue", hold_s: float = 30.0, finite: bool = True, receivers: int = 2, plain: bool = False) -> None:
         self.name = name
         self.plain = plain
+        self.watch_notified = False
         self.receivers = receivers
         self.hold_s: float | None = hold_s
         self.finite = finite

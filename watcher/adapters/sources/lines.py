@@ -1,4 +1,4 @@
-"""Read tasks from lines of text in a file, a named pipe or stdin: one JSON message or one `VoiceConnectorId/TaskId` per line.
+"""Read tasks from a file, a named pipe or stdin: JSON messages over one line or several, and one `VoiceConnectorId/TaskId` per line.
 
 A line cannot be given back, so an acknowledgement does nothing: the next process reads a file from the beginning again,
 where each task finds its existing watch, and lines of a pipe are gone. Reading never delays the end of the process: a
@@ -19,7 +19,8 @@ from anyio import to_thread
 from pydantic import Field
 
 from watcher.adapters.file_descriptors import can_stall
-from watcher.core.intake.submissions import MAX_BODY
+from watcher.core.intake.json_stream import JsonStream, Numbered
+from watcher.core.intake.strict_json import MAX_BODY
 from watcher.errors import Denied, Invalid, RemoteError, Unavailable
 from watcher.model import Message
 from watcher.section import Name, Section
@@ -38,11 +39,14 @@ class LinesSourceSettings(Section):
     path_is_local_file = True
 
     type: Literal["lines"] = "lines"
-    """A JSON message or a VoiceConnectorId/TaskId on each line. Blank lines and lines that start with # are skipped."""
+    """JSON messages, each on one line or on several, and a VoiceConnectorId/TaskId on each other line. Blank lines and lines that
+    start with # are skipped."""
     name: Name = "lines"
     """The name of this source in its metrics and dead letters."""
     path: str = Field(default="-", min_length=1)
     """A file, a named pipe, or - for stdin. A file and stdin end; a named pipe waits for its next writer."""
+    watch_notified: bool = False
+    """Whether a notification of AWS about a task that was not submitted starts a watch of that task."""
 
 
 class LinesSource:
@@ -57,7 +61,8 @@ class LinesSource:
         self.name = settings.name
         self._path = settings.path
         self._fd: int | None = None
-        self._lines = _LineReader(settings.path)
+        self.watch_notified = settings.watch_notified
+        self._lines = _MessageReader(settings.path)
         self._ready: deque[Message] = deque()
         self._ended = False
 
@@ -86,7 +91,7 @@ class LinesSource:
         return f"{label}, {status.st_size} bytes" if stat.S_ISREG(status.st_mode) else f"{label}, open"
 
     async def receive(self) -> Sequence[Message] | None:
-        """Return up to 100 lines, after at most one second without data. Raises Unavailable if reading fails."""
+        """Return up to 100 messages, after at most one second without data. Raises Unavailable if reading fails."""
         if not self._ready and not self._ended:
             await self._read()
         if not self._ready and self._ended:
@@ -122,7 +127,7 @@ class LinesSource:
             raise self._remote_error(error) from None
 
     def _accept(self, fd: int, chunk: bytes) -> None:
-        self._ready.extend(self._lines.feed(chunk) if chunk else self._lines.end())
+        self._ready.extend(self._lines.feed(chunk, more=not can_stall(fd)) if chunk else self._lines.end())
         if not chunk and fd != STDIN and stat.S_ISFIFO(os.fstat(fd).st_mode):
             # All writers closed the pipe: only a new descriptor can wait for the next one. It is opened before the old
             # one is closed, so that the pipe always has a reader and no writer fails.
@@ -137,32 +142,39 @@ class LinesSource:
         return kind(code, f"{self._path}: {os.strerror(error.errno or 0)}")
 
 
-class _LineReader:
+class _MessageReader:
     """Splits chunks into messages. Keeps at most `MAX_BODY` + 1 bytes of a line: enough for intake to reject it as too long."""
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._number = 0
         self._partial = bytearray()
+        self._stream = JsonStream()
 
-    def feed(self, chunk: bytes) -> Iterator[Message]:
+    def feed(self, chunk: bytes, *, more: bool) -> Iterator[Message]:
+        """Yield the messages that end in this chunk. `more`: the next chunk is there to be read."""
         *ends, rest = chunk.split(b"\n")
         for end in ends:
             self._append(end)
             yield from self._line()
         self._append(rest)
+        if not more and not self._partial:
+            yield from self._messages(self._stream.flush())
 
     def end(self) -> Iterator[Message]:
-        """Yield the last line, if it has no newline."""
+        """Yield the last line, if it has no newline, and what is left of a value that never ended."""
         if self._partial:
             yield from self._line()
+        yield from self._messages(self._stream.end())
 
     def _append(self, part: bytes) -> None:
         self._partial += part[: MAX_BODY + 1 - len(self._partial)]
 
     def _line(self) -> Iterator[Message]:
-        self._number += 1
-        body = bytes(self._partial).removesuffix(b"\r")
+        line = bytes(self._partial)
         self._partial.clear()
-        if body.strip() and not body.lstrip().startswith(b"#"):
-            yield Message(f"{self._path}:{self._number}", body)
+        yield from self._messages(self._stream.add(line))
+
+    def _messages(self, found: Iterator[Numbered]) -> Iterator[Message]:
+        """A message has the number of its first line, so that it has the same id when the file is read again."""
+        for number, body in found:
+            yield Message(f"{self._path}:{number}", body)

@@ -40,6 +40,9 @@ class SqsSourceSettings(Section):
     visibility: Seconds = Field(default=120, ge=1, le=43_200, multiple_of=1)
     """How long a received message is hidden from other receivers, in whole seconds up to 12 h. Messages of a killed process
     are delivered again after this time. With the memory store, the watcher extends it until the watch ends."""
+    watch_notified: bool = False
+    """Whether a notification of AWS about a task that was not submitted starts a watch of that task. Without it, such a
+    notification is ignored, and one about a watched task makes the watcher poll the task at once."""
 
 
 class SqsSource:
@@ -52,6 +55,7 @@ class SqsSource:
         self.name = settings.name
         self.receivers = settings.receivers
         self.hold_s = settings.visibility
+        self.watch_notified = settings.watch_notified
         self._wait = int(settings.wait)
         self._visibility = int(settings.visibility)
         self._queue_url = settings.queue_url

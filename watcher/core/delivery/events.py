@@ -79,6 +79,7 @@ class EventWriter:
             "terminal": transition.terminal,
             "skipped": list(transition.skipped),
             "observed_at": iso(transition.observed_at),
+            "observed_from": transition.observed_from,
             "updated_at": iso(watch.updated_at),
             "created_at": iso(watch.created_at),
             "started_at": iso(watch.started_at),

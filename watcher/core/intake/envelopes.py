@@ -1,98 +1,120 @@
-"""Removes the envelopes that SNS, EventBridge, and CloudEvents put around a message, and splits lists, which are batches.
+"""Removes the envelopes that SNS, EventBridge, CloudEvents, Lambda, Pipes, and Step Functions put around a message.
 
-It only unwraps, and looks at nothing else. A URL in an envelope is never requested.
+It also splits lists, which are batches. It only unwraps. A URL in an envelope is never requested.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from watcher.core.intake.strict_json import decode, decode_text
+from watcher.core.intake.aws_events import read_aws_event
+from watcher.core.intake.strict_json import JSON_SPACE, decode_text, text_of
+from watcher.core.intake.task_objects import names_task, objects_inside, pasted_kinds
+from watcher.core.intake.unwrapped import Unwrapped
 from watcher.errors import InvalidInput
 from watcher.kinds.catalog import Catalog
-from watcher.kinds.kind import Kind
+from watcher.model import Ignored
 
-MAX_LAYERS = 3
-"""Envelopes inside each other. The longest useful chain is SNS around EventBridge around a CloudEvent."""
+MAX_LAYERS = 5
+"""Envelopes inside each other. The longest useful chain is Lambda's `Records`, a record, SNS, EventBridge, and a CloudEvent."""
+
+EVENT, RECORDS, STATE = "an EventBridge event", "a Records event", "a Step Functions input"
 
 _CONFIRMATIONS = ("SubscriptionConfirmation", "UnsubscribeConfirmation")
+_REFERENCE = re.compile(r"[^\s\"'<>{}\[\],/]+(?:/[^\s\"'<>{}\[\],/]*)+")
+_FOR_THE_TASK = ("context", "deadline_s", "deadline_at")
+"""Members beside a state's input that are meant for the task in it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unwrapped:
-    """One element without its envelopes: the members that should name a task, or why there are none."""
+def is_reference(text: str) -> bool:
+    """Whether a text that is not JSON looks like `VoiceConnectorId/TaskId`: words with slashes between them."""
+    return _REFERENCE.fullmatch(text.strip(JSON_SPACE)) is not None
 
-    content: Mapping[str, Any] | InvalidInput
-    notified: Kind | None = None
-    """The kind that AWS's own notification is about, where the element is one."""
-    place: str = ""
-    """Where in a batch the element was, as a prefix for error texts: `element 2: `."""
+
+def decode_message(text: str) -> Any:
+    """Return the value of a JSON text, or the text itself if it looks like a reference. Raises InvalidInput."""
+    return text.strip(JSON_SPACE) if is_reference(text) else decode_text(text)
 
 
 def unwrap(value: Any, catalog: Catalog) -> Iterator[Unwrapped]:
-    """Yield each element of a decoded message; nothing for a message that requires no action. Never raises.
+    """Yield each element of a decoded message. Never raises.
 
     Elements are unwrapped one by one, so a caller that stops early unwraps no more than it needs.
     """
-    return _unwrap(value, catalog, layers=0)
+    return _unwrap(value, catalog, ())
 
 
-def _unwrap(value: Any, catalog: Catalog, layers: int) -> Iterator[Unwrapped]:
+def _unwrap(value: Any, catalog: Catalog, envelopes: tuple[str, ...]) -> Iterator[Unwrapped]:
     if isinstance(value, list):
-        yield from _batch(value, catalog, layers)
+        yield from _batch(value, catalog, envelopes)
         return
     try:
-        found: Iterable[Unwrapped] = _one(value, catalog, layers)
+        found = _one(value, catalog, envelopes)
     except InvalidInput as error:
-        found = [_invalid(error.reason, error.detail)]
+        found = [_invalid(error, envelopes)]
     yield from found
 
 
-def _batch(values: list[Any], catalog: Catalog, layers: int) -> Iterator[Unwrapped]:
+def _batch(values: list[Any], catalog: Catalog, envelopes: tuple[str, ...]) -> Iterator[Unwrapped]:
     if not values:
-        yield _invalid("shape", "the list is empty; put at least one task in it")
+        yield _invalid(InvalidInput("shape", "the list is empty; put at least one task in it"), envelopes)
     for number, value in enumerate(values, start=1):
         if isinstance(value, list):
-            inner: Iterable[Unwrapped] = [_invalid("shape", "expected an object, got a list inside a list")]
+            error = InvalidInput("shape", "expected an object, got a list inside a list")
+            inner: Iterable[Unwrapped] = [_invalid(error, envelopes)]
         else:
-            inner = _unwrap(value, catalog, layers)
+            inner = _unwrap(value, catalog, envelopes)
         for element in inner:
             yield replace(element, place=f"element {number}: {element.place}")
 
 
-def _invalid(reason: str, detail: str) -> Unwrapped:
-    return Unwrapped(InvalidInput(reason, detail))
+def _invalid(error: InvalidInput, envelopes: tuple[str, ...]) -> Unwrapped:
+    """Without the traceback, which would keep the whole message in memory."""
+    return Unwrapped(InvalidInput(error.reason, error.detail), envelopes=envelopes)
 
 
-def _one(value: Any, catalog: Catalog, layers: int) -> Iterable[Unwrapped]:
+def _one(value: Any, catalog: Catalog, envelopes: tuple[str, ...]) -> Iterable[Unwrapped]:
+    if isinstance(value, str) and is_reference(value):
+        return [Unwrapped(value, envelopes=envelopes)]
     if not isinstance(value, Mapping):
-        raise InvalidInput("shape", "expected an object or a list of objects")
+        raise InvalidInput("shape", "expected an object, a list of objects, or a string such as VoiceConnectorId/TaskId")
     if value.get("Type") in _CONFIRMATIONS:
-        return ()
-    if "detail-type" in value and (notification := _notification(value, catalog)) is not None:
-        return notification
-    for content in _contents(value):
-        if layers == MAX_LAYERS:
-            raise InvalidInput("depth", f"the task is inside more than {MAX_LAYERS} envelopes")
-        return _unwrap(decode_text(content) if isinstance(content, str) else content, catalog, layers + 1)
-    return [Unwrapped(value)]
+        return [Unwrapped(Ignored(f"SNS {value['Type']}"))]
+    event = read_aws_event(value, catalog)
+    if event is not None:
+        return [replace(event, envelopes=envelopes + event.envelopes)]
+    opened = _envelope(value, catalog)
+    if opened is None:
+        return [Unwrapped(value, envelopes=envelopes)]
+    if len(envelopes) == MAX_LAYERS:
+        raise InvalidInput("depth", f"the task is inside more than {MAX_LAYERS} envelopes")
+    name, content = opened
+    inside = (*envelopes, name)
+    try:
+        decoded = decode_message(content) if isinstance(content, str) else content
+    except InvalidInput as error:
+        return [_invalid(error, inside)]
+    return _unwrap(decoded, catalog, inside)
 
 
-def _contents(value: Mapping[str, Any]) -> tuple[Any, ...]:
-    """The content of an envelope, as a tuple of one; empty for an object that is not an envelope."""
+def _envelope(value: Mapping[str, Any], catalog: Catalog) -> tuple[str, Any] | None:
+    """The name of the envelope and its content; None for an object that is no envelope. Raises InvalidInput."""
     if value.get("Type") == "Notification" and "Message" in value:
         if not isinstance(value["Message"], str):
             raise InvalidInput("shape", "the Message of an SNS notification must be a string")
-        return (value["Message"],)
+        return "an SNS notification", value["Message"]
     if "detail-type" in value and "detail" in value:
-        return (value["detail"],)
+        return EVENT, value["detail"]
     if "specversion" in value:
-        return (_cloud_event_data(value),)
-    return ()
+        return "a CloudEvent", _cloud_event_data(value)
+    if names_task(value, catalog):
+        return None
+    return _lambda_event(value) or _state_input(value, catalog)
 
 
 def _cloud_event_data(value: Mapping[str, Any]) -> Any:
@@ -107,16 +129,35 @@ def _cloud_event_data(value: Mapping[str, Any]) -> Any:
         body = base64.b64decode(packed, validate=True)
     except (binascii.Error, ValueError):
         raise InvalidInput("encoding", "the data_base64 of the CloudEvent is not base64") from None
-    return decode(body)
+    return text_of(body)
 
 
-def _notification(value: Mapping[str, Any], catalog: Catalog) -> Sequence[Unwrapped] | None:
-    """The detail of AWS's own notification about a kind; empty for other ones of the same source; None: not such a notification."""
-    notifying = [(kind, kind.notifications) for kind in catalog if kind.notifications is not None]
-    kind = next((kind for kind, known in notifying if value["detail-type"] in known.detail_types), None)
-    if kind is None:
-        return () if any(value.get("source") == known.source for _, known in notifying) else None
-    detail = value.get("detail")
-    if not isinstance(detail, Mapping):
-        raise InvalidInput("shape", "the notification has no detail object")
-    return [Unwrapped(detail, notified=kind)]
+def _lambda_event(value: Mapping[str, Any]) -> tuple[str, Any] | None:
+    """What Lambda and EventBridge Pipes hand over: `Records`, or one record of a queue or a topic."""
+    if isinstance(value.get("Records"), list):
+        return RECORDS, value["Records"]
+    if value.get("eventSource") == "aws:sqs" and "body" in value:
+        return "an SQS record", value["body"]
+    topic = value.get("Sns")
+    if value.get("EventSource") == "aws:sns" and isinstance(topic, Mapping) and "Message" in topic:
+        return "an SNS record", topic["Message"]
+    return None
+
+
+def _state_input(value: Mapping[str, Any], catalog: Catalog) -> tuple[str, Any] | None:
+    """The input of a Step Functions execution, or the result of a state under any name (`ResultPath`)."""
+    execution = value.get("Execution")
+    if isinstance(execution, Mapping) and "Input" in execution:
+        return STATE, execution["Input"]
+    for name in ("input", "Input"):
+        if isinstance(value.get(name), Mapping | list | str):
+            return STATE, _with_members(value[name], value)
+    results = [inner for inner in objects_inside(value) if pasted_kinds(inner, catalog)]
+    return (STATE, _with_members(results[0], value)) if len(results) == 1 else None
+
+
+def _with_members(content: Any, outer: Mapping[str, Any]) -> Any:
+    """The content with the members for its task that stand beside it."""
+    if not isinstance(content, Mapping):
+        return content
+    return {**{name: outer[name] for name in _FOR_THE_TASK if name in outer}, **content}

@@ -6,19 +6,26 @@ are ignored and counted. No error text repeats what was read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 from urllib.parse import unquote
 
-from watcher.core.intake.envelopes import Unwrapped, unwrap
-from watcher.core.intake.strict_json import JSON_SPACE, MAX_BODY, canonical, decode, decode_text, text_of
+from watcher.core.intake.envelopes import decode_message, unwrap
+from watcher.core.intake.members import check_scope, check_version, context_of, deadline_of
+from watcher.core.intake.observations import observation_of
+from watcher.core.intake.strict_json import JSON_SPACE, MAX_BODY, text_of
+from watcher.core.intake.task_objects import as_the_api_spells, bare_values, objects_inside, pasted_kinds, pasted_task, spellings, value_of
+from watcher.core.intake.unwrapped import Unwrapped
 from watcher.errors import InvalidInput
 from watcher.kinds.catalog import Catalog
 from watcher.kinds.kind import Kind, Param
-from watcher.model import DEFAULT_TARGET, Submission, TaskRef
+from watcher.model import DEFAULT_TARGET, Ignored, Submission, TaskRef
 
-__all__ = ["FORBIDDEN_MEMBERS", "MAX_BODY", "REASONS", "parse_ref", "read", "steering_members"]
+__all__ = ["FORBIDDEN_MEMBERS", "MAX_BODY", "REASONS", "good_message", "parse_ref", "read", "steering_members"]
 
 REASONS = frozenset(
     {"empty", "parse", "shape", "encoding", "depth", "duplicate_key", "number", "size", "field", "id", "kind", "version", "scope"}
@@ -27,32 +34,31 @@ REASONS = frozenset(
 
 MAX_BATCH = 5000
 """Tasks in one message. 256 KiB hold fewer valid ones; the limit bounds the work for a list of garbage."""
-MAX_CONTEXT = 4096
-"""Bytes of canonical JSON, because each event of the task carries them."""
-MAX_DEADLINE_S = 30 * 86_400.0
-"""Seconds. A longer deadline is reduced to this: no service keeps a task for as long."""
 FORBIDDEN_MEMBERS = frozenset({"endpoint", "endpoint_url", "profile", "queue_url", "role_arn", "sink", "sinks", "topic_arn", "webhook_url"})
 """Members that would choose where calls or events go, or with whose permissions."""
 
+_FORM = frozenset({"empty", "parse", "shape", "field"})
+"""Reasons for which the form of a message is wrong: their texts show a good message."""
 _FLAT = {name.replace("_", ""): name for name in FORBIDDEN_MEMBERS}
 
 
 def read(
-    body: bytes, catalog: Catalog, *, now: float, region: str | None = None, plain: bool = False
-) -> Sequence[Submission | InvalidInput]:
-    """Return an entry for each task that a message names, in its order; none for a message that requires no action. Never raises.
+    body: bytes, catalog: Catalog, *, now: float, region: str | None = None, plain: bool = False, watch_notified: bool = False
+) -> Sequence[Submission | InvalidInput | Ignored]:
+    """Return an entry for each task that a message names, and for each part that requires no action, in their order. Never raises.
 
-    `now` is in seconds since the epoch. `region` is the configured one. `plain` also accepts a reference (`parse_ref`)
-    instead of JSON.
+    `now` is in seconds since the epoch. `region` is the configured one. `plain` reads all that is not JSON as a reference
+    (`parse_ref`); else only what looks like one. `watch_notified`: a notification of AWS is a submission.
     """
     try:
         text = text_of(body)
         if plain and text.lstrip(JSON_SPACE)[0] not in '{["':
             return [Submission(parse_ref(text, catalog))]
-        value = decode_text(text)
+        value = decode_message(text)
     except InvalidInput as error:
-        return [_without_traceback(error)]
-    found = (outcome for element in unwrap(value, catalog) for outcome in _outcomes(element, catalog, now, region))
+        return [_for_a_person(error, Unwrapped(""), catalog)]
+    reader = _Reader(catalog, now, region, watch_notified)
+    found = (outcome for element in unwrap(value, catalog) for outcome in reader.outcomes(element))
     outcomes = list(islice(found, MAX_BATCH + 1))
     if len(outcomes) > MAX_BATCH:
         return [InvalidInput("size", f"the message names more than {MAX_BATCH} tasks; split it")]
@@ -66,7 +72,7 @@ def parse_ref(text: str, catalog: Catalog) -> TaskRef:
     """
     parts = [unquote(part) for part in text.strip(JSON_SPACE).split("/")]
     target = parts.pop(0) if _is_key(parts[1:], catalog) else DEFAULT_TARGET
-    _check_scope({"target": target}, None)
+    check_scope({"target": target}, None)
     kind = catalog[parts.pop(0)] if _is_key(parts, catalog) else catalog.default
     if len(parts) == len(kind.params) + 1:
         raise _unknown_kind(catalog)
@@ -79,62 +85,90 @@ def parse_ref(text: str, catalog: Catalog) -> TaskRef:
 def steering_members(body: bytes, catalog: Catalog) -> Sequence[str]:
     """Return the `FORBIDDEN_MEMBERS` of a message, in any spelling, each as often as it occurs. Never raises."""
     try:
-        found = list(islice(unwrap(decode(body), catalog), MAX_BATCH))
+        found = list(islice(unwrap(decode_message(text_of(body)), catalog), MAX_BATCH))
     except InvalidInput:
         return ()  # `read` reports it
     names = [_flat(name) for element in found if isinstance(element.content, Mapping) for name in element.content]
     return [_FLAT[name] for name in names if name in _FLAT]
 
 
-def _outcomes(element: Unwrapped, catalog: Catalog, now: float, region: str | None) -> Iterator[Submission | InvalidInput]:
-    content = element.content
-    if isinstance(content, InvalidInput):
-        yield InvalidInput(content.reason, element.place + content.detail)
-        return
-    for pasted in _pasted(content, catalog) or [None]:
-        try:
-            if element.notified is not None:
-                submission = _notification(content, element.notified)
-            else:
-                submission = _submission(content, catalog, pasted, now, region)
-        except InvalidInput as error:
-            yield _without_traceback(error, element.place)
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads elements without envelopes. The fields are the arguments of `read`."""
+
+    catalog: Catalog
+    now: float
+    region: str | None
+    watch_notified: bool
+
+    def outcomes(self, element: Unwrapped) -> Iterator[Submission | InvalidInput | Ignored]:
+        """One outcome for each task in the element."""
+        content = element.content
+        if isinstance(content, InvalidInput):
+            yield _for_a_person(content, element, self.catalog)
+        elif isinstance(content, Ignored):
+            yield content
+        elif isinstance(content, str):
+            yield self._outcome(element, lambda: Submission(parse_ref(content, self.catalog)))
+        elif element.notified is not None:
+            yield self._outcome(element, partial(self._notification, element, content, element.notified))
+        elif element.started is not None:
+            yield self._outcome(element, partial(self._recorded, element, content, element.started))
         else:
-            if submission is not None:
-                yield submission
+            for kind in (*pasted_kinds(content, self.catalog),) or (None,):
+                yield self._outcome(element, partial(self._submission, content, kind))
+
+    def _outcome(self, element: Unwrapped, read_one: Callable[[], Submission | Ignored]) -> Submission | InvalidInput | Ignored:
+        try:
+            return read_one()
+        except InvalidInput as error:
+            return _for_a_person(error, element, self.catalog)
+
+    def _submission(self, message: Mapping[str, Any], pasted: Kind | None) -> Submission:
+        """`pasted` is the kind whose reply is part of the message."""
+        check_version(message)
+        check_scope(message, self.region)
+        kind = _kind(message, self.catalog, pasted)
+        task, values = _task_of(message, kind, pasted)
+        ref = TaskRef(kind.name, tuple(_valid(param, value) for param, value in zip(kind.params, values, strict=True)))
+        context, deadline = context_of(message.get("context")), deadline_of(message, self.now)
+        return Submission(ref, context, deadline, observation=observation_of(kind, task, self.now))
+
+    def _recorded(self, element: Unwrapped, reply: Mapping[str, Any], kind: Kind) -> Submission:
+        """The task that a recorded call started."""
+        self._check_region(element)
+        if kind not in pasted_kinds(reply, self.catalog):
+            raise InvalidInput("shape", f"the responseElements have no {kind.reply.task.text}")
+        return self._submission(reply, kind)
+
+    def _notification(self, element: Unwrapped, detail: Mapping[str, Any], kind: Kind) -> Submission | Ignored:
+        """AWS also announces tasks that this kind's call cannot read: those of a media pipeline have no voice connector."""
+        own_id = kind.notifications.id if kind.notifications else None
+        names = [spellings(param) for param in kind.params]
+        if own_id is not None:
+            names[-1] = (own_id, *names[-1])
+        values = [value_of([detail], spelled) for spelled in names]
+        if any(value is None for value in values):
+            return Ignored(f"notification without the identifiers of a {kind.name} task")
+        ids = tuple(_valid(param, value) for param, value in zip(kind.params, values, strict=True))
+        if self.watch_notified:
+            self._check_region(element)
+        return Submission(TaskRef(kind.name, ids), poll_now=True)
+
+    def _check_region(self, element: Unwrapped) -> None:
+        if self.region is not None:
+            check_scope({"region": element.region}, self.region)
 
 
-def _pasted(message: Mapping[str, Any], catalog: Catalog) -> Sequence[Kind | None]:
-    """The kinds whose reply, as the API sent it, is part of the message. Of kinds with the same reply: the one that the message names."""
-    found: dict[str, Kind | None] = {}
-    for kind in catalog:
-        member = kind.reply.member
-        if member is not None and member in message and (member not in found or message.get("kind") == kind.name):
-            found[member] = kind
-    return list(found.values())
-
-
-def _submission(message: Mapping[str, Any], catalog: Catalog, pasted: Kind | None, now: float, region: str | None) -> Submission:
-    """`pasted` is the kind whose reply is part of the message."""
-    _check_version(message)
-    _check_scope(message, region)
-    kind = _kind(message, catalog, pasted)
-    objects = [message] if pasted is None else [message, *_objects_of(pasted.reply.task.find(message))]
-    ref = TaskRef(kind.name, tuple(_valid(param, _value(objects, _spellings(param))) for param in kind.params))
-    return Submission(ref, context=_context(message.get("context")), deadline_s=_deadline(message, now))
-
-
-def _notification(detail: Mapping[str, Any], kind: Kind) -> Submission | None:
-    """None for a notification without all identifiers of a task: AWS also announces tasks that this kind's call cannot read."""
-    own_id = kind.notifications.id if kind.notifications else None
-    spellings = [_spellings(param) for param in kind.params]
-    if own_id is not None:
-        spellings[-1] = (own_id, *spellings[-1])
-    values = [_value([detail], names) for names in spellings]
-    if any(value is None for value in values):
-        return None
-    ids = tuple(_valid(param, value) for param, value in zip(kind.params, values, strict=True))
-    return Submission(TaskRef(kind.name, ids), poll_now=True)
+def _task_of(message: Mapping[str, Any], kind: Kind, pasted: Kind | None) -> tuple[Mapping[str, Any], Sequence[Any]]:
+    """The task object of a message, as the API spells it, and the identifiers in the message. Raises InvalidInput."""
+    if pasted is None:
+        return as_the_api_spells(message, kind), bare_values(message, kind)
+    task = pasted_task(message, pasted)
+    if not isinstance(task, Mapping):
+        raise InvalidInput("shape", "the task in the message is not an object")
+    objects = [message, task, *objects_inside(task)]
+    return task, [value_of(objects, spellings(param)) for param in kind.params]
 
 
 def _kind(message: Mapping[str, Any], catalog: Catalog, pasted: Kind | None) -> Kind:
@@ -146,8 +180,11 @@ def _kind(message: Mapping[str, Any], catalog: Catalog, pasted: Kind | None) -> 
         if pasted not in (None, kind):
             raise InvalidInput("kind", "the kind does not match the task in the message")
         return kind
-    complete = (kind for kind in catalog if all(_value([message], _spellings(param)) is not None for param in kind.params))
-    return pasted or next(complete, catalog.default)
+    if pasted is not None:
+        return pasted
+    flat = (kind for kind in catalog if all(value_of([message], spellings(param)) is not None for param in kind.params))
+    nested = (kind for kind in catalog if None not in bare_values(message, kind))
+    return next(flat, None) or next(nested, catalog.default)
 
 
 def _unknown_kind(catalog: Catalog) -> InvalidInput:
@@ -159,25 +196,6 @@ def _is_key(parts: Sequence[str], catalog: Catalog) -> bool:
     return bool(parts) and parts[0] in catalog and len(parts) == 1 + len(catalog[parts[0]].params)
 
 
-def _objects_of(task: Any) -> list[Mapping[str, Any]]:
-    """The task and the objects directly inside it: a reply may hold some of the identifiers one level down."""
-    if not isinstance(task, Mapping):
-        raise InvalidInput("shape", "the task in the message is not an object")
-    return [task, *(inner for inner in task.values() if isinstance(inner, Mapping))]
-
-
-def _spellings(param: Param) -> tuple[str, ...]:
-    """The names of a parameter in the API, in our own messages, and in AWS's notifications."""
-    return (param.name, param.field, param.name[:1].lower() + param.name[1:])
-
-
-def _value(objects: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Any:
-    found = [members[name] for members in objects for name in names if members.get(name) is not None]
-    if any(value != found[0] for value in found[1:]):
-        raise InvalidInput("field", f"{names[0]} is given more than once, with different values; keep one")
-    return found[0] if found else None
-
-
 def _valid(param: Param, value: Any) -> str:
     """Return a value that is safe in a request. Identifiers become part of a URL, and the SDK does not check them."""
     if not isinstance(value, str) or not value.strip():
@@ -187,48 +205,17 @@ def _valid(param: Param, value: Any) -> str:
     return value
 
 
-def _check_version(message: Mapping[str, Any]) -> None:
-    for name in ("version", "schema_version"):
-        value = message.get(name)
-        if value is not None and (isinstance(value, bool) or value not in (1, "1", "1.0")):
-            raise InvalidInput("version", f"{name} must be 1")
+def _for_a_person(error: InvalidInput, element: Unwrapped, catalog: Catalog) -> InvalidInput:
+    """The error with its place, the envelopes that were recognized, and a good message. Without a traceback, which would keep the
+    whole body in memory for as long as the error exists."""
+    inside = f" (in {' in '.join(reversed(element.envelopes))})" if element.envelopes else ""
+    good = f"; a good message: {good_message(element.started or catalog.default)}" if error.reason in _FORM else ""
+    return InvalidInput(error.reason, element.place + error.detail + inside + good)
 
 
-def _check_scope(message: Mapping[str, Any], region: str | None) -> None:
-    if message.get("target") not in (None, DEFAULT_TARGET):
-        raise InvalidInput("scope", "the target is not configured")
-    if message.get("region") not in (None, region):
-        raise InvalidInput("scope", "the region is not the configured one")
-
-
-def _deadline(message: Mapping[str, Any], now: float) -> float | None:
-    """Seconds from now, from `deadline_s` (the same) or `deadline_at` (seconds since the epoch)."""
-    given = [(name, message[name]) for name in ("deadline_s", "deadline_at") if message.get(name) is not None]
-    if not given:
-        return None
-    name, value = given[0]
-    if len(given) > 1:
-        raise InvalidInput("field", "deadline_s and deadline_at are both given; keep one")
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidInput("field", f"{name} must be a number of seconds")
-    left = float(value) - (now if name == "deadline_at" else 0.0)
-    if left <= 0:
-        raise InvalidInput("field", f"{name} has already passed")
-    return min(left, MAX_DEADLINE_S)
-
-
-def _context(value: Any) -> str | None:
-    if value is None:
-        return None
-    text = canonical(value)
-    if len(text.encode()) > MAX_CONTEXT:
-        raise InvalidInput("size", f"the context is larger than {MAX_CONTEXT} bytes of JSON; shorten it")
-    return text
-
-
-def _without_traceback(error: InvalidInput, place: str = "") -> InvalidInput:
-    """A copy without traceback and cause: these would keep the whole body in memory for as long as the error exists."""
-    return InvalidInput(error.reason, place + error.detail)
+def good_message(kind: Kind) -> str:
+    """The shortest message that names a task of this kind, as JSON."""
+    return json.dumps({"kind": kind.name, **{param.field: param.name for param in kind.params}})
 
 
 def _flat(name: str) -> str:

@@ -81,6 +81,16 @@ class PendingSet:
         self.drop(watch.key)
         self._insert(PendingEntry(watch, now, now, 0.0, reason))
 
+    def add_in_flight(self, watch: Watch, now: float) -> PendingEntry | None:
+        """Add a watch about which something else than a call decides first; it counts as no call. None: one in flight comes before it."""
+        self.add(watch, now)
+        entry = self._waiting(watch.key)
+        if entry is not None:
+            entry.shares_call = True
+            self._shared_calls += 1
+            self._launch(entry)
+        return entry
+
     def put_back(self, watch: Watch, now: float, gap: float, reason: str) -> None:
         """Return a watch from its flight, due `gap` seconds from now, or at once after `poll_now`."""
         self._land(watch, PendingEntry(watch, now + gap, now, 1 / max(gap, MIN_RATE_GAP_S) if gap > 0 else 0.0, reason))

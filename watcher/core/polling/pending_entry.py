@@ -36,7 +36,7 @@ class PendingEntry:
     successor: Watch | None = None
     """In flight: another watch of the same task, which takes this place when it is back."""
     shares_call: bool = False
-    """In flight: the call was made for another entry, and this one is in the same batch."""
+    """In flight without a call of its own: in the same batch as another entry, or to be decided without a call."""
 
 
 def pack(entry: PendingEntry) -> bytes:

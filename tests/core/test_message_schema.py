@@ -1,0 +1,140 @@
+"""The JSON Schema of messages agrees with the reader: what it accepts is accepted, and what it rejects is rejected."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from watcher.core.intake.message_schema import message_schema
+from watcher.core.intake.submissions import good_message, read
+from watcher.errors import InvalidInput
+from watcher.kinds.catalog import builtin_catalog
+
+CATALOG = builtin_catalog()
+SCHEMA = message_schema(CATALOG)
+VALIDATOR = Draft202012Validator(SCHEMA)
+NOW = 1_790_000_000.0
+MESSAGES = Path(__file__).parent.parent / "data" / "messages"
+VALID = sorted([*(MESSAGES / "accepted").iterdir(), *(MESSAGES / "ignored").iterdir()])
+BEYOND = {
+    *("field.deadline-past", "field.deadline-twice", "field.id-twice", "field.cloudtrail-two-connectors", "field.cloudtrail-without-id"),
+    *("scope.region", "scope.cloudtrail-of-another-region", "size.context", "encoding.data-base64"),
+    *("depth.six-envelopes", "field.lambda-sqs", "parse.lambda-sqs", "empty.sns-message"),
+    *("parse.sns-message", "duplicate_key", "duplicate_key.inside"),
+    *("number.1e999", "number.5000-decimals", "number.infinity", "number.nan"),
+    "id.notification",
+}  # fmt: skip
+"""Invalid messages whose fault the schema cannot say: in a text inside the message, or between two of its values."""
+
+
+def accepted(message: Any) -> bool:
+    return not any(isinstance(each, InvalidInput) for each in read(json.dumps(message).encode(), CATALOG, now=NOW, region="us-east-1"))
+
+
+def loaded(path: Path) -> Any:
+    text = path.read_text("utf-8-sig")
+    return json.loads(text) if text.lstrip()[:1] in ("{", "[", '"') else text.strip()
+
+
+def test_it_is_a_schema() -> None:
+    """Of the draft that it names."""
+    Draft202012Validator.check_schema(SCHEMA)
+    json.dumps(SCHEMA, allow_nan=False)
+
+
+@pytest.mark.parametrize("path", VALID, ids=lambda path: path.stem)
+def test_it_accepts_every_form(path: Path) -> None:
+    """Each form that names a task, and each message that is known by name."""
+    VALIDATOR.validate(loaded(path))
+
+
+def rejected() -> list[Path]:
+    found = []
+    for path in sorted((MESSAGES / "rejected").iterdir()):
+        try:
+            json.loads(path.read_text("utf-8"))
+        except (ValueError, RecursionError):
+            continue
+        if path.stem not in BEYOND:
+            found.append(path)
+    return found
+
+
+@pytest.mark.parametrize("path", rejected(), ids=lambda path: path.stem)
+def test_it_rejects_what_the_reader_rejects(path: Path) -> None:
+    """As far as a schema can say what is wrong."""
+    assert not VALIDATOR.is_valid(loaded(path))
+
+
+@pytest.mark.parametrize("kind", CATALOG, ids=lambda kind: kind.name)
+def test_it_accepts_the_good_message_of_each_kind(kind: Any) -> None:
+    """That which the reasons show."""
+    VALIDATOR.validate(json.loads(good_message(kind)))
+
+
+def test_it_cannot_reject_the_others() -> None:
+    """The list of these is no longer than it must be."""
+    assert [name for name in BEYOND if not VALIDATOR.is_valid(loaded(MESSAGES / "rejected" / f"{name}.json"))] == []
+
+
+ids = (
+    st.sampled_from(["vc-1", "t_2", "a:b", "..", "a/b", " x", "", "x" * 300, "é"])
+    | st.integers()
+    | st.none()
+    | st.lists(st.text(), max_size=1)
+)
+kinds = st.sampled_from([*CATALOG.kinds, "nope", 5, None])
+rest = {
+    "kind": kinds,
+    "context": st.none() | st.text(max_size=5),
+    "deadline_s": st.none() | st.floats(-5, 1e9) | st.text(max_size=2) | st.booleans(),
+    "version": st.sampled_from([1, "1", "1.0", 2, None, "2", [1]]),
+    "target": st.sampled_from(["default", None, "other", 5]),
+    "other": st.integers(),
+}
+
+
+@st.composite
+def tasks(draw: st.DrawFn) -> dict[str, Any]:
+    """Our own members, the members of a reply, or a reply, with each identifier under one of its names or none."""
+    kind = draw(st.sampled_from(list(CATALOG)))
+    named: dict[str, Any] = {}
+    for param in kind.params:
+        name = draw(st.sampled_from([param.name, param.field, param.name[:1].lower() + param.name[1:], None]))
+        if name is not None:
+            named[name] = draw(ids)
+    form = draw(st.sampled_from(["own", "task", "reply", "lower reply"]))
+    members = draw(st.fixed_dictionaries({}, optional=rest))
+    if form == "own":
+        return named | members
+    own = {name: value for name, value in named.items() if name.lower().replace("_", "") == kind.params[-1].name.lower()}
+    task = own | {"CallDetails": {name: value for name, value in named.items() if name not in own}}
+    if form == "task":
+        return task | members
+    member = kind.reply.member or ""
+    return {member if form == "reply" else member[:1].lower() + member[1:]: task} | members
+
+
+@given(tasks())
+def test_it_agrees_with_the_reader_about_any_task(message: dict[str, Any]) -> None:
+    """Whatever its members are."""
+    assert VALIDATOR.is_valid(message) == accepted(message)
+
+
+@given(st.recursive(tasks(), lambda inner: st.lists(inner, max_size=2) | st.one_of(
+    inner.map(lambda m: {"specversion": "1.0", "data": m}), inner.map(lambda m: {"detail-type": "t", "source": "my.app", "detail": m}),
+    inner.map(lambda m: {"Records": [{"eventSource": "aws:sqs", "body": m}]}), inner.map(lambda m: {"input": m, "taskToken": "x"}),
+), max_leaves=3))  # fmt: skip
+def test_it_accepts_no_envelope_whose_content_is_invalid(message: Any) -> None:
+    """As long as the content is JSON and not a text."""
+    if VALIDATOR.is_valid(message):
+        outcomes = read(json.dumps(message).encode(), CATALOG, now=NOW, region="us-east-1")
+        assert not [
+            each for each in outcomes if isinstance(each, InvalidInput) and each.reason != "depth" and "list inside" not in each.detail
+        ]

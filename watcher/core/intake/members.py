@@ -1,0 +1,57 @@
+"""The members of our own messages besides the identifiers: version, scope, deadline, context."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from watcher.core.intake.strict_json import canonical
+from watcher.errors import InvalidInput
+from watcher.model import DEFAULT_TARGET
+
+MAX_CONTEXT = 4096
+"""Bytes of canonical JSON, because each event of the task carries them."""
+MAX_DEADLINE_S = 30 * 86_400.0
+"""Seconds. A longer deadline is reduced to this: no service keeps a task for as long."""
+
+
+def check_version(message: Mapping[str, Any]) -> None:
+    """Raises InvalidInput: version."""
+    for name in ("version", "schema_version"):
+        value = message.get(name)
+        if value is not None and (isinstance(value, bool) or value not in (1, "1", "1.0")):
+            raise InvalidInput("version", f"{name} must be 1")
+
+
+def check_scope(message: Mapping[str, Any], region: str | None) -> None:
+    """Raises InvalidInput: scope. A message cannot choose the target and the Region, only repeat them."""
+    if message.get("target") not in (None, DEFAULT_TARGET):
+        raise InvalidInput("scope", "the target is not configured")
+    if message.get("region") not in (None, region):
+        raise InvalidInput("scope", "the region is not the configured one")
+
+
+def deadline_of(message: Mapping[str, Any], now: float) -> float | None:
+    """Seconds from now, from `deadline_s` (the same) or `deadline_at` (seconds since the epoch). Raises InvalidInput: field."""
+    given = [(name, message[name]) for name in ("deadline_s", "deadline_at") if message.get(name) is not None]
+    if not given:
+        return None
+    name, value = given[0]
+    if len(given) > 1:
+        raise InvalidInput("field", "deadline_s and deadline_at are both given; keep one")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidInput("field", f"{name} must be a number of seconds")
+    left = float(value) - (now if name == "deadline_at" else 0.0)
+    if left <= 0:
+        raise InvalidInput("field", f"{name} has already passed")
+    return min(left, MAX_DEADLINE_S)
+
+
+def context_of(value: Any) -> str | None:
+    """The context as canonical JSON. Raises InvalidInput: size."""
+    if value is None:
+        return None
+    text = canonical(value)
+    if len(text.encode()) > MAX_CONTEXT:
+        raise InvalidInput("size", f"the context is larger than {MAX_CONTEXT} bytes of JSON; shorten it")
+    return text

@@ -1,0 +1,56 @@
+"""What a message says about the state of its task: the reply of the call that started it is an observation, without a call.
+
+It is trusted as far as a message can be: it can only say that the task is not over, and only with times that make sense.
+Anything else is no observation, and the task is polled at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from watcher.kinds.kind import Kind, Phase
+from watcher.kinds.paths import Expression
+from watcher.model import Observation
+
+MAX_AHEAD_S = 60.0
+"""Seconds by which a timestamp may be ahead of our clock. The clocks of senders and of the service differ from ours."""
+MAX_AGE_S = 600.0
+"""Seconds. What is older saves no call, because the task is due at once, and it may be the replay of an old message."""
+
+
+def observation_of(kind: Kind, task: Mapping[str, Any], now: float) -> Observation | None:
+    """Return what a task object says, as the API spells it; None if it cannot be used. `now` is seconds since the epoch. Never raises.
+
+    The observation is dated `now`, when the watcher learned of it. Its timestamps say how old it is.
+    """
+    paths = kind.reply
+    try:
+        status = paths.status.find(task)
+        times = [_seconds(path, task) for path in (paths.created, paths.started, paths.updated)]
+    except (ValueError, OverflowError, OSError):
+        return None
+    if not isinstance(status, str) or status not in kind.statuses or kind.phase(status) is not Phase.OPEN:
+        return None
+    known = [at for at in times if at is not None]
+    if not known or known != sorted(known) or known[-1] > now + MAX_AHEAD_S or known[-1] < now - MAX_AGE_S:
+        return None
+    created, started, updated = times
+    return Observation(status, now, created_at=created, started_at=started, updated_at=updated)
+
+
+def _seconds(path: Expression | None, task: Mapping[str, Any]) -> float | None:
+    """A timestamp as RFC 3339 or as seconds since the epoch. Raises ValueError or OverflowError for anything else."""
+    value = None if path is None else path.find(task)
+    if value is None:
+        return None
+    if isinstance(value, str):
+        at = datetime.fromisoformat(value)
+        if at.tzinfo is None:
+            raise ValueError("a time without a time zone")
+        return at.astimezone(UTC).timestamp()
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError("not a time")
+    return float(value)

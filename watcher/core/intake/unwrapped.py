@@ -1,0 +1,28 @@
+"""What is left of a message without its envelopes: the value that all steps of unwrapping return."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from watcher.errors import InvalidInput
+from watcher.kinds.kind import Kind
+from watcher.model import Ignored
+
+
+@dataclass(frozen=True, slots=True)
+class Unwrapped:
+    """One element without its envelopes: the members or the text that should name a task, or why there are none."""
+
+    content: Mapping[str, Any] | str | InvalidInput | Ignored
+    notified: Kind | None = None
+    """The kind that AWS's own notification is about, where the element is one."""
+    started: Kind | None = None
+    """The kind of task that the recorded call started, where the element is a CloudTrail record."""
+    region: Any = None
+    """The Region in which AWS itself says that this happened."""
+    place: str = ""
+    """Where in a batch the element was, as a prefix for error texts: `element 2: `."""
+    envelopes: tuple[str, ...] = ()
+    """The names of its envelopes, the outer one first, for error texts: `an SNS notification`."""

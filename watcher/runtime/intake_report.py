@@ -1,0 +1,66 @@
+"""Reports what became of each input: in the metrics, and in the log where a person may have to know. Decides nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import structlog
+
+from watcher.model import DeadLetter
+from watcher.observe.metrics import Metrics
+from watcher.runtime.admission import Admitted
+
+log = structlog.get_logger("watcher.intake")
+
+MAX_NAMES = 100
+"""Names of ignored messages that are logged in one process: a part of a name comes from outside."""
+
+
+class IntakeReport:
+    """Counts and logs the outcomes of inputs, by source."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._logged: set[tuple[str, str]] = set()
+        """Sources and names of ignored messages that were logged. A rule may match thousands of them: each name is logged once."""
+
+    def ignored(self, origin: str, names: Sequence[str]) -> None:
+        """These are known by name and require no action."""
+        for name in names:
+            self._metrics.inputs.labels(origin, "ignored").inc()
+            if (origin, name) not in self._logged and len(self._logged) < MAX_NAMES:
+                self._logged.add((origin, name))
+                hint = "nothing; further ones are counted in watcher_inputs_total and not logged"
+                log.info("input_ignored", source=origin, what=name, hint=hint)
+
+    def admitted(self, origin: str, outcomes: Sequence[Admitted]) -> None:
+        """Submissions have these outcomes. The log says of one receive how many tasks were submitted before."""
+        counts = Counter(each.outcome for each in outcomes)
+        for outcome, count in counts.items():
+            self._metrics.inputs.labels(origin, outcome).inc(count)
+        if before := [each.watch for each in outcomes if each.outcome != "admitted"]:
+            example = next((watch for watch in before if not watch.open), before[0])
+            hint = "a task is watched once; to watch one that has ended again, erase it with watcher forget and submit it"
+            facts = {"known": counts["known"], "ended": counts["ended"], "example": example.key, "end_reason": example.end_reason}
+            log.info("submitted_again", source=origin, **facts, hint=hint)
+
+    def notified(self, origin: str, *, polled: bool, watch: Admitted | None) -> None:
+        """AWS sent a notification. `watch` is the outcome where it is also a submission; a new watch is counted as admitted."""
+        if watch is None or watch.outcome != "admitted":
+            outcome = "hint" if polled else "ignored" if watch is None else watch.outcome
+            self._metrics.inputs.labels(origin, outcome).inc()
+
+    def steering(self, origin: str, members: Sequence[str]) -> None:
+        """A message has members that would choose where calls go. They have no effect."""
+        if members:
+            self._metrics.inputs.labels(origin, "steering_ignored").inc()
+            log.warning("members_ignored", source=origin, members=sorted(members), hint="a message cannot choose where calls go")
+
+    def rejected(self, origin: str, reasons: Sequence[str], letter: DeadLetter) -> None:
+        """Something in a message is invalid, and the message is now a dead letter."""
+        for reason in reasons:
+            self._metrics.inputs.labels(origin, f"rejected_{reason}").inc()
+        self._metrics.dead_letters.labels("input", origin, letter.reason).inc()
+        hint = f"watcher dead-letters show {letter.id}"
+        log.warning("input_rejected", source=origin, reason=letter.reason, detail=letter.detail, dead_letter=letter.id, hint=hint)
