@@ -45,6 +45,14 @@ def completed(command: Sequence[str | Path], **options: Any) -> subprocess.Compl
     return subprocess.run(command, timeout=HANG_S, **{"check": False, **options})
 
 
+def runs(pid: int) -> bool:
+    """Whether a process runs. A zombie has ended; it is gone when its parent, which may be slow, has seen that."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 class WatcherProcess:
     """`python -m watcher …`, started any number of times, one process at a time.
 

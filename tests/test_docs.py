@@ -142,7 +142,7 @@ def test_each_metric_is_explained():
 def test_each_quota_and_each_polled_service_is_explained():
     """The table of components lists the quota of each kind, and the circuits of each polled service."""
     expected = {f"quota:{name}" for name in CATALOG.quotas}
-    expected |= {f"circuit:{name}:{service}" for name in ("outage", "unreadable") for service in CATALOG.services}
+    expected |= {f"circuit:{name}:{service}" for name in ("outage", "unreadable", "not_found") for service in CATALOG.services}
     assert expected <= {name for row in first_column(OPERATING, "## Readiness") for name in row}
 
 

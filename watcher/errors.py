@@ -16,8 +16,8 @@
         ├── NotFound                grace period, then the watch ends
         ├── Denied                  a few tries, then the watch ends
         ├── Invalid                 no retry can help: the watch ends, an event becomes a dead letter
-        ├── CredentialsRejected     never the task's fault: opens the credentials circuit
-        └── Unreadable              the reply is not a description of the task
+        ├── CredentialsRejected     the setup of this process, never the task: opens the credentials circuit
+        └── Unreadable              the reply is not a description of the task, or not of the service
 
 The texts of these errors reach logs. Adapters put error codes and HTTP statuses into them, never bodies, personal
 identifiers, or results.
@@ -140,21 +140,32 @@ class Invalid(RemoteError):
 
 
 class CredentialsRejected(RemoteError):
-    """Credentials are missing, expired, revoked, or the signature is wrong.
+    """Credentials are missing, expired, revoked, the signature is wrong, or the setup does not allow to send a request.
 
     `expired` requests one forced refresh. `clock_skew_s` is the service's clock minus ours in seconds, where a
-    signature error made the comparison possible.
+    signature error made the comparison possible. `unsent` means that no request was sent: trying again costs no call.
     """
 
     reason = "credentials"
 
-    def __init__(self, code: str, detail: str = "", *, expired: bool = False, clock_skew_s: float | None = None) -> None:
+    def __init__(
+        self, code: str, detail: str = "", *, expired: bool = False, clock_skew_s: float | None = None, unsent: bool = False
+    ) -> None:
         super().__init__(code, detail)
         self.expired = expired
         self.clock_skew_s = clock_skew_s
+        self.unsent = unsent
 
 
 class Unreadable(RemoteError):
-    """A reply that describes no task: wrong shape, too large, garbage, or an unexpected exception."""
+    """A reply that describes no task: wrong shape, too large, garbage, or an unexpected exception.
+
+    `foreign` means that something other than the service answered: a proxy, a mesh, a gateway, another endpoint. Such an
+    answer says nothing about a task.
+    """
 
     reason = "unreadable"
+
+    def __init__(self, code: str, detail: str = "", *, foreign: bool = False) -> None:
+        super().__init__(code, detail)
+        self.foreign = foreign

@@ -50,7 +50,20 @@ def test_json_holds_events_and_the_plan(command: Command) -> None:
     assert shown["next"]["rule"] == "accrual"
     assert "30 s" in shown["next"]["as_of"]
     assert shown["end"] is None
-    members = ["rule", "age_s", "gap_s", "lag_s", "price_s", "spare_gap_s", "samples", "pace", "open_tasks", "why", "as_of"]
+    members = [
+        "rule",
+        "age_s",
+        "gap_s",
+        "lag_s",
+        "price_s",
+        "spare_gap_s",
+        "samples",
+        "pace",
+        "open_tasks",
+        "why",
+        "open_circuits",
+        "as_of",
+    ]
     assert list(shown["next"]) == members
 
 

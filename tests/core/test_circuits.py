@@ -24,6 +24,11 @@ ERRORS = [error("code") for error in (Throttled, Unavailable, Busy, NotFound, De
 VOICE, BATCH = "chime-sdk-voice", "batch"
 
 
+OPENERS = {"credentials": CredentialsRejected, "outage": Unavailable, "unreadable": Unreadable, "not_found": NotFound}
+HOLD_ALL = ["credentials", "outage", "unreadable"]
+"""The circuits that hold all calls to their service."""
+
+
 def note(circuits: CallCircuits, error: RemoteError | None, key: str = "k", group: str = "vc", now: float = 0.0) -> list[tuple[str, bool]]:
     """Which circuits one call about one task opened or closed."""
     return [(change.name, change.opened) for change in circuits.note(error, [(key, group)], now)]
@@ -42,9 +47,11 @@ def outage(calls=OUTAGE_CALLS, over=OUTAGE_S):
 def opened(name, circuits=None):
     """Circuits of which this one has been open since 0."""
     circuits = circuits or Circuits().of(DEFAULT_TARGET, VOICE)
-    error = {"credentials": CredentialsRejected, "outage": Unavailable, "unreadable": Unreadable}[name]("code")
+    error = OPENERS[name]("code")
     for n in range(OUTAGE_CALLS):
         note(circuits, error, f"k{n}", now=-OUTAGE_S if name == "outage" and n == 0 else 0.0)
+    if name == "not_found":
+        circuits.overdue(-60.0, "code", 0.0)
     assert circuits.open == (name,)
     return circuits
 
@@ -99,6 +106,87 @@ def test_unreadable_replies_for_three_tasks_open() -> None:
     assert note(circuits, Unreadable("no_task"), "k9", now=60.0) == [("unreadable", True)]
 
 
+def test_a_series_of_foreign_answers_opens_for_a_single_task() -> None:
+    """Three answers in a row that are not the service's own open the circuit, and an answer of the service starts the series again."""
+    page = Unreadable("403", foreign=True)
+    circuits, changes = after(*[(page, "k", "vc", 1.0), (page, "k", "vc", 2.0), (GOOD, "k2", "vc", 3.0)] * 20)
+    assert not changes
+    _, changes = after((page, "k", "vc", 4.0), (Unavailable("502"), "k", "vc", 5.0), (page, "k", "vc", 6.0), circuits=circuits)
+    assert not changes
+    assert note(circuits, page, "k", now=7.0) == [("unreadable", True)]
+    assert note(circuits, Denied("no"), "k", now=12.0) == [("unreadable", False)]
+
+
+def test_probes_that_send_nothing_stay_frequent() -> None:
+    """While requests cannot even be made, a probe costs no call, so the next one goes after 5 s each time."""
+    circuits, now = Circuits().of(DEFAULT_TARGET, VOICE), 0.0
+    assert note(circuits, CredentialsRejected("IllegalCharacter", unsent=True)) == [("credentials", True)]
+    for _ in range(10):
+        now += circuits.wait(now, 0)
+        assert note(circuits, CredentialsRejected("IllegalCharacter", unsent=True), now=now) == []
+        assert circuits.wait(now, 0) == PROBE_FIRST_S
+
+
+# --- tasks that are not found ----------------------------------------------------------------------
+
+
+def miss(circuits, *keys, since=0.0, now=60.0):
+    """These tasks are not found, and the watch of the last one would end now."""
+    for key in keys:
+        note(circuits, NotFound("NotFoundException"), key, now=since)
+    return [(change.name, change.opened) for change in circuits.overdue(since, "NotFoundException", now)]
+
+
+@pytest.mark.parametrize(("tasks", "opens"), [(1, False), (2, False), (3, True), (50, True)])
+def test_tasks_that_are_all_missing_open_before_the_first_of_them_ends(tasks, opens) -> None:
+    """Three missing tasks, when nothing was ever found here, are about the Region or the account; fewer are about these tasks."""
+    circuits = Circuits().of(DEFAULT_TARGET, VOICE)
+    assert miss(circuits, *(f"k{n}" for n in range(tasks))) == ([("not_found", True)] if opens else [])
+    assert circuits.nothing_found
+    assert not circuits.holding, "other tasks are polled as usual"
+
+
+@pytest.mark.parametrize(("found_at", "opens"), [(-70.0, True), (-0.1, True), (0.5, False), (59.0, False)])
+def test_a_task_found_during_the_grace_period_shows_that_others_are_missing(found_at, opens) -> None:
+    """Tasks that disappear together open the circuit, unless something was found while they were missing."""
+    circuits = Circuits().of(DEFAULT_TARGET, VOICE)
+    note(circuits, GOOD, "k9", now=found_at if found_at < 0 else -5.0)
+    note(circuits, NotFound("404"), "k0", now=0.0)
+    if found_at > 0:
+        note(circuits, GOOD, "k9", now=found_at)
+    assert miss(circuits, "k1", "k2", "k3", since=0.0) == ([("not_found", True)] if opens else [])
+    assert not circuits.nothing_found
+
+
+def test_a_short_grace_period_is_no_evidence() -> None:
+    """Without a grace period, tasks that are missing a moment after others were found end as usual."""
+    circuits = Circuits().of(DEFAULT_TARGET, VOICE)
+    note(circuits, GOOD, now=0.0)
+    assert miss(circuits, "k1", "k2", "k3", "k4", since=30.0, now=30.0) == []
+    assert miss(circuits, "k5", since=61.0, now=61.0) == [("not_found", True)]
+
+
+@pytest.mark.parametrize("answer", [GOOD, Busy("ConflictException")], ids=["found", "busy"])
+def test_a_task_that_is_there_closes_not_found(answer) -> None:
+    """A conflict is about a task that exists; a denial, an outage or a further miss shows nothing."""
+    circuits = opened("not_found")
+    for error in (NotFound("404"), Denied("no"), Unavailable("503"), Throttled("429"), Invalid("400")):
+        assert note(circuits, error, now=1.0) == []
+    assert note(circuits, answer, now=2.0) == [("not_found", False)]
+
+
+def test_missing_tasks_are_probed_at_growing_intervals() -> None:
+    """From 5 s to a minute; only calls about missing tasks count as probes."""
+    circuits, now, gaps = opened("not_found"), 0.0, []
+    for _ in range(6):
+        gaps.append(circuits.wait_for_missing(now))
+        now += gaps[-1]
+        circuits.probe_missing(now)
+        note(circuits, Throttled("429"), "other", now=now)
+    assert gaps == [5.0, 10.0, 20.0, 40.0, PROBE_MAX_S, PROBE_MAX_S]
+    assert circuits.wait(now, 0) == 0
+
+
 @pytest.mark.parametrize("error", [Denied("no"), Unreadable("json")], ids=lambda e: type(e).__name__)
 def test_one_call_about_many_tasks_is_one_piece_of_evidence(error) -> None:
     """A batch that fails as a whole opens nothing; the third one that begins with another task and group does."""
@@ -131,12 +219,13 @@ def test_trouble_with_a_single_task_never_opens_a_circuit(answers) -> None:
 def test_the_first_good_answer_closes_a_circuit(name) -> None:
     """Once closed, calls are free again, and all conditions must be met anew before the circuit opens again."""
     circuits = opened(name)
-    assert circuits.wait(0.0, 0) == PROBE_FIRST_S
+    assert max(circuits.wait(0.0, 0), circuits.wait_for_missing(0.0)) == PROBE_FIRST_S
     assert note(circuits, GOOD, now=5.0) == [(name, False)]
-    assert circuits.wait(5.0, 40) == 0
+    assert (circuits.wait(5.0, 40), circuits.wait_for_missing(5.0)) == (0, 0)
     assert circuits.open == ()
-    error = {"credentials": Denied, "outage": Unavailable, "unreadable": Unreadable}[name]("code")
+    error = {**OPENERS, "credentials": Denied}[name]("code")
     assert note(circuits, error, now=6.0) == []
+    assert circuits.overdue(5.5, "code", 6.0) == []
 
 
 def test_a_denial_shows_that_credentials_are_accepted_again() -> None:
@@ -158,7 +247,7 @@ def test_an_outage_is_over_when_the_service_answers(answer) -> None:
     assert note(opened("outage"), answer, now=5.0) == [("outage", False)]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", HOLD_ALL)
 @pytest.mark.parametrize("answer", ERRORS, ids=lambda a: type(a).__name__)
 def test_probes_go_one_at_a_time_at_growing_intervals(name, answer) -> None:
     """Whatever a probe fails with, the next one waits twice as long, from 5 s to a minute; a probe in flight holds all other calls."""
@@ -206,7 +295,7 @@ def test_an_outage_of_one_service_holds_only_its_own_calls() -> None:
     assert up.wait(OUTAGE_S, 9) == 0
 
 
-@pytest.mark.parametrize("name", ["outage", "unreadable"])
+@pytest.mark.parametrize("name", ["outage", "unreadable", "not_found"])
 @pytest.mark.parametrize("other", [(DEFAULT_TARGET, BATCH), ("eu", VOICE)])
 def test_answers_of_another_service_or_target_close_no_circuit(name, other) -> None:
     """They say nothing about this service of this target, and its probe stays due at the same time."""
@@ -215,7 +304,7 @@ def test_answers_of_another_service_or_target_close_no_circuit(name, other) -> N
     for n in range(10):
         note(circuits.of(*other), GOOD, now=float(n))
     assert down.open == (name,)
-    assert down.wait(0.0, 0) == PROBE_FIRST_S
+    assert max(down.wait(0.0, 0), down.wait_for_missing(0.0)) == PROBE_FIRST_S
 
 
 def test_unreadable_replies_of_different_services_do_not_add_up() -> None:
@@ -288,7 +377,10 @@ def test_the_changes_are_those_of_the_open_circuits(answers) -> None:
     for target, service, error, place, elapsed in answers:
         now += elapsed
         of_call = circuits.of(target, service)
-        for change in of_call.note(error, [(f"k{place}", f"vc{place}")], now):
+        changes = of_call.note(error, [(f"k{place}", f"vc{place}")], now)
+        if isinstance(error, NotFound):
+            changes += of_call.overdue(now - 90, "code", now)
+        for change in changes:
             assert states.get(change.component, False) != change.opened
             states[change.component] = change.opened
             assert (change.target, change.service) == (target, None if change.name == "credentials" else service)
@@ -296,6 +388,7 @@ def test_the_changes_are_those_of_the_open_circuits(answers) -> None:
         components = {name: f"circuit:{name}{'' if name == 'credentials' else f':{service}'}{suffix}" for name in NAMES}
         assert of_call.open == tuple(name for name in NAMES if states.get(components[name], False))
         assert 0 <= of_call.wait(now, 0) <= PROBE_MAX_S
+        assert 0 <= of_call.wait_for_missing(now) <= PROBE_MAX_S
         assert error is not GOOD or not of_call.open
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.facts import DAY, NOW, seen, watch_of
-from watcher.core.polling.poll_errors import MAX_BACKOFF_S, PARKED_S, on_poll_error
+from watcher.core.polling.poll_errors import MAX_BACKOFF_S, PARKED_S, SUSPECT_S, on_poll_error, overdue_since
 from watcher.core.polling.transitions import WatchSettings, advance
 from watcher.errors import (
     Busy,
@@ -23,16 +23,27 @@ from watcher.model import EventType
 
 KIND = builtin_catalog()["speaker-search"]
 ERRORS = {cls.reason: cls("code") for cls in (Throttled, Unavailable, Busy, NotFound, Denied, Invalid, CredentialsRejected, Unreadable)}
-ENDS = {("not_found", "not_found"), ("not_found", "expired"), ("denied", "denied"), ("invalid", "invalid"), ("unreadable", "deadline")}
+FOREIGN = Unreadable("404", foreign=True)
+ENDS = {
+    ("not_found", "not_found"),
+    ("not_found", "expired"),
+    ("not_found", "deadline"),
+    ("denied", "denied"),
+    ("invalid", "invalid"),
+    ("unreadable", "deadline"),
+    ("busy", "busy"),
+}
 """Which error may end a watch, and with which reason."""
-NEVER_THE_TASKS = ["throttled", "unavailable", "busy", "credentials"]
+NEVER_THE_TASKS = ["throttled", "unavailable", "credentials"]
 
 
 def after(*errors, watch=None, suspect=False, clock=0.0, **settings):
     """The last step after errors of (reason, seconds from NOW). `clock`: how far the wall clock is off, in seconds."""
-    watch = watch or watch_of()
+    watch, before = watch or watch_of(), None
     for reason, at in errors:
-        taken = on_poll_error(KIND, watch, ERRORS[reason], NOW + at + clock, WatchSettings(**settings), mono=at, suspect=suspect)
+        error = FOREIGN if reason == "foreign" else ERRORS[reason]
+        repeated, before = reason == before, reason
+        taken = on_poll_error(KIND, watch, error, NOW + at + clock, WatchSettings(**settings), mono=at, suspect=suspect, repeated=repeated)
         watch = taken.watch
     return taken
 
@@ -48,7 +59,7 @@ def test_every_remote_error_is_covered() -> None:
     )
 )
 def test_trouble_in_polling_never_ends_a_watch(errors) -> None:
-    """Throttling, outages, conflicts and rejected credentials, however many and after the deadline, end no watch and emit no event."""
+    """Throttling, outages and rejected credentials, however many and after the deadline, end no watch and emit no event."""
     taken = after(*errors)
     assert taken.watch.open
     assert not taken.changed
@@ -82,9 +93,37 @@ def test_throttling_and_rejected_credentials_cost_the_task_nothing(reason) -> No
     assert (taken.wait_s, taken.watch.failures, taken.watch.failing_since) == (None, 0, None)
 
 
-def test_a_busy_task_is_polled_again_soon() -> None:
-    """The wait after a conflict is half a second to two seconds, however many there were."""
-    assert after(*[("busy", at) for at in range(20)]).wait_s == (0.5, 2.0)
+def test_a_busy_task_is_polled_again_soon_and_then_less_often() -> None:
+    """The wait after a conflict is half a second to two seconds; each further one in a row doubles it, to half a minute to a minute."""
+    waits = [after(*[("busy", at) for at in range(n)]).wait_s for n in range(1, 9)]
+    assert waits == [(0.5, 2), (1, 4), (2, 8), (4, 16), (8, 32), (16, 60), (30, 60), (30, 60)]
+    assert after(*[("unavailable", at) for at in range(50)], ("busy", 51)).wait_s == (0.5, 2.0), "an outage is no conflict"
+    assert after(("denied", 0), ("busy", 1), ("busy", 2)).watch.failures == 1, "a conflict is no denial"
+
+
+@pytest.mark.parametrize(
+    ("errors", "reason"),
+    [
+        ([("busy", DAY - 9 + n) for n in range(9)], None),
+        ([("busy", DAY - 4 + n) for n in range(7)], "busy"),
+        ([("busy", DAY + n) for n in range(5)], None),
+        ([("busy", DAY + n) for n in range(6)], "busy"),
+        ([("unavailable", DAY - 50 + n) for n in range(99)] + [("busy", DAY + 60)], None),
+        ([("denied", DAY - 30), ("busy", DAY - 1), ("busy", DAY + 29)], None),
+        ([("denied", DAY - 30), ("busy", DAY - 1), ("busy", DAY + 30)], "busy"),
+    ],
+)
+def test_a_task_that_is_always_busy_ends_at_its_deadline(errors, reason) -> None:
+    """With a reason of its own, once a series of conflicts shows that no other answer comes."""
+    taken = after(*errors)
+    assert taken.watch.end_reason == reason
+
+
+def test_a_conflict_shortens_no_grace_period() -> None:
+    """A task that was busy for minutes and is then not found has its whole grace period."""
+    busy = after(*[("busy", 30 * n) for n in range(10)])
+    assert after(("not_found", 300), ("not_found", 359), watch=busy.watch).watch.open
+    assert not after(("not_found", 300), ("not_found", 360), watch=busy.watch).watch.open
 
 
 def test_an_outage_backs_off_with_full_jitter_to_a_minute() -> None:
@@ -92,6 +131,7 @@ def test_an_outage_backs_off_with_full_jitter_to_a_minute() -> None:
     waits = [after(*[("unavailable", at) for at in range(n)]).wait_s for n in range(1, 9)]
     assert waits == [(0.0, high) for high in (1, 2, 4, 8, 16, 32, 60, 60)]
     assert after(*[("unavailable", 30 * n) for n in range(1440)]).wait_s == (0.0, MAX_BACKOFF_S)
+    assert after(*[("unavailable", 30 * n) for n in range(1440)], suspect=True).wait_s == SUSPECT_S, "the circuit decides"
 
 
 @pytest.mark.parametrize(
@@ -166,8 +206,36 @@ def test_a_watch_with_unreadable_replies_ends_at_its_deadline(at, reason) -> Non
 
 
 def test_unreadable_replies_end_no_watch_while_a_circuit_is_open() -> None:
-    """They may come from a proxy and say nothing about the task, even after its deadline."""
-    assert after(("unreadable", 2 * DAY), suspect=True).watch.open
+    """They may come from a proxy and say nothing about the task, even after its deadline; the next probe may be about it."""
+    taken = after(*[("unreadable", 2 * DAY + n) for n in range(20)], suspect=True)
+    assert taken.watch.open
+    assert taken.wait_s == SUSPECT_S
+    assert taken.watch.failures == 0
+
+
+@pytest.mark.parametrize(("answers", "reason"), [(1, None), (4, None), (5, "deadline")])
+def test_foreign_answers_end_a_watch_only_if_others_are_answered(answers, reason) -> None:
+    """After its deadline a watch outlives some answers of a proxy, so that a circuit can open; one that gets nothing else ends."""
+    assert after(*[("foreign", DAY + n) for n in range(answers)]).watch.end_reason == reason
+
+
+@pytest.mark.parametrize(("at", "reason"), [(0, None), (600, None), (DAY - 1, None), (DAY, "deadline")])
+def test_a_missing_task_ends_at_its_deadline_only_while_nothing_is_found(at, reason) -> None:
+    """While `not_found` is open, no grace period and no retention ends a watch."""
+    taken = after(("not_found", 0), ("not_found", at), suspect=True, not_found_grace=20)
+    assert taken.watch.end_reason == reason
+    assert taken.wait_s == (None if reason else (2.0, 5.0))
+    old = watch_of(created_at=NOW - 8 * DAY)
+    assert after(("not_found", 0), watch=old, suspect=True).watch.open
+
+
+@pytest.mark.parametrize(("misses", "since"), [([0, 59], None), ([0, 60], 0), ([7, 99], 7)])
+def test_a_task_is_overdue_when_one_more_miss_ends_its_watch(misses, since) -> None:
+    """The time is that of the first miss in a row."""
+    *before, last = misses
+    watch = after(*[("not_found", at) for at in before]).watch
+    assert overdue_since(KIND, watch, NOW + last, WatchSettings(), mono=last) == since
+    assert overdue_since(KIND, watch_of(created_at=NOW - 8 * DAY), NOW, WatchSettings(), mono=3.0) == 3.0
 
 
 @pytest.mark.parametrize(

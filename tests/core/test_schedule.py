@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from tests.core.facts import REF, watch_of
 from watcher.core.polling.cadence import PROVISIONAL_GAP_S, STEER_S, Cadence, CadenceSettings
-from watcher.core.polling.circuits import Circuits
+from watcher.core.polling.circuits import PROBE_FIRST_S, Circuits
 from watcher.core.polling.pace import Pace, PaceSettings
-from watcher.core.polling.pending import PendingEntry, PendingSet
+from watcher.core.polling.pending import MISSING, PendingEntry, PendingSet
 from watcher.core.polling.schedule import Schedule, state_name
-from watcher.errors import CredentialsRejected
+from watcher.errors import CredentialsRejected, NotFound
 from watcher.kinds.catalog import builtin_catalog
 from watcher.model import Observation, TaskRef
 
@@ -201,3 +201,43 @@ def test_a_price_of_batches_counts_calls_not_tasks() -> None:
 def test_the_learned_state_keeps_its_names() -> None:
     """A store that an earlier version wrote is read again."""
     assert (state_name("pace", KIND.quota), state_name("cadence", KIND.quota)) == ("pace speaker-search", "cadence speaker-search")
+
+
+def test_missing_tasks_wait_for_a_probe_and_others_do_not() -> None:
+    """While nothing is found, a task that was not found last is taken only as a probe, and a new one behind it at once."""
+    schedule = schedule_of(rate=1000)
+    circuits = schedule.circuits
+    for name in ("a", "b", "c"):
+        add(schedule, name, 0.0)
+        entry = take(schedule, 0.0)
+        circuits.note(NotFound("404"), [(entry.watch.key, "vc")], 0.0)
+        schedule.pending.put_back(entry.watch, 0.0, 1.0, MISSING)
+    circuits.overdue(-60.0, "404", 10.0)
+    assert schedule.wait(10.0) == PROBE_FIRST_S
+    add(schedule, "new", 11.0)
+    assert schedule.wait(11.0) == 0
+    first = schedule.first(11.0)
+    assert first is not None
+    assert first.watch.key.endswith("/new")
+    assert take(schedule, 11.0).watch == first.watch
+    assert schedule.wait(11.0) == pytest.approx(4.0)
+    assert take(schedule, 15.0).reason == MISSING
+    assert schedule.wait(15.0) == 2 * PROBE_FIRST_S, "one at a time"
+    circuits.note(None, [("k", "vc")], 16.0)
+    assert schedule.wait(16.0) == 0
+
+
+def test_nothing_but_held_tasks_is_nothing_to_take() -> None:
+    """A set with no other task is not empty: it waits for the next probe."""
+    schedule = schedule_of()
+    add(schedule, "a", 0.0)
+    entry = take(schedule, 0.0)
+    for n in range(3):
+        schedule.circuits.note(NotFound("404"), [(f"k{n}", "vc")], 0.0)
+    schedule.circuits.overdue(-60.0, "404", 0.0)
+    assert schedule.wait(1.0) == math.inf
+    schedule.pending.put_back(entry.watch, 1.0, 0.0, MISSING)
+    assert schedule.take(1.0) is None
+    assert schedule.wait(1.0) == 4.0
+    schedule.pending.poll_now(entry.watch.key, 1.0)
+    assert take(schedule, 2.0).reason == "poll_now", "AWS says that the task is there"

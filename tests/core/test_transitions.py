@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.facts import NOW, found, seen, watch_of
-from watcher.core.polling.transitions import WatchSettings, advance, digest, end
+from watcher.core.polling.transitions import STALE_S, WatchSettings, advance, digest, end
 from watcher.kinds.catalog import builtin_catalog
 from watcher.kinds.kind import Phase, StatusClass
 from watcher.model import EventType, Observation, Watch
@@ -134,24 +134,60 @@ def test_an_unchanged_observation_ends_a_series_of_failures() -> None:
     ("before", "answer", "reason"),
     [
         (("IN_PROGRESS", 100.0), ("IN_QUEUE", 50.0), "stale"),
-        (("IN_PROGRESS", 100.0), ("SUCCEEDED", 99.0), "stale"),
+        (("IN_PROGRESS", 100.0), ("SUCCEEDED", 99.0), "terminal"),
+        (("IN_PROGRESS", 3700.0), ("PARTIAL_SUCCESS", 299.0), "status"),
         (("IN_PROGRESS", 100.0), ("IN_QUEUE", 200.0), "stale"),
         (("IN_PROGRESS", None), ("IN_QUEUE", None), "stale"),
         (("PARTIAL_SUCCESS", None), ("IN_PROGRESS", None), "stale"),
         (("IN_PROGRESS", 100.0), ("SUCCEEDED", 100.0), "terminal"),
         (("IN_PROGRESS", 100.0), ("SUCCEEDED", None), "terminal"),
         (("IN_PROGRESS", None), ("FAILED", 1.0), "terminal"),
-        (("REVIEWING", 100.0), ("IN_PROGRESS", 99.0), "stale"),
+        (("REVIEWING", 400.0), ("IN_PROGRESS", 399.0), "status"),
         (("REVIEWING", 100.0), ("IN_PROGRESS", 101.0), "status"),
         (("IN_PROGRESS", None), ("in_progress", None), "status"),
     ],
 )
 def test_an_outdated_observation_is_stale(before, answer, reason) -> None:
-    """Older by the service's timestamp, or of an earlier status, it is dropped; an unknown status is ordered by its timestamp."""
+    """It is of an earlier status. Timestamps make none stale five minutes later: they may be ahead, behind, or frozen."""
     watch, _ = after(seen(before[0], updated_at=before[1] and NOW + before[1]))
     taken = step(watch, seen(answer[0], 300, updated_at=answer[1] and NOW + answer[1]))
     assert taken.reason == reason
     assert taken.changed == (reason != "stale")
+
+
+@pytest.mark.parametrize(
+    ("after_s", "answer", "reason"),
+    [
+        (5, seen("PARTIAL_SUCCESS", result=KNOWN_PROFILE), "stale"),
+        (STALE_S - 0.1, seen("PARTIAL_SUCCESS", result=KNOWN_PROFILE), "stale"),
+        (STALE_S, seen("PARTIAL_SUCCESS", result=KNOWN_PROFILE), "result"),
+        (STALE_S - 0.1, seen("REVIEWING"), "stale"),
+        (STALE_S, seen("REVIEWING"), "status"),
+        (5, seen("PARTIAL_SUCCESS"), "stale"),
+        (STALE_S, seen("PARTIAL_SUCCESS"), "unchanged"),
+        (STALE_S * 50, seen("IN_PROGRESS"), "stale"),
+    ],
+)
+def test_an_older_timestamp_makes_stale_for_a_minute(after_s, answer, reason) -> None:
+    """Where statuses have no order, an answer with an older timestamp that still comes a minute after the last change is the truth."""
+    watch, _ = after(seen("PARTIAL_SUCCESS", 10, result=found("p-2"), updated_at=NOW + 3600))
+    assert step(watch, replace(answer, observed_at=NOW + 10 + after_s, updated_at=NOW + 9), partial_settle=9999).reason == reason
+
+
+stamps = st.none() | st.sampled_from([-1e9, -5.0, 0.0, 3600.0, 80_000.0]) | st.floats(-9e4, 9e4)
+
+
+@given(st.lists(st.integers(0, 3), max_size=6).map(sorted), st.sampled_from(["SUCCEEDED", "FAILED", "STOPPED"]), st.data())
+def test_no_status_is_missed_whatever_the_timestamps(places: list[int], last: str, data: st.DataObject) -> None:
+    """A task that goes through its statuses in order reports each one that was observed, and its end, with any timestamps."""
+    statuses = [*(ORDER[place] for place in places if KIND.phase(ORDER[place]) is not Phase.TERMINAL), last]
+    watch, emitted = watch_of(), []
+    for n, status in enumerate(statuses):
+        at = [None if stamp is None else NOW + stamp for stamp in (data.draw(stamps), data.draw(stamps), data.draw(stamps))]
+        taken = step(watch, Observation(status, NOW + n, None, *at), partial_success="transient")
+        watch, emitted = taken.watch, emitted + list(taken.transitions)
+    assert [t.after for t in emitted if t.type is EventType.TRANSITION] == list(dict.fromkeys(statuses))
+    assert (watch.end_reason, watch.sequence) == ("terminal", len(emitted))
 
 
 def test_a_terminal_status_is_never_stale_by_its_place() -> None:

@@ -48,6 +48,7 @@ async def test_a_webhook_that_refuses_everything_gets_every_event_later(tmp_path
                     with watcher.running(*RUN):
                         components = await until_ready(f"http://{listen}", False, watcher)
                         assert components["sink:chat"]["reason"] == "refused: http_404"
+                        assert "CANARY" not in str(components)
                         await until(lambda: len(ends(tmp_path / "events.jsonl")) == len(refs), watcher)
                         watcher.send(signal.SIGTERM)
                         assert await watcher.wait() == 143, watcher.text()[-4000:]

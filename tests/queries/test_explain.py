@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import pytest
+
 from tests.queries.recorded import CATALOG, RecordedTask, dead_letter, record
 from watcher.adapters.stores.memory import MemoryStore
 from watcher.core.polling.cadence import CadenceSettings
+from watcher.core.polling.open_circuits import STATE, OpenCircuit, dump
 from watcher.core.polling.poll_errors import on_poll_error
 from watcher.core.polling.transitions import WatchSettings
 from watcher.errors import Denied, Invalid, NotFound
@@ -51,6 +54,42 @@ async def test_each_type_of_event_has_a_note(store: MemoryStore) -> None:
         ("PARTIAL_SUCCESS", "the result changed"),
         ("PARTIAL_SUCCESS", "the watch ended: deadline"),
     ]
+
+
+@pytest.mark.parametrize("kind", ["speaker-search", "voice-tone"])
+async def test_an_open_circuit_of_the_tasks_service_is_named(store: MemoryStore, kind: str) -> None:
+    """The circuit of the credentials and those of the task's own service, whatever the kind; not those of another service or target."""
+    task = RecordedTask("t1", kind=kind).seen("IN_QUEUE", 20)
+    await record(store, task)
+    names = ["circuit:credentials", "circuit:not_found:chime-sdk-voice", "circuit:outage:other", "circuit:unreadable:chime-sdk-voice:eu"]
+    await store.save_state(STATE, dump(OpenCircuit(name, "open: x", task.now, "hint") for name in names))
+    found = await explained(store, task)
+    assert found.next is not None
+    assert list(found.next.open_circuits) == names[:2]
+    assert [why.split()[0] for why in found.next.why[:2]] == names[:2]
+
+
+UNREADABLE = ["", "{", "{}", "5", '[{"component": "circuit:credentials"}]', '[{"component": 1, "reason": "", "since": 0, "hint": ""}]']
+
+
+@pytest.mark.parametrize("text", UNREADABLE)
+async def test_saved_circuits_that_cannot_be_read_are_none(store: MemoryStore, text: str) -> None:
+    """The plan of an open task has then the other reasons only."""
+    task = RecordedTask("t1").seen("IN_QUEUE", 20)
+    await record(store, task)
+    await store.save_state(STATE, text)
+    found = await explained(store, task)
+    assert found.next is not None
+    assert found.next.open_circuits == []
+
+
+async def test_a_task_that_was_never_found_has_advice(store: MemoryStore) -> None:
+    """The end of a watch without any status says what to check, and that of a task that was there does not."""
+    never, lost = RecordedTask("t1").ended("not_found", 1), RecordedTask("t2").seen("IN_QUEUE", 5).ended("not_found", 1)
+    await record(store, never)
+    await record(store, lost)
+    assert "the Region" in ((await explained(store, never)).end or "")
+    assert (await explained(store, lost)).end == END_REASONS["not_found"]
 
 
 async def test_an_unknown_task_has_an_empty_explanation(store: MemoryStore) -> None:

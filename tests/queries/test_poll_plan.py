@@ -6,6 +6,7 @@ import pytest
 
 from tests.queries.recorded import CATALOG, RecordedTask
 from watcher.core.polling.cadence import PROVISIONAL_GAP_S, Cadence, CadenceSettings
+from watcher.core.polling.open_circuits import OpenCircuit
 from watcher.core.polling.transitions import WatchSettings
 from watcher.queries.poll_plan import LearnedState, PollPlan, PollSettings, plan_polls
 
@@ -75,6 +76,16 @@ def test_a_provisional_status_gets_calls_that_are_left_over() -> None:
     found = plan("PARTIAL_SUCCESS", LearnedState(DEAR, "0.1", 1))
     assert (found.gap_s, found.spare_gap_s) == (pytest.approx(60), pytest.approx(PROVISIONAL_GAP_S))
     assert "if there is a spare call" in found.why[1]
+
+
+def test_the_first_reason_names_an_open_circuit() -> None:
+    """It says what to do, and the plan names the component of `/readyz`."""
+    circuit = OpenCircuit("circuit:outage:chime-sdk-voice", "open: timeout", 1_790_000_000.0, "check the network")
+    found = plan("IN_QUEUE", LearnedState(None, None, 1, [circuit]))
+    assert found.why[0].startswith("circuit:outage:chime-sdk-voice is open: timeout, since 2026-09-21T14:13:20Z")
+    assert found.why[0].endswith("check the network")
+    assert found.as_json()["open_circuits"] == ["circuit:outage:chime-sdk-voice"]
+    assert plan("IN_QUEUE").as_json()["open_circuits"] == []
 
 
 def test_a_single_task_is_polled_no_more_often_than_the_price_floor_allows() -> None:

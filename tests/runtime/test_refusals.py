@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -62,6 +63,8 @@ def sequences(inbox: SimulatedInbox, task: str) -> list[int]:
     return [int(event["sequence"]) for event in inbox.of(key(task))]
 
 
+DEAD_LETTERS = re.compile(rb'watcher_dead_letters_total{origin="inbox",reason="(http_415|other|invalid)",what="event"} 0')
+
 INBOXES: dict[str, Callable[[], CountedInbox]] = {
     "one at a time": lambda: CountedInbox(max_batch=1, concurrency=8),
     "in batches": lambda: CountedInbox(max_batch=10, concurrency=4),
@@ -104,6 +107,7 @@ async def test_a_sink_that_refuses_everything_is_unwell_and_no_event_is_a_dead_l
             assert not condition.ok
             assert condition.reason == f"refused: {'invalid' if isinstance(inbox, InvalidInbox) else reason}"
             assert condition.hint
+            assert DEAD_LETTERS.search(watcher.metrics.render()), "a counter that is born at 1 triggers no alert"
             before = inbox.calls
             await anyio.sleep(600)
             assert 8 < inbox.calls - before < 60, "about two a minute"

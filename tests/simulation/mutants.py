@@ -14,8 +14,9 @@ from watcher import app
 from watcher.core.delivery.refusals import Refusal, Refusals, Verdict
 from watcher.core.polling.circuits import CallCircuits, Circuits
 from watcher.core.polling.pace import Pace, Permit
+from watcher.core.polling.pending import PendingEntry
 from watcher.core.polling.transitions import WatchSettings
-from watcher.errors import RemoteError
+from watcher.errors import Invalid, RemoteError, Unreadable
 from watcher.kinds.kind import Kind
 from watcher.model import Event, Message, Observation, Step, Watch
 from watcher.ports import Delivered, Outcome, Rejected, Source
@@ -152,10 +153,19 @@ class NamesTasksInMetrics(Poller):
 class ReportsStaleStatuses(Poller):
     """Takes a status that goes backwards for a new one."""
 
-    def _decide(self, kind: Kind, watch: Watch, outcome: Observation | RemoteError) -> Step:
+    def _decide(self, kind: Kind, entry: PendingEntry, outcome: Observation | RemoteError) -> Step:
+        watch = entry.watch
         if isinstance(outcome, Observation) and watch.status is not None and outcome.status != watch.status:
-            watch = watch._replace(updated_at=None, status="NEWS")
-        return super()._decide(kind, watch, outcome)
+            entry = replace(entry, watch=watch._replace(updated_at=None, status="NEWS"))
+        return super()._decide(kind, entry, outcome)
+
+
+class BelievesProxies(Poller):
+    """Takes the answer of something else for one of the service."""
+
+    def _decide(self, kind: Kind, entry: PendingEntry, outcome: Observation | RemoteError) -> Step:
+        foreign = isinstance(outcome, Unreadable) and outcome.foreign
+        return super()._decide(kind, entry, Invalid("400") if foreign else outcome)
 
 
 def assemble_with(**replacements: type) -> Callable[..., Watcher]:
@@ -222,6 +232,7 @@ MUTANTS: dict[str, Mutant] = {
     "a pace that never recovers": Mutant(assemble_with(Pace=StuckPace), 3),
     "credentials refreshed by every call": Mutant(assemble_with(Circuits=UnlimitedRefreshes), 6),
     "a stale status is reported": Mutant(assemble_with(Poller=ReportsStaleStatuses), 10),
+    "a proxy ends a watch": Mutant(assemble_with(Poller=BelievesProxies), 16),
     "not found ends a watch at once": Mutant(_assemble_without_grace, 5),
     "a task in the metrics": Mutant(assemble_with(Poller=NamesTasksInMetrics), 0),
 }

@@ -120,6 +120,10 @@ class RecordingProbe(SimulatedProbe):
         """How often credentials were refreshed although no call had been accepted with the last ones."""
         self.on_refresh: Callable[[], None] | None = None
         """What a refresh of the credentials changes."""
+        self.misdirection: RemoteError | None = None
+        """What every call raises, because it does not reach the service."""
+        self.misdirected = 0
+        """The number of such calls."""
         self._wall = wall
         self._accepted = True
 
@@ -137,6 +141,10 @@ class RecordingProbe(SimulatedProbe):
 
     async def observe_one(self, ref: TaskRef) -> Observation:
         self.calls[-1][ref.kind].append(anyio.current_time())
+        if self.misdirection is not None:
+            self.misdirected += 1
+            await anyio.sleep(0.05)
+            raise self.misdirection or Unavailable("it reaches the service again")
         try:
             seen = await super().observe_one(ref)
         except RemoteError as error:

@@ -15,8 +15,9 @@ TROUBLES = (
     *("queue", "sink", "postponing sink", "rejecting sink", "disk"),  # the peers
     *("clock", "suspended"),  # the process: its wall clock is set, or it does not run for a while
     "refusing sink",  # refuses every event, unlike a rejecting one, which accepts others meanwhile
+    "misdirected",  # calls do not reach the service: something else answers, or nothing can be sent
 )
-DRAWN_AT_RANDOM = TROUBLES[:-1]
+DRAWN_AT_RANDOM = TROUBLES[:-2]
 """The troubles of which a story has some; the others are drawn one by one."""
 MISSING, DENIED, ENDLESS = "missing-", "denied-", "endless-"
 """Prefixes of the ids of tasks (`DENIED`: of voice connectors) whose watch ends for a reason other than the end of the task."""
@@ -122,7 +123,15 @@ def draw(seed: int) -> Story:
         ends=tuple(sorted((rng.uniform(0.05, 120), rng.choice(["kill", "kill", "stop"])) for _ in range(rng.randint(0, 4)))),
         erasures=tuple((rng.uniform(2, 60), key_of(connector, name)) for _, connector, name in tasks if durable and rng.random() < 0.12),
     )
-    return _harder(story, rng)
+    return _misdirected(_harder(story, rng), Random(seed + 5))
+
+
+def _misdirected(story: Story, rng: Random) -> Story:
+    """Let the calls of some stories not reach the service for a while."""
+    if rng.random() >= 0.2:
+        return story
+    trouble = Trouble("misdirected", rng.uniform(0, 60), rng.choice([1.0, 20.0, 90.0, 900.0]), rng.random())
+    return replace(story, troubles=(*story.troubles, trouble))
 
 
 def _harder(story: Story, rng: Random) -> Story:

@@ -24,7 +24,7 @@ def met(record: Record, logged: Counter[str]) -> set[str]:
     signs |= {"service": signs["503"], "quota": signs["429"], "clock": seen["clock"], "suspended": seen["suspended"]}
     signs |= {"queue": logged["source:queue"], "disk": logged["store"]}
     signs |= {"sink": logged["sink:sink"], "postponing sink": logged["delivery_failed"], "rejecting sink": logged["event_rejected"]}
-    signs |= {"refusing sink": logged["delivery_refused"]}
+    signs |= {"refusing sink": logged["delivery_refused"], "misdirected": record.probe.misdirected}
     signs |= {"kill": seen["kill"], "stop": seen["stop"], "erasure": seen["erasure"]}
     signs |= {"message again": record.queue.redelivered, "event again": sum(inbox.replies_lost for inbox in record.inboxes)}
     return {name for name, times in signs.items() if times}

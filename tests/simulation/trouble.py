@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from tests.simulation.story import Trouble
-from watcher.errors import CredentialsRejected, RemoteError, Unavailable
+from watcher.errors import CredentialsRejected, RemoteError, Unavailable, Unreadable
 from watcher.model import Event
 from watcher.ports import Delivered, Outcome, Rejected, Retry
 
@@ -40,6 +40,9 @@ def _begin(world: World, trouble: Trouble) -> Undo:
     match trouble.name:
         case "service" | "revoked" | "expired" | "quota":
             return _service(world, trouble)
+        case "misdirected":
+            world.probe.misdirection = _misdirection(trouble)
+            return lambda: setattr(world.probe, "misdirection", None)
         case "queue":
             world.queue.failure = _failure(trouble)
             return lambda: setattr(world.queue, "failure", None)
@@ -86,6 +89,13 @@ def _sink(world: World, trouble: Trouble) -> Undo:
 
     inbox.answer = answer
     return lambda: setattr(inbox, "answer", lambda event: Delivered())
+
+
+def _misdirection(trouble: Trouble) -> RemoteError:
+    """What a call that does not reach the service raises."""
+    if trouble.strength < 0.3:
+        return CredentialsRejected("ExpiredCredentials", unsent=True)
+    return Unreadable("404" if trouble.strength < 0.7 else "407", foreign=True)
 
 
 def _failure(trouble: Trouble) -> RemoteError:

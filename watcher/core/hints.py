@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from watcher.errors import CredentialsRejected, Denied, Invalid, NotFound, RemoteError, Throttled, Unavailable
+from watcher.errors import CredentialsRejected, Denied, Invalid, NotFound, RemoteError, Throttled, Unavailable, Unreadable
 
 SKEW_S = 60.0
 """The difference of clocks, in seconds, from which the hint is to correct the clock. AWS rejects signatures from 300 s on."""
@@ -27,6 +27,10 @@ def hint(error: RemoteError, *, quota: str | None = None) -> str:
             return "check the path"
         case Invalid():
             return "check its name, its Region, and its settings"
+        case Unavailable() if error.code == "SSLError":
+            return "the certificate of the service, or of a proxy in between, is not trusted: set AWS_CA_BUNDLE to a file with its issuer"
+        case Unreadable() if error.code == "407":
+            return "a proxy asks for credentials: write them into HTTPS_PROXY or HTTP_PROXY, or exclude the service in NO_PROXY"
         case Unavailable():
             return "check that it is running and reachable: network, proxy, path, and the AWS_ENDPOINT_URL variables"
     return "something other than the service answered: check the proxy and the AWS_ENDPOINT_URL variables"
@@ -35,8 +39,14 @@ def hint(error: RemoteError, *, quota: str | None = None) -> str:
 def _credentials(error: CredentialsRejected) -> str:
     if error.clock_skew_s is not None and abs(error.clock_skew_s) >= SKEW_S:
         return f"the clock of this machine is {-error.clock_skew_s:+.0f} s off: correct it"
-    if error.code == "ValueError":
-        return "the AWS client cannot be created: check that AWS_ENDPOINT_URL and similar variables are URLs"
+    if error.code in ("ValueError", "InvalidURL", "InvalidUrlClientError", "NonHttpUrlClientError"):
+        return "the AWS client cannot be created: check that AWS_ENDPOINT_URL, HTTPS_PROXY, and similar variables are URLs"
+    if error.code == "IllegalCharacter":
+        return "a key or token has a space, a line break, or another character that none has: check how it was copied or stored"
+    if error.code in ("CertificateFile", "FileNotFoundError", "PermissionError", "IsADirectoryError", "NotADirectoryError"):
+        return "a file cannot be used: check AWS_CA_BUNDLE, AWS_WEB_IDENTITY_TOKEN_FILE, and the files that the AWS profile names"
+    if error.code == "CredentialRetrievalError":
+        return "the source of the credentials failed or did not answer in time: check credential_process and its output"
     if "Region" in error.code:
         return "set the Region: AWS_REGION=us-east-1, or region in the AWS profile"
     if error.expired:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from watcher.core.polling.open_circuits import STATE, holding, restore
 from watcher.core.polling.schedule import state_name
 from watcher.kinds.catalog import Catalog
 from watcher.model import Watch
@@ -25,11 +26,14 @@ END_REASONS: Mapping[str, str] = {
     "deadline": "the task did not end before the deadline (watch.deadline, or the deadline in the message)",
     "expired": "the service does not find the task, and the task is older than the service keeps tasks",
     "not_found": "the service did not find the task for longer than watch.not_found_grace",
+    "busy": "the service answered every call about the task with a conflict, also after the deadline",
     "denied": "the service denied access to the task, three times",
     "invalid": "the service rejected the request as invalid",
     "cancelled": "an operator cancelled the watch",
 }
 """What ended a watch, by the reason in its last event."""
+NEVER_FOUND = "; it was never found: check its ids, and the account and the Region of the watcher"
+"""Follows `not_found` of a task that no poll has seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,10 @@ class Explanation:
     def end(self) -> str | None:
         """Why the watch ended, in words. None: it has not ended."""
         reason = None if self.task is None else self.task.end_reason
-        return None if reason is None else END_REASONS.get(reason, "a reason that this version does not know")
+        if self.task is None or reason is None:
+            return None
+        never_found = reason == "not_found" and self.task.status is None
+        return END_REASONS.get(reason, "a reason that this version does not know") + (NEVER_FOUND if never_found else "")
 
     def as_json(self) -> dict[str, Any]:
         """The JSON form."""
@@ -98,4 +105,5 @@ async def _learned_state(store: Queries, catalog: Catalog, watch: Watch) -> Lear
         cadence=await store.load_state(state_name("cadence", kind.quota)),
         pace=await store.load_state(state_name("pace", kind.quota)),
         open_tasks=await store.count_open(sharing),
+        circuits=holding(restore(await store.load_state(STATE)), watch.ref.target, kind.service),
     )

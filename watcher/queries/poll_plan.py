@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from watcher.core.polling.cadence import PROVISIONAL_GAP_S, Cadence, CadenceSettings
+from watcher.core.polling.open_circuits import OpenCircuit
 from watcher.core.polling.transitions import WatchSettings
 from watcher.kinds.kind import Kind, Phase
 from watcher.model import Watch
@@ -29,11 +31,13 @@ class PollSettings:
 
 @dataclass(frozen=True, slots=True)
 class LearnedState:
-    """What the watcher saved last about a quota, as text, and the number of open tasks whose calls count against it."""
+    """What the watcher saved last about a quota, as text, the number of open tasks whose calls count against it, and what holds calls."""
 
     cadence: str | None
     pace: str | None
     open_tasks: int
+    circuits: Sequence[OpenCircuit] = ()
+    """The open circuits that hold the calls about the task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,8 @@ class PollPlan:
     open_tasks: int
     why: Sequence[str]
     """The reasons, in sentences."""
+    open_circuits: Sequence[str] = ()
+    """The components of `/readyz` that hold the calls."""
 
     def as_json(self) -> dict[str, Any]:
         """The JSON form."""
@@ -87,7 +93,14 @@ def plan_polls(watch: Watch, kind: Kind | None, learned: LearnedState, settings:
         open_tasks=learned.open_tasks,
         why=(),
     )
-    return replace(plan, why=(*_reasons(plan, watch, cadence, provisional), _share(plan)))
+    held = [_held(circuit) for circuit in learned.circuits]
+    why = (*held, *_reasons(plan, watch, cadence, provisional), _share(plan))
+    return replace(plan, why=why, open_circuits=[circuit.component for circuit in learned.circuits])
+
+
+def _held(circuit: OpenCircuit) -> str:
+    since = datetime.fromtimestamp(circuit.since, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return f"{circuit.component} is {circuit.reason}, since {since}; until it closes, only single calls go: {circuit.hint}"
 
 
 def _is_provisional(watch: Watch, kind: Kind | None, settings: WatchSettings) -> bool:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import structlog
+
 from watcher.core.hints import hint
 from watcher.core.polling.circuits import CallCircuits, CircuitChange
 from watcher.core.polling.pace import Pace, Permit
-from watcher.errors import CredentialsRejected, RemoteError, Throttled, Unavailable
+from watcher.errors import CredentialsRejected, RemoteError, Throttled, Unavailable, Unreadable
 from watcher.kinds.kind import Kind, Quota
 from watcher.model import TaskRef
 from watcher.runtime.instruments import Instruments
+
+log = structlog.get_logger("watcher.polling")
 
 
 class CallAccounting:
@@ -24,6 +28,8 @@ class CallAccounting:
         self._health = instruments.health
         self._metrics = instruments.metrics
         self._component = f"quota:{quota.name}"
+        self._warned = False
+        """Whether the log says that no task was found since the start."""
 
     def record(self, kind: Kind, refs: Sequence[TaskRef], error: RemoteError | None, permit: Permit, began: float) -> None:
         """One call about these tasks has ended; `error` is set when the call as a whole failed."""
@@ -33,7 +39,7 @@ class CallAccounting:
             self._pace.throttled(permit, now)
             self._metrics.pace_throttles.labels(refs[0].target, self._quota.name).inc()
             self._report_zero_quota()
-        elif not isinstance(error, Unavailable):
+        elif _is_of_the_service(error):
             self._pace.success(permit, now)
             if not self._health.is_good(self._component):
                 self._health.good(self._component)
@@ -41,6 +47,14 @@ class CallAccounting:
                 self._circuits.accepted(began)
         for change in self._circuits.note(error, [(ref.key, kind.group(ref)) for ref in refs], now):
             self._report_circuit(change, error)
+
+    def overdue(self, since: float, error: RemoteError) -> None:
+        """The watch of a task that has not been found since then (monotonic seconds) ends now, unless no task is found at all."""
+        for change in self._circuits.overdue(since, error.code, self._clock.mono()):
+            self._report_circuit(change, error)
+        if self._circuits.nothing_found and not self._circuits.open and not self._warned:
+            self._warned = True
+            log.warning("nothing_found", quota=self._quota.name, hint=f"no task was found since the start: {hint(error)}")
 
     def idle(self) -> None:
         """No task is left under this quota: it does not keep the watcher unready any longer."""
@@ -59,3 +73,15 @@ class CallAccounting:
         if self._pace.refused_from_the_start:
             advice = f'raise the quota "{self._quota.title}" for this account and Region'
             self._health.bad(self._component, "every call since the start was throttled: the quota may be 0", advice)
+
+
+def _is_of_the_service(error: RemoteError | None) -> bool:
+    """Whether the service answered the call: something else may have, or nothing was sent."""
+    match error:
+        case Unavailable():
+            return False
+        case CredentialsRejected():
+            return not error.unsent
+        case Unreadable():
+            return not error.foreign
+    return True

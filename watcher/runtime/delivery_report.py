@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import structlog
+from prometheus_client import Counter
 
 from watcher.core.delivery.log_limit import LogLimit
 from watcher.core.delivery.refusals import DeadEvent, Ground, Refusal
@@ -34,12 +35,13 @@ class DeliveryReport:
         self._metrics.deliveries.labels(self._sink, "refused").inc(len(dead))
         for each in dead:
             reason = each.refusal.reason
-            self._metrics.dead_letters.labels("event", self._sink, self._metrics.reason_label(reason)).inc()
+            self._dead_letters(reason).inc()
             hint = _ALONE_HINT if each.ground == Ground.NOTHING_TO_COMPARE else _HINT
             self._log("event_rejected", each.refusal.event, reason=reason, ground=str(each.ground), hint=hint)
 
     def held(self, refusal: Refusal) -> None:
         """The event was refused, and is held until others show whether the sink works."""
+        self._dead_letters(refusal.reason)  # starts at 0: `increase` does not see a counter that is born at 1
         self._metrics.deliveries.labels(self._sink, "retried").inc()
         self._log("delivery_refused", refusal.event, reason=refusal.reason)
 
@@ -47,6 +49,9 @@ class DeliveryReport:
         """The event is sent again after this wait."""
         self._metrics.deliveries.labels(self._sink, "retried").inc()
         self._log("delivery_failed", event, code=error.code, retry_in_s=round(wait_s, 1))
+
+    def _dead_letters(self, reason: str) -> Counter:
+        return self._metrics.dead_letters.labels("event", self._sink, self._metrics.reason_label(reason))
 
     def _log(self, name: str, event: Event, **facts: Any) -> None:
         suppressed = self._limits[name].admit(self._clock.mono())

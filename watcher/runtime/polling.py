@@ -19,10 +19,10 @@ from watcher.core.polling.call_progress import CallProgress
 from watcher.core.polling.circuits import CallCircuits
 from watcher.core.polling.pace import Pace, Permit
 from watcher.core.polling.pending import PendingEntry, PendingSet
-from watcher.core.polling.poll_errors import on_poll_error
+from watcher.core.polling.poll_errors import on_poll_error, overdue_since
 from watcher.core.polling.schedule import Schedule
 from watcher.core.polling.transitions import WatchSettings, advance
-from watcher.errors import CredentialsRejected, RemoteError, Throttled, Unreadable
+from watcher.errors import CredentialsRejected, NotFound, RemoteError, Throttled, Unavailable, Unreadable
 from watcher.kinds.catalog import Catalog
 from watcher.kinds.kind import Kind, Quota
 from watcher.model import Change, Event, EventType, Lease, Observation, Step, TaskRef, Watch
@@ -146,7 +146,7 @@ class Poller:
         wait = self.schedule.wait(now)
         if wait > TICK_S:
             return None, wait
-        first = self.pending.first()
+        first = self.schedule.first(now)
         kind = self._catalog.get(first.watch.ref.kind) if first is not None else None
         taken = self.schedule.take(now, 1 if kind is None else kind.batch_size)
         return (None if taken is None else Call(*taken, self._outlet.current_leases())), 0.0
@@ -172,7 +172,7 @@ class Poller:
         for entry, outcome in zip(call.entries, outcomes, strict=True):
             if entry.reason == "poll_now" and isinstance(outcome, Throttled | CredentialsRejected):
                 self.pending.poll_now(entry.watch.key, began)  # no answer yet: keep it before all others
-            steps.append(self._decide(kind, entry.watch, outcome))
+            steps.append(self._decide(kind, entry, outcome))
         gone = await self._commit(kind, steps, call.leases)
         for entry, outcome, step in zip(call.entries, outcomes, steps, strict=True):
             self._learn(kind, entry.watch, outcome, step)
@@ -204,11 +204,18 @@ class Poller:
             log.warning("refresh_failed", code=failure.code, hint=hint(failure))
         self.policy.circuits.refreshed(self._clock.mono())
 
-    def _decide(self, kind: Kind, watch: Watch, outcome: Outcome) -> Step:
+    def _decide(self, kind: Kind, entry: PendingEntry, outcome: Outcome) -> Step:
+        watch, settings, circuits = entry.watch, self.policy.watch, self.policy.circuits
         if isinstance(outcome, Observation):
-            return advance(kind, watch, outcome, self.policy.watch)
+            return advance(kind, watch, outcome, settings)
         now, mono = self._clock.wall(), self._clock.mono()
-        return on_poll_error(kind, watch, outcome, now, self.policy.watch, mono=mono, suspect=bool(self.policy.circuits.open))
+        if isinstance(outcome, NotFound):
+            since = overdue_since(kind, watch, now, settings, mono=mono)
+            if since is not None:
+                self._accounting.overdue(since, outcome)
+        suspect = circuits.holding if isinstance(outcome, Unreadable | Unavailable) else bool(circuits.open)
+        repeated = entry.reason == outcome.reason
+        return on_poll_error(kind, watch, outcome, now, settings, mono=mono, suspect=suspect, repeated=repeated)
 
     async def _commit(self, kind: Kind, steps: Sequence[Step], leases: Mapping[int, Lease]) -> Collection[str]:
         """Store the steps that changed something. Returns the keys of tasks that are no longer ours."""

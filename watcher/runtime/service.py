@@ -18,6 +18,7 @@ from watcher.observe.metrics import Metrics
 from watcher.ports import Probe, Sink, Source, Store
 from watcher.runtime.acks import Acknowledger
 from watcher.runtime.backlog import BacklogCounter
+from watcher.runtime.circuit_states import save_open_circuits
 from watcher.runtime.delivery import SinkWorker
 from watcher.runtime.health import Health
 from watcher.runtime.instruments import Instruments
@@ -136,6 +137,7 @@ class Watcher:
             upkeep = (loops.pollers.steer, loops.backlog.run, loops.operator_requests.run, loops.acks.run)
             for loop in (*upkeep, *maintenance, *self._beside):
                 group.start_soon(loop, name=getattr(loop, "__qualname__", "beside"))
+            group.start_soon(save_open_circuits, self.adapters.store, self.health, name="circuits")
             await self._flow()
             await self._flush()
             group.cancel_scope.cancel()

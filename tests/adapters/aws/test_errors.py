@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from typing import Any
 
+import aiohttp
 import botocore.exceptions as sdk
 import pytest
 
@@ -38,9 +39,9 @@ QUEUES_TOPICS_AND_BUSES = [
     ("InvalidParameter", 400, errors.Invalid),
     ("MissingAuthenticationToken", 403, errors.CredentialsRejected),
     ("ResourceLimitExceededException", 400, errors.Invalid),
-    ("", 404, errors.NotFound),
-    ("", 401, errors.CredentialsRejected),
-    ("", 418, errors.Invalid),
+    ("", 404, errors.Unreadable),
+    ("", 401, errors.Unreadable),
+    ("", 418, errors.Unreadable),
     ("", 302, errors.Unreadable),
     ("", 0, errors.Unreadable),
 ]
@@ -60,10 +61,33 @@ def test_a_text_page_says_nothing_about_a_task(status: int) -> None:
 
 
 def test_a_text_page_can_be_a_throttle_or_an_outage() -> None:
-    """An error page of a proxy with status 401, 429 or 503 is classified by its status."""
+    """An error page of a proxy with status 408, 429 or 503 is classified by its status."""
     page = {"content_type": "text/html"}
-    found = [type(remote_error(client_error(str(status), status, **page))) for status in (401, 429, 503)]
-    assert found == [errors.CredentialsRejected, errors.Throttled, errors.Unavailable]
+    found = [type(remote_error(client_error(str(status), status, **page))) for status in (408, 429, 503)]
+    assert found == [errors.Unavailable, errors.Throttled, errors.Unavailable]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 410, 418, 422, 424, 498])
+def test_an_answer_without_an_error_code_is_not_the_services(status: int) -> None:
+    """It is unreadable and foreign, whether the SDK puts the status, nothing, or a number in the place of the code."""
+    for code in (str(status), "", status, None):
+        named = remote_error(client_error(code, status, content_type="application/json"))
+        assert isinstance(named, errors.Unreadable)
+        assert named.foreign
+        assert named.code == str(status)
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("RouteNotFound", 404), ("Forbidden", 403), ("NotFound", 404), ("Gone", 410), ("InvalidRoute", 400), ("Conflict", 409)],
+)
+def test_a_code_that_the_polled_service_does_not_have_is_not_its_own(code: str, status: int) -> None:
+    """Of a service whose tasks are polled, only the codes in its model and those common to AWS end a watch; a queue may have more."""
+    named = remote_error(client_error(code, status), polled=True)
+    assert isinstance(named, errors.Unreadable)
+    assert named.foreign
+    assert not isinstance(remote_error(client_error(code, status)), errors.Unreadable)
+    assert type(remote_error(client_error("ValidationException", 400), polled=True)) is errors.Invalid
 
 
 SDK_ERRORS = [
@@ -76,9 +100,10 @@ SDK_ERRORS = [
     (sdk.HTTPClientError(error=OSError(CANARY)), errors.Unavailable),
     (sdk.HTTPClientError(error=ssl.SSLError(CANARY)), errors.Unavailable),
     (sdk.HTTPClientError(error=CANARY), errors.Unavailable),
-    (sdk.HTTPClientError(error=ValueError(CANARY)), errors.Unreadable),
+    (sdk.HTTPClientError(error=ValueError(CANARY)), errors.CredentialsRejected),
+    (sdk.HTTPClientError(error=aiohttp.InvalidURL(CANARY)), errors.CredentialsRejected),
+    (sdk.HTTPClientError(error=aiohttp.ClientPayloadError(CANARY)), errors.Unreadable),
     (sdk.HTTPClientError(error=errors.Unreadable("302", "redirect")), errors.Unreadable),
-    (sdk.ChecksumError(checksum_type="x", expected_checksum=CANARY, actual_checksum=CANARY), errors.Unreadable),
     (sdk.ParamValidationError(report=CANARY), errors.Invalid),
     (sdk.NoCredentialsError(), errors.CredentialsRejected),
     (sdk.PartialCredentialsError(provider=CANARY, cred_var="x"), errors.CredentialsRejected),
@@ -95,12 +120,7 @@ SDK_ERRORS = [
     (PermissionError(13, CANARY), errors.CredentialsRejected),
     (ConnectionResetError(CANARY), errors.Unavailable),
     (TimeoutError(CANARY), errors.Unavailable),
-    (TypeError(CANARY), errors.Unreadable),
-    (AttributeError(CANARY), errors.Unreadable),
-    (UnicodeDecodeError("utf-8", b"x", 0, 1, CANARY), errors.Unreadable),
-    (RecursionError(CANARY), errors.Unreadable),
-    (RuntimeError(CANARY), errors.Unreadable),
-    (KeyError(CANARY), errors.Unreadable),
+    (RuntimeError(CANARY), errors.CredentialsRejected),
     (errors.Busy("b"), errors.Busy),
 ]
 
@@ -111,6 +131,51 @@ def test_each_error_of_the_sdk_has_a_class(error: Exception, expected: type[erro
     named = remote_error(error, now=NOW)
     assert type(named) is expected
     assert CANARY not in str(named)
+
+
+DAMAGED = [
+    sdk.ChecksumError(checksum_type="x", expected_checksum=CANARY, actual_checksum=CANARY),
+    sdk.HTTPClientError(error=ValueError(CANARY)),
+    TypeError(CANARY),
+    AttributeError(CANARY),
+    UnicodeDecodeError("utf-8", b"x", 0, 1, CANARY),
+    RecursionError(CANARY),
+    RuntimeError(CANARY),
+    KeyError(CANARY),
+]
+
+
+@pytest.mark.parametrize("error", DAMAGED, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (None, errors.CredentialsRejected),
+        (200, errors.Unreadable),
+        (417, errors.Unreadable),
+        (429, errors.Throttled),
+        (502, errors.Unavailable),
+    ],
+)
+def test_an_exception_is_about_the_setup_until_a_reply_comes(
+    error: Exception, status: int | None, expected: type[errors.RemoteError]
+) -> None:
+    """Before a reply nothing but the setup can cause it; after that the reply is damaged, and its status decides."""
+    named = remote_error(error, status=status)
+    assert type(named) is expected
+    assert CANARY not in str(named)
+    assert not isinstance(named, errors.CredentialsRejected) or named.unsent
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [(407, errors.Unreadable), (403, errors.Unreadable), (502, errors.Unavailable), (504, errors.Unavailable)]
+)
+def test_a_proxy_that_refuses_a_tunnel_is_named(status: int, expected: type[errors.RemoteError]) -> None:
+    """A proxy's answer to CONNECT is its own: a refusal is foreign, and one that cannot reach the service is an outage."""
+    refusal = aiohttp.ClientHttpProxyError(None, (), status=status, message=CANARY)  # type: ignore[arg-type]  # no request is needed
+    named = remote_error(sdk.ProxyConnectionError(proxy_url=CANARY, error=refusal))
+    assert type(named) is expected
+    assert CANARY not in str(named)
+    assert not isinstance(named, errors.Unreadable) or (named.foreign and named.code == str(status))
 
 
 def test_the_tables_name_exceptions_that_exist() -> None:
@@ -133,7 +198,8 @@ def test_a_missing_region_ends_no_watch() -> None:
 def test_a_code_that_is_not_a_word_is_left_out(code: Any) -> None:
     """An error code that could be an identifier is replaced by the HTTP status."""
     named = remote_error(client_error(code, 400))
-    assert (type(named), named.code, str(named)) == (errors.Invalid, "400", "400")
+    assert (type(named), named.code) == (errors.Unreadable, "400")
+    assert str(code) not in str(named).removeprefix("400") or str(code) in ("", "None", "5")
 
 
 @pytest.mark.parametrize(
@@ -188,10 +254,11 @@ def test_a_client_that_cannot_be_created_is_a_wrong_setup(error: Exception, expe
 
 @pytest.mark.parametrize("status", range(200, 600))
 def test_every_status_without_a_code_has_a_named_error(status: int) -> None:
-    """An HTTP status without an error code becomes a named error; below 400 it is Unreadable."""
+    """Only a throttle, a timeout, or an outage is believed without an error code; everything else is Unreadable."""
     named = classify("", status)
     assert named.code == str(status)
-    assert (status < 400) == isinstance(named, errors.Unreadable)
+    expected = errors.Throttled if status == 429 else errors.Unavailable if status >= 500 or status == 408 else errors.Unreadable
+    assert type(named) is expected
 
 
 def test_a_response_without_metadata_is_read() -> None:

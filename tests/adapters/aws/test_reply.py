@@ -101,19 +101,30 @@ def test_times_are_seconds_since_the_epoch(at: datetime, seconds: float) -> None
     "at",
     [
         datetime(2026, 11, 22),  # noqa: DTZ001 - a naive time is what is refused
-        datetime(2026, 11, 24, tzinfo=UTC),
-        datetime.max.replace(tzinfo=UTC),
-        datetime.max.replace(tzinfo=timezone(timedelta(hours=-14))),
-        datetime.min.replace(tzinfo=timezone(timedelta(hours=14))),
         1795341600,
         "2026-11-22T10:00:00Z",
         True,
     ],
 )
 def test_an_impossible_time_is_unreadable(at: Any) -> None:
-    """Without a zone, days ahead of our clock, outside the calendar, or of another type."""
+    """Without a zone, or of another type."""
     with pytest.raises(Unreadable, match="UpdatedTimestamp"):
         read_reply(SPEAKER_SEARCH, REF, task(SPEAKER_SEARCH, UpdatedTimestamp=at), NOW)
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        datetime(2026, 11, 24, tzinfo=UTC),
+        datetime.max.replace(tzinfo=UTC),
+        datetime.max.replace(tzinfo=timezone(timedelta(hours=-14))),
+        datetime.min.replace(tzinfo=timezone(timedelta(hours=14))),
+    ],
+)
+def test_a_time_that_cannot_be_is_none_and_hides_no_status(at: datetime) -> None:
+    """Days ahead of our clock, or outside the calendar: the status beside it is read all the same."""
+    reply = task(SPEAKER_SEARCH, SpeakerSearchTaskStatus="SUCCEEDED", UpdatedTimestamp=at, CreatedTimestamp=at)
+    assert read_reply(SPEAKER_SEARCH, REF, reply, NOW) == Observation("SUCCEEDED", NOW)
 
 
 def test_absent_members_are_none() -> None:

@@ -118,6 +118,26 @@ BAD_CREDENTIALS = frozenset(
     ]
 )
 
+COMMON = frozenset(
+    [
+        "AccessDenied",
+        "AccessDeniedException",
+        "InvalidAction",
+        "InvalidParameterCombination",
+        "InvalidParameterValue",
+        "InvalidQueryParameter",
+        "MalformedQueryString",
+        "MissingAction",
+        "MissingParameter",
+        "NotAuthorized",
+        "OptInRequired",
+        "UnknownOperationException",
+        "ValidationError",
+        "ValidationException",
+    ]
+)
+"""The common errors that AWS documents for every service, as far as one of them can end a watch."""
+
 CREDENTIAL_CALLS = frozenset(["AssumeRole", "AssumeRoleWithWebIdentity", "AssumeRoleWithSAML", "GetRoleCredentials", "CreateToken"])
 """Operations that the SDK calls to fetch credentials. An error of one of them says nothing about a task."""
 
@@ -171,3 +191,6 @@ SETUP_ERRORS = frozenset(
     ]
 )
 """botocore exceptions: no Region or no endpoint. The setup of the process is wrong, so no watch ends because of them."""
+
+BROKEN_REPLIES = frozenset(["ClientPayloadError", "ClientResponseError", "HttpProcessingError"])
+"""aiohttp exceptions: a reply came, or the beginning of one, and it is not HTTP."""

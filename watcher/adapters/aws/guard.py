@@ -46,7 +46,7 @@ class _ClientSession:
             reply_status.set(response.status)
             if 300 <= response.status < 400:
                 response.close()
-                raise Unreadable(str(response.status), "redirects are not followed")
+                raise Unreadable(str(response.status), "redirects are not followed", foreign=True)
             return _Reply(response.url, response.status, response.raw_headers, await self._body(response))
 
     async def _body(self, response: Any) -> bytes:

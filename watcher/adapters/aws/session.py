@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
@@ -34,13 +35,19 @@ POLLED_BODY_LIMIT = MIB
 BODY_LIMIT = 4 * MIB
 """Bytes of one reply of any other service."""
 
+HELPER_SHARE = 0.8
+"""The share of the deadline of a call that a `credential_process` may take. What is left is enough to name the cause."""
+REREAD_S = 5.0
+"""After rejected credentials they are read again at most this often, in seconds. It takes a tenth of a second of a thread."""
+
 
 class AwsClients:
     """The AWS clients of this process. Creates nothing before the first use.
 
     `max_connections` applies to each client. `call_deadline` limits a call from the first byte sent to the last byte
     received, in seconds. `clock` returns wall time in seconds since the epoch; it is compared with the service's clock
-    after a signature error. `polled_services` are those whose tasks are polled; their replies have a lower size limit.
+    after a signature error. `polled_services` are those whose tasks are polled: their replies have a lower size limit, and
+    only their own error codes count as their words.
     AWS's own variables and files apply (`AWS_PROFILE`, `AWS_REGION`, `AWS_ENDPOINT_URL_SQS`, ...).
     """
 
@@ -57,11 +64,9 @@ class AwsClients:
         self._clock = clock
         self._polled_services = frozenset(polled_services)
         self._lock = anyio.Lock()
-        self._session: Any = None
-        self._clients: dict[tuple[str, float | None, str | None], Any] = {}
-        self._stack = AsyncExitStack()
-        self._retired = AsyncExitStack()
-        """Clients created before the last refresh. They stay open until the next one, for their calls in flight."""
+        self._current = _Generation()
+        self._retired: set[_Generation] = set()
+        """Earlier generations that have calls in flight."""
 
     async def call(
         self,
@@ -83,12 +88,23 @@ class AwsClients:
         reply_status.set(None)
         if deadline is None:
             deadline = self.call_deadline + (read_timeout or 0.0)
+        generation = self._current
         try:
             async with asyncio.timeout(deadline):  # half the cost of an anyio cancel scope; every poll runs this
                 client = await self.client(service, read_timeout=read_timeout, region=region)
-                return await getattr(client, operation)(**params)
+                generation = self._current
+                generation.calls += 1
+                try:
+                    return await getattr(client, operation)(**params)
+                finally:
+                    generation.calls -= 1
+                    if not generation.calls and generation in self._retired:
+                        await self._close(generation)
         except Exception as error:  # noqa: BLE001 - an unreadable reply raises anything from inside the SDK
-            raise remote_error(error, now=self._clock(), status=reply_status.get()) from None
+            polled = service in self._polled_services
+            named = remote_error(error, now=self._clock(), status=reply_status.get(), polled=polled)
+            generation.rejected = generation.rejected or isinstance(named, CredentialsRejected)
+            raise named from None
 
     async def client(self, service: str, *, read_timeout: float | None = None, region: str | None = None) -> Any:
         """Return the client for a service, a read timeout, and a Region other than the configured one.
@@ -98,18 +114,20 @@ class AwsClients:
         Raises `CredentialsRejected` if it cannot be created, `Unavailable` if the source of credentials does not answer.
         """
         key = (service, read_timeout, region)
-        if key not in self._clients:
+        if key not in self._current.clients or self._current.rejected:
             async with self._lock:
-                if key not in self._clients:
-                    self._clients[key] = await self._create_client(service, read_timeout, region)
-        return self._clients[key]
+                if self._current.is_outdated():
+                    await self._retire()
+                if key not in self._current.clients:
+                    self._current.clients[key] = await self._create_client(service, read_timeout, region)
+        return self._current.clients[key]
 
     async def _create_client(self, service: str, read_timeout: float | None, region: str | None) -> Any:
         try:
             session = await self._load_session(service)
             timeout = self.call_deadline if read_timeout is None else read_timeout
             config = _config(self._body_limit(service), self._max_connections, timeout)
-            return await self._stack.enter_async_context(session.client(service, config=config, region_name=region))
+            return await self._current.stack.enter_async_context(session.client(service, config=config, region_name=region))
         except Exception as error:  # noqa: BLE001 - botocore raises exceptions of many kinds for a wrong setup
             raise setup_error(error) from None
 
@@ -121,33 +139,49 @@ class AwsClients:
     async def _load_session(self, service: str | None = None) -> Any:
         """Create the session if there is none, and load the data files of a service, both in a worker thread."""
 
+        generation = self._current
+
         def load() -> Any:
-            session = self._session or _new_session()
+            session = generation.session or self._new_session()
             if service is not None:
                 _load_data(session, service)
             return session
 
-        self._session = await anyio.to_thread.run_sync(load)
-        return self._session
+        generation.session = await anyio.to_thread.run_sync(load)
+        return generation.session
 
     async def refresh(self) -> None:
         """Drop credentials and clients, and fetch credentials again. Raises `CredentialsRejected` if there are none."""
         async with self._lock:
-            await self._retired.aclose()
-            self._retired, self._stack = self._stack, AsyncExitStack()
-            self._clients.clear()
-            self._session = None
+            await self._retire()
             try:
                 with anyio.fail_after(self.call_deadline):
                     await _fetch_credentials(await self._load_session())
             except Exception as error:  # noqa: BLE001 - credential providers raise exceptions of many kinds
                 raise setup_error(error) from None
 
+    async def _retire(self) -> None:
+        """Begin a new generation. Calls in flight keep the old one open."""
+        old, self._current = self._current, _Generation()
+        if old.calls:
+            self._retired.add(old)
+        else:
+            await self._close(old)
+
+    async def _close(self, generation: _Generation) -> None:
+        self._retired.discard(generation)
+        generation.clients.clear()
+        with anyio.CancelScope(shield=True):
+            await generation.stack.aclose()
+
+    def _new_session(self) -> Any:
+        return _new_session(HELPER_SHARE * self.call_deadline)
+
     def region(self) -> str | None:
         """Return the Region of all calls, or None if none is configured. Raises CredentialsRejected for an unreadable profile."""
         try:
-            self._session = self._session or _new_session()
-            name: str | None = self._session.region_name
+            self._current.session = self._current.session or self._new_session()
+            name: str | None = self._current.session.region_name
         except Exception as error:  # noqa: BLE001 - botocore raises exceptions of many kinds for a wrong setup
             raise setup_error(error) from None
         return name
@@ -161,19 +195,38 @@ class AwsClients:
 
     async def close(self) -> None:
         """Close all connections. May be called twice. A later call opens new ones."""
-        self._clients.clear()
-        await self._stack.aclose()
-        await self._retired.aclose()
+        for generation in (self._current, *self._retired):
+            await self._close(generation)
 
 
-def _new_session() -> Any:
+@dataclass(eq=False, slots=True)
+class _Generation:
+    """A session with its clients, which share credentials, endpoints, and certificates as they were read at its beginning."""
+
+    session: Any = None
+    clients: dict[tuple[str, float | None, str | None], Any] = field(default_factory=dict)
+    stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    calls: int = 0
+    """Calls in flight."""
+    rejected: bool = False
+    """Its credentials or its setup were rejected."""
+    began: float = field(default_factory=time.monotonic)
+
+    def is_outdated(self) -> bool:
+        """Whether to read credentials, files, and variables again, because those of this generation do not work."""
+        return self.rejected and time.monotonic() - self.began >= REREAD_S
+
+
+def _new_session(helper_deadline: float) -> Any:
     import aioboto3
 
     from watcher.adapters.aws import guard  # noqa: F401 - every client needs it; importing it here keeps the import in this thread
+    from watcher.adapters.aws.credentials import CheckedResolver
 
     # botocore reads only AWS_DEFAULT_REGION; the other AWS SDKs and AWS's container platforms use AWS_REGION
     session = aioboto3.Session(region_name=os.environ.get("AWS_REGION") or None)
     session._session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_timestamp)
+    session._session.register_component("credential_provider", CheckedResolver(session._session, helper_deadline))
     return session
 
 

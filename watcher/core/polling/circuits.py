@@ -1,19 +1,28 @@
 """Circuit breakers: stop polling on trouble with our credentials or with a service, never on trouble with one task.
 
 Each circuit belongs to what it protects. `credentials` belongs to a target, because all calls to a target use the same
-credentials. `outage` and `unreadable` belong to a target and a service: another service that answers says nothing about
-this one. An open circuit lets one call through at a time, at growing intervals (a probe), and the first answer that
-shows that the trouble is over closes it.
+credentials. `outage`, `unreadable`, and `not_found` belong to a target and a service: another service that answers says
+nothing about this one. An open circuit lets one call through at a time, at growing intervals (a probe), and the first
+answer that shows that the trouble is over closes it. `not_found` holds only the calls about tasks that were not found
+last: a new task is polled at once, and shows whether anything is found here.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from watcher.errors import CredentialsRejected, Denied, RemoteError, Throttled, Unavailable, Unreadable
-from watcher.model import DEFAULT_TARGET
+from watcher.core.polling.circuit import PROBE_FIRST_S, PROBE_MAX_S, Circuit, CircuitChange
+from watcher.errors import Busy, CredentialsRejected, Denied, NotFound, RemoteError, Throttled, Unavailable, Unreadable
+
+__all__ = [
+    "NAMES",
+    "PROBE_FIRST_S",
+    "PROBE_MAX_S",
+    "CallCircuits",
+    "CircuitChange",
+    "Circuits",
+]
 
 OUTAGE_S = 60.0
 """For how long a service must answer nothing but `Unavailable` before `outage` opens, in seconds."""
@@ -24,68 +33,21 @@ DISTINCT = 3
 DENIED_S = 30.0
 """For how long all answers must be denials of three tasks or more before `credentials` opens, in seconds.
 Less than the tries of one task take (`poll_errors.DENIED_TRIES`), so that no watch ends because of bad credentials."""
-PROBE_FIRST_S, PROBE_MAX_S = 5.0, 60.0
-"""The interval before the first probe, and the longest one; each is twice as long as the one before. In seconds."""
+FOREIGN_CALLS = 3
+"""The number of answers in a row that are not the service's own, whatever their tasks, for the cause to be the path to the service."""
+NOTHING_FOUND_S = 60.0
+"""For how long at least no task must be found before `not_found` opens, in seconds."""
 BETWEEN_PROBES_S = 0.25
 """While a probe is in flight, the caller asks again after this time, in seconds."""
 
-NAMES = ("credentials", "outage", "unreadable")
-
-
-@dataclass(frozen=True, slots=True)
-class CircuitChange:
-    """A circuit that opened or closed. `code` is the error code that opened it."""
-
-    name: str
-    target: str
-    service: str | None
-    """None for `credentials`, which all services of the target share."""
-    opened: bool
-    code: str
-
-    @property
-    def component(self) -> str:
-        """The name in health reports: `circuit:credentials`, `circuit:outage:SERVICE`; `:TARGET` follows unless it is the default one."""
-        parts = ["circuit", self.name, self.service, None if self.target == DEFAULT_TARGET else self.target]
-        return ":".join(part for part in parts if part is not None)
-
-
-class _Circuit:
-    """One circuit, closed or open. Times are monotonic seconds."""
-
-    def __init__(self, name: str, target: str, service: str | None = None) -> None:
-        self.name = name
-        self.is_open = False
-        self.probe_at = 0.0
-        """Open: when the next probe may go."""
-        self._target, self._service = target, service
-        self._code = ""
-        self._interval = PROBE_FIRST_S
-
-    def open(self, code: str, now: float) -> list[CircuitChange]:
-        if self.is_open:
-            return []
-        self.is_open, self._code, self._interval, self.probe_at = True, code, PROBE_FIRST_S, now + PROBE_FIRST_S
-        return [CircuitChange(self.name, self._target, self._service, True, code)]
-
-    def close(self) -> list[CircuitChange]:
-        if not self.is_open:
-            return []
-        self.is_open = False
-        return [CircuitChange(self.name, self._target, self._service, False, self._code)]
-
-    def probed(self, now: float) -> None:
-        """Put off the next probe: a call just ended that did not close this circuit."""
-        if self.is_open and now >= self.probe_at:  # an earlier call was no probe, only in flight when the circuit opened
-            self._interval = min(PROBE_MAX_S, self._interval * 2)
-            self.probe_at = now + self._interval
+NAMES = ("credentials", "outage", "unreadable", "not_found")
 
 
 class _Credentials:
     """What all calls to one target say about its credentials."""
 
     def __init__(self, target: str) -> None:
-        self.circuit = _Circuit("credentials", target)
+        self.circuit = Circuit("credentials", target)
         self.refreshed_at = -math.inf
         """When the last forced refresh ended. A call that began earlier used the old credentials."""
         self.refresh_tried = False
@@ -122,31 +84,87 @@ class _Credentials:
         return len(self._denied) >= DISTINCT or (denied_tasks >= DISTINCT and now - self._denied_since >= DENIED_S)
 
 
+class _Missing:
+    """What the calls to one service of one target say about whether its tasks are there at all."""
+
+    def __init__(self, target: str, service: str) -> None:
+        self.circuit = Circuit("not_found", target, service)
+        self.found_at = -math.inf
+        """When a task was last found; minus infinity: never."""
+        self._tasks: set[str] = set()
+        """Some of the tasks that were not found since then."""
+
+    def found(self, now: float) -> list[CircuitChange]:
+        self.found_at = now
+        self._tasks.clear()
+        return self.circuit.close()
+
+    def missed(self, tasks: Sequence[tuple[str, str]]) -> None:
+        if len(self._tasks) < DISTINCT:
+            self._tasks.update(key for key, _ in tasks)
+
+    def overdue(self, since: float, code: str, now: float) -> list[CircuitChange]:
+        """A task that has not been found since then would end now: open if several are missing and none was found meanwhile."""
+        if len(self._tasks) >= DISTINCT and self.found_at < min(since, now - NOTHING_FOUND_S):
+            return self.circuit.open(code, now)
+        return []
+
+
 class CallCircuits:
     """The circuits that hold the calls to one service of one target. Times are monotonic seconds."""
 
     def __init__(self, target: str, service: str, credentials: _Credentials) -> None:
         self._credentials = credentials
-        self._outage = _Circuit("outage", target, service)
-        self._unreadable = _Circuit("unreadable", target, service)
+        self._outage = Circuit("outage", target, service)
+        self._unreadable = Circuit("unreadable", target, service)
+        self._missing = _Missing(target, service)
         self._circuits = (credentials.circuit, self._outage, self._unreadable)
+        """Those that hold all calls."""
         self._down_since: float | None = None
         """Since when the service has answered nothing but `Unavailable`."""
         self._down_calls = 0
         self._unreadable_tasks: set[str] = set()
         """Tasks with an unreadable reply since the last good answer."""
+        self._foreign_calls = 0
+        """Answers since then that were not the service's own."""
 
     @property
     def open(self) -> tuple[str, ...]:
-        """The names of the open circuits that hold these calls."""
-        return tuple(circuit.name for circuit in self._circuits if circuit.is_open)
+        """The names of the open circuits that hold these calls, or some of them."""
+        return tuple(circuit.name for circuit in (*self._circuits, self._missing.circuit) if circuit.is_open)
+
+    @property
+    def holding(self) -> bool:
+        """Whether a circuit is open that holds all calls."""
+        return self._credentials.circuit.is_open or self._outage.is_open or self._unreadable.is_open
+
+    @property
+    def nothing_found(self) -> bool:
+        """Whether no task was found since the start."""
+        return self._missing.found_at == -math.inf
 
     def wait(self, now: float, in_flight: int) -> float:
         """Seconds until a call may go. While a circuit is open: one call at a time for each caller, once the next probe is due."""
-        if not (self._credentials.circuit.is_open or self._outage.is_open or self._unreadable.is_open):
+        if not self.holding:
             return 0.0  # the usual case, on the path of every call
         wait = max(0.0, max(circuit.probe_at for circuit in self._circuits if circuit.is_open) - now)
         return max(wait, BETWEEN_PROBES_S) if in_flight else wait
+
+    def wait_for_missing(self, now: float) -> float:
+        """Seconds until a call about a task that was not found last may go."""
+        circuit = self._missing.circuit
+        return max(0.0, circuit.probe_at - now) if circuit.is_open else 0.0
+
+    def probe_missing(self, now: float) -> None:
+        """Record that a call about a task that was not found last goes now."""
+        self._missing.circuit.probed(now)
+
+    def overdue(self, since: float, code: str, now: float) -> list[CircuitChange]:
+        """Learn that the watch of a task that was not found since then would end now. Returns the circuit that this opened.
+
+        While no task is found here, the Region, the account, or the endpoint is wrong, and no watch may end for it.
+        """
+        return self._missing.overdue(since, code, now)
 
     def note(self, error: RemoteError | None, tasks: Sequence[tuple[str, str]], now: float) -> list[CircuitChange]:
         """Learn from the result of one call. Returns the circuits that it opened or closed.
@@ -155,8 +173,9 @@ class CallCircuits:
         permission depends. One call is one piece of evidence, however many tasks it is about.
         """
         changes = self._judge(error, tasks, now)
+        free = isinstance(error, CredentialsRejected) and error.unsent
         for circuit in self._circuits:
-            circuit.probed(now)
+            circuit.probed(now, free=free)
         return changes
 
     def may_refresh(self, began: float) -> bool:
@@ -184,14 +203,33 @@ class CallCircuits:
             case CredentialsRejected():
                 return self._credentials.reject(error.code, now)
             case Denied():
-                return self._outage.close() + self._credentials.deny(tasks, error.code, now)
+                return self._outage.close() + self._readable() + self._credentials.deny(tasks, error.code, now)
             case Unreadable():
-                self._unreadable_tasks.add(tasks[0][0])
-                return self._unreadable.open(error.code, now) if len(self._unreadable_tasks) >= DISTINCT else []
+                return self._unreadable_answer(error, tasks[0][0], now)
             case Throttled():
                 return self._outage.close()
+            case NotFound():
+                self._missing.missed(tasks)
+            case None | Busy():
+                return self._missing.found(now) + self._answered()
+        return self._answered()
+
+    def _answered(self) -> list[CircuitChange]:
+        """The service answered as it should, so that credentials, network, and path are good."""
+        return self._credentials.allow() + self._outage.close() + self._readable()
+
+    def _readable(self) -> list[CircuitChange]:
         self._unreadable_tasks.clear()
-        return self._credentials.allow() + self._outage.close() + self._unreadable.close()
+        self._foreign_calls = 0
+        return self._unreadable.close()
+
+    def _unreadable_answer(self, error: Unreadable, task: str, now: float) -> list[CircuitChange]:
+        """Open for several tasks, because one task may be damaged; and for a series of answers of something else."""
+        self._unreadable_tasks.add(task)
+        self._foreign_calls = self._foreign_calls + 1 if error.foreign else 0
+        if len(self._unreadable_tasks) >= DISTINCT or self._foreign_calls >= FOREIGN_CALLS:
+            return self._unreadable.open(error.code, now)
+        return []
 
     def _unavailable(self, error: RemoteError, now: float) -> list[CircuitChange]:
         self._down_calls += 1

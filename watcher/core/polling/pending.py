@@ -9,16 +9,22 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from watcher.core.polling.due_queue import DueKey, DueQueue
 from watcher.core.polling.pending_entry import PLACE, PendingEntry, pack, unpack
 from watcher.model import Watch
 
-__all__ = ["PendingEntry", "PendingSet"]
+__all__ = ["MISSING", "PendingEntry", "PendingSet"]
 
 EARLY = ("new", "cadence", "provisional", "poll_now")
 """The reasons to wait that let a watch join an earlier call. All others are errors."""
+
+MISSING = "not_found"
+"""The reason to wait of a watch whose task was not found last."""
+
+_Group = tuple[str, str, bool]
+"""What one call can poll together: tasks of the same kind and target, either missing ones or others."""
 
 _PRIORITY = 1 << 62
 """Subtracted from the turn of a watch to poll now: it comes before all others with its due time, and after earlier watches to poll now."""
@@ -36,8 +42,8 @@ class PendingSet:
         self._in_flight: dict[str, PendingEntry] = {}
         self._shared_calls = 0
         """Entries in flight with `shares_call`."""
-        self._queues: dict[tuple[str, str], DueQueue] = {}
-        """A queue for each batch group (kind, target), because one call polls tasks of one group."""
+        self._queues: dict[_Group, DueQueue] = {}
+        """A queue for each group, because one call polls tasks of one group, and missing tasks may have to wait longer than others."""
         self._first: PendingEntry | None = None
         """The entry that is due first, unpacked. None: look it up again."""
         self._turns = 0
@@ -79,19 +85,20 @@ class PendingSet:
         """Return a watch from its flight, due `gap` seconds from now, or at once after `poll_now`."""
         self._land(watch, PendingEntry(watch, now + gap, now, 1 / max(gap, MIN_RATE_GAP_S) if gap > 0 else 0.0, reason))
 
-    def take(self, limit: int = 1, *, now: float = math.inf) -> list[PendingEntry]:
+    def take(self, limit: int = 1, *, now: float = math.inf, missing: bool = True) -> list[PendingEntry]:
         """Take the watch that is due first, and up to `limit` in all of those that follow it in its batch group, due or not.
 
         A watch that waits because of an error is not taken before it is due: each failed poll may count against its task.
-        All of them are in flight until they are put back or finished. The list is empty when nothing waits.
+        All of them are in flight until they are put back or finished. The list is empty when nothing waits. `missing` is
+        that of `first`.
         """
-        head = self.first()
+        head = self.first(missing=missing)
         if head is None:
             return []
         self._launch(head)
         entries = [head]
         if limit > 1:
-            queue = self._queues[_batch_group(head.watch)]
+            queue = self._queues[_group(head)]
             while len(entries) < limit and (key := queue.first()) is not None:
                 entry = unpack(key, self._packed[key])
                 if entry.due > now and entry.reason not in EARLY:
@@ -102,16 +109,13 @@ class PendingSet:
                 entries.append(entry)
         return entries
 
-    def first(self) -> PendingEntry | None:
-        """The entry that is due first. It stays in the set."""
+    def first(self, *, missing: bool = True) -> PendingEntry | None:
+        """The entry that is due first. It stays in the set. `missing=False` leaves out those whose tasks were not found last."""
         if self._first is None:
-            best = None
-            for queue in self._queues.values():
-                key = queue.first()
-                if key is not None and (best is None or self._place(key) < self._place(best)):
-                    best = key
-            self._first = None if best is None else unpack(best, self._packed[best])
-        return self._first
+            self._first = self._find_first(self._queues.values())
+        if missing or self._first is None or self._first.reason != MISSING:
+            return self._first
+        return self._find_first(queue for group, queue in self._queues.items() if not group[2])
 
     def poll_now(self, key: str, now: float) -> bool:
         """Make a watch due before all others, because its task has changed: no other call saves more. False for an unknown key."""
@@ -201,9 +205,10 @@ class PendingSet:
         self._turns += 1
         entry.turn = self._turns - _PRIORITY if entry.reason == "poll_now" else self._turns
         self._packed[key] = pack(entry)
-        queue = self._queues.get(_batch_group(entry.watch))
+        group = _group(entry)
+        queue = self._queues.get(group)
         if queue is None:
-            queue = self._queues[_batch_group(entry.watch)] = DueQueue(self._place_of)
+            queue = self._queues[group] = DueQueue(self._place_of)
         queue.push(key, entry.due, entry.turn)
         first = self._first
         if first is not None and ((entry.due, entry.turn) < (first.due, first.turn) or first.watch.ref.key == key):
@@ -213,6 +218,14 @@ class PendingSet:
         """The due time that comes before all others: that of the first watch, or now."""
         first = self.first()
         return now if first is None else min(now, first.due)
+
+    def _find_first(self, queues: Iterable[DueQueue]) -> PendingEntry | None:
+        best = None
+        for queue in queues:
+            key = queue.first()
+            if key is not None and (best is None or self._place(key) < self._place(best)):
+                best = key
+        return None if best is None else unpack(best, self._packed[best])
 
     def _waiting(self, key: str) -> PendingEntry | None:
         packed = self._packed.get(key)
@@ -226,6 +239,6 @@ class PendingSet:
         return PLACE.unpack_from(packed) if packed else None
 
 
-def _batch_group(watch: Watch) -> tuple[str, str]:
-    """What one call can poll together: tasks of the same kind and target."""
-    return watch.ref.kind, watch.ref.target
+def _group(entry: PendingEntry) -> _Group:
+    ref = entry.watch.ref
+    return ref.kind, ref.target, entry.reason == MISSING

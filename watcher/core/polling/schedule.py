@@ -13,7 +13,7 @@ from typing import Literal
 from watcher.core.polling.cadence import STEER_S, Cadence
 from watcher.core.polling.circuits import CallCircuits
 from watcher.core.polling.pace import Pace, Permit
-from watcher.core.polling.pending import PendingEntry, PendingSet
+from watcher.core.polling.pending import MISSING, PendingEntry, PendingSet
 from watcher.kinds.kind import Kind, Phase, Quota
 from watcher.model import Observation, Watch
 
@@ -45,18 +45,28 @@ class Schedule:
 
         Infinite where that depends on another event: a new watch, `poll_now`, or the end of a call.
         """
-        first = self.pending.first()
-        if first is None or self.pending.calls_in_flight >= self.max_in_flight:
+        held = self.circuits.wait_for_missing(now)
+        first = self.pending.first(missing=not held)
+        if self.pending.calls_in_flight >= self.max_in_flight:
             return math.inf
+        if first is None:
+            return held if held and self.pending.first() is not None else math.inf
         allowed = max(self.pace.wait(now), self.circuits.wait(now, self.pending.in_flight))
         due = first.due - now
-        return allowed if due <= allowed else max(allowed, min(due, self._spare_in(first, now)))
+        wait = allowed if due <= allowed else max(allowed, min(due, self._spare_in(first, now)))
+        return min(wait, held) if held else wait
+
+    def first(self, now: float) -> PendingEntry | None:
+        """The entry that `take` takes first."""
+        return self.pending.first(missing=not self.circuits.wait_for_missing(now))
 
     def take(self, now: float, limit: int = 1) -> tuple[list[PendingEntry], Permit] | None:
         """The next call: its tasks, at most `limit`, and its permit. None when nothing waits. Only valid when `wait` returned 0."""
-        entries = self.pending.take(limit, now=now)
+        entries = self.pending.take(limit, now=now, missing=not self.circuits.wait_for_missing(now))
         if not entries:
             return None
+        if entries[0].reason == MISSING:
+            self.circuits.probe_missing(now)
         self._unplanned_calls += entries[0].rate == 0 or entries[0].reason == "poll_now"
         self.tasks_per_call += (len(entries) - self.tasks_per_call) / BATCH_CALLS
         return entries, self.pace.take(now)

@@ -13,6 +13,9 @@ from watcher.kinds.kind import Kind, Phase
 from watcher.model import EventType, Observation, Result, Step, Transition, Watch
 from watcher.section import Seconds, Section
 
+STALE_S = 60.0
+"""The age that a stale read cannot have, in seconds. Replicas of a service differ for seconds."""
+
 
 class WatchSettings(Section):
     """How long a task is watched, and how a provisional status is treated."""
@@ -72,15 +75,20 @@ def digest(result: Result | None) -> str | None:
 
 def _stale(kind: Kind, watch: Watch, seen: Observation) -> bool:
     """Whether the observation is older than the watch. Reads are eventually consistent, so an older reply may come after a
-    newer one; and a status never goes back."""
-    if watch.updated_at is not None and seen.updated_at is not None and seen.updated_at < watch.updated_at:
-        return True
+    newer one; and a status never goes back.
+
+    A terminal status is never stale, and of two other declared statuses the order decides, because timestamps may be ahead,
+    behind, or frozen. Only where there is no order do they decide: for the same status with another result, and for a
+    status that the kind does not declare. But no read is `STALE_S` old: what still contradicts the watch then is the truth.
+    """
     if kind.phase(seen.status) is Phase.TERMINAL:
-        return False  # whatever its place in the kind's list: no status follows a terminal one
-    order = list(kind.statuses)
-    if watch.status is None or watch.status not in kind.statuses or seen.status not in kind.statuses:
         return False
-    return order.index(seen.status) < order.index(watch.status)
+    order = list(kind.statuses)
+    if watch.status in order and seen.status in order and seen.status != watch.status:
+        return order.index(seen.status) < order.index(watch.status)
+    if watch.updated_at is None or seen.updated_at is None or seen.updated_at >= watch.updated_at:
+        return False
+    return watch.changed_at is None or seen.observed_at - watch.changed_at < STALE_S
 
 
 def _new_status(kind: Kind, watch: Watch, seen: Observation, settings: WatchSettings) -> Step:
