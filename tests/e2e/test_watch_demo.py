@@ -103,13 +103,14 @@ async def a_reader_that_leaves(directory: Path) -> None:
 
 
 async def ctrl_c(directory: Path) -> None:
-    """Exit 130 for SIGINT while tasks are open."""
+    """Exit 130 for SIGINT and 143 for SIGTERM while tasks are open."""
     async with simulator(Scenario(durations=LONG)) as sim:
-        watcher = service(directory, sim)
-        with watcher.running("watch", *names(tasks(1))):
-            await until(lambda: "/task-0000" in watcher.out.read_text(), watcher)
-            watcher.send(signal.SIGINT)
-            assert await watcher.wait() == 130, watcher.text()
+        for number, code in {signal.SIGINT: 130, signal.SIGTERM: 143}.items():
+            watcher = service(directory, sim, number.name)
+            with watcher.running("watch", *names(tasks(1))):
+                await until(lambda out=watcher.out: "/task-0000" in out.read_text(), watcher)
+                watcher.send(number)
+                assert await watcher.wait() == code, watcher.text()
 
 
 async def the_whole_demo(directory: Path) -> None:

@@ -27,6 +27,7 @@ class DeadLetterCounter:
         self._metrics = instruments.metrics
         self._counts = dict.fromkeys(KINDS, 0)
         store.on_dead_letters = self._added
+        self._report()  # a series that appears later looks like one that was 0 until then
 
     def full(self) -> bool:
         """Whether no further event may become a dead letter."""

@@ -53,6 +53,7 @@ class SinkWorker:
         self._health = instruments.health
         self._metrics = instruments.metrics
         self._writes = instruments.writes
+        self._is_local = isinstance(sink, LocalSink)
         self._queue = SinkQueue()
         self._refusals = Refusals(retry_refused)
         self._condition = SinkCondition(sink.name, instruments)
@@ -181,7 +182,7 @@ class SinkWorker:
         if not wanted:
             return (), ()
         try:
-            return wanted, await (self._send_here(wanted) if isinstance(self.sink, LocalSink) else self.sink.send(wanted))
+            return wanted, await (self._send_here(wanted) if self._is_local else self.sink.send(wanted))
         except (RemoteError, PeerGone):
             raise
         except Exception as error:
