@@ -227,6 +227,22 @@ def test_missing_tasks_wait_for_a_probe_and_others_do_not() -> None:
     assert schedule.wait(16.0) == 0
 
 
+def test_no_call_goes_right_before_a_probe_of_missing_tasks() -> None:
+    """A caller that takes a wait of a tenth of a millisecond for none takes no task that is not due, and does not spin."""
+    schedule = schedule_of(rate=1000)
+    for name in ("a", "b", "c"):
+        add(schedule, name, 0.0)
+        entry = take(schedule, 0.0)
+        schedule.circuits.note(NotFound("404"), [(entry.watch.key, "vc")], 0.0)
+        schedule.pending.put_back(entry.watch, 0.0, 1.0, MISSING)
+    schedule.circuits.overdue(-60.0, "404", 10.0)
+    assert schedule.wait(10.0 + PROBE_FIRST_S - 5e-5) >= 1e-3
+    add(schedule, "other", 10.0)
+    schedule.pending.put_back(take(schedule, 10.0).watch, 10.0, 60.0, "unavailable")
+    assert schedule.wait(10.0 + PROBE_FIRST_S - 5e-5) >= 1e-3
+    assert schedule.wait(10.0 + PROBE_FIRST_S) == 0
+
+
 def test_nothing_but_held_tasks_is_nothing_to_take() -> None:
     """A set with no other task is not empty: it waits for the next probe."""
     schedule = schedule_of()

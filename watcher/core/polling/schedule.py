@@ -21,6 +21,8 @@ UNPLANNED_S = 10.0
 """The time constant, in seconds, of the average rate of calls that no gap planned."""
 BATCH_CALLS = 20.0
 """The time constant, in calls, of the average number of tasks in a call."""
+HELD_S = 0.001
+"""The shortest wait for missing tasks to be let go, in seconds: a shorter one would count as none, before they may be taken."""
 
 
 @dataclass(slots=True)
@@ -46,6 +48,7 @@ class Schedule:
         Infinite where that depends on another event: a new watch, `poll_now`, or the end of a call.
         """
         held = self.circuits.wait_for_missing(now)
+        held = max(held, HELD_S) if held else 0.0
         first = self.pending.first(missing=not held)
         if self.pending.calls_in_flight >= self.max_in_flight:
             return math.inf
