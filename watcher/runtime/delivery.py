@@ -140,8 +140,8 @@ class SinkWorker:
         return self._queue.take(now, self.sink.max_batch)
 
     def _has_slot(self) -> bool:
-        """Whether another batch may be in flight: while the sink refuses everything, only one may be, as a probe."""
-        return self._slots.available_tokens >= 1 and not (self._refusals.refuses_everything and self._slots.borrowed_tokens)
+        """Whether another batch may be in flight: while the sink refuses everything, or very much, only one may be."""
+        return self._slots.available_tokens >= 1 and not (self._refusals.one_at_a_time and self._slots.borrowed_tokens)
 
     async def _rest(self) -> None:
         """Wait until there is something to send and a free slot. A slot that becomes free wakes this worker."""
@@ -183,9 +183,13 @@ class SinkWorker:
             return (), ()
         try:
             return wanted, await (self._send_here(wanted) if self._is_local else self.sink.send(wanted))
+        except Invalid:
+            raise
         except (RemoteError, PeerGone):
+            self._refusals.put_off(wanted)
             raise
         except Exception as error:
+            self._refusals.put_off(wanted)
             hint = "this is a bug in the sink: please report it"
             log.exception("sink_raised_unexpectedly", sink=self.sink.name, error=type(error).__name__, hint=hint)
             raise Unreadable(type(error).__name__) from error
@@ -210,6 +214,7 @@ class SinkWorker:
         self._condition.note(outcomes, verdict, everything=self._refusals.refuses_everything)
         for event, outcome in pairs:
             if isinstance(outcome, Retry):
+                self._refusals.put_off([event])
                 self._postpone(event, outcome)
         await self._conclude(delivered, dead)
 
