@@ -98,13 +98,16 @@ class SinkWorker:
         return self._queue.position(shard) if shard in self._queue.shards else 0
 
     def forget(self, key: str, up_to: int, kept: Collection[str]) -> None:
-        """Send no more events of this task up to a position, except the events `kept`, by id."""
+        """Send no more events of this task up to a position, and none of its dead letters, except the events `kept`, by id."""
+        erased = {id_ for id_, letter in self._dead_letters.items() if letter.key == key and id_ not in kept}
 
         def unwanted(event: Event) -> bool:
-            return event.key == key and event.position <= up_to and event.id not in kept
+            return event.id in erased or (event.key == key and event.position <= up_to and event.id not in kept)
 
         self._queue.drop(key, unwanted)
         self._refusals.discard(unwanted)
+        for id_ in erased:
+            del self._dead_letters[id_]
 
     async def run(self) -> None:
         """Deliver until cancelled. What is in flight then is sent again by the next owner."""
