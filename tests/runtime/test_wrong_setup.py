@@ -15,6 +15,7 @@ from watcher.kinds.catalog import builtin_catalog
 from watcher.model import Observation, TaskRef
 from watcher.queries.explain import explain_task
 from watcher.queries.poll_plan import PollSettings
+from watcher.query import Selection
 from watcher.runtime.settings import ServiceSettings
 from watcher.simulator.probe import SimulatedProbe
 
@@ -169,6 +170,24 @@ async def test_a_deadline_ends_a_watch_while_nothing_is_found(world: MakeWorld) 
         assert ends(w) == {}
         await anyio.sleep(400)
     assert set(ends(w).values()) == {"deadline"}
+
+
+async def test_missing_tasks_that_have_ended_or_are_erased_keep_no_circuit_open(world: MakeWorld) -> None:
+    """No call can close it any more. The next tasks that are missing open it again before one of them ends."""
+    w = world(finite=False)
+    misdirect(w, NotFound("NotFoundException"))
+    async with w.running() as watcher:
+        w.submit("a", "b", "c")
+        await anyio.sleep(90)
+        assert not watcher.health.is_good(NOT_FOUND)
+        for name in "abc":
+            await w.store.forget(Selection(key=key(name)))
+        await anyio.sleep(5)
+        assert watcher.health.is_good(NOT_FOUND)
+        w.submit("d", "e", "f")
+        await anyio.sleep(120)
+        assert not watcher.health.is_good(NOT_FOUND)
+    assert ends(w) == {}
 
 
 @pytest.mark.parametrize("tasks", [1, 2, 30])
