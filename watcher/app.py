@@ -83,7 +83,7 @@ class _Assembly:
         self.leases = Leases()
         self.feed = Feed()
         self.gate = IntakeGate()
-        self.outlet = Outlet(self.store, self.leases, self.feed)
+        self.outlet = Outlet(self.store, self.leases, self.feed, EventWriter(settings.events, settings.region or "local"), self.instruments)
         self.dead_letters = DeadLetterCounter(self.store, self.gate, settings.limits.max_dead_letters, self.instruments)
 
     def watcher(self) -> Watcher:
@@ -131,11 +131,10 @@ class _Assembly:
 
     def _pollers(self) -> PollerSet:
         settings, circuits = self.settings, Circuits()
-        writer = EventWriter(settings.events, settings.region or "local")
-        pollers = [self._poller(quota, circuits, writer) for quota in settings.catalog.quotas.values()]
+        pollers = [self._poller(quota, circuits) for quota in settings.catalog.quotas.values()]
         return PollerSet(pollers, settings.catalog, self.leases, self.gate, settings.limits.max_watches, self.instruments)
 
-    def _poller(self, quota: Quota, circuits: Circuits, writer: EventWriter) -> Poller:
+    def _poller(self, quota: Quota, circuits: Circuits) -> Poller:
         settings, determinism = self.settings, self.determinism
         service = next(kind.service for kind in settings.catalog if kind.quota == quota)
         policy = PollPolicy(
@@ -143,7 +142,6 @@ class _Assembly:
             cadence=Cadence(settings.cadence),
             pace=Pace(settings.pace),
             circuits=circuits.of(DEFAULT_TARGET, service),
-            writer=writer,
             max_in_flight=settings.limits.max_in_flight,
             rng=determinism.rng,
         )
