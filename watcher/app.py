@@ -126,8 +126,8 @@ class _Assembly:
         for worker in workers:
             self.feed.on_events(worker.wake)
             worker.dead_letters_full = self.dead_letters.full
-            worker.on_fenced = ownership.fenced
-            worker.on_settled = acks.settled
+            worker.settlements.on_fenced = ownership.fenced
+            worker.settlements.on_settled = acks.settled
 
     def _pollers(self) -> PollerSet:
         settings, circuits = self.settings, Circuits()

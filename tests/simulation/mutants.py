@@ -77,7 +77,7 @@ class GrowingBacklog(BacklogCounter):
 
 class SettlesBeforeSending(SinkWorker):
     async def _send(self, batch: Sequence[Event]) -> None:
-        await self._store.settle(self.sink.name, batch, [], self._leases.held)
+        await self._store.settle(self.sink.name, batch, [], self.settlements._leases.held)
         await super()._send(batch)
 
 
