@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from urllib.parse import quote, unquote
@@ -50,5 +49,3 @@ class Lease:
 
     shard: int
     epoch: int
-    duration_s: float = math.inf
-    """How long the lease is valid, in seconds, counted from before the `claim` that returned it was sent."""

@@ -75,10 +75,6 @@ class PollerSet:
         for poller in self:
             poller.drop_where(lambda key: self._leases.shard(key) == shard)
 
-    def in_flight_of(self, shard: int) -> int:
-        """Tasks of this shard whose call is in flight."""
-        return sum(poller.pending.in_flight_where(lambda key: self._leases.shard(key) == shard) for poller in self)
-
     def poll_now(self, key: str) -> bool:
         """Poll this task before all others. Returns False when it is not watched here."""
         return any(poller.poll_now(key) for poller in self)

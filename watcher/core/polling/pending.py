@@ -155,10 +155,6 @@ class PendingSet:
         for key in [key for key in self._packed if predicate(key)]:
             self.drop(key)
 
-    def in_flight_where(self, predicate: Callable[[str], bool]) -> int:
-        """The number of watches in flight whose key matches, dropped ones included."""
-        return sum(map(predicate, self._in_flight))
-
     def finish(self, watch: Watch) -> None:
         """Remove a watch in flight that has ended."""
         self._land(watch, None)
