@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.facts import watch_of
-from watcher.core.polling.pending import PendingEntry, PendingSet
+from watcher.core.polling.pending import PendingSet
+from watcher.core.polling.pending_entry import PendingEntry
 from watcher.model import TaskRef, Watch
 
 

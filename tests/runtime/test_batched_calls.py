@@ -14,7 +14,7 @@ from tests.runtime.shared_store import SHARDS, SharedStore
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.core.polling.cadence import CadenceSettings
 from watcher.core.polling.pace import PaceSettings
-from watcher.core.polling.pending import PendingEntry
+from watcher.core.polling.pending_entry import PendingEntry
 from watcher.errors import CredentialsRejected, NotFound, RemoteError, Throttled, Unavailable, Unreadable
 from watcher.kinds.catalog import Catalog
 from watcher.kinds.kind_files import read_kinds

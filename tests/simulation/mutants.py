@@ -13,7 +13,7 @@ from tests.simulation import store_mutants
 from watcher.core.delivery.refusals import Refusal, Refusals, Verdict
 from watcher.core.polling.circuits import CallCircuits, Circuits
 from watcher.core.polling.pace import Pace, Permit
-from watcher.core.polling.pending import PendingEntry
+from watcher.core.polling.pending_entry import PendingEntry
 from watcher.core.polling.transitions import WatchSettings
 from watcher.errors import Invalid, RemoteError, Unreadable
 from watcher.kinds.kind import Kind
@@ -64,8 +64,8 @@ class ForgetsObserved(Poller):
 class SkipsLastWatch(PollerSet):
     """Adopts all watches of a shard but the last one."""
 
-    def adopt(self, shard: int, watches: Sequence[Watch]) -> None:
-        super().adopt(shard, watches[:-1])
+    def adopt(self, watches: Sequence[Watch]) -> None:
+        super().adopt(watches[:-1])
 
 
 class GrowingBacklog(BacklogCounter):

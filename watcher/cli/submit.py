@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.exceptions import Exit
 
 from watcher.cli import exit_codes
-from watcher.cli.options import Exit, command_line, config_option, default_config
+from watcher.cli.options import command_line, config_option, default_config
 
 if TYPE_CHECKING:
     from watcher.cli.submission import SubmitOptions, Submittable

@@ -53,7 +53,7 @@ class PollerSet:
         """Open watches by (kind, status)."""
         return sum((poller.pending.counts for poller in self), Counter())
 
-    def adopt(self, shard: int, watches: Sequence[Watch]) -> None:
+    def adopt(self, watches: Sequence[Watch]) -> None:
         """Start to poll watches of a shard that was just claimed. A watch that is here already is newer than what was loaded."""
         for watch in watches:
             if watch.key not in self:

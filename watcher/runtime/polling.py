@@ -15,7 +15,8 @@ from watcher.core.polling.cadence import Cadence
 from watcher.core.polling.call_progress import CallProgress
 from watcher.core.polling.circuits import CallCircuits
 from watcher.core.polling.pace import Pace, Permit
-from watcher.core.polling.pending import PendingEntry, PendingSet
+from watcher.core.polling.pending import PendingSet
+from watcher.core.polling.pending_entry import PendingEntry
 from watcher.core.polling.poll_errors import on_poll_error, overdue_since
 from watcher.core.polling.schedule import Schedule
 from watcher.core.polling.submitted_status import rest_of_gap

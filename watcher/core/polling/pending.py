@@ -15,8 +15,6 @@ from watcher.core.polling.due_queue import DueKey, DueQueue
 from watcher.core.polling.pending_entry import PLACE, PendingEntry, pack, unpack
 from watcher.model import Watch
 
-__all__ = ["MISSING", "PendingEntry", "PendingSet"]
-
 EARLY = ("new", "cadence", "provisional", "poll_now")
 """The reasons to wait that let a watch join an earlier call. All others are errors."""
 
