@@ -1,4 +1,4 @@
-"""docs/messages.md, docs/feeding.md, and the README: examples of messages are read as the pages say, and patterns to paste match real events."""
+"""The pages about messages are true: their examples are read as the pages say, and their patterns match real events."""
 
 from __future__ import annotations
 
