@@ -68,9 +68,9 @@ def test_each_identifier_of_each_kind_is_explained() -> None:
 
 def test_the_limits_of_the_page_are_those_of_the_code() -> None:
     """Tasks in a list, and envelopes."""
-    text = PAGE.read_text()
+    text = " ".join(PAGE.read_text().split())
     assert f"up to {MAX_BATCH} tasks" in text
-    assert {5: "at most five envelopes"}[MAX_LAYERS] in text
+    assert {5: "inside at most five envelopes"}[MAX_LAYERS] in text
 
 
 def sections(name: str) -> list[str]:
