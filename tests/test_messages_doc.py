@@ -78,6 +78,14 @@ def sections(name: str) -> list[str]:
     return re.findall(rf"<!-- {name} -->\n+```json\n(.*?)\n```", FEEDING.read_text(), re.DOTALL)
 
 
+@pytest.mark.parametrize("name", ["rule pattern", "queue policy"])
+def test_the_readme_and_the_page_about_feeds_agree(name: str) -> None:
+    """What the README offers to paste is what docs/feeding.md explains."""
+    (short,) = re.findall(rf"<!-- {name} -->\n+```json\n(.*?)\n```", README.read_text(), re.DOTALL)
+    (text,) = sections(name)
+    assert json.loads(short) == json.loads(text)
+
+
 def events(*names: str) -> list[dict[str, object]]:
     return [json.loads((MESSAGES / name).read_text()) for name in names]
 
