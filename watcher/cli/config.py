@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.exceptions import Exit
 
 from watcher.cli.exit_codes import CONFIG
-from watcher.cli.options import Exit, config_option
+from watcher.cli.options import config_option
 from watcher.cli.tables import counted
 
 if TYPE_CHECKING:

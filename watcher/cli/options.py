@@ -10,9 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.exceptions import Exit
-
-__all__ = ["CONFIG_VARIABLE", "DEFAULT_CONFIG", "FILE", "Exit", "command_line", "config_option", "default_config", "json_option"]
 
 FILE = click.Path(path_type=Path)
 """A path that need not exist: reading the configuration reports what is wrong with it."""

@@ -12,9 +12,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.exceptions import Exit
 
 from watcher.cli.exit_codes import UNAVAILABLE
-from watcher.cli.options import Exit
 
 if TYPE_CHECKING:
     from watcher.cli.stop_signals import StopSignals

@@ -6,8 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import click
-
-from watcher.cli.options import Exit
+from click.exceptions import Exit
 
 if TYPE_CHECKING:
     from watcher.kinds.catalog import Catalog

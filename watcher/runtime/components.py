@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from itertools import product
 
-from watcher.core.polling.circuits import NAMES, CircuitChange
+from watcher.core.polling.circuit import CircuitChange
+from watcher.core.polling.circuits import NAMES
 from watcher.kinds.catalog import Catalog
 from watcher.model import DEFAULT_TARGET
 from watcher.runtime.instruments import Instruments

@@ -17,7 +17,6 @@ from watcher.model import Lease
 from watcher.ports import Store
 from watcher.runtime.acks import Acknowledger
 from watcher.runtime.backlog import BacklogCounter
-from watcher.runtime.clock import Clock
 from watcher.runtime.delivery import SinkWorker
 from watcher.runtime.leases import Leases
 from watcher.runtime.poller_set import PollerSet
@@ -38,13 +37,12 @@ class Owned:
 class Ownership:
     """Keeps the leases of this process current, and the work that depends on them."""
 
-    def __init__(self, store: Store, leases: Leases, owned: Owned, clock: Clock) -> None:
+    def __init__(self, store: Store, leases: Leases, owned: Owned) -> None:
         self.adopted = anyio.Event()
         """Set when the shards of the first claim are adopted: all their open watches are loaded."""
         self._store = store
         self._leases = leases
         self._owned = owned
-        self._clock = clock
         self._stopping = False
 
     async def run(self) -> None:
@@ -57,8 +55,7 @@ class Ownership:
 
     async def claim(self) -> None:
         """Renew the leases once: release lost shards and adopt new ones."""
-        claimed_at = self._clock.mono()
-        gained, lost = self._leases.update(await self._store.claim(), claimed_at)
+        gained, lost = self._leases.update(await self._store.claim())
         for shard in lost:
             self._release(shard)
         for lease in gained:
@@ -96,7 +93,7 @@ class Ownership:
         async for watches in self._store.load(lease):
             if self._stopping or not self._leases.holds(lease):
                 return
-            self._owned.pollers.adopt(lease.shard, watches)
+            self._owned.pollers.adopt(watches)
 
     def _release(self, shard: int) -> None:
         self._owned.pollers.release(shard)

@@ -12,17 +12,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from watcher.core.polling.circuit import PROBE_FIRST_S, PROBE_MAX_S, Circuit, CircuitChange
+from watcher.core.polling.circuit import Circuit, CircuitChange
 from watcher.errors import Busy, CredentialsRejected, Denied, NotFound, RemoteError, Throttled, Unavailable, Unreadable
-
-__all__ = [
-    "NAMES",
-    "PROBE_FIRST_S",
-    "PROBE_MAX_S",
-    "CallCircuits",
-    "CircuitChange",
-    "Circuits",
-]
 
 OUTAGE_S = 60.0
 """For how long a service must answer nothing but `Unavailable` before `outage` opens, in seconds."""
