@@ -29,8 +29,8 @@ PAGE_SIZE = 1000
 def dead_letters() -> None:
     """List, show, retry or erase dead letters.
 
-    A dead letter is an input that names no task, or an event that a sink
-    rejected.
+    A dead letter is an invalid input, or an event that a sink refused although
+    it accepts others.
     """
 
 

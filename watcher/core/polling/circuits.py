@@ -1,9 +1,9 @@
-"""Circuit breakers: stop polling on trouble with our credentials or with a service, never on trouble with one task.
+"""Circuit breakers: stop polling when our credentials or a service fail, never because of one task.
 
 Each circuit belongs to what it protects. `credentials` belongs to a target, because all calls to a target use the same
-credentials. `outage`, `unreadable`, and `not_found` belong to a target and a service: another service that answers says
-nothing about this one. An open circuit lets one call through at a time, at growing intervals (a probe), and the first
-answer that shows that the trouble is over closes it. `not_found` holds only the calls about tasks that were not found
+credentials. `outage`, `unreadable`, and `not_found` belong to a target and a service: the answers of another service
+say nothing about this one. An open circuit lets one call through at a time, at growing intervals (a probe), and the first
+answer that shows that the problem is gone closes it. `not_found` holds only the calls about tasks that were not found
 last: a new task is polled at once, and shows whether anything is found here.
 """
 
