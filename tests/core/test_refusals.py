@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.facts import event_at
-from watcher.core.delivery.refusals import MANY, DeadEvent, Ground, Refusal, Refusals
+from watcher.core.delivery.refusals import CROWD, MANY, DeadEvent, Ground, Refusal, Refusals
 from watcher.model import Event
 
 HOUR = 3600.0
@@ -144,6 +144,27 @@ def test_after_the_sink_recovers_held_events_are_sent_faster_and_faster() -> Non
         out = [key for task in out for key in keys(accept(refusals, task).released)]
     assert sizes[:4] == [1, 2, 4, 8]
     assert sum(sizes) == 20
+
+
+def test_an_event_that_the_sink_puts_off_keeps_no_other_one_waiting() -> None:
+    """What was released and then failed for another reason is not waited for, and what is known about it is kept."""
+    refusals = Refusals(HOUR)
+    refuse(refusals, "a", "b")
+    assert keys(accept(refusals, "good-1").released) == ["a"]
+    refusals.put_off([event("a"), event("other")])
+    assert keys(accept(refusals, "good-2").released) == ["b"]
+    refuse(refusals, "a")
+    assert dead(accept(refusals, "good-3")) == [("a", Ground.OTHERS_ACCEPTED)]
+
+
+def test_many_held_events_leave_one_batch_at_a_time() -> None:
+    """Comparisons must keep up with new refusals, or held events fill the window of the sink."""
+    refusals = Refusals(HOUR)
+    refuse(refusals, *(f"bad-{n}" for n in range(CROWD + 1)))
+    accept(refusals, "good-1")
+    assert (refusals.refuses_everything, refusals.one_at_a_time) == (False, True)
+    refusals.discard(lambda held: held.key == "bad-1")
+    assert not refusals.one_at_a_time
 
 
 def test_a_probe_is_one_event_at_a_time_in_turn() -> None:

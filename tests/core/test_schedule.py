@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.core.facts import REF, watch_of
 from watcher.core.polling.cadence import PROVISIONAL_GAP_S, STEER_S, Cadence, CadenceSettings
 from watcher.core.polling.circuit import PROBE_FIRST_S
-from watcher.core.polling.circuits import Circuits
+from watcher.core.polling.circuits import TURN_S, Circuits
 from watcher.core.polling.pace import Pace, PaceSettings
 from watcher.core.polling.pending import MISSING, PendingSet
 from watcher.core.polling.pending_entry import PendingEntry
@@ -224,9 +224,48 @@ def test_missing_tasks_wait_for_a_probe_and_others_do_not() -> None:
     assert take(schedule, 11.0).watch == first.watch
     assert schedule.wait(11.0) == pytest.approx(4.0)
     assert take(schedule, 15.0).reason == MISSING
-    assert schedule.wait(15.0) == 2 * PROBE_FIRST_S, "one at a time"
+    assert schedule.wait(15.0) == 2 * PROBE_FIRST_S + TURN_S, "one at a time"
     circuits.note(None, [("k", "vc")], 16.0)
     assert schedule.wait(16.0) == 0
+
+
+def test_two_quotas_of_a_service_take_turns_with_probes_of_missing_tasks() -> None:
+    """The tasks under one of them may be there again, while those under the other one are missing for good."""
+    first = schedule_of(rate=1000)
+    second = Schedule(PendingSet(), first.cadence, Pace(PaceSettings(rate=1000), 0.0), first.circuits, 5)
+    for schedule in (first, second):
+        for name in ("a", "b"):
+            add(schedule, name, 0.0)
+    for schedule, name in ((first, "a"), (first, "b"), (second, "c"), (second, "d")):
+        entry = take(schedule, 10.0)
+        schedule.circuits.note(NotFound("404"), [(name, "vc")], 0.0)
+        schedule.pending.put_back(entry.watch, 0.0, 1.0, MISSING)
+    first.circuits.overdue(-60.0, "404", 10.0)
+    now, probes = 10.0, {"first": 0, "second": 0}
+    for _ in range(12):
+        now += max(1e-6, min(first.wait(now), second.wait(now)))
+        for name, schedule in (("first", first), ("second", second)):
+            if schedule.wait(now) == 0:
+                entry = take(schedule, now)
+                schedule.pending.put_back(entry.watch, now, 1.0, MISSING)
+                probes[name] += 1
+    assert probes["first"] == probes["second"] > 2
+
+
+def test_no_call_goes_right_before_a_probe_of_missing_tasks() -> None:
+    """A caller that takes a wait of a tenth of a millisecond for none takes no task that is not due, and does not spin."""
+    schedule = schedule_of(rate=1000)
+    for name in ("a", "b", "c"):
+        add(schedule, name, 0.0)
+        entry = take(schedule, 0.0)
+        schedule.circuits.note(NotFound("404"), [(entry.watch.key, "vc")], 0.0)
+        schedule.pending.put_back(entry.watch, 0.0, 1.0, MISSING)
+    schedule.circuits.overdue(-60.0, "404", 10.0)
+    assert schedule.wait(10.0 + PROBE_FIRST_S - 5e-5) >= 1e-3
+    add(schedule, "other", 10.0)
+    schedule.pending.put_back(take(schedule, 10.0).watch, 10.0, 60.0, "unavailable")
+    assert schedule.wait(10.0 + PROBE_FIRST_S - 5e-5) >= 1e-3
+    assert schedule.wait(10.0 + PROBE_FIRST_S) == 0
 
 
 def test_nothing_but_held_tasks_is_nothing_to_take() -> None:

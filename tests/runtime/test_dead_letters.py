@@ -11,8 +11,8 @@ from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.core.polling.transitions import WatchSettings
 from watcher.errors import SinksRemoved, Unavailable
 from watcher.model import DeadLetter, Event
-from watcher.ports import RETRY_PAGE, Delivered, Outcome, Rejected
-from watcher.query import DeadLetterQuery
+from watcher.ports import RETRY_PAGE, Delivered, Outcome, Rejected, Retry
+from watcher.query import DeadLetterQuery, Selection
 from watcher.runtime.settings import Limits, ServiceSettings
 from watcher.simulator.inbox import SimulatedInbox
 
@@ -231,3 +231,25 @@ async def test_retries_for_a_sink_that_is_down_delay_no_others(world: MakeWorld)
         down.failure = None
         await anyio.sleep(600)
         assert [letter.id for letter in (await w.store.dead_letters(DeadLetterQuery())).items] == ["late"]
+
+
+async def test_a_retried_event_of_an_erased_task_is_not_sent(world: MakeWorld) -> None:
+    """Also after a restart, when the outbox had nothing to read: the sink recovers, and gets nothing of the erased task."""
+    store = MemoryStore(MemoryStoreSettings())
+    store.durable = True
+    w = world(store=store, finite=False, durations="queue=fixed(0),run=fixed(2)")
+    w.inbox.answer = reject_ends
+    w.submit("task-1")
+    async with w.running():
+        await anyio.sleep(MINUTE_S)
+    (letter,) = await letters(w, "event")
+    w.inbox.answer = lambda event: Retry(Unavailable("503"))
+    async with w.running() as watcher:
+        await store.retry([letter.id])
+        await anyio.sleep(MINUTE_S)
+        await store.forget(Selection(key=key("task-1")))
+        await anyio.sleep(MINUTE_S)
+        w.inbox.answer = lambda event: Delivered()
+        await anyio.sleep(5 * MINUTE_S)
+        assert not any(event.terminal for event in w.inbox.events)
+        assert watcher.loops.sink_workers[0]._dead_letters == {}

@@ -137,3 +137,16 @@ async def test_a_write_that_was_given_up_is_not_pending(world: MakeWorld) -> Non
             await watcher.adapters.store.commit([moved(a_watch())], {})
         await anyio.sleep(60)
         assert bad(watcher.health) == {}
+
+
+async def test_a_write_that_is_fenced_late_shows_that_the_disk_works(world: MakeWorld) -> None:
+    """The store did answer: that another process owns the shard is no trouble of the disk."""
+    store = HungStore(MemoryStoreSettings())
+    w = world(store=store, finite=False)
+    async with w.running() as watcher:
+        await anyio.sleep(1)
+        store.name, store.for_s = "commit", 30.0
+        with pytest.raises(Fenced):
+            await watcher.adapters.store.commit([moved(a_watch())], {})
+        await anyio.sleep(60)
+        assert bad(watcher.health) == {}

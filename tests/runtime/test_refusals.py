@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -17,9 +18,9 @@ from tests.contracts.store_exam.facts import moved
 from tests.runtime.conftest import EPOCH, MakeWorld, World, key
 from tests.runtime.shared_store import new_watch
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
-from watcher.errors import Invalid
+from watcher.errors import Invalid, Unavailable
 from watcher.model import DeadLetter, Event
-from watcher.ports import Delivered, Outcome, Rejected
+from watcher.ports import Delivered, Outcome, Rejected, Retry
 from watcher.query import DeadLetterQuery, Selection
 from watcher.runtime.settings import Limits, ServiceSettings
 from watcher.simulator.inbox import SimulatedInbox
@@ -158,6 +159,38 @@ async def test_many_events_at_fault_become_dead_letters_and_the_others_arrive(wo
         assert {letter.key for letter in await letters(w)} == bad
         assert watcher.health.is_good("sink:inbox")
     assert {event.key for event in inbox.events} >= {key(name) for name in names} - bad
+
+
+async def test_refused_events_do_not_fill_the_window_of_a_sink(world: MakeWorld) -> None:
+    """However many of them come one after the other, all other events arrive: not all of the window is held at once."""
+    inbox, names = CountedInbox(max_batch=1, concurrency=8, latency_s=0.05), [f"task-{n}" for n in range(1500)]
+    bad = {key(name) for name in random.Random(1).sample(names, 500)}
+    w = world(sinks=[inbox], finite=False, store=await outbox(names))
+    inbox.answer = refusing(lambda event: event.key in bad)
+    async with w.watcher() as watcher, anyio.create_task_group() as tasks:
+        watcher.loops.sink_workers[0]._queue.window = 150
+        tasks.start_soon(watcher.run)
+        await anyio.sleep(1000)
+        watcher.stop()
+    assert {event.key for event in inbox.events} == {key(name) for name in names} - bad
+
+
+async def test_a_refused_event_that_then_fails_keeps_no_other_one_waiting(world: MakeWorld) -> None:
+    """A consumer fails at one event that it refused before; another one that it refused is still sent again."""
+    inbox = CountedInbox(max_batch=1, concurrency=1)
+    w = world(sinks=[inbox], finite=False, store=await outbox(["broken", "early", *(f"task-{n}" for n in range(10))]))
+
+    def answer(event: Event) -> Outcome:
+        if event.key not in (key("broken"), key("early")):
+            return Delivered()
+        if inbox.tries[event.id] == 1:
+            return Rejected("http_422")
+        return Delivered() if event.key == key("early") else Retry(Unavailable("500"))
+
+    inbox.answer = answer
+    async with w.running():
+        await anyio.sleep(60)
+    assert len(inbox.events) == 11
 
 
 async def test_a_batch_that_is_refused_in_part_needs_no_second_try(world: MakeWorld) -> None:

@@ -11,9 +11,9 @@ import anyio
 import pytest
 
 from tests.runtime.conftest import MakeWorld, World, key
-from tests.runtime.shared_store import RENEW_S, SharedStore, names_in
+from tests.runtime.shared_store import RENEW_S, SharedStore, names_in, new_watch
 from watcher.core.polling.cadence import CadenceSettings
-from watcher.model import Change, Lease, TaskRef
+from watcher.model import Change, Lease, Observation, TaskRef
 from watcher.runtime.settings import ServiceSettings
 from watcher.simulator.simulated_kinds import SIMULATED_KINDS
 
@@ -206,3 +206,22 @@ async def test_many_statuses_are_committed_together(world: MakeWorld) -> None:
     async with w.running():
         await anyio.sleep(1)
     assert sizes == [10]
+
+
+async def test_each_status_is_committed_under_the_leases_of_its_own_time(world: MakeWorld) -> None:
+    """A task whose shard was gained while another status waits for its commit is reported and polled like any other one."""
+    store = SharedStore(mine=[0])
+    w = world(store=store, finite=False, durations="queue=fixed(30),run=fixed(9)")
+    first, second = new_watch(names_in(0, 1)[0]), new_watch(names_in(1, 1)[0])
+    async with w.running() as watcher:
+        await anyio.sleep(1)
+        await store.admit([first, second])
+        seen = Observation("IN_QUEUE", w.wall(), created_at=w.wall())
+        watcher.loops.pollers.add([first], {first.key: seen})
+        store.mine.add(1)
+        watcher.loops.leases.update(await store.claim(), anyio.current_time())
+        watcher.loops.pollers.add([second], {second.key: seen})
+        await anyio.sleep(1)
+        found = [await store.task(each.key) for each in (first, second)]
+        assert [each and each.status for each in found] == ["IN_QUEUE", "IN_QUEUE"]
+        assert len(watcher.loops.pollers) == 2

@@ -14,7 +14,7 @@ import anyio
 from watcher.core.delivery.events import event_of
 from watcher.core.delivery.refusals import DeadEvent, Refusal, Refusals, Verdict
 from watcher.core.delivery.sink_queue import SinkQueue
-from watcher.errors import Invalid, Unavailable
+from watcher.errors import Invalid, PeerGone, RemoteError, Unavailable
 from watcher.model import DeadLetter, Event
 from watcher.ports import Delivered, Outcome, Rejected, Retry, Sink, Store
 from watcher.runtime.backlog import BacklogCounter
@@ -89,10 +89,11 @@ class SinkWorker:
         return self._queue.position(shard) if shard in self._queue.shards else 0
 
     def forget(self, key: str, up_to: int, kept: Collection[str]) -> None:
-        """Send no more events of this task up to a position, except the events `kept`, by id."""
+        """Send no more events of this task up to a position, and none of its dead letters, except the events `kept`, by id."""
+        erased = self.settlements.forget(key, kept)
 
         def unwanted(event: Event) -> bool:
-            return event.key == key and event.position <= up_to and event.id not in kept
+            return event.id in erased or (event.key == key and event.position <= up_to and event.id not in kept)
 
         self._queue.drop(key, unwanted)
         self._refusals.discard(unwanted)
@@ -131,8 +132,8 @@ class SinkWorker:
         return self._queue.take(now, self.sink.max_batch)
 
     def _has_slot(self) -> bool:
-        """Whether another batch may be in flight: while the sink refuses everything, only one may be, as a probe."""
-        return self._slots.available_tokens >= 1 and not (self._refusals.refuses_everything and self._slots.borrowed_tokens)
+        """Whether another batch may be in flight: while the sink refuses everything, or very much, only one may be."""
+        return self._slots.available_tokens >= 1 and not (self._refusals.one_at_a_time and self._slots.borrowed_tokens)
 
     async def _rest(self) -> None:
         """Wait until there is something to send and a free slot. A slot that becomes free wakes this worker."""
@@ -170,7 +171,15 @@ class SinkWorker:
     async def _attempt(self, batch: Sequence[Event]) -> tuple[Sequence[Event], Sequence[Outcome]]:
         """Send what is still wanted of the batch: a task may be erased, or a shard released, between two attempts."""
         wanted = [event for event in batch if not self._queue.is_dropped(event)]
-        return (wanted, await self._calls.send(wanted)) if wanted else ((), ())
+        if not wanted:
+            return (), ()
+        try:
+            return wanted, await self._calls.send(wanted)
+        except Invalid:
+            raise
+        except (RemoteError, PeerGone):
+            self._refusals.put_off(wanted)
+            raise
 
     async def _settle(self, batch: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
         """Record what the sink accepted and what is a dead letter. What it may accept later is postponed or held."""
@@ -184,6 +193,7 @@ class SinkWorker:
         self._condition.note(outcomes, verdict, everything=self._refusals.refuses_everything)
         for event, outcome in pairs:
             if isinstance(outcome, Retry):
+                self._refusals.put_off([event])
                 self._postpone(event, outcome)
         await self.settlements.record(delivered, [each.refusal for each in dead])
         self._report.settled(len(delivered), dead)

@@ -15,7 +15,7 @@ from typing import TypeVar
 import anyio
 from tenacity import wait_random_exponential
 
-from watcher.errors import StoreUnavailable
+from watcher.errors import Fenced, StoreUnavailable
 from watcher.model import Backlog, Change, DeadLetter, Event, Lease, Leftover, Pruned, Watch
 from watcher.ports import Requests, Store
 from watcher.query import DeadLetterQuery, EventQuery, Page, Selection, TaskQuery
@@ -162,6 +162,9 @@ class RetryingStore:
                 overdue = self._pending.end(began)
         except StoreUnavailable as error:
             return await self._until_stored(call, error)
+        except Fenced:  # the store works: this is its answer
+            self._succeeded(after_failure=overdue)
+            raise
         self._succeeded(after_failure=overdue)
         return result
 

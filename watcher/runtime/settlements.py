@@ -46,6 +46,13 @@ class Settlements:
         """Forget the retries of a shard: its next owner makes them."""
         self._retried = {id_: letter for id_, letter in self._retried.items() if letter.shard != shard}
 
+    def forget(self, key: str, kept: Collection[str]) -> set[str]:
+        """Forget the retries of an erased task, except the events `kept`, by id. Returns the ids of the others."""
+        erased = {id_ for id_, letter in self._retried.items() if letter.key == key and id_ not in kept}
+        for id_ in erased:
+            del self._retried[id_]
+        return erased
+
     async def record(self, delivered: Sequence[Event], dead: Sequence[Refusal]) -> None:
         """Record these events and count them. When it returns, a crash repeats none of them."""
         done = [*delivered, *(refusal.event for refusal in dead)]

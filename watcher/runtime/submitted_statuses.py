@@ -29,6 +29,8 @@ class SubmittedStatuses:
         self._seen: list[tuple[PendingEntry, Observation]] = []
         self.leases: Mapping[int, Lease] = {}
         """Those under which the watches were added: their steps are committed under them."""
+        self._later: list[tuple[PendingEntry, Observation, Mapping[int, Lease]]] = []
+        """Watches that were added under other leases than those: a shard was gained or lost since."""
 
     def __bool__(self) -> bool:
         return bool(self._seen)
@@ -37,14 +39,23 @@ class SubmittedStatuses:
         """Add a new watch. It is polled as any other one if an earlier watch of the same task is in flight."""
         entry = self._pending.add_in_flight(watch, self._clock.mono())
         if entry is not None:
-            self.leases = self.leases if self._seen else leases
-            self._seen.append((entry, seen))
+            self._append(entry, seen, leases)
 
     def take(self) -> SubmittedStatuses:
-        """Return all that were added so far, and start again without any."""
+        """Return those that were added first, all under the same leases, and go on with the others."""
         taken = SubmittedStatuses(self._pending, self._clock)
         taken._seen, taken.leases, self._seen = self._seen, self.leases, []
+        later, self._later = self._later, []
+        for each in later:
+            self._append(*each)
         return taken
+
+    def _append(self, entry: PendingEntry, seen: Observation, leases: Mapping[int, Lease]) -> None:
+        if self._seen and leases != self.leases:
+            self._later.append((entry, seen, leases))
+        else:
+            self.leases = leases
+            self._seen.append((entry, seen))
 
     def steps(self, catalog: Catalog, settings: WatchSettings) -> Iterator[tuple[Kind, Sequence[Step]]]:
         """Yield the kinds, each with what some of the statuses mean for its watches, in pieces for one commit each."""

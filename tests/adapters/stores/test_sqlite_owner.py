@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +18,7 @@ import pytest
 from tests.adapters.stores.sqlite_ground import another_program, on, owned, refused
 from tests.contracts.store_exam.facts import committed, keys
 from tests.process import completed
-from watcher.adapters.stores.sqlite.owner import has_owner
+from watcher.adapters.stores.sqlite.owner import OwnerLock, has_owner
 from watcher.errors import StoreRefused
 from watcher.query import TaskQuery
 
@@ -181,3 +183,21 @@ async def test_a_lock_that_no_watcher_wrote_is_not_overwritten(path: Path) -> No
     lock.write_text("99999")
     async with owned(path):
         assert lock.read_text().strip() == str(os.getpid())
+
+
+@pytest.mark.parametrize("suffix", ["", ".lock"])
+def test_a_command_that_looks_for_an_owner_makes_no_start_fail(tmp_path: Path, suffix: str) -> None:
+    """A lock that another process holds shared for a moment is waited for; only an owner is refused."""
+    path = tmp_path / "watcher.db"
+    Path(f"{path}{suffix}").touch()
+    look = os.open(f"{path}{suffix}", os.O_RDONLY)
+    fcntl.flock(look, fcntl.LOCK_SH)
+    end = threading.Timer(0.05, os.close, [look])
+    end.start()
+    lock = OwnerLock(str(path))
+    try:
+        lock.acquire()
+        assert has_owner(str(path))
+    finally:
+        lock.release()
+        end.join()

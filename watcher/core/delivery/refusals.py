@@ -15,6 +15,9 @@ from watcher.model import Event, RefusalCause
 
 MANY = 3
 """Tasks refused in a row, with no event accepted in between, from which the sink counts as refusing everything."""
+CROWD = 100
+"""Held events from which only one batch is in flight, so that comparisons keep up with new refusals. Held events fill the window
+of the sink, and with nothing else in it nothing could be accepted any more."""
 
 
 class Ground(StrEnum):
@@ -79,6 +82,8 @@ class Refusals:
     """Held events by id, in the order in which they are sent again."""
     _released: dict[str, _Held] = field(default_factory=dict)
     """Events that were released and are not answered yet."""
+    _put_off: dict[str, _Held] = field(default_factory=dict)
+    """Events that were released, and that the sink neither accepted nor refused: they are sent again as any other one."""
     _row: set[str] = field(default_factory=set)
     """Keys of tasks refused since the last event was accepted, at most `MANY`; dead letters included."""
     _accepted_at: float = 0.0
@@ -91,6 +96,11 @@ class Refusals:
         return len(self._row) >= MANY
 
     @property
+    def one_at_a_time(self) -> bool:
+        """Whether only one batch may be in flight: as a probe, or because many events wait for a comparison."""
+        return self.refuses_everything or len(self._waiting) >= CROWD
+
+    @property
     def waiting(self) -> bool:
         """Whether an event is held and none is released: only `probe` sends it again."""
         return bool(self._waiting) and not self._released
@@ -99,6 +109,7 @@ class Refusals:
         """Decide about the refused events of a batch, and about earlier ones that can now be compared."""
         dead = list(self._compare(now)) if accepted else []
         for event in accepted:
+            self._put_off.pop(event.id, None)
             if self._released.pop(event.id, None) is not None:
                 self._accepted_again += 1
         held = []
@@ -114,9 +125,15 @@ class Refusals:
         """Release the event that was sent longest ago, to see whether the sink accepts it now. None if no event waits."""
         return self._next() if self.waiting else None
 
+    def put_off(self, events: Sequence[Event]) -> None:
+        """Note that these are sent again later because the sink did not work: no other held event waits for their answers."""
+        for event in events:
+            if (held := self._released.pop(event.id, None)) is not None:
+                self._put_off[event.id] = held
+
     def discard(self, unwanted: Callable[[Event], bool]) -> None:
         """Forget events that will not be sent any more."""
-        for events in (self._waiting, self._released):
+        for events in (self._waiting, self._released, self._put_off):
             for id_ in [id_ for id_, held in events.items() if unwanted(held.refusal.event)]:
                 del events[id_]
 
@@ -134,7 +151,8 @@ class Refusals:
     def _ground(self, refusal: Refusal, now: float, *, with_others: bool) -> Ground | None:
         """Why this event is a dead letter now, None where it is held."""
         event = refusal.event
-        held = self._released.pop(event.id, None) or self._waiting.pop(event.id, None) or _Held(refusal, now)
+        places = (self._released, self._waiting, self._put_off)
+        held = next((found for each in places if (found := each.pop(event.id, None)) is not None), None) or _Held(refusal, now)
         if refusal.cause == "event":
             return Ground.UNACCEPTABLE
         if with_others:

@@ -28,6 +28,8 @@ FOREIGN_CALLS = 3
 """The number of answers in a row that are not the service's own, whatever their tasks, for the cause to be the path to the service."""
 NOTHING_FOUND_S = 60.0
 """For how long at least no task must be found before `not_found` opens, in seconds."""
+TURN_S = 0.5
+"""The caller that made the last probe about missing tasks waits for this much longer than others, in seconds, so that each has its turn."""
 BETWEEN_PROBES_S = 0.25
 """While a probe is in flight, the caller asks again after this time, in seconds."""
 
@@ -82,6 +84,8 @@ class _Missing:
         self.circuit = Circuit("not_found", target, service)
         self.found_at = -math.inf
         """When a task was last found; minus infinity: never."""
+        self.prober: object = None
+        """The caller that made the last probe."""
         self._tasks: set[str] = set()
         """Some of the tasks that were not found since then."""
 
@@ -141,13 +145,17 @@ class CallCircuits:
         wait = max(0.0, max(circuit.probe_at for circuit in self._circuits if circuit.is_open) - now)
         return max(wait, BETWEEN_PROBES_S) if in_flight else wait
 
-    def wait_for_missing(self, now: float) -> float:
-        """Seconds until a call about a task that was not found last may go."""
+    def wait_for_missing(self, now: float, caller: object = None) -> float:
+        """Seconds until a call about a task that was not found last may go. Of several callers, each has its turn."""
         circuit = self._missing.circuit
-        return max(0.0, circuit.probe_at - now) if circuit.is_open else 0.0
+        if not circuit.is_open:
+            return 0.0
+        turn = TURN_S if caller is not None and caller is self._missing.prober else 0.0
+        return max(0.0, circuit.probe_at + turn - now)
 
-    def probe_missing(self, now: float) -> None:
+    def probe_missing(self, now: float, caller: object = None) -> None:
         """Record that a call about a task that was not found last goes now."""
+        self._missing.prober = caller
         self._missing.circuit.probed(now)
 
     def overdue(self, since: float, code: str, now: float) -> list[CircuitChange]:

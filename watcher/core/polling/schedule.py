@@ -22,6 +22,8 @@ UNPLANNED_S = 10.0
 """The time constant, in seconds, of the average rate of calls that no gap planned."""
 BATCH_CALLS = 20.0
 """The time constant, in calls, of the average number of tasks in a call."""
+HELD_S = 0.001
+"""The shortest wait for missing tasks to be let go, in seconds: a shorter one would count as none, before they may be taken."""
 
 
 @dataclass(slots=True)
@@ -46,7 +48,8 @@ class Schedule:
 
         Infinite where that depends on another event: a new watch, `poll_now`, or the end of a call.
         """
-        held = self.circuits.wait_for_missing(now)
+        held = self.circuits.wait_for_missing(now, self)
+        held = max(held, HELD_S) if held else 0.0
         first = self.pending.first(missing=not held)
         if self.pending.calls_in_flight >= self.max_in_flight:
             return math.inf
@@ -59,15 +62,15 @@ class Schedule:
 
     def first(self, now: float) -> PendingEntry | None:
         """The entry that `take` takes first."""
-        return self.pending.first(missing=not self.circuits.wait_for_missing(now))
+        return self.pending.first(missing=not self.circuits.wait_for_missing(now, self))
 
     def take(self, now: float, limit: int = 1) -> tuple[list[PendingEntry], Permit] | None:
         """The next call: its tasks, at most `limit`, and its permit. None when nothing waits. Only valid when `wait` returned 0."""
-        entries = self.pending.take(limit, now=now, missing=not self.circuits.wait_for_missing(now))
+        entries = self.pending.take(limit, now=now, missing=not self.circuits.wait_for_missing(now, self))
         if not entries:
             return None
         if entries[0].reason == MISSING:
-            self.circuits.probe_missing(now)
+            self.circuits.probe_missing(now, self)
         self._unplanned_calls += entries[0].rate == 0 or entries[0].reason == "poll_now"
         self.tasks_per_call += (len(entries) - self.tasks_per_call) / BATCH_CALLS
         return entries, self.pace.take(now)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+import time
 
 from watcher.adapters.stores.sqlite.schema import create
 from watcher.errors import StoreRefused
@@ -42,7 +43,7 @@ class OwnerLock:
         file = os.open(real, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         self._file = file  # closed by `release`, which comes after the last connection
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(file)
         except BlockingIOError as error:
             raise self._has_other_name() from error
         _owned.add(inode)
@@ -73,7 +74,7 @@ class OwnerLock:
 
     def _write_pid(self, file: int, lock: str) -> None:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(file)
             status, content = os.fstat(file), os.pread(file, PID_BYTES + 1, 0)
             if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or not _is_pid(content):
                 raise StoreRefused(f"{lock}: is a link, or was not written by a watcher: remove it")
@@ -92,9 +93,25 @@ class OwnerLock:
 
 PID_BYTES = 20
 """The size of the text in a lock file: always the same, so that it is overwritten and never truncated."""
+LOOKS = 500
+"""How often to try again, after a millisecond each, while a command looks whether there is an owner. It takes microseconds."""
 OTHER_NAME = (
     "owned by another watcher, which uses another name of this file (a hard link, or another mount), or whose lock file was removed"
 )
+
+
+def _lock(file: int) -> None:
+    """Lock the file for its owner. Raises BlockingIOError if there is one; waits for commands that only look whether there is one."""
+    for wait_s in (0.001,) * LOOKS:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # fails if there is an owner
+            fcntl.flock(file, fcntl.LOCK_UN)
+            time.sleep(wait_s)
+        else:
+            return
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def has_owner(path: str) -> bool:
