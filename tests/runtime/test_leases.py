@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
+import math
+
 from tests.runtime.conftest import key
 from tests.runtime.shared_store import SHARDS, names_in
 from watcher.model import Lease
 from watcher.runtime.leases import Leases
 
 
-def granted(*leases: tuple[int, int]) -> list[Lease]:
-    return [Lease(shard, epoch) for shard, epoch in leases]
+def granted(*leases: tuple[int, int], duration_s: float = math.inf) -> list[Lease]:
+    return [Lease(shard, epoch, duration_s) for shard, epoch in leases]
 
 
 def test_a_first_claim_gains_all_its_leases() -> None:
     """Every lease is new, none is lost, and all are held."""
     leases, first = Leases(SHARDS), granted((0, 1), (2, 5))
-    assert leases.update(first) == (first, [])
+    assert leases.update(first, 0.0) == (first, [])
     assert leases.held == {0: first[0], 2: first[1]}
 
 
 def test_a_renewal_gains_and_loses_nothing() -> None:
-    """The same shards under the same epochs stay adopted."""
+    """The same shards under the same epochs stay adopted; only the end of the leases moves."""
     leases = Leases(SHARDS)
-    leases.update(granted((0, 1)))
-    assert leases.update(granted((0, 1))) == ([], [])
+    leases.update(granted((0, 1), duration_s=15.0), 100.0)
+    assert leases.update(granted((0, 1), duration_s=15.0), 105.0) == ([], [])
+    assert leases.valid_until(0) == 120.0
 
 
 def test_a_shard_that_a_claim_does_not_return_is_lost() -> None:
     """It is not held any more, and its tasks are not owned."""
     leases = Leases(SHARDS)
-    leases.update(granted((0, 1), (1, 1)))
-    assert leases.update(granted((1, 1))) == ([], [0])
+    leases.update(granted((0, 1), (1, 1)), 0.0)
+    assert leases.update(granted((1, 1)), 5.0) == ([], [0])
     assert list(leases.held) == [1]
     assert not leases.owns(key(names_in(0, 1)[0]))
     assert leases.owns(key(names_in(1, 1)[0]))
@@ -39,8 +42,8 @@ def test_a_shard_that_a_claim_does_not_return_is_lost() -> None:
 def test_a_shard_under_another_epoch_is_lost_and_gained() -> None:
     """Another process owned it in between, so what is in memory about it is outdated."""
     leases, again = Leases(SHARDS), granted((0, 3))
-    leases.update(granted((0, 1)))
-    assert leases.update(again) == (again, [0])
+    leases.update(granted((0, 1)), 0.0)
+    assert leases.update(again, 5.0) == (again, [0])
     assert leases.holds(again[0])
     assert not leases.holds(Lease(0, 1))
 
@@ -48,18 +51,26 @@ def test_a_shard_under_another_epoch_is_lost_and_gained() -> None:
 def test_a_dropped_lease_is_gained_again_by_the_next_claim() -> None:
     """After `drop`, a claim that grants the same lease counts it as new, so that its shard is adopted again."""
     leases, lease = Leases(SHARDS), granted((0, 1))
-    leases.update(lease)
+    leases.update(lease, 0.0)
     leases.drop(0)
     assert leases.held == {}
-    assert leases.update(lease) == (lease, [])
+    assert leases.update(lease, 5.0) == (lease, [])
+
+
+def test_a_lease_is_valid_from_before_its_claim_was_sent() -> None:
+    """The end of a lease counts from the start of the claim, and is in the past for a shard that is not owned."""
+    leases = Leases(SHARDS)
+    leases.update(granted((0, 1), duration_s=15.0), 100.0)
+    assert leases.valid_until(0) == 115.0
+    assert leases.valid_until(1) == -math.inf
 
 
 def test_the_leases_to_write_under_are_always_the_current_ones() -> None:
     """A caller that keeps `held` sees each update, so a retry of a write never uses an older lease by accident."""
     leases = Leases(SHARDS)
     held = leases.held
-    leases.update(granted((0, 1)))
-    leases.update(granted((1, 2)))
+    leases.update(granted((0, 1)), 0.0)
+    leases.update(granted((1, 2)), 5.0)
     assert list(held) == [1]
 
 

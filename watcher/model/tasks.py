@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from urllib.parse import quote, unquote
@@ -49,3 +50,5 @@ class Lease:
 
     shard: int
     epoch: int
+    duration_s: float = math.inf
+    """How long the lease is valid, in seconds, counted from before the `claim` that returned it was sent."""

@@ -81,7 +81,7 @@ class _Assembly:
         expect_components(self.adapters, settings.catalog, self.instruments)
         acks = Acknowledger(self.adapters.sources, self._unacked(), self.instruments)
         intake = self._intake(acks)
-        ownership = Ownership(store, leases, Owned(backlog, workers, pollers, acks))
+        ownership = Ownership(store, leases, Owned(backlog, workers, pollers, acks), self.determinism.clock)
         self._subscribe(ownership, backlog, workers, pollers, acks)
         loops = Loops(
             leases,

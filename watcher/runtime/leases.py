@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 from watcher.model import Lease, shard_of
 
 
 class Leases:
-    """The current leases, by shard, and which tasks they cover."""
+    """The current leases, by shard, and which tasks they cover. Times are monotonic seconds."""
 
     def __init__(self, shards: int = 1) -> None:
         self.shards = shards
         """How many shards the store has."""
         self._held: dict[int, Lease] = {}
+        self._valid_until: dict[int, float] = {}
 
     @property
     def held(self) -> Mapping[int, Lease]:
@@ -33,8 +35,12 @@ class Leases:
         held = self._held.get(lease.shard)
         return held is not None and held.epoch == lease.epoch
 
-    def update(self, leases: Iterable[Lease]) -> tuple[list[Lease], list[int]]:
-        """Replace all leases with those of a claim. Returns the new ones and the lost shards.
+    def valid_until(self, shard: int) -> float:
+        """When the lease of this shard ends; in the past for a shard that is not owned."""
+        return self._valid_until.get(shard, -math.inf)
+
+    def update(self, leases: Iterable[Lease], claimed_at: float) -> tuple[list[Lease], list[int]]:
+        """Replace all leases with those of a claim that was sent at `claimed_at`. Returns the new ones and the lost shards.
 
         A shard that comes back under another epoch had another owner in between: it counts as lost and as new.
         """
@@ -43,8 +49,10 @@ class Leases:
         gained = [lease for shard, lease in claimed.items() if shard not in self._held or shard in changed]
         self._held.clear()
         self._held.update(claimed)
+        self._valid_until = {shard: claimed_at + lease.duration_s for shard, lease in claimed.items()}
         return gained, sorted(changed)
 
     def drop(self, shard: int) -> None:
         """Forget a lease that was lost or given back."""
         self._held.pop(shard, None)
+        self._valid_until.pop(shard, None)

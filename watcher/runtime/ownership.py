@@ -17,6 +17,7 @@ from watcher.model import Lease
 from watcher.ports import Store
 from watcher.runtime.acks import Acknowledger
 from watcher.runtime.backlog import BacklogCounter
+from watcher.runtime.clock import Clock
 from watcher.runtime.delivery import SinkWorker
 from watcher.runtime.leases import Leases
 from watcher.runtime.poller_set import PollerSet
@@ -37,12 +38,13 @@ class Owned:
 class Ownership:
     """Keeps the leases of this process current, and the work that depends on them."""
 
-    def __init__(self, store: Store, leases: Leases, owned: Owned) -> None:
+    def __init__(self, store: Store, leases: Leases, owned: Owned, clock: Clock) -> None:
         self.adopted = anyio.Event()
         """Set when the shards of the first claim are adopted: all their open watches are loaded."""
         self._store = store
         self._leases = leases
         self._owned = owned
+        self._clock = clock
         self._stopping = False
 
     async def run(self) -> None:
@@ -55,7 +57,8 @@ class Ownership:
 
     async def claim(self) -> None:
         """Renew the leases once: release lost shards and adopt new ones."""
-        gained, lost = self._leases.update(await self._store.claim())
+        claimed_at = self._clock.mono()
+        gained, lost = self._leases.update(await self._store.claim(), claimed_at)
         for shard in lost:
             self._release(shard)
         for lease in gained:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,7 @@ class LeaseExam:
         """The first claim grants every shard, forever; a further one returns the same leases."""
         granted = list(await store.claim())
         assert [lease.shard for lease in granted] == list(range(store.shards))
+        assert {lease.duration_s for lease in granted} == {math.inf}
         assert store.renew_s is None
         assert list(await store.claim()) == granted
 
