@@ -29,11 +29,11 @@ from tests.simulation.turns import in_turns
 from tests.simulation.virtual_time import VirtualTimeLoop
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
-from watcher.app import assemble
 from watcher.core.polling.transitions import WatchSettings
 from watcher.model import Event, Message
 from watcher.ports import Delivered, Outcome, Store
 from watcher.query import DeadLetterQuery, TaskQuery
+from watcher.runtime.assembly import assemble
 from watcher.runtime.clock import Clock
 from watcher.runtime.maintenance import PRUNE_S
 from watcher.runtime.service import Adapters, Watcher

@@ -1,4 +1,4 @@
-"""docs/messages.md and the README: the examples of messages are read as the pages say, and the patterns to paste match real events."""
+"""The pages about messages are true: their examples are read as the pages say, and their patterns match real events."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from watcher.core.intake.submissions import MAX_BATCH, parse_ref, read
 from watcher.kinds.catalog import builtin_catalog
 from watcher.model import Ignored, Submission, TaskRef
 
-PAGE, README = ROOT / "docs" / "messages.md", ROOT / "README.md"
+PAGE, FEEDING, README = ROOT / "docs" / "messages.md", ROOT / "docs" / "feeding.md", ROOT / "README.md"
 CATALOG = builtin_catalog()
 VALIDATOR = Draft202012Validator(message_schema(CATALOG))
 NOW = 1_795_341_605.0
@@ -68,21 +68,29 @@ def test_each_identifier_of_each_kind_is_explained() -> None:
 
 def test_the_limits_of_the_page_are_those_of_the_code() -> None:
     """Tasks in a list, and envelopes."""
-    text = PAGE.read_text()
+    text = " ".join(PAGE.read_text().split())
     assert f"up to {MAX_BATCH} tasks" in text
-    assert {5: "Up to five may be inside each other"}[MAX_LAYERS] in text
+    assert {5: "inside at most five envelopes"}[MAX_LAYERS] in text
 
 
 def sections(name: str) -> list[str]:
-    """The JSON blocks of the README under a comment of this name."""
-    return re.findall(rf"<!-- {name} -->\n+```json\n(.*?)\n```", README.read_text(), re.DOTALL)
+    """The JSON blocks of docs/feeding.md under a comment of this name."""
+    return re.findall(rf"<!-- {name} -->\n+```json\n(.*?)\n```", FEEDING.read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("name", ["rule pattern", "queue policy"])
+def test_the_readme_and_the_page_about_feeds_agree(name: str) -> None:
+    """What the README offers to paste is what docs/feeding.md explains."""
+    (short,) = re.findall(rf"<!-- {name} -->\n+```json\n(.*?)\n```", README.read_text(), re.DOTALL)
+    (text,) = sections(name)
+    assert json.loads(short) == json.loads(text)
 
 
 def events(*names: str) -> list[dict[str, object]]:
     return [json.loads((MESSAGES / name).read_text()) for name in names]
 
 
-def test_the_rule_of_the_readme_matches_the_calls_that_start_tasks() -> None:
+def test_the_rule_matches_the_calls_that_start_tasks() -> None:
     """Of every kind; no record of another call, and no notification."""
     (text,) = sections("rule pattern")
     pattern = EventPattern.load(text)
@@ -95,7 +103,7 @@ def test_the_rule_of_the_readme_matches_the_calls_that_start_tasks() -> None:
     assert not any(pattern.matches_event(event) for event in others)
 
 
-def test_what_the_rule_of_the_readme_delivers_is_a_submission() -> None:
+def test_what_the_rule_delivers_is_a_submission() -> None:
     """The record of a successful call is a task, and that of a failed one is ignored."""
     (text,) = sections("rule pattern")
     delivered = [path for path in (*ACCEPTED, *IGNORED) if path.suffix == ".json" and path.name.startswith("cloudtrail")]
@@ -106,7 +114,7 @@ def test_what_the_rule_of_the_readme_delivers_is_a_submission() -> None:
         assert isinstance(outcome, Submission if path.parent.name == "accepted" else Ignored)
 
 
-def test_the_second_rule_of_the_readme_matches_the_notifications() -> None:
+def test_the_second_rule_matches_the_notifications() -> None:
     """Of every kind, and no record of a call; what it delivers starts a watch with the configuration beside it."""
     (text,) = sections("notification pattern")
     pattern = EventPattern.load(text)
@@ -121,13 +129,13 @@ def test_the_second_rule_of_the_readme_matches_the_notifications() -> None:
     assert not any(pattern.matches_event(event) for event in events("accepted/cloudtrail.json", "ignored/cloudtrail-get.json"))
 
 
-def test_the_queue_policy_of_the_readme_lets_only_the_two_rules_send() -> None:
+def test_the_queue_policy_lets_only_the_two_rules_send() -> None:
     """It names the queue of the configuration, and both rules by the names that the page gives them."""
     (text,) = sections("queue policy")
     (statement,) = json.loads(text)["Statement"]
     assert statement["Principal"] == {"Service": "events.amazonaws.com"}
     assert (statement["Effect"], statement["Action"]) == ("Allow", "sqs:SendMessage")
-    page = README.read_text()
+    page = FEEDING.read_text()
     region, account, name = statement["Resource"].removeprefix("arn:aws:sqs:").split(":")
     assert f"https://sqs.{region}.amazonaws.com/{account}/{name}" in page
     rules = statement["Condition"]["ArnEquals"]["aws:SourceArn"]

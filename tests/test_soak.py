@@ -22,9 +22,9 @@ class LeakyPollerSet(PollerSet):
         super().__init__(*args)
         self.keys = set[str]()
 
-    def add(self, watches: Sequence[Watch]) -> None:
+    def add(self, watches: Sequence[Watch], *args: Any) -> None:
         self.keys.update(f"{watch.key}." for watch in watches)  # a string of its own, as a real leak would keep
-        super().add(watches)
+        super().add(watches, *args)
 
 
 @pytest.fixture(autouse=True)

@@ -27,9 +27,9 @@ def main() -> None:
 def replace_closed_streams() -> None:
     """Open /dev/null for each standard stream that was closed, as by `>&-` in a shell.
 
-    Otherwise the next file or socket gets the number of the stream: then events that a sink writes to stdout go there, and
-    libuv aborts when it closes it. The descriptor cannot be written, so such a sink fails instead of losing its events; what
-    commands print for a person is discarded.
+    Otherwise the next file or socket that is opened gets the number of the stream: events that a sink writes to stdout would
+    go there, and libuv would abort when it closes it. The descriptor is opened for reading only, so a sink that writes to
+    stdout fails instead of losing its events. What commands print for a person is discarded.
     """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:

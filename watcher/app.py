@@ -1,4 +1,4 @@
-"""All wiring: adapters from the registry, the loops over them, and HTTP beside them.
+"""The watcher of a configuration: adapters from the registry, the loops over them, and HTTP beside them.
 
 `async with build(settings) as app: await app.run()`. No signals and no arguments: the command line handles those.
 """
@@ -9,41 +9,16 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from watcher.core.delivery.events import EventWriter
-from watcher.core.intake.unacked_messages import UnackedMessages
-from watcher.core.polling.cadence import Cadence
-from watcher.core.polling.circuits import Circuits
-from watcher.core.polling.pace import Pace
 from watcher.errors import ConfigMistakes, Unavailable
 from watcher.kinds.catalog import Catalog, builtin_catalog
-from watcher.kinds.kind import Quota
-from watcher.model import DEFAULT_TARGET
 from watcher.observe.loop_lag import Heartbeat, measure_loop_lag
 from watcher.observe.metrics import Metrics
 from watcher.ports import Sink
-from watcher.runtime.acks import Acknowledger
-from watcher.runtime.admission import Admission
-from watcher.runtime.backlog import BacklogCounter
+from watcher.runtime.assembly import assemble
 from watcher.runtime.clock import Clock
-from watcher.runtime.components import expect_components
-from watcher.runtime.dead_letter_counter import DeadLetterCounter
-from watcher.runtime.delivery import SinkWorker
-from watcher.runtime.feed import Feed
-from watcher.runtime.health import Condition, Health
-from watcher.runtime.instruments import Instruments
-from watcher.runtime.intake import Intake, MessageReader
-from watcher.runtime.leases import Leases
-from watcher.runtime.maintenance import Maintenance
-from watcher.runtime.operator_requests import OperatorRequests
-from watcher.runtime.outlet import Outlet
-from watcher.runtime.ownership import Owned, Ownership
-from watcher.runtime.pending_writes import HungWrites
-from watcher.runtime.poller_set import PollerSet
-from watcher.runtime.polling import Poller, PollPolicy
-from watcher.runtime.retrying_store import RetryingStore
-from watcher.runtime.service import Adapters, Loop, Loops, Watcher
+from watcher.runtime.health import Condition
+from watcher.runtime.service import Adapters, Loop
 from watcher.runtime.settings import Determinism, ServiceSettings
-from watcher.runtime.wakeup import IntakeGate
 
 if TYPE_CHECKING:
     from watcher.adapters.aws.session import AwsClients
@@ -52,111 +27,6 @@ if TYPE_CHECKING:
 
 ALIVE_S = 60.0
 """An event loop that has not run for this long, in seconds, makes /healthz return 503."""
-
-
-def assemble(
-    adapters: Adapters,
-    settings: ServiceSettings | None = None,
-    *,
-    determinism: Determinism | None = None,
-    metrics: Metrics | None = None,
-    beside: Sequence[Loop] = (),
-) -> Watcher:
-    """A watcher over these adapters. Opens nothing."""
-    return _Assembly(adapters, settings or ServiceSettings(), determinism or Determinism(), metrics, beside).watcher()
-
-
-class _Assembly:
-    """Builds the loops of one watcher, in the order of their dependencies."""
-
-    def __init__(
-        self, adapters: Adapters, settings: ServiceSettings, determinism: Determinism, metrics: Metrics | None, beside: Sequence[Loop]
-    ) -> None:
-        self.adapters = adapters
-        self.settings = settings
-        self.determinism = determinism
-        self.beside = beside
-        clock = determinism.clock
-        metrics = metrics or Metrics(settings.catalog)
-        self.instruments = Instruments(clock, Health(clock.wall, metrics.show_component), metrics)
-        self.store = RetryingStore(adapters.store, self.instruments)
-        self.leases = Leases()
-        self.feed = Feed()
-        self.gate = IntakeGate()
-        self.outlet = Outlet(self.store, self.leases, self.feed)
-        self.dead_letters = DeadLetterCounter(self.store, self.gate, settings.limits.max_dead_letters, self.instruments)
-
-    def watcher(self) -> Watcher:
-        """Connect all loops."""
-        settings, store, leases = self.settings, self.store, self.leases
-        backlog = BacklogCounter([sink.name for sink in self.adapters.sinks], self.gate, settings.limits.max_outbox, self.instruments)
-        patience = settings.limits.retry_refused
-        workers = [SinkWorker(sink, store, leases, backlog, self.instruments, patience) for sink in self.adapters.sinks]
-        pollers = self._pollers()
-        expect_components(self.adapters, settings.catalog, self.instruments)
-        acks = Acknowledger(self.adapters.sources, self._unacked(), self.instruments)
-        intake = self._intake(acks)
-        ownership = Ownership(store, leases, Owned(backlog, workers, pollers, acks), self.determinism.clock)
-        self._subscribe(ownership, backlog, workers, pollers, acks)
-        loops = Loops(
-            leases,
-            ownership,
-            intake,
-            pollers,
-            workers,
-            acks,
-            backlog,
-            OperatorRequests(store, leases, pollers, workers, acks, intake),
-            Maintenance(store, pollers, settings.watch, self.determinism.clock),
-        )
-        adapters = Adapters(self.adapters.sources, self.adapters.probe, store, self.adapters.sinks)
-        hung = HungWrites(self.instruments.writes, self.instruments.health, self.determinism.clock)
-        beside = [hung.run, self.dead_letters.run, *self.beside]
-        return Watcher(adapters, loops, settings.limits.stop_deadline, self.instruments, beside, settings.drop_sinks)
-
-    def _subscribe(
-        self, ownership: Ownership, backlog: BacklogCounter, workers: Sequence[SinkWorker], pollers: PollerSet, acks: Acknowledger
-    ) -> None:
-        """Connect the subscribers: the feed announces commits, each worker its settlements and lost shards."""
-        self.feed.on_admitted(pollers.add)
-        self.feed.on_notified(pollers.poll_now)
-        self.feed.on_events(backlog.committed)
-        self.outlet.on_fenced = ownership.fenced
-        self.outlet.on_removed = pollers.check_limit
-        for worker in workers:
-            self.feed.on_events(worker.wake)
-            worker.dead_letters_full = self.dead_letters.full
-            worker.on_fenced = ownership.fenced
-            worker.on_settled = acks.settled
-
-    def _pollers(self) -> PollerSet:
-        settings, circuits = self.settings, Circuits()
-        writer = EventWriter(settings.events, settings.region or "local")
-        pollers = [self._poller(quota, circuits, writer) for quota in settings.catalog.quotas.values()]
-        return PollerSet(pollers, settings.catalog, self.leases, self.gate, settings.limits.max_watches, self.instruments)
-
-    def _poller(self, quota: Quota, circuits: Circuits, writer: EventWriter) -> Poller:
-        settings, determinism = self.settings, self.determinism
-        service = next(kind.service for kind in settings.catalog if kind.quota == quota)
-        policy = PollPolicy(
-            watch=settings.watch,
-            cadence=Cadence(settings.cadence),
-            pace=Pace(settings.pace),
-            circuits=circuits.of(DEFAULT_TARGET, service),
-            writer=writer,
-            max_in_flight=settings.limits.max_in_flight,
-            rng=determinism.rng,
-        )
-        return Poller(quota, settings.catalog, self.adapters.probe, policy, self.outlet, self.instruments)
-
-    def _unacked(self) -> UnackedMessages | None:
-        return None if self.store.durable else UnackedMessages([sink.name for sink in self.adapters.sinks])
-
-    def _intake(self, acks: Acknowledger) -> Intake:
-        settings, determinism = self.settings, self.determinism
-        reader = MessageReader(settings.catalog, settings.region)
-        admission = Admission(self.store, self.feed, settings.watch, determinism.new_id, determinism.clock)
-        return Intake(self.adapters.sources, reader, admission, acks, self.store, self.gate, self.instruments)
 
 
 def build(

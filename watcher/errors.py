@@ -71,7 +71,7 @@ class SinksRemoved(StoreError):
     def __init__(self, left: Mapping[str, str]) -> None:
         super().__init__(
             "\n".join(
-                f'sinks: "{name}" is not configured any more, and the store has {what} for it;'
+                f'sinks: "{name}" is no longer configured, and the store has {what} for it;'
                 f" configure it again under this name, or erase them: watcher run --drop-sink {name}"
                 for name, what in left.items()
             )
@@ -140,7 +140,7 @@ class Invalid(RemoteError):
 
 
 class CredentialsRejected(RemoteError):
-    """Credentials are missing, expired, revoked, the signature is wrong, or the setup does not allow to send a request.
+    """Credentials are missing, expired, or revoked, the signature is wrong, or the setup prevents sending a request.
 
     `expired` requests one forced refresh. `clock_skew_s` is the service's clock minus ours in seconds, where a
     signature error made the comparison possible. `unsent` means that no request was sent: trying again costs no call.

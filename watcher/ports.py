@@ -29,7 +29,7 @@ class Source(Protocol):
     plain: bool
     """Whether each body that is not JSON is read as a task name such as `VoiceConnectorId/TaskId`, whatever it looks like."""
     watch_notified: bool
-    """Whether a notification of AWS about a task that nobody submitted starts a watch."""
+    """Whether a notification of AWS about a task that was not submitted starts a watch."""
     receivers: int
     """How many `receive` calls may run at once."""
     hold_s: float | None
@@ -146,7 +146,7 @@ class Shards(Protocol):
         """Erase watches that ended before then (seconds since the epoch) and whose events every sink has settled, with
         their events; dead letters of inputs from before then; and dead letters of events from before `events_before`.
 
-        None keeps the dead letters of events: nobody but an operator erases an event that was not delivered.
+        None keeps the dead letters of events: then only an operator erases an event that was not delivered.
         """
         ...
 
@@ -289,7 +289,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The sink refused the event, and a repetition would not help by itself. `reason` is a code, such as `http_422`.
+    """The sink refused the event, and sending it again unchanged would not help. `reason` is a code, such as `http_422`.
 
     The runtime decides whether the event becomes a dead letter with this reason, or whether the sink refuses everything
     at the moment: `core.delivery.refusals`. `cause` is what the adapter knows about that.

@@ -9,7 +9,8 @@ import pytest
 
 from tests.process import HANG_S, PYTHON, completed
 from watcher.adapters.sources.lines import BATCH, LinesSource, LinesSourceSettings
-from watcher.core.intake.submissions import MAX_BODY, read
+from watcher.core.intake.strict_json import MAX_BODY
+from watcher.core.intake.submissions import read
 from watcher.errors import Invalid, Unavailable
 from watcher.kinds.catalog import builtin_catalog
 

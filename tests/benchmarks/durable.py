@@ -81,7 +81,7 @@ async def _delivered(count: int) -> float:
                 all_settled.set()
 
         worker = _worker(sink, store, leases)
-        worker.on_settled = settled
+        worker.settlements.on_settled = settled
         began = time.perf_counter()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(worker.run)
@@ -100,9 +100,9 @@ async def _delivered(count: int) -> float:
 def _worker(sink: JsonlSink, store: SqliteStore, held: Held) -> SinkWorker:
     """A worker that owns all shards."""
     leases = Leases()
-    leases.update(held.values(), anyio.current_time())
+    leases.update(held.values())
     instruments = Instruments(Clock(), Health(time.time), Metrics(CATALOG))
-    worker = SinkWorker(sink, store, leases, BacklogCounter([SINK], IntakeGate(), 10**9, instruments), instruments)
+    worker = SinkWorker(sink, store, leases, BacklogCounter([SINK], IntakeGate(), 10**9, instruments), instruments, retry_refused=600.0)
     worker.adopt(0)
     return worker
 

@@ -22,13 +22,13 @@ from tests.benchmarks.table import Table, command
 from watcher.adapters.aws.probe import AwsProbe
 from watcher.adapters.aws.session import AwsClients
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
-from watcher.app import assemble
 from watcher.core.polling.cadence import CadenceSettings
 from watcher.core.polling.pace import PaceSettings
 from watcher.core.polling.schedule import state_name
 from watcher.errors import RemoteError
 from watcher.kinds.catalog import builtin_catalog
 from watcher.model import Observation, TaskRef, Watch
+from watcher.runtime.assembly import assemble
 from watcher.runtime.service import Adapters
 from watcher.runtime.settings import Limits, ServiceSettings
 

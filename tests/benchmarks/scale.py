@@ -23,10 +23,10 @@ import structlog
 from tests.benchmarks.stall import measure_stalls
 from tests.benchmarks.table import Table, command
 from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
-from watcher.app import assemble
 from watcher.core.polling.pace import PaceSettings
 from watcher.core.polling.pending import PendingSet
 from watcher.model import Observation, TaskRef, Watch
+from watcher.runtime.assembly import assemble
 from watcher.runtime.service import Adapters
 from watcher.runtime.settings import Limits, ServiceSettings
 

@@ -52,7 +52,7 @@ async def test_a_start_is_refused_and_erases_nothing(monkeypatch: pytest.MonkeyP
     for _ in range(2):
         ended = await in_process("run", "--config", "w.yaml")
         assert ended.code == 78, ended.err
-        assert f'sinks: "log" is not configured any more, and the store has {LEFT}' in ended.err
+        assert f'sinks: "log" is no longer configured, and the store has {LEFT}' in ended.err
         assert "--drop-sink log" in ended.err
         assert "Traceback" not in ended.err
 
@@ -75,7 +75,7 @@ def test_config_check_warns(command: Command) -> None:
     """`config check --store` exits with 78 and says what `run` would say; without the option it does not read the store."""
     ended = command("config", "check", "w.yaml", "--store")
     assert (ended.code, ended.out) == (78, "")
-    assert ended.err.startswith(f'sinks: "log" is not configured any more, and the store has {LEFT}')
+    assert ended.err.startswith(f'sinks: "log" is no longer configured, and the store has {LEFT}')
     assert command("config", "check", "w.yaml").code == 0
     assert left() == {"log": Leftover(2, 1)}
     assert command("config", "check", "w.yaml", "--store").code == 0

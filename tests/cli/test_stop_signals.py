@@ -20,7 +20,7 @@ from functools import partial
 import anyio
 from anyio import to_thread
 from watcher.cli import event_loop, stop_signals
-from watcher.cli.options import Exit
+from click.exceptions import Exit
 
 def hang():
     print("hangs", flush=True)

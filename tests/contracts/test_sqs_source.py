@@ -14,7 +14,7 @@ from tests.moto_server import plain_client
 from tests.scripted_aws import ScriptedAws
 from watcher.adapters.aws.session import AwsClients
 from watcher.adapters.sources.sqs import SqsSource, SqsSourceSettings
-from watcher.core.intake.submissions import MAX_BODY
+from watcher.core.intake.strict_json import MAX_BODY
 from watcher.errors import CredentialsRejected, NotFound, Throttled, Unavailable, Unreadable
 from watcher.model import Message
 

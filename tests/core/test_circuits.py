@@ -4,18 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watcher.core.polling.circuits import (
-    DENIED_S,
-    DISTINCT,
-    NAMES,
-    OUTAGE_CALLS,
-    OUTAGE_S,
-    PROBE_FIRST_S,
-    PROBE_MAX_S,
-    CallCircuits,
-    CircuitChange,
-    Circuits,
-)
+from watcher.core.polling.circuit import PROBE_FIRST_S, PROBE_MAX_S, CircuitChange
+from watcher.core.polling.circuits import DENIED_S, DISTINCT, NAMES, OUTAGE_CALLS, OUTAGE_S, CallCircuits, Circuits
 from watcher.errors import Busy, CredentialsRejected, Denied, Invalid, NotFound, RemoteError, Throttled, Unavailable, Unreadable
 from watcher.model import DEFAULT_TARGET
 

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from tests.core.facts import REF, watch_of
 from watcher.core.polling.cadence import PROVISIONAL_GAP_S, STEER_S, Cadence, CadenceSettings
-from watcher.core.polling.circuits import PROBE_FIRST_S, TURN_S, Circuits
+from watcher.core.polling.circuit import PROBE_FIRST_S
+from watcher.core.polling.circuits import TURN_S, Circuits
 from watcher.core.polling.pace import Pace, PaceSettings
-from watcher.core.polling.pending import MISSING, PendingEntry, PendingSet
+from watcher.core.polling.pending import MISSING, PendingSet
+from watcher.core.polling.pending_entry import PendingEntry
 from watcher.core.polling.schedule import Schedule, state_name
 from watcher.errors import CredentialsRejected, NotFound
 from watcher.kinds.catalog import builtin_catalog

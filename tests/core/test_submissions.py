@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from watcher.core.intake.aws_events import API_CALL
 from watcher.core.intake.envelopes import MAX_LAYERS
-from watcher.core.intake.strict_json import MAX_DEPTH
-from watcher.core.intake.submissions import FORBIDDEN_MEMBERS, MAX_BATCH, MAX_BODY, REASONS, good_message, parse_ref, read, steering_members
+from watcher.core.intake.strict_json import MAX_BODY, MAX_DEPTH
+from watcher.core.intake.submissions import FORBIDDEN_MEMBERS, MAX_BATCH, REASONS, good_message, parse_ref, read, steering_members
 from watcher.errors import InvalidInput
 from watcher.kinds.catalog import builtin_catalog
 from watcher.model import Ignored, Observation, Submission, TaskRef

@@ -28,7 +28,7 @@ from tests.e2e.scene import (
 )
 from tests.moto_server import environment
 from tests.process import WatcherProcess
-from watcher.core.intake.submissions import MAX_BODY
+from watcher.core.intake.strict_json import MAX_BODY
 from watcher.model import TaskRef
 from watcher.simulator import simulator
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import shlex
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 import structlog
 
 from tests.observe.log_calls import LogCall, log_calls
+from tests.pages import OPERATING
 from watcher.observe.log_messages import MESSAGES, message_of, placeholders
 from watcher.observe.logs import LogSettings, configure
 
@@ -97,3 +99,10 @@ def test_other_texts_in_a_hint_stay() -> None:
     stream, log = logged()
     log.warning("input_rejected", hint="watcher dead-letters list")
     assert last_line(stream)["hint"] == "watcher dead-letters list"
+
+
+def test_each_event_of_the_operating_page_has_a_sentence() -> None:
+    """The tables of docs/operating.md list exactly the log events that have a sentence."""
+    section = OPERATING.read_text().split("\n## The log\n", 1)[1].split("\n## ", 1)[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    assert {name for row in rows for name in re.findall(r"`([^`]+)`", row)} == set(MESSAGES)

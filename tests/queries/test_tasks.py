@@ -8,7 +8,7 @@ from tests.queries.recorded import CANARY, CATALOG, RecordedTask, record, search
 from watcher.adapters.stores.memory import MemoryStore
 from watcher.model import TaskRef, Watch
 from watcher.queries.pages import PAGE_SIZE
-from watcher.queries.tasks import list_tasks, newest_tasks, task_summary
+from watcher.queries.tasks import newest_tasks, task_summary
 from watcher.query import TaskQuery
 
 
@@ -29,15 +29,6 @@ async def test_the_newest_tasks_are_read_over_several_pages(store: MemoryStore) 
     await store.admit(watches)
     found = await newest_tasks(store, CATALOG, TaskQuery(open=True), PAGE_SIZE + 100)
     assert [task.key for task in found] == [watch.key for watch in reversed(watches)][: PAGE_SIZE + 100]
-
-
-async def test_one_page_continues_the_page_before(store: MemoryStore) -> None:
-    """The `next` of a page leads to the tasks after it, and the last page has none."""
-    await record(store, RecordedTask("t1"), RecordedTask("t2"), RecordedTask("t3"))
-    first = await list_tasks(store, CATALOG, TaskQuery(limit=2))
-    last = await list_tasks(store, CATALOG, TaskQuery(limit=2, after=first.next))
-    assert [task.params["SpeakerSearchTaskId"] for task in (*first.items, *last.items)] == ["t3", "t2", "t1"]
-    assert last.next is None
 
 
 def test_the_age_of_an_ended_task_stops_at_its_end() -> None:

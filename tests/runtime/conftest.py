@@ -12,8 +12,8 @@ import anyio
 import pytest
 
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
-from watcher.app import assemble
 from watcher.ports import Source, Store
+from watcher.runtime.assembly import assemble
 from watcher.runtime.clock import Clock
 from watcher.runtime.service import Adapters, Watcher
 from watcher.runtime.settings import Determinism, ServiceSettings

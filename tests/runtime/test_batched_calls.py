@@ -12,14 +12,14 @@ import pytest
 from tests.runtime.conftest import EPOCH
 from tests.runtime.shared_store import SHARDS, SharedStore
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
-from watcher.app import assemble
 from watcher.core.polling.cadence import CadenceSettings
 from watcher.core.polling.pace import PaceSettings
-from watcher.core.polling.pending import PendingEntry
+from watcher.core.polling.pending_entry import PendingEntry
 from watcher.errors import CredentialsRejected, NotFound, RemoteError, Throttled, Unavailable, Unreadable
 from watcher.kinds.catalog import Catalog
 from watcher.kinds.kind_files import read_kinds
 from watcher.model import Observation, TaskRef, Watch, shard_of
+from watcher.runtime.assembly import assemble
 from watcher.runtime.clock import Clock
 from watcher.runtime.polling import Poller
 from watcher.runtime.service import Adapters, Watcher

@@ -252,4 +252,4 @@ async def test_a_retried_event_of_an_erased_task_is_not_sent(world: MakeWorld) -
         w.inbox.answer = lambda event: Delivered()
         await anyio.sleep(5 * MINUTE_S)
         assert not any(event.terminal for event in w.inbox.events)
-        assert watcher.loops.sink_workers[0]._dead_letters == {}
+        assert watcher.loops.sink_workers[0].settlements._retried == {}

@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 
 from tests.simulation import store_mutants
-from watcher import app
 from watcher.core.delivery.refusals import Refusal, Refusals, Verdict
 from watcher.core.polling.circuits import CallCircuits, Circuits
 from watcher.core.polling.pace import Pace, Permit
-from watcher.core.polling.pending import PendingEntry
+from watcher.core.polling.pending_entry import PendingEntry
 from watcher.core.polling.transitions import WatchSettings
 from watcher.errors import Invalid, RemoteError, Unreadable
 from watcher.kinds.kind import Kind
 from watcher.model import Event, Message, Observation, Step, Submission, Watch
 from watcher.ports import Delivered, Outcome, Rejected, Source
+from watcher.runtime import assembly
 from watcher.runtime.admission import Admission, Admitted
 from watcher.runtime.backlog import BacklogCounter
 from watcher.runtime.delivery import SinkWorker
@@ -64,8 +64,8 @@ class ForgetsObserved(Poller):
 class SkipsLastWatch(PollerSet):
     """Adopts all watches of a shard but the last one."""
 
-    def adopt(self, shard: int, watches: Sequence[Watch]) -> None:
-        super().adopt(shard, watches[:-1])
+    def adopt(self, watches: Sequence[Watch]) -> None:
+        super().adopt(watches[:-1])
 
 
 class GrowingBacklog(BacklogCounter):
@@ -77,7 +77,7 @@ class GrowingBacklog(BacklogCounter):
 
 class SettlesBeforeSending(SinkWorker):
     async def _send(self, batch: Sequence[Event]) -> None:
-        await self._store.settle(self.sink.name, batch, [], self._leases.held)
+        await self._store.settle(self.sink.name, batch, [], self.settlements._leases.held)
         await super()._send(batch)
 
 
@@ -188,27 +188,27 @@ class BelievesProxies(Poller):
 
 
 def assemble_with(**replacements: type) -> Callable[..., Watcher]:
-    """A function like `watcher.app.assemble` that uses other classes for those that `watcher.app` imports by these names."""
+    """A function like `assemble` that uses other classes for those that its module imports by these names."""
 
     def make(*args: Any, **options: Any) -> Watcher:
         with pytest.MonkeyPatch.context() as patch:
             for name, other in replacements.items():
-                patch.setattr(app, name, other)
-            return app.assemble(*args, **options)
+                patch.setattr(assembly, name, other)
+            return assembly.assemble(*args, **options)
 
     return make
 
 
 def _assemble_without_grace(adapters: Adapters, settings: ServiceSettings, **options: Any) -> Watcher:
     """A watcher that ends a watch when its task is not found for the first time."""
-    return app.assemble(adapters, replace(settings, watch=WatchSettings(not_found_grace=0)), **options)
+    return assembly.assemble(adapters, replace(settings, watch=WatchSettings(not_found_grace=0)), **options)
 
 
 def _assemble_and_break(break_store: Callable[[Any], None]) -> Callable[..., Watcher]:
     """A function like `assemble` whose watcher calls `break_store` with its store, once that is open."""
 
     def make(adapters: Adapters, *args: Any, **options: Any) -> Watcher:
-        watcher = app.assemble(adapters, *args, **options)
+        watcher = assembly.assemble(adapters, *args, **options)
         original = watcher.loops.maintenance.restore
 
         async def restore() -> None:

@@ -15,8 +15,8 @@ from tests.simulation.record import Record
 from tests.simulation.story import Story
 from tests.simulation.virtual_time import VirtualTimeLoop
 from tests.simulation.world import World
-from watcher.app import assemble
 from watcher.model import DEFAULT_TARGET, TaskRef
+from watcher.runtime.assembly import assemble
 from watcher.runtime.service import Watcher
 
 IDLE_WITHIN_S = 1800.0

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.simulation.play import play, replay
 from tests.simulation.story import draw
-from watcher.app import assemble
+from watcher.runtime.assembly import assemble
 from watcher.runtime.service import Watcher
 
 SERIES = re.compile(rb"^(watcher_\w*(?:_total|_count|component_healthy|circuit_open)(?:{.*})?) (.*)$", re.MULTILINE)

@@ -33,7 +33,7 @@ def webhook_mistakes(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def _file_problem(path: str) -> str | None:
-    import ssl  # a tenth of the time of a short command, which reads no certificate
+    import ssl  # here, because it takes a tenth of the time of a short command, which reads no certificate
 
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)

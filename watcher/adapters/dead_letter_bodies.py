@@ -1,4 +1,4 @@
-"""How the stores keep the bodies of dead letters: large ones compressed, and none cut, so that each can be retried."""
+"""Packs the bodies of dead letters for the stores: large ones are compressed, and none is cut, so that each can be retried."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ COMPRESSED_FROM = 64 * 1024
 
 
 def pack(body: bytes) -> tuple[bytes, int | None]:
-    """What to keep of a body, and its size where that is not what is kept."""
+    """Return the bytes to keep of a body, and the size of the body; None instead of the size if these bytes are the body."""
     packed = zlib.compress(body) if len(body) > COMPRESSED_FROM else body
     return (packed, len(body)) if len(packed) < len(body) else (body, None)
 
 
 def unpack(kept: bytes, size: int | None) -> bytes:
-    """The body of what `pack` returned."""
+    """Return the body from what `pack` returned."""
     return kept if size is None else zlib.decompress(kept)

@@ -1,4 +1,4 @@
-"""An HTTP client for one URL: one attempt, no redirects, no cookies, and a body that is not needed is not waited for.
+"""An HTTP client for one URL: one attempt, no redirects, no cookies, and no long wait for the body of a reply.
 
 httpx is imported when it is used: that takes a tenth of a second. Proxies and certificates are found here and not by
 httpx, which fails at the creation of a client for some values of NO_PROXY and ALL_PROXY.
@@ -28,7 +28,7 @@ USER_AGENT = f"watcher/{__version__}"
 MAX_REPLY = 64 * 1024
 """Bytes read of the body of a reply, so that its connection can be reused. The content is ignored."""
 MAX_BODY_S = 1.0
-"""Seconds for which that body is read. A longer one costs a connection, and nothing else."""
+"""Seconds for which that body is read. After them the connection is closed, which is the only effect."""
 
 
 def new_client(url: str, connections: int) -> httpx.AsyncClient:

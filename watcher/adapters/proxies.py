@@ -76,7 +76,7 @@ def _is_direct(scheme: str, host: str, port: int, no_proxy: str) -> bool:
 
 
 def _matches(entry: str, scheme: str, host: str, port: int) -> bool:
-    """Whether an entry of `no_proxy` names this host. An entry in no known form names none."""
+    """Whether an entry of `no_proxy` names this host. An entry of an unknown form names none."""
     wanted_scheme, separator, rest = entry.rpartition("://")
     if separator and wanted_scheme not in ("all", scheme):
         return False

@@ -1,7 +1,7 @@
-"""Bounds the connections of the HTTP API, so that idle and slow clients cannot keep a health check out.
+"""Limits the connections of the HTTP API, so that idle and slow clients cannot block a health check.
 
-uvicorn bounds the time after a reply only, and answers 503 to everybody when too many connections are open. Here, a
-connection has limited time for each request, and the connection that has been without one for the longest makes room.
+uvicorn limits only the time after a reply, and answers each request with 503 when too many connections are open. Here, a
+connection has limited time for each request, and the connection whose last request is the longest ago is closed for a new one.
 """
 
 from __future__ import annotations

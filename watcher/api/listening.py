@@ -23,7 +23,7 @@ async def listen(host: str, port: int) -> list[socket.socket]:
         raise OverflowError(port)
     if host in _ALL and socket.has_dualstack_ipv6():
         return [socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)]
-    found = await anyio.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)  # noqa: S104 - as asked for
+    found = await anyio.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)  # noqa: S104 - the user configured it
     return _bind_each(list(dict.fromkeys((family, str(address[0])) for family, _, _, _, address in found)), port)
 
 

@@ -30,8 +30,6 @@ BACKLOG = 128
 """Connections that the system holds, and that the event loop accepts at once, before the idle ones among them are closed."""
 _REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound to
 
-__all__ = ["HealthView", "HttpServer", "build_api"]
-
 
 def build_api(view: HealthView, metrics: Metrics) -> FastAPI:
     """Return the application: routes, problem documents and an OpenAPI document, but no pages, which would load scripts of others."""

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.exceptions import Exit
 
 from watcher.cli.exit_codes import CONFIG
-from watcher.cli.options import Exit, config_option
+from watcher.cli.options import config_option
 from watcher.cli.tables import counted
 
 if TYPE_CHECKING:
@@ -25,14 +26,14 @@ def config() -> None:
 
 @config.command()
 @config_option("The configuration file to check.")
-@click.option("--store", "with_store", is_flag=True, help="Also read the store: are events left for a sink that was removed?")
+@click.option("--store", "with_store", is_flag=True, help="Also report removed sinks for which the store still has events.")
 def check(config: Path, with_store: bool) -> None:
     """Check the configuration file FILE.
 
     Prints one line for each mistake (file, line, key, what is wrong, what to
     do) and exits with 78. Environment variables apply as for watcher run.
     Creates no files. A queue, topic or bus in another Region than the
-    configured one is noted on stderr, and is no mistake.
+    configured one is printed as a note on stderr. It is not a mistake.
 
     \b
     Example:
@@ -57,7 +58,7 @@ def check(config: Path, with_store: bool) -> None:
 
 
 def _removed_sinks(config: Path, settings: Settings) -> str:
-    """What watcher run would refuse: events in the store for sinks that are not configured, one sink on a line. Creates no store."""
+    """What would make watcher run fail: events in the store for sinks that are not configured, one line a sink. Creates no store."""
     from watcher.cli.store_access import StoreAccess
     from watcher.errors import SinksRemoved
     from watcher.queries.removed_sinks import removed_sinks
@@ -72,8 +73,8 @@ def _removed_sinks(config: Path, settings: Settings) -> str:
 
 
 @config.command("show")
-@config_option("The configuration file to show. Without one, the defaults are shown.", required=False)
-@click.option("--defaults", is_flag=True, help="Show the defaults of all settings, whatever files there are.")
+@config_option("The configuration file to show. If there is none, the defaults are shown.", required=False)
+@click.option("--defaults", is_flag=True, help="Show the defaults of all settings. Reads no file.")
 def show_command(config: Path | None, defaults: bool) -> None:
     """Print the settings in effect as YAML.
 
@@ -100,8 +101,8 @@ def show_command(config: Path | None, defaults: bool) -> None:
 def variables_command(config: Path) -> None:
     """Print the environment variables that the configuration refers to.
 
-    Prints the name in each reference ${NAME} or ${NAME:-default}, one on a line:
-    what to set for a container or a service. Reads no variable.
+    Prints the name in each reference ${NAME} or ${NAME:-default}, one on a line.
+    Set these variables for a container or a service. Reads no variable.
 
     \b
     Example:
@@ -124,8 +125,8 @@ def schema_command(messages: bool) -> None:
     """Print the JSON Schema of the configuration file.
 
     An editor that supports YAML schemas checks and completes the file with it.
-    With --messages, the schema describes the messages that name tasks: check
-    with it what you send to the queue.
+    With --messages, the schema describes the messages that name tasks: use it
+    to check what you send to the queue.
 
     \b
     Examples:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.exceptions import Exit
 
 from watcher.cli import exit_codes
-from watcher.cli.options import Exit, config_option, json_option
+from watcher.cli.options import config_option, json_option
 from watcher.cli.store_access import StoreAccess, print_json
 from watcher.cli.tables import counted, duration, facts, printable, table
 
@@ -28,8 +29,8 @@ PAGE_SIZE = 1000
 def dead_letters() -> None:
     """List, show, retry or erase dead letters.
 
-    A dead letter is an input that names no task, or an event that a sink
-    rejected.
+    A dead letter is an invalid input, or an event that a sink refused although
+    it accepts others.
     """
 
 

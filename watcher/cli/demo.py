@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import click
-
-from watcher.cli.options import Exit
+from click.exceptions import Exit
 
 
 @click.command()

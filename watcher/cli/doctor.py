@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.exceptions import Exit
 
 from watcher.cli import exit_codes
-from watcher.cli.options import Exit, config_option, json_option
+from watcher.cli.options import config_option, json_option
 from watcher.cli.store_access import print_json
 from watcher.cli.tables import printable, table
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from watcher.cli.options import Exit
+from click.exceptions import Exit
+
 from watcher.cli.stop_signals import StopSignals
 
 T = TypeVar("T")

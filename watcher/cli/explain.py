@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.exceptions import Exit
 
 from watcher.cli import exit_codes
-from watcher.cli.options import Exit, command_line, config_option, json_option
+from watcher.cli.options import command_line, config_option, json_option
 from watcher.cli.store_access import StoreAccess, print_json
 from watcher.cli.tables import counted, duration, facts, printable, table
 

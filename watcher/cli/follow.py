@@ -15,7 +15,6 @@ from rich.text import Text
 from watcher.adapters.aws.probe import AwsProbe
 from watcher.adapters.aws.session import AwsClients
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
-from watcher.app import assemble
 from watcher.cli import exit_codes
 from watcher.cli.answer_monitor import AnswerMonitor
 from watcher.cli.live import ConsoleSink, FixedSource, Screen, succeeded
@@ -29,6 +28,7 @@ from watcher.errors import NotFound
 from watcher.kinds.catalog import Catalog
 from watcher.observe.logs import configure
 from watcher.observe.settings import LogSettings
+from watcher.runtime.assembly import assemble
 from watcher.runtime.service import Adapters, Watcher
 from watcher.runtime.settings import ServiceSettings
 

@@ -31,8 +31,8 @@ def forget(key: str | None, config: Path, connector: str | None, kind: str | Non
 
     Their watches, events and dead letters are erased, and a running watcher
     stops polling them within a second. Events that sinks have received stay
-    there. An input that could not be read names no task, so it stays a dead
-    letter until it is purged.
+    there. A dead letter of an input belongs to no task: it stays until it is
+    purged, or until watch.retention has passed.
 
     \b
     Examples:

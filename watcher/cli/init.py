@@ -20,7 +20,7 @@ def init(file: Path | None, minimal: bool, force: bool) -> None:
 
     FILE is the file to write: without it, the one that WATCHER_CONFIG names, or
     else watcher.yaml. The file works as it is (tasks as lines on stdin, events as
-    lines on stdout), and explains what else there is to set. Asks nothing.
+    lines on stdout), and its comments explain the other settings. Asks no questions.
 
     \b
     Examples:

@@ -64,7 +64,7 @@ async def check_store(settings: Settings, context: AdapterContext) -> str:
 
 
 def _with_removed(removed: Mapping[str, Leftover]) -> CheckFailed:
-    """The failure of a store that has events for sinks which are not configured: watcher run refuses it."""
+    """The failure of a store that has events for sinks that are not configured: watcher run fails with it."""
     seen = "; ".join(f"{left} for the sink {name}, which is not configured" for name, left in removed.items())
     options = " ".join(f"--drop-sink {name}" for name in removed)
     return CheckFailed(seen, f"configure it again under this name, or erase them: watcher run {options}")

@@ -10,9 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.exceptions import Exit
-
-__all__ = ["CONFIG_VARIABLE", "DEFAULT_CONFIG", "FILE", "Exit", "command_line", "config_option", "default_config", "json_option"]
 
 FILE = click.Path(path_type=Path)
 """A path that need not exist: reading the configuration reports what is wrong with it."""
@@ -92,5 +89,5 @@ def _split(given: Any, file: Path | None) -> tuple[Any, Path | None]:
 
 
 def _names_config(word: str) -> bool:
-    """Whether an argument is a configuration file: a task has a slash, and no file of ours is called like one."""
+    """Whether an argument is a configuration file: by its suffix, and because a task has a slash or the file exists."""
     return word.endswith(SUFFIXES) and ("/" not in word or Path(word).is_file())

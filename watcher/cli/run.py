@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.exceptions import Exit
 
-from watcher.cli.options import Exit, config_option
+from watcher.cli.options import config_option
 
 
 @click.command()

@@ -12,9 +12,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.exceptions import Exit
 
 from watcher.cli.exit_codes import UNAVAILABLE
-from watcher.cli.options import Exit
 
 if TYPE_CHECKING:
     from watcher.cli.stop_signals import StopSignals
@@ -80,11 +80,11 @@ def simulate(
       stuck-                         never ends
       late-                          is not found for the first 20 s
       missing-                       is never found
-      denied-, busy-, broken-        each reply is AccessDenied, a conflict,
+      denied-, busy-, broken-        each reply is AccessDenied, a conflict, or
                                      no task
 
     \b
-    A request sets the status of a task, which it keeps; GET shows it:
+    A PUT request sets the status that a task keeps; a GET request shows it:
       curl -X PUT -d '{"status": "FAILED"}' \\
         http://127.0.0.1:8181/_simulator/tasks/speaker-search/CONNECTOR/TASK
 

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.exceptions import Exit
 
 from watcher.cli import exit_codes
-from watcher.cli.options import Exit, command_line, config_option, default_config
+from watcher.cli.options import command_line, config_option, default_config
 
 if TYPE_CHECKING:
-    from watcher.cli.submission import Submittable
+    from watcher.cli.submission import SubmitOptions, Submittable
 
 DEFAULT_KIND = "speaker-search"
 """As `watcher.kinds.catalog` has it; repeated here so that the help need not read the catalog."""
@@ -78,9 +79,8 @@ def submit(
       list-open-tasks | watcher submit - --config watcher.yaml --deadline 2h
       watcher submit --file reply.json --dry-run
     """
-    from watcher.cli.event_loop import run
-    from watcher.cli.submission import SubmitOptions, read_messages
-    from watcher.cli.submit_target import append_to_file, own_region, print_known, send_to_queue
+    from watcher.cli.submission import SubmitOptions
+    from watcher.cli.submit_target import own_region
     from watcher.kinds.catalog import builtin_catalog
 
     catalog = builtin_catalog()
@@ -90,15 +90,31 @@ def submit(
         raise click.BadParameter(f"the kind is unknown; use one of {', '.join(catalog.kinds)}", param_hint="--kind")
     region = _environment_region() if dry_run else None if url is None else own_region()
     options = SubmitOptions(catalog, kind, _context(context), _deadline(deadline), region)
-    messages, errors = read_messages(_messages(tasks, file), time.time(), options)
+    messages = _checked(_messages(tasks, file), options, skip_bad=skip_bad)
+    if dry_run:
+        _print_dry_run(messages, url or path)
+    else:
+        _send(messages, url, path, config)
+
+
+def _checked(given: Iterator[tuple[str, bytes]], options: SubmitOptions, *, skip_bad: bool) -> Sequence[Submittable]:
+    """Return the valid messages, and print what is wrong with the others. Exits where nothing may be sent."""
+    from watcher.cli.submission import read_messages
+
+    messages, errors = read_messages(given, time.time(), options)
     for error in errors:
         click.echo(error, err=True)
     if not messages or (errors and not skip_bad):
         click.echo("Nothing was sent." + (" Use --skip-bad to send the valid lines." if messages else ""), err=True)
         raise Exit(exit_codes.USAGE)
-    if dry_run:
-        _print_dry_run(messages, url or path)
-        return
+    return messages
+
+
+def _send(messages: Sequence[Submittable], url: str | None, path: str | None, config: Path | None) -> None:
+    """Send the messages to the queue, or append them to the file. Then print which tasks were known before."""
+    from watcher.cli.event_loop import run
+    from watcher.cli.submit_target import append_to_file, print_known, send_to_queue
+
     if url is not None:
         run(partial(send_to_queue, url, messages))
     elif path is not None:

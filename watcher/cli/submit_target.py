@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import NoReturn
 
 import click
+from click.exceptions import Exit
 from pydantic import TypeAdapter, ValidationError
 
-from watcher.adapters.aws.queue import Queue, QueueUrl
+from watcher.adapters.aws.arns import QueueUrl
+from watcher.adapters.aws.queue import Queue
 from watcher.adapters.aws.session import AwsClients
 from watcher.cli import exit_codes
-from watcher.cli.options import Exit, command_line
+from watcher.cli.options import command_line
 from watcher.cli.store_access import StoreAccess
 from watcher.cli.submission import Submittable
 from watcher.cli.tables import counted, duration

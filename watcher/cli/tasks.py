@@ -26,7 +26,7 @@ def tasks(config: Path, open_only: bool, limit: int, as_json: bool) -> None:
 
     For each task: its status and how long it has had this status, the number of
     polls so far, and how its watch ended. Works while the watcher runs and while
-    it does not. What polls showed that changed nothing is at most 30 s old.
+    it does not. Polls that changed nothing appear here within 30 s.
 
     \b
     Examples:

@@ -6,8 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import click
-
-from watcher.cli.options import Exit
+from click.exceptions import Exit
 
 if TYPE_CHECKING:
     from watcher.kinds.catalog import Catalog
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     type=click.FloatRange(min=1),
     default=60,
-    help="Stop (exit code 75) after this time in which no answer showed an open task: not found, denied, or no answer at all.",
+    help="Stop (exit code 75) after this time without a reply that shows an open task: not found, denied, or no reply at all.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print each event as one line of JSON: the CloudEvent.")
 def watch(tasks: tuple[str, ...], rate: float | None, patience: float, as_json: bool) -> None:
@@ -34,12 +33,12 @@ def watch(tasks: tuple[str, ...], rate: float | None, patience: float, as_json: 
 
     On a terminal, each open task has a row. Otherwise, or with NO_COLOR or
     TERM=dumb, each change is a line. Ids are shortened to the width of the
-    screen (COLUMNS, or 80); --json has them whole.
+    screen (COLUMNS, or 80); --json prints them in full.
 
     Needs no configuration and stores nothing. Credentials, Region and endpoints
     come from the environment variables and files of AWS. Exit code 0: all tasks
     succeeded; 3: some failed or were stopped; 75: how some tasks ended is
-    unknown.
+    not known.
 
     \b
     Example:

@@ -30,7 +30,7 @@ def hint(error: RemoteError, *, quota: str | None = None) -> str:
         case Unavailable() if error.code == "SSLError":
             return "the certificate of the service, or of a proxy in between, is not trusted: set AWS_CA_BUNDLE to a file with its issuer"
         case Unreadable() if error.code == "407":
-            return "a proxy asks for credentials: write them into HTTPS_PROXY or HTTP_PROXY, or exclude the service in NO_PROXY"
+            return "a proxy asks for credentials: add them to the URL in HTTPS_PROXY or HTTP_PROXY, or add the service to NO_PROXY"
         case Unavailable():
             return "check that it is running and reachable: network, proxy, path, and the AWS_ENDPOINT_URL variables"
     return "something other than the service answered: check the proxy and the AWS_ENDPOINT_URL variables"
@@ -42,7 +42,7 @@ def _credentials(error: CredentialsRejected) -> str:
     if error.code in ("ValueError", "InvalidURL", "InvalidUrlClientError", "NonHttpUrlClientError"):
         return "the AWS client cannot be created: check that AWS_ENDPOINT_URL, HTTPS_PROXY, and similar variables are URLs"
     if error.code == "IllegalCharacter":
-        return "a key or token has a space, a line break, or another character that none has: check how it was copied or stored"
+        return "a key or token has a space, a line break, or another illegal character: check how it was copied or stored"
     if error.code in ("CertificateFile", "FileNotFoundError", "PermissionError", "IsADirectoryError", "NotADirectoryError"):
         return "a file cannot be used: check AWS_CA_BUNDLE, AWS_WEB_IDENTITY_TOKEN_FILE, and the files that the AWS profile names"
     if error.code == "CredentialRetrievalError":

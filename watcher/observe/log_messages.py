@@ -10,33 +10,35 @@ from string import Formatter
 from typing import Any
 
 MESSAGES: Mapping[str, str] = {
-    "started": "The watcher has started with {open_watches} open watches, and reads from {sources}.",
-    "stop_requested": "The signal {signal} arrived: the watcher stops.",
+    "started": "The watcher started with {open_watches} open watches and reads from {sources}.",
+    "stop_requested": "The watcher received the signal {signal} and stops.",
     "stopping": "The watcher is stopping: {in_flight} calls are in flight, and it ends within {deadline_s} s.",
     "stopped_at_once": "A second signal ended the process at once.",
+    "stopped_by_force": "The process did not end within {after_s} s and was ended by force.",
     "stopped_with_undelivered_events": "The watcher stopped before {events} events were delivered.",
     "component_unhealthy": "{component} does not work: {reason}.",
     "component_healthy": "{component} works again, after {after_s} s.",
-    "intake_paused": "No more tasks are accepted: the limit {reason} is reached.",
-    "intake_resumed": "Tasks are accepted again: the number is below the limit {reason}.",
+    "intake_paused": "Intake pauses: the limit limits.{reason} is reached.",
+    "intake_resumed": "Intake resumes: the number is below the limit limits.{reason}.",
     "source_exhausted": "The source {source} is read to its end.",
     "input_rejected": "A message from the source {source} is invalid ({reason}: {detail}); it is dead letter {dead_letter}.",
-    "input_ignored": "A message from the source {source} needs no action: {what}.",
-    "submitted_again": "The source {source} named tasks that were submitted before, such as {example}; {known} of them are watched.",
-    "members_ignored": "A message from the source {source} has members that are ignored: {members}.",
+    "input_ignored": "A message from the source {source} requires no action: {what}.",
+    "submitted_again": "Tasks from the source {source}, such as {example}, were submitted before; {known} of them are still watched.",
+    "members_ignored": "A message from the source {source} has members that are not allowed and were ignored: {members}.",
     "delivery_failed": "The sink {sink} did not accept event {event_id} ({code}); it is sent again in {retry_in_s} s.",
-    "event_rejected": "The sink {sink} rejected event {event_id} ({reason}); it is a dead letter.",
-    "rejected_events_erased": "{events} events that a sink rejected were erased after their retention.",
-    "sink_dropped": "The sink {sink} was dropped as requested; {undelivered} events for it were not delivered.",
+    "delivery_refused": "The sink {sink} refused event {event_id} ({reason}); the event waits and is sent again.",
+    "event_rejected": "Event {event_id}, which the sink {sink} refused ({reason}), is now a dead letter.",
+    "rejected_events_erased": "{events} dead letters of events were erased after watch.dead_letter_retention.",
+    "sink_dropped": "The removed sink {sink} was dropped as requested; {undelivered} events for it were erased.",
     "sink_raised_unexpectedly": "The code of the sink {sink} failed with {error}; the batch is sent again.",
     "probe_raised_unexpectedly": "The code that calls AWS failed with {error}; the call is repeated.",
-    "nothing_found": "No task under the quota {quota} was found since the start.",
+    "nothing_found": "A watch ends as not found, and no task under the quota {quota} was found since the start.",
     "refresh_failed": "Expired credentials could not be renewed: {code}.",
     "no_such_sink": "Dead letter {dead_letter} cannot be retried: no sink {sink} is configured.",
     "unknown_kind": "The store has a task of kind {kind}, which this version does not know; it is not polled.",
     "shard_lost": "Another process owns shard {shard} of the store now.",
-    "pruned": "{watches} tasks that ended before the retention were erased.",
-    "deprecated_setting": "The configuration has a setting that has no effect.",
+    "pruned": "{watches} tasks that ended longer ago than watch.retention were erased.",
+    "deprecated_setting": "The configuration has a setting without effect.",
     "config_invalid": "The configuration file has mistakes: {mistakes}.",
     "config_valid": "The configuration file is valid; the next start uses it.",
 }
@@ -49,7 +51,7 @@ def placeholders(template: str) -> set[str]:
 
 
 def message_of(line: Mapping[str, Any]) -> str:
-    """Return the sentence of a line. An event without one, as of a library, has its own text; a fact that is missing shows as ?."""
+    """Return the sentence of a line. An event without one, such as one of a library, keeps its own text. A missing fact is shown as ?."""
     event = str(line.get("event", ""))
     template = MESSAGES.get(event)
     if template is None:

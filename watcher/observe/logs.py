@@ -1,7 +1,7 @@
 """Sets up logging: one line per log event on stderr, from our code and from libraries, redacted as the last step.
 
 Modules write `log = structlog.get_logger("watcher.polling")` and `log.warning("intake_paused", reason=..., hint="...")`:
-the name of the event, facts, and for trouble a `hint` that says what to do. Each event has a sentence in `log_messages.py`.
+the name of the event, facts, and, for a problem, a `hint` that says what to do. Each event has a sentence in `log_messages.py`.
 Only this module configures the logging of the process.
 """
 

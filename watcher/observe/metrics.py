@@ -172,7 +172,9 @@ class Metrics:
         )
         self.dead_letters_kept = self._gauge("watcher_dead_letters_kept", "Dead letters in the store: inputs, or events.", ["what"])
         self.dead_letters_limit = self._gauge(
-            "watcher_dead_letters_limit", "Dead letters of this kind at which intake pauses, or sinks are held.", ["what"]
+            "watcher_dead_letters_limit",
+            "The number of dead letters at which intake pauses (input), or refused events stay in the outbox (event).",
+            ["what"],
         )
 
     def _declare_process(self) -> None:
@@ -192,7 +194,7 @@ class Metrics:
 
     def _known_series(self, sources: Collection[str], sinks: Collection[str]) -> Iterator[tuple[Counter | Histogram, Labels]]:
         """Each counter and histogram, with the known values of each of its labels."""
-        from watcher.core.intake.submissions import REASONS  # with the kinds: whoever reads the names of metrics does not need them
+        from watcher.core.intake.submissions import REASONS  # here: it loads the kinds, which the names of metrics do not need
 
         kinds, quotas = self._catalog.kinds, self._catalog.quotas
         yield self.inputs, (sources, (*INPUT_OUTCOMES, *(f"rejected_{reason}" for reason in REASONS)))

@@ -26,7 +26,7 @@ END_REASONS: Mapping[str, str] = {
     "deadline": "the task did not end before the deadline (watch.deadline, or the deadline in the message)",
     "expired": "the service does not find the task, and the task is older than the service keeps tasks",
     "not_found": "the service did not find the task for longer than watch.not_found_grace",
-    "busy": "the service answered every call about the task with a conflict, also after the deadline",
+    "busy": "the deadline passed, and the service answered every call about the task with a conflict",
     "denied": "the service denied access to the task, three times",
     "invalid": "the service rejected the request as invalid",
     "cancelled": "an operator cancelled the watch",

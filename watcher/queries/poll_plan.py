@@ -100,7 +100,7 @@ def plan_polls(watch: Watch, kind: Kind | None, learned: LearnedState, settings:
 
 def _held(circuit: OpenCircuit) -> tuple[str, str]:
     since = datetime.fromtimestamp(circuit.since, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return f"{circuit.component} is {circuit.reason}, since {since}: only single calls go until it closes", circuit.hint
+    return f"{circuit.component} is {circuit.reason}, since {since}: only single calls are made until it closes", circuit.hint
 
 
 def _is_provisional(watch: Watch, kind: Kind | None, settings: WatchSettings) -> bool:

@@ -1,4 +1,4 @@
-"""Sinks that are no longer configured, and for which the store still has events: with them, a start is refused."""
+"""Sinks that are no longer configured, and for which the store still has events. With such sinks, the start fails."""
 
 from __future__ import annotations
 

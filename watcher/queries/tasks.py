@@ -13,7 +13,7 @@ from watcher.kinds.catalog import Catalog
 from watcher.model import Watch
 from watcher.ports import Queries
 from watcher.queries.pages import read_pages
-from watcher.query import Page, TaskQuery
+from watcher.query import TaskQuery
 
 Progress = Mapping[str, CallState]
 """By the id of a watch."""
@@ -123,13 +123,6 @@ async def load_progress(store: Queries, catalog: Catalog) -> Progress:
     """Return what was saved last about the polls of open watches."""
     texts = [await store.load_state(state_name("progress", quota)) for quota in catalog.quotas.values()]
     return {watch_id: state for text in texts for watch_id, state in read_progress(text).items()}
-
-
-async def list_tasks(store: Queries, catalog: Catalog, query: TaskQuery) -> Page[TaskSummary]:
-    """Return one page of the tasks that match the query, the newest first."""
-    progress = await load_progress(store, catalog)
-    page = await store.tasks(query)
-    return Page([task_summary(watch, catalog, progress) for watch in page.items], page.next)
 
 
 async def newest_tasks(store: Queries, catalog: Catalog, query: TaskQuery, limit: int) -> list[TaskSummary]:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import structlog
 
 from watcher.core.hints import hint
-from watcher.core.polling.circuits import CallCircuits, CircuitChange
+from watcher.core.polling.circuit import CircuitChange
+from watcher.core.polling.circuits import CallCircuits
 from watcher.core.polling.pace import Pace, Permit
 from watcher.errors import CredentialsRejected, RemoteError, Throttled, Unavailable, Unreadable
 from watcher.kinds.kind import Kind, Quota

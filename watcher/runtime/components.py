@@ -1,14 +1,15 @@
 """Names every component of one watcher before it does anything, so that /readyz and a scrape are complete from the start.
 
-A component that appeared with its first trouble could not be told from one that does not exist, and an alert would miss
-what a counter counted before its first scrape.
+A component that appears only when it fails first would look like one that does not exist, and an alert would miss what a
+counter counted before its first scrape.
 """
 
 from __future__ import annotations
 
 from itertools import product
 
-from watcher.core.polling.circuits import NAMES, CircuitChange
+from watcher.core.polling.circuit import CircuitChange
+from watcher.core.polling.circuits import NAMES
 from watcher.kinds.catalog import Catalog
 from watcher.model import DEFAULT_TARGET
 from watcher.runtime.instruments import Instruments

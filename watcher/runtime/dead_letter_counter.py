@@ -1,4 +1,4 @@
-"""Counts the dead letters, and pauses intake, or holds the sinks, at their limit: none is dropped to make room for another one."""
+"""Counts the dead letters, and at their limit pauses intake, or keeps refused events in the outbox. None is dropped to make room."""
 
 from __future__ import annotations
 

@@ -10,24 +10,22 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 
 import anyio
-import structlog
 
-from watcher.core.delivery.dead_letters import dead_letter_of
 from watcher.core.delivery.events import event_of
 from watcher.core.delivery.refusals import DeadEvent, Refusal, Refusals, Verdict
 from watcher.core.delivery.sink_queue import SinkQueue
-from watcher.errors import Fenced, Invalid, PeerGone, RemoteError, Unavailable, Unreadable
+from watcher.errors import Invalid, PeerGone, RemoteError, Unavailable
 from watcher.model import DeadLetter, Event
-from watcher.ports import Delivered, LocalSink, Outcome, Rejected, Retry, Sink, Store
+from watcher.ports import Delivered, Outcome, Rejected, Retry, Sink, Store
 from watcher.runtime.backlog import BacklogCounter
 from watcher.runtime.delivery_report import DeliveryReport
 from watcher.runtime.instruments import Instruments
 from watcher.runtime.leases import Leases
 from watcher.runtime.retrying import backoff, until_accepted
+from watcher.runtime.settlements import Settlements
+from watcher.runtime.sink_calls import SinkCalls
 from watcher.runtime.sink_condition import SinkCondition
 from watcher.runtime.wakeup import Wakeup
-
-log = structlog.get_logger("watcher.delivery")
 
 
 class SinkWorker:
@@ -40,20 +38,15 @@ class SinkWorker:
         self, sink: Sink, store: Store, leases: Leases, backlog: BacklogCounter, instruments: Instruments, retry_refused: float
     ) -> None:
         self.sink = sink
-        self.on_settled: Callable[[str, Sequence[Event]], None] = lambda sink, events: None
-        """Called with the name of the sink and events that it has settled."""
-        self.on_fenced: Callable[[Collection[int]], None] = lambda shards: None
-        """Called with shards that turn out to be owned by another replica."""
+        self.settlements = Settlements(sink.name, store, leases, backlog, instruments)
         self.dead_letters_full: Callable[[], bool] = lambda: False
         """Whether no further event may become a dead letter."""
         self._store = store
-        self._leases = leases
         self._backlog = backlog
         self._clock = instruments.clock
         self._health = instruments.health
         self._metrics = instruments.metrics
-        self._writes = instruments.writes
-        self._is_local = isinstance(sink, LocalSink)
+        self._calls = SinkCalls(sink, instruments)
         self._queue = SinkQueue()
         self._refusals = Refusals(retry_refused)
         self._condition = SinkCondition(sink.name, instruments)
@@ -61,8 +54,6 @@ class SinkWorker:
         self._unread: set[int] = set()
         """Shards whose outbox may hold events that the queue has not seen."""
         self._wakeup = Wakeup()
-        self._dead_letters: dict[str, DeadLetter] = {}
-        """Dead letters that are being retried, by event id."""
         self._slots = anyio.CapacityLimiter(sink.concurrency)
         backlog.track(sink.name, lambda: self._queue.oldest_at)
 
@@ -76,7 +67,7 @@ class SinkWorker:
         self._queue.release(shard)
         self._refusals.discard(lambda event: event.shard == shard)
         self._unread.discard(shard)
-        self._dead_letters = {id_: letter for id_, letter in self._dead_letters.items() if letter.shard != shard}
+        self.settlements.release(shard)
 
     def wake(self, shard: int, events: Sequence[Event]) -> None:
         """Read the outbox of this shard: it has new events."""
@@ -87,9 +78,9 @@ class SinkWorker:
     def retry(self, dead_letter: DeadLetter) -> bool:
         """Send the event of a dead letter again, at an operator's request. False where it is under way already, or has no room."""
         event = event_of(dead_letter.body, dead_letter.position, dead_letter.shard)
-        if event.id in self._dead_letters or self._queue.room <= 0 or not self._queue.requeue(event):
+        if self.settlements.is_retried(event) or self._queue.room <= 0 or not self._queue.requeue(event):
             return False
-        self._dead_letters[event.id] = dead_letter
+        self.settlements.retry(event, dead_letter)
         self._wakeup.set()
         return True
 
@@ -99,15 +90,13 @@ class SinkWorker:
 
     def forget(self, key: str, up_to: int, kept: Collection[str]) -> None:
         """Send no more events of this task up to a position, and none of its dead letters, except the events `kept`, by id."""
-        erased = {id_ for id_, letter in self._dead_letters.items() if letter.key == key and id_ not in kept}
+        erased = self.settlements.forget(key, kept)
 
         def unwanted(event: Event) -> bool:
             return event.id in erased or (event.key == key and event.position <= up_to and event.id not in kept)
 
         self._queue.drop(key, unwanted)
         self._refusals.discard(unwanted)
-        for id_ in erased:
-            del self._dead_letters[id_]
 
     async def run(self) -> None:
         """Deliver until cancelled. What is in flight then is sent again by the next owner."""
@@ -185,25 +174,12 @@ class SinkWorker:
         if not wanted:
             return (), ()
         try:
-            return wanted, await (self._send_here(wanted) if self._is_local else self.sink.send(wanted))
+            return wanted, await self._calls.send(wanted)
         except Invalid:
             raise
         except (RemoteError, PeerGone):
             self._refusals.put_off(wanted)
             raise
-        except Exception as error:
-            self._refusals.put_off(wanted)
-            hint = "this is a bug in the sink: please report it"
-            log.exception("sink_raised_unexpectedly", sink=self.sink.name, error=type(error).__name__, hint=hint)
-            raise Unreadable(type(error).__name__) from error
-
-    async def _send_here(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        """Send to a sink whose disk may hang."""
-        began = self._writes.begin(f"sink:{self.sink.name}", self._clock.mono())
-        try:
-            return await self.sink.send(events)
-        finally:
-            self._writes.end(began)
 
     async def _settle(self, batch: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
         """Record what the sink accepted and what is a dead letter. What it may accept later is postponed or held."""
@@ -219,33 +195,22 @@ class SinkWorker:
             if isinstance(outcome, Retry):
                 self._refusals.put_off([event])
                 self._postpone(event, outcome)
-        await self._conclude(delivered, dead)
-
-    async def _conclude(self, delivered: Sequence[Event], dead: Sequence[DeadEvent]) -> None:
-        """Record these events, count them, and let the next events of their tasks follow."""
-        done = [*delivered, *(each.refusal.event for each in dead)]
-        retried = {event.id for event in done if event.id in self._dead_letters}
-        letters = [self._dead_letter(each.refusal) for each in dead]
-        await self._record(delivered, letters)
-        if revived := [self._dead_letters.pop(event.id).id for event in delivered if event.id in self._dead_letters]:
-            await self._store.purge(revived)
+        await self.settlements.record(delivered, [each.refusal for each in dead])
         self._report.settled(len(delivered), dead)
-        self._queue.settle(done)
-        self._backlog.settled(self.sink.name, [event for event in done if event.id not in retried])
-        self.on_settled(self.sink.name, done)
+        self._queue.settle([*delivered, *(each.refusal.event for each in dead)])
 
     def _within_limit(self, dead: Sequence[DeadEvent]) -> Sequence[DeadEvent]:
         """While there is no room for dead letters, keep their events in the outbox, and try them again. A retried one has its room."""
         if not self.dead_letters_full():
             return dead
-        kept_back = [each.refusal.event for each in dead if each.refusal.event.id not in self._dead_letters]
+        kept_back = [each.refusal.event for each in dead if not self.settlements.is_retried(each.refusal.event)]
         for event in kept_back:
             self._postpone(event, Retry(Unavailable("max_dead_letters", "read the dead letters, then retry or purge them")))
         return [each for each in dead if each.refusal.event not in kept_back]
 
     def _refusal(self, event: Event, outcome: Rejected) -> Refusal:
         """A dead letter that an operator retries is one again at once when it is refused: nothing new is given up."""
-        return Refusal(event, outcome.reason, "event" if event.id in self._dead_letters else outcome.cause)
+        return Refusal(event, outcome.reason, "event" if self.settlements.is_retried(event) else outcome.cause)
 
     def _hold(self, verdict: Verdict, refusals: Mapping[str, Refusal]) -> None:
         """Hold what was refused, and send again what can now be compared. Neither is settled, so a restart loses nothing."""
@@ -261,21 +226,6 @@ class SinkWorker:
             self._wakeup.set()
         else:
             self._refusals.discard(partial(_is_same, event))
-
-    def _dead_letter(self, refusal: Refusal) -> DeadLetter:
-        return dead_letter_of(refusal, self.sink.name, self._clock.wall(), retried=self._dead_letters.pop(refusal.event.id, None))
-
-    async def _record(self, delivered: Sequence[Event], dead_letters: Sequence[DeadLetter]) -> None:
-        """Settle under the current leases. Events of a shard that another replica owns now are that replica's to settle."""
-        while delivered or dead_letters:
-            try:
-                await self._store.settle(self.sink.name, delivered, dead_letters, self._leases.held)
-            except Fenced as error:
-                self.on_fenced(error.shards)
-                delivered = [event for event in delivered if event.shard not in error.shards]
-                dead_letters = [letter for letter in dead_letters if letter.shard not in error.shards]
-            else:
-                return
 
     def _postpone(self, event: Event, outcome: Retry) -> None:
         wait = backoff(self._queue.attempts(event.key) + 1, outcome.error)

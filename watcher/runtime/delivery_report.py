@@ -17,7 +17,7 @@ from watcher.runtime.instruments import Instruments
 log = structlog.get_logger("watcher.delivery")
 
 _HINT = "see watcher dead-letters list; retry when the sink can accept it"
-_ALONE_HINT = f"no event of another task was accepted or refused beside it for limits.retry_refused: check the sink, then {_HINT}"
+_ALONE_HINT = f"no event was accepted for limits.retry_refused, so the sink itself may be at fault: check the sink, then {_HINT}"
 
 
 class DeliveryReport:
@@ -40,8 +40,8 @@ class DeliveryReport:
             self._log("event_rejected", each.refusal.event, reason=reason, ground=str(each.ground), hint=hint)
 
     def held(self, refusal: Refusal) -> None:
-        """The event was refused, and is held until others show whether the sink works."""
-        self._dead_letters(refusal.reason)  # starts at 0: `increase` does not see a counter that is born at 1
+        """The event was refused, and is held until other events show whether the sink works."""
+        self._dead_letters(refusal.reason)  # starts at 0: `increase` does not see a counter that begins at 1
         self._metrics.deliveries.labels(self._sink, "retried").inc()
         self._log("delivery_refused", refusal.event, reason=refusal.reason)
 

@@ -1,4 +1,4 @@
-"""Reports what became of each input: in the metrics, and in the log where a person may have to know. Decides nothing."""
+"""Reports what became of each input: in the metrics, and in the log if a person may have to act. Decides nothing."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Maintenance:
                 poller.policy.cadence.restore(cadence)
 
     async def save(self) -> None:
-        """Save what was learned so far, and how far the polls are."""
+        """Save what was learned so far, and the progress of the polls."""
         for poller in self._pollers:
             await self._store.save_state(state_name("pace", poller.quota), repr(poller.policy.pace.rate))
             await self._store.save_state(state_name("cadence", poller.quota), poller.policy.cadence.dump())

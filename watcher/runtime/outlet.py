@@ -1,23 +1,32 @@
-"""Commits the changes of the pollers under the leases of their shards, and announces their events."""
+"""Commits the steps of the pollers under the leases of their shards, and announces their events.
+
+The one place where a transition becomes an event: it is rendered once, right before its commit.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+from watcher.core.delivery.events import EventWriter
 from watcher.errors import Fenced
-from watcher.model import Change, Event, Lease
+from watcher.kinds.kind import Kind
+from watcher.model import Change, Event, Lease, Step
 from watcher.ports import Store
 from watcher.runtime.feed import Feed
+from watcher.runtime.instruments import Instruments
 from watcher.runtime.leases import Leases
 
 
 class Outlet:
     """Commits and announces the changes of all pollers."""
 
-    def __init__(self, store: Store, leases: Leases, feed: Feed) -> None:
+    def __init__(self, store: Store, leases: Leases, feed: Feed, writer: EventWriter, instruments: Instruments) -> None:
         self._store = store
         self._leases = leases
         self._feed = feed
+        self._writer = writer
+        self._clock = instruments.clock
+        self._metrics = instruments.metrics
         self.on_fenced: Callable[[Iterable[int]], None] = lambda shards: None
         """Called with shards that turn out to be owned by another replica."""
         self.on_removed: Callable[[], None] = lambda: None
@@ -27,12 +36,30 @@ class Outlet:
         """The leases of this moment, to commit under them what is decided from now on."""
         return dict(self._leases.held)
 
-    async def commit(self, changes: Sequence[Change], leases: Mapping[int, Lease]) -> set[str]:
-        """Commit changes and announce their events. Returns the keys that are not ours: erased, or fenced off.
+    async def commit(self, kind: Kind, steps: Sequence[Step], leases: Mapping[int, Lease]) -> Collection[str]:
+        """Commit the steps that changed something, and announce their events. Returns the keys of tasks that are no longer ours.
 
-        `leases` are those under which the tasks were polled: of a shard that was lost and claimed again in the meantime,
-        the other owner may have changed the watches.
+        Those tasks were erased, or their shard was lost. `leases` are those under which the tasks were polled: of a shard
+        that was lost and claimed again in the meantime, the other owner may have changed the watches.
         """
+        changed = [step for step in steps if step.changed]
+        if not changed:
+            return ()
+        now = self._clock.wall()
+        changes = [Change(step.watch, self._render(kind, step, now)) for step in changed]
+        began = self._clock.mono()
+        gone = await self._write(changes, leases)
+        self._metrics.store_seconds.labels("commit").observe(self._clock.mono() - began)
+        for change in changes:
+            if change.watch.key not in gone:
+                self._announce(change.events)
+        return gone
+
+    def _render(self, kind: Kind, step: Step, now: float) -> tuple[Event, ...]:
+        return tuple(self._writer.write(kind, step.watch, transition, now) for transition in step.transitions)
+
+    async def _write(self, changes: Sequence[Change], leases: Mapping[int, Lease]) -> set[str]:
+        """Write what the leases allow. Returns the keys of the tasks of which nothing was written."""
         gone: set[str] = set()
         while changes:
             try:
@@ -42,11 +69,9 @@ class Outlet:
                 self.on_fenced([shard for shard in error.shards if shard in leases and self._leases.holds(leases[shard])])
                 gone |= {change.watch.key for change in changes if self._leases.shard(change.watch.key) in error.shards}
                 changes = [change for change in changes if change.watch.key not in gone]
-        for change in changes:
-            if change.watch.key not in gone:
-                self._announce(change.events)
         return gone
 
     def _announce(self, events: Sequence[Event]) -> None:
-        if events:
-            self._feed.events(self._leases.shard(events[0].key), events)
+        self._feed.events(self._leases.shard(events[0].key), events)
+        for event in events:
+            self._metrics.events.labels(event.kind, event.type).inc()

@@ -96,7 +96,7 @@ class Ownership:
         async for watches in self._store.load(lease):
             if self._stopping or not self._leases.holds(lease):
                 return
-            self._owned.pollers.adopt(lease.shard, watches)
+            self._owned.pollers.adopt(watches)
 
     def _release(self, shard: int) -> None:
         self._owned.pollers.release(shard)

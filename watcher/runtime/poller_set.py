@@ -53,7 +53,7 @@ class PollerSet:
         """Open watches by (kind, status)."""
         return sum((poller.pending.counts for poller in self), Counter())
 
-    def adopt(self, shard: int, watches: Sequence[Watch]) -> None:
+    def adopt(self, watches: Sequence[Watch]) -> None:
         """Start to poll watches of a shard that was just claimed. A watch that is here already is newer than what was loaded."""
         for watch in watches:
             if watch.key not in self:
@@ -74,10 +74,6 @@ class PollerSet:
         """Stop polling a shard. Calls in flight finish; their commits succeed only while the lease is valid."""
         for poller in self:
             poller.drop_where(lambda key: self._leases.shard(key) == shard)
-
-    def in_flight_of(self, shard: int) -> int:
-        """Tasks of this shard whose call is in flight."""
-        return sum(poller.pending.in_flight_where(lambda key: self._leases.shard(key) == shard) for poller in self)
 
     def poll_now(self, key: str) -> bool:
         """Poll this task before all others. Returns False when it is not watched here."""

@@ -6,19 +6,17 @@ A watch is in flight from `take` until `_settle`. The event loop has a task only
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import anyio
-import structlog
 
-from watcher.core.delivery.events import EventWriter
-from watcher.core.hints import hint
 from watcher.core.polling.cadence import Cadence
 from watcher.core.polling.call_progress import CallProgress
 from watcher.core.polling.circuits import CallCircuits
 from watcher.core.polling.pace import Pace, Permit
-from watcher.core.polling.pending import PendingEntry, PendingSet
+from watcher.core.polling.pending import PendingSet
+from watcher.core.polling.pending_entry import PendingEntry
 from watcher.core.polling.poll_errors import on_poll_error, overdue_since
 from watcher.core.polling.schedule import Schedule
 from watcher.core.polling.submitted_status import rest_of_gap
@@ -26,23 +24,20 @@ from watcher.core.polling.transitions import WatchSettings, advance
 from watcher.errors import CredentialsRejected, Denied, NotFound, RemoteError, Throttled, Unavailable, Unreadable
 from watcher.kinds.catalog import Catalog
 from watcher.kinds.kind import Kind, Quota
-from watcher.model import Change, Event, EventType, Lease, Observation, Step, TaskRef, Watch
+from watcher.model import EventType, Lease, Observation, Step, Watch
 from watcher.ports import Probe
 from watcher.runtime.call_accounting import CallAccounting
 from watcher.runtime.instruments import Instruments
 from watcher.runtime.outlet import Outlet
+from watcher.runtime.remote_calls import Outcome, RemoteCalls
 from watcher.runtime.submitted_statuses import SubmittedStatuses
 from watcher.runtime.wakeup import Wakeup
-
-log = structlog.get_logger("watcher.polling")
 
 TICK_S = 1e-4
 """A timer may fire a tick early; waiting for the remainder would spin."""
 
 SHARED_CIRCUIT_S = 5.0
 """While a circuit is open, check again after this time: a call of another poller may have closed it."""
-
-Outcome = Observation | RemoteError
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +48,6 @@ class PollPolicy:
     cadence: Cadence
     pace: Pace
     circuits: CallCircuits
-    writer: EventWriter
     max_in_flight: int
     rng: random.Random
 
@@ -77,10 +71,10 @@ class Poller:
         self.progress = CallProgress()
         self.schedule = Schedule(self.pending, policy.cadence, policy.pace, policy.circuits, policy.max_in_flight)
         self._catalog = catalog
-        self._probe = probe
         self._outlet = outlet
         self._clock = instruments.clock
         self._metrics = instruments.metrics
+        self._calls = RemoteCalls(probe, policy.circuits, self._clock)
         self._accounting = CallAccounting(quota, policy.pace, policy.circuits, instruments)
         self._submitted = SubmittedStatuses(self.pending, self._clock)
         self._wakeup = Wakeup()
@@ -172,7 +166,7 @@ class Poller:
     async def _observe_submitted(self, statuses: SubmittedStatuses) -> None:
         """Commit what messages say about their new tasks, and plan the first poll of each."""
         for kind, steps in statuses.steps(self._catalog, self.policy.watch):
-            gone = await self._commit(kind, steps, statuses.leases)
+            gone = await self._outlet.commit(kind, steps, statuses.leases)
             for step in steps:
                 self._settle(kind, self._after_submission(kind, step), gone=step.watch.key in gone)
         self._wakeup.set()  # `run` rests until something is due, and knows nothing of these yet
@@ -187,43 +181,17 @@ class Poller:
         kind = self._catalog[call.entries[0].watch.ref.kind]
         began = self._clock.mono()
         refs = [entry.watch.ref for entry in call.entries]
-        outcomes, error = await self._observe(refs, began)
+        outcomes, error = await self._calls.observe(refs, began)
         self._accounting.record(kind, refs, error, call.permit, began)
         steps = []
         for entry, outcome in zip(call.entries, outcomes, strict=True):
             if entry.reason == "poll_now" and isinstance(outcome, Throttled | CredentialsRejected):
                 self.pending.poll_now(entry.watch.key, began)  # no answer yet: keep it before all others
             steps.append(self._decide(kind, entry, outcome))
-        gone = await self._commit(kind, steps, call.leases)
+        gone = await self._outlet.commit(kind, steps, call.leases)
         for entry, outcome, step in zip(call.entries, outcomes, steps, strict=True):
             self._learn(kind, entry.watch, outcome, step)
             self._settle(kind, step, gone=step.watch.key in gone)
-
-    async def _observe(self, refs: Sequence[TaskRef], began: float) -> tuple[Sequence[Outcome], RemoteError | None]:
-        """The outcome of each task, and the error of the call as a whole."""
-        try:
-            outcomes = await self._probe.observe(refs)
-        except CredentialsRejected as error:
-            await self._refresh(error, began)
-            return [error] * len(refs), error
-        except RemoteError as error:
-            return [error] * len(refs), error
-        except Exception as error:
-            log.exception("probe_raised_unexpectedly", error=type(error).__name__, hint="this is a bug in the probe: please report it")
-            unreadable = Unreadable(type(error).__name__)
-            return [unreadable] * len(refs), unreadable
-        failures = [outcome for outcome in outcomes if isinstance(outcome, RemoteError)]
-        return outcomes, failures[0] if len(failures) == len(refs) else None
-
-    async def _refresh(self, error: CredentialsRejected, began: float) -> None:
-        """Fetch new credentials once for each expiry, whichever call finds out first."""
-        if not error.expired or not self.policy.circuits.may_refresh(began):
-            return
-        try:
-            await self._probe.refresh()
-        except RemoteError as failure:
-            log.warning("refresh_failed", code=failure.code, hint=hint(failure))
-        self.policy.circuits.refreshed(self._clock.mono())
 
     def _decide(self, kind: Kind, entry: PendingEntry, outcome: Outcome) -> Step:
         watch, settings, circuits = entry.watch, self.policy.watch, self.policy.circuits
@@ -238,23 +206,6 @@ class Poller:
         suspect = circuits.holding if lasting or isinstance(outcome, Unreadable | Unavailable) else bool(circuits.open)
         repeated = entry.reason == outcome.reason
         return on_poll_error(kind, watch, outcome, now, settings, mono=mono, suspect=suspect, repeated=repeated)
-
-    async def _commit(self, kind: Kind, steps: Sequence[Step], leases: Mapping[int, Lease]) -> Collection[str]:
-        """Store the steps that changed something. Returns the keys of tasks that are no longer ours."""
-        changed = [step for step in steps if step.changed]
-        if not changed:
-            return ()
-        now = self._clock.wall()
-        changes = [Change(step.watch, self._render(kind, step, now)) for step in changed]
-        began = self._clock.mono()
-        gone = await self._outlet.commit(changes, leases)
-        self._metrics.store_seconds.labels("commit").observe(self._clock.mono() - began)
-        for event in (event for change in changes if change.watch.key not in gone for event in change.events):
-            self._metrics.events.labels(event.kind, event.type).inc()
-        return gone
-
-    def _render(self, kind: Kind, step: Step, now: float) -> tuple[Event, ...]:
-        return tuple(self.policy.writer.write(kind, step.watch, transition, now) for transition in step.transitions)
 
     def _settle(self, kind: Kind, step: Step, *, gone: bool) -> None:
         """Put the watch back into the pending set, or remove it."""

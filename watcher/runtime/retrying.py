@@ -1,4 +1,4 @@
-"""Retries calls to sources and sinks until they succeed. Built on tenacity."""
+"""Retries calls until they succeed: those to sources and sinks, and for `retrying_store` those to the store. Built on tenacity."""
 
 from __future__ import annotations
 
@@ -27,9 +27,14 @@ def backoff(attempt: int, error: RemoteError | None = None) -> float:
     """
     if error is not None and error.retry_after:
         return min(MAX_RETRY_AFTER_S, max(1.0, error.retry_after))
+    return max(0.05, wait_after(attempt, _jitter))
+
+
+def wait_after(attempt: int, wait: Callable[[RetryCallState], float]) -> float:
+    """Seconds that this strategy of tenacity waits after an attempt."""
     state = RetryCallState(retry_object=_UNUSED, fn=None, args=(), kwargs={})
     state.attempt_number = max(1, attempt)
-    return max(0.05, _jitter(state))
+    return wait(state)
 
 
 async def until_accepted(
@@ -48,23 +53,38 @@ async def until_accepted(
 
 
 async def _until_accepted(
-    component: str, health: Health, call: Callable[[], Awaitable[T]], unless: tuple[type[RemoteError], ...], first: RemoteError | None
+    component: str, health: Health, call: Callable[[], Awaitable[T]], unless: tuple[type[RemoteError], ...], first: RemoteError
 ) -> T:
-    """Retry after a first failure, which counts as the first attempt."""
-
     def wait(state: RetryCallState) -> float:
         error = _error(state)
         return backoff(state.attempt_number, error if isinstance(error, RemoteError) else None)
 
-    def report(state: RetryCallState) -> None:
-        error = _error(state)
+    def report(error: BaseException | None) -> None:
         if isinstance(error, RemoteError):
             report_failure(component, health, error)
 
+    def again(error: BaseException) -> bool:
+        return isinstance(error, RemoteError) and not isinstance(error, unless)
+
+    result, _ = await until_success(call, again, wait, report, first)
+    return result
+
+
+async def until_success(
+    call: Callable[[], Awaitable[T]],
+    again: Callable[[BaseException], bool],
+    wait: Callable[[RetryCallState], float],
+    report: Callable[[BaseException | None], None],
+    first: Exception | None,
+) -> tuple[T, int]:
+    """Call until no error is raised for which to try `again`. Returns the result, and the number of attempts.
+
+    `first` is the error of an attempt before this call, which counts as the first one. `report` gets each such error.
+    """
     retrying = AsyncRetrying(
-        retry=retry_if_exception(lambda error: isinstance(error, RemoteError) and not isinstance(error, unless)),
+        retry=retry_if_exception(again),
         wait=wait,
-        before_sleep=report,
+        before_sleep=lambda state: report(_error(state)),
         sleep=anyio.sleep,
         reraise=True,
     )
@@ -74,7 +94,7 @@ async def _until_accepted(
             if failed is not None:
                 raise failed
             result = await call()
-    return result
+    return result, attempt.retry_state.attempt_number
 
 
 async def call_source(name: str, health: Health, call: Callable[[], Awaitable[T]]) -> T:

@@ -9,10 +9,11 @@ the caller. While a call fails, or does not return, the component `store` is unh
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 import anyio
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+from tenacity import wait_random_exponential
 
 from watcher.errors import Fenced, StoreUnavailable
 from watcher.model import Backlog, Change, DeadLetter, Event, Lease, Leftover, Pruned, Watch
@@ -20,6 +21,7 @@ from watcher.ports import Requests, Store
 from watcher.query import DeadLetterQuery, EventQuery, Page, Selection, TaskQuery
 from watcher.runtime.health import Health
 from watcher.runtime.instruments import Instruments
+from watcher.runtime.retrying import until_success, wait_after
 
 T = TypeVar("T")
 
@@ -78,7 +80,7 @@ class RetryingStore:
             except StoreUnavailable as error:
                 failures += 1
                 _report(self._health, error)
-                await anyio.sleep(_wait(failures))
+                await anyio.sleep(wait_after(failures, _backoff))
             else:
                 self._succeeded(after_failure=failures > 0)
                 return
@@ -173,20 +175,8 @@ class RetryingStore:
 
     async def _until_stored(self, call: Callable[[], Awaitable[T]], first: StoreUnavailable | None = None) -> T:
         """Retry until it succeeds. A failure before it counts as the first attempt."""
-        retrying = AsyncRetrying(
-            retry=retry_if_exception_type(StoreUnavailable),
-            wait=_backoff,
-            before_sleep=lambda state: _report(self._health, state.outcome.exception() if state.outcome else None),
-            sleep=anyio.sleep,
-            reraise=True,
-        )
-        async for attempt in retrying:
-            with attempt:
-                failed, first = first, None
-                if failed is not None:
-                    raise failed
-                result = await call()
-        self._succeeded(after_failure=attempt.retry_state.attempt_number > 1)
+        result, attempts = await until_success(call, _is_temporary, _backoff, partial(_report, self._health), first)
+        self._succeeded(after_failure=attempts > 1)
         return result
 
 
@@ -194,10 +184,8 @@ _backoff = wait_random_exponential(multiplier=0.2, max=5)
 """Seconds between two attempts: full jitter, growing up to 5 s."""
 
 
-def _wait(attempt: int) -> float:
-    state = RetryCallState(retry_object=AsyncRetrying(), fn=None, args=(), kwargs={})
-    state.attempt_number = attempt
-    return _backoff(state)
+def _is_temporary(error: BaseException) -> bool:
+    return isinstance(error, StoreUnavailable)
 
 
 def _report(health: Health, error: BaseException | None) -> None:

@@ -1,6 +1,6 @@
 """A running watcher: opens the adapters, starts the loops, and stops both in order within a deadline.
 
-Uses ports and loops only. `watcher/app.py` puts them together. No signals: the holder of the object calls `stop`.
+Uses ports and loops only. `assembly.py` puts them together. No signals: the holder of the object calls `stop`.
 """
 
 from __future__ import annotations

@@ -26,14 +26,14 @@ class Limits(Section):
     max_outbox: int = Field(default=100_000, ge=1)
     """The maximum number of events that may wait for the slowest sink. At this number, intake pauses until the sink catches up."""
     max_dead_letters: int = Field(default=100_000, ge=1)
-    """The maximum number of dead letters of inputs, and of those of events. At this number of inputs, intake pauses; at this
-    number of events, a sink keeps an event that it rejects and tries it again."""
+    """The maximum number of dead letters of inputs, and of those of events. At this number of inputs, intake pauses. At this
+    number of events, a refused event stays in the outbox and is sent again."""
     max_in_flight: int = Field(default=50, ge=1, le=1000)
     """The maximum number of simultaneous calls to the watched service, for each of its quotas."""
     call_deadline: Seconds = Field(default=15, ge=0.1, le=300)
     """The longest duration of one call to the watched service, from the first byte sent to the last byte received."""
     retry_refused: Seconds = Field(default=600, ge=0, le=604_800)
-    """How long an event that a sink refuses is sent again while no event of another task shows whether the sink works."""
+    """How long a refused event is sent again while no event of another task shows whether the sink works."""
     stop_deadline: Seconds = Field(default=25, ge=1, le=600)
     """The time from the signal to the end of the process. Keep it below what the container platform allows (often 30 s)."""
 

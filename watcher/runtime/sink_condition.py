@@ -44,7 +44,7 @@ class SinkCondition:
             elif self._failed_batches >= MAX_FAILED_BATCHES:
                 self._failed(errors[0])
         elif not everything and any(each.ground == Ground.NOTHING_TO_COMPARE for each in verdict.dead):
-            self._works()  # as far as can be known
+            self._works()  # nothing shows that it does not
 
     def _works(self) -> None:
         self.resume_at = self.probe_at = 0.0

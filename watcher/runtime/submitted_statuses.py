@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from watcher.core.polling.pending import PendingEntry, PendingSet
+from watcher.core.polling.pending import PendingSet
+from watcher.core.polling.pending_entry import PendingEntry
 from watcher.core.polling.submitted_status import advance_by_submission
 from watcher.core.polling.transitions import WatchSettings
 from watcher.kinds.catalog import Catalog

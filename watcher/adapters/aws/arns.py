@@ -15,7 +15,7 @@ _QUEUE_HOST = re.compile(
     r"(?:vpce-[a-z0-9-]+\.)?sqs(?:-fips)?\.(?P<region>[a-z]{2,}(?:-[a-z]+)+-\d+)\.(?:vpce\.)?(?:amazonaws\.com(?:\.cn)?|api\.aws)"
     r"|(?:(?P<old>[a-z]{2,}(?:-[a-z]+)+-\d+)\.)?queue\.amazonaws\.com(?:\.cn)?"
 )
-"""The hosts of SQS: of a Region, with FIPS, over IPv6, of a VPC endpoint, and the old ones that begin with the Region."""
+"""The hosts of SQS: of a Region, with FIPS, over IPv6, of a VPC endpoint, and the old form that begins with the Region."""
 
 FIFO_SUFFIX = ".fifo"
 """AWS requires this suffix for FIFO queues and FIFO topics, and allows it for no others."""
@@ -46,7 +46,7 @@ def _check_bus(value: str) -> str:
 
 
 def queue_region(url: str) -> str | None:
-    """The Region of a queue, as its URL names it. None for a host that names none, such as that of a local server."""
+    """Return the Region in the URL of a queue. None if its host contains none, such as that of a local server."""
     host = url.partition("://")[2].partition("/")[0].partition(":")[0].lower()
     named = _QUEUE_HOST.fullmatch(host)
     if named is None:
@@ -55,7 +55,7 @@ def queue_region(url: str) -> str | None:
 
 
 def arn_region(name: str) -> str | None:
-    """The Region in an ARN. None for a plain name."""
+    """Return the Region in an ARN. None for a plain name."""
     parts = name.split(":")
     return parts[3] or None if parts[0] == "arn" and len(parts) > 5 else None
 

@@ -38,7 +38,7 @@ _OUTSIDE_WORDS: Mapping[type[RemoteError], re.Pattern[str]] = {
     Throttled: re.compile("quota|(?<!size)(?<!length)limitexceeded", re.IGNORECASE),
     Unavailable: re.compile("internal|unavailable|timeout", re.IGNORECASE),
 }
-"""Words in the codes of such errors. The services have more codes for them than they document: KMS has ten alone."""
+"""Words in the codes of such errors. The services have more codes for them than they document: KMS alone has ten."""
 
 T = TypeVar("T")
 
@@ -143,9 +143,9 @@ def outcomes_by_id(reply: Mapping[str, Any], count: int) -> list[Outcome]:
 def failed_entry(code: str, *, sender_fault: bool = True) -> Retry | Rejected:
     """Return the outcome of an entry that failed with this code.
 
-    A fault of the sender is about the event, except for the rate, a limit, a permission, the encryption key, and the
-    destination: an operator can fix those while the event waits. A service that does not say whose fault it is
-    (EventBridge) leaves that to the code.
+    A fault of the sender concerns the event, unless the code is about the rate, a limit, a permission, the encryption key,
+    or the destination: an operator can fix these while the event waits. For a service that does not say whose fault it is
+    (EventBridge), only the code decides.
     """
     error = classify(code, 400 if sender_fault else 500)
     if not sender_fault or isinstance(error, _OUTSIDE):

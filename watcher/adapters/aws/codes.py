@@ -136,7 +136,7 @@ COMMON = frozenset(
         "ValidationException",
     ]
 )
-"""The common errors that AWS documents for every service, as far as one of them can end a watch."""
+"""The common errors that AWS documents for every service, limited to those that can end a watch."""
 
 CREDENTIAL_CALLS = frozenset(["AssumeRole", "AssumeRoleWithWebIdentity", "AssumeRoleWithSAML", "GetRoleCredentials", "CreateToken"])
 """Operations that the SDK calls to fetch credentials. An error of one of them says nothing about a task."""
@@ -193,4 +193,4 @@ SETUP_ERRORS = frozenset(
 """botocore exceptions: no Region or no endpoint. The setup of the process is wrong, so no watch ends because of them."""
 
 BROKEN_REPLIES = frozenset(["ClientPayloadError", "ClientResponseError", "HttpProcessingError"])
-"""aiohttp exceptions: a reply came, or the beginning of one, and it is not HTTP."""
+"""aiohttp exceptions for a reply, or the beginning of one, that is not HTTP."""

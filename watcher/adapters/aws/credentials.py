@@ -1,8 +1,8 @@
 """Fetches the credentials of a session through the SDK, with named errors, and ends helper processes that hang.
 
 A `credential_process` is a program of the user. The SDK waits for it without limit, and leaves it running when the call
-that waited is cancelled. Here it runs in a session of its own and is killed with all its children when it takes too long,
-and when nobody waits for it any more. No retries and no logs here.
+that waited is cancelled. Here it is killed with all its children when it takes too long, or when the call that waits for it
+is cancelled. This module does not retry and does not log.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from watcher.errors import CredentialsRejected
 PROCESS = AioProcessProvider.METHOD
 """The SDK's name for the provider that runs a `credential_process`."""
 REAP_S = 1.0
-"""Seconds to wait for the end of a killed process. It can take longer only if the kernel does not let it go."""
+"""Seconds to wait for the end of a killed process. It takes longer only if the kernel cannot end the process."""
 
 Spawn = Callable[..., Awaitable["_Helper"]]
 
@@ -84,12 +84,14 @@ class CheckedCredentials:
         try:
             frozen = await self._source.get_frozen_credentials()
         except RuntimeError:  # the only cause of a plain RuntimeError in the SDK's credentials
-            raise CredentialsRejected("ExpiredCredentials", "those just fetched have expired", expired=True, unsent=True) from None
+            raise CredentialsRejected(
+                "ExpiredCredentials", "credentials that were just fetched have expired", expired=True, unsent=True
+            ) from None
         except Exception as error:  # noqa: BLE001 - credential providers raise exceptions of many kinds
             raise setup_error(error) from None
         for name in ("access_key", "secret_key", "token"):
             if not _fits_a_header(getattr(frozen, name, None)):
-                raise CredentialsRejected("IllegalCharacter", f"{name} has a character that no credentials have", unsent=True)
+                raise CredentialsRejected("IllegalCharacter", f"{name} contains a character that credentials cannot contain", unsent=True)
         return frozen
 
 
@@ -123,7 +125,7 @@ class _Helper:
         return self._process.returncode
 
     async def communicate(self) -> tuple[bytes, bytes]:
-        """Wait for its output. Raises CredentialRetrievalError at the deadline. It is dead whenever this does not return."""
+        """Wait for its output. Raises CredentialRetrievalError at the deadline. When this raises, the process is dead."""
         try:
             async with asyncio.timeout(self._deadline):
                 return await self._process.communicate()

@@ -54,7 +54,7 @@ def remote_error(error: BaseException, *, now: float | None = None, status: int 
 
     `now` is this machine's wall time in seconds since the epoch, needed for clock skew and for dates in `Retry-After`.
     `status` is the HTTP status of the reply, None if no reply came. `polled` means that the error may end a watch: then
-    only the error codes that AWS documents for this service count as its words.
+    only the error codes that AWS documents for this service count as its own.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -78,7 +78,7 @@ def setup_error(error: BaseException) -> RemoteError:
 def classify(code: str, status: int, *, retry_after: float | None = None, clock_skew_s: float | None = None) -> RemoteError:
     """Return the named error for an error code and an HTTP status.
 
-    The code has precedence, but status 429 is always a throttle. A code that is neither known nor a word is none.
+    The code has precedence, but status 429 is always a throttle. A code that is neither known nor a word is ignored.
     """
     known = code in _KNOWN_CODES or _WORD.fullmatch(code) is not None
     name = code if known else str(status)
@@ -115,7 +115,7 @@ def _by_status(name: str, detail: str, status: int) -> RemoteError:
 def _foreign(name: str, status: int) -> Unreadable:
     """The error for an answer without an error code of AWS. 407 is named even if the proxy refuses before it forwards anything."""
     if 400 <= status < 500:
-        return Unreadable(name, "an answer without an error code of AWS: not from the service", foreign=True)
+        return Unreadable(name, "the answer has no AWS error code, so it is not from the service", foreign=True)
     return Unreadable(name)
 
 
@@ -204,7 +204,7 @@ def _from_other_error(error: BaseException, status: int | None) -> RemoteError:
 
 
 def _without_code(error: BaseException, status: int | None) -> RemoteError:
-    """The error for an exception that says nothing about its cause: what was received decides, if anything was."""
+    """Return the error for an exception that does not show its cause: what was received decides, if anything was."""
     name = type(error).__name__
     if BROKEN_REPLIES & {base.__name__ for base in type(error).__mro__}:
         return Unreadable(name, "the answer is not HTTP", foreign=True)

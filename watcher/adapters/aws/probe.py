@@ -40,7 +40,7 @@ class AwsProbe:
         ref = refs[0]
         kind = self._catalog.get(ref.kind)
         if kind is None or len(ref.params) != len(kind.params):
-            raise Invalid("kind", "this version has no such kind, or it has other params")
+            raise Invalid("kind", "this version has no such kind, or the kind has other parameters")
         ids = {param.name: value for param, value in zip(kind.params, ref.params, strict=True)}
         reply = await self._aws.call(kind.service, kind.operation, {**ids, **kind.extra}, deadline=self._call_deadline)
         return [read_reply(kind, ref, reply, self._clock())]

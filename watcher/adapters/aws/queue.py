@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from watcher.adapters.aws import batches
-from watcher.adapters.aws.arns import FIFO_SUFFIX, QueueUrl, queue_region
+from watcher.adapters.aws.arns import FIFO_SUFFIX, queue_region
 from watcher.ports import Outcome, Rejected
 
 if TYPE_CHECKING:
     from watcher.adapters.aws.session import AwsClients  # imports asyncio, which checking a queue URL does not need
-
-__all__ = ["OutgoingMessage", "Queue", "QueueUrl"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ MAX_RESULT = 128 * 1024
 """Bytes of a result as an event carries it, in compact ASCII JSON: half of what a queue message holds."""
 
 MAX_AHEAD = 86_400.0
-"""Seconds by which a timestamp may be ahead of our clock. A time further ahead is none: it must not hide the status beside it."""
+"""Seconds by which a timestamp may be ahead of our clock. A later time is ignored, so that it does not hide the status beside it."""
 
 
 def read_reply(kind: Kind, ref: TaskRef, reply: object, observed_at: float) -> Observation:
@@ -85,7 +85,7 @@ def _result(kind: Kind, task: dict[str, Any]) -> Result | None:
 
 
 def _time(path: Expression | None, task: dict[str, Any], observed_at: float) -> float | None:
-    """Seconds since the epoch, from the `datetime` that the SDK makes of a timestamp. None for a time that cannot be."""
+    """Seconds since the epoch, from the `datetime` that the SDK makes of a timestamp. None for an impossible time."""
     at = None if path is None else _find(path, task, "timestamp")
     if at is None or path is None:
         return None

@@ -1,14 +1,12 @@
 """One SDK session and one client for each service, shared by all adapters that call AWS.
 
-The SDK is configured so that one call is one HTTP request (retries and pace belong to the runtime), replies are limited
-in size, redirects are refused, and every call has a deadline. The SDK is imported on first use, in a worker thread:
-its modules and data files would otherwise block the event loop for a tenth of a second. No retries and no logs here.
+Every call has a deadline and raises only named errors. After rejected credentials, all of the setup is read again: clients
+live in generations, and calls in flight keep theirs. `sdk` configures the SDK. No retries and no logs here.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack
@@ -18,25 +16,10 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from watcher import __version__
+from watcher.adapters.aws import sdk
 from watcher.adapters.aws.errors import remote_error, reply_status, setup_error
-from watcher.adapters.aws.timestamps import parse_timestamp
 from watcher.errors import CredentialsRejected
 
-CONNECT_TIMEOUT = 5.0
-"""Seconds to open a connection. A reachable service needs milliseconds."""
-
-MIB = 1 << 20
-SQS_BODY_LIMIT = 32 * MIB
-"""Bytes of one reply of SQS: ten messages of 1 MiB, and JSON doubles each quotation mark. With a lower limit a queue of
-large messages could never be emptied."""
-POLLED_BODY_LIMIT = MIB
-"""Bytes of one reply of a polled service. A task with its results has a few KiB."""
-BODY_LIMIT = 4 * MIB
-"""Bytes of one reply of any other service."""
-
-HELPER_SHARE = 0.8
-"""The share of the deadline of a call that a `credential_process` may take. What is left is enough to name the cause."""
 REREAD_S = 5.0
 """After rejected credentials they are read again at most this often, in seconds. It takes a tenth of a second of a thread."""
 
@@ -126,25 +109,22 @@ class AwsClients:
         try:
             session = await self._load_session(service)
             timeout = self.call_deadline if read_timeout is None else read_timeout
-            config = _config(self._body_limit(service), self._max_connections, timeout)
+            config = sdk.client_config(service, timeout, self._max_connections, polled=service in self._polled_services)
             return await self._current.stack.enter_async_context(session.client(service, config=config, region_name=region))
         except Exception as error:  # noqa: BLE001 - botocore raises exceptions of many kinds for a wrong setup
             raise setup_error(error) from None
 
-    def _body_limit(self, service: str) -> int:
-        if service == "sqs":
-            return SQS_BODY_LIMIT
-        return POLLED_BODY_LIMIT if service in self._polled_services else BODY_LIMIT
-
     async def _load_session(self, service: str | None = None) -> Any:
-        """Create the session if there is none, and load the data files of a service, both in a worker thread."""
+        """Create the session if there is none, and load the data files of a service, both in a worker thread.
 
+        Otherwise the event loop would be blocked for a tenth of a second.
+        """
         generation = self._current
 
         def load() -> Any:
-            session = generation.session or self._new_session()
+            session = generation.session or sdk.new_session(self.call_deadline)
             if service is not None:
-                _load_data(session, service)
+                sdk.load_data(session, service)
             return session
 
         generation.session = await anyio.to_thread.run_sync(load)
@@ -156,7 +136,7 @@ class AwsClients:
             await self._retire()
             try:
                 with anyio.fail_after(self.call_deadline):
-                    await _fetch_credentials(await self._load_session())
+                    await sdk.fetch_credentials(await self._load_session())
             except Exception as error:  # noqa: BLE001 - credential providers raise exceptions of many kinds
                 raise setup_error(error) from None
 
@@ -174,13 +154,10 @@ class AwsClients:
         with anyio.CancelScope(shield=True):
             await generation.stack.aclose()
 
-    def _new_session(self) -> Any:
-        return _new_session(HELPER_SHARE * self.call_deadline)
-
     def region(self) -> str | None:
         """Return the Region of all calls, or None if none is configured. Raises CredentialsRejected for an unreadable profile."""
         try:
-            self._current.session = self._current.session or self._new_session()
+            self._current.session = self._current.session or sdk.new_session(self.call_deadline)
             name: str | None = self._current.session.region_name
         except Exception as error:  # noqa: BLE001 - botocore raises exceptions of many kinds for a wrong setup
             raise setup_error(error) from None
@@ -215,51 +192,3 @@ class _Generation:
     def is_outdated(self) -> bool:
         """Whether to read credentials, files, and variables again, because those of this generation do not work."""
         return self.rejected and time.monotonic() - self.began >= REREAD_S
-
-
-def _new_session(helper_deadline: float) -> Any:
-    import aioboto3
-
-    from watcher.adapters.aws import guard  # noqa: F401 - every client needs it; importing it here keeps the import in this thread
-    from watcher.adapters.aws.credentials import CheckedResolver
-
-    # botocore reads only AWS_DEFAULT_REGION; the other AWS SDKs and AWS's container platforms use AWS_REGION
-    session = aioboto3.Session(region_name=os.environ.get("AWS_REGION") or None)
-    session._session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_timestamp)
-    session._session.register_component("credential_provider", CheckedResolver(session._session, helper_deadline))
-    return session
-
-
-def _load_data(session: Any, service: str) -> None:
-    loader = session._session.get_component("data_loader")
-    for part in ("service-2", "endpoint-rule-set-1"):
-        loader.load_service_model(service, part)
-    for name in ("partitions", "endpoints", "sdk-default-configuration"):
-        loader.load_data(name)
-
-
-async def _fetch_credentials(session: Any) -> None:
-    from botocore.exceptions import NoCredentialsError
-
-    credentials = await session.get_credentials()
-    if credentials is None:
-        raise NoCredentialsError
-    await credentials.get_frozen_credentials()
-
-
-def _config(body_limit: int, max_connections: int, read_timeout: float) -> Any:
-    import aiobotocore
-    from aiobotocore.config import AioConfig
-
-    from watcher.adapters.aws.guard import session_class
-
-    return AioConfig(
-        # the mode is explicit because AWS_RETRY_MODE=adaptive would add another rate limiter
-        retries={"total_max_attempts": 1, "mode": "standard"},
-        max_pool_connections=max_connections,
-        connect_timeout=min(CONNECT_TIMEOUT, read_timeout),
-        read_timeout=read_timeout,
-        # a fixed text: the SDK would otherwise assemble one for each call
-        user_agent=f"speaker-search-watcher/{__version__} aiobotocore/{aiobotocore.__version__}",
-        http_session_cls=session_class(body_limit),
-    )

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 RETRYABLE_STATUSES = frozenset({408, 425, 429})
 """HTTP statuses that are retried, besides every 5xx. With any other status that is not 2xx the event is refused."""
 SINK_STATUSES = frozenset({401, 402, 403, 404, 405, 407, 410, 421, 426, 451})
-"""Refusals that are usually about the URL, the credentials, or the account, and not about the event; redirects are too."""
+"""Statuses that are usually about the URL, the credentials, or the account, and not about the event; so are redirects."""
 
 _SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix that Standard Webhooks gives to secrets, not a secret
 _RESERVED_HEADERS = ("content-type", "content-length", "host", "webhook-")

@@ -1,7 +1,7 @@
 """Read tasks from a file, a named pipe or stdin: JSON messages over one line or several, and one `VoiceConnectorId/TaskId` per line.
 
-A line cannot be given back, so an acknowledgement does nothing: the next process reads a file from the beginning again,
-where each task finds its existing watch, and lines of a pipe are gone. Reading never delays the end of the process: a
+A line cannot be given back, so an acknowledgement does nothing. The next process reads a file from the beginning again, and
+its tasks keep their existing watches. Lines of a pipe do not come again. Reading never delays the end of the process: a
 pipe is read only when it has data, a regular file in a worker thread.
 """
 
@@ -151,7 +151,7 @@ class _MessageReader:
         self._stream = JsonStream()
 
     def feed(self, chunk: bytes, *, more: bool) -> Iterator[Message]:
-        """Yield the messages that end in this chunk. `more`: the next chunk is there to be read."""
+        """Yield the messages that end in this chunk. `more`: another chunk can be read at once."""
         *ends, rest = chunk.split(b"\n")
         for end in ends:
             self._append(end)

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from watcher.adapters.aws import batches
 from watcher.adapters.aws.arns import FIFO_SUFFIX, QueueUrl, queue_region
-from watcher.core.intake.submissions import MAX_BODY
+from watcher.core.intake.strict_json import MAX_BODY
 from watcher.errors import Unreadable
 from watcher.model import Message
 from watcher.ports import Rejected

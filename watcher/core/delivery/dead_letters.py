@@ -1,4 +1,4 @@
-"""What a refused event looks like as a dead letter."""
+"""Makes the dead letter of a refused event."""
 
 from __future__ import annotations
 

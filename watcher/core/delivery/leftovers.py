@@ -1,4 +1,4 @@
-"""What a store still holds for sinks that are no longer configured. Decides whether a start may forget them."""
+"""What a store still holds for sinks that are no longer configured. Decides whether the start may erase them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def leftovers(sinks: Collection[str], backlog: Mapping[str, Backlog], dead_lette
 
 
 def to_drop(left: Mapping[str, Leftover], drop: Collection[str]) -> dict[str, Leftover]:
-    """What may be erased. Raises SinksRemoved for a sink that has something left, and that nobody said to drop."""
+    """What may be erased. Raises SinksRemoved if a sink that is not in `drop` has something left."""
     kept = {name: str(each) for name, each in left.items() if name not in drop}
     if kept:
         raise SinksRemoved(kept)

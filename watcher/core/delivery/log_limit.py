@@ -1,4 +1,4 @@
-"""How many lines about the same trouble are logged. Times are monotonic seconds."""
+"""Limits how many lines about the same problem are logged. Times are monotonic seconds."""
 
 from __future__ import annotations
 

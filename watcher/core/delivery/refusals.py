@@ -1,8 +1,8 @@
-"""What a refusal means: can the sink not accept this event, or does it refuse everything?
+"""Decides what a refusal means: is the event at fault, or does the sink refuse every event?
 
-One answer does not say which. So a refused event is held and sent again, and becomes a dead letter when the sink was seen
-to accept events of other tasks around the refusal. Held events are not settled, so nothing is lost by waiting. Times are
-monotonic seconds.
+One answer does not say which. So a refused event is held and sent again. It becomes a dead letter when the sink accepts
+events of other tasks before and after it refuses this one. Held events are not settled, so waiting loses nothing. Times
+are monotonic seconds.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Ground(StrEnum):
     """Why a refused event is a dead letter."""
 
     UNACCEPTABLE = "unacceptable"
-    """The sink knows it without asking the other side, or the event was a dead letter before."""
+    """The sink checked it without sending it, or the event was a dead letter before."""
     SAME_BATCH = "same_batch"
     """Other events of the same batch were accepted."""
     OTHERS_ACCEPTED = "others_accepted"
@@ -75,7 +75,7 @@ class _Held:
 
 @dataclass(slots=True)
 class Refusals:
-    """The refused events of one sink. `retry_for` is how long one is sent again while nothing is there to compare it with."""
+    """The refused events of one sink. `retry_for` is how long one is sent again while no event of another task is accepted."""
 
     retry_for: float
     _waiting: dict[str, _Held] = field(default_factory=dict)
@@ -122,7 +122,7 @@ class Refusals:
         return Verdict(dead, held, list(self._release()) if accepted else ())
 
     def probe(self) -> Event | None:
-        """Release the event that was sent longest ago, to see whether the sink accepts it now. None when none waits."""
+        """Release the event that was sent longest ago, to see whether the sink accepts it now. None if no event waits."""
         return self._next() if self.waiting else None
 
     def put_off(self, events: Sequence[Event]) -> None:
@@ -138,7 +138,7 @@ class Refusals:
                 del events[id_]
 
     def _compare(self, now: float) -> Iterator[DeadEvent]:
-        """An event was accepted: yield what was refused among accepted events, and end the row of refusals."""
+        """An event was accepted: yield what was refused among accepted events, and end the series of refusals."""
         few = not self.refuses_everything
         for id_, held in list(self._waiting.items()):
             if held.compared and held.in_row and few:

@@ -123,23 +123,12 @@ class SinkQueue:
 
     def postpone(self, event: Event, until: float) -> None:
         """Return an event that the sink did not accept. Its task waits until then. An event that was dropped meanwhile is removed."""
-        if event.key in self._dropped:
-            self.settle([event])
-            return
-        self._attempts[event.key] = self._attempts.get(event.key, 0) + 1
-        self._under_way.discard(event.key)
-        self._postponed[event.key] = until
-        heapq.heappush(self._timers, (until, event.key))
+        if self._return(event, until):
+            heapq.heappush(self._timers, (until, event.key))
 
     def hold(self, event: Event) -> bool:
         """Return an event that the sink refused. Its task waits until `resume` or `claim`. False where it was dropped meanwhile."""
-        if event.key in self._dropped:
-            self.settle([event])
-            return False
-        self._attempts[event.key] = self._attempts.get(event.key, 0) + 1
-        self._under_way.discard(event.key)
-        self._postponed[event.key] = math.inf  # without a timer
-        return True
+        return self._return(event, math.inf)  # without a timer
 
     def resume(self, event: Event) -> bool:
         """Make an event ready that is held, before all others. False where it is not held any more."""
@@ -196,6 +185,16 @@ class SinkQueue:
             return 0.0
         timer = self._next_timer()
         return None if timer is None else max(0.0, timer[0] - now)
+
+    def _return(self, event: Event, until: float) -> bool:
+        """End an attempt that failed. False where the event was dropped meanwhile: it is removed."""
+        if event.key in self._dropped:
+            self.settle([event])
+            return False
+        self._attempts[event.key] = self._attempts.get(event.key, 0) + 1
+        self._under_way.discard(event.key)
+        self._postponed[event.key] = until
+        return True
 
     def _is_held(self, event: Event) -> bool:
         return self._postponed.get(event.key) == math.inf and self._queues[event.key][0].id == event.id

@@ -1,6 +1,6 @@
 """Recognizes what AWS itself sends about tasks: notifications about a change, and CloudTrail records of API calls.
 
-An event of AWS is a task, or known by name as one that requires no action, or invalid: none is ignored because it is unknown.
+An event of AWS names a task, or is known by name to require no action, or is invalid. No unknown event is ignored.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _api_call(record: Any, source: Any, catalog: Catalog) -> Unwrapped:
 
 
 def _sources(catalog: Catalog) -> Sequence[str]:
-    """The names under which events and records of the services that start tasks come. Not a set: what is looked up may be a list."""
+    """The sources of events and records of the services that start tasks. Not a set, because the value to look up may be a list."""
     found: list[str] = []
     for kind in catalog:
         if kind.start is not None:

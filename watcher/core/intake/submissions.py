@@ -17,15 +17,13 @@ from urllib.parse import unquote
 from watcher.core.intake.envelopes import decode_message, unwrap
 from watcher.core.intake.members import check_scope, check_version, context_of, deadline_of
 from watcher.core.intake.observations import observation_of
-from watcher.core.intake.strict_json import JSON_SPACE, MAX_BODY, text_of
+from watcher.core.intake.strict_json import JSON_SPACE, text_of
 from watcher.core.intake.task_objects import as_the_api_spells, bare_values, objects_inside, pasted_kinds, pasted_task, spellings, value_of
 from watcher.core.intake.unwrapped import Unwrapped
 from watcher.errors import InvalidInput
 from watcher.kinds.catalog import Catalog
 from watcher.kinds.kind import Kind, Param
 from watcher.model import DEFAULT_TARGET, Ignored, Submission, TaskRef
-
-__all__ = ["FORBIDDEN_MEMBERS", "MAX_BODY", "REASONS", "good_message", "parse_ref", "read", "steering_members"]
 
 REASONS = frozenset(
     {"empty", "parse", "shape", "encoding", "depth", "duplicate_key", "number", "size", "field", "id", "kind", "version", "scope"}

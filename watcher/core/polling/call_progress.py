@@ -1,6 +1,7 @@
-"""What the polls of open watches showed since their last change, for people who ask. A poll without a change is not stored.
+"""What the polls of open watches showed since their last change, for `watcher tasks` and `watcher explain`.
 
-It is saved now and then as one text. It names watches by their id, which means nothing once the watch is erased.
+A poll without a change is not stored, so this is saved twice a minute, as one text. It names watches by their id, which says
+nothing about the task once the watch is erased.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class CallProgress:
 
 
 def read_progress(text: str | None) -> Mapping[str, CallState]:
-    """Return the state of each watch by its id. A text that cannot be read has none."""
+    """Return the state of each watch by its id. A text that cannot be read contains none."""
     try:
         found = json.loads(text or "{}")
         return {str(watch_id): CallState(int(polls), str(reason)) for watch_id, (polls, reason) in found.items()}

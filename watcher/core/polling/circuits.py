@@ -1,9 +1,9 @@
-"""Circuit breakers: stop polling on trouble with our credentials or with a service, never on trouble with one task.
+"""Circuit breakers: stop polling when our credentials or a service fail, never because of one task.
 
 Each circuit belongs to what it protects. `credentials` belongs to a target, because all calls to a target use the same
-credentials. `outage`, `unreadable`, and `not_found` belong to a target and a service: another service that answers says
-nothing about this one. An open circuit lets one call through at a time, at growing intervals (a probe), and the first
-answer that shows that the trouble is over closes it. `not_found` holds only the calls about tasks that were not found
+credentials. `outage`, `unreadable`, and `not_found` belong to a target and a service: the answers of another service
+say nothing about this one. An open circuit lets one call through at a time, at growing intervals (a probe), and the first
+answer that shows that the problem is gone closes it. `not_found` holds only the calls about tasks that were not found
 last: a new task is polled at once, and shows whether anything is found here.
 """
 
@@ -12,17 +12,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from watcher.core.polling.circuit import PROBE_FIRST_S, PROBE_MAX_S, Circuit, CircuitChange
+from watcher.core.polling.circuit import Circuit, CircuitChange
 from watcher.errors import Busy, CredentialsRejected, Denied, NotFound, RemoteError, Throttled, Unavailable, Unreadable
-
-__all__ = [
-    "NAMES",
-    "PROBE_FIRST_S",
-    "PROBE_MAX_S",
-    "CallCircuits",
-    "CircuitChange",
-    "Circuits",
-]
 
 OUTAGE_S = 60.0
 """For how long a service must answer nothing but `Unavailable` before `outage` opens, in seconds."""

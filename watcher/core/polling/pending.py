@@ -15,8 +15,6 @@ from watcher.core.polling.due_queue import DueKey, DueQueue
 from watcher.core.polling.pending_entry import PLACE, PendingEntry, pack, unpack
 from watcher.model import Watch
 
-__all__ = ["MISSING", "PendingEntry", "PendingSet"]
-
 EARLY = ("new", "cadence", "provisional", "poll_now")
 """The reasons to wait that let a watch join an earlier call. All others are errors."""
 
@@ -154,10 +152,6 @@ class PendingSet:
         """Drop every watch whose key matches, such as those of a shard that another replica takes over."""
         for key in [key for key in self._packed if predicate(key)]:
             self.drop(key)
-
-    def in_flight_where(self, predicate: Callable[[str], bool]) -> int:
-        """The number of watches in flight whose key matches, dropped ones included."""
-        return sum(map(predicate, self._in_flight))
 
     def finish(self, watch: Watch) -> None:
         """Remove a watch in flight that has ended."""

@@ -63,17 +63,12 @@ def on_poll_error(
             return end(polled, "deadline", now) if now >= polled.deadline_at else _missed(polled, mono, settings)
         case NotFound():
             return _not_found(kind, polled, now, mono, settings)
-        case Denied() if suspect:
-            return Step(polled, "denied", wait_s=DENIED_S)
         case Denied():
-            failed = _failed(polled, mono)
-            return end(failed, "denied", now) if failed.failures >= DENIED_TRIES else Step(failed, "denied", wait_s=DENIED_S)
+            return _denied(polled, now, mono, suspect=suspect)
         case Invalid():
             return end(polled, "invalid", now)
-        case Unreadable() if suspect:
-            return Step(polled, "unreadable", wait_s=SUSPECT_S)
         case Unreadable():
-            return _unreadable(polled, error, now, mono)
+            return Step(polled, "unreadable", wait_s=SUSPECT_S) if suspect else _unreadable(polled, error, now, mono)
     return Step(polled, error.reason)
 
 
@@ -132,6 +127,13 @@ def _not_found(kind: Kind, watch: Watch, now: float, mono: float, settings: Watc
 def _missed(watch: Watch, mono: float, settings: WatchSettings) -> Step:
     missed = watch if watch.failing_since is not None else watch._replace(failures=0, failing_since=mono)
     return Step(missed, "not_found", wait_s=(2.0, max(2.0, min(10.0, settings.not_found_grace / 4))))
+
+
+def _denied(watch: Watch, now: float, mono: float, *, suspect: bool) -> Step:
+    failed = watch if suspect else _failed(watch, mono)
+    if not suspect and failed.failures >= DENIED_TRIES:
+        return end(failed, "denied", now)
+    return Step(failed, "denied", wait_s=DENIED_S)
 
 
 def _expired(kind: Kind, watch: Watch, now: float) -> bool:

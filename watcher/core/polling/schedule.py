@@ -13,7 +13,8 @@ from typing import Literal
 from watcher.core.polling.cadence import STEER_S, Cadence
 from watcher.core.polling.circuits import CallCircuits
 from watcher.core.polling.pace import Pace, Permit
-from watcher.core.polling.pending import MISSING, PendingEntry, PendingSet
+from watcher.core.polling.pending import MISSING, PendingSet
+from watcher.core.polling.pending_entry import PendingEntry
 from watcher.kinds.kind import Kind, Phase, Quota
 from watcher.model import Observation, Watch
 

@@ -33,7 +33,7 @@ class WatchSettings(Section):
     retention: Seconds = Field(default=7 * 86_400, ge=60)
     """How long the store keeps a task after its end. In seconds."""
     dead_letter_retention: Seconds | None = Field(default=None, ge=60)
-    """How long the store keeps an event that a sink rejected. null: until it is purged, because it was not delivered."""
+    """How long the store keeps a dead letter of an event. null: until it is retried, purged, or erased with its task."""
 
 
 def advance(kind: Kind, watch: Watch, seen: Observation, settings: WatchSettings) -> Step:
@@ -79,7 +79,8 @@ def _stale(kind: Kind, watch: Watch, seen: Observation) -> bool:
 
     A terminal status is never stale, and of two other declared statuses the order decides, because timestamps may be ahead,
     behind, or frozen. Only where there is no order do they decide: for the same status with another result, and for a
-    status that the kind does not declare. But no read is `STALE_S` old: what still contradicts the watch then is the truth.
+    status that the kind does not declare. But no read is older than `STALE_S`, so an observation that still differs after
+    that time is not stale.
     """
     if kind.phase(seen.status) is Phase.TERMINAL:
         return False

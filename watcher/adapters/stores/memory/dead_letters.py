@@ -54,11 +54,11 @@ class DeadLetters:
         return page(((_place(entry), read(entry.dead_letter)) for entry in matching), query.limit)
 
     def count(self) -> Counter[tuple[str, str]]:
-        """How many there are, by what they are and where they come from."""
+        """Return the number of dead letters by `what` and `origin`."""
         return Counter((entry.dead_letter.what, entry.dead_letter.origin) for entry in self._entries.values())
 
     def to_retry(self, after: str | None) -> Page[DeadLetter]:
-        """One page of those that are marked for a retry, in order of arrival."""
+        """Return one page of the dead letters that are marked for a retry, in order of arrival."""
         first = 0 if after is None else decode_cursor(after, 1)[0]
         marked = (entry for entry in self._entries.values() if entry.dead_letter.retry and entry.number > first)
         return page((((entry.number,), _whole(entry.dead_letter)) for entry in marked), RETRY_PAGE)
@@ -77,11 +77,11 @@ class DeadLetters:
         return self._erase(lambda entry: wanted is None or entry.dead_letter.id in wanted)
 
     def prune(self, what: str, before: float) -> int:
-        """Erase those of inputs, or of events, from before that time. Returns how many."""
+        """Erase the dead letters of inputs, or of events, that are older. Returns how many."""
         return self._erase(lambda entry: entry.dead_letter.what == what and entry.dead_letter.at < before)
 
     def drop(self, sink: str) -> None:
-        """Erase those of the events of this sink."""
+        """Erase the dead letters of the events of this sink."""
         self._erase(lambda entry: (entry.dead_letter.what, entry.dead_letter.origin) == ("event", sink))
 
     def forget(self, selection: Selection) -> None:

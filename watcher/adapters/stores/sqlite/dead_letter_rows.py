@@ -54,13 +54,13 @@ def find(db: sqlite3.Connection, query: DeadLetterQuery) -> Page[DeadLetter]:
 
 
 def count(db: sqlite3.Connection) -> dict[tuple[str, str], int]:
-    """How many there are, by what they are and where they come from."""
+    """Return the number of dead letters by `what` and `origin`."""
     rows = db.execute("SELECT what, origin, count(*) FROM dead_letters GROUP BY what, origin")
     return {(what, origin): number for what, origin, number in rows}
 
 
 def to_retry(db: sqlite3.Connection, after: str | None) -> Page[DeadLetter]:
-    """One page of those that are marked for a retry, in order of arrival."""
+    """Return one page of the dead letters that are marked for a retry, in order of arrival."""
     first = 0 if after is None else decode_cursor(after, 1)[0]
     # the first condition makes the partial index usable, the second one lets it be searched in order of arrival
     rows = db.execute(f"{_READ} WHERE retry AND retry = 1 AND n > ? ORDER BY n LIMIT ?", (first, RETRY_PAGE + 1))
@@ -80,13 +80,13 @@ def purge(db: sqlite3.Connection, ids: Sequence[str] | None) -> int:
 
 
 def prune(db: sqlite3.Connection, what: str, before: float) -> int:
-    """Erase some of those of inputs, or of events, from before then. Returns how many."""
+    """Erase some of the dead letters of inputs, or of events, that are older. Returns how many."""
     old = "SELECT n FROM dead_letters WHERE what = ? AND at < ? LIMIT ?"
     return db.execute(f"DELETE FROM dead_letters WHERE n IN ({old})", (what, before, ERASE_BATCH)).rowcount  # noqa: S608
 
 
 def drop(db: sqlite3.Connection, sink: str) -> None:
-    """Erase those of the events of this sink."""
+    """Erase the dead letters of the events of this sink."""
     db.execute("DELETE FROM dead_letters WHERE what = 'event' AND origin = ?", (sink,))
 
 

@@ -1,7 +1,7 @@
 """The locks that make one process the owner of a store file. The kernel holds them, so they end with the process.
 
 One lock is on the file itself, so it holds under every name of the file: a symbolic link, a hard link, another mount. The
-other one is on `PATH.lock`, which tells whose process it is, and holds when another file is moved to the name.
+other one is on `PATH.lock`, which contains the process id of the owner. It holds even if another file is moved to the name.
 """
 
 from __future__ import annotations

@@ -1,0 +1,86 @@
+"""How the AWS SDK is set up, for `session`: one call is one HTTP request, replies are limited in size, redirects are refused.
+
+Retries and pace belong to the runtime, so the SDK has none. Its modules and data files take a tenth of a second to load.
+The functions import it, so that importing this module is cheap, and the caller chooses the thread.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from watcher import __version__
+from watcher.adapters.aws.timestamps import parse_timestamp
+
+CONNECT_TIMEOUT = 5.0
+"""Seconds to open a connection. A reachable service needs milliseconds."""
+
+MIB = 1 << 20
+SQS_BODY_LIMIT = 32 * MIB
+"""Bytes of one reply of SQS: ten messages of 1 MiB, and JSON doubles each quotation mark. With a lower limit a queue of
+large messages could never be emptied."""
+POLLED_BODY_LIMIT = MIB
+"""Bytes of one reply of a polled service. A task with its results has a few KiB."""
+BODY_LIMIT = 4 * MIB
+"""Bytes of one reply of any other service."""
+
+HELPER_SHARE = 0.8
+"""The share of the deadline of a call that a `credential_process` may take. What is left is enough to name the cause."""
+
+
+def new_session(call_deadline: float) -> Any:
+    """Create a session, with files and variables as they are now. `call_deadline` is in seconds."""
+    import aioboto3
+
+    from watcher.adapters.aws import guard  # noqa: F401 - every client needs it; importing it here keeps the import in this thread
+    from watcher.adapters.aws.credentials import CheckedResolver
+
+    # botocore reads only AWS_DEFAULT_REGION; the other AWS SDKs and AWS's container platforms use AWS_REGION
+    session = aioboto3.Session(region_name=os.environ.get("AWS_REGION") or None)
+    session._session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_timestamp)
+    session._session.register_component("credential_provider", CheckedResolver(session._session, HELPER_SHARE * call_deadline))
+    return session
+
+
+def load_data(session: Any, service: str) -> None:
+    """Load the data files of a service, which the session keeps."""
+    loader = session._session.get_component("data_loader")
+    for part in ("service-2", "endpoint-rule-set-1"):
+        loader.load_service_model(service, part)
+    for name in ("partitions", "endpoints", "sdk-default-configuration"):
+        loader.load_data(name)
+
+
+async def fetch_credentials(session: Any) -> None:
+    """Fetch the credentials of a session. Raises NoCredentialsError where there are none."""
+    from botocore.exceptions import NoCredentialsError
+
+    credentials = await session.get_credentials()
+    if credentials is None:
+        raise NoCredentialsError
+    await credentials.get_frozen_credentials()
+
+
+def client_config(service: str, read_timeout: float, max_connections: int, *, polled: bool) -> Any:
+    """The configuration of a client. `read_timeout` is in seconds. `polled`: its replies describe tasks, and are small."""
+    import aiobotocore
+    from aiobotocore.config import AioConfig
+
+    from watcher.adapters.aws.guard import session_class
+
+    return AioConfig(
+        # the mode is explicit because AWS_RETRY_MODE=adaptive would add another rate limiter
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        max_pool_connections=max_connections,
+        connect_timeout=min(CONNECT_TIMEOUT, read_timeout),
+        read_timeout=read_timeout,
+        # a fixed text: the SDK would otherwise assemble one for each call
+        user_agent=f"speaker-search-watcher/{__version__} aiobotocore/{aiobotocore.__version__}",
+        http_session_cls=session_class(_body_limit(service, polled=polled)),
+    )
+
+
+def _body_limit(service: str, *, polled: bool) -> int:
+    if service == "sqs":
+        return SQS_BODY_LIMIT
+    return POLLED_BODY_LIMIT if polled else BODY_LIMIT

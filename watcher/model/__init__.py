@@ -1,0 +1,34 @@
+"""The facts that pass through the watcher. Frozen: a stage creates a new fact and never changes an existing one.
+
+Times are wall-clock seconds since the epoch (UTC) as floats; durations are seconds. The modules in the order of the
+data: `inputs` and `tasks` come in, `watches` are polled, `changes` are committed and delivered, `undelivered` is the rest.
+"""
+
+from watcher.model.changes import Change, Event, EventType, Step, Transition
+from watcher.model.inputs import Ignored, Message, Submission
+from watcher.model.tasks import DEFAULT_TARGET, Lease, TaskRef, shard_of
+from watcher.model.undelivered import Backlog, DeadLetter, Leftover, Pruned, RefusalCause
+from watcher.model.watches import Observation, Result, Watch
+
+__all__ = [
+    "DEFAULT_TARGET",
+    "Backlog",
+    "Change",
+    "DeadLetter",
+    "Event",
+    "EventType",
+    "Ignored",
+    "Lease",
+    "Leftover",
+    "Message",
+    "Observation",
+    "Pruned",
+    "RefusalCause",
+    "Result",
+    "Step",
+    "Submission",
+    "TaskRef",
+    "Transition",
+    "Watch",
+    "shard_of",
+]

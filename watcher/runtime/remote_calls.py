@@ -1,0 +1,56 @@
+"""One call to the probe: whatever happens, each task gets an outcome.
+
+Fetches new credentials when a call finds them expired. Decides nothing about a watch, and does not retry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+
+from watcher.core.hints import hint
+from watcher.core.polling.circuits import CallCircuits
+from watcher.errors import CredentialsRejected, RemoteError, Unreadable
+from watcher.model import Observation, TaskRef
+from watcher.ports import Probe
+from watcher.runtime.clock import Clock
+
+log = structlog.get_logger("watcher.polling")
+
+Outcome = Observation | RemoteError
+
+
+class RemoteCalls:
+    """The calls under one quota. `began` is in monotonic seconds."""
+
+    def __init__(self, probe: Probe, circuits: CallCircuits, clock: Clock) -> None:
+        self._probe = probe
+        self._circuits = circuits
+        self._clock = clock
+
+    async def observe(self, refs: Sequence[TaskRef], began: float) -> tuple[Sequence[Outcome], RemoteError | None]:
+        """The outcome of each task, and the error of the call as a whole."""
+        try:
+            outcomes = await self._probe.observe(refs)
+        except CredentialsRejected as error:
+            await self._refresh(error, began)
+            return [error] * len(refs), error
+        except RemoteError as error:
+            return [error] * len(refs), error
+        except Exception as error:
+            log.exception("probe_raised_unexpectedly", error=type(error).__name__, hint="this is a bug in the probe: please report it")
+            unreadable = Unreadable(type(error).__name__)
+            return [unreadable] * len(refs), unreadable
+        failures = [outcome for outcome in outcomes if isinstance(outcome, RemoteError)]
+        return outcomes, failures[0] if len(failures) == len(refs) else None
+
+    async def _refresh(self, error: CredentialsRejected, began: float) -> None:
+        """Fetch new credentials once for each expiry, whichever call finds out first."""
+        if not error.expired or not self._circuits.may_refresh(began):
+            return
+        try:
+            await self._probe.refresh()
+        except RemoteError as failure:
+            log.warning("refresh_failed", code=failure.code, hint=hint(failure))
+        self._circuits.refreshed(self._clock.mono())

@@ -1,0 +1,79 @@
+"""Records what a sink is done with: events that it accepted, and refused ones that are now dead letters.
+
+Knows the dead letters that operators retry: one that is delivered is erased, one that is refused is added again as it was.
+It sends nothing and decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+from watcher.core.delivery.dead_letters import dead_letter_of
+from watcher.core.delivery.refusals import Refusal
+from watcher.errors import Fenced
+from watcher.model import DeadLetter, Event
+from watcher.ports import Store
+from watcher.runtime.backlog import BacklogCounter
+from watcher.runtime.instruments import Instruments
+from watcher.runtime.leases import Leases
+
+
+class Settlements:
+    """The settlements of one sink."""
+
+    def __init__(self, sink: str, store: Store, leases: Leases, backlog: BacklogCounter, instruments: Instruments) -> None:
+        self.on_settled: Callable[[str, Sequence[Event]], None] = lambda sink, events: None
+        """Called with the name of the sink and events that it has settled."""
+        self.on_fenced: Callable[[Collection[int]], None] = lambda shards: None
+        """Called with shards that turn out to be owned by another replica."""
+        self._sink = sink
+        self._store = store
+        self._leases = leases
+        self._backlog = backlog
+        self._clock = instruments.clock
+        self._retried: dict[str, DeadLetter] = {}
+        """Dead letters that are being retried, by event id."""
+
+    def retry(self, event: Event, dead_letter: DeadLetter) -> None:
+        """The event of this dead letter is sent again."""
+        self._retried[event.id] = dead_letter
+
+    def is_retried(self, event: Event) -> bool:
+        """Whether this event is a dead letter that is being retried."""
+        return event.id in self._retried
+
+    def release(self, shard: int) -> None:
+        """Forget the retries of a shard: its next owner makes them."""
+        self._retried = {id_: letter for id_, letter in self._retried.items() if letter.shard != shard}
+
+    def forget(self, key: str, kept: Collection[str]) -> set[str]:
+        """Forget the retries of an erased task, except the events `kept`, by id. Returns the ids of the others."""
+        erased = {id_ for id_, letter in self._retried.items() if letter.key == key and id_ not in kept}
+        for id_ in erased:
+            del self._retried[id_]
+        return erased
+
+    async def record(self, delivered: Sequence[Event], dead: Sequence[Refusal]) -> None:
+        """Record these events and count them. When it returns, a crash repeats none of them."""
+        done = [*delivered, *(refusal.event for refusal in dead)]
+        retried = {event.id for event in done if self.is_retried(event)}
+        await self._settle(delivered, [self._dead_letter(refusal) for refusal in dead])
+        if revived := [self._retried.pop(event.id).id for event in delivered if self.is_retried(event)]:
+            await self._store.purge(revived)
+        self._backlog.settled(self._sink, [event for event in done if event.id not in retried])
+        self.on_settled(self._sink, done)
+
+    def _dead_letter(self, refusal: Refusal) -> DeadLetter:
+        return dead_letter_of(refusal, self._sink, self._clock.wall(), retried=self._retried.pop(refusal.event.id, None))
+
+    async def _settle(self, delivered: Sequence[Event], dead_letters: Sequence[DeadLetter]) -> None:
+        """Settle under the current leases. Events of a shard that another replica owns now are that replica's to settle."""
+        while delivered or dead_letters:
+            try:
+                await self._store.settle(self._sink, delivered, dead_letters, self._leases.held)
+            except Fenced as error:
+                self.on_fenced(error.shards)
+                delivered = [event for event in delivered if event.shard not in error.shards]
+                dead_letters = [letter for letter in dead_letters if letter.shard not in error.shards]
+            else:
+                return
