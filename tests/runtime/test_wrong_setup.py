@@ -10,11 +10,12 @@ from tests.runtime.conftest import MakeWorld, World, key
 from watcher.core.polling.cadence import CadenceSettings
 from watcher.core.polling.open_circuits import STATE, OpenCircuit, dump
 from watcher.core.polling.transitions import WatchSettings
-from watcher.errors import Busy, CredentialsRejected, NotFound, RemoteError, Unavailable, Unreadable
+from watcher.errors import Busy, CredentialsRejected, Denied, NotFound, RemoteError, Unavailable, Unreadable
 from watcher.kinds.catalog import builtin_catalog
 from watcher.model import Observation, TaskRef
 from watcher.queries.explain import explain_task
 from watcher.queries.poll_plan import PollSettings
+from watcher.query import Selection
 from watcher.runtime.settings import ServiceSettings
 from watcher.simulator.probe import SimulatedProbe
 
@@ -136,6 +137,29 @@ async def test_a_new_task_is_polled_at_once_while_missing_ones_wait(world: MakeW
         assert len(ends(w)) == 201
 
 
+async def test_a_denied_task_ends_after_its_deadline_while_nothing_is_found(world: MakeWorld) -> None:
+    """Until then its denials may be about the setup as well; after it, they end its watch as they usually do."""
+    w = world(finite=False, settings=ServiceSettings(watch=WatchSettings(deadline=1800)))
+
+    class Denying(Misdirected):
+        async def observe_one(self, ref: TaskRef) -> Observation:
+            if ref.params[-1] == "denied":
+                raise Denied("AccessDeniedException")
+            return await super().observe_one(ref)
+
+    w.probe = probe = Denying(w.service)
+    probe.error = NotFound("NotFoundException")
+    async with w.running() as watcher:
+        w.submit("task-1", "task-2", "task-3")
+        await anyio.sleep(90)
+        assert not watcher.health.is_good(NOT_FOUND)
+        w.submit("denied")
+        await anyio.sleep(1750)
+        assert key("denied") not in ends(w)
+        await anyio.sleep(300)
+        assert ends(w)[key("denied")] == "denied"
+
+
 async def test_a_deadline_ends_a_watch_while_nothing_is_found(world: MakeWorld) -> None:
     """With its own reason, when the next probe is about it."""
     w = world(finite=False, settings=ServiceSettings(watch=WatchSettings(deadline=1200)))
@@ -146,6 +170,24 @@ async def test_a_deadline_ends_a_watch_while_nothing_is_found(world: MakeWorld) 
         assert ends(w) == {}
         await anyio.sleep(400)
     assert set(ends(w).values()) == {"deadline"}
+
+
+async def test_missing_tasks_that_have_ended_or_are_erased_keep_no_circuit_open(world: MakeWorld) -> None:
+    """No call can close it any more. The next tasks that are missing open it again before one of them ends."""
+    w = world(finite=False)
+    misdirect(w, NotFound("NotFoundException"))
+    async with w.running() as watcher:
+        w.submit("a", "b", "c")
+        await anyio.sleep(90)
+        assert not watcher.health.is_good(NOT_FOUND)
+        for name in "abc":
+            await w.store.forget(Selection(key=key(name)))
+        await anyio.sleep(5)
+        assert watcher.health.is_good(NOT_FOUND)
+        w.submit("d", "e", "f")
+        await anyio.sleep(120)
+        assert not watcher.health.is_good(NOT_FOUND)
+    assert ends(w) == {}
 
 
 @pytest.mark.parametrize("tasks", [1, 2, 30])

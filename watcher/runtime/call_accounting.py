@@ -61,6 +61,8 @@ class CallAccounting:
         """No task is left under this quota: it does not keep the watcher unready any longer."""
         if not self._health.is_good(self._component):
             self._health.good(self._component, "no task to poll")
+        for change in self._circuits.idle():
+            self._report_circuit(change, None)
 
     def _report_circuit(self, change: CircuitChange, error: RemoteError | None) -> None:
         self._metrics.show_circuit(change.name, change.target, change.service, change.opened)

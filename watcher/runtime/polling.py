@@ -21,7 +21,7 @@ from watcher.core.polling.poll_errors import on_poll_error, overdue_since
 from watcher.core.polling.schedule import Schedule
 from watcher.core.polling.submitted_status import rest_of_gap
 from watcher.core.polling.transitions import WatchSettings, advance
-from watcher.errors import CredentialsRejected, NotFound, RemoteError, Throttled, Unavailable, Unreadable
+from watcher.errors import CredentialsRejected, Denied, NotFound, RemoteError, Throttled, Unavailable, Unreadable
 from watcher.kinds.catalog import Catalog
 from watcher.kinds.kind import Kind, Quota
 from watcher.model import EventType, Lease, Observation, Step, Watch
@@ -202,7 +202,8 @@ class Poller:
             since = overdue_since(kind, watch, now, settings, mono=mono)
             if since is not None:
                 self._accounting.overdue(since, outcome)
-        suspect = circuits.holding if isinstance(outcome, Unreadable | Unavailable) else bool(circuits.open)
+        lasting = isinstance(outcome, Denied) and now >= watch.deadline_at  # missing tasks are no reason to watch a denied one for ever
+        suspect = circuits.holding if lasting or isinstance(outcome, Unreadable | Unavailable) else bool(circuits.open)
         repeated = entry.reason == outcome.reason
         return on_poll_error(kind, watch, outcome, now, settings, mono=mono, suspect=suspect, repeated=repeated)
 

@@ -158,6 +158,10 @@ class CallCircuits:
         self._missing.prober = caller
         self._missing.circuit.probed(now)
 
+    def idle(self) -> list[CircuitChange]:
+        """Close `not_found`: its caller has no task left. The next miss that would end a watch opens it again if nothing is found."""
+        return self._missing.circuit.close()
+
     def overdue(self, since: float, code: str, now: float) -> list[CircuitChange]:
         """Learn that the watch of a task that was not found since then would end now. Returns the circuit that this opened.
 
