@@ -3,15 +3,17 @@ from __future__ import annotations
 import json
 import os
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Command, in_thread, recorded
+from tests.cli.conftest import CONFIG, Command, in_thread, recorded
 from tests.moto_server import plain_client
-from tests.queries.recorded import CATALOG, RecordedTask
+from tests.queries.recorded import CATALOG, RecordedTask, record
 from tests.scripted_aws import ScriptedAws
+from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
 from watcher.cli.submission import numbered_messages
 from watcher.core.intake.submissions import read
 from watcher.model import Submission
@@ -202,6 +204,24 @@ def test_a_repeated_submission_says_that_the_task_is_known(command: Command, her
     )
     assert "ago (not_found), and" in lines[2]
     assert lines[3:] == ["speaker-search/abc/unseen: already watched (not seen yet); submitting it again changes nothing"]
+
+
+async def test_a_task_that_is_admitted_at_once_is_new(command: Command, scripted_aws: ScriptedAws, here: Path) -> None:
+    """A running watcher that admits the task before the command ends does not make it a task that was known before."""
+    queue = f"{scripted_aws.url}/123456789012/tasks"
+    config = CONFIG.replace("{type: lines, path: tasks.txt}", f"{{type: sqs, queue_url: '{queue}'}}")
+    (here / "w.yaml").write_text(config, encoding="utf-8")
+    store = SqliteStore(SqliteStoreSettings(path="w.db"))
+    await store.open(["log"])
+    try:
+        await record(store, RecordedTask("old"))
+        scripted_aws.before_answer = partial(record, store, RecordedTask("new"))
+        scripted_aws.answer({"Successful": [{"Id": str(n), "MessageId": "m", "MD5OfMessageBody": ""} for n in range(2)]})
+        ended = await in_thread(command, "submit", "abc/new", "abc/old", "--config", "w.yaml")
+        assert await store.task("speaker-search/abc/new") is not None
+    finally:
+        await store.close()
+    assert (ended.code, [line.split(":")[0] for line in ended.err.splitlines()]) == (0, ["speaker-search/abc/old"])
 
 
 def test_a_store_that_cannot_be_read_stops_no_submission(command: Command, here: Path) -> None:

@@ -113,14 +113,16 @@ def _checked(given: Iterator[tuple[str, bytes]], options: SubmitOptions, *, skip
 def _send(messages: Sequence[Submittable], url: str | None, path: str | None, config: Path | None) -> None:
     """Send the messages to the queue, or append them to the file. Then print which tasks were known before."""
     from watcher.cli.event_loop import run
-    from watcher.cli.submit_target import append_to_file, print_known, send_to_queue
+    from watcher.cli.submit_target import append_to_file, known_tasks, print_known, send_to_queue
 
+    keys = [each.ref.key for message in messages for each in message.submissions]
+    known = [] if config is None else known_tasks(config, keys)
     if url is not None:
         run(partial(send_to_queue, url, messages))
     elif path is not None:
         append_to_file(path, messages, command_line("run", config=config))
     if config is not None:
-        print_known(config, [each.ref.key for message in messages for each in message.submissions])
+        print_known(config, known)
 
 
 def _target(config: Path | None, queue_url: str | None, source: str | None) -> tuple[str | None, str | None]:

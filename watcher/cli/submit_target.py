@@ -29,7 +29,7 @@ from watcher.model import Watch
 from watcher.ports import Delivered, Rejected, Retry, Store
 
 MAX_LOOKUPS = 1000
-"""Tasks that are looked up in the store after they were sent."""
+"""Tasks that are looked up in the store before they are sent."""
 
 
 def queue_of_url(url: str) -> str:
@@ -99,10 +99,11 @@ def append_to_file(path: str, messages: Sequence[Submittable], run: str) -> None
     click.echo(f"Appended {_amount(messages)} to {path}. The watcher reads the file when it starts.")
 
 
-def print_known(config: Path, keys: Sequence[str]) -> None:
-    """Print on stderr which of these tasks the store of this configuration already knows: submitting them again changes nothing.
+def known_tasks(config: Path, keys: Sequence[str]) -> list[Watch]:
+    """Return the watches that the store of this configuration has for these tasks. Call it before the tasks are sent.
 
-    A store that cannot be read, or that holds its tasks in another place, is no failure: the tasks are sent.
+    Afterward, a running watcher may have admitted them. A store that cannot be read, or that holds its tasks in another
+    place, is no failure: the tasks are sent.
     """
 
     async def find(store: Store) -> list[Watch]:
@@ -110,9 +111,13 @@ def print_known(config: Path, keys: Sequence[str]) -> None:
         return [watch for watch in found if watch is not None]
 
     try:
-        known = StoreAccess(config).run(find)
+        return StoreAccess(config).run(find)
     except (StoreError, ConfigMistakes):
-        return
+        return []
+
+
+def print_known(config: Path, known: Sequence[Watch]) -> None:
+    """Print on stderr what the store had for these tasks before they were sent: submitting them again changes nothing."""
     for watch in known:
         if watch.ended_at is None:
             state = f"already watched ({watch.status or 'not seen yet'}); submitting it again changes nothing"
