@@ -8,7 +8,7 @@ import stat
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import click
 from click.exceptions import Exit
@@ -40,8 +40,17 @@ def queue_of_url(url: str) -> str:
         raise click.BadParameter(str(error.errors()[0]["ctx"]["error"]), param_hint="--queue-url") from None
 
 
-def target_of_config(config: Path, source: str | None) -> tuple[str | None, str | None]:
-    """Return the URL of the queue, or the path of the file, that a source of this configuration reads.
+class Target(NamedTuple):
+    """The URL of a queue, or the path of a file; neither for a dry run without a target."""
+
+    url: str | None = None
+    path: str | None = None
+    watch_notified: bool | None = None
+    """Whether the source that reads it starts watches from notifications of AWS; None if the source is unknown."""
+
+
+def target_of_config(config: Path, source: str | None) -> Target:
+    """Return the queue or the file that a source of this configuration reads.
 
     Without a name: the only queue, or the only source. Raises BadParameter where that is not exactly one.
     """
@@ -51,7 +60,8 @@ def target_of_config(config: Path, source: str | None) -> tuple[str | None, str 
     if len(meant) != 1:
         names = ", ".join(each.name for each in (sources if source is not None else meant))
         raise click.BadParameter(f"use one of the sources of the configuration: {names}", param_hint="--source")
-    return (meant[0].queue_url, None) if meant[0].type == "sqs" else (None, meant[0].path)
+    notified = bool(getattr(meant[0], "watch_notified", False))
+    return Target(meant[0].queue_url, None, notified) if meant[0].type == "sqs" else Target(None, meant[0].path, notified)
 
 
 def own_region() -> str | None:

@@ -24,6 +24,7 @@ MESSAGES: Mapping[str, str] = {
     "input_rejected": "A message from the source {source} is invalid ({reason}: {detail}); it is dead letter {dead_letter}.",
     "input_ignored": "A message from the source {source} requires no action: {what}.",
     "submitted_again": "Tasks from the source {source}, such as {example}, were submitted before; {known} of them are still watched.",
+    "deadline_reduced": "The deadline of {tasks} tasks from the source {source}, such as {example}, is reduced to {deadline_s} s.",
     "members_ignored": "A message from the source {source} has members that are not allowed and were ignored: {members}.",
     "delivery_failed": "The sink {sink} did not accept event {event_id} ({code}); it is sent again in {retry_in_s} s.",
     "delivery_refused": "The sink {sink} refused event {event_id} ({reason}); the event waits and is sent again.",
