@@ -33,6 +33,7 @@ MESSAGES: Mapping[str, str] = {
     "sink_dropped": "The removed sink {sink} was dropped as requested; {undelivered} events for it were erased.",
     "sink_raised_unexpectedly": "The code of the sink {sink} failed with {error}; the batch is sent again.",
     "probe_raised_unexpectedly": "The code that calls AWS failed with {error}; the call is repeated.",
+    "calls_failed": "Calls to {service} fail ({code}), {failures} in a row so far; they are repeated.",
     "nothing_found": "A watch ends as not found, and no task under the quota {quota} was found since the start.",
     "refresh_failed": "Expired credentials could not be renewed: {code}.",
     "no_such_sink": "Dead letter {dead_letter} cannot be retried: no sink {sink} is configured.",
