@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
@@ -33,6 +33,8 @@ class ScriptedAws:
 
     url: str = ""
     requests: list[Request] = field(default_factory=list)
+    before_answer: Callable[[], Awaitable[None]] | None = None
+    """What happens elsewhere between a request and its answer."""
     _script: deque[tuple[int, str, str] | None] = field(default_factory=deque)
 
     def answer(self, reply: Any, *, status: int = 200) -> None:
@@ -53,6 +55,8 @@ class ScriptedAws:
         form = {} if target else parse_qs(body)
         operation = target.rpartition(".")[2] or form.get("Action", [""])[0]
         self.requests.append(Request(operation, json.loads(body) if target else None, form, _region(request)))
+        if self.before_answer is not None:
+            await self.before_answer()
         answer = self._script.popleft() if self._script else (599, "", "text/plain")
         if answer is None:
             assert request.transport is not None

@@ -5,7 +5,8 @@ import os
 import socket
 import stat
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,19 @@ from tests.scripted_aws import ScriptedAws
 from watcher.adapters.aws.identity import caller_identity, service_endpoint
 from watcher.adapters.aws.session import AwsClients
 from watcher.adapters.stores.sqlite import SqliteStore
-from watcher.cli import check_result, exit_codes
+from watcher.api.server import HttpServer
+from watcher.api.settings import ApiSettings
+from watcher.cli import check_result, exit_codes, local_checks, running_watcher
 from watcher.cli.aws_checks import check_identity
 from watcher.cli.check_result import Finding, run_check
 from watcher.cli.checks import run_checks
+from watcher.cli.running_watcher import check_ready
 from watcher.config import parse
 from watcher.errors import CredentialsRejected
 from watcher.kinds.catalog import builtin_catalog
+from watcher.observe.metrics import Metrics
 from watcher.registry import AdapterContext
+from watcher.runtime.health import Condition
 from watcher.simulator import Scenario, simulator
 
 pytestmark = pytest.mark.process
@@ -196,13 +202,15 @@ def findings(text: str) -> dict[str, Finding]:
 
 
 @pytest.mark.usefixtures("moto_url")
-def test_a_running_watcher_is_reported(here: Path) -> None:
-    """Beside a running watcher, the store is read and its owner is reported, and the API port may be in use."""
+def test_a_running_watcher_is_reported(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside a running watcher, the store is read and its owner is reported; the API port may be in use, but it must answer."""
+    monkeypatch.setattr(running_watcher, "READY_S", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         text = f"{CONFIG}api: {{listen: '127.0.0.1:{taken.getsockname()[1]}'}}\n"
         recorded()
         stopped = findings(text)
         assert stopped["store"].seen.endswith("no watcher runs on it")
+        assert "running watcher" not in stopped
         assert (stopped["API port"].state, stopped["API port"].code) == ("failed", exit_codes.CONFIG)
         assert "choose another api.listen" in stopped["API port"].hint
 
@@ -210,8 +218,84 @@ def test_a_running_watcher_is_reported(here: Path) -> None:
             found = await anyio.to_thread.run_sync(findings, text)
             assert found["store"].seen.endswith("schema 2, a watcher runs on it")
             assert (found["API port"].state, found["API port"].seen.endswith("a watcher runs")) == ("ok", True)
+            silent = found["running watcher"]
+            assert (silent.state, silent.code, "no answer of a watcher" in silent.seen) == ("failed", exit_codes.UNAVAILABLE, True)
 
         in_store(work)
+
+
+class SetHealth:
+    """A watcher whose readiness the test sets."""
+
+    components: Mapping[str, Condition] = {"store": Condition(True, "ok", 0.0)}
+
+    def alive(self) -> tuple[bool, dict[str, Any]]:
+        return True, {}
+
+    def ready(self) -> tuple[bool, Mapping[str, Condition]]:
+        return all(each.ok for each in self.components.values()), self.components
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:0", ":0", "localhost:0"])
+async def test_the_running_watcher_says_whether_it_is_ready(monkeypatch: pytest.MonkeyPatch, listen: str) -> None:
+    """If the running watcher is not ready, its components that do not work, their reasons, and their hints are the finding."""
+    monkeypatch.setattr(running_watcher, "READY_S", HANG_S)
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # which must not be used
+    health = SetHealth()
+    server = HttpServer(ApiSettings(listen=listen), health, Metrics(builtin_catalog()))
+    await server.open()
+    address = listen.replace(":0", f":{server.port}")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(server.serve)
+        ready = await run_check("running watcher", partial(check_ready, address))
+        health.components = {"sink:log": Condition(True, "ok", 0.0), "store": Condition(False, "the disk is full", 0.0, "free space")}
+        unready = await run_check("running watcher", partial(check_ready, address))
+        tasks.cancel_scope.cancel()
+    await server.close()
+    assert (ready.state, ready.seen.endswith("/readyz: ready")) == ("ok", True)
+    assert (unready.state, unready.code, unready.hint) == ("failed", exit_codes.UNAVAILABLE, "store: free space")
+    assert unready.seen.endswith("not ready: store: the disk is full")
+
+
+@pytest.mark.usefixtures("moto_url")
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_full_disk_fails_the_files_on_it(here: Path, monkeypatch: pytest.MonkeyPatch, exists: bool) -> None:
+    """If the disk of the store and of a sink has no space, both fail with a hint about it; the source on it, which is read, does not."""
+    if exists:
+        recorded()
+        (here / "out.jsonl").touch()
+    before = {path.name for path in here.iterdir()}
+    monkeypatch.setattr(local_checks, "MIN_FREE_BYTES", 1 << 62)
+    found = findings(CONFIG)
+    assert {name for name, each in found.items() if each.hint.startswith("free space on the disk")} == {"store", "sink log"}
+    assert (found["store"].state, found["store"].code) == ("failed", exit_codes.UNAVAILABLE)
+    assert "KiB are free" in found["store"].seen
+    assert found["source lines"].state == "ok"
+    assert {path.name for path in here.iterdir()} == before
+
+
+@pytest.mark.usefixtures("moto_url")
+def test_a_simulator_is_not_checked_with_sts(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If all services that are called are on this machine and STS is not, the credentials are not checked, and STS is not called."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_CHIME_SDK_VOICE", os.environ["AWS_ENDPOINT_URL"])
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # no call of this test leaves the machine
+    found = findings(CONFIG)
+    assert [found[name].state for name in ("credentials", "clock")] == ["skipped", "skipped"]
+    with_bus = findings(CONFIG.replace("sinks: [", "sinks: [{type: eventbridge, name: bus}, "))
+    assert (with_bus["credentials"].state, "STS at sts." in with_bus["credentials"].hint) == ("failed", True)
+
+
+@pytest.mark.usefixtures("moto_url")
+def test_an_unreachable_sts_is_named(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If STS does not answer, the finding and its hint name STS and its host."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        place = f"127.0.0.1:{closed.getsockname()[1]}"
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"http://{place}")
+    found = findings(CONFIG)["credentials"]
+    assert (found.state, found.code) == ("failed", exit_codes.UNAVAILABLE)
+    assert found.seen.startswith(f"STS at {place}: EndpointConnectionError")
+    assert found.hint.startswith(f"STS at {place}: check that it is running and reachable")
 
 
 @pytest.mark.usefixtures("moto_url")

@@ -3,15 +3,17 @@ from __future__ import annotations
 import json
 import os
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Command, in_thread, recorded
+from tests.cli.conftest import CONFIG, Command, in_thread, recorded
 from tests.moto_server import plain_client
-from tests.queries.recorded import CATALOG, RecordedTask
+from tests.queries.recorded import CATALOG, RecordedTask, record
 from tests.scripted_aws import ScriptedAws
+from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
 from watcher.cli.submission import numbered_messages
 from watcher.core.intake.submissions import read
 from watcher.model import Submission
@@ -202,6 +204,65 @@ def test_a_repeated_submission_says_that_the_task_is_known(command: Command, her
     )
     assert "ago (not_found), and" in lines[2]
     assert lines[3:] == ["speaker-search/abc/unseen: already watched (not seen yet); submitting it again changes nothing"]
+
+
+async def test_a_task_that_is_admitted_at_once_is_new(command: Command, scripted_aws: ScriptedAws, here: Path) -> None:
+    """A running watcher that admits the task before the command ends does not make it a task that was known before."""
+    queue = f"{scripted_aws.url}/123456789012/tasks"
+    config = CONFIG.replace("{type: lines, path: tasks.txt}", f"{{type: sqs, queue_url: '{queue}'}}")
+    (here / "w.yaml").write_text(config, encoding="utf-8")
+    store = SqliteStore(SqliteStoreSettings(path="w.db"))
+    await store.open(["log"])
+    try:
+        await record(store, RecordedTask("old"))
+        scripted_aws.before_answer = partial(record, store, RecordedTask("new"))
+        scripted_aws.answer({"Successful": [{"Id": str(n), "MessageId": "m", "MD5OfMessageBody": ""} for n in range(2)]})
+        ended = await in_thread(command, "submit", "abc/new", "abc/old", "--config", "w.yaml")
+        assert await store.task("speaker-search/abc/new") is not None
+    finally:
+        await store.close()
+    assert (ended.code, [line.split(":")[0] for line in ended.err.splitlines()]) == (0, ["speaker-search/abc/old"])
+
+
+def notification(task: str) -> str:
+    detail = {"voiceConnectorId": "abc", "taskId": task, "detailStatus": "IdentificationSuccessful"}
+    return json.dumps({"detail-type": "SpeakerSearchStatus", "source": "aws.chime", "region": "us-east-1", "detail": detail})
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_a_notification_that_starts_no_watch_is_named(command: Command, inbox: Inbox, here: Path, options: tuple[str, ...]) -> None:
+    """For a source without watch_notified, a notification counts as no task, and a line on stderr says so; with it, as a task."""
+    ended = command("submit", notification("t1"), notification("t2"), "--config", "q.yaml", *options)
+    assert ended.code == 0
+    said = "a notification: it starts no watch with this configuration, because the source does not have watch_notified: true"
+    assert f"argument 1: speaker-search/abc/t1: {said} (and for 1 other task)" in ended.err.splitlines()
+    if not options:
+        assert ended.out == "Submitted 0 tasks in 2 messages to the queue tasks.\n"
+    text = (here / "q.yaml").read_text(encoding="utf-8").replace("type: sqs", "type: sqs, watch_notified: true")
+    (here / "q.yaml").write_text(text, encoding="utf-8")
+    ended = command("submit", notification("t1"), "--config", "q.yaml", *options)
+    assert "notification" not in ended.err
+    if not options:
+        assert ended.out == "Submitted 1 task to the queue tasks.\n"
+
+
+def test_a_notification_to_a_queue_of_any_source_says_what_it_needs(command: Command, inbox: Inbox) -> None:
+    """Without a configuration it is unknown whether the source starts watches from notifications: the line says on what it depends."""
+    ended = command("submit", notification("t1"), "--queue-url", inbox.url)
+    assert ended.out == "Submitted 1 task to the queue tasks.\n"
+    assert "starts a watch only if the source has watch_notified: true" in ended.err
+
+
+def test_a_deadline_that_is_too_long_is_named(command: Command, inbox: Inbox) -> None:
+    """A deadline of more than 30 days is reduced, by --deadline and in a message, and one line on stderr says so."""
+    ended = command("submit", "abc/t1", "abc/t2", "--deadline", "31d", "--config", "q.yaml")
+    assert (ended.code, ended.err) == (
+        0,
+        "argument 1: speaker-search/abc/t1: the deadline is reduced to 30 d, which is the longest one (and for 1 other task)\n",
+    )
+    message = json.dumps({"VoiceConnectorId": "abc", "SpeakerSearchTaskId": "t3", "deadline_s": 31 * 86_400})
+    assert "reduced to 30 d" in dry(command, message).err
+    assert command("submit", "abc/t4", "--deadline", "30d", "--config", "q.yaml").err == ""
 
 
 def test_a_store_that_cannot_be_read_stops_no_submission(command: Command, here: Path) -> None:

@@ -188,6 +188,7 @@ def test_a_deadline_is_reduced_to_thirty_days(members, seconds):
     """Relative or absolute, in seconds."""
     (outcome,) = outcomes({**OWN, **members})
     assert outcome.deadline_s == seconds
+    assert outcome.deadline_reduced == (seconds == 30 * 86_400.0)
 
 
 def test_a_deadline_of_now_has_passed():

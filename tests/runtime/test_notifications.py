@@ -115,4 +115,32 @@ async def test_the_log_says_that_a_task_was_submitted_before(world: MakeWorld) -
             await anyio.sleep(10)
     found = [(line["known"], line["ended"], line["example"], line["end_reason"]) for line in lines if line["event"] == "submitted_again"]
     assert found == [(1, 0, key("t-1"), None), (1, 2, key("t-1"), "terminal")]
-    assert all("watcher forget" in line["hint"] for line in lines if line["event"] == "submitted_again")
+    open_ones, ended_ones = (line["hint"] for line in lines if line["event"] == "submitted_again")
+    assert open_ones == "nothing: these tasks are watched"
+    assert ended_ones.endswith(f"submit it after: watcher forget {key('t-1')}")
+
+
+async def test_an_ignored_notification_is_logged_once(world: MakeWorld) -> None:
+    """A notification about a task that is not watched is logged by its name, for the first of them only; the metric counts all."""
+    w = world(finite=False)
+    w.queue.put(notification("t-1"))
+    w.queue.put(notification("t-2"))
+    with capture_logs() as lines:
+        async with w.running() as watcher:
+            await anyio.sleep(30)
+            assert outcomes(w, watcher) == {"ignored": 2}
+    [line] = [line for line in lines if line["event"] == "input_ignored"]
+    assert line["what"] == "notification about a task that is not watched"
+    assert "watch_notified: true" in line["hint"]
+
+
+async def test_a_reduced_deadline_is_logged(world: MakeWorld) -> None:
+    """A message that requests more than the longest deadline is watched for the longest one, and one line for each receive says so."""
+    w = world(finite=False)
+    for name, days in (("t-1", 31), ("t-2", 30), ("t-3", 99)):
+        w.queue.put(json.dumps({"VoiceConnectorId": "abc123", "SpeakerSearchTaskId": name, "deadline_s": days * 86_400}))
+    with capture_logs() as lines:
+        async with w.running():
+            await anyio.sleep(5)
+    logged = [(line["tasks"], line["deadline_s"]) for line in lines if line["event"] == "deadline_reduced"]
+    assert (sum(tasks for tasks, _ in logged), {seconds for _, seconds in logged}) == (2, {30 * 86_400.0})

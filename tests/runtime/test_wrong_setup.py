@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import anyio
 import pytest
 from structlog.testing import capture_logs
 
 from tests.runtime.conftest import MakeWorld, World, key
+from watcher.core.hints import hint
 from watcher.core.polling.cadence import CadenceSettings
 from watcher.core.polling.open_circuits import STATE, OpenCircuit, dump
 from watcher.core.polling.transitions import WatchSettings
@@ -260,3 +264,33 @@ async def test_busy_tasks_leave_the_quota_to_others(world: MakeWorld) -> None:
         assert len([at for at, id_ in probe.calls if at >= began and id_ in busy]) <= 60
         await anyio.sleep(900)
     assert ends(w) == {**others, **dict.fromkeys(map(key, busy), "busy")}
+
+
+def failure_lines(lines: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
+    return [(line["code"], line["failures"]) for line in lines if line["event"] == "calls_failed"]
+
+
+@pytest.mark.parametrize("error", [Unavailable("EndpointConnectionError"), Unreadable("no_task"), Unreadable("404", foreign=True)])
+async def test_the_first_call_that_fails_is_logged(world: MakeWorld, error: RemoteError) -> None:
+    """If the first call since the start gets no answer, a line with its code follows at once, before any circuit opens."""
+    w = world(finite=False)
+    misdirect(w, error)
+    with capture_logs() as lines:
+        async with w.running():
+            w.submit("task-1")
+            await anyio.sleep(1)
+    assert failure_lines(lines) == [(error.code, 1)]
+    assert [line["hint"] for line in lines if line["event"] == "calls_failed"] == [hint(error)]
+
+
+async def test_failing_calls_are_logged_once_a_minute_until_the_circuit_opens(world: MakeWorld) -> None:
+    """After that, the circuit is the report, and an hour of failing calls adds no line."""
+    w = world(finite=False)
+    misdirect(w, Unavailable("EndpointConnectionError"))
+    with capture_logs() as lines:
+        async with w.running() as watcher:
+            w.submit(*(f"task-{n}" for n in range(5)))
+            await anyio.sleep(HOUR_S)
+            assert not watcher.health.is_good(OUTAGE)
+    assert failure_lines(lines)[0] == ("EndpointConnectionError", 1)
+    assert len(failure_lines(lines)) <= 2

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
 from watcher.adapters.aws.identity import caller_identity, service_endpoint
+from watcher.cli import exit_codes
 from watcher.cli.check_result import CheckFailed, CheckSkipped, Finding, run_check
-from watcher.core.hints import SKEW_S
-from watcher.errors import CredentialsRejected
+from watcher.core.hints import SKEW_S, hint
+from watcher.errors import CredentialsRejected, RemoteError, Unavailable, Unreadable
 from watcher.registry import AdapterContext
 
 
@@ -19,17 +24,26 @@ async def check_region(context: AdapterContext, service: str) -> str:
     return f"{endpoint.region}, calls to {endpoint.host}"
 
 
-async def check_identity(context: AdapterContext) -> list[Finding]:
-    """Check the credentials, and compare this machine's clock with the date of the same reply."""
+async def check_identity(context: AdapterContext, services: Collection[str] = ()) -> list[Finding]:
+    """Check the credentials, and compare this machine's clock with the date of the same reply.
+
+    `services` are those that the configuration calls. If all of them are on loopback and STS is not, nothing is checked: the
+    credentials are those of a simulator, and AWS cannot know them.
+    """
     ahead_s: float | None = None
 
     async def credentials() -> str:
         nonlocal ahead_s
+        if await _on_loopback(context, services) and not await _on_loopback(context, ("sts",)):
+            raise CheckSkipped("no call goes to AWS: all endpoints are on this machine, so STS does not know the credentials")
         try:
             identity = await caller_identity(context.aws, context.clock)
         except CredentialsRejected as error:
             ahead_s = None if error.clock_skew_s is None else -error.clock_skew_s
             raise
+        except (Unavailable, Unreadable) as error:
+            sts = f"STS at {(await service_endpoint(context.aws, 'sts')).host}"
+            raise CheckFailed(f"{sts}: {error}", f"{sts}: {hint(error)}", exit_codes.of_remote(error)) from None
         ahead_s = identity.ahead_s
         return f"account {identity.account}, {identity.name}"
 
@@ -41,3 +55,20 @@ async def check_identity(context: AdapterContext) -> list[Finding]:
         return f"within {max(1.0, abs(ahead_s)):.0f} s of the clock of AWS"
 
     return [await run_check("credentials", credentials), await run_check("clock", clock)]
+
+
+async def _on_loopback(context: AdapterContext, services: Collection[str]) -> bool:
+    """Whether these services, at least one, all have an endpoint on this machine. False where the setup names no endpoint."""
+    try:
+        hosts = [(await service_endpoint(context.aws, service)).host for service in services]
+    except RemoteError:
+        return False  # the call reports what is wrong
+    return bool(hosts) and all(map(_is_loopback, hosts))
+
+
+def _is_loopback(netloc: str) -> bool:
+    host = urlsplit(f"//{netloc}").hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

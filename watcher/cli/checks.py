@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 
 import anyio
@@ -12,12 +12,15 @@ from watcher.cli import exit_codes
 from watcher.cli.aws_checks import check_identity, check_region
 from watcher.cli.check_result import Check, Finding, run_check
 from watcher.cli.local_checks import check_adapter, check_port, check_store
+from watcher.cli.running_watcher import check_ready, is_running_with_api
 from watcher.cli.tables import counted
 from watcher.config import Settings, read
 from watcher.errors import ConfigMistakes
 from watcher.kinds.catalog import Catalog
 from watcher.registry import SINKS, SOURCES, AdapterContext
 
+_SERVICES: Mapping[str, str] = {"sqs": "sqs", "sns": "sns", "eventbridge": "events"}
+"""The service that each type of adapter calls."""
 CONFIG_HINT = "correct these lines; to list all keys: watcher config show --defaults"
 
 
@@ -43,12 +46,13 @@ async def run_checks(settings: Settings, catalog: Catalog, context: AdapterConte
     probe = AwsProbe(context.aws, catalog, call_deadline=context.aws.call_deadline, clock=context.clock)
     checks: list[Callable[[], Awaitable[list[Finding]]]] = [
         _one("Region", lambda: check_region(context, kind.service)),
-        lambda: check_identity(context),
+        lambda: check_identity(context, _called_services(settings, kind.service)),
         _one("voice API", probe.check, quota=kind.quota.title),
         *(_one(f"source {each.name}", check_adapter(each, SOURCES, context)) for each in settings.sources),
         *(_one(f"sink {each.name}", check_adapter(each, SINKS, context)) for each in settings.sinks),
         _one("store", lambda: check_store(settings, context)),
         _one("API port", lambda: check_port(settings)),
+        *([_one("running watcher", lambda: check_ready(str(settings.api.listen)))] if is_running_with_api(settings) else ()),
     ]
     found: dict[int, list[Finding]] = {}
 
@@ -59,6 +63,13 @@ async def run_checks(settings: Settings, catalog: Catalog, context: AdapterConte
         for index in range(len(checks)):
             tasks.start_soon(run, index)
     return [finding for index in sorted(found) for finding in found[index]]
+
+
+def _called_services(settings: Settings, polled: str) -> Collection[str]:
+    """The services of AWS that the adapters and the polls of this configuration call; none if an adapter may call others."""
+    used = [(table[each.type], each.type) for table, section in ((SOURCES, settings.sources), (SINKS, settings.sinks)) for each in section]
+    names = {name for adapter, name in used if "aws" in adapter.takes}
+    return {polled, *(_SERVICES[name] for name in names)} if names <= _SERVICES.keys() else ()
 
 
 def _one(name: str, check: Check, *, quota: str | None = None) -> Callable[[], Awaitable[list[Finding]]]:

@@ -31,7 +31,8 @@ def doctor(config: Path, as_json: bool) -> None:
 
     Checks, all at once and within about ten seconds: the configuration; the
     Region; the credentials; the clock; the voice API, with a call about a task
-    that cannot exist; each source and sink; the store; the port of the HTTP API.
+    that cannot exist; each source and sink; the store; the space on its disk;
+    the port of the HTTP API, and whether the watcher that runs there is ready.
     Says how to correct what fails. Changes nothing, prints no secrets, and can
     run beside the watcher. Exit code 0: all checks passed; 69: something is
     unavailable; 78: the configuration is wrong.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import anyio.to_thread
 
 from watcher.adapters.stores.sqlite.owner import has_owner
 from watcher.api.listening import listen
+from watcher.cli import exit_codes
 from watcher.cli.check_result import Check, CheckFailed, CheckSkipped
 from watcher.cli.tables import counted
 from watcher.config import Settings
@@ -23,12 +25,17 @@ from watcher.section import local_file
 if TYPE_CHECKING:
     from watcher.ports import Store
 
+MIN_FREE_BYTES = 4 * 1024 * 1024
+"""The least free space on the disk of a file that the watcher writes: about what the write-ahead log of SQLite needs."""
+
 
 def check_adapter(settings: Any, table: Mapping[str, AdapterType], context: AdapterContext) -> Check:
     """Return the check of a source or a sink: the adapter's own, unless opening it would create or disturb a file."""
 
     async def check() -> str:
         path = local_file(settings) or "-"
+        if path != "-" and table is SINKS:
+            await anyio.to_thread.run_sync(_check_space, Path(path))
         untouched = None if path == "-" else await anyio.to_thread.run_sync(_leave_alone, Path(path), table is SINKS)
         if untouched is not None:
             return untouched
@@ -47,6 +54,7 @@ async def check_store(settings: Settings, context: AdapterContext) -> str:
     path = local_file(settings.store)
     if path in (None, ":memory:"):
         return "in memory: an input is acknowledged when the last event of its tasks was delivered"
+    await anyio.to_thread.run_sync(_check_space, Path(str(path)))
     if untouched := await anyio.to_thread.run_sync(_leave_alone, Path(str(path)), True):
         return untouched
     store: Store = STORES[settings.store.type].build(settings.store, context)
@@ -84,6 +92,19 @@ async def check_port(settings: Settings) -> str:
         advice = "stop the process that uses the address, or choose another api.listen"
         raise CheckFailed(f"{settings.api.listen}: {os.strerror(error.errno or 0)}", advice) from None
     return f"{settings.api.listen} is free"
+
+
+def _check_space(path: Path) -> None:
+    """Check that the disk of a file has space for writes. A quota of the user cannot be seen here, only by writing."""
+    if path.exists() and not path.is_file():
+        return
+    try:
+        free = shutil.disk_usage(path.resolve().parent).free
+    except OSError:
+        return  # the check of the file itself says what is wrong with its directory
+    if free < MIN_FREE_BYTES:
+        seen = f"{path}: {free // 1024} KiB are free on its disk"
+        raise CheckFailed(seen, "free space on the disk: the watcher cannot write there", exit_codes.UNAVAILABLE)
 
 
 def _leave_alone(path: Path, creates: bool) -> str | None:

@@ -9,7 +9,9 @@ from itertools import chain
 from typing import Any
 
 from watcher.adapters.aws.queue import OutgoingMessage
+from watcher.cli.tables import duration
 from watcher.core.intake.json_stream import JsonStream
+from watcher.core.intake.members import MAX_DEADLINE_S
 from watcher.core.intake.submissions import parse_ref, read
 from watcher.errors import InvalidInput
 from watcher.kinds.catalog import Catalog
@@ -26,6 +28,8 @@ class SubmitOptions:
     deadline_s: float | None
     region: str | None
     """The configured one: a message that names another Region is invalid."""
+    watch_notified: bool | None = None
+    """Whether the source that reads the messages starts watches from notifications of AWS; None if that is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +39,22 @@ class Submittable:
     place: str
     message: OutgoingMessage
     submissions: tuple[Submission, ...]
+    watch_notified: bool | None
 
     @property
     def tasks(self) -> int:
-        """How many tasks it names."""
-        return len(self.submissions)
+        """How many tasks it names that are watched from now on, as far as that is known."""
+        return sum(self.watch_notified is not False or not each.poll_now for each in self.submissions)
+
+    def note(self, submission: Submission) -> str | None:
+        """What the watcher does otherwise than the sender may expect, if anything."""
+        if submission.deadline_reduced:
+            return f"the deadline is reduced to {duration(MAX_DEADLINE_S)}, which is the longest one"
+        if not submission.poll_now or self.watch_notified:
+            return None
+        if self.watch_notified is None:
+            return "a notification: it starts a watch only if the source has watch_notified: true"
+        return "a notification: it starts no watch with this configuration, because the source does not have watch_notified: true"
 
 
 def numbered_messages(name: str, data: bytes) -> Iterator[tuple[str, bytes]]:
@@ -69,7 +84,7 @@ def _read_message(place: str, given: bytes, now: float, options: SubmitOptions) 
     if is_json and (options.context is not None or options.deadline_s is not None):
         raise InvalidInput("field", "--context and --deadline do not apply to a JSON message; set context and deadline_s in the message")
     body = given if is_json else _message(given, options)
-    found = read(body, options.catalog, now=now, region=options.region)
+    found = read(body, options.catalog, now=now, region=options.region, watch_notified=bool(options.watch_notified))
     submissions = []
     for outcome in found:
         if isinstance(outcome, InvalidInput):
@@ -78,7 +93,7 @@ def _read_message(place: str, given: bytes, now: float, options: SubmitOptions) 
             submissions.append(outcome)
     if not submissions:
         raise InvalidInput("shape", "the message names no task")
-    return Submittable(place, OutgoingMessage(body.decode(), submissions[0].ref.key), tuple(submissions))
+    return Submittable(place, OutgoingMessage(body.decode(), submissions[0].ref.key), tuple(submissions), options.watch_notified)
 
 
 def _message(line: bytes, options: SubmitOptions) -> bytes:

@@ -16,9 +16,11 @@ from click.exceptions import Exit
 
 from watcher.cli import exit_codes
 from watcher.cli.options import command_line, config_option, default_config
+from watcher.cli.tables import counted
 
 if TYPE_CHECKING:
     from watcher.cli.submission import SubmitOptions, Submittable
+    from watcher.cli.submit_target import Target
 
 DEFAULT_KIND = "speaker-search"
 """As `watcher.kinds.catalog` has it; repeated here so that the help need not read the catalog."""
@@ -37,7 +39,7 @@ DEFAULT_KIND = "speaker-search"
 )
 @click.option("--kind", metavar="NAME", default=DEFAULT_KIND, help="The kind of each task that is given without one.")
 @click.option("--context", metavar="JSON", help="A value to repeat in each event of the tasks; at most 4 KiB.")
-@click.option("--deadline", metavar="DURATION", help="Stop watching the tasks after this time, such as 90s, 10min or 2h.")
+@click.option("--deadline", metavar="DURATION", help="Stop watching the tasks after this time, such as 90s, 10min or 2h; at most 30d.")
 @click.option("--skip-bad", is_flag=True, help="Send the valid messages even if others are invalid.")
 @click.option("--dry-run", is_flag=True, help="Print what would be sent, and send nothing.")
 def submit(
@@ -80,21 +82,21 @@ def submit(
       watcher submit --file reply.json --dry-run
     """
     from watcher.cli.submission import SubmitOptions
-    from watcher.cli.submit_target import own_region
+    from watcher.cli.submit_target import Target, own_region
     from watcher.kinds.catalog import builtin_catalog
 
     catalog = builtin_catalog()
     config = config or (default_config() if queue_url is None else None)
-    url, path = (None, None) if dry_run and config is None and queue_url is None else _target(config, queue_url, source)
+    target = Target() if dry_run and config is None and queue_url is None else _target(config, queue_url, source)
     if kind not in catalog:
         raise click.BadParameter(f"the kind is unknown; use one of {', '.join(catalog.kinds)}", param_hint="--kind")
-    region = _environment_region() if dry_run else None if url is None else own_region()
-    options = SubmitOptions(catalog, kind, _context(context), _deadline(deadline), region)
+    region = _environment_region() if dry_run else None if target.url is None else own_region()
+    options = SubmitOptions(catalog, kind, _context(context), _deadline(deadline), region, target.watch_notified)
     messages = _checked(_messages(tasks, file), options, skip_bad=skip_bad)
     if dry_run:
-        _print_dry_run(messages, url or path)
+        _print_dry_run(messages, target.url or target.path)
     else:
-        _send(messages, url, path, config)
+        _send(messages, target, config)
 
 
 def _checked(given: Iterator[tuple[str, bytes]], options: SubmitOptions, *, skip_bad: bool) -> Sequence[Submittable]:
@@ -110,27 +112,29 @@ def _checked(given: Iterator[tuple[str, bytes]], options: SubmitOptions, *, skip
     return messages
 
 
-def _send(messages: Sequence[Submittable], url: str | None, path: str | None, config: Path | None) -> None:
+def _send(messages: Sequence[Submittable], target: Target, config: Path | None) -> None:
     """Send the messages to the queue, or append them to the file. Then print which tasks were known before."""
     from watcher.cli.event_loop import run
-    from watcher.cli.submit_target import append_to_file, print_known, send_to_queue
+    from watcher.cli.submit_target import append_to_file, known_tasks, print_known, send_to_queue
 
-    if url is not None:
-        run(partial(send_to_queue, url, messages))
-    elif path is not None:
-        append_to_file(path, messages, command_line("run", config=config))
+    keys = [each.ref.key for message in messages for each in message.submissions]
+    known = [] if config is None else known_tasks(config, keys)
+    if target.url is not None:
+        run(partial(send_to_queue, target.url, messages))
+    elif target.path is not None:
+        append_to_file(target.path, messages, command_line("run", config=config))
+    _print_notes(messages)
     if config is not None:
-        print_known(config, [each.ref.key for message in messages for each in message.submissions])
+        print_known(config, known)
 
 
-def _target(config: Path | None, queue_url: str | None, source: str | None) -> tuple[str | None, str | None]:
-    """Return the URL of a queue, or the path of a file."""
-    from watcher.cli.submit_target import queue_of_url, target_of_config
+def _target(config: Path | None, queue_url: str | None, source: str | None) -> Target:
+    from watcher.cli.submit_target import Target, queue_of_url, target_of_config
 
     if config is not None and queue_url is None:
         return target_of_config(config, source)
     if queue_url is not None and config is None:
-        return queue_of_url(queue_url), None
+        return Target(queue_of_url(queue_url))
     raise click.BadParameter("give the target: either --config FILE or --queue-url URL", param_hint="--config")
 
 
@@ -146,7 +150,20 @@ def _print_dry_run(messages: Sequence[Submittable], target: str | None) -> None:
             seen = "" if submission.observation is None else f", {submission.observation.status} by the message"
             click.echo(f"{each.place}: {submission.ref.key}{seen}", err=True)
         click.echo(each.message.body.strip())
+    _print_notes(messages)
     click.echo(f"Nothing was sent{'' if target is None else f' to {target}'}: this is a dry run.", err=True)
+
+
+def _print_notes(messages: Sequence[Submittable]) -> None:
+    """Print on stderr, once for each note, the first task to which it applies, and the number of the others."""
+    noted: dict[str, list[str]] = {}
+    for each in messages:
+        for submission in each.submissions:
+            if (note := each.note(submission)) is not None:
+                noted.setdefault(note, []).append(f"{each.place}: {submission.ref.key}")
+    for note, places in noted.items():
+        others = f" (and for {counted(len(places) - 1, 'other task')})" if len(places) > 1 else ""
+        click.echo(f"{places[0]}: {note}{others}", err=True)
 
 
 def _messages(tasks: Sequence[str], file: Path | None) -> Iterator[tuple[str, bytes]]:

@@ -8,7 +8,7 @@ import stat
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import click
 from click.exceptions import Exit
@@ -29,7 +29,7 @@ from watcher.model import Watch
 from watcher.ports import Delivered, Rejected, Retry, Store
 
 MAX_LOOKUPS = 1000
-"""Tasks that are looked up in the store after they were sent."""
+"""Tasks that are looked up in the store before they are sent."""
 
 
 def queue_of_url(url: str) -> str:
@@ -40,8 +40,17 @@ def queue_of_url(url: str) -> str:
         raise click.BadParameter(str(error.errors()[0]["ctx"]["error"]), param_hint="--queue-url") from None
 
 
-def target_of_config(config: Path, source: str | None) -> tuple[str | None, str | None]:
-    """Return the URL of the queue, or the path of the file, that a source of this configuration reads.
+class Target(NamedTuple):
+    """The URL of a queue, or the path of a file; neither for a dry run without a target."""
+
+    url: str | None = None
+    path: str | None = None
+    watch_notified: bool | None = None
+    """Whether the source that reads it starts watches from notifications of AWS; None if the source is unknown."""
+
+
+def target_of_config(config: Path, source: str | None) -> Target:
+    """Return the queue or the file that a source of this configuration reads.
 
     Without a name: the only queue, or the only source. Raises BadParameter where that is not exactly one.
     """
@@ -51,7 +60,8 @@ def target_of_config(config: Path, source: str | None) -> tuple[str | None, str 
     if len(meant) != 1:
         names = ", ".join(each.name for each in (sources if source is not None else meant))
         raise click.BadParameter(f"use one of the sources of the configuration: {names}", param_hint="--source")
-    return (meant[0].queue_url, None) if meant[0].type == "sqs" else (None, meant[0].path)
+    notified = bool(getattr(meant[0], "watch_notified", False))
+    return Target(meant[0].queue_url, None, notified) if meant[0].type == "sqs" else Target(None, meant[0].path, notified)
 
 
 def own_region() -> str | None:
@@ -99,10 +109,11 @@ def append_to_file(path: str, messages: Sequence[Submittable], run: str) -> None
     click.echo(f"Appended {_amount(messages)} to {path}. The watcher reads the file when it starts.")
 
 
-def print_known(config: Path, keys: Sequence[str]) -> None:
-    """Print on stderr which of these tasks the store of this configuration already knows: submitting them again changes nothing.
+def known_tasks(config: Path, keys: Sequence[str]) -> list[Watch]:
+    """Return the watches that the store of this configuration has for these tasks. Call it before the tasks are sent.
 
-    A store that cannot be read, or that holds its tasks in another place, is no failure: the tasks are sent.
+    Afterward, a running watcher may have admitted them. A store that cannot be read, or that holds its tasks in another
+    place, is no failure: the tasks are sent.
     """
 
     async def find(store: Store) -> list[Watch]:
@@ -110,9 +121,13 @@ def print_known(config: Path, keys: Sequence[str]) -> None:
         return [watch for watch in found if watch is not None]
 
     try:
-        known = StoreAccess(config).run(find)
+        return StoreAccess(config).run(find)
     except (StoreError, ConfigMistakes):
-        return
+        return []
+
+
+def print_known(config: Path, known: Sequence[Watch]) -> None:
+    """Print on stderr what the store had for these tasks before they were sent: submitting them again changes nothing."""
     for watch in known:
         if watch.ended_at is None:
             state = f"already watched ({watch.status or 'not seen yet'}); submitting it again changes nothing"

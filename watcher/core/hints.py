@@ -3,16 +3,39 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Mapping
 
 from watcher.errors import CredentialsRejected, Denied, Invalid, NotFound, RemoteError, Throttled, Unavailable, Unreadable
 
 SKEW_S = 60.0
 """The difference of clocks, in seconds, from which the hint is to correct the clock. AWS rejects signatures from 300 s on."""
 
+_PERMISSION = "check the permissions of the file and of its directory"
+_SPACE = "the disk or the quota of this user is full: free space on it"
+_OF_THIS_MACHINE: Mapping[str, str] = {
+    "stdout_closed": "stdout is closed: restart the watcher with stdout open, or set the path of this sink to a file",
+    "ENOSPC": _SPACE,
+    "EDQUOT": _SPACE,
+    "EFBIG": "the file has the largest size that is allowed: move it away, or raise the limit",
+    "EACCES": _PERMISSION,
+    "EPERM": _PERMISSION,
+    "EROFS": "the file system is mounted read-only: mount it writable, or set another path",
+    "ENOENT": "check the path: the file or its directory does not exist",
+    "ENXIO": "the named pipe has no reader: start the program that reads it",
+    "EIO": "the disk or the terminal failed: check it",
+    "EMFILE": "the process has too many open files: raise the limit (ulimit -n)",
+    "ENFILE": "this machine has too many open files: end programs, or raise the limit",
+    "EADDRINUSE": "stop the process that uses the address, or choose another api.listen",
+    "EADDRNOTAVAIL": "this machine does not have the address: choose another api.listen",
+}
+"""By the code of an error: of files, and of the system. No service is involved, whatever the class of the error is."""
+
 
 def hint(error: RemoteError, *, quota: str | None = None) -> str:
     """What to check or change. `quota` is the name of the quota to raise when calls are throttled."""
     match error:
+        case RemoteError() if error.code in _OF_THIS_MACHINE:
+            return _OF_THIS_MACHINE[error.code]
         case CredentialsRejected():
             return _credentials(error)
         case Denied():

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import structlog
 
 from watcher.core.hints import hint
+from watcher.core.polling.call_failures import CallFailures
 from watcher.core.polling.circuit import CircuitChange
 from watcher.core.polling.circuits import CallCircuits
 from watcher.core.polling.pace import Pace, Permit
@@ -31,6 +32,7 @@ class CallAccounting:
         self._component = f"quota:{quota.name}"
         self._warned = False
         """Whether the log says that no task was found since the start."""
+        self._failures = CallFailures()
 
     def record(self, kind: Kind, refs: Sequence[TaskRef], error: RemoteError | None, permit: Permit, began: float) -> None:
         """One call about these tasks has ended; `error` is set when the call as a whole failed."""
@@ -48,6 +50,7 @@ class CallAccounting:
                 self._circuits.accepted(began)
         for change in self._circuits.note(error, [(ref.key, kind.group(ref)) for ref in refs], now):
             self._report_circuit(change, error)
+        self._report_failure(kind, error, now)
 
     def overdue(self, since: float, error: RemoteError) -> None:
         """The watch of a task that has not been found since then (monotonic seconds) ends now, unless no task is found at all."""
@@ -71,6 +74,14 @@ class CallAccounting:
             return
         advice = "" if error is None else f"{hint(error)}. "
         self._health.bad(change.component, f"open: {change.code}", f"{advice}Watches are kept, and polling resumes without a restart")
+
+    def _report_failure(self, kind: Kind, error: RemoteError | None, now: float) -> None:
+        """Log calls that fail until a circuit reports it, which takes up to a minute. Rejected credentials open theirs at once."""
+        if not isinstance(error, Unavailable | Unreadable):
+            self._failures.answered()
+        elif not self._circuits.holding and self._failures.failed(now):
+            facts = {"service": kind.service, "quota": self._quota.name, "code": error.code, "failures": self._failures.in_a_row}
+            log.warning("calls_failed", **facts, hint=hint(error))
 
     def _report_zero_quota(self) -> None:
         if self._pace.refused_from_the_start:

@@ -159,6 +159,8 @@ class Intake:
         submitted = sorted((each for reading in readings for each in reading.submitted), key=lambda each: each.poll_now)
         outcomes = list(zip(submitted, await self._admission.submit(submitted), strict=True))
         self._report.admitted(origin, [each for submission, each in outcomes if each.outcome == "admitted" or not submission.poll_now])
+        reduced = [each.watch.key for submission, each in outcomes if submission.deadline_reduced and each.outcome == "admitted"]
+        self._report.deadlines_reduced(origin, reduced)
         notified: list[tuple[str, Admitted | None]] = [(s.ref.key, each) for s, each in outcomes if s.poll_now]
         notified = notified or [(each.ref.key, None) for reading in readings for each in reading.notified]
         for key, watch in notified:

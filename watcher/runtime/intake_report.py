@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 
 import structlog
 
+from watcher.core.intake.members import MAX_DEADLINE_S
 from watcher.model import DeadLetter
 from watcher.observe.metrics import Metrics
 from watcher.runtime.admission import Admitted
@@ -15,6 +17,9 @@ log = structlog.get_logger("watcher.intake")
 
 MAX_NAMES = 100
 """Names of ignored messages that are logged in one process: a part of a name comes from outside."""
+
+UNWATCHED = "notification about a task that is not watched"
+"""The name of a notification that is ignored because of its task."""
 
 
 class IntakeReport:
@@ -29,10 +34,7 @@ class IntakeReport:
         """These are known by name and require no action."""
         for name in names:
             self._metrics.inputs.labels(origin, "ignored").inc()
-            if (origin, name) not in self._logged and len(self._logged) < MAX_NAMES:
-                self._logged.add((origin, name))
-                hint = "nothing; further ones are counted in watcher_inputs_total and not logged"
-                log.info("input_ignored", source=origin, what=name, hint=hint)
+            self._log_ignored(origin, name, "nothing")
 
     def admitted(self, origin: str, outcomes: Sequence[Admitted]) -> None:
         """Submissions have these outcomes. The log says of one receive how many tasks were submitted before."""
@@ -41,15 +43,25 @@ class IntakeReport:
             self._metrics.inputs.labels(origin, outcome).inc(count)
         if before := [each.watch for each in outcomes if each.outcome != "admitted"]:
             example = next((watch for watch in before if not watch.open), before[0])
-            hint = "a task is watched once; to watch one that has ended again, erase it with watcher forget and submit it"
+            again = f"a task is watched once; to watch one that has ended again, submit it after: watcher forget {shlex.quote(example.key)}"
+            hint = "nothing: these tasks are watched" if example.open else again
             facts = {"known": counts["known"], "ended": counts["ended"], "example": example.key, "end_reason": example.end_reason}
             log.info("submitted_again", source=origin, **facts, hint=hint)
+
+    def deadlines_reduced(self, origin: str, keys: Sequence[str]) -> None:
+        """New watches of one receive whose inputs requested more than the longest deadline."""
+        if keys:
+            hint = "nothing, if this is long enough: a watch cannot last longer"
+            log.info("deadline_reduced", source=origin, tasks=len(keys), example=keys[0], deadline_s=MAX_DEADLINE_S, hint=hint)
 
     def notified(self, origin: str, *, polled: bool, watch: Admitted | None) -> None:
         """AWS sent a notification. `watch` is the outcome where it is also a submission; a new watch is counted as admitted."""
         if watch is None or watch.outcome != "admitted":
             outcome = "hint" if polled else "ignored" if watch is None else watch.outcome
             self._metrics.inputs.labels(origin, outcome).inc()
+            if outcome == "ignored":
+                advice = "nothing, if the task has ended; to watch tasks that only AWS announces, set watch_notified: true at this source"
+                self._log_ignored(origin, UNWATCHED, advice)
 
     def steering(self, origin: str, members: Sequence[str]) -> None:
         """A message has members that would choose where calls go. They have no effect."""
@@ -64,3 +76,9 @@ class IntakeReport:
         self._metrics.dead_letters.labels("input", origin, letter.reason).inc()
         hint = f"watcher dead-letters show {letter.id}"
         log.warning("input_rejected", source=origin, reason=letter.reason, detail=letter.detail, dead_letter=letter.id, hint=hint)
+
+    def _log_ignored(self, origin: str, name: str, advice: str) -> None:
+        if (origin, name) not in self._logged and len(self._logged) < MAX_NAMES:
+            self._logged.add((origin, name))
+            hint = f"{advice}; further ones are counted in watcher_inputs_total and not logged"
+            log.info("input_ignored", source=origin, what=name, hint=hint)

@@ -32,7 +32,10 @@ def check_scope(message: Mapping[str, Any], region: str | None) -> None:
 
 
 def deadline_of(message: Mapping[str, Any], now: float) -> float | None:
-    """Seconds from now, from `deadline_s` (the same) or `deadline_at` (seconds since the epoch). Raises InvalidInput: field."""
+    """Seconds from now, from `deadline_s` (the same) or `deadline_at` (seconds since the epoch). Raises InvalidInput: field.
+
+    It may be longer than `MAX_DEADLINE_S`.
+    """
     given = [(name, message[name]) for name in ("deadline_s", "deadline_at") if message.get(name) is not None]
     if not given:
         return None
@@ -44,7 +47,7 @@ def deadline_of(message: Mapping[str, Any], now: float) -> float | None:
     left = float(value) - (now if name == "deadline_at" else 0.0)
     if left <= 0:
         raise InvalidInput("field", f"{name} has already passed")
-    return min(left, MAX_DEADLINE_S)
+    return left
 
 
 def context_of(value: Any) -> str | None:

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from watcher.core.intake.envelopes import decode_message, unwrap
-from watcher.core.intake.members import check_scope, check_version, context_of, deadline_of
+from watcher.core.intake.members import MAX_DEADLINE_S, check_scope, check_version, context_of, deadline_of
 from watcher.core.intake.observations import observation_of
 from watcher.core.intake.strict_json import JSON_SPACE, text_of
 from watcher.core.intake.task_objects import as_the_api_spells, bare_values, objects_inside, pasted_kinds, pasted_task, spellings, value_of
@@ -130,7 +130,10 @@ class _Reader:
         task, values = _task_of(message, kind, pasted)
         ref = TaskRef(kind.name, tuple(_valid(param, value) for param, value in zip(kind.params, values, strict=True)))
         context, deadline = context_of(message.get("context")), deadline_of(message, self.now)
-        return Submission(ref, context, deadline, observation=observation_of(kind, task, self.now))
+        observation = observation_of(kind, task, self.now)
+        if deadline is not None and deadline > MAX_DEADLINE_S:
+            return Submission(ref, context, MAX_DEADLINE_S, observation=observation, deadline_reduced=True)
+        return Submission(ref, context, deadline, observation=observation)
 
     def _recorded(self, element: Unwrapped, reply: Mapping[str, Any], kind: Kind) -> Submission:
         """The task that a recorded call started."""

@@ -1,0 +1,36 @@
+"""What to do about a remote error fits its cause."""
+
+from __future__ import annotations
+
+import pytest
+
+from watcher.core.hints import hint
+from watcher.errors import Denied, Invalid, RemoteError, Unavailable
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (Unavailable("stdout_closed", "stdout"), "restart the watcher with stdout open"),
+        (Unavailable("ENOSPC", "out.jsonl"), "free space"),
+        (Unavailable("EDQUOT", "out.jsonl"), "free space"),
+        (Unavailable("EROFS", "out.jsonl"), "read-only"),
+        (Unavailable("EACCES", "out.jsonl"), "permissions of the file"),
+        (Denied("EACCES", "tasks.txt"), "permissions of the file"),
+        (Unavailable("ENOENT", "no/out.jsonl"), "check the path"),
+        (Invalid("ENOENT", "tasks.txt"), "check the path"),
+        (Invalid("ENOTDIR", "tasks.txt"), "check the path"),
+        (Unavailable("ENXIO", "pipe"), "start the program that reads it"),
+        (Unavailable("EADDRINUSE", "cannot listen"), "api.listen"),
+    ],
+)
+def test_an_error_of_this_machine_has_no_hint_about_a_service(error: RemoteError, advice: str) -> None:
+    """An error of a file or of this machine has a hint that names its cause, and nothing about networks, proxies, or AWS."""
+    assert advice in hint(error)
+    assert not any(word in hint(error) for word in ("proxy", "AWS", "reachable", "identity"))
+
+
+def test_a_service_that_does_not_answer_has_the_hint_about_the_network() -> None:
+    """The hint for a service that cannot be reached still names the network and the endpoint variables."""
+    assert "network, proxy" in hint(Unavailable("EndpointConnectionError"))
+    assert "network, proxy" in hint(Unavailable("ECONNREFUSED"))
