@@ -12,7 +12,7 @@ from click.exceptions import Exit
 
 from watcher.cli.exit_codes import CONFIG
 from watcher.cli.options import config_option
-from watcher.cli.tables import counted
+from watcher.cli.tables import counted, sentence
 
 if TYPE_CHECKING:
     from watcher.config import Settings
@@ -49,9 +49,9 @@ def check(config: Path, with_store: bool) -> None:
         raise _exit(mistakes) from None
     settings = loaded.settings
     for note in region_notes(loaded):
-        click.echo(note, err=True)
+        sentence(note, err=True)
     if with_store and (removed := _removed_sinks(config, settings)):
-        click.echo(removed, err=True)
+        sentence(removed, err=True)
         raise Exit(CONFIG)
     sources, sinks = counted(len(settings.sources), "source"), counted(len(settings.sinks), "sink")
     click.echo(f"{config}: valid; {sources}, store {settings.store.type}, {sinks}")
@@ -146,5 +146,5 @@ def schema_command(messages: bool) -> None:
 
 def _exit(mistakes: ConfigMistakes) -> Exit:
     for line in mistakes.mistakes:
-        click.echo(line, err=True)
+        sentence(line, err=True)
     return Exit(CONFIG)

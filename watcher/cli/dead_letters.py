@@ -14,7 +14,7 @@ from click.exceptions import Exit
 from watcher.cli import exit_codes
 from watcher.cli.options import config_option, json_option
 from watcher.cli.store_access import StoreAccess, print_json
-from watcher.cli.tables import counted, duration, facts, printable, table
+from watcher.cli.tables import counted, duration, facts, printable, sentence, table
 
 if TYPE_CHECKING:
     from watcher.ports import Store
@@ -56,7 +56,7 @@ def list_command(config: Path, as_json: bool) -> None:
         click.echo("no dead letters", err=True)
     else:
         now = time.time()
-        table(("ID", "WHAT", "FROM", "REASON", "DETAIL", "AGE", "TRIES"), [_row(letter, now) for letter in found])
+        table(("ID", "WHAT", "FROM", "REASON", "DETAIL", "AGE", "TRIES"), [_row(letter, now) for letter in found], own_line="DETAIL")
 
 
 @dead_letters.command()
@@ -102,7 +102,7 @@ def retry(ids: tuple[str, ...], config: Path, every: bool) -> None:
     chosen = _chosen(access, ids)
     count = access.run(lambda store: _in_pieces(store.retry, chosen))
     if count:
-        click.echo(f"{counted(count, 'dead letter')} marked for a retry: by the running watcher within a second, or at the next start.")
+        sentence(f"{counted(count, 'dead letter')} marked for a retry: by the running watcher within a second, or at the next start.")
     else:
         click.echo("No dead letters; nothing to retry.")
 
@@ -195,5 +195,5 @@ def _chosen(access: StoreAccess, id_prefixes: Sequence[str]) -> list[str]:
 
 
 def _not_found(error: LookupError) -> Exit:
-    click.echo(printable(str(error)), err=True)
+    sentence(printable(str(error)), err=True)
     return Exit(exit_codes.USAGE)

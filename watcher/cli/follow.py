@@ -19,7 +19,7 @@ from watcher.cli import exit_codes
 from watcher.cli.answer_monitor import AnswerMonitor
 from watcher.cli.live import ConsoleSink, FixedSource, Screen, succeeded
 from watcher.cli.stop_signals import StopSignals
-from watcher.cli.tables import counted
+from watcher.cli.tables import counted, sentence
 from watcher.cli.task_lines import task_line
 from watcher.cli.task_rows import TaskRows, can_update
 from watcher.core.polling.pace import PaceSettings
@@ -168,12 +168,12 @@ def _print_trouble(keys: Collection[str], sink: ConsoleSink, catalog: Catalog, m
     reasons = {key: _reason(key, sink, monitor) for key in unknown}
     for key in unknown:
         what = "stopped before the task ended" if interrupted and key not in sink.ends else "how the task ended is unknown"
-        click.echo(f"{key}: {what}{f': {reasons[key]}' if reasons[key] else ''}", err=True)
+        sentence(f"{key}: {what}{f': {reasons[key]}' if reasons[key] else ''}", err=True)
     missing = [key for key in unknown if reasons[key] == NotFound.reason]
     if missing and not interrupted:
         kind, _, ids = missing[0].partition("/")
         others = [f"watcher watch {shlex.quote(f'{other.name}/{ids}')}" for other in catalog if other.name != kind]
-        click.echo(f"{counted(len(missing), 'task')} of the kind {kind} not found: check the ids, AWS_REGION, and the account.", err=True)
+        sentence(f"{counted(len(missing), 'task')} of the kind {kind} not found: check the ids, AWS_REGION, and the account.", err=True)
         click.echo(f"To look for another kind: {others[0]}", err=True)
 
 

@@ -15,6 +15,7 @@ import click
 from click.exceptions import Exit
 
 from watcher.cli.exit_codes import UNAVAILABLE
+from watcher.cli.tables import sentence
 
 if TYPE_CHECKING:
     from watcher.cli.stop_signals import StopSignals
@@ -115,7 +116,7 @@ def simulate(
             run_stoppable(partial(_serve, scenario, host, port, on_request), CANCEL_S)
         except OSError as error:
             reason = error.strerror or error
-            click.echo(f"Cannot listen on {host}:{port}: {reason}. Set another port with --port; --port 0 takes any free port.", err=True)
+            sentence(f"Cannot listen on {host}:{port}: {reason}. Set another port with --port; --port 0 takes any free port.", err=True)
             raise Exit(UNAVAILABLE) from None
 
 

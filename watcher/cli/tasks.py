@@ -47,7 +47,7 @@ def tasks(config: Path, open_only: bool, limit: int, as_json: bool) -> None:
         click.echo("no open tasks" if open_only else "no tasks", err=True)
         return
     now = time.time()
-    table(("TASK", "STATUS", "AGE", "POLLS", "ENDED"), [_row(task, now) for task in found])
+    table(("TASK", "STATUS", "AGE", "POLLS", "ENDED"), [_row(task, now) for task in found], own_line="TASK")
     if len(found) == limit:
         click.echo(f"These are the newest {limit} tasks. Set --limit to list more.", err=True)
 
