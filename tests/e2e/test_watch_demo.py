@@ -140,9 +140,8 @@ async def the_whole_demo(directory: Path) -> None:
         "10 of 10",
         "transitions",
         "calls for each task",
-        "detection lag",
         "price of a call",
-        "pace found",
+        "the quota is 10",
         "throttled calls",
         "a loop, every 5 s",
     ):
