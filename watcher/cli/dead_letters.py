@@ -126,12 +126,22 @@ def purge(ids: tuple[str, ...], config: Path, every: bool, yes: bool) -> None:
     access = StoreAccess(config)
     chosen = _chosen(access, ids)
     if every and chosen and not yes:
-        if not sys.stdin.isatty():
-            raise click.BadParameter("stdin is not a terminal, so the command cannot ask; add --yes", param_hint="--all")
-        click.confirm(f"Erase {counted(len(chosen), 'dead letter')}?", abort=True)
+        _confirm(f"Erase {counted(len(chosen), 'dead letter')}?")
     # by id, also for --all: a dead letter that was added after the question is not erased
     count = access.run(lambda store: _in_pieces(store.purge, chosen))
     click.echo(f"Erased {counted(count, 'dead letter')}.")
+
+
+def _confirm(question: str) -> None:
+    """Ask on the terminal. Raises Abort for no and for Ctrl-C, and a usage error where there is no answer."""
+    if not sys.stdin.isatty():
+        raise click.BadParameter("stdin is not a terminal, so the command cannot ask; add --yes", param_hint="--all")
+    try:
+        click.confirm(question, abort=True)
+    except click.Abort as abort:
+        if not isinstance(abort.__context__, EOFError):
+            raise
+        raise click.BadParameter("stdin ended before an answer; add --yes to erase without a question", param_hint="--all") from None
 
 
 def _row(letter: DeadLetterSummary, now: float) -> tuple[str, ...]:
