@@ -36,10 +36,12 @@ def help_of(path: tuple[str, ...]) -> str:
 
 @pytest.mark.parametrize("path", list(paths()), ids=" ".join)
 def test_help_fits_80_columns(path: tuple[str, ...]) -> None:
-    """No line of any help is longer than 80 characters, and none shows a Python type."""
+    """No line of any help is longer than 80 characters, no summary is cut, and none shows a Python type."""
     text = help_of(path)
     assert text.startswith("Usage: watcher")
     assert [line for line in text.splitlines() if len(line) > 80] == []
+    commands = text.partition("\nCommands:\n")[2]
+    assert [line for line in commands.splitlines() if line.endswith("...")] == []
     assert not re.search(r"<\w+>|INTEGER|FLOAT|BOOLEAN", text)
 
 

@@ -33,12 +33,14 @@ def check(config: Path, with_store: bool) -> None:
     Prints one line for each mistake (file, line, key, what is wrong, what to
     do) and exits with 78. Environment variables apply as for watcher run.
     Creates no files. A queue, topic or bus in another Region than the
-    configured one is printed as a note on stderr. It is not a mistake.
+    configured one is printed as a note on stderr, and so are digests without a
+    key (events.results: hashed). These are not mistakes.
 
     \b
     Example:
       watcher config check watcher.yaml
     """
+    from watcher.cli.privacy_notes import privacy_notes
     from watcher.cli.region_notes import region_notes
     from watcher.config import read
     from watcher.errors import ConfigMistakes
@@ -48,7 +50,7 @@ def check(config: Path, with_store: bool) -> None:
     except ConfigMistakes as mistakes:
         raise _exit(mistakes) from None
     settings = loaded.settings
-    for note in region_notes(loaded):
+    for note in [*region_notes(loaded), *privacy_notes(loaded)]:
         sentence(note, err=True)
     if with_store and (removed := _removed_sinks(config, settings)):
         sentence(removed, err=True)
@@ -99,7 +101,7 @@ def show_command(config: Path | None, defaults: bool) -> None:
 @config.command("variables")
 @config_option("The configuration file.")
 def variables_command(config: Path) -> None:
-    """Print the environment variables that the configuration refers to.
+    """Print the environment variables that a file refers to.
 
     Prints the name in each reference ${NAME} or ${NAME:-default}, one on a line.
     Set these variables for a container or a service. Reads no variable.

@@ -93,9 +93,9 @@ def duration(seconds: float) -> str:
     raise AssertionError("the last unit is one minute")
 
 
-def counted(number: int, noun: str) -> str:
-    """`1 task`, `2 tasks`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """`1 task`, `2 tasks`; `plural` if it is not the noun with an s."""
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def _print_styled(columns: Sequence[str], rows: Rows, own: int | None) -> None:

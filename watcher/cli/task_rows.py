@@ -10,7 +10,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from watcher.cli.tables import wrapped
+from watcher.cli.tables import counted, wrapped
 
 SPARE_LINES = 4
 """Lines of the screen that the rows leave free: for the status, and for what is printed above."""
@@ -59,7 +59,7 @@ class TaskRows:
         room = max(1, self._screen.height - SPARE_LINES - len(advice))
         hidden = max(0, len(rows) - room)
         lines = rows[hidden:] if hidden else rows
-        more = [Text(f"{hidden} more open tasks", style="dim")] if hidden else []
+        more = [Text(counted(hidden, "more open task"), style="dim")] if hidden else []
         for line in lines:
             line.truncate(self._screen.width, overflow="ellipsis")
         status = Text(self._status(), style="dim", no_wrap=True, overflow="ellipsis")
