@@ -17,7 +17,7 @@ from click.exceptions import Exit
 
 from watcher.cli import exit_codes
 from watcher.cli.options import command_line, config_option, default_config
-from watcher.cli.tables import counted
+from watcher.cli.tables import counted, sentence
 
 if TYPE_CHECKING:
     from watcher.cli.submission import SubmitOptions, Submittable
@@ -107,7 +107,7 @@ def _checked(given: Iterator[tuple[str, bytes]], options: SubmitOptions, *, skip
 
     messages, errors = read_messages(given, time.time(), options)
     for error in errors:
-        click.echo(error, err=True)
+        sentence(error, err=True)
     if not messages or (errors and not skip_bad):
         click.echo("Nothing was sent." + (" Use --skip-bad to send the valid lines." if messages else ""), err=True)
         raise Exit(exit_codes.USAGE)
@@ -165,7 +165,7 @@ def _print_notes(messages: Sequence[Submittable]) -> None:
                 noted.setdefault(note, []).append(f"{each.place}: {submission.ref.key}")
     for note, places in noted.items():
         others = f" (and for {counted(len(places) - 1, 'other task')})" if len(places) > 1 else ""
-        click.echo(f"{places[0]}: {note}{others}", err=True)
+        sentence(f"{places[0]}: {note}{others}", err=True)
 
 
 def _messages(tasks: Sequence[str], file: Path | None) -> Iterator[tuple[str, bytes]]:
