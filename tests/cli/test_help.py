@@ -36,13 +36,21 @@ def help_of(path: tuple[str, ...]) -> str:
 
 @pytest.mark.parametrize("path", list(paths()), ids=" ".join)
 def test_help_fits_80_columns(path: tuple[str, ...]) -> None:
-    """No line of any help is longer than 80 characters, no summary is cut, and none shows a Python type."""
+    """No line of any help is longer than 80 characters, and none shows a Python type."""
     text = help_of(path)
     assert text.startswith("Usage: watcher")
     assert [line for line in text.splitlines() if len(line) > 80] == []
-    commands = text.partition("\nCommands:\n")[2]
-    assert [line for line in commands.splitlines() if line.endswith("...")] == []
     assert not re.search(r"<\w+>|INTEGER|FLOAT|BOOLEAN", text)
+
+
+@pytest.mark.parametrize("path", [(), ("config",), ("dead-letters",)], ids=" ".join)
+@pytest.mark.parametrize("width", [50, 78])
+def test_no_summary_is_cut(path: tuple[str, ...], width: int) -> None:
+    """The help of a group has the whole summary of each command, also on a narrow terminal."""
+    text = CliRunner().invoke(app, [*path, "--help"], prog_name="watcher", terminal_width=width).output
+    commands = text.partition("\nCommands:\n")[2]
+    assert commands
+    assert [line for line in commands.splitlines() if line.endswith("...")] == []
 
 
 @pytest.mark.parametrize("path", list(paths()), ids=" ".join)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from click.exceptions import Exit
 
+from watcher.cli.command_table import CommandGroup
 from watcher.cli.exit_codes import CONFIG
 from watcher.cli.options import config_option
 from watcher.cli.tables import counted, sentence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from watcher.errors import ConfigMistakes
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def config() -> None:
     """Check, show and describe configurations."""
 

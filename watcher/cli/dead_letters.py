@@ -12,6 +12,7 @@ import click
 from click.exceptions import Exit
 
 from watcher.cli import exit_codes
+from watcher.cli.command_table import CommandGroup
 from watcher.cli.options import config_option, json_option
 from watcher.cli.store_access import StoreAccess, print_json
 from watcher.cli.tables import counted, duration, facts, printable, sentence, table
@@ -25,7 +26,7 @@ PAGE_SIZE = 1000
 """Dead letters that are marked or erased in one transaction."""
 
 
-@click.group("dead-letters")
+@click.group("dead-letters", cls=CommandGroup)
 def dead_letters() -> None:
     """List, show, retry or erase dead letters.
 
