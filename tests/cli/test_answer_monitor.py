@@ -91,3 +91,44 @@ async def test_trouble_is_counted_by_task() -> None:
     assert run.monitor.trouble(keys) == ["1 not found yet", "1 access denied"]
     assert run.monitor.trouble(keys[2:]) == ["1 access denied"]
     assert run.monitor.calls == 4
+
+
+async def test_credentials_are_tried_twice() -> None:
+    """The setup is wrong once a second call was rejected that began after the first one had ended."""
+    run = Run()
+    await run.call(1, A, CredentialsRejected("x"))
+    await run.call(1, B, CredentialsRejected("x"))
+    assert not run.monitor.setup_is_wrong
+    await run.call(6, A, CredentialsRejected("x"))
+    assert run.monitor.setup_is_wrong
+
+
+@pytest.mark.parametrize("answer", [SEEN, NotFound("x"), Throttled("x")], ids=repr)
+async def test_credentials_that_worked_may_work_again(answer: Observation | RemoteError) -> None:
+    """After any answer of the service, rejected credentials are waited for: they may have expired."""
+    run = Run()
+    await run.call(1, A, answer)
+    for at in (5, 10, 15):
+        await run.call(at, A, CredentialsRejected("x"))
+    assert not run.monitor.setup_is_wrong
+
+
+async def test_an_outage_says_nothing_about_credentials() -> None:
+    """A call that got through to nothing neither counts as a rejection nor as an answer."""
+    run = Run()
+    for at, error in ((1, CredentialsRejected("x")), (5, Unavailable("timeout")), (10, CredentialsRejected("x"))):
+        await run.call(at, A, error)
+    assert run.monitor.setup_is_wrong
+
+
+async def test_advice_follows_the_trouble() -> None:
+    """While something is wrong that a person can change, there is advice; a call that was not sent had no missing answer."""
+    run = Run()
+    assert run.monitor.advice([A.key]) is None
+    await run.call(1, A, CredentialsRejected("NoCredentialsError", unsent=True))
+    assert run.monitor.trouble([A.key]) == ["no call possible for 0 s: NoCredentialsError"]
+    assert "AWS_PROFILE" in (run.monitor.advice([A.key]) or "")
+    await run.call(2, A, Denied("x"))
+    assert "permission" in (run.monitor.advice([A.key]) or "")
+    await run.call(3, A, SEEN)
+    assert run.monitor.advice([A.key]) is None

@@ -10,6 +10,7 @@ import pytest
 from tests.cli.conftest import CONFIG, Command, recorded
 from tests.process import PYTHON, completed
 from tests.queries.recorded import RecordedTask, dead_letter
+from watcher.cli.init import TEMPLATES
 
 ONE = "5ca1ab1e5ca1ab1e"
 
@@ -215,3 +216,22 @@ def test_init_replaces_nothing_without_force(command: Command, here: Path, exist
 def test_init_needs_a_directory(command: Command, here: Path) -> None:
     """`init` exits with 74 where the directory of the file does not exist."""
     assert command("init", "no/such/w.yaml").code == 74
+
+
+def test_init_writes_to_stdout(command: Command, here: Path) -> None:
+    """`init -` prints the file and nothing else, and creates none."""
+    before = set(here.iterdir())
+    ended = command("init", "--minimal", "-")
+    assert (ended.code, ended.out, ended.err) == (0, (TEMPLATES / "minimal.yaml").read_text(encoding="utf-8"), "")
+    assert set(here.iterdir()) == before
+
+
+def test_init_says_why_a_file_cannot_be_written(command: Command, here: Path) -> None:
+    """The error names the directory that does not exist with the command that creates it, or else the reason of the system."""
+    ended = command("init", "x y/z.yaml")
+    assert (ended.code, ended.out) == (74, "")
+    assert ended.err == "x y/z.yaml: cannot be written: the directory x y does not exist; create it: mkdir -p 'x y'\n"
+    (here / "d.yaml").mkdir()
+    ended = command("init", "--force", "d.yaml")
+    assert ended.code == 74
+    assert "d.yaml: cannot be written: Is a directory; check the path" in ended.err

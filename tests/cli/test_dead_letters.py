@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
 from tests.cli.conftest import Command, in_store, recorded
+from tests.process import PYTHON, completed
 from tests.queries.recorded import CANARY, dead_letter
 from watcher.adapters.stores.sqlite import SqliteStore
 
@@ -122,3 +124,18 @@ def test_purge_of_all_needs_a_confirmation(command: Command) -> None:
     assert "--yes" in refused.err
     assert command("dead-letters", "purge", "--all", "--yes", "--config", "w.yaml").out == "Erased 2 dead letters.\n"
     assert command("dead-letters", "purge", "--all", "--yes", "--config", "w.yaml").code == 0
+
+
+@pytest.mark.parametrize(("answer", "code", "words"), [(b"\x04", 64, "--yes"), (b"n\n", 130, "Aborted"), (b"y\n", 0, "Erased 2")])
+def test_a_terminal_is_asked(answer: bytes, code: int, words: str) -> None:
+    """The end of the input is no answer and no signal: the error names --yes. Nothing is erased without a yes."""
+    ours, theirs = os.openpty()
+    try:
+        os.write(ours, answer)
+        arguments = [PYTHON, "-m", "watcher", "dead-letters", "purge", "--all", "--config", "w.yaml"]
+        done = completed(arguments, stdin=theirs, capture_output=True, text=True)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert done.returncode == code, done.stderr
+    assert words in done.stdout + done.stderr

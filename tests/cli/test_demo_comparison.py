@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from watcher.cli.demo_comparison import compare
+from watcher.cli.demo_summary import longest_lags, pace
 
 TRUTH = (("IN_QUEUE", 100.0), ("IN_PROGRESS", 103.0), ("SUCCEEDED", 120.0))
 
@@ -35,3 +36,18 @@ def test_the_figures_are_of_all_changes() -> None:
     assert found.mean() == pytest.approx(9.95)
     assert found.percentile_99() == pytest.approx(19.7)
     assert compare([], 1.0).mean() == 0
+
+
+def test_a_quota_is_found_by_a_throttle_only() -> None:
+    """Without a throttled call the summary says that the pace was not limited, and shows no rate above the quota."""
+    assert pace(19.0, 10, throttled=0) == "not limited: no call was throttled; the quota is 10 per second"
+    assert pace(9.6, 10, throttled=3) == "9.6 calls per second found; the quota is 10"
+
+
+def test_the_longest_lag_is_explained_where_the_reason_is_known() -> None:
+    """The summary explains the tail if its longest lag followed PARTIAL_SUCCESS, and does not otherwise."""
+    quick = {"data": {"from": "IN_QUEUE", "detection_lag_s": 2.0}}
+    slow = {"data": {"from": "PARTIAL_SUCCESS", "detection_lag_s": 13.0}}
+    first = {"data": {"from": None, "detection_lag_s": 90.0}}
+    assert "at most every 15 s" in longest_lags([first, quick, slow])
+    assert longest_lags([first, quick]) == longest_lags([]) == ""

@@ -62,6 +62,8 @@ def test_json_holds_events_and_the_plan(command: Command) -> None:
         "open_tasks",
         "why",
         "open_circuits",
+        "last_error",
+        "retry_s",
         "as_of",
     ]
     assert list(shown["next"]) == members

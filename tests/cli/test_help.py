@@ -43,6 +43,16 @@ def test_help_fits_80_columns(path: tuple[str, ...]) -> None:
     assert not re.search(r"<\w+>|INTEGER|FLOAT|BOOLEAN", text)
 
 
+@pytest.mark.parametrize("path", [(), ("config",), ("dead-letters",)], ids=" ".join)
+@pytest.mark.parametrize("width", [50, 78])
+def test_no_summary_is_cut(path: tuple[str, ...], width: int) -> None:
+    """The help of a group has the whole summary of each command, also on a narrow terminal."""
+    text = CliRunner().invoke(app, [*path, "--help"], prog_name="watcher", terminal_width=width).output
+    commands = text.partition("\nCommands:\n")[2]
+    assert commands
+    assert [line for line in commands.splitlines() if line.endswith("...")] == []
+
+
 @pytest.mark.parametrize("path", list(paths()), ids=" ".join)
 def test_h_is_short_for_help(path: tuple[str, ...]) -> None:
     """-h prints the help of each command, and of the command line as a whole."""

@@ -415,3 +415,29 @@ async def test_a_batch_that_fails_after_another_one_is_listed(command: Command, 
     ended = await in_thread(command, "submit", *tasks, "--queue-url", f"{scripted_aws.url}/123456789012/tasks")
     assert (ended.code, ended.out) == (75, "Submitted 10 tasks to the queue tasks.\n")
     assert [line.split(":")[0] for line in ended.err.splitlines()[:2]] == ["argument 11", "argument 12"]
+
+
+@pytest.mark.parametrize("name", ["files.txt", "./files.txt"])
+def test_a_file_of_tasks_is_not_a_task(command: Command, here: Path, name: str) -> None:
+    """A file among the tasks is an error that names --file, and the help tells it from the configuration FILE."""
+    (here / "files.txt").write_text("abc/t1\n", encoding="utf-8")
+    ended = command("submit", name, "--config", "w.yaml")
+    assert ended.code == 64
+    assert f"--file {name}" in ended.err
+    assert (here / "tasks.txt").read_text() == ""
+    shown = " ".join(command("submit", "--help").out.split())
+    assert "A file of tasks is not FILE: name it with --file" in shown
+
+
+def test_a_long_message_is_not_looked_up_as_a_file(command: Command) -> None:
+    """An argument that is too long for the name of a file is read as a message."""
+    message = json.dumps({"VoiceConnectorId": "abc", "SpeakerSearchTaskId": "t1", "context": "x" * 3000})
+    assert command("submit", message, "--config", "w.yaml").code == 0
+
+
+def test_a_dry_run_names_no_target_where_there_is_none(command: Command, here: Path) -> None:
+    """With a source that reads stdin there is nothing that tasks could be sent to, and a dry run names none."""
+    (here / "w.yaml").write_text((here / "w.yaml").read_text().replace("tasks.txt", "'-'"))
+    ended = command("submit", "abc/t1", "--dry-run", "--config", "w.yaml")
+    assert ended.code == 0
+    assert "Nothing was sent: this is a dry run." in ended.err

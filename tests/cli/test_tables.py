@@ -47,6 +47,7 @@ def test_characters_that_do_not_print_are_escaped(text: str, shown: str) -> None
 def test_only_one_is_singular() -> None:
     """A noun is singular after 1 only."""
     assert [counted(n, "task") for n in (0, 1, 2)] == ["0 tasks", "1 task", "2 tasks"]
+    assert [counted(n, "search", "searches") for n in (1, 2)] == ["1 search", "2 searches"]
 
 
 @pytest.mark.process

@@ -140,3 +140,12 @@ def test_schema_prints_the_schema_of_messages() -> None:
     found = CliRunner().invoke(app, ["config", "schema", "--messages"])
     assert found.exit_code == 0
     assert json.loads(found.stdout) == message_schema(builtin_catalog())
+
+
+@pytest.mark.parametrize(("events", "notes"), [("{results: hashed}", 1), ("{results: hashed, hash_key: 0123456789abcdef}", 0), ("{}", 0)])
+def test_check_notes_digests_without_a_key(file: Path, events: str, notes: int) -> None:
+    """`config check` notes that digests without a key can be tested, with its line, and exits 0."""
+    file.write_text(f"{GOOD}events: {events}\n", encoding="utf-8")
+    found = CliRunner().invoke(app, ["config", "check", str(file)])
+    assert (found.exit_code, len(found.stderr.splitlines())) == (0, notes)
+    assert not notes or found.stderr.startswith(f"{file}:3: events.results: is hashed without events.hash_key: ")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from watcher.core.hints import hint
-from watcher.errors import Denied, Invalid, RemoteError, Unavailable
+from watcher.errors import CredentialsRejected, Denied, Invalid, RemoteError, Unavailable
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,20 @@ def test_a_service_that_does_not_answer_has_the_hint_about_the_network() -> None
     """The hint for a service that cannot be reached still names the network and the endpoint variables."""
     assert "network, proxy" in hint(Unavailable("EndpointConnectionError"))
     assert "network, proxy" in hint(Unavailable("ECONNREFUSED"))
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("NoRegionError", "set the Region"),
+        ("InvalidRegionError", "correct AWS_REGION"),
+        ("PartialCredentialsError", "set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+        ("NoCredentialsError", "no credentials were found"),
+        ("UnrecognizedClientException", "revoked"),
+    ],
+)
+def test_the_hint_fits_what_is_wrong_with_the_setup(code: str, words: str) -> None:
+    """What is missing is to be set, what is invalid is to be corrected, and only keys that the service refused may be revoked."""
+    found = hint(CredentialsRejected(code))
+    assert words in found
+    assert ("revoked" in found) == (words == "revoked")

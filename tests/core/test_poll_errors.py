@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.facts import DAY, NOW, seen, watch_of
-from watcher.core.polling.poll_errors import MAX_BACKOFF_S, PARKED_S, SUSPECT_S, on_poll_error, overdue_since
+from watcher.core.polling.poll_errors import MAX_BACKOFF_S, PARKED_S, SUSPECT_S, on_poll_error, overdue_since, wait_range
 from watcher.core.polling.transitions import WatchSettings, advance
 from watcher.errors import (
     Busy,
@@ -265,3 +265,17 @@ def test_a_failing_task_backs_off_from_an_outage_too() -> None:
     """The wait in an outage grows to a minute also for a task that was not found before."""
     highs = [after(("not_found", 0), ("unavailable", at)).wait_s[1] for at in (1, 10, 100, 10_000)]
     assert highs == [2.0, 10.0, 60.0, 60.0]
+
+
+@pytest.mark.parametrize("reason", ERRORS)
+def test_the_range_of_a_reason_holds_each_wait(reason) -> None:
+    """Each wait after failures in a row is in the range of their reason, whether or not the number of failures is known."""
+    for failures in range(1, 12):
+        step = after(*[(reason, at) for at in range(failures)], not_found_grace=30)
+        if step.watch.ended_at is not None:
+            return
+        for known in (failures, None):
+            low, high = wait_range(reason, WatchSettings(not_found_grace=30), failures=known) or (None, None)
+            assert (step.wait_s is None) == (low is None)
+            if step.wait_s is not None:
+                assert low <= step.wait_s[0] <= step.wait_s[1] <= high

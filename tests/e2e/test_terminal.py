@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -80,6 +81,17 @@ async def test_more_tasks_than_lines(tmp_path: Path) -> None:
     assert len([line for line in seen.final() if "SUCCEEDED" in line]) == 14
 
 
+def test_what_to_do_is_below_the_rows(tmp_path: Path) -> None:
+    """While nothing answers, the terminal shows what to check below the status, within its width."""
+    variables = {**NO_FILES, "TERM": "xterm-256color", "AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
+    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    seen = on_terminal([PYTHON, "-m", "watcher", "watch", "--patience", "2", "a/b"], {**variables, **keys})
+    assert seen.code == 75, seen.raw
+    assert max(seen.widths()) <= 80
+    shown = seen.raw.decode()
+    assert shown.index("check that it is running") < shown.index("how the task ended is unknown")
+
+
 @pytest.mark.slow
 async def test_the_demo_fits_and_compares(tmp_path: Path) -> None:
     """The demo on a terminal shows no line of more than 80 columns, and ends with its lag beside that of a loop."""
@@ -91,4 +103,4 @@ async def test_the_demo_fits_and_compares(tmp_path: Path) -> None:
     final = "\n".join(seen.final())
     for words in ("measured in this run", "this watcher", "a loop, every 5 s", "same 6 tasks", "8 calls per second"):
         assert words in final, final
-    assert final.index("detection lag") < final.index("a loop, every 5 s")
+    assert final.index("calls for each task") < final.index("a loop, every 5 s")

@@ -56,7 +56,7 @@ async def some_fail(directory: Path) -> None:
 
 
 async def no_answer(directory: Path) -> None:
-    """Exit 75 for a task that does not exist, one that is denied or busy, a refused connection, missing credentials and a quota of 0."""
+    """Exit 75 for a task that does not exist, one that is denied or busy, a refused connection, and a quota of 0."""
     keys = {"AWS_ACCESS_KEY_ID": "simulator", "AWS_SECRET_ACCESS_KEY": "simulator"}
 
     async def one(name: str, environment: dict[str, str], task: str, *words: str) -> None:
@@ -73,9 +73,27 @@ async def no_answer(directory: Path) -> None:
             runs.start_soon(one, "missing", sim.environment, "missing-task", "not_found", "of the kind speaker-search")
             runs.start_soon(one, "denied", sim.environment, "denied-task", "denied")
             runs.start_soon(one, "busy", sim.environment, "busy-task", "busy")
-            runs.start_soon(one, "refused", {**endpoint, **keys}, "task", "EndpointConnectionError")
-            runs.start_soon(one, "keyless", endpoint, "task", "NoCredentialsError", "credentials")
+            runs.start_soon(one, "refused", {**endpoint, **keys}, "task", "EndpointConnectionError", "AWS_ENDPOINT_URL")
             runs.start_soon(one, "new", new.environment, "task", "throttled")
+
+
+async def a_wrong_setup(directory: Path) -> None:
+    """Exit 78 after a second try, long before the patience ends, with what to change and nothing that is untrue for this command."""
+    keys = {"AWS_ACCESS_KEY_ID": "simulator", "AWS_SECRET_ACCESS_KEY": "simulator"}
+    region = {"AWS_REGION": "us-east-1"}
+
+    async def one(name: str, environment: dict[str, str], code: str) -> None:
+        watcher = WatcherProcess(directory, {**NO_FILES, **environment}, name)
+        assert await watcher.run("watch", "--patience", "86400", f"{CONNECTOR}/task") == 78, watcher.text()
+        assert code in watcher.text()
+        assert "Watches are kept" not in watcher.text()
+        assert "no answer" not in watcher.text(), "nothing was asked"
+
+    async with anyio.create_task_group() as runs:
+        runs.start_soon(one, "keyless", region, "NoCredentialsError")
+        runs.start_soon(one, "half", {**region, "AWS_ACCESS_KEY_ID": "simulator"}, "PartialCredentialsError")
+        runs.start_soon(one, "region", {**keys, "AWS_REGION": "foo_bar"}, "InvalidRegionError")
+        runs.start_soon(one, "endpoint", {**keys, **region, "AWS_ENDPOINT_URL": "foo"}, "ValueError")
 
 
 async def an_argument_that_names_no_task(directory: Path) -> None:
@@ -122,9 +140,8 @@ async def the_whole_demo(directory: Path) -> None:
         "10 of 10",
         "transitions",
         "calls for each task",
-        "detection lag",
         "price of a call",
-        "pace found",
+        "the quota is 10",
         "throttled calls",
         "a loop, every 5 s",
     ):
@@ -161,8 +178,8 @@ async def test_the_demo_ends_with_a_summary(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 async def test_watch_exits_when_it_cannot_go_on(tmp_path: Path) -> None:
-    """3 when some failed or were stopped, 74 without a reader, 75 without an answer, 130 for Ctrl-C."""
-    await together(tmp_path, some_fail, no_answer, a_reader_that_leaves, ctrl_c)
+    """3 when some failed or were stopped, 74 without a reader, 75 without an answer, 78 for a wrong setup, 130 for Ctrl-C."""
+    await together(tmp_path, some_fail, no_answer, a_wrong_setup, a_reader_that_leaves, ctrl_c)
 
 
 @pytest.mark.slow

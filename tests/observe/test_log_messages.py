@@ -74,7 +74,7 @@ def test_a_missing_fact_and_a_foreign_line_are_no_error() -> None:
     assert last_line(stream)["message"] == "The source ? is read to its end."
     logging.getLogger("botocore.test").warning("retries: %d", 3)
     assert last_line(stream)["message"] == "retries: 3"
-    assert message_of({"event": "started", "open_watches": 0, "sources": ["a", "b"]}).endswith("reads from a, b.")
+    assert message_of({"event": "started", "open_watches": 0, "sources": ["a", "b"]}).endswith("reads from a, b; open watches: 0.")
 
 
 @pytest.mark.parametrize("file", ["watcher.yaml", "my files/it's.yaml"])
@@ -106,3 +106,9 @@ def test_each_event_of_the_operating_page_has_a_sentence() -> None:
     section = OPERATING.read_text().split("\n## The log\n", 1)[1].split("\n## ", 1)[0]
     rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
     assert {name for row in rows for name in re.findall(r"`([^`]+)`", row)} == set(MESSAGES)
+
+
+def test_one_reads_as_well_as_two() -> None:
+    """No sentence has a noun after a number, which would have to be singular after 1."""
+    numbers = "open_watches|in_flight|events|known|tasks|undelivered|watches"
+    assert [text for text in MESSAGES.values() if re.search(rf"\{{({numbers})\}} \w", text)] == []

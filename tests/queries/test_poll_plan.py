@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
 from tests.queries.recorded import CATALOG, RecordedTask
 from watcher.core.polling.cadence import PROVISIONAL_GAP_S, Cadence, CadenceSettings
+from watcher.core.polling.call_progress import CallState
 from watcher.core.polling.open_circuits import OpenCircuit
 from watcher.core.polling.transitions import WatchSettings
 from watcher.queries.poll_plan import LearnedState, PollPlan, PollSettings, plan_polls
@@ -102,6 +104,34 @@ def test_a_task_that_no_poll_has_seen_is_due_now() -> None:
     found = plan_polls(task.watch, CATALOG["speaker-search"], NOTHING, PollSettings(WatchSettings(), CadenceSettings()), task.now)
     assert (found.gap_s, found.spare_gap_s) == (0.0, None)
     assert "due now" in found.why[0]
+
+
+@pytest.mark.parametrize(
+    ("reason", "polls", "range_s", "words"),
+    [
+        ("unreadable", 4, (0.0, 8.0), "(unreadable: reply not readable): the next one follows at most 8 s after it"),
+        ("unreadable", 9, (0.0, 660.0), "from failure 5 in a row on it is 600 to 660 s"),
+        ("denied", 1, (20.0, 30.0), "(denied: access denied): the next one follows 20 to 30 s after it; denial 3 ends the watch"),
+        ("not_found", 1, (2.0, 10.0), "2 to 10 s after it"),
+        ("unavailable", 2, (0.0, 60.0), "at most 60 s after it, at a random time"),
+        ("busy", 1, (0.5, 60.0), "0.5 to 60 s after it; each conflict doubles the wait"),
+        ("throttled", 3, None, "due again at once; only the pace or an open circuit"),
+        ("credentials", 3, None, "due again at once"),
+    ],
+)
+@pytest.mark.parametrize("status", [None, "IN_PROGRESS"])
+def test_a_failed_poll_decides_the_wait(
+    status: str | None, reason: str, polls: int, range_s: tuple[float, float] | None, words: str
+) -> None:
+    """After a failed poll the plan has its reason and the wait that follows it, whether or not the task was seen before."""
+    task = RecordedTask("t1") if status is None else RecordedTask("t1").seen(status, 1)
+    learned = replace(NOTHING, last_call=CallState(polls, reason))
+    found = plan_polls(task.watch, CATALOG["speaker-search"], learned, PollSettings(WatchSettings(), CadenceSettings()), task.now)
+    assert found.last_error == reason
+    assert "due now" not in " ".join(found.why)
+    if status is None:
+        assert found.retry_s == range_s
+        assert words in found.why[0]
 
 
 @pytest.mark.parametrize("text", ["", "nan", "-1", "rubbish", "{}"])

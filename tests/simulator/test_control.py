@@ -28,7 +28,7 @@ async def test_a_status_that_is_set_is_what_an_sdk_reads(client: Client, status:
     """After PUT, a Get shows the status, also for a task that no call was about, and it stays."""
     async with simulator(Scenario(latency="0", durations="queue=0,run=0", known_only=True)) as sim, client(sim) as sdk:
         path = f"{TASKS}/speaker-search/vc-9/t%2F7"
-        code, shown = await send(sim, "PUT", path, {"status": status})
+        code, shown = await send(sim, "PUT", path, {"status": status, "undeclared": status == "A_NEW_STATUS"})
         assert (code, shown["status"], shown["task_id"]) == (200, status, "t/7")
         for _ in range(2):
             task = (await sdk.get_speaker_search_task(VoiceConnectorId="vc-9", SpeakerSearchTaskId="t/7"))["SpeakerSearchTask"]
@@ -63,6 +63,10 @@ async def test_a_status_can_follow_any_other(client: Client) -> None:
         ("PUT", f"{TASKS}/speaker-search/vc/t", [], 400),
         ("PUT", f"{TASKS}/speaker-search/vc/t", {"status": 5}, 400),
         ("PUT", f"{TASKS}/speaker-search/vc/t", {"status": " "}, 400),
+        ("PUT", f"{TASKS}/speaker-search/vc/t", {"status": "SUCEEDED"}, 400),
+        ("PUT", f"{TASKS}/speaker-search/vc/t", {"status": "NEW", "undeclared": False}, 400),
+        ("PUT", f"{TASKS}/speaker-search/vc/t", {"status": "NEW", "undeclared": 1}, 400),
+        ("PUT", f"{TASKS}/speaker-search/vc/t", "status", 400),
         ("PUT", f"{TASKS}/speaker-search/vc/t", {"status": "FAILED", "at": 1}, 400),
         ("PUT", f"{TASKS}/speaker-search/vc/t", b"[" * 9000, 400),
     ],

@@ -59,6 +59,17 @@ def test_a_port_in_use_is_an_error() -> None:
     assert "--port 0" in result.stderr
 
 
+@pytest.mark.process
+def test_a_reader_that_is_gone_is_not_a_port_in_use() -> None:
+    """When the reader of stdout is gone before the variables are printed, the exit code is 74 and nothing is said about the port."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with process([PYTHON, "-m", "watcher", "simulate", "--port", "0"], stdout=writer, stderr=subprocess.PIPE, text=True) as command:
+        os.close(writer)
+        _, err = command.communicate(timeout=HANG_S)
+    assert (command.returncode, err) == (74, "")
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [

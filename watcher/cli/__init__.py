@@ -5,6 +5,7 @@ Each command has a module of its own, which is imported when the command is call
 
 from __future__ import annotations
 
+import io
 import sys
 
 import click
@@ -13,6 +14,7 @@ from watcher import __version__
 from watcher.cli import exit_codes
 from watcher.cli.command_table import CommandTable
 from watcher.cli.completion import completion_options
+from watcher.cli.tables import sentence
 
 __all__ = ["app", "main"]
 
@@ -41,7 +43,7 @@ def main() -> None:
     try:
         code = app.main(prog_name="watcher", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        _show(error)
         sys.exit(exit_codes.USAGE)
     except click.Abort:
         click.echo("Aborted.", err=True)
@@ -53,6 +55,13 @@ def main() -> None:
     sys.exit(code if isinstance(code, int) else exit_codes.OK)
 
 
+def _show(error: click.ClickException) -> None:
+    """Print a usage error within the width of the terminal."""
+    shown = io.StringIO()
+    error.show(shown)
+    sentence(shown.getvalue().rstrip("\n"), err=True)
+
+
 def _report(error: BaseException) -> int:
     code, message = exit_codes.describe(error)
     if code == exit_codes.BUG:
@@ -61,5 +70,5 @@ def _report(error: BaseException) -> int:
         traceback.print_exception(error)
         message = "This is a bug in the watcher. Please report it with the lines above."
     if message:
-        click.echo(message, err=True)
+        sentence(message, err=True)
     return code

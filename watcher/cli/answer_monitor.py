@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+from watcher.core.hints import hint
 from watcher.errors import Busy, CredentialsRejected, Denied, NotFound, RemoteError, Throttled, Unavailable, Unreadable
 from watcher.model import Observation, TaskRef
 from watcher.ports import Probe
 
+TRIES = 2
+"""The rejection of the credentials, at the start, after which trying again does not help."""
 NO_ANSWER = (Throttled, Unavailable, CredentialsRejected, Unreadable)
 """Errors that say nothing about the task: the call had no answer."""
 STATES: Mapping[type[RemoteError], str] = {NotFound: "not found yet", Denied: "access denied", Busy: "busy"}
@@ -29,6 +33,11 @@ class AnswerMonitor:
         self.errors: dict[str, RemoteError] = {}
         """By key, the last error of each task that was not seen since."""
         self.calls = 0
+        self.rejections = 0
+        """Calls in a row that the setup made impossible or whose credentials were rejected, each begun after the one before had ended."""
+        self.answered = False
+        """Whether a call ever had an answer."""
+        self._rejected_at = -math.inf
         self._probe = probe
         self._clock = clock
         self._no_answer_since = 0.0
@@ -39,13 +48,21 @@ class AnswerMonitor:
     async def observe(self, refs: Sequence[TaskRef]) -> Sequence[Observation | RemoteError]:
         """Observe the tasks with the probe."""
         self.calls += 1
+        began = self._clock()
         try:
             outcomes = await self._probe.observe(refs)
         except RemoteError as error:
             self._note(refs, [error] * len(refs))
+            self._note_setup(error, began)
             raise
         self._note(refs, outcomes)
+        self._note_setup(None, began)
         return outcomes
+
+    @property
+    def setup_is_wrong(self) -> bool:
+        """Whether a person must change the credentials or the setup: they failed at the start, and again when tried once more."""
+        return not self.answered and self.rejections >= TRIES
 
     def no_answer_s(self) -> float:
         """Seconds since the first of the calls without an answer; 0 after an answer."""
@@ -64,12 +81,29 @@ class AnswerMonitor:
         states = Counter(self.state(key) for key in open_keys)
         found = [f"{states[state]} {state}" for state in STATES.values() if states[state]]
         if self.error is not None:
-            found.append(f"no answer for {self.no_answer_s():.0f} s: {self.error.code}")
+            unsent = isinstance(self.error, CredentialsRejected) and self.error.unsent
+            what = "no call possible" if unsent else "no answer"
+            found.append(f"{what} for {self.no_answer_s():.0f} s: {self.error.code}")
         return found
+
+    def advice(self, open_keys: Collection[str]) -> str | None:
+        """What to check or change about what is wrong. None: nothing is wrong, or only time helps."""
+        errors = [self.errors[key] for key in open_keys if isinstance(self.errors.get(key), NotFound | Denied)]
+        error = next(iter(errors), None) if self.error is None else self.error
+        return None if error is None else hint(error)
 
     def state(self, key: str) -> str | None:
         """What the last call about a task said, in words; None: it showed the task, or had no answer."""
         return next((state for error, state in STATES.items() if isinstance(self.errors.get(key), error)), None)
+
+    def _note_setup(self, error: RemoteError | None, began: float) -> None:
+        """Count a call whose credentials were rejected, and start again after any other one that the service answered."""
+        if isinstance(error, CredentialsRejected):
+            if began > self._rejected_at:  # not one that was in flight together with the one before
+                self.rejections += 1
+                self._rejected_at = self._clock()
+        elif not isinstance(error, Unavailable):
+            self.rejections, self.answered = 0, True
 
     def _note(self, refs: Sequence[TaskRef], outcomes: Sequence[Observation | RemoteError]) -> None:
         now = self._clock()

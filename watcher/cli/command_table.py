@@ -38,6 +38,15 @@ COMMANDS: Mapping[str, CommandEntry] = {
 }
 
 
+class CommandGroup(click.Group):
+    """A group whose help has the whole summary of each command. click cuts summaries to the width of the terminal."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write names and summaries into the help."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, (command.help or "").partition("\n")[0]) for name, command in sorted(self.commands.items())])
+
+
 class CommandTable(click.Group):
     """The group of all commands."""
 

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING
 import click
 from click.exceptions import Exit
 
+from watcher.cli.command_table import CommandGroup
 from watcher.cli.exit_codes import CONFIG
 from watcher.cli.options import config_option
-from watcher.cli.tables import counted
+from watcher.cli.tables import counted, sentence
 
 if TYPE_CHECKING:
     from watcher.config import Settings
     from watcher.errors import ConfigMistakes
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def config() -> None:
     """Check, show and describe configurations."""
 
@@ -33,12 +34,14 @@ def check(config: Path, with_store: bool) -> None:
     Prints one line for each mistake (file, line, key, what is wrong, what to
     do) and exits with 78. Environment variables apply as for watcher run.
     Creates no files. A queue, topic or bus in another Region than the
-    configured one is printed as a note on stderr. It is not a mistake.
+    configured one is printed as a note on stderr, and so are digests without a
+    key (events.results: hashed). These are not mistakes.
 
     \b
     Example:
       watcher config check watcher.yaml
     """
+    from watcher.cli.privacy_notes import privacy_notes
     from watcher.cli.region_notes import region_notes
     from watcher.config import read
     from watcher.errors import ConfigMistakes
@@ -48,10 +51,10 @@ def check(config: Path, with_store: bool) -> None:
     except ConfigMistakes as mistakes:
         raise _exit(mistakes) from None
     settings = loaded.settings
-    for note in region_notes(loaded):
-        click.echo(note, err=True)
+    for note in [*region_notes(loaded), *privacy_notes(loaded)]:
+        sentence(note, err=True)
     if with_store and (removed := _removed_sinks(config, settings)):
-        click.echo(removed, err=True)
+        sentence(removed, err=True)
         raise Exit(CONFIG)
     sources, sinks = counted(len(settings.sources), "source"), counted(len(settings.sinks), "sink")
     click.echo(f"{config}: valid; {sources}, store {settings.store.type}, {sinks}")
@@ -99,7 +102,7 @@ def show_command(config: Path | None, defaults: bool) -> None:
 @config.command("variables")
 @config_option("The configuration file.")
 def variables_command(config: Path) -> None:
-    """Print the environment variables that the configuration refers to.
+    """Print the environment variables that a file refers to.
 
     Prints the name in each reference ${NAME} or ${NAME:-default}, one on a line.
     Set these variables for a container or a service. Reads no variable.
@@ -146,5 +149,5 @@ def schema_command(messages: bool) -> None:
 
 def _exit(mistakes: ConfigMistakes) -> Exit:
     for line in mistakes.mistakes:
-        click.echo(line, err=True)
+        sentence(line, err=True)
     return Exit(CONFIG)

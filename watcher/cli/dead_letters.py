@@ -12,9 +12,10 @@ import click
 from click.exceptions import Exit
 
 from watcher.cli import exit_codes
+from watcher.cli.command_table import CommandGroup
 from watcher.cli.options import config_option, json_option
 from watcher.cli.store_access import StoreAccess, print_json
-from watcher.cli.tables import counted, duration, facts, printable, table
+from watcher.cli.tables import counted, duration, facts, printable, sentence, table
 
 if TYPE_CHECKING:
     from watcher.ports import Store
@@ -25,7 +26,7 @@ PAGE_SIZE = 1000
 """Dead letters that are marked or erased in one transaction."""
 
 
-@click.group("dead-letters")
+@click.group("dead-letters", cls=CommandGroup)
 def dead_letters() -> None:
     """List, show, retry or erase dead letters.
 
@@ -56,7 +57,7 @@ def list_command(config: Path, as_json: bool) -> None:
         click.echo("no dead letters", err=True)
     else:
         now = time.time()
-        table(("ID", "WHAT", "FROM", "REASON", "DETAIL", "AGE", "TRIES"), [_row(letter, now) for letter in found])
+        table(("ID", "WHAT", "FROM", "REASON", "DETAIL", "AGE", "TRIES"), [_row(letter, now) for letter in found], own_line="DETAIL")
 
 
 @dead_letters.command()
@@ -102,7 +103,7 @@ def retry(ids: tuple[str, ...], config: Path, every: bool) -> None:
     chosen = _chosen(access, ids)
     count = access.run(lambda store: _in_pieces(store.retry, chosen))
     if count:
-        click.echo(f"{counted(count, 'dead letter')} marked for a retry: by the running watcher within a second, or at the next start.")
+        sentence(f"{counted(count, 'dead letter')} marked for a retry: by the running watcher within a second, or at the next start.")
     else:
         click.echo("No dead letters; nothing to retry.")
 
@@ -126,12 +127,22 @@ def purge(ids: tuple[str, ...], config: Path, every: bool, yes: bool) -> None:
     access = StoreAccess(config)
     chosen = _chosen(access, ids)
     if every and chosen and not yes:
-        if not sys.stdin.isatty():
-            raise click.BadParameter("stdin is not a terminal, so the command cannot ask; add --yes", param_hint="--all")
-        click.confirm(f"Erase {counted(len(chosen), 'dead letter')}?", abort=True)
+        _confirm(f"Erase {counted(len(chosen), 'dead letter')}?")
     # by id, also for --all: a dead letter that was added after the question is not erased
     count = access.run(lambda store: _in_pieces(store.purge, chosen))
     click.echo(f"Erased {counted(count, 'dead letter')}.")
+
+
+def _confirm(question: str) -> None:
+    """Ask on the terminal. Raises Abort for no and for Ctrl-C, and a usage error where there is no answer."""
+    if not sys.stdin.isatty():
+        raise click.BadParameter("stdin is not a terminal, so the command cannot ask; add --yes", param_hint="--all")
+    try:
+        click.confirm(question, abort=True)
+    except click.Abort as abort:
+        if not isinstance(abort.__context__, EOFError):
+            raise
+        raise click.BadParameter("stdin ended before an answer; add --yes to erase without a question", param_hint="--all") from None
 
 
 def _row(letter: DeadLetterSummary, now: float) -> tuple[str, ...]:
@@ -195,5 +206,5 @@ def _chosen(access: StoreAccess, id_prefixes: Sequence[str]) -> list[str]:
 
 
 def _not_found(error: LookupError) -> Exit:
-    click.echo(printable(str(error)), err=True)
+    sentence(printable(str(error)), err=True)
     return Exit(exit_codes.USAGE)

@@ -26,6 +26,7 @@ from watcher.cli.demo_comparison import FixedLoop
 from watcher.cli.demo_summary import GaugeLog, print_comparison, print_summary
 from watcher.cli.event_loop import run
 from watcher.cli.live import ConsoleSink, Screen
+from watcher.cli.tables import counted
 from watcher.cli.task_rows import TaskRows, can_update
 from watcher.config import parse
 from watcher.errors import PeerGone
@@ -75,7 +76,7 @@ async def _demo(directory: Path, options: DemoOptions) -> int:
             settings = parse(_configuration(directory, serve=options.serve), "demo", {})
             screen.print(
                 f"A simulated Amazon Chime SDK Voice at {sim.url} allows {options.quota:g} calls per second. "
-                f"{options.tasks} speaker searches start.\n"
+                f"Submitted to it: {counted(options.tasks, 'speaker search', 'speaker searches')}.\n"
             )
             async with build(settings, sinks=[sink]) as app, anyio.create_task_group() as work:
                 work.start_soon(app.run)
@@ -133,7 +134,9 @@ async def _show_until_end(screen: Screen, sink: ConsoleSink, loop: FixedLoop, ta
     if not can_update(screen):
         return await _wait_for_ends(screen, sink, loop, tasks, gauges, lambda: None)
     sink.rows = {}
-    with TaskRows(screen, lambda: sink.rows or {}, lambda: f"{len(sink.ends)} of {tasks} speaker searches ended") as rows:
+    with TaskRows(
+        screen, lambda: sink.rows or {}, lambda: f"{len(sink.ends)} of {counted(tasks, 'speaker search', 'speaker searches')} ended"
+    ) as rows:
         done = await _wait_for_ends(screen, sink, loop, tasks, gauges, rows.refresh)
     sink.rows = None
     return done

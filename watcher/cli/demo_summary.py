@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -16,15 +15,21 @@ from rich.text import Text
 from watcher.cli.demo_comparison import EVERY_S, FixedLoop, LagSummary, Observed, compare
 from watcher.cli.live import ConsoleSink, succeeded
 from watcher.cli.tables import counted
+from watcher.core.polling.cadence import PROVISIONAL_GAP_S
 from watcher.kinds.catalog import builtin_catalog
 from watcher.model import DEFAULT_TARGET, EventType
 from watcher.observe.metrics import Metrics
 from watcher.simulator import Simulator
+from watcher.simulator.simulated_kinds import PARTIAL_SUCCESS
 from watcher.simulator.simulated_task import Truth
 
 CATALOG = builtin_catalog()
 QUOTA = CATALOG.default.quota.name
 THROTTLED = "ThrottledClientException"
+TAIL = (
+    f"The watcher's longest lags are ends after PARTIAL_SUCCESS: it polls such a task at most every {PROVISIONAL_GAP_S:g} s, because "
+    "this status may never change."
+)
 NAME_WIDTH = 26
 """Characters of the first column of the summary."""
 
@@ -52,7 +57,7 @@ class GaugeLog:
 
 
 def print_summary(console: Console, sim: Simulator, sink: ConsoleSink, tasks: int, quota: float, gauges: GaugeLog) -> None:
-    """Print what happened: ends, calls, lag, price and pace, faults. `quota` is in calls per second."""
+    """Print what happened: ends, calls, price and pace, faults. `quota` is in calls per second."""
     outcomes = sim.stats.outcomes
     ends = [succeeded(body, CATALOG) for body in sink.ends.values()]
     other = [f"{name} {count}" for name, count in sorted(outcomes.items()) if name not in ("ok", THROTTLED)]
@@ -60,9 +65,8 @@ def print_summary(console: Console, sim: Simulator, sink: ConsoleSink, tasks: in
         "tasks that ended": f"{len(ends)} of {tasks}: {ends.count(True)} succeeded, {ends.count(False)} failed or stopped",
         "transitions": f"{sum(event['type'] == EventType.TRANSITION for event in sink.events)}",
         "calls for each task": f"{sim.stats.requests / tasks:.1f}",
-        "detection lag": _lag(sink),
         "price of a call": gauges.price_range(),
-        "pace found": f"{gauges.pace:.1f} calls per second; the quota is {quota:g}",
+        "pace": pace(gauges.pace, quota, outcomes[THROTTLED]),
         "throttled calls": f"{outcomes[THROTTLED]} of {sim.stats.requests}",
         "other injected faults": ", ".join(other) or "none",
     }
@@ -73,6 +77,13 @@ def print_summary(console: Console, sim: Simulator, sink: ConsoleSink, tasks: in
     for name, value in rows.items():
         shown.add_row(name, value)
     console.print(shown)
+
+
+def pace(rate: float, quota: float, throttled: int) -> str:
+    """What the pace was in the end, and whether it found the quota: only a throttled call shows where the quota is."""
+    if throttled:
+        return f"{rate:.1f} calls per second found; the quota is {quota:g}"
+    return f"not limited: no call was throttled; the quota is {quota:g} per second"
 
 
 def print_comparison(console: Console, sim: Simulator, sink: ConsoleSink, loop: FixedLoop, quota: float) -> None:
@@ -97,11 +108,20 @@ def print_comparison(console: Console, sim: Simulator, sink: ConsoleSink, loop: 
         f"with the same {counted(tasks, 'task')} and the same faults, and had its own quota of {quota:g} calls per second. "
         "It knew this quota from the start; the watcher had to find it."
     )
+    if tail := longest_lags(sink.events):
+        console.print(tail)
     for name, late in (("the watcher", ours), ("the loop", theirs)):
         if late.missed_s:
             console.print(
                 f"{counted(len(late.missed_s), 'change')} had not been detected by {name} at the end; they count as detected then."
             )
+
+
+def longest_lags(events: Sequence[Mapping[str, Any]]) -> str:
+    """Why the longest lag is so much longer than the average, if it is that of an end after PARTIAL_SUCCESS; else nothing."""
+    changes = [event["data"] for event in events if event["data"]["from"] is not None and event["data"]["detection_lag_s"] is not None]
+    last = max(changes, key=lambda data: float(data["detection_lag_s"]), default=None)
+    return TAIL if last is not None and last["from"] == PARTIAL_SUCCESS else ""
 
 
 def _cells(late: LagSummary, calls: float) -> tuple[str, str, str]:
@@ -117,12 +137,3 @@ def _histories(sim: Simulator, sink: ConsoleSink) -> Iterator[tuple[Truth, Obser
             seen[event["subject"]].append((data["to"], datetime.fromisoformat(data["observed_at"]).timestamp()))
     for ref in sim.tasks.refs():
         yield sim.truth(ref), seen[ref.key]
-
-
-def _lag(sink: ConsoleSink) -> str:
-    """Mean and 99th percentile, without the first event of each task: its lag depends on when the task was submitted."""
-    changes = [event["data"] for event in sink.events if event["data"]["from"] is not None]
-    lags = sorted(data["detection_lag_s"] for data in changes if data["detection_lag_s"] is not None)
-    if not lags:
-        return "-"
-    return f"mean {statistics.fmean(lags):.2f} s, p99 {lags[math.ceil(0.99 * len(lags)) - 1]:.2f} s"

@@ -16,7 +16,7 @@ from click.exceptions import Exit
 from watcher.cli import exit_codes
 from watcher.cli.options import config_option, json_option
 from watcher.cli.store_access import print_json
-from watcher.cli.tables import printable, table
+from watcher.cli.tables import printable, sentence, table
 
 if TYPE_CHECKING:
     from watcher.cli.check_result import Finding
@@ -77,7 +77,7 @@ def _print(findings: Sequence[Finding]) -> None:
         click.echo("\nTo do")
     for hint in dict.fromkeys(finding.hint for finding in failed):
         checks = dict.fromkeys(finding.check for finding in failed if finding.hint == hint)
-        click.echo(printable(f"  {', '.join(checks)}: {hint}"))
+        sentence(printable(f"  {', '.join(checks)}: {hint}"))
 
 
 def _exit_code(findings: Sequence[Finding]) -> int:

@@ -14,7 +14,7 @@ from click.exceptions import Exit
 from watcher.cli import exit_codes
 from watcher.cli.options import command_line, config_option, json_option
 from watcher.cli.store_access import StoreAccess, print_json
-from watcher.cli.tables import counted, duration, facts, printable, table
+from watcher.cli.tables import counted, duration, facts, printable, sentence, table
 
 if TYPE_CHECKING:
     from watcher.queries.events import TaskEvent
@@ -54,7 +54,7 @@ def explain(key: str, config: Path, as_json: bool) -> None:
         _print(found, found.task, config)
     if found.task is None:
         reasons = "it was not submitted yet, it was erased, or it ended longer ago than watch.retention"
-        click.echo(f"{full_key}: this task is not in the store: {reasons}", err=True)
+        sentence(f"{full_key}: this task is not in the store: {reasons}", err=True)
         raise Exit(exit_codes.UNAVAILABLE)
 
 
@@ -67,9 +67,9 @@ def _print(found: Explanation, task: TaskSummary, config: Path) -> None:
     for sink, events in sorted(found.undelivered.items()):
         click.echo(f"not yet delivered to {sink}: {counted(events, 'event')}")
     if found.next is not None:
-        click.echo(f"\nNext poll ({found.next.as_json()['as_of']})")
+        sentence(f"\nNext poll ({found.next.as_json()['as_of']})")
         for reason in found.next.why:
-            click.echo(f"  {reason}")
+            sentence(f"  {reason}")
     if found.dead_letters:
         click.echo(f"\nDead letters; show one with: {command_line('dead-letters', 'show', found.dead_letters[0].id, config=config)}")
         rows = [(letter.id, letter.origin, letter.reason, letter.detail) for letter in found.dead_letters]
@@ -110,4 +110,4 @@ def _print_last(events: Sequence[TaskEvent]) -> None:
     if results:
         click.echo(printable(f"result: {json.dumps(results[-1], ensure_ascii=False)}"))
     if messages:
-        click.echo(printable(f"message: {messages[-1]}"))
+        sentence(printable(f"message: {messages[-1]}"))

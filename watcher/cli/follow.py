@@ -19,15 +19,14 @@ from watcher.cli import exit_codes
 from watcher.cli.answer_monitor import AnswerMonitor
 from watcher.cli.live import ConsoleSink, FixedSource, Screen, succeeded
 from watcher.cli.stop_signals import StopSignals
-from watcher.cli.tables import counted
+from watcher.cli.tables import counted, sentence
 from watcher.cli.task_lines import task_line
 from watcher.cli.task_rows import TaskRows, can_update
+from watcher.core.hints import hint
 from watcher.core.polling.pace import PaceSettings
 from watcher.core.polling.transitions import WatchSettings
-from watcher.errors import NotFound
+from watcher.errors import CredentialsRejected, NotFound, RemoteError
 from watcher.kinds.catalog import Catalog
-from watcher.observe.logs import configure
-from watcher.observe.settings import LogSettings
 from watcher.runtime.assembly import assemble
 from watcher.runtime.service import Adapters, Watcher
 from watcher.runtime.settings import ServiceSettings
@@ -75,7 +74,11 @@ class _Progress:
         """The kinds of the tasks, how many have ended, the calls, and what is wrong."""
         kinds = ", ".join(sorted(_kinds(self._keys)))
         ended = f"{len(self._keys) - len(self.open_keys)} of {len(self._keys)} ended"
-        return ", ".join([f"{kinds}: {ended}", f"{self._monitor.calls} calls", *self._monitor.trouble(self.open_keys)])
+        return ", ".join([f"{kinds}: {ended}", counted(self._monitor.calls, "call"), *self._monitor.trouble(self.open_keys)])
+
+    def advice(self) -> str | None:
+        """What to do about what is wrong, if anything can be done."""
+        return self._monitor.advice(self.open_keys)
 
     def _unseen(self, key: str) -> Text:
         row = task_line(key, self.sink.elapsed_s, self.sink.names)
@@ -109,7 +112,7 @@ async def follow(keys: Collection[str], catalog: Catalog, options: FollowOptions
         await aws.close()
     _print_trouble(keys, sink, catalog, monitor, interrupted=signals.received is not None)
     _print_reasons(watcher, monitor)
-    return _exit_code(keys, sink, catalog) if signals.received is None else signals.exit_code
+    return _exit_code(keys, sink, catalog, monitor) if signals.received is None else signals.exit_code
 
 
 def _kinds(keys: Collection[str]) -> set[str]:
@@ -121,9 +124,8 @@ def _kinds(keys: Collection[str]) -> set[str]:
 def _shown(screen: Screen, progress: _Progress, *, updating: bool) -> Iterator[Callable[[], None]]:
     """Show the progress. Yields what to call a few times a second: it draws the rows, or prints what is wrong now and then."""
     if updating:
-        configure(LogSettings(level="error"))  # a line of the log would be written into the rows; the status says what is wrong
         progress.sink.rows = {}
-        with TaskRows(screen, progress.rows, progress.status) as rows:
+        with TaskRows(screen, progress.rows, progress.status, progress.advice) as rows:
             yield rows.refresh
         progress.sink.rows = None
         return
@@ -134,7 +136,8 @@ def _shown(screen: Screen, progress: _Progress, *, updating: bool) -> Iterator[C
         now = progress.sink.elapsed_s
         if progress.trouble and now - noted_at >= NOTE_S:
             noted_at = now
-            click.echo(progress.status(), err=True)
+            advice = progress.advice()
+            sentence(progress.status() + ("" if advice is None else f": {advice}"), err=True)
 
     yield note
 
@@ -145,7 +148,7 @@ async def _run(
     """Run the watcher until it is done or stopped. A second signal does not wait for calls in flight."""
 
     async def show_progress() -> None:
-        while monitor.failing_s(progress.open_keys) < patience_s:
+        while monitor.failing_s(progress.open_keys) < patience_s and not monitor.setup_is_wrong:
             show()
             await anyio.sleep(CHECK_S)
         watcher.stop()
@@ -168,12 +171,12 @@ def _print_trouble(keys: Collection[str], sink: ConsoleSink, catalog: Catalog, m
     reasons = {key: _reason(key, sink, monitor) for key in unknown}
     for key in unknown:
         what = "stopped before the task ended" if interrupted and key not in sink.ends else "how the task ended is unknown"
-        click.echo(f"{key}: {what}{f': {reasons[key]}' if reasons[key] else ''}", err=True)
+        sentence(f"{key}: {what}{f': {reasons[key]}' if reasons[key] else ''}", err=True)
     missing = [key for key in unknown if reasons[key] == NotFound.reason]
     if missing and not interrupted:
         kind, _, ids = missing[0].partition("/")
         others = [f"watcher watch {shlex.quote(f'{other.name}/{ids}')}" for other in catalog if other.name != kind]
-        click.echo(f"{counted(len(missing), 'task')} of the kind {kind} not found: check the ids, AWS_REGION, and the account.", err=True)
+        sentence(f"{counted(len(missing), 'task')} of the kind {kind} not found: check the ids, AWS_REGION, and the account.", err=True)
         click.echo(f"To look for another kind: {others[0]}", err=True)
 
 
@@ -186,15 +189,31 @@ def _reason(key: str, sink: ConsoleSink, monitor: AnswerMonitor) -> str | None:
 
 
 def _print_reasons(watcher: Watcher, monitor: AnswerMonitor) -> None:
-    """Print on stderr what does not work: the unhealthy components, or else the last error of the service."""
+    """Print on stderr what does not work: the unhealthy components, or else the last error of the service.
+
+    The hint of a circuit is not that of `/readyz`, which is for a watcher that keeps its watches and continues.
+    """
     unhealthy = {name: condition for name, condition in watcher.health.ready()[1].items() if not condition.ok}
     for name, condition in unhealthy.items():
-        click.echo(f"{name}: {condition.reason}. {condition.hint}", err=True)
+        is_circuit = name.startswith("circuit:")
+        sentence(f"{name}: {condition.reason}. {_circuit_advice(monitor) if is_circuit else condition.hint}", err=True)
     if not unhealthy and monitor.error is not None:
-        click.echo(f"The service gave no answer: {monitor.error.reason}: {monitor.error.code}", err=True)
+        error = monitor.error
+        sentence(f"{_no_answer(error)}: {error.reason}: {error.code}. {hint(error)}", err=True)
 
 
-def _exit_code(keys: Collection[str], sink: ConsoleSink, catalog: Catalog) -> int:
+def _no_answer(error: RemoteError) -> str:
+    unsent = isinstance(error, CredentialsRejected) and error.unsent
+    return "No call could be made" if unsent else "The service gave no answer"
+
+
+def _circuit_advice(monitor: AnswerMonitor) -> str:
+    return monitor.advice(monitor.errors) or "start the command again"
+
+
+def _exit_code(keys: Collection[str], sink: ConsoleSink, catalog: Catalog, monitor: AnswerMonitor) -> int:
     if _unknown_ends(keys, sink, catalog):
+        if isinstance(monitor.error, CredentialsRejected):
+            return exit_codes.CONFIG
         return exit_codes.TRY_AGAIN
     return exit_codes.OK if all(succeeded(body, catalog) for body in sink.ends.values()) else exit_codes.SOME_FAILED

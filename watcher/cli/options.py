@@ -45,7 +45,7 @@ def config_option(help_text: str = STORE_CONFIG, *, among: str | None = None, re
                 )
             return command(config=chosen, **others)
 
-        option = click.option("--config", metavar="FILE", type=FILE, help=f"{help_text}  {DEFAULT_NOTE}")
+        option = click.option("--config", metavar="FILE", type=FILE, help=f"{help_text} The argument FILE is the same.  {DEFAULT_NOTE}")
         argument = click.argument("config_file", metavar="[FILE]", type=FILE, required=False)
         return option(with_config if among in SEVERAL else argument(with_config))
 

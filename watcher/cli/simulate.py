@@ -15,6 +15,7 @@ import click
 from click.exceptions import Exit
 
 from watcher.cli.exit_codes import UNAVAILABLE
+from watcher.cli.tables import sentence
 
 if TYPE_CHECKING:
     from watcher.cli.stop_signals import StopSignals
@@ -69,7 +70,8 @@ def simulate(
     Prints environment variables that point any AWS SDK at it. The first
     Get of a task id creates the task, and so does a Start call. The seed and
     the id determine its statuses and times. Signatures are checked. A second
-    call about a task at the same time gets a ConflictException.
+    call about a task at the same time gets a ConflictException. Serves until
+    Ctrl-C or SIGTERM, and then exits with 0.
 
     \b
     The beginning of a task id can decide what happens to the task:
@@ -111,12 +113,7 @@ def simulate(
     except ValidationError as error:
         raise click.BadParameter("; ".join(each["msg"] for each in error.errors())) from None
     with _request_log(log_requests) as on_request:
-        try:
-            run_stoppable(partial(_serve, scenario, host, port, on_request), CANCEL_S)
-        except OSError as error:
-            reason = error.strerror or error
-            click.echo(f"Cannot listen on {host}:{port}: {reason}. Set another port with --port; --port 0 takes any free port.", err=True)
-            raise Exit(UNAVAILABLE) from None
+        run_stoppable(partial(_serve, scenario, host, port, on_request), CANCEL_S)
 
 
 def _parse(option: str, parse: Callable[..., T], text: object) -> T:
@@ -138,13 +135,21 @@ def _request_log(file: str | None) -> Iterator[OnRequest | None]:
 
 async def _serve(scenario: Scenario, host: str, port: int, on_request: OnRequest | None, signals: StopSignals) -> None:
     """Serve until SIGINT or SIGTERM, then print a summary."""
+    from contextlib import AsyncExitStack
+
     import anyio
 
     from watcher.simulator import VoiceService, serve
 
     stopped = anyio.Event()
     signals.attach(stopped.set)
-    async with serve(VoiceService(scenario, time.time), host, port, on_request) as sim:
+    async with AsyncExitStack() as stack:
+        try:
+            sim = await stack.enter_async_context(serve(VoiceService(scenario, time.time), host, port, on_request))
+        except OSError as error:
+            reason = error.strerror or error
+            sentence(f"Cannot listen on {host}:{port}: {reason}. Set another port with --port; --port 0 takes any free port.", err=True)
+            raise Exit(UNAVAILABLE) from None
         _print_environment(sim)
         await stopped.wait()
     outcomes = ", ".join(f"{outcome} {count}" for outcome, count in sorted(sim.stats.outcomes.items()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ from click.exceptions import Exit
 
 from watcher.cli import exit_codes
 from watcher.cli.options import command_line, config_option, default_config
-from watcher.cli.tables import counted
+from watcher.cli.tables import counted, sentence
 
 if TYPE_CHECKING:
     from watcher.cli.submission import SubmitOptions, Submittable
@@ -59,7 +60,8 @@ def submit(
     TASK is VoiceConnectorId/TaskId, a key as watcher tasks shows it, or a JSON
     message, such as what aws chime-sdk-voice start-speaker-search-task prints.
     Give the tasks as arguments, with --file, or on stdin (-). Give the target
-    with --config or --queue-url.
+    with --config, as the argument FILE, which is the same configuration, or
+    with --queue-url. A file of tasks is not FILE: name it with --file.
 
     All messages are checked first, as the watcher will read them: if one is
     invalid, all invalid ones are printed and nothing is sent (exit code 64).
@@ -105,7 +107,7 @@ def _checked(given: Iterator[tuple[str, bytes]], options: SubmitOptions, *, skip
 
     messages, errors = read_messages(given, time.time(), options)
     for error in errors:
-        click.echo(error, err=True)
+        sentence(error, err=True)
     if not messages or (errors and not skip_bad):
         click.echo("Nothing was sent." + (" Use --skip-bad to send the valid lines." if messages else ""), err=True)
         raise Exit(exit_codes.USAGE)
@@ -151,7 +153,7 @@ def _print_dry_run(messages: Sequence[Submittable], target: str | None) -> None:
             click.echo(f"{each.place}: {submission.ref.key}{seen}", err=True)
         click.echo(each.message.body.strip())
     _print_notes(messages)
-    click.echo(f"Nothing was sent{'' if target is None else f' to {target}'}: this is a dry run.", err=True)
+    click.echo(f"Nothing was sent{'' if target in (None, '-') else f' to {target}'}: this is a dry run.", err=True)
 
 
 def _print_notes(messages: Sequence[Submittable]) -> None:
@@ -163,7 +165,7 @@ def _print_notes(messages: Sequence[Submittable]) -> None:
                 noted.setdefault(note, []).append(f"{each.place}: {submission.ref.key}")
     for note, places in noted.items():
         others = f" (and for {counted(len(places) - 1, 'other task')})" if len(places) > 1 else ""
-        click.echo(f"{places[0]}: {note}{others}", err=True)
+        sentence(f"{places[0]}: {note}{others}", err=True)
 
 
 def _messages(tasks: Sequence[str], file: Path | None) -> Iterator[tuple[str, bytes]]:
@@ -176,7 +178,16 @@ def _messages(tasks: Sequence[str], file: Path | None) -> Iterator[tuple[str, by
         return numbered_messages(str(file), file.read_bytes())
     if list(tasks) == ["-"]:
         return numbered_messages("stdin", sys.stdin.buffer.read())
+    for task in tasks:
+        if _is_file(task):
+            raise click.BadParameter(f"{task} is a file; to read the tasks from it: --file {shlex.quote(task)}", param_hint="TASK")
     return ((f"argument {n}", task.encode("utf-8", "surrogateescape")) for n, task in enumerate(tasks, start=1))
+
+
+def _is_file(task: str) -> bool:
+    """Whether an argument names a file of tasks in place of a task, which has a slash between two ids."""
+    looks_like_path = "/" not in task or task.startswith(("/", "./", "../"))
+    return looks_like_path and os.path.isfile(task)
 
 
 def _context(text: str | None) -> Any:

@@ -10,6 +10,8 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from watcher.cli.tables import counted, wrapped
+
 SPARE_LINES = 4
 """Lines of the screen that the rows leave free: for the status, and for what is printed above."""
 
@@ -20,12 +22,19 @@ def can_update(screen: Console) -> bool:
 
 
 class TaskRows:
-    """The rows and the status below them, while the block runs. `rows` and `status` are read for each refresh."""
+    """The rows, the status below them, and advice below that, while the block runs. All are read for each refresh."""
 
-    def __init__(self, screen: Console, rows: Callable[[], Mapping[str, Text]], status: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        screen: Console,
+        rows: Callable[[], Mapping[str, Text]],
+        status: Callable[[], str],
+        advice: Callable[[], str | None] = lambda: None,
+    ) -> None:
         self._screen = screen
         self._rows = rows
         self._status = status
+        self._advice = advice
         self._shown: list[str] = []
         self._live = Live(console=screen, get_renderable=self._render, auto_refresh=False, transient=True)
 
@@ -38,7 +47,7 @@ class TaskRows:
 
     def refresh(self) -> None:
         """Draw the rows as they are now, if they are not what is on the screen: a screen that is drawn often flickers."""
-        shown = [*(row.plain for row in self._rows().values()), self._status()]
+        shown = [*(row.plain for row in self._rows().values()), self._status(), self._advice() or ""]
         if shown != self._shown:
             self._shown = shown
             self._live.refresh()
@@ -46,11 +55,12 @@ class TaskRows:
     def _render(self) -> Group:
         """The newest rows that fit on the screen, the number of the others, and the status."""
         rows = list(self._rows().values())
-        room = max(1, self._screen.height - SPARE_LINES)
+        advice = wrapped(self._advice() or "", self._screen.width).splitlines()
+        room = max(1, self._screen.height - SPARE_LINES - len(advice))
         hidden = max(0, len(rows) - room)
         lines = rows[hidden:] if hidden else rows
-        more = [Text(f"{hidden} more open tasks", style="dim")] if hidden else []
+        more = [Text(counted(hidden, "more open task"), style="dim")] if hidden else []
         for line in lines:
             line.truncate(self._screen.width, overflow="ellipsis")
         status = Text(self._status(), style="dim", no_wrap=True, overflow="ellipsis")
-        return Group(*more, *lines, status)
+        return Group(*more, *lines, status, *(Text(line, style="yellow", no_wrap=True, overflow="ellipsis") for line in advice))

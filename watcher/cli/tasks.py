@@ -10,7 +10,7 @@ import click
 
 from watcher.cli.options import config_option, json_option
 from watcher.cli.store_access import StoreAccess, print_json
-from watcher.cli.tables import duration, table
+from watcher.cli.tables import counted, duration, table
 
 if TYPE_CHECKING:
     from watcher.queries.tasks import TaskSummary
@@ -47,9 +47,9 @@ def tasks(config: Path, open_only: bool, limit: int, as_json: bool) -> None:
         click.echo("no open tasks" if open_only else "no tasks", err=True)
         return
     now = time.time()
-    table(("TASK", "STATUS", "AGE", "POLLS", "ENDED"), [_row(task, now) for task in found])
+    table(("TASK", "STATUS", "AGE", "POLLS", "ENDED"), [_row(task, now) for task in found], own_line="TASK")
     if len(found) == limit:
-        click.echo(f"These are the newest {limit} tasks. Set --limit to list more.", err=True)
+        click.echo(f"Only the newest {counted(limit, 'task')}. Set --limit to list more.", err=True)
 
 
 def _row(task: TaskSummary, now: float) -> tuple[str, ...]:

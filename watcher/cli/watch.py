@@ -38,7 +38,8 @@ def watch(tasks: tuple[str, ...], rate: float | None, patience: float, as_json: 
     Needs no configuration and stores nothing. Credentials, Region and endpoints
     come from the environment variables and files of AWS. Exit code 0: all tasks
     succeeded; 3: some failed or were stopped; 75: how some tasks ended is
-    not known.
+    not known; 78: the credentials or the Region cannot be used, which ends
+    the command after a second try.
 
     \b
     Example:
@@ -55,7 +56,7 @@ def watch(tasks: tuple[str, ...], rate: float | None, patience: float, as_json: 
     from watcher.observe.settings import LogSettings
     from watcher.runtime.settings import Limits
 
-    configure(LogSettings(level="warning"))
+    configure(LogSettings(level="error"))  # the screen says what is wrong; the hints of the log are for a process that keeps its watches
     options = FollowOptions(rate, patience, as_json)
     raise Exit(run_stoppable(partial(follow, keys, catalog, options), Limits().stop_deadline))
 

@@ -120,6 +120,8 @@ def _got(value: Any, unit: str) -> str:
 
 
 def _hint(error: str, value: Any) -> str:
+    if value is None:
+        return "; add a value, or remove the key"
     if error == "bool_type" and str(value).lower() in {"yes", "no", "on", "off", "true", "false"}:
         return "; write true or false in lower case and without quotes"
     if error == "string_type":

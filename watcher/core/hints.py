@@ -70,12 +70,16 @@ def _credentials(error: CredentialsRejected) -> str:
         return "a file cannot be used: check AWS_CA_BUNDLE, AWS_WEB_IDENTITY_TOKEN_FILE, and the files that the AWS profile names"
     if error.code == "CredentialRetrievalError":
         return "the source of the credentials failed or did not answer in time: check credential_process and its output"
+    if error.code == "InvalidRegionError":
+        return "this is not the name of a Region: correct AWS_REGION, or region in the AWS profile; an example is us-east-1"
     if "Region" in error.code:
         return "set the Region: AWS_REGION=us-east-1, or region in the AWS profile"
     if error.expired:
         return "the session has expired: sign in again, or renew the token"
     if "Profile" in error.code or "Config" in error.code:
         return "the AWS configuration cannot be used: check AWS_PROFILE and the AWS configuration files"
+    if error.code == "PartialCredentialsError":
+        return "a part of the credentials is missing: set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or both in the AWS profile"
     if error.code.startswith("No"):
         return "no credentials were found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the container a role"
     return "these credentials are not accepted: check AWS_PROFILE, the keys, and whether they were revoked"

@@ -1,6 +1,7 @@
 """The sentence that each JSON line of the log carries beside the name of its event, for a person who reads the log.
 
-A placeholder is a fact of the line. The sentences are made of facts that were redacted before.
+A placeholder is a fact of the line. A number follows its noun, so that 1 reads as well as 2. The sentences are made of facts
+that were redacted before.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from string import Formatter
 from typing import Any
 
 MESSAGES: Mapping[str, str] = {
-    "started": "The watcher started with {open_watches} open watches and reads from {sources}.",
+    "started": "The watcher started and reads from {sources}; open watches: {open_watches}.",
     "stop_requested": "The watcher received the signal {signal} and stops.",
-    "stopping": "The watcher is stopping: {in_flight} calls are in flight, and it ends within {deadline_s} s.",
+    "stopping": "The watcher is stopping and ends within {deadline_s} s; calls in flight: {in_flight}.",
     "stopped_at_once": "A second signal ended the process at once.",
     "stopped_by_force": "The process did not end within {after_s} s and was ended by force.",
-    "stopped_with_undelivered_events": "The watcher stopped before {events} events were delivered.",
+    "stopped_with_undelivered_events": "The watcher stopped; undelivered events: {events}.",
     "component_unhealthy": "{component} does not work: {reason}.",
     "component_healthy": "{component} works again, after {after_s} s.",
     "intake_paused": "Intake pauses: the limit limits.{reason} is reached.",
@@ -23,14 +24,14 @@ MESSAGES: Mapping[str, str] = {
     "source_exhausted": "The source {source} is read to its end.",
     "input_rejected": "A message from the source {source} is invalid ({reason}: {detail}); it is dead letter {dead_letter}.",
     "input_ignored": "A message from the source {source} requires no action: {what}.",
-    "submitted_again": "Tasks from the source {source}, such as {example}, were submitted before; {known} of them are still watched.",
-    "deadline_reduced": "The deadline of {tasks} tasks from the source {source}, such as {example}, is reduced to {deadline_s} s.",
+    "submitted_again": "Tasks from the source {source}, such as {example}, were submitted before; still watched: {known}.",
+    "deadline_reduced": "Deadlines from the source {source}, such as that of {example}, are reduced to {deadline_s} s; tasks: {tasks}.",
     "members_ignored": "A message from the source {source} has members that are not allowed and were ignored: {members}.",
     "delivery_failed": "The sink {sink} did not accept event {event_id} ({code}); it is sent again in {retry_in_s} s.",
     "delivery_refused": "The sink {sink} refused event {event_id} ({reason}); the event waits and is sent again.",
     "event_rejected": "Event {event_id}, which the sink {sink} refused ({reason}), is now a dead letter.",
-    "rejected_events_erased": "{events} dead letters of events were erased after watch.dead_letter_retention.",
-    "sink_dropped": "The removed sink {sink} was dropped as requested; {undelivered} events for it were erased.",
+    "rejected_events_erased": "Dead letters of events were erased after watch.dead_letter_retention: {events}.",
+    "sink_dropped": "The removed sink {sink} was dropped as requested; erased events for it: {undelivered}.",
     "sink_raised_unexpectedly": "The code of the sink {sink} failed with {error}; the batch is sent again.",
     "probe_raised_unexpectedly": "The code that calls AWS failed with {error}; the call is repeated.",
     "calls_failed": "Calls to {service} fail ({code}), {failures} in a row so far; they are repeated.",
@@ -39,7 +40,7 @@ MESSAGES: Mapping[str, str] = {
     "no_such_sink": "Dead letter {dead_letter} cannot be retried: no sink {sink} is configured.",
     "unknown_kind": "The store has a task of kind {kind}, which this version does not know; it is not polled.",
     "shard_lost": "Another process owns shard {shard} of the store now.",
-    "pruned": "{watches} tasks that ended longer ago than watch.retention were erased.",
+    "pruned": "Tasks that ended longer ago than watch.retention were erased: {watches}.",
     "deprecated_setting": "The configuration has a setting without effect.",
     "config_invalid": "The configuration file has mistakes: {mistakes}.",
     "config_valid": "The configuration file is valid; the next start uses it.",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from watcher.core.polling.open_circuits import STATE, holding, restore
@@ -79,13 +79,14 @@ class Explanation:
 async def explain_task(store: Queries, catalog: Catalog, key: str, settings: PollSettings, now: float) -> Explanation:
     """Return what the store contains about a task. `now` is seconds since the epoch."""
     watch = await store.task(key)
+    progress = await load_progress(store, catalog)
     plan = None
     if watch is not None and watch.open:
-        learned = await _learned_state(store, catalog, watch)
+        learned = replace(await _learned_state(store, catalog, watch), last_call=progress.get(watch.id))
         plan = plan_polls(watch, catalog.get(watch.ref.kind), learned, settings, now)
     return Explanation(
         key=key,
-        task=None if watch is None else task_summary(watch, catalog, await load_progress(store, catalog)),
+        task=None if watch is None else task_summary(watch, catalog, progress),
         context=None if watch is None else watch.context,
         next=plan,
         events=await task_history(store, key),

@@ -7,17 +7,40 @@ gaps between polls are, not at which time the next call goes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from watcher.core.polling.cadence import PROVISIONAL_GAP_S, Cadence, CadenceSettings
+from watcher.core.polling.call_progress import CallState
 from watcher.core.polling.open_circuits import OpenCircuit
+from watcher.core.polling.poll_errors import DENIED_TRIES, PARKED_S, UNREADABLE_TRIES, wait_range
 from watcher.core.polling.transitions import WatchSettings
 from watcher.kinds.kind import Kind, Phase
 from watcher.model import Watch
 
+TROUBLE: Mapping[str, str] = {
+    "not_found": "not found",
+    "denied": "access denied",
+    "busy": "busy with another client",
+    "throttled": "throttled",
+    "unavailable": "no answer",
+    "credentials": "credentials rejected",
+    "unreadable": "reply not readable",
+}
+"""What the last poll of an open task showed in place of the task, by the reason of the error."""
+RETRY_RULES: Mapping[str, str] = {
+    "not_found": "; after watch.not_found_grace without the task, the watch ends",
+    "denied": f"; denial {DENIED_TRIES} ends the watch",
+    "busy": "; each conflict doubles the wait",
+    "unavailable": ", at a random time; the longest wait doubles with each failure up to this",
+    "unreadable": (
+        f", at a random time; the longest wait doubles with each failure, and from failure {UNREADABLE_TRIES} in a row on"
+        f" it is {PARKED_S[0]:g} to {PARKED_S[1]:g} s"
+    ),
+}
+"""How the wait after a failed poll develops, by the reason of the error."""
 SAVED_STATE_AGE = "from what the watcher saved last; while it runs, that is at most 30 s old"
 
 
@@ -38,6 +61,8 @@ class LearnedState:
     open_tasks: int
     circuits: Sequence[OpenCircuit] = ()
     """The open circuits that hold the calls about the task."""
+    last_call: CallState | None = None
+    """The last poll of the task that is saved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +88,10 @@ class PollPlan:
     """The reasons, in sentences."""
     open_circuits: Sequence[str] = ()
     """The components of `/readyz` that hold the calls."""
+    last_error: str | None = None
+    """Why the last poll that is saved failed, by the reason of the error. None: it did not fail, or it is not saved."""
+    retry_s: tuple[float, float] | None = None
+    """The shortest and the longest wait after that poll, in place of `gap_s`. None: no wait, or no error."""
 
     def as_json(self) -> dict[str, Any]:
         """The JSON form."""
@@ -81,6 +110,8 @@ def plan_polls(watch: Watch, kind: Kind | None, learned: LearnedState, settings:
         gap = cadence.gap(name, status, age, polls=watch.polls, provisional=provisional)
         if settings.cadence.type == "accrual":
             spare = cadence.spare_gap(name, status, age, provisional=provisional)
+    error = None if learned.last_call is None or learned.last_call.reason not in TROUBLE else learned.last_call.reason
+    failures = None if learned.last_call is None or status is not None else learned.last_call.polls
     plan = PollPlan(
         rule=settings.cadence.type,
         age_s=age,
@@ -92,9 +123,11 @@ def plan_polls(watch: Watch, kind: Kind | None, learned: LearnedState, settings:
         pace=pace,
         open_tasks=learned.open_tasks,
         why=(),
+        last_error=error,
+        retry_s=None if error is None else wait_range(error, settings.watch, failures=failures),
     )
     held = [sentence for circuit in learned.circuits for sentence in _held(circuit)]
-    why = (*held, *_reasons(plan, watch, cadence, provisional), _share(plan))
+    why = (*held, *_reasons(plan, watch, learned, cadence, provisional), _share(plan))
     return replace(plan, why=why, open_circuits=[circuit.component for circuit in learned.circuits])
 
 
@@ -127,14 +160,30 @@ def _read_pace(text: str | None) -> float | None:
     return rate if math.isfinite(rate) and rate > 0 else None
 
 
-def _reasons(plan: PollPlan, watch: Watch, cadence: Cadence, provisional: bool) -> Iterator[str]:
+def _reasons(plan: PollPlan, watch: Watch, learned: LearnedState, cadence: Cadence, provisional: bool) -> Iterator[str]:
+    if plan.last_error is not None:
+        yield _retry(plan, plan.last_error)
+        return
+    if watch.status is None and learned.last_call is not None:
+        yield f"no poll has seen the task yet; polls that are saved: {learned.last_call.polls}"
+        return
     if watch.status is None:
-        yield "no poll has seen the task yet: the first one is due now; only the pace or an open circuit can delay it"
+        yield "no poll of the task is saved yet: the first one is due now; only the pace or an open circuit can delay it"
         return
     yield f"{plan.gap_s:.2f} s after the last poll: {_rule(plan, cadence, provisional)}"
     if plan.spare_gap_s is not None:
         saved = f"a call then saves {cadence.settings.price_floor:g} s of lag"
         yield f"{plan.spare_gap_s:.2f} s after the last poll if there is a spare call: {saved}"
+
+
+def _retry(plan: PollPlan, error: str) -> str:
+    """When a task is polled again after a poll that failed."""
+    failed = f"the last poll that is saved failed ({error}: {TROUBLE[error]})"
+    if plan.retry_s is None:
+        return f"{failed}: the task is due again at once; only the pace or an open circuit can delay it"
+    low, high = plan.retry_s
+    when = f"the next one follows {f'{low:g} to' if low else 'at most'} {high:g} s after it"
+    return f"{failed}: {when}{RETRY_RULES.get(error, '')}"
 
 
 def _rule(plan: PollPlan, cadence: Cadence, provisional: bool) -> str:

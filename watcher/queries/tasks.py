@@ -13,21 +13,12 @@ from watcher.kinds.catalog import Catalog
 from watcher.model import Watch
 from watcher.ports import Queries
 from watcher.queries.pages import read_pages
+from watcher.queries.poll_plan import TROUBLE
 from watcher.query import TaskQuery
 
 Progress = Mapping[str, CallState]
 """By the id of a watch."""
 
-TROUBLE: Mapping[str, str] = {
-    "not_found": "not found",
-    "denied": "access denied",
-    "busy": "busy with another client",
-    "throttled": "throttled",
-    "unavailable": "no answer",
-    "credentials": "credentials rejected",
-    "unreadable": "reply not readable",
-}
-"""What the last poll of an open task showed in place of the task, by the reason of the error."""
 ENDED_UNSEEN: Mapping[str, str] = {"not_found": "not found", "expired": "not found", "denied": "access denied", "invalid": "invalid"}
 """What a task that no poll ever saw was, by the reason why its watch ended."""
 

@@ -1,6 +1,7 @@
 """The requests by which a user sets and reads the status of simulated tasks. AWS has no such path, and they need no signature.
 
 PUT /_simulator/tasks/speaker-search/VoiceConnectorId/TaskId   {"status": "FAILED"}
+PUT /_simulator/tasks/speaker-search/VoiceConnectorId/TaskId   {"status": "A_NEW_ONE", "undeclared": true}
 GET /_simulator/tasks/speaker-search/VoiceConnectorId/TaskId
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from watcher.simulator.simulated_kinds import MAX_CONNECTOR, MAX_TASK_ID, SIMULATED_KINDS, SimulatedKind
+from watcher.simulator.simulated_kinds import MAX_CONNECTOR, MAX_TASK_ID, SIMULATED_KINDS, STATUSES, SimulatedKind
 from watcher.simulator.simulated_task import SimulatedTask, iso
 from watcher.simulator.task_table import TaskTable
 from watcher.simulator.wire import HttpReply, HttpRequest, segments
@@ -17,7 +18,10 @@ from watcher.simulator.wire import HttpReply, HttpRequest, segments
 PREFIX = "_simulator"
 MAX_STATUS = 64
 """The longest status that can be set, in characters."""
+MEMBERS = {"status", "undeclared"}
+"""Of the body of a PUT request."""
 PATH_HINT = f"use /{PREFIX}/tasks/KIND/VoiceConnectorId/TaskId; the kinds are {', '.join(SIMULATED_KINDS)}"
+STATUS_HINT = f"""the API declares no such status, only {", ".join(STATUSES)}; to set another one, add "undeclared": true"""
 BODY_HINT = """send a JSON object such as {"status": "SUCCEEDED"}"""
 
 
@@ -43,11 +47,13 @@ def answer(request: HttpRequest, tasks: TaskTable, now: float) -> HttpReply:
 def _set_status(request: HttpRequest, tasks: TaskTable, kind: SimulatedKind, ids: tuple[str, str], now: float) -> HttpReply:
     try:
         body = json.loads(request.body)
-        status = body["status"]
+        status, undeclared = body["status"], body.get("undeclared", False)
     except (ValueError, RecursionError, TypeError, KeyError):
         return _reply(400, {"message": BODY_HINT})
-    if not isinstance(status, str) or not _valid(status, MAX_STATUS) or len(body) > 1:
+    if not isinstance(status, str) or not _valid(status, MAX_STATUS) or not isinstance(undeclared, bool) or body.keys() - MEMBERS:
         return _reply(400, {"message": BODY_HINT})
+    if status not in STATUSES and not undeclared:
+        return _reply(400, {"message": STATUS_HINT})
     task = tasks.ensure(kind, *ids, now)
     task.set_status(status, now)
     return _reply(200, _shown(task, now))

@@ -72,6 +72,27 @@ def on_poll_error(
     return Step(polled, error.reason)
 
 
+def wait_range(reason: str, settings: WatchSettings, *, failures: int | None = None) -> tuple[float, float] | None:
+    """The shortest and the longest wait after a poll that failed with this reason, in seconds, while no circuit is open.
+
+    `failures` is the largest number of failures in a row that is possible; None: it is not known. None is returned for a
+    reason that makes the task due again at once.
+    """
+    most = 10 if failures is None else max(1, failures)
+    match reason:
+        case Busy.reason:
+            return BUSY_S[0], BUSY_MAX_S[1]
+        case Unavailable.reason:
+            return 0.0, MAX_BACKOFF_S
+        case NotFound.reason:
+            return _missed_s(settings)
+        case Denied.reason:
+            return DENIED_S
+        case Unreadable.reason:
+            return 0.0, PARKED_S[1] if most >= UNREADABLE_TRIES else _backoff(most - 1)[1]
+    return None
+
+
 def overdue_since(kind: Kind, watch: Watch, now: float, settings: WatchSettings, *, mono: float) -> float | None:
     """Since when the task of a watch has not been found, in monotonic seconds, if one more miss ends the watch; else None."""
     since = mono if watch.failing_since is None else watch.failing_since
@@ -126,7 +147,11 @@ def _not_found(kind: Kind, watch: Watch, now: float, mono: float, settings: Watc
 
 def _missed(watch: Watch, mono: float, settings: WatchSettings) -> Step:
     missed = watch if watch.failing_since is not None else watch._replace(failures=0, failing_since=mono)
-    return Step(missed, "not_found", wait_s=(2.0, max(2.0, min(10.0, settings.not_found_grace / 4))))
+    return Step(missed, "not_found", wait_s=_missed_s(settings))
+
+
+def _missed_s(settings: WatchSettings) -> tuple[float, float]:
+    return 2.0, max(2.0, min(10.0, settings.not_found_grace / 4))
 
 
 def _denied(watch: Watch, now: float, mono: float, *, suspect: bool) -> Step:
