@@ -92,7 +92,7 @@ def status(connection: socket.socket) -> int:
 
 
 def until_closed(connection: socket.socket, piece: bytes = b"", *, reads: bool = True) -> None:
-    """Wait until the server closes the connection, while sending this piece again and again. Reads what it sends, unless told not to."""
+    """Wait until the server closes the connection, while sending this piece again and again. `reads`: read what it sends."""
     for _ in range(round(HANG_S / POLL_S)):
         try:
             connection.sendall(piece)

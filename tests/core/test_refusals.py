@@ -72,7 +72,7 @@ def test_a_refused_part_of_a_batch_is_dead_at_once() -> None:
 
 
 def test_an_event_that_can_never_be_accepted_is_dead_at_once() -> None:
-    """What the adapter knows by itself, such as a size, needs no comparison, and says nothing about the sink."""
+    """What the adapter knows without asking the sink, such as a size, needs no comparison, and says nothing about the sink."""
     refusals = Refusals(HOUR)
     for n in range(MANY + 1):
         assert dead(refuse(refusals, f"big-{n}", reason="size", cause="event")) == [(f"big-{n}", Ground.UNACCEPTABLE)]

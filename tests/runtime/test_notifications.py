@@ -28,7 +28,7 @@ def outcomes(w: World, watcher: Any) -> dict[str, float]:
 
 
 async def test_a_notification_about_an_unknown_task_is_ignored_and_counted(world: MakeWorld) -> None:
-    """Nobody submitted the task, so nothing may be reported about it."""
+    """The task was not submitted, so nothing may be reported about it."""
     w = world(finite=False)
     w.queue.put(notification("t-1"))
     async with w.running() as watcher:

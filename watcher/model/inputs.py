@@ -29,7 +29,7 @@ class Submission:
     deadline_s: float | None = None
     """Seconds from admission after which the watch ends."""
     poll_now: bool = False
-    """AWS itself announced a change: poll the task now. For a task that nobody submitted, this starts a watch only if the source
+    """AWS itself announced a change: poll the task now. For a task that was not submitted, this starts a watch only if the source
     has `watch_notified`."""
     observation: Observation | None = None
     """What the message says about the state of the task. It is the first observation of a new watch, and never of another one."""

@@ -146,7 +146,7 @@ async def test_an_operator_is_refused_under_a_name_that_has_another_log(path: Pa
 
 @pytest.mark.process
 async def test_without_its_lock_file_an_owner_stays_the_only_one(path: Path) -> None:
-    """Somebody who removes the lock file lets no second owner in."""
+    """Removing the lock file lets no second owner in."""
     with another_owner(path):
         path.with_name("watcher.db.lock").unlink()
         assert "lock file was removed" in await refused(path)
@@ -155,7 +155,7 @@ async def test_without_its_lock_file_an_owner_stays_the_only_one(path: Path) -> 
 @pytest.mark.parametrize("make", [os.symlink, os.link], ids=["symbolic", "hard"])
 async def test_a_lock_that_is_a_link_is_refused(path: Path, tmp_path: Path, make: Callable[[Path, Path], None]) -> None:
     """The lock neither follows a link nor changes the file at its other end, also an empty one."""
-    for content in ("a file of somebody else", "4711", ""):
+    for content in ("a file of another program", "4711", ""):
         theirs = tmp_path / "theirs"
         theirs.write_text(content)
         lock = path.with_name("watcher.db.lock")
@@ -174,7 +174,7 @@ async def test_a_link_to_nothing_creates_nothing(path: Path, tmp_path: Path) -> 
 
 
 async def test_a_lock_that_no_watcher_wrote_is_not_overwritten(path: Path) -> None:
-    """A file of somebody else with the name of the lock is refused and not changed; one of an earlier watcher is used."""
+    """A file of another program with the name of the lock is refused and not changed; one of an earlier watcher is used."""
     lock = path.with_name("watcher.db.lock")
     for content in ("notes\n", "123456789012345678901234567890"):
         lock.write_text(content)
