@@ -15,10 +15,26 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from watcher.errors import RemoteError
-from watcher.model import Backlog, Change, DeadLetter, Event, Lease, Leftover, Message, Observation, Pruned, RefusalCause, TaskRef, Watch
+from watcher.model import (
+    Backlog,
+    Change,
+    Claim,
+    DeadLetter,
+    Event,
+    Lease,
+    Leftover,
+    Message,
+    Observation,
+    Pruned,
+    RefusalCause,
+    Replica,
+    Report,
+    TaskRef,
+    Watch,
+)
 from watcher.query import DeadLetterQuery, EventQuery, Page, Selection, TaskQuery
 
 
@@ -77,11 +93,18 @@ class Probe(Protocol):
         ...
 
 
+Signal = Literal["admitted", "released"]
+"""What another replica did: it admitted watches to shards of this replica, or shards have become free."""
+
+
 class Shards(Protocol):
     """Ownership of the key space, and the writes that depend on it.
 
     The key space is divided into `shards` fixed slices (`model.shard_of`). A lease makes one replica the owner of one
     shard. A store with a single owner (memory, a file) grants all leases in the first `claim`, and they never expire.
+
+    A shared store has several replicas at once. Their leases end when they are not renewed in time, by the clock of the
+    store; then the other replicas may take over their shards.
 
     A writing call is all or nothing. When it returns and the store is `durable`, a crash loses nothing of it.
     """
@@ -98,7 +121,7 @@ class Shards(Protocol):
 
     @property
     def renew_s(self) -> float | None:
-        """Seconds between two `claim` calls. None: leases never expire, so one `claim` is enough."""
+        """Seconds between two `claim` calls. None: this store has a single owner, whose leases never expire, so one `claim` is enough."""
         ...
 
     async def open(self, sinks: Sequence[str], drop: Collection[str] = ()) -> Mapping[str, Leftover]:
@@ -106,23 +129,46 @@ class Shards(Protocol):
 
         A removed sink in `drop` is forgotten with its undelivered events and its dead letters; returns what these were.
         Raises SinksRemoved for other removed sinks that have any, and StoreRefused for a store that is newer, corrupt, or
-        owned by another process.
+        owned by another process. On a shared store, other replicas may be at work.
         """
         ...
 
     async def close(self) -> None: ...
     async def check(self) -> str: ...
 
-    async def claim(self) -> Sequence[Lease]:
-        """Renew the leases of this replica and take free shards, up to its fair share. Returns all leases it now has."""
+    async def claim(self, report: Report | None = None) -> Claim:
+        """Renew the leases of this replica and take free shards, up to its fair share (`core.ownership.fair_share`).
+
+        `report` replaces what this replica told the others before. Never waits for another replica.
+        """
         ...
 
-    async def release(self, leases: Sequence[Lease]) -> None:
-        """Give these shards back. A lease that was lost in the meantime is ignored."""
+    async def release(self, leases: Sequence[Lease], *, leaving: bool = False) -> None:
+        """Give these shards back. A lease that was lost in the meantime is ignored.
+
+        `leaving`: this replica will claim nothing more, so the others share its part at once.
+        """
+        ...
+
+    async def wait(self) -> Collection[Signal]:
+        """Wait until another replica has done something that concerns this one. Never returns in a store with a single owner.
+
+        May be wrong in both directions: a signal can be lost while the connection to the store is, and it can be given
+        twice. The first call after a failure returns all signals.
+        """
         ...
 
     def load(self, lease: Lease) -> AsyncIterator[Sequence[Watch]]:
         """All open watches of the shard, in pieces. A watch that is admitted meanwhile may be missing or included."""
+        ...
+
+    def arrivals(self, leases: Sequence[Lease]) -> AsyncIterator[Sequence[Watch]]:
+        """Open watches of these shards that `load` may have missed, and those admitted since the previous call, in pieces.
+
+        A watch may come again, and also one that this process admitted itself. None is left out: neither one that was
+        admitted during `load`, nor one whose admission was under way during the previous call. Shards that were not
+        loaded under these leases are ignored.
+        """
         ...
 
     async def admit(self, watches: Sequence[Watch]) -> Sequence[Watch]:
@@ -150,8 +196,12 @@ class Shards(Protocol):
         """
         ...
 
-    async def save_state(self, name: str, text: str) -> None:
-        """Keep a text under a name, such as the learned pace. It replaces an earlier one."""
+    async def save_state(self, name: str, text: str, *, own: bool = False) -> None:
+        """Keep a text under a name, such as the learned pace. It replaces an earlier one.
+
+        `own`: it is kept beside the texts of the other replicas, and only while this replica is alive. Only `load_states`
+        returns it. In a store with a single owner, `own` has no effect.
+        """
         ...
 
     async def load_state(self, name: str) -> str | None:
@@ -200,6 +250,10 @@ class Queries(Protocol):
         """Watches that match the query, the newest first."""
         ...
 
+    async def replicas(self) -> Sequence[Replica]:
+        """The replicas whose leases have not ended, in order of their names. None in a store with a single owner."""
+        ...
+
     async def count_open(self, kinds: Collection[str] | None = None) -> int:
         """How many open watches there are of these kinds, or of all kinds."""
         ...
@@ -230,6 +284,10 @@ class Queries(Protocol):
 
     async def load_state(self, name: str) -> str | None:
         """The text kept under this name, None where there is none."""
+        ...
+
+    async def load_states(self, name: str) -> Sequence[str]:
+        """The texts kept under this name: the common one, and those that replicas keep as their own."""
         ...
 
 
@@ -265,7 +323,7 @@ class Operations(Protocol):
     async def requests(self, after: str | None = None) -> Requests:
         """For the owner: erasures since the last call, and dead letters that are marked for a retry, in order of arrival.
 
-        At most `RETRY_PAGE` of them, after the `next` of the previous page. A mark goes away when the dead letter is purged
+        On a shared store, each replica gets those of its own shards (of an input: `shard_of` its id). At most `RETRY_PAGE` of them, after the `next` of the previous page. A mark goes away when the dead letter is purged
         or added again.
         """
         ...

@@ -2,10 +2,12 @@
 
 Times are wall-clock seconds since the epoch (UTC) as floats; durations are seconds. The modules in the order of the
 data: `inputs` and `tasks` come in, `watches` are polled, `changes` are committed and delivered, `undelivered` is the rest.
+`replicas` says which watchers share the work.
 """
 
 from watcher.model.changes import Change, Event, EventType, Step, Transition
 from watcher.model.inputs import Ignored, Message, Submission
+from watcher.model.replicas import Claim, QuotaUse, Replica, Report
 from watcher.model.tasks import DEFAULT_TARGET, Lease, TaskRef, shard_of
 from watcher.model.undelivered import Backlog, DeadLetter, Leftover, Pruned, RefusalCause
 from watcher.model.watches import Observation, Result, Watch
@@ -14,6 +16,7 @@ __all__ = [
     "DEFAULT_TARGET",
     "Backlog",
     "Change",
+    "Claim",
     "DeadLetter",
     "Event",
     "EventType",
@@ -23,7 +26,10 @@ __all__ = [
     "Message",
     "Observation",
     "Pruned",
+    "QuotaUse",
     "RefusalCause",
+    "Replica",
+    "Report",
     "Result",
     "Step",
     "Submission",

@@ -1,0 +1,1 @@
+"""Which replica owns which shards, and what the replicas tell one another."""
