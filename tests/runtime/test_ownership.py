@@ -113,7 +113,7 @@ async def test_an_adoption_loads_the_watches_and_events_of_that_shard_only(world
     await store.open(["inbox"])
     watches = [await add_undelivered_event(store, name) for name in ALL_NAMES]
     ended = moved(watches[-1]._replace(ref=TaskRef("speaker-search", ("abc123", "gone"))), "SUCCEEDED", end=True).watch
-    store._admit(ended)
+    store.content.admit(ended)
     w, probe = shared_world(world, store, durations="run=never")
     async with w.running() as watcher:
         await watcher.loops.ownership.adopted.wait()

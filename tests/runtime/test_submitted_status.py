@@ -178,7 +178,7 @@ async def test_a_task_that_is_erased_before_the_commit_has_no_event(world: MakeW
     commit = w.store.commit
 
     async def erased_before(changes: Sequence[Change], leases: Mapping[int, Lease]) -> Collection[str]:
-        w.store._erase(key("t-1"))  # type: ignore[attr-defined]
+        w.store.content.erase(key("t-1"))  # type: ignore[attr-defined]
         return await commit(changes, leases)
 
     w.store.commit = erased_before  # type: ignore[method-assign]
