@@ -171,7 +171,7 @@ async def test_the_shards_of_a_killed_replica_are_taken_over_when_its_lease_ends
     assert fleet.service.stats.peak_per_task == 1
     sequences: dict[str, set[int]] = {}
     for event in fleet.events:
-        sequences.setdefault(event.key, set()).add(json.loads(event.body)["data"]["sequence"])
+        sequences.setdefault(event.key, set()).add(int(json.loads(event.body)["sequence"]))
     assert all(found == set(range(1, len(found) + 1)) for found in sequences.values())
     assert {event.key for event in fleet.events if event.terminal} == {key(name) for name in NAMES}
 
