@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.contracts.store_exam import StoreExam
+from tests.postgres import Database
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
 from watcher.ports import Store
@@ -55,3 +56,10 @@ class TestSqliteInMemory(StoreExam):
     @pytest.fixture
     def storage(self) -> SqliteStorage:
         return SqliteStorage(":memory:")
+
+
+@pytest.mark.process
+class TestPostgres(StoreExam):
+    @pytest.fixture
+    def storage(self, database: Database) -> Database:
+        return database
