@@ -11,6 +11,7 @@ import secrets
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import pytest
@@ -71,6 +72,25 @@ class Database:
             return cursor.fetchall() if cursor.description else []
 
 
+class SharedDatabase:
+    """Replicas on one empty schema, with a clock that moves by hand."""
+
+    lease_s = 15.0
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._names: dict[str, Iterator[int]] = {}
+        database.execute(f"CREATE SCHEMA {database.schema}")
+        database.execute("CREATE TABLE clock AS SELECT clock_timestamp() AS now")
+
+    def replica(self, name: str) -> PostgresStore:
+        numbers = self._names.setdefault(name, count(1))
+        return self._database.store(now="(SELECT now FROM clock)", name=lambda: f"{name}-{next(numbers)}")
+
+    async def advance(self, seconds: float) -> None:
+        self._database.execute("UPDATE clock SET now = now + %s * interval '1 second'", seconds)
+
+
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     with warnings.catch_warnings():
@@ -87,7 +107,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgr
         found.execute(f"ALTER SYSTEM SET {setting}")
     found.execute("SELECT pg_reload_conf()")
     yield found
-    server.stop()
+    server.cleanup()
 
 
 @pytest.fixture
@@ -96,3 +116,8 @@ def database(postgres_server: PostgresServer) -> Iterator[Database]:
     found = Database(postgres_server, f"test_{secrets.token_hex(6)}")
     yield found
     postgres_server.execute(f"DROP SCHEMA IF EXISTS {found.schema} CASCADE")
+
+
+@pytest.fixture
+def shared_database(database: Database) -> SharedDatabase:
+    return SharedDatabase(database)

@@ -323,8 +323,9 @@ class Operations(Protocol):
     async def requests(self, after: str | None = None) -> Requests:
         """For the owner: erasures since the last call, and dead letters that are marked for a retry, in order of arrival.
 
-        On a shared store, each replica gets those of its own shards (of an input: `shard_of` its id). At most `RETRY_PAGE` of them, after the `next` of the previous page. A mark goes away when the dead letter is purged
-        or added again.
+        On a shared store, each replica gets those of its own shards; `shard_of` the id of the dead letter of an input is
+        its shard. At most `RETRY_PAGE` of them, after the `next` of the previous page. A mark goes away when the dead
+        letter is purged or added again.
         """
         ...
 

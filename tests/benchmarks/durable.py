@@ -121,7 +121,7 @@ async def _filled(folder: Path, count: int) -> tuple[SqliteStore, list[Change], 
     seen = Observation("IN_QUEUE", now, None, now - 1, None, now - 1)
     steps = [advance(KIND, watch, seen, settings) for watch in watches]
     changes = [Change(s.watch, tuple(writer.write(KIND, s.watch, transition, now) for transition in s.transitions)) for s in steps]
-    return store, changes, {lease.shard: lease for lease in await store.claim()}
+    return store, changes, {lease.shard: lease for lease in (await store.claim()).leases}
 
 
 async def _one_by_one(store: SqliteStore, changes: Sequence[Change], leases: Held) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tests.contracts.store_exam import StoreExam
-from tests.postgres import Database
-from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
+from tests.contracts.store_exam.replicas import SharedStoreExam
+from tests.postgres import Database, SharedDatabase
+from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings, SharedMemory
 from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
 from watcher.ports import Store
 
@@ -32,6 +34,22 @@ class SqliteStorage:
 
     def store(self) -> Store:
         return SqliteStore(SqliteStoreSettings(path=self._path))
+
+
+class SharedMemoryStorage:
+    """Replicas on a memory store, with a clock that moves by hand."""
+
+    lease_s = 15.0
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        self._shared = SharedMemory(7, lambda: self._now, lease_s=self.lease_s)
+
+    def replica(self, name: str) -> Store:
+        return self._shared.replica(name)
+
+    async def advance(self, seconds: float) -> None:
+        self._now += seconds
 
 
 class TestMemory(StoreExam):
@@ -58,8 +76,33 @@ class TestSqliteInMemory(StoreExam):
         return SqliteStorage(":memory:")
 
 
+class TestSharedMemory(SharedStoreExam):
+    @pytest.fixture
+    def shared(self) -> SharedMemoryStorage:
+        return SharedMemoryStorage()
+
+
 @pytest.mark.process
 class TestPostgres(StoreExam):
+    """One replica on a shared store."""
+
+    test_a_single_owner_claims_all_shards = None  # for stores whose leases never end
+
     @pytest.fixture
     def storage(self, database: Database) -> Database:
         return database
+
+    @pytest.fixture
+    async def store(self, storage: Database) -> AsyncIterator[Store]:
+        store = storage.store()
+        await store.open(["bus", "log"])
+        await store.claim()  # a replica gets the requests about its own shards
+        yield store
+        await store.close()
+
+
+@pytest.mark.process
+class TestSharedPostgres(SharedStoreExam):
+    @pytest.fixture
+    def shared(self, shared_database: SharedDatabase) -> SharedDatabase:
+        return shared_database

@@ -46,7 +46,7 @@ class RecordedTask:
     async def record(self, store: Store) -> None:
         """Write the watch and its events as the owner of the store."""
         await store.admit([Watch(self.watch.ref, self.watch.id, self.watch.admitted_at, self.watch.deadline_at, self.watch.context)])
-        leases = {lease.shard: lease for lease in await store.claim()}
+        leases = {lease.shard: lease for lease in (await store.claim()).leases}
         for change in self._changes:
             await store.commit([change], leases)
 

@@ -8,7 +8,7 @@ from itertools import count, islice
 from tests.contracts.store_exam.facts import moved
 from tests.runtime.conftest import EPOCH, MakeWorld, World, key
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
-from watcher.model import Event, Lease, Observation, TaskRef, Watch, shard_of
+from watcher.model import Claim, Event, Lease, Observation, Report, TaskRef, Watch, shard_of
 from watcher.simulator.probe import SimulatedProbe
 
 SHARDS = 4
@@ -25,18 +25,18 @@ class SharedStore(MemoryStore):
         self.durable = True
         self.mine = set(mine)
 
-    async def claim(self) -> Sequence[Lease]:
-        return [shard.claim() for number, shard in enumerate(self._shards) if number in self.mine]
+    async def claim(self, report: Report | None = None) -> Claim:
+        return Claim([shard.claim() for shard in self.content.shards if shard.number in self.mine])
 
     def take_over(self, shard: int) -> Lease:
         """Let another replica take this shard. Returns its lease."""
         self.mine.discard(shard)
-        self._shards[shard].release()
-        return self._shards[shard].claim()
+        self.content.shards[shard].release()
+        return self.content.shards[shard].claim()
 
     def hand_back(self, shard: int) -> None:
         """Let the other replica release this shard, so that the next claim grants it again."""
-        self._shards[shard].release()
+        self.content.shards[shard].release()
         self.mine.add(shard)
 
 
@@ -55,7 +55,7 @@ async def add_undelivered_event(store: MemoryStore, name: str) -> Watch:
     """Admit a task, and commit a status of it that no sink has settled. Returns the watch."""
     (watch,) = await store.admit([new_watch(name)])
     change = moved(watch, "IN_QUEUE", at=EPOCH)
-    await store.commit([change], {lease.shard: lease for lease in [shard.claim() for shard in store._shards]})
+    await store.commit([change], {lease.shard: lease for lease in [shard.claim() for shard in store.content.shards]})
     return change.watch
 
 

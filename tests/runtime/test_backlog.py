@@ -60,7 +60,7 @@ class RandomUse:
             (self.watches[watch.key],) = await self.store.admit([watch])
         change = moved(self.watches[watch.key], f"STATUS_{self.rng.randrange(10**6)}")
         self.watches[watch.key] = change.watch
-        await self.store.commit([change], {lease.shard: lease for lease in await self.store.claim()})
+        await self.store.commit([change], {lease.shard: lease for lease in (await self.store.claim()).leases})
         self.counter.committed(shard_of(watch.key, SHARDS), change.events)
 
     async def settle(self) -> None:
@@ -70,7 +70,7 @@ class RandomUse:
         rejected = [event for event in chosen if self.rng.random() < 0.3]
         delivered = [event for event in chosen if event not in rejected]
         letters = [a_dead_letter(event.id, event=event) for event in rejected]
-        await self.store.settle(sink, delivered, letters, {lease.shard: lease for lease in await self.store.claim()})
+        await self.store.settle(sink, delivered, letters, {lease.shard: lease for lease in (await self.store.claim()).leases})
         self.counter.settled(sink, chosen)
 
     async def lose(self) -> None:

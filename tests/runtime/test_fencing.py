@@ -109,8 +109,8 @@ async def test_a_single_owner_that_is_fenced_ends_with_store_refused(world: Make
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(watcher.run)
             await watcher.loops.ownership.adopted.wait()
-            store._shards[0].release()
-            store._shards[0].claim()
+            store.content.shards[0].release()
+            store.content.shards[0].claim()
 
     async with w.watcher() as watcher:
         with pytest.raises(ExceptionGroup) as ended:
@@ -153,6 +153,7 @@ async def test_a_lease_that_was_renewed_is_not_given_up_for_an_older_fence(world
         await anyio.sleep(1)
         store.take_over(1)
         store.hand_back(1)
+        await anyio.sleep(2 * RENEW_S)
         with capture_logs() as lines:
             await anyio.sleep(60)
         assert 1 in watcher.loops.leases.held
@@ -163,7 +164,7 @@ async def test_the_error_names_the_shards_that_were_lost() -> None:
     """`Fenced` has the shards whose lease is missing or outdated, and no other."""
     store = SharedStore()
     await store.open([])
-    mine = {lease.shard: lease for lease in await store.claim()}
+    mine = {lease.shard: lease for lease in (await store.claim()).leases}
     store.take_over(1)
     watches = await store.admit([new_watch(NAMES[shard][0]) for shard in range(SHARDS)])
     with pytest.raises(Fenced) as error:

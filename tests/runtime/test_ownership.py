@@ -39,7 +39,7 @@ async def test_a_shard_that_was_given_back_is_claimed_under_a_new_epoch_and_load
         leases, ownership = watcher.loops.leases, watcher.loops.ownership
         await ownership.claim()
         assert {lease.epoch for lease in leases.held.values()} == {1}
-        await ownership.give_back()
+        await ownership.hand_over(range(SHARDS))
         await ownership.claim()
         assert {lease.epoch for lease in leases.held.values()} == {2}
         assert set(leases.held) == set(range(SHARDS))
@@ -113,7 +113,7 @@ async def test_an_adoption_loads_the_watches_and_events_of_that_shard_only(world
     await store.open(["inbox"])
     watches = [await add_undelivered_event(store, name) for name in ALL_NAMES]
     ended = moved(watches[-1]._replace(ref=TaskRef("speaker-search", ("abc123", "gone"))), "SUCCEEDED", end=True).watch
-    store._admit(ended)
+    store.content.admit(ended)
     w, probe = shared_world(world, store, durations="run=never")
     async with w.running() as watcher:
         await watcher.loops.ownership.adopted.wait()

@@ -83,7 +83,7 @@ async def outbox(names: Sequence[str]) -> MemoryStore:
     store = MemoryStore(MemoryStoreSettings())
     store.durable = True
     await store.open(["inbox"])
-    leases = {lease.shard: lease for lease in await store.claim()}
+    leases = {lease.shard: lease for lease in (await store.claim()).leases}
     for name in names:
         (watch,) = await store.admit([new_watch(name)])
         change = moved(watch, "SUCCEEDED", at=EPOCH, end=True)

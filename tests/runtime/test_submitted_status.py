@@ -178,7 +178,7 @@ async def test_a_task_that_is_erased_before_the_commit_has_no_event(world: MakeW
     commit = w.store.commit
 
     async def erased_before(changes: Sequence[Change], leases: Mapping[int, Lease]) -> Collection[str]:
-        w.store._erase(key("t-1"))  # type: ignore[attr-defined]
+        w.store.content.erase(key("t-1"))  # type: ignore[attr-defined]
         return await commit(changes, leases)
 
     w.store.commit = erased_before  # type: ignore[method-assign]
@@ -219,7 +219,7 @@ async def test_each_status_is_committed_under_the_leases_of_its_own_time(world: 
         seen = Observation("IN_QUEUE", w.wall(), created_at=w.wall())
         watcher.loops.pollers.add([first], {first.key: seen})
         store.mine.add(1)
-        watcher.loops.leases.update(await store.claim(), anyio.current_time())
+        watcher.loops.leases.update((await store.claim()).leases, anyio.current_time())
         watcher.loops.pollers.add([second], {second.key: seen})
         await anyio.sleep(1)
         found = [await store.task(each.key) for each in (first, second)]

@@ -112,7 +112,7 @@ class SimulatedDisk(MemoryStore):
 
     def put(self, watches: Sequence[Watch]) -> None:
         for watch in watches:
-            self._admit(watch)
+            self.content.admit(watch)
 
     def _slow(self, call: Callable[..., Any], *, writes: bool) -> Callable[..., Any]:
         async def slowed(*args: Any, **kwargs: Any) -> Any:
@@ -128,7 +128,7 @@ class SimulatedDisk(MemoryStore):
 
 
 def _content(store: MemoryStore) -> Content:
-    backlogs = [shard.backlog() for shard in store._shards]
+    backlogs = [shard.backlog() for shard in store.content.shards]
     backlog = {sink: sum(each[sink].events for each in backlogs) for sink in backlogs[0]}
-    open_ = [watch.key for watch in store._watches.values() if watch.open]
-    return Content(open_, backlog, store._dead_letters.find(DeadLetterQuery(limit=NO_LIMIT)).items)
+    open_ = [watch.key for watch in store.content.watches.values() if watch.open]
+    return Content(open_, backlog, store.content.dead_letters.find(DeadLetterQuery(limit=NO_LIMIT)).items)

@@ -18,8 +18,8 @@ def admit_everything(store: Any) -> None:
     async def admit(watches: Sequence[Watch]) -> Sequence[Watch]:
         if isinstance(store, MemoryStore):
             for watch in watches:
-                store._admit(watch)
-                store._watches[watch.key] = watch
+                store.content.admit(watch)
+                store.content.watches[watch.key] = watch
         elif isinstance(store, SqliteStore):
             await store._file.write(partial(_replace, watches=watches))
         return watches
@@ -33,10 +33,10 @@ def commit_erased_watches(store: Any) -> None:
     async def commit(changes: Sequence[Change], leases: Mapping[int, Lease]) -> Sequence[str]:
         if isinstance(store, MemoryStore):
             for change in changes:
-                store._admit(change.watch)
-                store._watches[change.watch.key] = change.watch
+                store.content.admit(change.watch)
+                store.content.watches[change.watch.key] = change.watch
                 for event in change.events:
-                    store._add_event(event)
+                    store.content.add_event(event)
         elif isinstance(store, SqliteStore):
             await store._file.write(partial(_replace, watches=[change.watch for change in changes]))
             await store._file.write(partial(watch_rows.commit, changes=changes))

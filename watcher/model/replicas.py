@@ -18,6 +18,8 @@ class QuotaUse:
     """The open watches that it polls under this quota."""
     lateness_s: float = 0.0
     """How long the watch that is due first has been due, in seconds."""
+    sharers: int = 1
+    """Among how many replicas it believes the calls under this quota to be divided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,8 @@ class Report:
     """What a replica tells the others, and operators, with each renewal of its leases."""
 
     version: str = ""
+    adopted: int = 0
+    """How many of its shards it had adopted at that time."""
     quotas: Mapping[str, QuotaUse] = field(default_factory=dict)
     """By the name of the quota."""
 
@@ -57,6 +61,8 @@ class Claim:
     """The name of this replica."""
     replicas: Sequence[Replica] = ()
     """All replicas whose leases have not ended, in order of their names, this one included."""
+    expired: Mapping[str, int] = field(default_factory=dict)
+    """Replicas that this claim has removed because they did not renew their leases, each with the number of shards that it lost."""
 
     @property
     def others(self) -> Sequence[Replica]:

@@ -59,6 +59,7 @@ END_REASONS = ("terminal", "settled", "deadline", "expired", "not_found", "busy"
 EVENT_REASONS = ("size", "characters", "invalid", OTHER)
 """Why a sink rejects an event, as far as it is known before a sink answers. A webhook adds `http_` and its status."""
 STORE_OPERATIONS = ("commit",)
+SHARD_CHANGES = ("adopted", "handed_over", "lost")
 MAX_REASONS = 64
 """The most reasons that become label values in one process. The watcher itself has about thirty."""
 
@@ -90,6 +91,7 @@ class Metrics:
         self._declare_polling()
         self._declare_lag_and_pace()
         self._declare_delivery()
+        self._declare_ownership()
         self._declare_process()
         self.build_info.labels(__version__).set(1)
         self.show_watches({})
@@ -177,6 +179,17 @@ class Metrics:
             ["what"],
         )
 
+    def _declare_ownership(self) -> None:
+        self.shards = self._gauge("watcher_shards", "Shards of the store.")
+        self.shards_owned = self._gauge("watcher_shards_owned", "Shards that this replica owns.")
+        self.shard_changes = self._counter(
+            "watcher_shard_changes_total", "Shards that this replica has adopted, handed over, or lost.", ["change"]
+        )
+        self.takeovers = self._counter(
+            "watcher_takeovers_total", "Shards taken from replicas that did not renew their leases, counted by the one that noticed."
+        )
+        self.lease_age = self._gauge("watcher_lease_age_seconds", "Time since this replica last renewed its leases.")
+
     def _declare_process(self) -> None:
         self.component_healthy = self._gauge(
             "watcher_component_healthy", "1 while a component of /readyz works, 0 while it does not.", ["component"]
@@ -208,6 +221,7 @@ class Metrics:
         yield self.events, (kinds, EventType)
         yield self.ended, (kinds, END_REASONS)
         yield self.calls_per_task, (kinds,)
+        yield self.shard_changes, (SHARD_CHANGES,)
         yield self.store_seconds, (STORE_OPERATIONS,)
         yield self.deliveries, (sinks, DELIVERY_OUTCOMES)
         yield self.delivery_seconds, (sinks,)

@@ -13,6 +13,7 @@ from typing import Any
 from watcher.core.polling.open_circuits import STATE, holding, restore
 from watcher.core.polling.schedule import state_name
 from watcher.kinds.catalog import Catalog
+from watcher.kinds.kind import Quota
 from watcher.model import Watch
 from watcher.ports import Queries
 from watcher.queries.dead_letters import DeadLetterSummary, all_dead_letters
@@ -102,9 +103,17 @@ async def _learned_state(store: Queries, catalog: Catalog, watch: Watch) -> Lear
     if kind is None:
         return LearnedState(None, None, 0)
     sharing = [other.name for other in catalog if other.quota == kind.quota]
+    circuits = [circuit for text in await store.load_states(STATE) for circuit in restore(text)]
     return LearnedState(
         cadence=await store.load_state(state_name("cadence", kind.quota)),
-        pace=await store.load_state(state_name("pace", kind.quota)),
+        pace=await _pace(store, kind.quota),
         open_tasks=await store.count_open(sharing),
-        circuits=holding(restore(await store.load_state(STATE)), watch.ref.target, kind.service),
+        circuits=holding(circuits, watch.ref.target, kind.service),
     )
+
+
+async def _pace(store: Queries, quota: Quota) -> str | None:
+    """The rate of all replicas together, or the last one that was saved."""
+    reports = [replica.report.quotas[quota.name] for replica in await store.replicas() if quota.name in replica.report.quotas]
+    rates = [use.rate for use in reports if use.watches > 0]
+    return repr(sum(rates)) if rates else await store.load_state(state_name("pace", quota))

@@ -112,7 +112,7 @@ def task_summary(watch: Watch, catalog: Catalog, progress: Progress | None = Non
 
 async def load_progress(store: Queries, catalog: Catalog) -> Progress:
     """Return what was saved last about the polls of open watches."""
-    texts = [await store.load_state(state_name("progress", quota)) for quota in catalog.quotas.values()]
+    texts = [text for quota in catalog.quotas.values() for text in await store.load_states(state_name("progress", quota))]
     return {watch_id: state for text in texts for watch_id, state in read_progress(text).items()}
 
 

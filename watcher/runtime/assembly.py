@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from watcher import __version__
 from watcher.core.delivery.events import EventWriter
 from watcher.core.intake.unacked_messages import UnackedMessages
 from watcher.core.polling.cadence import Cadence
@@ -17,6 +18,7 @@ from watcher.model import DEFAULT_TARGET
 from watcher.observe.metrics import Metrics
 from watcher.runtime.acks import Acknowledger
 from watcher.runtime.admission import Admission
+from watcher.runtime.arrivals import Arrivals
 from watcher.runtime.backlog import BacklogCounter
 from watcher.runtime.components import expect_components
 from watcher.runtime.dead_letter_counter import DeadLetterCounter
@@ -81,11 +83,12 @@ class _Assembly:
         expect_components(self.adapters, settings.catalog, self.instruments)
         acks = Acknowledger(self.adapters.sources, self._unacked(), self.instruments)
         intake = self._intake(acks)
-        ownership = Ownership(store, leases, Owned(backlog, workers, pollers, acks), self.determinism.clock)
+        ownership = Ownership(store, leases, Owned(backlog, workers, pollers, acks), self.instruments, __version__)
         self._subscribe(ownership, backlog, workers, pollers, acks)
         loops = Loops(
             leases,
             ownership,
+            Arrivals(store, leases, ownership, pollers),
             intake,
             pollers,
             workers,
@@ -130,7 +133,7 @@ class _Assembly:
             max_in_flight=settings.limits.max_in_flight,
             rng=determinism.rng,
         )
-        return Poller(quota, settings.catalog, self.adapters.probe, policy, self.outlet, self.instruments)
+        return Poller(quota, settings.catalog, self.adapters.probe, policy, self.leases, self.outlet, self.instruments)
 
     def _unacked(self) -> UnackedMessages | None:
         return None if self.store.durable else UnackedMessages([sink.name for sink in self.adapters.sinks])

@@ -21,7 +21,7 @@ async def save_open_circuits(store: Shards, health: Health) -> None:
     while True:
         text = open_circuits.dump(_open_circuits(health))
         if text != saved:
-            await store.save_state(open_circuits.STATE, text)
+            await store.save_state(open_circuits.STATE, text, own=True)
             saved = text
         await anyio.sleep(CHECK_S)
 

@@ -6,7 +6,9 @@ Delivered before recorded: a crash between the two repeats an event under the sa
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 import anyio
@@ -27,6 +29,9 @@ from watcher.runtime.sink_calls import SinkCalls
 from watcher.runtime.sink_condition import SinkCondition
 from watcher.runtime.wakeup import Wakeup
 
+RENEWAL_CHECK_S = 0.2
+"""Seconds between two looks, of an attempt that must wait, at whether the leases were renewed."""
+
 
 class SinkWorker:
     """Delivers the events of the owned shards to one sink, each task's events in order.
@@ -42,6 +47,7 @@ class SinkWorker:
         self.dead_letters_full: Callable[[], bool] = lambda: False
         """Whether no further event may become a dead letter."""
         self._store = store
+        self._leases = leases
         self._backlog = backlog
         self._clock = instruments.clock
         self._health = instruments.health
@@ -53,6 +59,8 @@ class SinkWorker:
         self._report = DeliveryReport(sink.name, instruments)
         self._unread: set[int] = set()
         """Shards whose outbox may hold events that the queue has not seen."""
+        self._busy: Counter[int] = Counter()
+        """By shard, the batches that are being sent or recorded."""
         self._wakeup = Wakeup()
         self._slots = anyio.CapacityLimiter(sink.concurrency)
         backlog.track(sink.name, lambda: self._queue.oldest_at)
@@ -68,6 +76,14 @@ class SinkWorker:
         self._refusals.discard(lambda event: event.shard == shard)
         self._unread.discard(shard)
         self.settlements.release(shard)
+
+    def busy(self, shard: int) -> bool:
+        """Whether events of this shard are being sent, or recorded. One that waits for another attempt is not."""
+        return self._busy[shard] > 0
+
+    def look_again(self) -> None:
+        """Look for work again: the leases were renewed after they had nearly ended."""
+        self._wakeup.set()
 
     def wake(self, shard: int, events: Sequence[Event]) -> None:
         """Read the outbox of this shard: it has new events."""
@@ -125,7 +141,7 @@ class SinkWorker:
     def _take(self) -> Sequence[Event]:
         """The next batch, empty while none may be sent."""
         now = self._clock.mono()
-        if not self._has_slot() or now < self._condition.resume_at:
+        if not self._has_slot() or now < self._condition.resume_at or not self._leases.may_start(now):
             return ()
         while now >= self._condition.probe_at and self._queue.wait(now) != 0 and (event := self._refusals.probe()):
             self._resume(event)
@@ -138,8 +154,8 @@ class SinkWorker:
     async def _rest(self) -> None:
         """Wait until there is something to send and a free slot. A slot that becomes free wakes this worker."""
         wait = math.inf
-        if self._has_slot():
-            now = self._clock.mono()
+        now = self._clock.mono()
+        if self._has_slot() and self._leases.may_start(now):
             waits = [self._queue.wait(now), self._condition.probe_at - now if self._refusals.waiting else None]
             soonest = min((each for each in waits if each is not None), default=math.inf)
             wait = max(soonest, self._condition.resume_at - now, 0.001)
@@ -166,20 +182,33 @@ class SinkWorker:
         self._metrics.delivery_seconds.labels(self.sink.name).observe(self._clock.mono() - began)
         self._queue.settle([event for event in batch if event not in sent])
         if sent:
-            await self._settle(sent, outcomes)
+            with self._work_on(sent):
+                await self._settle(sent, outcomes)
 
     async def _attempt(self, batch: Sequence[Event]) -> tuple[Sequence[Event], Sequence[Outcome]]:
         """Send what is still wanted of the batch: a task may be erased, or a shard released, between two attempts."""
+        while not self._leases.may_start(self._clock.mono()):  # noqa: ASYNC110 - a renewal, or the loss of the shard, ends it
+            await anyio.sleep(RENEWAL_CHECK_S)
         wanted = [event for event in batch if not self._queue.is_dropped(event)]
         if not wanted:
             return (), ()
         try:
-            return wanted, await self._calls.send(wanted)
+            with self._work_on(wanted):
+                return wanted, await self._calls.send(wanted)
         except Invalid:
             raise
         except (RemoteError, PeerGone):
             self._refusals.put_off(wanted)
             raise
+
+    @contextmanager
+    def _work_on(self, events: Sequence[Event]) -> Iterator[None]:
+        shards = {event.shard for event in events}
+        self._busy.update(shards)
+        try:
+            yield
+        finally:
+            self._busy.subtract(shards)
 
     async def _settle(self, batch: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
         """Record what the sink accepted and what is a dead letter. What it may accept later is postponed or held."""

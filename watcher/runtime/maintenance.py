@@ -46,7 +46,7 @@ class Maintenance:
             await self._store.save_state(state_name("pace", poller.quota), repr(poller.policy.pace.rate))
             await self._store.save_state(state_name("cadence", poller.quota), poller.policy.cadence.dump())
             if poller.progress.changed:
-                await self._store.save_state(state_name("progress", poller.quota), poller.progress.dump())
+                await self._store.save_state(state_name("progress", poller.quota), poller.progress.dump(), own=True)
 
     async def run_saves(self) -> None:
         """Save twice a minute, until cancelled."""

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import anyio
 import structlog
 
+from watcher.core.ownership.pace_share import pace_share
 from watcher.core.polling.cadence import STEER_S
 from watcher.kinds.catalog import Catalog
-from watcher.model import DEFAULT_TARGET, Observation, Watch
+from watcher.model import DEFAULT_TARGET, Observation, QuotaUse, Replica, Watch
 from watcher.runtime.feed import NOTHING_OBSERVED
 from watcher.runtime.instruments import Instruments
 from watcher.runtime.leases import Leases
@@ -53,10 +54,32 @@ class PollerSet:
         """Open watches by (kind, status)."""
         return sum((poller.pending.counts for poller in self), Counter())
 
+    def report(self) -> dict[str, QuotaUse]:
+        """What this process tells the other replicas about its calls, by quota."""
+        return {name: self._use(poller) for name, poller in self._by_quota.items()}
+
+    def share_pace(self, others: Sequence[Replica]) -> None:
+        """Divide the calls under each quota among this process and the other replicas."""
+        now = self._clock.mono()
+        for name, poller in self._by_quota.items():
+            pace, share = poller.policy.pace, pace_share(name, self._use(poller), others)
+            pace.share(share.sharers, now)
+            if share.sharers > 1 and share.blend:
+                pace.blend(share.rate, now)
+            elif share.sharers > 1:
+                pace.restore(share.rate, now)
+
+    def _use(self, poller: Poller) -> QuotaUse:
+        pace = poller.policy.pace
+        return QuotaUse(pace.rate, len(poller.pending), poller.pending.lateness(self._clock.mono()), pace.sharers)
+
     def adopt(self, watches: Sequence[Watch]) -> None:
-        """Start to poll watches of a shard that was just claimed. A watch that is here already is newer than what was loaded."""
+        """Start to poll watches as the store has them, as far as this process owns their shards.
+
+        A watch that is here already is newer than what the store returned.
+        """
         for watch in watches:
-            if watch.key not in self:
+            if self._leases.owns(watch.key) and watch.key not in self:
                 self._add(watch)
         self.check_limit()
 
@@ -74,6 +97,15 @@ class PollerSet:
         """Stop polling a shard. Calls in flight finish; their commits succeed only while the lease is valid."""
         for poller in self:
             poller.drop_where(lambda key: self._leases.shard(key) == shard)
+
+    def busy(self, shard: int) -> bool:
+        """Whether calls about tasks of this shard are in flight, or what they showed is being written."""
+        return any(self._leases.shard(key) == shard for poller in self for key in poller.pending.keys_in_flight)
+
+    def wake(self) -> None:
+        """Look for work again: the leases were renewed after they had nearly ended."""
+        for poller in self:
+            poller.wake()
 
     def poll_now(self, key: str) -> bool:
         """Poll this task before all others. Returns False when it is not watched here."""

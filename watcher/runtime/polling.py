@@ -5,6 +5,7 @@ A watch is in flight from `take` until `_settle`. The event loop has a task only
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ from watcher.model import EventType, Lease, Observation, Step, Watch
 from watcher.ports import Probe
 from watcher.runtime.call_accounting import CallAccounting
 from watcher.runtime.instruments import Instruments
+from watcher.runtime.leases import Leases
 from watcher.runtime.outlet import Outlet
 from watcher.runtime.remote_calls import Outcome, RemoteCalls
 from watcher.runtime.submitted_statuses import SubmittedStatuses
@@ -64,13 +66,16 @@ class Call:
 class Poller:
     """Polls all open watches under one quota, as fast as its pace allows and when the cadence expects a change."""
 
-    def __init__(self, quota: Quota, catalog: Catalog, probe: Probe, policy: PollPolicy, outlet: Outlet, instruments: Instruments) -> None:
+    def __init__(
+        self, quota: Quota, catalog: Catalog, probe: Probe, policy: PollPolicy, leases: Leases, outlet: Outlet, instruments: Instruments
+    ) -> None:
         self.quota = quota
         self.policy = policy
         self.pending = PendingSet()
         self.progress = CallProgress()
         self.schedule = Schedule(self.pending, policy.cadence, policy.pace, policy.circuits, policy.max_in_flight)
         self._catalog = catalog
+        self._leases = leases
         self._outlet = outlet
         self._clock = instruments.clock
         self._metrics = instruments.metrics
@@ -121,6 +126,10 @@ class Poller:
         self.progress.clear()
         self._removed()
 
+    def wake(self) -> None:
+        """Look for work again: the leases were renewed after they had nearly ended."""
+        self._wakeup.set()
+
     def stop(self) -> None:
         """Start no more calls. Calls in flight finish, and `run` returns."""
         self._stopping = True
@@ -148,6 +157,8 @@ class Poller:
         wait = self.schedule.wait(now)
         if wait > TICK_S:
             return None, wait
+        if not self._leases.may_start(now):
+            return None, math.inf  # until `wake`
         first = self.schedule.first(now)
         kind = self._catalog.get(first.watch.ref.kind) if first is not None else None
         taken = self.schedule.take(now, 1 if kind is None else kind.batch_size)
@@ -181,7 +192,7 @@ class Poller:
         kind = self._catalog[call.entries[0].watch.ref.kind]
         began = self._clock.mono()
         refs = [entry.watch.ref for entry in call.entries]
-        outcomes, error = await self._calls.observe(refs, began)
+        outcomes, error = await self._calls.observe(refs, began, self._leases.until)
         self._accounting.record(kind, refs, error, call.permit, began)
         steps = []
         for entry, outcome in zip(call.entries, outcomes, strict=True):

@@ -5,13 +5,15 @@ Fetches new credentials when a call finds them expired. Decides nothing about a 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+import anyio
 import structlog
 
 from watcher.core.hints import hint
 from watcher.core.polling.circuits import CallCircuits
-from watcher.errors import CredentialsRejected, RemoteError, Unreadable
+from watcher.errors import CredentialsRejected, RemoteError, Unavailable, Unreadable
 from watcher.model import Observation, TaskRef
 from watcher.ports import Probe
 from watcher.runtime.clock import Clock
@@ -29,10 +31,10 @@ class RemoteCalls:
         self._circuits = circuits
         self._clock = clock
 
-    async def observe(self, refs: Sequence[TaskRef], began: float) -> tuple[Sequence[Outcome], RemoteError | None]:
-        """The outcome of each task, and the error of the call as a whole."""
+    async def observe(self, refs: Sequence[TaskRef], began: float, until: float) -> tuple[Sequence[Outcome], RemoteError | None]:
+        """The outcome of each task, and the error of the call as a whole. The call is given up at `until`, when the leases end."""
         try:
-            outcomes = await self._probe.observe(refs)
+            outcomes = await (self._probe.observe(refs) if until == math.inf else self._observe_until(refs, until))
         except CredentialsRejected as error:
             await self._refresh(error, began)
             return [error] * len(refs), error
@@ -44,6 +46,11 @@ class RemoteCalls:
             return [unreadable] * len(refs), unreadable
         failures = [outcome for outcome in outcomes if isinstance(outcome, RemoteError)]
         return outcomes, failures[0] if len(failures) == len(refs) else None
+
+    async def _observe_until(self, refs: Sequence[TaskRef], until: float) -> Sequence[Outcome]:
+        with anyio.CancelScope(deadline=until):
+            return await self._probe.observe(refs)
+        raise Unavailable("lease_ended")
 
     async def _refresh(self, error: CredentialsRejected, began: float) -> None:
         """Fetch new credentials once for each expiry, whichever call finds out first."""

@@ -16,8 +16,8 @@ import anyio
 from tenacity import wait_random_exponential
 
 from watcher.errors import Fenced, StoreUnavailable
-from watcher.model import Backlog, Change, DeadLetter, Event, Lease, Leftover, Pruned, Watch
-from watcher.ports import Requests, Store
+from watcher.model import Backlog, Change, Claim, DeadLetter, Event, Lease, Leftover, Pruned, Replica, Report, Watch
+from watcher.ports import Requests, Signal, Store
 from watcher.query import DeadLetterQuery, EventQuery, Page, Selection, TaskQuery
 from watcher.runtime.health import Health
 from watcher.runtime.instruments import Instruments
@@ -63,18 +63,28 @@ class RetryingStore:
     async def check(self) -> str:
         return await self._store.check()
 
-    async def claim(self) -> Sequence[Lease]:
-        return await self._retry(self._store.claim)
+    async def claim(self, report: Report | None = None) -> Claim:
+        return await self._retry(lambda: self._store.claim(report))
 
-    async def release(self, leases: Sequence[Lease]) -> None:
-        await self._retry(lambda: self._store.release(leases))
+    async def release(self, leases: Sequence[Lease], *, leaving: bool = False) -> None:
+        await self._retry(lambda: self._store.release(leases, leaving=leaving))
 
-    async def load(self, lease: Lease) -> AsyncIterator[Sequence[Watch]]:
+    async def wait(self) -> Collection[Signal]:
+        """Not retried: it may wait for hours, so its success could not report that the store works again."""
+        return await self._store.wait()
+
+    def load(self, lease: Lease) -> AsyncIterator[Sequence[Watch]]:
+        return self._read(lambda: self._store.load(lease))
+
+    def arrivals(self, leases: Sequence[Lease]) -> AsyncIterator[Sequence[Watch]]:
+        return self._read(lambda: self._store.arrivals(leases))
+
+    async def _read(self, read: Callable[[], AsyncIterator[Sequence[Watch]]]) -> AsyncIterator[Sequence[Watch]]:
         """Starts again from the first piece after a failure, so a watch may come more than once."""
         failures = 0
         while True:
             try:
-                async for watches in self._store.load(lease):
+                async for watches in read():
                     self._succeeded(after_failure=failures > 0)
                     yield watches
             except StoreUnavailable as error:
@@ -98,8 +108,8 @@ class RetryingStore:
     async def prune(self, before: float, events_before: float | None = None) -> Pruned:
         return await self._until_stored(lambda: self._store.prune(before, events_before))  # many writes, which take long together
 
-    async def save_state(self, name: str, text: str) -> None:
-        await self._retry(lambda: self._store.save_state(name, text))
+    async def save_state(self, name: str, text: str, *, own: bool = False) -> None:
+        await self._retry(lambda: self._store.save_state(name, text, own=own))
 
     async def load_state(self, name: str) -> str | None:
         return await self._retry(lambda: self._store.load_state(name))
@@ -119,6 +129,9 @@ class RetryingStore:
 
     async def tasks(self, query: TaskQuery) -> Page[Watch]:
         return await self._retry(lambda: self._store.tasks(query))
+
+    async def replicas(self) -> Sequence[Replica]:
+        return await self._retry(self._store.replicas)
 
     async def count_open(self, kinds: Collection[str] | None = None) -> int:
         return await self._retry(lambda: self._store.count_open(kinds))
@@ -140,6 +153,9 @@ class RetryingStore:
 
     async def count_dead_letters(self) -> Mapping[tuple[str, str], int]:
         return await self._retry(self._store.count_dead_letters)
+
+    async def load_states(self, name: str) -> Sequence[str]:
+        return await self._retry(lambda: self._store.load_states(name))
 
     async def retry(self, ids: Sequence[str]) -> int:
         return await self._retry(lambda: self._store.retry(ids))

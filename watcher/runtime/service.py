@@ -17,6 +17,7 @@ from watcher.errors import PeerGone
 from watcher.observe.metrics import Metrics
 from watcher.ports import Probe, Sink, Source, Store
 from watcher.runtime.acks import Acknowledger
+from watcher.runtime.arrivals import Arrivals
 from watcher.runtime.backlog import BacklogCounter
 from watcher.runtime.circuit_states import save_open_circuits
 from watcher.runtime.delivery import SinkWorker
@@ -57,6 +58,7 @@ class Loops:
 
     leases: Leases
     ownership: Ownership
+    arrivals: Arrivals
     intake: Intake
     pollers: PollerSet
     sink_workers: Sequence[SinkWorker]
@@ -134,7 +136,8 @@ class Watcher:
             for worker in loops.sink_workers:
                 group.start_soon(self._deliver, worker, name=f"deliver {worker.sink.name}")
             maintenance = (loops.maintenance.run_saves, loops.maintenance.run_prunes)
-            upkeep = (loops.pollers.steer, loops.backlog.run, loops.operator_requests.run, loops.acks.run)
+            sharing = (loops.ownership.run, loops.ownership.report_age, loops.arrivals.run)
+            upkeep = (*sharing, loops.pollers.steer, loops.backlog.run, loops.operator_requests.run, loops.acks.run)
             for loop in (*upkeep, *maintenance, *self._beside):
                 group.start_soon(loop, name=getattr(loop, "__qualname__", "beside"))
             group.start_soon(save_open_circuits, self.adapters.store, self.health, name="circuits")
@@ -159,13 +162,12 @@ class Watcher:
         except* PeerGone as gone:
             if len(self.loops.sink_workers) == 1:
                 raise
-            hint = "the store sqlite keeps its events for the next start"
+            hint = "a durable store (sqlite, postgres) keeps its events for the next start"
             self.health.bad(f"sink:{worker.sink.name}", str(gone.exceptions[0]), hint)
 
     async def _flow(self) -> None:
         """Intake and polling, until all work is done or a stop; then calls in flight finish."""
         async with anyio.create_task_group() as work:
-            work.start_soon(self.loops.ownership.run, name="ownership")
             work.start_soon(self._receive, name="intake")
             work.start_soon(self.loops.pollers.run, name="polling")
             await self._until_done_or_stopped()
@@ -198,13 +200,18 @@ class Watcher:
         return idle and not any(waiting.events for waiting in (await self.adapters.store.backlog()).values())
 
     async def _flush(self) -> None:
-        """Deliver what is committed, as far as the deadline allows. The rest stays in the outbox for the next start."""
+        """Deliver what is committed, as far as the deadline allows. The rest stays in the outbox for the next owner.
+
+        Other replicas deliver it at once, so this one then only lets its deliveries under way end.
+        """
         loops, deadline = self.loops, self._stop_deadline
         with anyio.move_on_after(max(0.0, self._stopped_at + FLUSH_SHARE * deadline - self._clock.mono())):
+            if loops.ownership.shared:
+                await loops.ownership.hand_over(loops.leases.kept)
             while loops.backlog.total or loops.acks.waiting:  # noqa: ASYNC110 - no single event marks the end of all deliveries
                 await anyio.sleep(0.05)
         if loops.backlog.total:
-            hint = "the store sqlite keeps them for the next start; with the store memory, SQS keeps their inputs"
+            hint = "a durable store (sqlite, postgres) keeps them for the next owner; with the store memory, SQS keeps their inputs"
             log.warning("stopped_with_undelivered_events", events=loops.backlog.total, hint=hint)
         with anyio.move_on_after(max(1.0, self._stopped_at + deadline - CLOSE_S - self._clock.mono())):
             await loops.maintenance.save()

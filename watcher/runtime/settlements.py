@@ -69,10 +69,11 @@ class Settlements:
     async def _settle(self, delivered: Sequence[Event], dead_letters: Sequence[DeadLetter]) -> None:
         """Settle under the current leases. Events of a shard that another replica owns now are that replica's to settle."""
         while delivered or dead_letters:
+            leases = dict(self._leases.held)
             try:
-                await self._store.settle(self._sink, delivered, dead_letters, self._leases.held)
+                await self._store.settle(self._sink, delivered, dead_letters, leases)
             except Fenced as error:
-                self.on_fenced(error.shards)
+                self.on_fenced([shard for shard in error.shards if shard in leases and self._leases.holds(leases[shard])])
                 delivered = [event for event in delivered if event.shard not in error.shards]
                 dead_letters = [letter for letter in dead_letters if letter.shard not in error.shards]
             else:

@@ -177,14 +177,14 @@ async def test_a_second_owner_fences_the_first(path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(owner, "_owned", Forgetful())
     async with owned(path) as first:
         watch = (await first.admit([a_watch()]))[0]
-        leases = {lease.shard: lease for lease in await first.claim()}
+        leases = {lease.shard: lease for lease in (await first.claim()).leases}
         async with owned(path) as second:
             for _ in range(2):
                 with pytest.raises(Fenced):
                     await first.commit([moved(watch)], leases)
                 with pytest.raises(Fenced):
                     await first.settle("bus", [], [a_dead_letter()], leases)
-                assert list(await first.claim()) == []
+                assert list((await first.claim()).leases) == []
                 await first.release(list(leases.values()))
                 await second.claim()
             assert not await commit(second, moved(watch))

@@ -50,7 +50,7 @@ def a_dead_letter(name: str = "d1", *, event: Event | None = None, at: float = 1
 
 async def leases(store: Store) -> dict[int, Lease]:
     """All leases, by shard."""
-    return {lease.shard: lease for lease in await store.claim()}
+    return {lease.shard: lease for lease in (await store.claim()).leases}
 
 
 async def commit(store: Store, *changes: Change) -> Collection[str]:
@@ -82,7 +82,7 @@ async def forget(store: Store, watch: Watch) -> int:
 
 async def loaded(store: Store) -> list[Watch]:
     """All open watches, shard by shard."""
-    return [watch for lease in await store.claim() async for watches in store.load(lease) for watch in watches]
+    return [watch for lease in (await store.claim()).leases async for watches in store.load(lease) for watch in watches]
 
 
 async def all_tasks(store: Store, **filters: Any) -> list[Watch]:

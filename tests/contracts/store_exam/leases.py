@@ -44,11 +44,11 @@ class LeaseExam:
 
     async def test_a_single_owner_claims_all_shards(self, store: Store) -> None:
         """The first claim grants every shard, forever; a further one returns the same leases."""
-        granted = list(await store.claim())
+        granted = list((await store.claim()).leases)
         assert [lease.shard for lease in granted] == list(range(store.shards))
         assert {lease.duration_s for lease in granted} == {math.inf}
         assert store.renew_s is None
-        assert list(await store.claim()) == granted
+        assert list((await store.claim()).leases) == granted
 
     async def test_a_released_shard_is_claimed_with_a_higher_epoch(self, store: Store) -> None:
         """Releasing one shard leaves the others; the next claim grants it again with a higher epoch."""

@@ -175,7 +175,7 @@ class ShardsExam:
         await store.admit(watches)
         seen: list[str] = []
         pieces = 0
-        for lease in await store.claim():
+        for lease in (await store.claim()).leases:
             async for piece in store.load(lease):
                 pieces += 1
                 seen += [watch.key for watch in piece]

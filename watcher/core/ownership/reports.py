@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 from watcher.model import QuotaUse, Report
 
@@ -17,10 +19,11 @@ def read(text: str | None) -> Report:
     """The report in this text. What is missing or unknown, as in the report of another version, is left out; never raises."""
     try:
         found = json.loads(text or "{}")
-        quotas = {
-            str(name): QuotaUse(float(use["rate"]), int(use["watches"]), float(use.get("lateness_s", 0.0)))
-            for name, use in found.get("quotas", {}).items()
-        }
-        return Report(str(found.get("version", "")), quotas)
+        quotas = {str(name): _read_use(use) for name, use in found.get("quotas", {}).items()}
+        return Report(str(found.get("version", "")), int(found.get("adopted", 0)), quotas)
     except (ValueError, TypeError, AttributeError, KeyError, OverflowError, RecursionError):
         return Report()
+
+
+def _read_use(use: Mapping[str, Any]) -> QuotaUse:
+    return QuotaUse(float(use["rate"]), int(use["watches"]), float(use.get("lateness_s", 0.0)), max(1, int(use.get("sharers", 1))))

@@ -60,7 +60,11 @@ class Pace:
     """Grants permits at a rate, and adapts the rate to what the service answers."""
 
     def __init__(self, settings: PaceSettings, now: float = 0.0) -> None:
-        self.ceiling = math.inf if settings.rate is None else settings.rate
+        self._configured = math.inf if settings.rate is None else settings.rate
+        self.ceiling = self._configured
+        """The highest rate that is allowed: the configured one, divided by the number of replicas that share it."""
+        self.sharers = 1
+        """Among how many replicas the configured rate is divided."""
         self.burst = settings.burst
         self.rate = min(self.ceiling, START)
         self.throttles = 0
@@ -128,6 +132,13 @@ class Pace:
     def refused_from_the_start(self) -> bool:
         """Every call so far was throttled, so the quota may be 0."""
         return self.accepted == 0 and self.throttles >= 3
+
+    def share(self, replicas: int, now: float) -> None:
+        """Divide the rate among this many replicas. The sum of their rates stays the same when one comes or goes."""
+        if replicas != self.sharers:
+            rate = self.rate * self.sharers / replicas
+            self.ceiling, self.sharers = self._configured / replicas, replicas
+            self._set(rate, now)
 
     def blend(self, mean: float, now: float) -> None:
         """Move halfway toward the mean rate of all replicas, so that their shares become equal."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from watcher.core.polling.due_queue import DueKey, DueQueue
 from watcher.core.polling.pending_entry import PLACE, PendingEntry, pack, unpack
@@ -54,6 +54,11 @@ class PendingSet:
     def in_flight(self) -> int:
         """The number of watches in flight."""
         return len(self._in_flight)
+
+    @property
+    def keys_in_flight(self) -> Collection[str]:
+        """The keys of the watches in flight."""
+        return self._in_flight.keys()
 
     @property
     def calls_in_flight(self) -> int:

@@ -3,6 +3,7 @@
 It behaves like any other store, except that its content ends with the process. Read `store.py` first.
 """
 
+from watcher.adapters.stores.memory.replica import MemoryReplica, SharedMemory
 from watcher.adapters.stores.memory.store import MemoryStore, MemoryStoreSettings
 
-__all__ = ["MemoryStore", "MemoryStoreSettings"]
+__all__ = ["MemoryReplica", "MemoryStore", "MemoryStoreSettings", "SharedMemory"]

@@ -57,10 +57,11 @@ class DeadLetters:
         """Return the number of dead letters by `what` and `origin`."""
         return Counter((entry.dead_letter.what, entry.dead_letter.origin) for entry in self._entries.values())
 
-    def to_retry(self, after: str | None) -> Page[DeadLetter]:
-        """Return one page of the dead letters that are marked for a retry, in order of arrival."""
+    def to_retry(self, after: str | None, wanted: Callable[[DeadLetter], bool]) -> Page[DeadLetter]:
+        """Return one page of the wanted dead letters that are marked for a retry, in order of arrival."""
         first = 0 if after is None else decode_cursor(after, 1)[0]
         marked = (entry for entry in self._entries.values() if entry.dead_letter.retry and entry.number > first)
+        marked = (entry for entry in marked if wanted(entry.dead_letter))
         return page((((entry.number,), _whole(entry.dead_letter)) for entry in marked), RETRY_PAGE)
 
     def mark(self, ids: Iterable[str]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
 
 from watcher.model import Backlog, Event, Lease
 
@@ -11,9 +12,11 @@ class MemoryShard:
     """Gives positions to events, starting at 1 in each shard, so that positions of two shards cannot be compared."""
 
     def __init__(self, number: int) -> None:
-        self._number = number
-        self._epoch = 0
-        self._owned = False
+        self.number = number
+        self.epoch = 0
+        """Of the current lease, or of the last one."""
+        self.owner: str | None = None
+        """The name of the replica that owns the shard; None: it is free."""
         self._newest = 0
         """The last position given, also when its event was erased since."""
         self._events: dict[int, Event] = {}
@@ -24,20 +27,20 @@ class MemoryShard:
     def __contains__(self, position: int) -> bool:
         return position in self._events
 
-    def claim(self) -> Lease:
+    def claim(self, owner: str = "") -> Lease:
         """The current lease, or a new one with the next epoch when the shard is free."""
-        if not self._owned:
-            self._owned = True
-            self._epoch += 1
-        return Lease(self._number, self._epoch)
+        if self.owner is None:
+            self.owner = owner
+            self.epoch += 1
+        return Lease(self.number, self.epoch)
 
     def release(self) -> None:
         """Make the lease invalid."""
-        self._owned = False
+        self.owner = None
 
     def is_valid(self, lease: Lease | None) -> bool:
         """Whether this is the current lease."""
-        return self._owned and lease is not None and (lease.shard, lease.epoch) == (self._number, self._epoch)
+        return self.owner is not None and lease is not None and (lease.shard, lease.epoch) == (self.number, self.epoch)
 
     def set_sinks(self, names: Collection[str]) -> None:
         """Deliver to these sinks: a new one starts after the newest event, a removed one is forgotten."""
@@ -46,7 +49,7 @@ class MemoryShard:
     def add(self, event: Event) -> Event:
         """Store an event under the next position, unsettled at each sink."""
         self._newest += 1
-        placed = event.placed(self._newest, self._number)
+        placed = event.placed(self._newest, self.number)
         self._events[self._newest] = placed
         for unsettled in self._unsettled.values():
             unsettled[self._newest] = placed
@@ -56,9 +59,9 @@ class MemoryShard:
         """Events after this position, in order."""
         return self._from(self._events, after)
 
-    def unsettled(self, sink: str, after: int) -> Iterator[Event]:
-        """Events after this position that the sink has not settled, in order."""
-        return self._from(self._unsettled.get(sink, {}), after)
+    def outbox(self, sink: str, after: int, limit: int) -> list[Event]:
+        """At most `limit` events after this position that the sink has not settled, in order."""
+        return list(islice(self._from(self._unsettled.get(sink, {}), after), limit))
 
     def settle(self, sink: str, position: int) -> None:
         """Record that the sink is done with this event. An unknown sink or position is ignored."""

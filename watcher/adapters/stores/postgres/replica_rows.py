@@ -22,7 +22,8 @@ from watcher.model import Claim, Lease, Replica, Report
 
 # {now} is the expression for the present time, a constant of the program or of a test.
 _REMOVE_EXPIRED = """DELETE FROM replicas WHERE name IN (
-    SELECT name FROM replicas WHERE expires_at <= {now} AND name <> %s FOR UPDATE SKIP LOCKED)"""
+    SELECT name FROM replicas WHERE expires_at <= {now} AND name <> %s FOR UPDATE SKIP LOCKED)
+    RETURNING name, (SELECT count(*) FROM shards s WHERE s.owner = name)"""
 _RENEW = """UPDATE replicas SET renewed_at = {now}, expires_at = {now} + %s * interval '1 second', report = coalesce(%s, report)
     WHERE name = %s"""
 _REGISTER = """INSERT INTO replicas (name, started_at, renewed_at, expires_at, report)
@@ -66,13 +67,14 @@ async def claim(db: Connection, terms: Terms, name: str, new_name: Callable[[], 
     text = None if report is None else dump(report)
     async with db.transaction():
         async with db.pipeline():
-            await db.execute(terms(_REMOVE_EXPIRED), (name,))
+            removed = await db.execute(terms(_REMOVE_EXPIRED), (name,))
             renewed = await db.execute(terms(_RENEW), (terms.lease_s, text, name))
         if not renewed.rowcount:
             name = name if new_name is None else new_name()
             registered = await db.execute(terms(_REGISTER), (name, terms.lease_s, text))
             if not registered.rowcount:
                 raise StoreUnavailable(f"another replica has the name {name}")
+        expired = dict(await removed.fetchall())
         present = await replicas(db, terms)
         share = fair_share(terms.shards, [replica.name for replica in present], name)
         owned = next((len(replica.shards) for replica in present if replica.name == name), 0)
@@ -80,7 +82,7 @@ async def claim(db: Connection, terms: Terms, name: str, new_name: Callable[[], 
             present = await replicas(db, terms)
         rows = await (await db.execute(_LEASES, (name,))).fetchall()
     leases = [Lease(shard, epoch, terms.lease_s) for shard, epoch in rows]
-    return Claim(leases, max(0, len(leases) - share), name, present)
+    return Claim(leases, max(0, len(leases) - share), name, present, expired)
 
 
 async def _take(db: Connection, name: str, wanted: int) -> list[int]:

@@ -26,8 +26,8 @@ class Listener:
         self._channel = channel
         self._me = me
         self._connection: Connection | None = None
-        self._failed = False
-        """Signals may have been lost."""
+        self._failed = True
+        """Signals may have been lost, as before the first call."""
 
     async def open(self) -> None:
         """Connect, so that no signal from now on is lost."""
@@ -50,7 +50,8 @@ class Listener:
             connection.pgconn.finish()
 
     async def wait(self) -> frozenset[Signal]:
-        """Wait for signals of other replicas. Raises StoreUnavailable; the next call then returns all signals."""
+        """Wait for signals of other replicas. Raises StoreUnavailable. The first call, and the next one after that,
+        returns all signals."""
         if self._connection is None:
             self._failed = True
             await self.open()

@@ -10,6 +10,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Literal
 
+import anyio
 from pydantic import Field
 
 from watcher.adapters.stores.sqlite import dead_letter_rows, event_rows, owner_rows, schema, watch_rows
@@ -17,8 +18,8 @@ from watcher.adapters.stores.sqlite.event_rows import SHARD
 from watcher.adapters.stores.sqlite.file import SqliteFile
 from watcher.core.delivery.leftovers import leftovers, to_drop
 from watcher.errors import Fenced, StoreUnavailable
-from watcher.model import Backlog, Change, DeadLetter, Event, Lease, Leftover, Pruned, Watch
-from watcher.ports import Requests
+from watcher.model import Backlog, Change, Claim, DeadLetter, Event, Lease, Leftover, Pruned, Replica, Report, Watch
+from watcher.ports import Requests, Signal
 from watcher.query import DeadLetterQuery, EventQuery, Page, Selection, TaskQuery
 from watcher.section import Section
 
@@ -75,7 +76,7 @@ class SqliteStore:
 
     # --- shards ----------------------------------------------------------------------------------
 
-    async def claim(self) -> Sequence[Lease]:
+    async def claim(self, report: Report | None = None) -> Claim:
         current = self._lease
 
         def work(db: sqlite3.Connection) -> Lease | None:
@@ -86,11 +87,11 @@ class SqliteStore:
 
         lease = await self._file.write(work)
         if lease is None:
-            return []
+            return Claim([])
         self._lease = lease
-        return [lease]
+        return Claim([lease])
 
-    async def release(self, leases: Sequence[Lease]) -> None:
+    async def release(self, leases: Sequence[Lease], *, leaving: bool = False) -> None:
         lease = self._lease
         if lease is None or lease not in leases:
             return
@@ -102,11 +103,19 @@ class SqliteStore:
 
         await self._file.write(work)
 
+    async def wait(self) -> Collection[Signal]:
+        await anyio.sleep_forever()
+        return ()
+
     async def load(self, lease: Lease) -> AsyncIterator[Sequence[Watch]]:
         after, watches = await self._file.read(partial(watch_rows.load, after=0))
         while watches:
             yield watches
             after, watches = await self._file.read(partial(watch_rows.load, after=after))
+
+    async def arrivals(self, leases: Sequence[Lease]) -> AsyncIterator[Sequence[Watch]]:
+        for _ in ():
+            yield ()
 
     async def admit(self, watches: Sequence[Watch]) -> Sequence[Watch]:
         return await self._file.write(partial(watch_rows.admit, watches=watches))
@@ -132,7 +141,7 @@ class SqliteStore:
             await self._file.write(_nothing, erases=True)
         return Pruned(watches, inputs, events)
 
-    async def save_state(self, name: str, text: str) -> None:
+    async def save_state(self, name: str, text: str, *, own: bool = False) -> None:
         await self._file.write(partial(owner_rows.save_state, name=name, text=text))
 
     async def load_state(self, name: str) -> str | None:
@@ -165,6 +174,9 @@ class SqliteStore:
     async def tasks(self, query: TaskQuery) -> Page[Watch]:
         return await self._file.read(partial(watch_rows.find_all, query=query))
 
+    async def replicas(self) -> Sequence[Replica]:
+        return ()
+
     async def count_open(self, kinds: Collection[str] | None = None) -> int:
         return await self._file.read(partial(watch_rows.count_open, kinds=kinds))
 
@@ -185,6 +197,10 @@ class SqliteStore:
 
     async def count_dead_letters(self) -> Mapping[tuple[str, str], int]:
         return await self._file.read(dead_letter_rows.count)
+
+    async def load_states(self, name: str) -> Sequence[str]:
+        text = await self.load_state(name)
+        return [] if text is None else [text]
 
     # --- operations ------------------------------------------------------------------------------
 

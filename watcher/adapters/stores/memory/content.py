@@ -1,0 +1,173 @@
+"""What a store in memory keeps: watches, events, dead letters, and texts. No call waits for anything."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from heapq import merge
+from itertools import islice
+
+from watcher.adapters.stores.memory.dead_letters import DeadLetters
+from watcher.adapters.stores.memory.shard import MemoryShard, total
+from watcher.errors import Fenced
+from watcher.model import Backlog, Change, DeadLetter, Event, Lease, Pruned, Watch, shard_of
+from watcher.query import EventQuery, Page, Selection, TaskQuery, decode_cursor, page
+
+LOAD_BATCH = 1000
+"""Watches in one piece of `load`."""
+
+
+class MemoryContent:
+    """The content of a store with this number of shards. Ended watches and their events stay until they are pruned."""
+
+    def __init__(self, shards: int = 1) -> None:
+        self.shards = [MemoryShard(number) for number in range(shards)]
+        self.watches: dict[str, Watch] = {}
+        """By key, in order of admission."""
+        self.admitted = 0
+        """The number of the last admission."""
+        self.dead_letters = DeadLetters()
+        self.forgotten: list[tuple[int, str]] = []
+        """The shards and keys of erasures that their owners have not read yet."""
+        self.state: dict[str, dict[str, str]] = {}
+        """By name, the common text (under an empty name) and those of replicas."""
+        self._numbers: dict[str, int] = {}
+        """By key, the number of the admission, which orders the pages of `tasks`."""
+        self._task_events: dict[str, list[Event]] = {}
+        """By key, in order."""
+
+    def shard_of(self, key: str) -> int:
+        """The shard of a task."""
+        return shard_of(key, len(self.shards))
+
+    def load(self, shard: int, after: int = 0) -> list[Watch]:
+        """The open watches of a shard that were admitted after that number of admissions."""
+        return [watch for key, watch in self.watches.items() if watch.open and self._numbers[key] > after and self.shard_of(key) == shard]
+
+    def admit(self, watch: Watch) -> Watch:
+        """Add a watch. Returns the one that now exists under its key."""
+        existing = self.watches.get(watch.key)
+        if existing is not None:
+            return existing
+        self.admitted += 1
+        self._numbers[watch.key] = self.admitted
+        return self.watches.setdefault(watch.key, _stored(watch))
+
+    def commit(self, changes: Sequence[Change], leases: Mapping[int, Lease]) -> list[str]:
+        """As `Shards.commit`."""
+        self._check_leases({self.shard_of(change.watch.key) for change in changes}, leases)
+        return [change.watch.key for change in changes if not self._commit(change)]
+
+    def settle(self, sink: str, delivered: Sequence[Event], dead_letters: Sequence[DeadLetter], leases: Mapping[int, Lease]) -> None:
+        """As `Outbox.settle`."""
+        places = [(item.shard, item.position) for items in (delivered, dead_letters) for item in items]
+        self._check_leases({shard for shard, _ in places}, leases)
+        for shard, position in places:
+            self.shards[shard].settle(sink, position)
+        self.add_dead_letters(dead_letters)
+
+    def add_dead_letters(self, dead_letters: Sequence[DeadLetter]) -> None:
+        """As `Shards.add_dead_letters`, except that an event of an erased task is left out: it would bring back its result."""
+        for dead_letter in dead_letters:
+            if not self._is_erased(dead_letter):
+                watch = None if dead_letter.key is None else self.watches.get(dead_letter.key)
+                self.dead_letters.add(dead_letter, None if watch is None else watch.ref)
+
+    def prune(self, before: float, events_before: float | None) -> Pruned:
+        """As `Shards.prune`."""
+        ended = [key for key, watch in self.watches.items() if watch.ended_at is not None and watch.ended_at < before]
+        old = [key for key in ended if not self.undelivered(key)]
+        for key in old:
+            self.erase(key)
+        inputs = self.dead_letters.prune("input", before)
+        return Pruned(len(old), inputs, 0 if events_before is None else self.dead_letters.prune("event", events_before))
+
+    def forget(self, selection: Selection) -> int:
+        """As `Operations.forget`."""
+        candidates = list(self.watches) if selection.key is None else self.watches.keys() & {selection.key}
+        refs = ((key, self.watches[key].ref) for key in candidates)
+        selected = [key for key, ref in refs if selection.matches(key, ref.kind, ref.params)]
+        for key in selected:
+            self.erase(key)
+        self.forgotten += [(self.shard_of(key), key) for key in selected]
+        self.dead_letters.forget(selection)
+        return len(selected)
+
+    def take_forgotten(self, shards: Collection[int]) -> list[str]:
+        """The keys of these shards that were erased since the last call."""
+        taken = [key for shard, key in self.forgotten if shard in shards]
+        self.forgotten = [(shard, key) for shard, key in self.forgotten if shard not in shards]
+        return taken
+
+    def tasks(self, query: TaskQuery) -> Page[Watch]:
+        """As `Queries.tasks`."""
+        before = (self.admitted + 1,) if query.after is None else decode_cursor(query.after, 1)
+        newest_first = (((self._numbers[key],), watch) for key, watch in reversed(self.watches.items()))
+        return page(((place, watch) for place, watch in newest_first if place < before and _matches(watch, query)), query.limit)
+
+    def task_events(self, key: str) -> list[Event]:
+        """All stored events of a task, in order."""
+        return list(self._task_events.get(key, ()))
+
+    def events(self, query: EventQuery) -> list[Event]:
+        """As `Queries.events`, merged by time, so that the events of one busy shard do not keep those of the others from being read."""
+        by_shard = [shard.events(query.after.get(shard.number, 0)) for shard in self.shards]
+        events = merge(*by_shard, key=lambda event: event.at)
+        return list(islice((event for event in events if _event_matches(event, query)), query.limit))
+
+    def undelivered(self, key: str) -> dict[str, int]:
+        """As `Queries.undelivered`."""
+        counts: dict[str, int] = {}
+        shard = self.shards[self.shard_of(key)]
+        for event in self._task_events.get(key, ()):
+            for sink in shard.sinks_without(event.position):
+                counts[sink] = counts.get(sink, 0) + 1
+        return counts
+
+    def backlog(self) -> dict[str, Backlog]:
+        """As `Queries.backlog`."""
+        by_shard = [shard.backlog() for shard in self.shards]
+        return {sink: total([backlog[sink] for backlog in by_shard]) for sink in by_shard[0]}
+
+    def erase(self, key: str) -> None:
+        """Remove a watch with its events."""
+        del self.watches[key], self._numbers[key]
+        for event in self._task_events.pop(key, ()):
+            self.shards[event.shard].erase(event.position)
+
+    def _check_leases(self, shards: Iterable[int], leases: Mapping[int, Lease]) -> None:
+        if lost := [shard for shard in shards if not self.shards[shard].is_valid(leases.get(shard))]:
+            raise Fenced(lost)
+
+    def _commit(self, change: Change) -> bool:
+        watch = change.watch
+        existing = self.watches.get(watch.key)
+        if existing is None or existing.id != watch.id:
+            return False
+        if existing.sequence <= watch.sequence:
+            self.watches[watch.key] = _stored(watch)
+        for event in change.events:
+            self.add_event(event)
+        return True
+
+    def add_event(self, event: Event) -> None:
+        """Store an event, unless there is one with its id."""
+        earlier = self._task_events.setdefault(event.key, [])
+        if all(event.id != each.id for each in earlier):
+            earlier.append(self.shards[self.shard_of(event.key)].add(event))
+
+    def _is_erased(self, dead_letter: DeadLetter) -> bool:
+        of_event = dead_letter.what == "event" and dead_letter.position > 0
+        return of_event and dead_letter.position not in self.shards[dead_letter.shard] and dead_letter.id not in self.dead_letters
+
+
+def _stored(watch: Watch) -> Watch:
+    """The fields that a store keeps; the others are in the memory of the process that polls the task."""
+    return watch._replace(seen_at=None, failures=0, failing_since=None)
+
+
+def _matches(watch: Watch, query: TaskQuery) -> bool:
+    return query.open in (None, watch.open) and query.kind in (None, watch.ref.kind) and query.status in (None, watch.status)
+
+
+def _event_matches(event: Event, query: EventQuery) -> bool:
+    return query.key in (None, event.key) and query.kind in (None, event.kind) and query.terminal in (None, event.terminal)

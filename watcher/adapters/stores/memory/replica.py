@@ -1,0 +1,137 @@
+"""One of several replicas on a shared store in memory: what a server gives to several processes, inside one event loop.
+
+For tests and simulations of replicas. Its leases end by the clock of the store, as those of a server do.
+"""
+
+# ruff: noqa: D102 - watcher/ports.py says what each method promises
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+
+import anyio
+
+from watcher.adapters.stores.memory.content import LOAD_BATCH, MemoryContent
+from watcher.adapters.stores.memory.lease_table import LeaseTable
+from watcher.adapters.stores.memory.store import MemoryStore, MemoryStoreSettings
+from watcher.model import Claim, Lease, Leftover, Replica, Report, Watch
+from watcher.ports import Requests, Signal
+
+BOTH: frozenset[Signal] = frozenset({"admitted", "released"})
+
+
+class SharedMemory:
+    """The content that replicas share, with their leases. `clock` is the clock of the store, in seconds since the epoch."""
+
+    def __init__(self, shards: int, clock: Callable[[], float], *, lease_s: float = 15.0, renew_s: float = 5.0) -> None:
+        self.content = MemoryContent(shards)
+        self.leases = LeaseTable(self.content.shards, clock, lease_s)
+        self.renew_s = renew_s
+        self.stores: list[MemoryReplica] = []
+        """Of all replicas so far."""
+
+    def replica(self, name: str) -> MemoryReplica:
+        """The store of another replica. Each has a name of its own."""
+        self.stores.append(MemoryReplica(self, name))
+        return self.stores[-1]
+
+    def signal(self, sender: MemoryReplica, signal: Signal, shards: Collection[int] | None = None) -> None:
+        """Tell the other replicas, or the owners of these shards only."""
+        for store in self.stores:
+            if store is not sender and (shards is None or any(self.content.shards[shard].owner == store.replica for shard in shards)):
+                store.notice(signal)
+
+
+class MemoryReplica(MemoryStore):
+    """A `Store` on shared content. It outlives the replica, so it counts as durable."""
+
+    def __init__(self, shared: SharedMemory, name: str) -> None:
+        super().__init__(MemoryStoreSettings(), content=shared.content)
+        self.durable = True
+        self.renew_s = shared.renew_s
+        self.replica = name
+        """The name of the current incarnation: after its leases have ended, a replica comes back under another one."""
+        self._name = name
+        self._incarnations = 1
+        self._claimed = False
+        self._shared = shared
+        self._signals: set[Signal] = set(BOTH)
+        self._signaled = anyio.Event()
+        self._loaded: dict[Lease, int] = {}
+        """By lease, the number of the last admission that `load` or `arrivals` has seen."""
+
+    async def open(self, sinks: Sequence[str], drop: Collection[str] = ()) -> Mapping[str, Leftover]:
+        return self._set_sinks(sinks, drop)
+
+    async def close(self) -> None:
+        await super().close()
+        self._shared.leases.leave(self.replica)
+
+    async def attach(self) -> None:
+        self._open = True
+
+    # --- shards ----------------------------------------------------------------------------------
+
+    async def claim(self, report: Report | None = None) -> Claim:
+        leases = self._shared.leases
+        if self._claimed and self.replica not in leases:
+            self._incarnations += 1
+            self.replica = f"{self._name}-{self._incarnations}"
+        self._claimed = True
+        claim = leases.claim(self.replica, report)
+        held = {_identity(lease) for lease in claim.leases}
+        self._loaded = {lease: seen for lease, seen in self._loaded.items() if _identity(lease) in held}
+        return claim
+
+    async def release(self, leases: Sequence[Lease], *, leaving: bool = False) -> None:
+        freed = self._shared.leases.release(self.replica, leases)
+        if leaving:
+            self._shared.leases.leave(self.replica)
+        if freed or leaving:
+            self._shared.signal(self, "released")
+
+    async def wait(self) -> Collection[Signal]:
+        while not self._signals:
+            await self._signaled.wait()
+        signals, self._signals, self._signaled = self._signals, set(), anyio.Event()
+        return signals
+
+    def notice(self, signal: Signal) -> None:
+        """Another replica has done this."""
+        self._signals.add(signal)
+        self._signaled.set()
+
+    async def load(self, lease: Lease) -> AsyncIterator[Sequence[Watch]]:
+        self._loaded[lease] = self.content.admitted
+        async for watches in super().load(lease):
+            yield watches
+
+    async def arrivals(self, leases: Sequence[Lease]) -> AsyncIterator[Sequence[Watch]]:
+        for lease in leases:
+            if lease in self._loaded:  # not for one that is lost in the meantime: its next load sees all
+                newest = self.content.admitted
+                watches = self.content.load(lease.shard, self._loaded[lease])
+                for start in range(0, len(watches), LOAD_BATCH):
+                    yield watches[start : start + LOAD_BATCH]
+                self._loaded[lease] = newest
+
+    async def admit(self, watches: Sequence[Watch]) -> Sequence[Watch]:
+        admitted = await super().admit(watches)
+        self._shared.signal(self, "admitted", {self.content.shard_of(watch.key) for watch in watches})
+        return admitted
+
+    async def save_state(self, name: str, text: str, *, own: bool = False) -> None:
+        self.content.state.setdefault(name, {})[self.replica if own else ""] = text
+
+    async def load_states(self, name: str) -> Sequence[str]:
+        return [text for owner, text in self.content.state.get(name, {}).items() if not owner or owner in self._shared.leases]
+
+    async def replicas(self) -> Sequence[Replica]:
+        return self._shared.leases.replicas()
+
+    async def requests(self, after: str | None = None) -> Requests:
+        return self._requests(self._shared.leases.owned(self.replica), after)
+
+
+def _identity(lease: Lease) -> tuple[int, int]:
+    return lease.shard, lease.epoch
