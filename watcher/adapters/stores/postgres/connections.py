@@ -121,10 +121,11 @@ class Session:
         """
         if self._closed:
             raise StoreRefused(f"{self._server.place}: the store is closed")
-        task = asyncio.ensure_future(self._run(work, call_s or self._limits.call))
+        task = asyncio.create_task(self._run(work, call_s or self._limits.call))
         self._running.add(task)
         task.add_done_callback(self._finished)
-        return await asyncio.shield(task)
+        await asyncio.wait([task])
+        return task.result()
 
     def _finished(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)

@@ -117,7 +117,7 @@ async def mark(db: Connection, ids: Sequence[str]) -> int:
 async def purge(db: Connection, ids: Sequence[str] | None) -> int:
     """Erase these, or some of them all. Returns how many."""
     if ids is None:
-        chosen = f"SELECT n FROM dead_letters ORDER BY id LIMIT {ERASE_BATCH} FOR UPDATE"
+        chosen = f"SELECT n FROM dead_letters ORDER BY id LIMIT {ERASE_BATCH} FOR UPDATE"  # noqa: S608
         return (await db.execute(f"DELETE FROM dead_letters WHERE n IN ({chosen})")).rowcount  # noqa: S608
     chosen = "SELECT n FROM dead_letters WHERE id = ANY(%b::text[]) ORDER BY id FOR UPDATE"
     return (await db.execute(f"DELETE FROM dead_letters WHERE n IN ({chosen})", (list(ids),))).rowcount  # noqa: S608

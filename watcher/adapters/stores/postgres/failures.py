@@ -10,7 +10,7 @@ import psycopg
 
 from watcher.errors import StoreError, StoreRefused, StoreUnavailable
 
-UNREACHABLE = "cannot be reached: check that the server runs, and the host, the port, and the network"
+UNREACHABLE = "cannot be reached{why}: check that the server runs, the host, the port, and the network"
 LOST = "the connection was lost"
 BUSY = "another transaction holds a lock: end that one if this lasts"
 SLOW = "a statement took longer than store.statement_timeout: check the load of the server"
@@ -32,6 +32,8 @@ TEMPORARY = {
     "40": BUSY,
     "53": "the server lacks a resource, such as connections, memory, or disk space: free some, or raise its limits",
     "57P": "the server is starting, stopping, or changing its role",
+    "XX000": "internal error of the server: see its log",
+    "0A000": "the tables were changed while this was running",
     "58": "the server failed to read or write a file: check its disk and its log",
 }
 """By SQLSTATE or its start. The transaction was rolled back, so a retry may succeed."""
@@ -98,4 +100,5 @@ def connection_error(error: BaseException, place: str, *, password_may_change: b
         return StoreRefused(f"{place}: {PASSWORD}")
     if isinstance(error, psycopg.Error) and "FATAL:" in text:
         return StoreUnavailable(f"{place}: the server accepts no connection now: {text.rpartition('FATAL:')[2].strip()[:200]}")
-    return StoreUnavailable(f"{place}: {UNREACHABLE}")
+    why = text.rpartition("failed: ")[2].partition("\n")[0].strip()[:100]
+    return StoreUnavailable(f"{place}: {UNREACHABLE.format(why=f' ({why})' if why else '')}")

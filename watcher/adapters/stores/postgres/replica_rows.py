@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from watcher.adapters.stores.postgres.connections import Connection
 from watcher.adapters.stores.postgres.schema import one
@@ -29,13 +28,15 @@ _RENEW = """UPDATE replicas SET renewed_at = {now}, expires_at = {now} + %s * in
 _REGISTER = """INSERT INTO replicas (name, started_at, renewed_at, expires_at, report)
     SELECT %s, t, t, t + %s * interval '1 second', %s FROM (SELECT {now} AS t) present ON CONFLICT DO NOTHING"""
 _REPLICAS = """SELECT r.name, extract(epoch FROM r.started_at)::float8, extract(epoch FROM t.now - r.renewed_at)::float8,
-        extract(epoch FROM r.expires_at - t.now)::float8, ARRAY(SELECT s.shard FROM shards s WHERE s.owner = r.name ORDER BY s.shard), r.report
+        extract(epoch FROM r.expires_at - t.now)::float8,
+        ARRAY(SELECT s.shard FROM shards s WHERE s.owner = r.name ORDER BY s.shard), r.report
     FROM replicas r, (SELECT {now} AS now) t WHERE r.expires_at > t.now ORDER BY r.name"""
+# S608 below: the statements consist of constants of this file and parameters, never of data.
 _IS_FREE = "NOT EXISTS (SELECT 1 FROM replicas r WHERE r.name = s.owner)"
-_COUNT_FREE = f"SELECT count(*) FROM shards s WHERE {_IS_FREE}"
-_LOCK_FREE = f"SELECT s.shard FROM shards s WHERE {_IS_FREE} ORDER BY s.shard LIMIT %s FOR NO KEY UPDATE SKIP LOCKED"
+_COUNT_FREE = f"SELECT count(*) FROM shards s WHERE {_IS_FREE}"  # noqa: S608
+_LOCK_FREE = f"SELECT s.shard FROM shards s WHERE {_IS_FREE} ORDER BY s.shard LIMIT %s FOR NO KEY UPDATE SKIP LOCKED"  # noqa: S608
 # A statement of its own: it sees replicas that were committed since, and took a shard before it was locked here.
-_TAKE = f"UPDATE shards s SET owner = %s, epoch = epoch + 1 WHERE s.shard = ANY(%s::int[]) AND {_IS_FREE} RETURNING s.shard"
+_TAKE = f"UPDATE shards s SET owner = %s, epoch = epoch + 1 WHERE s.shard = ANY(%s::int[]) AND {_IS_FREE} RETURNING s.shard"  # noqa: S608
 # The new owner loads its watches after this, so it need not read the erasures before it.
 _DROP_FORGOTTEN = "DELETE FROM forgotten WHERE shard = ANY(%s::int[])"
 _LEASES = "SELECT shard, epoch FROM shards WHERE owner = %s ORDER BY shard"
@@ -54,7 +55,8 @@ class Terms:
     now: str
     shards: int
 
-    def __call__(self, statement: str) -> Any:
+    def at(self, statement: str) -> str:
+        """The statement with the expression of the present time."""
         return statement.replace("{now}", self.now)
 
 
@@ -67,14 +69,14 @@ async def claim(db: Connection, terms: Terms, name: str, new_name: Callable[[], 
     text = None if report is None else dump(report)
     async with db.transaction():
         async with db.pipeline():
-            removed = await db.execute(terms(_REMOVE_EXPIRED), (name,))
-            renewed = await db.execute(terms(_RENEW), (terms.lease_s, text, name))
+            removed = await db.execute(terms.at(_REMOVE_EXPIRED), (name,))
+            renewed = await db.execute(terms.at(_RENEW), (terms.lease_s, text, name))
         if not renewed.rowcount:
             name = name if new_name is None else new_name()
-            registered = await db.execute(terms(_REGISTER), (name, terms.lease_s, text))
+            registered = await db.execute(terms.at(_REGISTER), (name, terms.lease_s, text))
             if not registered.rowcount:
                 raise StoreUnavailable(f"another replica has the name {name}")
-        expired = dict(await removed.fetchall())
+        expired: dict[str, int] = dict(await removed.fetchall())
         present = await replicas(db, terms)
         share = fair_share(terms.shards, [replica.name for replica in present], name)
         owned = next((len(replica.shards) for replica in present if replica.name == name), 0)
@@ -96,7 +98,7 @@ async def _take(db: Connection, name: str, wanted: int) -> list[int]:
 
 async def replicas(db: Connection, terms: Terms) -> list[Replica]:
     """The replicas whose leases have not ended, in order of their names."""
-    rows = await (await db.execute(terms(_REPLICAS))).fetchall()
+    rows = await (await db.execute(terms.at(_REPLICAS))).fetchall()
     return [Replica(name, started, ago, left, tuple(shards), read(report)) for name, started, ago, left, shards, report in rows]
 
 

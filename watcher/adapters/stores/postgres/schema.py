@@ -260,9 +260,8 @@ class Schema:
 
 
 async def one(db: Connection, statement: Any, values: Sequence[Any] = ()) -> tuple[Any, ...]:
-    """The only row of a statement."""
-    row = await (await db.execute(statement, values)).fetchone()
-    assert row is not None
+    """The first row of a statement that always has one."""
+    (row,) = await (await db.execute(statement, values)).fetchmany(1)
     return row
 
 

@@ -29,7 +29,7 @@ class Listener:
         self._failed = True
         """Signals may have been lost, as before the first call."""
 
-    async def open(self) -> None:
+    async def open(self) -> Connection:
         """Connect, so that no signal from now on is lost."""
         connection = await self._server.connect(self._server.limits)
         try:
@@ -42,6 +42,7 @@ class Listener:
                 raise
             raise named from None
         self._connection = connection
+        return connection
 
     async def close(self) -> None:
         """End the connection."""
@@ -52,26 +53,25 @@ class Listener:
     async def wait(self) -> frozenset[Signal]:
         """Wait for signals of other replicas. Raises StoreUnavailable. The first call, and the next one after that,
         returns all signals."""
-        if self._connection is None:
+        connection = self._connection
+        if connection is None:
             self._failed = True
-            await self.open()
+            connection = await self.open()
         if self._failed:
             self._failed = False
             return ALL
         try:
-            while True:
-                if found := await self._next():
-                    return found
+            while not (found := await self._next(connection)):
+                pass
         except (psycopg.Error, OSError) as error:
             await self.close()
             named = store_error(error, self._server.place)
             if named is None:
                 raise
             raise named from None
+        return found
 
-    async def _next(self) -> frozenset[Signal]:
-        connection = self._connection
-        assert connection is not None
+    async def _next(self, connection: Connection) -> frozenset[Signal]:
         found: set[Signal] = set()
         heard = False
         async for notice in connection.notifies(timeout=CHECK_S, stop_after=1):
