@@ -250,6 +250,16 @@ class Outbox(Protocol):
 class Queries(Protocol):
     """Reads for commands and the API, also while the owner runs in another process."""
 
+    @property
+    def shards(self) -> int:
+        """How many shards there are. Known after `attach`, and after `open`."""
+        ...
+
+    @property
+    def renew_s(self) -> float | None:
+        """As in `Shards`; known before `attach`. None: this store has a single owner."""
+        ...
+
     async def attach(self) -> None:
         """Open for `Queries` and `Operations` without becoming an owner. Raises StoreRefused where there is no store."""
         ...
