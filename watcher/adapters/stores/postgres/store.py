@@ -61,24 +61,29 @@ class PostgresStore:
         self._server = Server(settings)
         self._schema = Schema(settings.schema_name, self._server.place, migrations)
         self._channel = f"{settings.schema_name}.signals"
-        self._me = ""
-        """The name of this replica, from its first claim on."""
-        self._registered = False
-        self._owned: Sequence[int] = ()
-        """The shards of the last claim."""
-        self._forgotten: set[int] = set()
-        """The erasures returned by `requests`, until their records are removed."""
-        limits = self._server.limits
-        self._reads = Sessions(self._server, settings.max_connections)
-        # A claim that gets no answer is given up early enough for another attempt before the leases end.
-        statement = min(limits.statement, 0.8 * settings.renew)
-        self._claims = Session(self._server, Limits(statement, min(limits.lock, 0.9 * statement), min(limits.call, settings.renew)))
         self._adoption = Adoption(self._read)
         self._owner_writes = OwnerWrites(settings.shards)
         self._shared_writes = SharedWrites(settings.shards, self._channel)
-        self._owner_lane: Lane[OwnerWrite] = Lane(Session(self._server), self._owner_writes.write, self._server.place)
-        self._shared_lane: Lane[SharedWrite] = Lane(Session(self._server), self._shared_writes.write, self._server.place)
-        self._listener = Listener(self._server, self._channel, lambda: self._me)
+        self._me = ""
+        """The name of this replica, from its first claim on."""
+        self._registered = False
+        self._owned: frozenset[int] = frozenset()
+        """The shards of the last claim that were not released since."""
+        self._forgotten: set[int] = set()
+        """The erasures returned by `requests`, until their records are removed."""
+        self._start()
+
+    def _start(self) -> None:
+        """Create what holds connections. None is opened yet."""
+        server, limits = self._server, self._server.limits
+        # A claim that gets no answer is given up early enough for another attempt before the leases end.
+        statement = min(limits.statement, 0.8 * self._settings.renew)
+        self._claims = Session(server, Limits(statement, min(limits.lock, 0.9 * statement), min(limits.call, self._settings.renew)))
+        self._reads = Sessions(server, self._settings.max_connections)
+        self._owner_lane: Lane[OwnerWrite] = Lane(Session(server), self._owner_writes.write, server.place)
+        self._shared_lane: Lane[SharedWrite] = Lane(Session(server), self._shared_writes.write, server.place)
+        self._listener = Listener(server, self._channel, lambda: self._me)
+        self._closed = False
 
     async def open(self, sinks: Sequence[str], drop: Collection[str] = ()) -> Mapping[str, Leftover]:
         async def work(db: Connection) -> Mapping[str, Leftover]:
@@ -90,6 +95,8 @@ class PostgresStore:
                 await reset_future_xids(db)
             return dropped
 
+        if self._closed:
+            self._start()
         if not await self._read(self._schema.is_current):
             await self._reads.run(partial(self._schema.migrate, shards=self._settings.shards), call_s=2 * MIGRATION_S)
         await self.attach()
@@ -98,6 +105,8 @@ class PostgresStore:
         return dropped
 
     async def attach(self) -> None:
+        if self._closed:
+            self._start()
         self.shards = await self._read(self._schema.expect)
         self._owner_writes.shards = self._shared_writes.shards = self.shards
 
@@ -112,6 +121,7 @@ class PostgresStore:
             await self._claims.close()
             await self._reads.close()
             await self._listener.close()
+        self._closed = True
 
     async def check(self) -> str:
         async def work(db: Connection) -> str:
@@ -132,15 +142,16 @@ class PostgresStore:
         claim = await self._claims.run(lambda db: replica_rows.claim(db, terms, me, renamed, report))
         self._me = self._owner_writes.me = self._shared_writes.me = claim.me
         self._registered = True
-        self._owned = [lease.shard for lease in claim.leases]
+        self._owned = frozenset(lease.shard for lease in claim.leases)
         return claim
 
     async def release(self, leases: Sequence[Lease], *, leaving: bool = False) -> None:
         if not leases and not leaving:
             return
         await self._claims.run(lambda db: replica_rows.release(db, self._me, leases, leaving=leaving, channel=self._channel))
+        self._owned -= {lease.shard for lease in leases}
         if leaving:
-            self._registered = False
+            self._me, self._registered, self._owned = "", False, frozenset()
 
     async def wait(self) -> Collection[Signal]:
         return await self._listener.wait()
@@ -251,8 +262,8 @@ class PostgresStore:
             with suppress(StoreUnavailable):  # the next call tries again
                 await self._read(partial(state_rows.drop_forgotten, numbers=self._forgotten))
                 self._forgotten = set()
-        erased = await self._read(partial(state_rows.forgotten, shards=self._owned, read=self._forgotten))
-        retries = await self._read(partial(dead_letter_rows.to_retry, after=after, shards=self._owned))
+        erased = await self._read(partial(state_rows.forgotten, shards=sorted(self._owned), read=self._forgotten))
+        retries = await self._read(partial(dead_letter_rows.to_retry, after=after, shards=sorted(self._owned)))
         self._forgotten |= {number for number, _ in erased}
         return Requests([key for _, key in erased], retries.items, retries.next)
 

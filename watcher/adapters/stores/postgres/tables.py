@@ -25,8 +25,10 @@ VERSION_1 = Migration(
     (
         # How many shards there are, and the oldest version of the program that can work with this store.
         "CREATE TABLE store (version integer NOT NULL, readable_from integer NOT NULL, shards integer NOT NULL)",
+        # Numbers are given in the order of arrival, rows are written in the order of their keys.
+        "CREATE SEQUENCE watch_numbers AS bigint",
         """CREATE TABLE watches (
-            n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            n bigint PRIMARY KEY,
             shard integer NOT NULL,
             key text COLLATE "C" NOT NULL UNIQUE,
             id text COLLATE "C" NOT NULL,
@@ -82,8 +84,9 @@ VERSION_1 = Migration(
             position bigint NOT NULL,
             PRIMARY KEY (sink, shard, position))
             WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000)""",
+        "CREATE SEQUENCE dead_letter_numbers AS bigint",
         """CREATE TABLE dead_letters (
-            n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            n bigint PRIMARY KEY,
             id text COLLATE "C" NOT NULL UNIQUE,
             what text COLLATE "C" NOT NULL,
             origin text COLLATE "C" NOT NULL,

@@ -38,14 +38,15 @@ STATE_ARRAYS = ", ".join(f"%b::{type_}[]" for type_ in _TYPES)
 """Parameters: an array for each field of `STATE`."""
 
 # S608 below: the statements consist of constants of this file and parameters, never of data.
-# The rows come in order of key, so that two replicas which admit the same tasks wait for each other in the same order.
-# The owner of a shard is notified when it is another replica.
+# The numbers are in the order of arrival. The rows are written in the order of their keys, so that two replicas which admit
+# the same tasks wait for each other in the same order. The owner of a shard is notified when it is another replica.
 _ADMIT = f"""WITH new AS (
-        INSERT INTO watches (shard, key, id, target, kind, params, {STATE})
-        SELECT v.shard, v.key, v.id, v.target, v.kind, v.params::text[], {", ".join("v." + name for name in STATE.split(", "))}
-        FROM unnest(%b::int[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], {STATE_ARRAYS})
-            AS v (shard, key, id, target, kind, params, {STATE})
-        ON CONFLICT (key) DO NOTHING RETURNING key, shard),
+        INSERT INTO watches (n, shard, key, id, target, kind, params, {STATE})
+        SELECT v.n, v.shard, v.key, v.id, v.target, v.kind, v.params::text[], {", ".join("v." + name for name in STATE.split(", "))}
+        FROM (SELECT nextval('watch_numbers') AS n, *
+            FROM unnest(%b::int[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], {STATE_ARRAYS})
+                AS u (shard, key, id, target, kind, params, {STATE}) OFFSET 0) v
+        ORDER BY v.key ON CONFLICT (key) DO NOTHING RETURNING key, shard),
     others AS (
         SELECT DISTINCT s.owner FROM (SELECT DISTINCT shard FROM new) n JOIN shards s ON s.shard = n.shard
         WHERE s.owner IS NOT NULL AND s.owner <> %b)
@@ -60,7 +61,7 @@ _COUNT_OPEN_OF = f"{_COUNT_OPEN} AND kind = ANY(%b::text[])"
 async def admit(db: Connection, watches: Mapping[str, Watch], shards: int, me: str, channel: str) -> dict[str, Watch]:
     """Add watches, each under its key. Returns for each key the watch that now exists."""
     existing: dict[str, Watch] = {}
-    missing = dict(sorted(watches.items()))
+    missing = dict(watches)
     while missing:  # again only for a task that was erased after it was found to exist
         names = [_names(key, watch, shards) for key, watch in missing.items()]
         added, _ = await one(db, _ADMIT, (*columns(names), *state_columns(missing.values()), me, channel))
