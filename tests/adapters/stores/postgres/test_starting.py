@@ -106,7 +106,7 @@ async def test_a_breaking_migration_waits_until_all_replicas_stopped(database: D
     """It is refused while a replica runs that cannot work with its result; afterwards the old version is refused."""
     old = await opened(database)
     await old.claim()
-    with pytest.raises(StoreRefused, match="replicas of schema version 1 are running.* stop them all, then start this version"):
+    with pytest.raises(StoreRefused, match=r"replicas of schema version 1 are running.* stop them all, then start this version"):
         await opened(database, BREAKING)
     await old.close()
     await closed(await opened(database, BREAKING))

@@ -266,7 +266,6 @@ async def test_a_claim_waits_for_no_other_transaction(database: Database, store:
     with database.connection() as frozen, frozen.transaction():
         frozen.execute("SELECT 1 FROM shards WHERE shard = 2 FOR NO KEY UPDATE")
         frozen.execute("SELECT 1 FROM replicas WHERE name = %s FOR NO KEY UPDATE", (me,))
-        database.execute("DELETE FROM replicas WHERE false")
         assert (await other.claim()).leases == []
         frozen.execute("DELETE FROM replicas WHERE name = %s", (me,))
         assert (await other.claim()).leases == []
@@ -292,12 +291,15 @@ async def test_a_commit_waits_for_the_lock_of_its_lease(database: Database, stor
 
 
 async def test_two_names_of_a_replica(database: Database) -> None:
-    """A name that another replica has is not taken."""
-    stores = [database.store(name=lambda: "same") for _ in range(2)]
+    """A name that another replica has is not taken: the next claim tries another one."""
+    names = iter(["same", "same", "other"])
+    stores = [database.store(name=lambda: next(names)) for _ in range(2)]
     for store in stores:
         await store.open(["bus"])
     await stores[0].claim()
+    with pytest.raises(StoreUnavailable, match="another replica has the name same"):
+        await stores[1].claim()
     claim = await stores[1].claim()
-    assert claim.me == "same"
+    assert (claim.me, claim.leases) == ("other", [])
     for store in stores:
         await store.close()
