@@ -44,6 +44,8 @@ _RELEASE = """WITH given AS (SELECT s.shard FROM shards s
         JOIN unnest(%s::int[], %s::int8[]) AS v (shard, epoch) ON s.shard = v.shard AND s.epoch = v.epoch
         WHERE s.owner = %s ORDER BY s.shard FOR NO KEY UPDATE OF s)
     UPDATE shards s SET owner = NULL FROM given WHERE s.shard = given.shard"""
+_RELEASE_ALL = """UPDATE shards SET owner = NULL WHERE shard IN (
+    SELECT shard FROM shards WHERE owner = %s ORDER BY shard FOR NO KEY UPDATE)"""
 _LEAVE = "DELETE FROM replicas WHERE name = %s"
 
 
@@ -60,11 +62,11 @@ class Terms:
         return statement.replace("{now}", self.now)
 
 
-async def claim(db: Connection, terms: Terms, name: str, new_name: Callable[[], str] | None, report: Report | None) -> Claim:
+async def claim(db: Connection, terms: Terms, name: str, new_name: Callable[[], str], report: Report | None) -> Claim:
     """Renew the leases of the replica `name` and take free shards up to its fair share.
 
-    Where it is not registered, it registers under this name, or under a new one if `new_name` is given: it was removed, and
-    has lost all its leases.
+    Where it is not registered any more, or has no name yet, it registers under a new name. A replica that was removed has lost
+    all its leases.
     """
     text = None if report is None else dump(report)
     async with db.transaction():
@@ -72,7 +74,7 @@ async def claim(db: Connection, terms: Terms, name: str, new_name: Callable[[], 
             removed = await db.execute(terms.at(_REMOVE_EXPIRED), (name,))
             renewed = await db.execute(terms.at(_RENEW), (terms.lease_s, text, name))
         if not renewed.rowcount:
-            name = name if new_name is None else new_name()
+            name = new_name()
             registered = await db.execute(terms.at(_REGISTER), (name, terms.lease_s, text))
             if not registered.rowcount:
                 raise StoreUnavailable(f"another replica has the name {name}")
@@ -107,5 +109,6 @@ async def release(db: Connection, name: str, leases: Sequence[Lease], *, leaving
     async with db.pipeline(), db.transaction():
         await db.execute(_RELEASE, ([lease.shard for lease in leases], [lease.epoch for lease in leases], name))
         if leaving:
+            await db.execute(_RELEASE_ALL, (name,))
             await db.execute(_LEAVE, (name,))
         await db.execute("SELECT pg_notify(%s, %s)", (channel, f"released {name}"))
