@@ -28,7 +28,6 @@ NEVER_LOST = ("requests",)
 class Network:
     """The condition of the whole store and of its network."""
 
-    rng: Random
     slowest_s: float
     """The longest time of each way."""
     lost_answers: float
@@ -40,10 +39,23 @@ class Network:
     """Why writes fail, as on a full disk. Empty: they work."""
 
 
+@dataclass(frozen=True)
+class Luck:
+    """What happens to one call. Drawn when it begins, so that no order of later steps changes what is drawn for others."""
+
+    there: float
+    """The share of the longest time that it takes on its way there."""
+    back: float
+    answer: float
+    """Its answer is lost where this is below the share of lost answers."""
+    withdrawn: bool
+    """If its process gives up waiting, the call is withdrawn, if that comes in time."""
+
+
 class Link:
     """The connection of one process."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, rng: Random) -> None:
         self.cut = False
         """Its calls fail."""
         self.hanging = False
@@ -53,6 +65,7 @@ class Link:
         self.dead = False
         """The process was killed: it calls nothing, and gets no answer."""
         self._network = network
+        self._rng = rng
         self._context = contextvars.copy_context()
         self._context.run(PROCESS.set, -1)
         self.under_way: set[asyncio.Task[None]] = set()
@@ -68,25 +81,26 @@ class Link:
             await asyncio.Event().wait()
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Any] = loop.create_future()
-        serve = loop.create_task(self._serve(name, work, answer, writes=writes), context=self._context)
+        luck = Luck(self._rng.random(), self._rng.random(), self._rng.random(), self._rng.random() < 0.5)
+        serve = loop.create_task(self._serve(name, work, answer, luck, writes=writes), context=self._context)
         self.under_way.add(serve)
         serve.add_done_callback(self.under_way.discard)
         try:
             return await answer
         except asyncio.CancelledError:
-            if self._network.rng.random() < 0.5:
-                serve.cancel()  # an adapter may withdraw a call; that comes in time, or too late
+            if luck.withdrawn:
+                serve.cancel()
             raise
 
-    async def _serve(self, name: str, work: Callable[[], Awaitable[Any]], answer: asyncio.Future[Any], *, writes: bool) -> None:
+    async def _serve(self, name: str, work: Callable[[], Awaitable[Any]], answer: asyncio.Future[Any], luck: Luck, *, writes: bool) -> None:
         began = asyncio.get_running_loop().time()
         try:
-            await self._travel(began)
+            await self._travel(luck.there, began)
             if writes and self._network.full:
                 raise StoreUnavailable("disk full")
             result = await work()
-            await self._travel(began)
-            if name not in NEVER_LOST and self._network.rng.random() < self._network.lost_answers:
+            await self._travel(luck.back, began)
+            if name not in NEVER_LOST and luck.answer < self._network.lost_answers:
                 raise StoreUnavailable("connection lost")
         except Exception as error:  # noqa: BLE001 - it is raised in the process
             if not answer.done() and not self.dead:
@@ -95,10 +109,10 @@ class Link:
             if not answer.done() and not self.dead:
                 answer.set_result(result)
 
-    async def _travel(self, began: float) -> None:
+    async def _travel(self, share: float, began: float) -> None:
         """One way of a call that began at this time of the loop."""
         network = self._network
-        await asyncio.sleep(network.rng.uniform(0, network.slowest_s + network.slow_s + self.slow_s))
+        await asyncio.sleep(share * (network.slowest_s + network.slow_s + self.slow_s))
         while self.hanging and asyncio.get_running_loop().time() - began < GIVES_UP_S:
             await asyncio.sleep(LOOK_S)
         if self.lost:

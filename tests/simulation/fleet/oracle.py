@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tests.simulation.fleet.audit import Audit
 from tests.simulation.fleet.story import LEASE_S, RENEW_S, FleetStory
-from tests.simulation.oracle import judge
+from tests.simulation.oracle import judge_all_but_overlaps
 from tests.simulation.record import Record
 
 
@@ -24,7 +24,7 @@ class FleetRecord:
 
 def judge_fleet(record: FleetRecord) -> list[str]:
     """Every broken promise, one sentence each."""
-    return [*judge(record.played), *record.audit.broken[:10], *_owned_again(record)]
+    return [*judge_all_but_overlaps(record.played), *record.audit.broken[:10], *_owned_again(record)]
 
 
 def _owned_again(record: FleetRecord) -> Iterator[str]:

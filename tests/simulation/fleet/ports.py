@@ -242,6 +242,7 @@ class ProcessProbe(RecordingProbe):
         self._process = process
         self._link = link
         probes.all.append(self)
+        self.begin()
 
     @property
     def on_refresh(self) -> Callable[[], None] | None:  # type: ignore[override]

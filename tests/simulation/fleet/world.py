@@ -80,10 +80,12 @@ class FleetWorld(World):
     def __init__(self, fleet: FleetStory, make: Callable[..., Watcher], loop: FreezingLoop, break_server: Callable[[MemoryServer], None]) -> None:
         self.fleet = fleet
         self.audit = Audit(loop.time)
-        self.network = Network(Random(fleet.story.seed + 4), fleet.story.disk_s, fleet.lost_answers)
+        self.network = Network(fleet.story.disk_s, fleet.lost_answers)
         self.server = MemoryServer(fleet.story.shards, lambda: EPOCH + loop.time())
         break_server(self.server)
         self.processes: list[Process] = []
+        self.lost_signals = fleet.lost_signals
+        """The share of signals that are lost."""
         super().__init__(fleet.story, make, None, loop)
         self.probes = Probes(self.service, loop, self.audit)
         self.probe = self.record.probe = self.probes  # type: ignore[assignment]  # it has what troubles and the oracle use
@@ -97,9 +99,10 @@ class FleetWorld(World):
 
     def new_process(self, life: Life) -> Process:
         """Another process of a replica. `watcher_of` makes its watcher, in its own context."""
-        number, link = len(self.processes), Link(self.network)
+        number = len(self.processes)
+        link = Link(self.network, Random(self.story.seed * 1000 + number + 300))
         rng = Random(self.story.seed * 1000 + number)
-        store = RemoteStore(number, self.server, link, self.audit, lambda: rng.random() < self.fleet.lost_signals)
+        store = RemoteStore(number, self.server, link, self.audit, lambda: rng.random() < self.lost_signals)
         self.processes.append(Process(number, life, link, store))
         return self.processes[-1]
 
@@ -128,6 +131,11 @@ class FleetWorld(World):
         """This process has ended, or will run nothing any more."""
         process.ended = True
         self.note_owners()
+
+    def end_all_faults(self) -> None:
+        """Let every call succeed, and every signal arrive, from now on."""
+        super().end_all_faults()
+        self.network.lost_answers = self.lost_signals = 0.0
 
     def note_owners(self) -> None:
         """Tell the audit who lives."""
