@@ -117,10 +117,10 @@ class Ownership:
             if self._stopping and not self._leases.held:
                 return
             claimed_at = self._clock.mono()
-            could_start = self._leases.may_start(claimed_at)
             claim = await self._store.claim(
                 Report(self._version, len(self._adopted & self._leases.held.keys()), self._owned.pollers.report())
             )
+            could_start = self._leases.may_start(self._clock.mono())  # now: the claim may have taken longer than was left
             renewal = self._leases.update(claim.leases, claimed_at)
             if renewal.unwanted:
                 await self._store.release(renewal.unwanted)
