@@ -197,10 +197,11 @@ class Ownership:
         self._owned.backlog.adopt(lease.shard, backlog)
         for worker in self._owned.sink_workers:
             worker.adopt(lease.shard)
-        async for watches in self._store.load(lease):
-            if not self._keeps(lease):
-                return
-            self._owned.pollers.adopt(watches)
+        with self._owned.pollers.reads.begin() as read:
+            async for watches in self._store.load(lease):
+                if not self._keeps(lease):
+                    return
+                self._owned.pollers.adopt(watches, read)
 
     def _keeps(self, lease: Lease) -> bool:
         return not self._stopping and self._leases.holds(lease) and lease.shard not in self._handing_over

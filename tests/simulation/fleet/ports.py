@@ -17,14 +17,14 @@ from tests.simulation.fleet.server import Server
 from tests.simulation.peers import RecordingProbe
 from watcher.errors import Fenced, RemoteError, StoreError, StoreUnavailable
 from watcher.model import Change, Claim, DeadLetter, Event, Lease, Leftover, Message, Observation, Report, TaskRef, Watch, shard_of
-from watcher.ports import Outcome, Signal, Sink, Source, Store
+from watcher.ports import Outcome, Signals, Sink, Source, Store
 from watcher.simulator.service import VoiceService
 
 RESTART_S = 5.0
 """Seconds after which a process that could not open its store is started again."""
 PIECE = 3
 """Watches in one piece of a read: small, so that something can happen between two pieces."""
-SIGNALS: frozenset[Signal] = frozenset({"admitted", "released"})
+SIGNALS = Signals(admitted=True, released=True)
 DIRECT = ("durable", "shards", "renew_s", "check", "attach")
 
 
@@ -131,7 +131,7 @@ class RemoteStore:
             for start in range(PIECE, len(watches), PIECE):
                 yield await self._link.call(name, partial(_same, watches[start : start + PIECE]))
 
-    async def wait(self) -> Collection[Signal]:
+    async def wait(self) -> Signals:
         """Signals may be lost, and are while the link is. The first call after that returns all of them."""
         while not self._link.lost and not self._link.dead:
             if self._deaf:
