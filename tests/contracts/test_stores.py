@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.contracts.store_exam import StoreExam
-from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
+from tests.contracts.store_exam.replicas import SharedStoreExam
+from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings, SharedMemory
 from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
 from watcher.ports import Store
 
@@ -33,6 +34,22 @@ class SqliteStorage:
         return SqliteStore(SqliteStoreSettings(path=self._path))
 
 
+class SharedMemoryStorage:
+    """Replicas on a memory store, with a clock that moves by hand."""
+
+    lease_s = 15.0
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        self._shared = SharedMemory(7, lambda: self._now, lease_s=self.lease_s)
+
+    def replica(self, name: str) -> Store:
+        return self._shared.replica(name)
+
+    async def advance(self, seconds: float) -> None:
+        self._now += seconds
+
+
 class TestMemory(StoreExam):
     @pytest.fixture
     def storage(self) -> MemoryStorage:
@@ -55,3 +72,9 @@ class TestSqliteInMemory(StoreExam):
     @pytest.fixture
     def storage(self) -> SqliteStorage:
         return SqliteStorage(":memory:")
+
+
+class TestSharedMemory(SharedStoreExam):
+    @pytest.fixture
+    def shared(self) -> SharedMemoryStorage:
+        return SharedMemoryStorage()
