@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, CommandEntry] = {
     "explain": CommandEntry("explain:explain", "Show one task: its history, its next poll, and the reasons."),
     "dead-letters": CommandEntry("dead_letters:dead_letters", "List, show, retry or erase dead letters."),
     "forget": CommandEntry("forget:forget", "Erase tasks from the store."),
+    "store": CommandEntry("store:store", "Copy the content of a store into another one."),
     "doctor": CommandEntry("doctor:doctor", "Check everything that a configuration needs."),
     "simulate": CommandEntry("simulate:simulate", "Serve a simulated Amazon Chime SDK Voice on a port."),
     "config": CommandEntry("config:config", "Check, show and describe configurations."),
