@@ -9,7 +9,7 @@ import pytest
 from tests.contracts.store_exam import StoreExam
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
-from watcher.ports import Store
+from watcher.ports import PortableStore
 
 
 class MemoryStorage:
@@ -20,7 +20,7 @@ class MemoryStorage:
     def __init__(self, shards: int) -> None:
         self._store = MemoryStore(MemoryStoreSettings(), shards)
 
-    def store(self) -> Store:
+    def store(self) -> PortableStore:
         return self._store
 
 
@@ -29,7 +29,7 @@ class SqliteStorage:
         self._path = path
         self.keeps = path != ":memory:"
 
-    def store(self) -> Store:
+    def store(self) -> PortableStore:
         return SqliteStore(SqliteStoreSettings(path=self._path))
 
 
