@@ -159,7 +159,8 @@ class Ownership:
             hint = "it ended without a stop, hangs, or cannot reach the store: see its log"
             log.warning("replica_expired", replica=name, shards=shards, hint=hint)
         if renewal.gained and self._store.renew_s is not None:
-            log.info("shards_adopted", shards=len(renewal.gained), owned=len(self._leases.held), replicas=len(claim.replicas))
+            owned = len(self._leases.held)
+            log.info("shards_adopted", shards=len(renewal.gained), owned=owned, replica=claim.me, replicas=len(claim.replicas))
 
     def _pause(self, renew_s: float) -> float:
         """Seconds until the next claim: sooner where a replica has not renewed its leases, so that its shards are taken over in time."""
