@@ -7,7 +7,6 @@ from typing import Any
 
 from watcher.adapters.dead_letter_bodies import pack, unpack
 from watcher.adapters.stores.postgres.connections import Connection
-from watcher.adapters.stores.postgres.schema import LOCK, one
 from watcher.adapters.stores.postgres.watch_rows import columns, whole
 from watcher.model import DeadLetter, shard_of
 from watcher.ports import RETRY_PAGE
@@ -22,18 +21,19 @@ _LOCK_WATCHES = "SELECT n FROM watches WHERE key = ANY(%b::text[]) ORDER BY n FO
 _LOCK = "SELECT n FROM dead_letters WHERE id = ANY(%b::text[]) ORDER BY id FOR UPDATE"
 # The dead letter of an event whose task was erased in the meantime would bring back its result, so it is not added.
 # The task's kind and parameters are kept with the dead letter, because its watch may be pruned earlier.
-_ADD = f"""INSERT INTO dead_letters AS d ({_COLUMNS}, body, size, kind, params)
+# The numbers are in the order of arrival, the rows are written in the order of their ids.
+_ADD = f"""INSERT INTO dead_letters AS d (n, {_COLUMNS}, body, size, kind, params)
     SELECT v.*, w.kind, w.params
-    FROM unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::float8[], %b::text[], %b::int8[], %b::int[], %b::int[],
-        %b::bytea[], %b::int8[]) AS v ({_COLUMNS}, body, size) LEFT JOIN watches w ON w.key = v.key
+    FROM (SELECT nextval('dead_letter_numbers'), * FROM unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::float8[],
+        %b::text[], %b::int8[], %b::int[], %b::int[], %b::bytea[], %b::int8[]) AS u ({_COLUMNS}, body, size) OFFSET 0) v
+    LEFT JOIN watches w ON w.key = v.key
     WHERE v.what <> 'event' OR v.position = 0 OR EXISTS (SELECT 1 FROM events e WHERE e.shard = v.shard AND e.position = v.position)
         OR EXISTS (SELECT 1 FROM dead_letters e WHERE e.id = v.id)
-    ON CONFLICT (id) DO UPDATE SET reason = excluded.reason, detail = excluded.detail, at = excluded.at, tries = d.tries + 1,
+    ORDER BY v.id ON CONFLICT (id) DO UPDATE SET reason = excluded.reason, detail = excluded.detail, at = excluded.at, tries = d.tries + 1,
         retry = false"""  # noqa: S608
 _READ = f"SELECT n, {_COLUMNS}, retry, body, size FROM dead_letters"  # noqa: S608
 _READ_SUMMARY = f"SELECT n, {_COLUMNS}, retry, NULL::bytea, coalesce(size, length(body)) FROM dead_letters"  # noqa: S608
 _LAST_CHARACTER = "\U0010ffff"
-_MAY_PRUNE = "SELECT pg_try_advisory_xact_lock(%b::int, hashtext(%b::text))"
 
 
 async def lock(db: Connection, dead_letters: Iterable[DeadLetter]) -> None:
@@ -121,16 +121,6 @@ async def purge(db: Connection, ids: Sequence[str] | None) -> int:
         return (await db.execute(f"DELETE FROM dead_letters WHERE n IN ({chosen})")).rowcount  # noqa: S608
     chosen = "SELECT n FROM dead_letters WHERE id = ANY(%b::text[]) ORDER BY id FOR UPDATE"
     return (await db.execute(f"DELETE FROM dead_letters WHERE n IN ({chosen})", (list(ids),))).rowcount  # noqa: S608
-
-
-async def prune(db: Connection, schema: str, what: str, before: float) -> int:
-    """Erase some of the dead letters of inputs, or of events, that are older. Returns how many; 0 if another replica is doing it."""
-    old = "SELECT n FROM dead_letters WHERE what = %b AND at < %b::float8 ORDER BY at LIMIT %b FOR UPDATE SKIP LOCKED"
-    async with db.transaction():
-        if not (await one(db, _MAY_PRUNE, (LOCK + 1, schema)))[0]:
-            return 0
-        values = (what, before, ERASE_BATCH)
-        return (await db.execute(f"DELETE FROM dead_letters WHERE n IN ({old})", values)).rowcount  # noqa: S608
 
 
 async def drop(db: Connection, sinks: Sequence[str]) -> None:

@@ -44,6 +44,8 @@ _RELEASE = """WITH given AS (SELECT s.shard FROM shards s
         JOIN unnest(%s::int[], %s::int8[]) AS v (shard, epoch) ON s.shard = v.shard AND s.epoch = v.epoch
         WHERE s.owner = %s ORDER BY s.shard FOR NO KEY UPDATE OF s)
     UPDATE shards s SET owner = NULL FROM given WHERE s.shard = given.shard"""
+_RELEASE_ALL = """UPDATE shards SET owner = NULL WHERE shard IN (
+    SELECT shard FROM shards WHERE owner = %s ORDER BY shard FOR NO KEY UPDATE)"""
 _LEAVE = "DELETE FROM replicas WHERE name = %s"
 
 
@@ -107,5 +109,6 @@ async def release(db: Connection, name: str, leases: Sequence[Lease], *, leaving
     async with db.pipeline(), db.transaction():
         await db.execute(_RELEASE, ([lease.shard for lease in leases], [lease.epoch for lease in leases], name))
         if leaving:
+            await db.execute(_RELEASE_ALL, (name,))
             await db.execute(_LEAVE, (name,))
         await db.execute("SELECT pg_notify(%s, %s)", (channel, f"released {name}"))

@@ -8,17 +8,20 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from watcher.adapters.stores.postgres import dead_letter_rows, event_rows, replica_rows, state_rows, watch_rows
+import anyio
+
+from watcher.adapters.stores.postgres import dead_letter_rows, erasure_rows, event_rows, replica_rows, state_rows, watch_rows
+from watcher.adapters.stores.postgres.adoption import Adoption, reset_future_xids
 from watcher.adapters.stores.postgres.connections import Connection, Limits, Server, Session, Sessions
 from watcher.adapters.stores.postgres.owner_writes import Commit, OwnerWrite, OwnerWrites, Settlement
-from watcher.adapters.stores.postgres.schema import LOCK, MIGRATION_LOCK_S, MIGRATIONS, Migration, Schema, one
+from watcher.adapters.stores.postgres.schema import MIGRATION_S, Schema, one
 from watcher.adapters.stores.postgres.settings import PostgresStoreSettings
+from watcher.adapters.stores.postgres.shared_writes import Admission, DeadLetters, SharedWrite, SharedWrites
 from watcher.adapters.stores.postgres.signals import Listener
-from watcher.adapters.stores.postgres.watch_rows import Snapshot
+from watcher.adapters.stores.postgres.tables import MIGRATIONS, Migration
 from watcher.adapters.stores.postgres.writer import Lane
 from watcher.core.delivery.leftovers import leftovers, to_drop
 from watcher.errors import StoreError, StoreUnavailable
@@ -32,16 +35,6 @@ T = TypeVar("T")
 def replica_name() -> str:
     """A name for a replica: the host, and 6 random hexadecimal digits."""
     return f"{socket.gethostname()}-{secrets.token_hex(3)}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Admission:
-    watches: Sequence[Watch]
-
-
-@dataclass(frozen=True, slots=True)
-class _DeadLetters:
-    dead_letters: Sequence[DeadLetter]
 
 
 class PostgresStore:
@@ -68,56 +61,67 @@ class PostgresStore:
         self._server = Server(settings)
         self._schema = Schema(settings.schema_name, self._server.place, migrations)
         self._channel = f"{settings.schema_name}.signals"
+        self._adoption = Adoption(self._read)
+        self._owner_writes = OwnerWrites(settings.shards)
+        self._shared_writes = SharedWrites(settings.shards, self._channel)
         self._me = ""
         """The name of this replica, from its first claim on."""
         self._registered = False
-        self._owned: Sequence[int] = ()
-        """The shards of the last claim."""
-        self._seen: dict[int, tuple[int, Snapshot]] = {}
-        """By shard, the epoch of the lease under which it was loaded, and what was seen of it."""
+        self._owned: frozenset[int] = frozenset()
+        """The shards of the last claim that were not released since."""
         self._forgotten: set[int] = set()
         """The erasures returned by `requests`, until their records are removed."""
-        limits = self._server.limits
-        self._reads = Sessions(self._server, settings.max_connections)
+        self._start()
+
+    def _start(self) -> None:
+        """Create what holds connections. None is opened yet."""
+        server, limits = self._server, self._server.limits
         # A claim that gets no answer is given up early enough for another attempt before the leases end.
-        statement = min(limits.statement, 0.8 * settings.renew)
-        self._claims = Session(self._server, Limits(statement, min(limits.lock, 0.9 * statement), min(limits.call, settings.renew)))
-        self._owner_writes = OwnerWrites(settings.shards)
-        self._owner_lane: Lane[OwnerWrite] = Lane(Session(self._server), self._owner_writes.write, self._server.place)
-        self._shared_lane: Lane[_Admission | _DeadLetters] = Lane(Session(self._server), self._write_shared, self._server.place)
-        self._listener = Listener(self._server, self._channel, lambda: self._me)
+        statement = min(limits.statement, 0.8 * self._settings.renew)
+        self._claims = Session(server, Limits(statement, min(limits.lock, 0.9 * statement), min(limits.call, self._settings.renew)))
+        self._reads = Sessions(server, self._settings.max_connections)
+        self._owner_lane: Lane[OwnerWrite] = Lane(Session(server), self._owner_writes.write, server.place)
+        self._shared_lane: Lane[SharedWrite] = Lane(Session(server), self._shared_writes.write, server.place)
+        self._listener = Listener(server, self._channel, lambda: self._me)
+        self._closed = False
 
     async def open(self, sinks: Sequence[str], drop: Collection[str] = ()) -> Mapping[str, Leftover]:
         async def work(db: Connection) -> Mapping[str, Leftover]:
-            self._set_shards(await self._schema.prepare(db, self._settings.shards))
             async with db.transaction():
-                await one(db, "SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (LOCK, self._settings.schema_name))
+                await self._schema.lock(db)
                 dropped = to_drop(leftovers(sinks, await event_rows.backlog(db), await dead_letter_rows.count(db)), drop)
                 await dead_letter_rows.drop(db, list(dropped))
                 await event_rows.set_sinks(db, sinks, self.shards)
-                await watch_rows.reset_future_xids(db)
+                await reset_future_xids(db)
             return dropped
 
-        dropped = await self._reads.run(work, call_s=2 * MIGRATION_LOCK_S)
+        if self._closed:
+            self._start()
+        if not await self._read(self._schema.is_current):
+            await self._reads.run(partial(self._schema.migrate, shards=self._settings.shards), call_s=2 * MIGRATION_S)
+        await self.attach()
+        dropped = await self._read(work)
         await self._listener.open()
         return dropped
 
     async def attach(self) -> None:
-        async def work(db: Connection) -> None:
-            self._set_shards(await self._schema.expect(db))
-
-        await self._reads.run(work)
+        if self._closed:
+            self._start()
+        self.shards = await self._read(self._schema.expect)
+        self._owner_writes.shards = self._shared_writes.shards = self.shards
 
     async def close(self) -> None:
         """Finish the queued writes, and leave, so that the others need not wait until the leases end."""
-        await self._owner_lane.close()
-        await self._shared_lane.close()
-        if self._registered:
-            with suppress(StoreError):
-                await self.release((), leaving=True)
-        await self._claims.close()
-        await self._reads.close()
-        await self._listener.close()
+        with anyio.CancelScope(shield=True):
+            await self._owner_lane.close()
+            await self._shared_lane.close()
+            if self._registered:
+                with suppress(StoreError):
+                    await self.release((), leaving=True)
+            await self._claims.close()
+            await self._reads.close()
+            await self._listener.close()
+        self._closed = True
 
     async def check(self) -> str:
         async def work(db: Connection) -> str:
@@ -136,45 +140,30 @@ class PostgresStore:
         terms = replica_rows.Terms(self._settings.lease, self._now, self.shards)
         self._me = me  # the claim may succeed although its answer is lost: the next one renews it
         claim = await self._claims.run(lambda db: replica_rows.claim(db, terms, me, renamed, report))
-        self._me = self._owner_writes.me = claim.me
+        self._me = self._owner_writes.me = self._shared_writes.me = claim.me
         self._registered = True
-        self._owned = [lease.shard for lease in claim.leases]
+        self._owned = frozenset(lease.shard for lease in claim.leases)
         return claim
 
     async def release(self, leases: Sequence[Lease], *, leaving: bool = False) -> None:
         if not leases and not leaving:
             return
         await self._claims.run(lambda db: replica_rows.release(db, self._me, leases, leaving=leaving, channel=self._channel))
+        self._owned -= {lease.shard for lease in leases}
         if leaving:
-            self._registered = False
+            self._me, self._registered, self._owned = "", False, frozenset()
 
     async def wait(self) -> Collection[Signal]:
         return await self._listener.wait()
 
-    async def load(self, lease: Lease) -> AsyncIterator[Sequence[Watch]]:
-        self._seen[lease.shard] = (lease.epoch, await self._read(watch_rows.snapshot))
-        xid, n = "0", 0
-        while rows := await self._read(partial(watch_rows.load, shard=lease.shard, xid=xid, n=n)):
-            xid, n, _ = rows[-1]
-            yield [watch for _, _, watch in rows]
+    def load(self, lease: Lease) -> AsyncIterator[Sequence[Watch]]:
+        return self._adoption.load(lease)
 
-    async def arrivals(self, leases: Sequence[Lease]) -> AsyncIterator[Sequence[Watch]]:
-        seen = watch_rows.starts(leases, self._seen)
-        if not seen:
-            return
-        present = await self._read(watch_rows.snapshot)
-        # Another server after a failover may use the numbers of lost transactions again: then everything is read.
-        ranges = {shard: each if each.server == present.server else Snapshot("0", (), "") for shard, each in seen.items()}
-        last = (-1, "0", 0)
-        while rows := await self._read(partial(watch_rows.arrivals, seen=ranges, last=last)):
-            last = rows[-1][0]
-            yield [watch for _, watch in rows]
-        for lease in leases:
-            if self._seen.get(lease.shard, (None,))[0] == lease.epoch and lease.shard in seen:
-                self._seen[lease.shard] = (lease.epoch, present)
+    def arrivals(self, leases: Sequence[Lease]) -> AsyncIterator[Sequence[Watch]]:
+        return self._adoption.arrivals(leases)
 
     async def admit(self, watches: Sequence[Watch]) -> Sequence[Watch]:
-        found: Sequence[Watch] = await self._shared_lane.run(_Admission(watches)) if watches else ()
+        found: Sequence[Watch] = await self._shared_lane.run(Admission(watches)) if watches else ()
         return found
 
     async def commit(self, changes: Sequence[Change], leases: Mapping[int, Lease]) -> Collection[str]:
@@ -183,15 +172,17 @@ class PostgresStore:
 
     async def add_dead_letters(self, dead_letters: Sequence[DeadLetter]) -> None:
         if dead_letters:
-            await self._shared_lane.run(_DeadLetters(dead_letters))
+            await self._shared_lane.run(DeadLetters(dead_letters))
 
     async def prune(self, before: float, events_before: float | None = None) -> Pruned:
         schema = self._settings.schema_name
-        watches = await self._prune_watches(before)
-        inputs = await self._in_pieces(partial(dead_letter_rows.prune, schema=schema, what="input", before=before))
+        watches, after = 0, erasure_rows.FIRST
+        while piece := await self._read(partial(erasure_rows.prune_watches, schema=schema, before=before, after=after)):
+            after, watches = piece[0], watches + piece[1]
+        inputs = await self._in_pieces(partial(erasure_rows.prune_dead_letters, schema=schema, what="input", before=before))
         events = 0
         if events_before is not None:
-            events = await self._in_pieces(partial(dead_letter_rows.prune, schema=schema, what="event", before=events_before))
+            events = await self._in_pieces(partial(erasure_rows.prune_dead_letters, schema=schema, what="event", before=events_before))
         return Pruned(watches, inputs, events)
 
     async def save_state(self, name: str, text: str, *, own: bool = False) -> None:
@@ -262,15 +253,17 @@ class PostgresStore:
         return await self._read(partial(dead_letter_rows.purge, ids=ids))
 
     async def forget(self, selection: Selection) -> int:
-        return await self._read(partial(watch_rows.forget, selection=selection))
+        watches = await self._in_pieces(partial(erasure_rows.forget_watches, selection=selection))
+        await self._in_pieces(partial(erasure_rows.forget_dead_letters, selection=selection))
+        return watches
 
     async def requests(self, after: str | None = None) -> Requests:
         if self._forgotten:  # returned before their records are removed, so that none is lost
             with suppress(StoreUnavailable):  # the next call tries again
                 await self._read(partial(state_rows.drop_forgotten, numbers=self._forgotten))
                 self._forgotten = set()
-        erased = await self._read(partial(state_rows.forgotten, shards=self._owned, read=self._forgotten))
-        retries = await self._read(partial(dead_letter_rows.to_retry, after=after, shards=self._owned))
+        erased = await self._read(partial(state_rows.forgotten, shards=sorted(self._owned), read=self._forgotten))
+        retries = await self._read(partial(dead_letter_rows.to_retry, after=after, shards=sorted(self._owned)))
         self._forgotten |= {number for number, _ in erased}
         return Requests([key for _, key in erased], retries.items, retries.next)
 
@@ -286,26 +279,3 @@ class PostgresStore:
         while piece := await self._read(work):
             total += piece
         return total
-
-    async def _prune_watches(self, before: float) -> int:
-        total, last = 0, (float("-inf"), 0)
-        while found := await self._read(partial(watch_rows.prune, schema=self._settings.schema_name, before=before, last=last)):
-            last, total = found[:2], total + found[2]
-        return total
-
-    async def _write_shared(self, db: Connection, calls: Sequence[_Admission | _DeadLetters]) -> list[Any]:
-        """Write admissions and dead letters, as one transaction each."""
-        watches: dict[str, Watch] = {}
-        for watch in (watch for call in calls if isinstance(call, _Admission) for watch in call.watches):
-            watches.setdefault(watch.key, watch)
-        found = await watch_rows.admit(db, watches, self.shards, self._me, self._channel) if watches else {}
-        dead_letters = [each for call in calls if isinstance(call, _DeadLetters) for each in call.dead_letters]
-        if dead_letters:
-            async with db.pipeline(), db.transaction():
-                await dead_letter_rows.lock(db, dead_letters)
-                await dead_letter_rows.add(db, dead_letters, self.shards)
-        return [[found[watch.key] for watch in call.watches] if isinstance(call, _Admission) else None for call in calls]
-
-    def _set_shards(self, shards: int) -> None:
-        self.shards = shards
-        self._owner_writes.shards = shards
