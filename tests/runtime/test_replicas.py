@@ -12,6 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.runtime.conftest import EPOCH, key
+from tests.runtime.test_notifications import notification
 from watcher.adapters.stores.memory import MemoryReplica, SharedMemory
 from watcher.core.polling.pace import PaceSettings
 from watcher.errors import StoreUnavailable
@@ -339,4 +340,24 @@ async def test_a_late_answer_of_a_claim_does_not_bring_back_a_shard_that_was_fen
         await anyio.sleep(30)
         assert one.watcher.loops.leases.held[3].epoch > held[3].epoch
         assert one.owned == set(range(SHARDS))
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_notification_at_another_replica_makes_the_owner_poll_at_once() -> None:
+    """It counts as a hint where it is received, and the owner of the task makes the call."""
+    fleet = Fleet(durations="run=never")
+    one, two = fleet.add(), fleet.add()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(one.run)
+        tasks.start_soon(two.run)
+        await anyio.sleep(20)
+        fleet.submit(NAMES[:8], one)
+        await anyio.sleep(2000)
+        (theirs, *_) = sorted(two.polled)
+        before = [task for task, _ in two.probe.calls].count(theirs)
+        one.queue.put(notification(theirs.rpartition("/")[2]))
+        await anyio.sleep(3)
+        assert [task for task, _ in two.probe.calls].count(theirs) == before + 1
+        assert theirs not in one.polled
+        assert b'watcher_inputs_total{outcome="hint",source="queue"} 1.0' in one.watcher.metrics.render()
         tasks.cancel_scope.cancel()

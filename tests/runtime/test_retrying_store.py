@@ -51,6 +51,7 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "requests": (),
     "count_dead_letters": (),
     "replicas": (),
+    "announce": ([a_watch().key],),
     "load_states": ("name",),
 }
 """Each call of a store that is retried, with arguments."""

@@ -247,7 +247,7 @@ class SharedStoreExam:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(stores[1].admit, [watch])
             with anyio.fail_after(30):
-                assert "admitted" in await stores[0].wait()
+                assert (await stores[0].wait()).admitted
         assert watch.key in await arrivals(stores[0], leases)
 
     async def test_the_others_are_told_of_released_shards(self, stores: list[Store]) -> None:
@@ -258,7 +258,25 @@ class SharedStoreExam:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(stores[0].release, list(leases.values()))
             with anyio.fail_after(30):
-                assert "released" in await stores[1].wait()
+                assert (await stores[1].wait()).released
+
+    async def test_the_owner_is_told_of_notifications_that_others_receive(self, stores: list[Store]) -> None:
+        """`announce` returns the tasks that are watched, and `wait` of their owner the keys."""
+        leases = await held(stores[0])
+        await stores[0].wait()
+        watch, ended = await stores[1].admit([a_watch(), a_watch("ended")])
+        await stores[0].commit([moved(ended, "SUCCEEDED", end=True)], leases)
+        told: set[str] = set()
+        async with anyio.create_task_group() as tasks:
+
+            async def announce() -> None:
+                assert list(await stores[1].announce([watch.key, ended.key, "speaker-search/vc/unknown"])) == [watch.key]
+
+            tasks.start_soon(announce)
+            with anyio.fail_after(30):
+                while not told:
+                    told |= (await stores[0].wait()).notified
+        assert told == {watch.key}
 
     async def test_no_arrival_is_left_out(self, stores: list[Store]) -> None:
         """Whoever admits it, each watch is in `load` or in one of the `arrivals` after it."""
