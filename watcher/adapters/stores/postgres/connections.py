@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -144,7 +145,9 @@ class Session:
 
     async def _run(self, work: Work[T], call_s: float) -> T:
         async with self._turn:
-            if self._connection is None or self._connection.closed:
+            if self._connection is not None and _was_ended(self._connection):
+                self._connection = None
+            if self._connection is None:
                 self._connection = await self._server.connect(self._limits)
             connection = self._connection
             overdue = _Overdue(connection, call_s)
@@ -208,6 +211,19 @@ class _Overdue:
         self.happened = True
         with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self._connection.fileno())) as same:
             same.shutdown(socket.SHUT_RDWR)
+
+
+def _was_ended(connection: Connection) -> bool:
+    """Whether the server ended an idle connection: it restarted, or had a limit for idle ones. Asks the system, not the server.
+
+    A server says nothing on an idle connection before it ends it. If it did, the connection would be replaced in vain.
+    """
+    idle = select.poll()
+    idle.register(connection.fileno(), select.POLLIN)
+    if not idle.poll(0):
+        return False
+    connection.pgconn.finish()
+    return True
 
 
 def _defaults(limits: Limits) -> dict[str, Any]:

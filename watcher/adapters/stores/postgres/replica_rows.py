@@ -62,11 +62,11 @@ class Terms:
         return statement.replace("{now}", self.now)
 
 
-async def claim(db: Connection, terms: Terms, name: str, new_name: Callable[[], str] | None, report: Report | None) -> Claim:
+async def claim(db: Connection, terms: Terms, name: str, new_name: Callable[[], str], report: Report | None) -> Claim:
     """Renew the leases of the replica `name` and take free shards up to its fair share.
 
-    Where it is not registered, it registers under this name, or under a new one if `new_name` is given: it was removed, and
-    has lost all its leases.
+    Where it is not registered any more, or has no name yet, it registers under a new name. A replica that was removed has lost
+    all its leases.
     """
     text = None if report is None else dump(report)
     async with db.transaction():
@@ -74,7 +74,7 @@ async def claim(db: Connection, terms: Terms, name: str, new_name: Callable[[], 
             removed = await db.execute(terms.at(_REMOVE_EXPIRED), (name,))
             renewed = await db.execute(terms.at(_RENEW), (terms.lease_s, text, name))
         if not renewed.rowcount:
-            name = name if new_name is None else new_name()
+            name = new_name()
             registered = await db.execute(terms.at(_REGISTER), (name, terms.lease_s, text))
             if not registered.rowcount:
                 raise StoreUnavailable(f"another replica has the name {name}")

@@ -19,12 +19,15 @@ def _check_dsn(dsn: SecretStr) -> SecretStr:
     except ImportError:
         raise ValueError(NOT_INSTALLED) from None
     try:
-        conninfo_to_dict(dsn.get_secret_value())
+        params = conninfo_to_dict(dsn.get_secret_value())
+        valid = all(not port or (port.isdigit() and 0 < int(port) < 65536) for port in str(params.get("port", "")).split(","))
     except ProgrammingError:  # its text repeats a part of the value
+        valid = False
+    if not valid:
         raise ValueError(
             "expected a connection string of PostgreSQL, such as postgresql://user@host:5432/database?sslmode=verify-full"
             " or host=... dbname=...; in a URL, write special characters of a password percent-encoded"
-        ) from None
+        )
     return dsn
 
 

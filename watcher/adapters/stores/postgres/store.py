@@ -65,8 +65,7 @@ class PostgresStore:
         self._owner_writes = OwnerWrites(settings.shards)
         self._shared_writes = SharedWrites(settings.shards, self._channel)
         self._me = ""
-        """The name of this replica, from its first claim on."""
-        self._registered = False
+        """The name of this replica, from its first claim until it leaves."""
         self._owned: frozenset[int] = frozenset()
         """The shards of the last claim that were not released since."""
         self._forgotten: set[int] = set()
@@ -115,7 +114,7 @@ class PostgresStore:
         with anyio.CancelScope(shield=True):
             await self._owner_lane.close()
             await self._shared_lane.close()
-            if self._registered:
+            if self._me:
                 with suppress(StoreError):
                     await self.release((), leaving=True)
             await self._claims.close()
@@ -135,13 +134,9 @@ class PostgresStore:
     # --- shards ----------------------------------------------------------------------------------
 
     async def claim(self, report: Report | None = None) -> Claim:
-        me = self._me or self._new_name()
-        renamed = self._new_name if self._registered else None
         terms = replica_rows.Terms(self._settings.lease, self._now, self.shards)
-        self._me = me  # the claim may succeed although its answer is lost: the next one renews it
-        claim = await self._claims.run(lambda db: replica_rows.claim(db, terms, me, renamed, report))
+        claim = await self._claims.run(lambda db: replica_rows.claim(db, terms, self._me, self._new_name, report))
         self._me = self._owner_writes.me = self._shared_writes.me = claim.me
-        self._registered = True
         self._owned = frozenset(lease.shard for lease in claim.leases)
         return claim
 
@@ -151,7 +146,7 @@ class PostgresStore:
         await self._claims.run(lambda db: replica_rows.release(db, self._me, leases, leaving=leaving, channel=self._channel))
         self._owned -= {lease.shard for lease in leases}
         if leaving:
-            self._me, self._registered, self._owned = "", False, frozenset()
+            self._me, self._owned = "", frozenset()
 
     async def wait(self) -> Collection[Signal]:
         return await self._listener.wait()
