@@ -3,37 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from urllib.parse import urlsplit
 
 
 class Relay:
-    """Passes bytes on to the server at `target` and back: a URL with a host and a port, or `unix:/path`.
+    """Passes bytes on to the server at `target`, a URL or the path of a Unix socket, and back.
 
     While cut, it resets every connection; while holding, no reply passes; while stalled, nothing passes in either direction.
     """
 
-    def __init__(self, target: str) -> None:
-        self._target = urlsplit(target)
+    def __init__(self, target: str | Path) -> None:
+        self._target = target
         self._writers: set[asyncio.StreamWriter] = set()
+        self._connections: set[asyncio.Task[None]] = set()
         self._up = True
-        self._lines: set[asyncio.Task[None] | None] = set()
         self._requesting = asyncio.Event()
         self._requesting.set()
         self._replying = asyncio.Event()
         self._replying.set()
+        self.host, self.port = "", 0
         self.url = ""
 
     async def __aenter__(self) -> Relay:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = "http://{}:{}".format(*self._server.sockets[0].getsockname())
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.host, self.port = self._server.sockets[0].getsockname()
+        self.url = f"http://{self.host}:{self.port}"
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self.cut()
         self.release()
         self._server.close()
+        await asyncio.gather(*self._connections)
         await self._server.wait_closed()
-        await asyncio.gather(*[line for line in self._lines if line is not None])
 
     def cut(self) -> None:
         """Reset all connections, and each new one until `restore`."""
@@ -59,31 +62,37 @@ class Relay:
         self._requesting.set()
         self._replying.set()
 
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self._up:
             writer.transport.abort()
             return
         try:
             far_reader, far_writer = await self._connect()
-        except OSError:  # the server is down
+        except OSError:
             writer.transport.abort()
             return
+        own = {writer, far_writer}
         if not self._up:  # cut in the meantime
-            writer.transport.abort()
-            far_writer.transport.abort()
+            for each in own:
+                each.transport.abort()
             return
-        self._writers |= {writer, far_writer}
-        self._lines.add(asyncio.current_task())
-        requests = self._pass_on(reader, far_writer, self._requesting)
-        replies = self._pass_on(far_reader, writer, self._replying)
-        await asyncio.gather(requests, replies)
-        self._writers -= {writer, far_writer}
-        self._lines.discard(asyncio.current_task())
+        self._writers |= own
+        await asyncio.gather(
+            self._pass_on(reader, far_writer, self._requesting),
+            self._pass_on(far_reader, writer, self._replying),
+        )
+        self._writers -= own
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if self._target.scheme == "unix":
-            return await asyncio.open_unix_connection(self._target.path)
-        return await asyncio.open_connection(self._target.hostname, self._target.port)
+        if isinstance(self._target, Path):
+            return await asyncio.open_unix_connection(self._target)
+        place = urlsplit(self._target)
+        return await asyncio.open_connection(place.hostname, place.port)
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gate: asyncio.Event) -> None:
         try:
@@ -91,7 +100,7 @@ class Relay:
                 await gate.wait()
                 writer.write(data)
                 await writer.drain()
-            await gate.wait()  # the end of a connection passes no more than its bytes do
+            await gate.wait()
         except ConnectionError:
             pass  # the line was cut
         finally:

@@ -9,7 +9,6 @@ import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import anyio
 import pytest
@@ -102,7 +101,7 @@ async def test_a_replica_without_the_database_stops_before_its_leases_end(
     have ended. The others take over. It takes part again when the network works."""
     refs, down = one_in_each_shard(), True
     async with Relay(database.server.socket) as relay:
-        dsns = {0: f"postgresql://postgres@{urlsplit(relay.url).netloc}/postgres"}
+        dsns = {0: database.server.dsn_through(relay.host, relay.port)}
         async with fleet(tmp_path, database, moto_url, scenario(), dsns=dsns, cadence={"type": "fixed", "every": 1}) as found:
             found.webhook.status = lambda event: 503 if down else 204  # so that each replica always has something to send
             await running(found, refs)
