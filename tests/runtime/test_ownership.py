@@ -171,9 +171,9 @@ async def test_a_shard_without_an_owner_is_looked_at_again_soon(world: MakeWorld
     store = ReservedStore(mine=[0, 1], free=[2])
     w, _ = shared_world(world, store)
     async with w.running() as watcher:
-        await anyio.sleep(5)
+        await anyio.sleep(0.3 * RENEW_S)
         store.mine, store.free = {0, 1, 2}, set()
-        await anyio.sleep(1)
+        await anyio.sleep(0.3 * RENEW_S)
         assert set(watcher.loops.leases.held) == {0, 1, 2}
         store.claims.clear()
         await anyio.sleep(10 * RENEW_S)
