@@ -12,6 +12,7 @@ from tests.contracts.store_exam.facts import a_watch, in_shard, leases
 from tests.postgres import Database
 from watcher.adapters.stores.postgres import PostgresStore
 from watcher.model import Lease, Watch
+from watcher.ports import Signals
 
 pytestmark = pytest.mark.process
 
@@ -108,15 +109,15 @@ async def test_shards_that_were_not_loaded_are_ignored(store: PostgresStore) -> 
 # --- signals -------------------------------------------------------------------------------------
 
 
-async def heard(store: PostgresStore, *calls: Any) -> set[str]:
+async def heard(store: PostgresStore, *calls: Any) -> Signals:
     """The signals that a replica gets from these calls, which another replica ends with a release."""
-    found: set[str] = set()
+    found = Signals()
     await store.wait()  # the first one returns at once
     for call in calls:
         await call
     with anyio.fail_after(60):
-        while "released" not in found:
-            found |= set(await store.wait())
+        while not found.released:
+            found |= await store.wait()
     return found
 
 
@@ -134,13 +135,12 @@ async def test_the_owner_hears_of_the_admissions_of_others(database: Database, s
         await other.release([])
         await other.release(list((await leases(other)).values())[:1])
 
-    assert await heard(store, store.admit([mine]), other.admit([theirs]), release()) == {"released"}
+    assert await heard(store, store.admit([mine]), other.admit([theirs]), release()) == Signals(released=True)
     assert list((await other.claim()).leases)
     again = next(watch for watch in in_shard(store, 1) if watch.key != mine.key)
-    database.execute("SELECT 1")
     await other.admit([again])
     with anyio.fail_after(60):
-        assert set(await store.wait()) == {"admitted"}
+        assert await store.wait() == Signals(admitted=True)
     await other.close()
 
 
@@ -149,6 +149,6 @@ async def test_a_replica_that_closes_frees_its_shards_for_the_others(database: D
     other = database.store()
     await other.open(["bus"])
     await other.claim()
-    assert await heard(other, store.close()) == {"released"}
+    assert await heard(other, store.close()) == Signals(released=True)
     assert len((await other.claim()).leases) == 4
     await other.close()

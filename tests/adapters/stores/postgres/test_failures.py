@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import traceback
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from tests.postgres import Database, PostgresServer
 from tests.relay import Relay
 from watcher.adapters.stores.postgres import PostgresStore, PostgresStoreSettings
 from watcher.adapters.stores.postgres.failures import FINAL, PASSWORD, TEMPORARY, store_error
+from watcher.config import load, read, show
 from watcher.config.show import MASK
-from watcher.errors import StoreError, StoreRefused, StoreUnavailable
+from watcher.errors import ConfigMistakes, StoreError, StoreRefused, StoreUnavailable
 
 SECRET = "canary-s3cret"
 PLACE = "PostgreSQL db/watcher"
@@ -99,11 +101,30 @@ def test_settings_that_cannot_be_used(values: dict[str, object], text: str) -> N
     assert f"{error['loc'][0]}: {error.get('ctx', {}).get('error', '')}".startswith(text)
 
 
-def test_settings_show_no_secret() -> None:
-    """Neither their text nor what `config show` prints of them."""
-    settings = PostgresStoreSettings(dsn=f"postgresql://user:{SECRET}@db/name")  # type: ignore[arg-type]
-    assert SECRET not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()} {PostgresStore(settings)!r}"
-    assert MASK
+CONFIG = """sources: [{type: lines}]
+sinks: [{type: jsonl}]
+store: {type: postgres, dsn: "${DATABASE_URL}"}
+"""
+
+
+def test_config_show_masks_the_connection_string(tmp_path: Path) -> None:
+    """Neither `config show` nor the text of the settings has it."""
+    (tmp_path / "watcher.yaml").write_text(CONFIG)
+    loaded = read(tmp_path / "watcher.yaml", {"DATABASE_URL": f"postgresql://user:{SECRET}@db/name"})
+    store = loaded.settings.store
+    assert SECRET not in f"{show(loaded)} {store!r} {store} {store.model_dump()} {store.model_dump_json()} {PostgresStore(store)!r}"
+    assert f'dsn: "{MASK}"' in show(loaded)
+
+
+def test_without_psycopg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where psycopg is not installed, the configuration has a mistake that says what to install."""
+    (tmp_path / "watcher.yaml").write_text(CONFIG)
+    for name in [name for name in sys.modules if name.split(".")[0] == "psycopg"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ConfigMistakes) as mistakes:
+        load(tmp_path / "watcher.yaml", {"DATABASE_URL": "dbname=watcher"})
+    assert "store.dsn" in str(mistakes.value)
+    assert "pip install 'speaker-search-watcher[postgres]'" in str(mistakes.value)
 
 
 # --- connections ---------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from tests.postgres import Database
 from tests.relay import Relay
 from watcher.adapters.stores.postgres import PostgresStore
 from watcher.errors import StoreUnavailable
+from watcher.ports import Signals
 
 pytestmark = pytest.mark.process
 
@@ -140,7 +141,7 @@ async def test_signals_after_an_outage(store: PostgresStore, relay: Relay) -> No
     with pytest.raises(StoreUnavailable):
         await store.wait()
     relay.restore()
-    assert set(await store.wait()) == {"admitted", "released"}
+    assert await store.wait() == Signals(admitted=True, released=True)
 
 
 async def test_a_wait_without_answers_is_noticed(store: PostgresStore, relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,9 @@
-"""What other replicas announce with NOTIFY: watches that they admitted to our shards, and shards that they released."""
+"""What other replicas tell with NOTIFY: watches that they admitted to our shards, notifications of AWS about our tasks, and shards
+that they released."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import get_args
 
 import anyio
 import psycopg
@@ -11,9 +11,9 @@ import psycopg
 from watcher.adapters.stores.postgres.connections import Connection, Server
 from watcher.adapters.stores.postgres.failures import store_error
 from watcher.adapters.stores.postgres.schema import one
-from watcher.ports import Signal
+from watcher.ports import Signals
 
-ALL: frozenset[Signal] = frozenset(get_args(Signal))
+NONE, MISSED = Signals(), Signals(admitted=True, released=True)
 CHECK_S = 15.0
 """After this many seconds without a signal, one statement shows whether the connection still works."""
 
@@ -50,18 +50,17 @@ class Listener:
         if connection is not None:
             connection.pgconn.finish()
 
-    async def wait(self) -> frozenset[Signal]:
-        """Wait for signals of other replicas. Raises StoreUnavailable. The first call, and the next one after that,
-        returns all signals."""
+    async def wait(self) -> Signals:
+        """Wait for signals of other replicas. Raises StoreUnavailable. The first call, and the next one after that, returns at once."""
         connection = self._connection
         if connection is None:
             self._failed = True
             connection = await self.open()
         if self._failed:
             self._failed = False
-            return ALL
+            return MISSED
         try:
-            while not (found := await self._next(connection)):
+            while (found := await self._next(connection)) == NONE:
                 pass
         except (psycopg.Error, OSError) as error:
             await self.close()
@@ -71,8 +70,8 @@ class Listener:
             raise named from None
         return found
 
-    async def _next(self, connection: Connection) -> frozenset[Signal]:
-        found: set[Signal] = set()
+    async def _next(self, connection: Connection) -> Signals:
+        found = NONE
         heard = False
         async for notice in connection.notifies(timeout=CHECK_S, stop_after=1):
             heard = True
@@ -80,12 +79,14 @@ class Listener:
         if not heard:
             with anyio.fail_after(self._server.limits.call):
                 await one(connection, "SELECT 1")
-        return frozenset(found)
+        return found
 
-    def _signals(self, payload: str) -> frozenset[Signal]:
-        signal, _, name = payload.partition(" ")
-        if signal == "admitted" and name == self._me():
-            return frozenset(("admitted",))
-        if signal == "released" and name != self._me():
-            return frozenset(("released",))
-        return frozenset()
+    def _signals(self, payload: str) -> Signals:
+        """What a notification says to this replica. It names the owner for whom it is, or the replica that released shards."""
+        signal, name, key = [*payload.split(" ", 2), "", ""][:3]
+        mine = name == self._me()
+        return Signals(
+            admitted=mine and signal == "admitted",
+            released=not mine and signal == "released",
+            notified=frozenset({key} if mine and signal == "notified" else ()),
+        )

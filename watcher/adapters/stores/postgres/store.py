@@ -26,7 +26,7 @@ from watcher.adapters.stores.postgres.writer import Lane
 from watcher.core.delivery.leftovers import leftovers, to_drop
 from watcher.errors import StoreError, StoreUnavailable
 from watcher.model import Backlog, Change, Claim, DeadLetter, Event, Lease, Leftover, Pruned, Replica, Report, Watch
-from watcher.ports import Requests, Signal
+from watcher.ports import Requests, Signals
 from watcher.query import DeadLetterQuery, EventQuery, Page, Selection, TaskQuery
 
 T = TypeVar("T")
@@ -148,7 +148,7 @@ class PostgresStore:
         if leaving:
             self._me, self._owned = "", frozenset()
 
-    async def wait(self) -> Collection[Signal]:
+    async def wait(self) -> Signals:
         return await self._listener.wait()
 
     def load(self, lease: Lease) -> AsyncIterator[Sequence[Watch]]:
@@ -160,6 +160,9 @@ class PostgresStore:
     async def admit(self, watches: Sequence[Watch]) -> Sequence[Watch]:
         found: Sequence[Watch] = await self._shared_lane.run(Admission(watches)) if watches else ()
         return found
+
+    async def announce(self, keys: Sequence[str]) -> Collection[str]:
+        return await self._read(partial(watch_rows.announce, keys=keys, me=self._me, channel=self._channel)) if keys else ()
 
     async def commit(self, changes: Sequence[Change], leases: Mapping[int, Lease]) -> Collection[str]:
         erased: Collection[str] = await self._owner_lane.run(Commit(changes, leases)) if changes else ()

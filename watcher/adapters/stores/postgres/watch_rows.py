@@ -54,6 +54,11 @@ _ADMIT = f"""WITH new AS (
 COLUMNS = f"w.n, w.target, w.kind, w.params, w.id, {', '.join('w.' + name for name in STATE.split(', '))}"
 _READ = f"SELECT {COLUMNS} FROM watches w"  # noqa: S608
 _FIND = f"{_READ} WHERE w.key = ANY(%b::text[])"
+# A notification can have 8000 bytes.
+_ANNOUNCE = """WITH found AS (
+        SELECT w.key, s.owner FROM watches w JOIN shards s ON s.shard = w.shard WHERE w.key = ANY(%b::text[]) AND w.ended_at IS NULL),
+    others AS (SELECT * FROM found WHERE owner IS NOT NULL AND owner <> %b AND length(key) < 7000)
+    SELECT ARRAY(SELECT key FROM found), (SELECT count(pg_notify(%b, 'notified ' || owner || ' ' || key)) FROM others)"""
 _COUNT_OPEN = "SELECT count(*) FROM watches WHERE ended_at IS NULL"
 _COUNT_OPEN_OF = f"{_COUNT_OPEN} AND kind = ANY(%b::text[])"
 
@@ -72,6 +77,12 @@ async def admit(db: Connection, watches: Mapping[str, Watch], shards: int, me: s
             existing |= {watch.key: watch for watch in await _find(db, rest)}
         missing = {key: watch for key, watch in missing.items() if key not in existing}
     return existing
+
+
+async def announce(db: Connection, keys: Sequence[str], me: str, channel: str) -> list[str]:
+    """Tell the owners of these tasks that AWS sent notifications about them. Returns the keys that have an open watch."""
+    found: list[str] = (await one(db, _ANNOUNCE, (list(keys), me, channel)))[0]
+    return found
 
 
 async def find(db: Connection, key: str) -> Watch | None:
