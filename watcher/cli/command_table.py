@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, CommandEntry] = {
     "replicas": CommandEntry("replicas:replicas", "List the replicas that share the store, and what each one owns."),
     "dead-letters": CommandEntry("dead_letters:dead_letters", "List, show, retry or erase dead letters."),
     "forget": CommandEntry("forget:forget", "Erase tasks from the store."),
+    "store": CommandEntry("store:store", "Copy the content of a store into another one."),
     "doctor": CommandEntry("doctor:doctor", "Check everything that a configuration needs."),
     "simulate": CommandEntry("simulate:simulate", "Serve a simulated Amazon Chime SDK Voice on a port."),
     "config": CommandEntry("config:config", "Check, show and describe configurations."),

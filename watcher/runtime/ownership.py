@@ -131,10 +131,10 @@ class Ownership:
             if self._left:
                 return
             claimed_at = self._clock.mono()
-            could_start = self._leases.may_start(claimed_at)
             claim = await self._store.claim(
                 Report(self._version, len(self._adopted & self._leases.held.keys()), self._owned.pollers.report())
             )
+            could_start = self._leases.may_start(self._clock.mono())  # now: the claim may have taken longer than was left
             renewal = self._leases.update(claim.leases, claimed_at)
             if renewal.unwanted:
                 await self._store.release(renewal.unwanted)
@@ -159,7 +159,8 @@ class Ownership:
             hint = "it ended without a stop, hangs, or cannot reach the store: see its log"
             log.warning("replica_expired", replica=name, shards=shards, hint=hint)
         if renewal.gained and self._store.renew_s is not None:
-            log.info("shards_adopted", shards=len(renewal.gained), owned=len(self._leases.held), replicas=len(claim.replicas))
+            owned = len(self._leases.held)
+            log.info("shards_adopted", shards=len(renewal.gained), owned=owned, replica=claim.me, replicas=len(claim.replicas))
 
     def _pause(self, renew_s: float) -> float:
         """Seconds until the next claim: sooner where a replica has not renewed its leases, so that its shards are taken over in time."""
@@ -197,10 +198,11 @@ class Ownership:
         self._owned.backlog.adopt(lease.shard, backlog)
         for worker in self._owned.sink_workers:
             worker.adopt(lease.shard)
-        async for watches in self._store.load(lease):
-            if not self._keeps(lease):
-                return
-            self._owned.pollers.adopt(watches)
+        with self._owned.pollers.reads.begin() as read:
+            async for watches in self._store.load(lease):
+                if not self._keeps(lease):
+                    return
+                self._owned.pollers.adopt(watches, read)
 
     def _keeps(self, lease: Lease) -> bool:
         return not self._stopping and self._leases.holds(lease) and lease.shard not in self._handing_over
