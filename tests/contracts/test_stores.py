@@ -12,7 +12,7 @@ from tests.contracts.store_exam.replicas import SharedStoreExam
 from tests.postgres import Database, SharedDatabase
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings, SharedMemory
 from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
-from watcher.ports import Store
+from watcher.ports import PortableStore, Store
 
 
 class MemoryStorage:
@@ -23,7 +23,7 @@ class MemoryStorage:
     def __init__(self, shards: int) -> None:
         self._store = MemoryStore(MemoryStoreSettings(), shards)
 
-    def store(self) -> Store:
+    def store(self) -> PortableStore:
         return self._store
 
 
@@ -32,7 +32,7 @@ class SqliteStorage:
         self._path = path
         self.keeps = path != ":memory:"
 
-    def store(self) -> Store:
+    def store(self) -> PortableStore:
         return SqliteStore(SqliteStoreSettings(path=self._path))
 
 

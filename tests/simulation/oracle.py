@@ -26,7 +26,12 @@ for calls, 3 s for a slow disk and slow sinks, and 3 s by which learned duration
 
 
 def judge(record: Record) -> list[str]:
-    """Every broken promise, one sentence each."""
+    """Every broken promise of one process after the other, one sentence each."""
+    return [*judge_all_but_overlaps(record), *_no_overlap(record)]
+
+
+def judge_all_but_overlaps(record: Record) -> list[str]:
+    """As `judge`, without whether two calls about one task were made at once."""
     broken = [*_everything_done(record), *_calls_within_limits(record), *_no_person_named(record), *_nothing_left(record)]
     for inbox in record.inboxes:
         broken += [*_events(record, inbox), *_no_event_given_up(record, inbox)]
@@ -69,17 +74,20 @@ def _fresh_limit(record: Record) -> float:
 
 
 def _calls_within_limits(record: Record) -> Iterator[str]:
-    """No call beyond the configured rate, no two calls about one task at once, no needless refresh."""
+    """No call of one process beyond the configured rate, no needless refresh."""
     if record.story.rate is not None:
         for number, kinds in enumerate(record.probe.calls):
             for kind, calls in kinds.items():
                 at = _first_call_beyond(record.story.rate, calls, burst=1.0 + record.seen["suspended"])
                 if at is not None:
                     yield f"more than {record.story.rate}/s for {kind} in process {number}, at {at:.3f}"
-    if record.service.stats.peak_per_task > 1 and not record.seen["kill"]:
-        yield f"{record.service.stats.peak_per_task} calls about one task at once"
     if record.probe.needless_refreshes:
         yield f"credentials were refreshed {record.probe.needless_refreshes} times although no call was accepted with the last ones"
+
+
+def _no_overlap(record: Record) -> Iterator[str]:
+    if record.service.stats.peak_per_task > 1 and not record.seen["kill"]:
+        yield f"{record.service.stats.peak_per_task} calls about one task at once"
 
 
 def _first_call_beyond(rate: float, calls: list[float], burst: float) -> float | None:

@@ -11,6 +11,7 @@ from watcher.model import Observation, Submission, Watch
 from watcher.ports import Store
 from watcher.runtime.clock import Clock
 from watcher.runtime.feed import Feed
+from watcher.runtime.open_reads import OpenReads
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Admission:
         settings: WatchSettings,
         new_id: Callable[[], str],
         clock: Clock,
+        reads: OpenReads,
         owns: Callable[[str], bool] = lambda key: True,
     ) -> None:
         self._store = store
@@ -45,6 +47,7 @@ class Admission:
         self._settings = settings
         self._new_id = new_id
         self._clock = clock
+        self._reads = reads
 
     async def submit(self, submissions: Sequence[Submission]) -> Sequence[Admitted]:
         """Make the tasks durable in one write. Returns an outcome for each submission, in order.
@@ -61,12 +64,12 @@ class Admission:
                 watches[submission.ref.key] = self._new_watch(submission, now)
                 if submission.observation is not None:
                     observed[submission.ref.key] = submission.observation
-        existing = {watch.key: watch for watch in await self._store.admit(list(watches.values()))}
-        new = {key for key, watch in existing.items() if watch.id == watches[key].id}
-        if new:
-            # only for new watches: an old message that comes again must never move a watch back
-            seen = {key: observation for key, observation in observed.items() if key in new}
-            self._feed.admitted([watch for key, watch in existing.items() if key in new], seen)
+        with self._reads.begin() as read:
+            existing = {watch.key: watch for watch in await self._store.admit(list(watches.values()))}
+            new = {key for key, watch in existing.items() if watch.id == watches[key].id}
+            if fresh := [watch for key, watch in existing.items() if key in new and read.is_current(watch)]:
+                # only for new watches: an old message that comes again must never move a watch back
+                self._feed.admitted(fresh, {key: observation for key, observation in observed.items() if key in new})
         return [self._outcome(existing[submission.ref.key], new) for submission in submissions]
 
     async def notify(self, keys: Sequence[str]) -> Collection[str]:

@@ -42,8 +42,9 @@ class Arrivals:
                 signals = await self._wait()
             if signals.released:
                 self._ownership.wake()
-            async for watches in self._store.arrivals(list(self._leases.held.values())):
-                self._pollers.adopt(watches)
+            with self._pollers.reads.begin() as read:
+                async for watches in self._store.arrivals(list(self._leases.held.values())):
+                    self._pollers.adopt(watches, read)
             for key in signals.notified:
                 self._pollers.poll_now(key)
 

@@ -29,6 +29,7 @@ from watcher.runtime.instruments import Instruments
 from watcher.runtime.intake import Intake, MessageReader
 from watcher.runtime.leases import Leases
 from watcher.runtime.maintenance import Maintenance
+from watcher.runtime.open_reads import OpenReads
 from watcher.runtime.operator_requests import OperatorRequests
 from watcher.runtime.outlet import Outlet
 from watcher.runtime.ownership import Owned, Ownership
@@ -68,6 +69,7 @@ class _Assembly:
         self.instruments = Instruments(clock, Health(clock.wall, metrics.show_component), metrics)
         self.store = RetryingStore(adapters.store, self.instruments)
         self.leases = Leases()
+        self.reads = OpenReads(self.leases)
         self.feed = Feed()
         self.gate = IntakeGate()
         self.outlet = Outlet(self.store, self.leases, self.feed, EventWriter(settings.events, settings.region or "local"), self.instruments)
@@ -120,7 +122,7 @@ class _Assembly:
     def _pollers(self) -> PollerSet:
         settings, circuits = self.settings, Circuits()
         pollers = [self._poller(quota, circuits) for quota in settings.catalog.quotas.values()]
-        return PollerSet(pollers, settings.catalog, self.leases, self.gate, settings.limits.max_watches, self.instruments)
+        return PollerSet(pollers, settings.catalog, self.leases, self.gate, settings.limits.max_watches, self.instruments, self.reads)
 
     def _poller(self, quota: Quota, circuits: Circuits) -> Poller:
         settings, determinism = self.settings, self.determinism
@@ -141,5 +143,5 @@ class _Assembly:
     def _intake(self, acks: Acknowledger) -> Intake:
         settings, determinism = self.settings, self.determinism
         reader = MessageReader(settings.catalog, settings.region)
-        admission = Admission(self.store, self.feed, settings.watch, determinism.new_id, determinism.clock, self.leases.owns)
+        admission = Admission(self.store, self.feed, settings.watch, determinism.new_id, determinism.clock, self.reads, self.leases.owns)
         return Intake(self.adapters.sources, reader, admission, acks, self.store, self.gate, self.instruments)

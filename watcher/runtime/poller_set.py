@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import anyio
 import structlog
@@ -15,6 +15,7 @@ from watcher.model import DEFAULT_TARGET, Observation, QuotaUse, Replica, Watch
 from watcher.runtime.feed import NOTHING_OBSERVED
 from watcher.runtime.instruments import Instruments
 from watcher.runtime.leases import Leases
+from watcher.runtime.open_reads import OpenRead, OpenReads
 from watcher.runtime.polling import Poller
 from watcher.runtime.wakeup import IntakeGate
 
@@ -25,8 +26,17 @@ class PollerSet:
     """All open watches of the shards that this process owns. Pauses intake at `max_watches`."""
 
     def __init__(
-        self, pollers: Sequence[Poller], catalog: Catalog, leases: Leases, gate: IntakeGate, max_watches: int, instruments: Instruments
+        self,
+        pollers: Sequence[Poller],
+        catalog: Catalog,
+        leases: Leases,
+        gate: IntakeGate,
+        max_watches: int,
+        instruments: Instruments,
+        reads: OpenReads,
     ) -> None:
+        self.reads = reads
+        """The reads of the store whose watches may be added here."""
         self._by_quota = {poller.quota.name: poller for poller in pollers}
         self._catalog = catalog
         self._leases = leases
@@ -34,6 +44,8 @@ class PollerSet:
         self._max_watches = max_watches
         self._clock = instruments.clock
         self._metrics = instruments.metrics
+        for poller in pollers:
+            poller.on_ended = reads.note_end
 
     def __iter__(self) -> Iterator[Poller]:
         return iter(self._by_quota.values())
@@ -43,6 +55,11 @@ class PollerSet:
 
     def __contains__(self, key: str) -> bool:
         return any(poller.polls(key) for poller in self)
+
+    @property
+    def kinds(self) -> Collection[str]:
+        """The kinds of tasks that can be polled."""
+        return self._catalog.kinds
 
     @property
     def in_flight(self) -> int:
@@ -73,13 +90,13 @@ class PollerSet:
         pace = poller.policy.pace
         return QuotaUse(pace.rate, len(poller.pending), poller.pending.lateness(self._clock.mono()), pace.sharers)
 
-    def adopt(self, watches: Sequence[Watch]) -> None:
-        """Start to poll watches as the store has them, as far as this process owns their shards.
+    def adopt(self, watches: Sequence[Watch], read: OpenRead) -> None:
+        """Start to poll watches that this read of the store returned, as far as this process owns their shards.
 
-        A watch that is here already is newer than what the store returned.
+        A watch that is here already, or was since the read began, is newer than what the store returned.
         """
         for watch in watches:
-            if self._leases.owns(watch.key) and watch.key not in self:
+            if self._leases.owns(watch.key) and watch.key not in self and read.is_current(watch):
                 self._add(watch)
         self.check_limit()
 

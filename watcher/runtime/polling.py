@@ -71,6 +71,8 @@ class Poller:
     ) -> None:
         self.quota = quota
         self.policy = policy
+        self.on_ended: Callable[[str], None] = lambda watch_id: None
+        """Called with the id of a watch that has ended or was erased."""
         self.pending = PendingSet()
         self.progress = CallProgress()
         self.schedule = Schedule(self.pending, policy.cadence, policy.pace, policy.circuits, policy.max_in_flight)
@@ -88,7 +90,9 @@ class Poller:
         self._stopping = False
 
     def add(self, watch: Watch, seen: Observation | None = None) -> None:
-        """Start to poll this watch: now, or after what its message says about the task."""
+        """Start to poll this watch: now, or after what its message says about the task. No effect on one that is polled already."""
+        if self._is_polled(watch):
+            return
         if seen is None:
             self.pending.add(watch, self._clock.mono())
         else:
@@ -118,6 +122,7 @@ class Poller:
         if entry is not None and entry.watch.id == watch_id and entry.successor is None:
             self.pending.drop(key)
             self.progress.drop(watch_id)
+            self.on_ended(watch_id)
             self._removed()
 
     def drop_where(self, predicate: Callable[[str], bool]) -> None:
@@ -224,6 +229,7 @@ class Poller:
         if gone or not watch.open:
             self.progress.drop(watch.id)
             self.pending.finish(watch)
+            self.on_ended(watch.id)
             self._removed()
             if not gone:
                 self._metrics.ended.labels(watch.ref.kind, watch.end_reason).inc()
@@ -243,6 +249,13 @@ class Poller:
         if step.watch.seen_at is None or step.reason in ("throttled", "credentials"):
             return 0.0, step.reason
         return self.schedule.gap(kind, step.watch, transient=self.policy.watch.partial_success == "transient")
+
+    def _is_polled(self, watch: Watch) -> bool:
+        """Whether this very watch is polled: two reads of the store may return it, and the later reply may show an older state."""
+        entry = self.pending.get(watch.key)
+        if entry is None or entry.dropped:
+            return entry is not None and entry.successor is not None and entry.successor.id == watch.id
+        return (entry.successor or entry.watch).id == watch.id
 
     def _removed(self) -> None:
         self._outlet.on_removed()

@@ -101,12 +101,14 @@ class OwnerWrites:
 
     def _decide(self, call: OwnerWrite, owners: Mapping[int, tuple[str, int]], found: Found) -> Any:
         """The result of a call: Fenced, or the keys of erased tasks, or None."""
-        valid = {shard for shard, lease in call.leases.items() if owners.get(shard) == (self.me, lease.epoch)}
-        if lost := call.shards(self.shards) - valid:
+        if lost := {shard for shard in call.shards(self.shards) if not self._is_valid(call.leases.get(shard), owners.get(shard))}:
             return Fenced(lost)
         if isinstance(call, Commit):
             return [change.watch.key for change in call.changes if (change.watch.key, change.watch.id) not in found]
         return None
+
+    def _is_valid(self, lease: Lease | None, owner: tuple[str, int] | None) -> bool:
+        return lease is not None and owner == (self.me, lease.epoch)
 
     async def _commit(self, db: Connection, calls: Sequence[Commit], found: Found) -> None:
         newest: dict[int, Watch] = {}

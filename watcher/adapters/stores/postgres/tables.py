@@ -50,7 +50,7 @@ VERSION_1 = Migration(
             ended_at double precision,
             end_reason text COLLATE "C",
             admitted_xid xid8 NOT NULL DEFAULT pg_current_xact_id())
-            WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05)""",
+            WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05)""",
         # To adopt a shard, and to find what was admitted by transactions that an earlier reading did not see; with the kind, to count.
         "CREATE INDEX watches_open ON watches (shard, admitted_xid, n) INCLUDE (kind) WHERE ended_at IS NULL",
         "CREATE INDEX watches_open_newest ON watches (n) WHERE ended_at IS NULL",
