@@ -139,4 +139,5 @@ class _Play:
             while not all(any(event.key == FRESH.key and event.terminal for event in inbox.events) for inbox in world.inboxes):  # noqa: ASYNC110 - no event marks the last of several deliveries
                 await anyio.sleep(LOOK_S)
             truth = world.service.tasks.truth(TaskRef.of(FRESH.key, DEFAULT_TARGET))
+            self._record.first_call_s = world.probes.first_call[FRESH.key] - began
             world.record.fresh_lag = anyio.current_time() - began - (truth[-1][1] - truth[0][1])
