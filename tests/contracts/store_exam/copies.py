@@ -162,6 +162,24 @@ class CopiesExam:
             await store.begin_copy("b", ["bus", "log"])
         await store.close()
 
+    async def test_a_complete_copy_can_be_begun_again_until_a_watcher_opens_it(self, storage: Storage) -> None:
+        """After `end_copy`, the same copy again finds its last progress, also one of which the end was not reported."""
+        if not storage.keeps:
+            pytest.skip("the content of this store ends with it")
+        store = await begun(storage)
+        await store.restore(Portion(watches=[ended()]), "all")
+        await store.end_copy()
+        await store.close()
+        store = storage.store()
+        await store.open_target()
+        assert await store.begin_copy("a", ["bus", "log"]) == "all"
+        store = await completed(storage, store)
+        await store.close()
+        store = storage.store()
+        with pytest.raises(StoreRefused, match="empty store"):
+            await store.open_target()
+        await store.close()
+
     async def test_no_watcher_starts_on_an_unfinished_copy(self, storage: Storage) -> None:
         """`open` and `attach_alone` refuse the target from `begin_copy` to `end_copy`, and change nothing."""
         if not storage.keeps:
