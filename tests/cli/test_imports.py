@@ -42,7 +42,7 @@ RUNS = {
     "dead-letters list --config w.yaml": STORE | {"watcher.queries"},
     "forget abc/t1 --config w.yaml": STORE | {"watcher.queries"},
     "submit abc/t1 --config w.yaml": STORE,
-    "store copy --from w.db --config w2.yaml": STORE,
+    "store copy --from w.db --config w.yaml": STORE,
     "run --config w.yaml": SERVICE,
     "watch abc": {"jmespath", "pydantic", "ruamel", "watcher.kinds"},
 }
