@@ -7,12 +7,16 @@ from urllib.parse import urlsplit
 
 
 class Relay:
-    """Passes bytes on to the server at `target` and back. While cut, it resets every connection; while holding, no reply passes."""
+    """Passes bytes on to the server at `target` and back: a URL with a host and a port, or `unix:/path`.
+
+    While cut, it resets every connection; while holding, no reply passes.
+    """
 
     def __init__(self, target: str) -> None:
         self._target = urlsplit(target)
         self._writers: set[asyncio.StreamWriter] = set()
         self._up = True
+        self._lines: set[asyncio.Task[None] | None] = set()
         self._replying = asyncio.Event()
         self._replying.set()
         self.url = ""
@@ -27,6 +31,7 @@ class Relay:
         self.release()
         self._server.close()
         await self._server.wait_closed()
+        await asyncio.gather(*[line for line in self._lines if line is not None])
 
     def cut(self) -> None:
         """Reset all connections, and each new one until `restore`."""
@@ -50,10 +55,15 @@ class Relay:
         if not self._up:
             writer.transport.abort()
             return
-        far_reader, far_writer = await asyncio.open_connection(self._target.hostname, self._target.port)
+        if self._target.scheme == "unix":
+            far_reader, far_writer = await asyncio.open_unix_connection(self._target.path)
+        else:
+            far_reader, far_writer = await asyncio.open_connection(self._target.hostname, self._target.port)
         self._writers |= {writer, far_writer}
+        self._lines.add(asyncio.current_task())
         await asyncio.gather(self._pass_on(reader, far_writer), self._pass_on(far_reader, writer, self._replying))
         self._writers -= {writer, far_writer}
+        self._lines.discard(asyncio.current_task())
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gate: asyncio.Event | None = None) -> None:
         try:

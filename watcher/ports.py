@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from watcher.errors import RemoteError
 from watcher.model import (
@@ -95,8 +95,19 @@ class Probe(Protocol):
         ...
 
 
-Signal = Literal["admitted", "released"]
-"""What another replica did: it admitted watches to shards of this replica, or shards have become free."""
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """What other replicas did that concerns this one."""
+
+    admitted: bool = False
+    """They admitted watches to shards of this replica."""
+    released: bool = False
+    """Shards have become free."""
+    notified: frozenset[str] = frozenset()
+    """Keys of tasks of this replica about which they received a notification of AWS."""
+
+    def __or__(self, other: Signals) -> Signals:
+        return Signals(self.admitted or other.admitted, self.released or other.released, self.notified | other.notified)
 
 
 class Shards(Protocol):
@@ -152,11 +163,11 @@ class Shards(Protocol):
         """
         ...
 
-    async def wait(self) -> Collection[Signal]:
+    async def wait(self) -> Signals:
         """Wait until another replica has done something that concerns this one. Never returns in a store with a single owner.
 
         May be wrong in both directions: a signal can be lost while the connection to the store is, and it can be given
-        twice. The first call after a failure returns all signals.
+        twice. The first call, and that after a failure, returns at once, as if watches were admitted and shards released.
         """
         ...
 
@@ -175,6 +186,10 @@ class Shards(Protocol):
 
     async def admit(self, watches: Sequence[Watch]) -> Sequence[Watch]:
         """Add watches; needs no lease. Returns for each key the watch that now exists: the new one, or an earlier one."""
+        ...
+
+    async def announce(self, keys: Sequence[str]) -> Collection[str]:
+        """Tell the owners of these tasks that AWS sent notifications about them. Returns the keys that have an open watch."""
         ...
 
     async def commit(self, changes: Sequence[Change], leases: Mapping[int, Lease]) -> Collection[str]:
@@ -236,6 +251,16 @@ class Outbox(Protocol):
 
 class Queries(Protocol):
     """Reads for commands and the API, also while the owner runs in another process."""
+
+    @property
+    def shards(self) -> int:
+        """How many shards there are. Known after `attach`, and after `open`."""
+        ...
+
+    @property
+    def renew_s(self) -> float | None:
+        """As in `Shards`; known before `attach`. None: this store has a single owner."""
+        ...
 
     async def attach(self) -> None:
         """Open for `Queries` and `Operations` without becoming an owner. Raises StoreRefused where there is no store."""

@@ -100,7 +100,7 @@ async def _delivered(count: int) -> float:
 def _worker(sink: JsonlSink, store: SqliteStore, held: Held) -> SinkWorker:
     """A worker that owns all shards."""
     leases = Leases()
-    leases.update(held.values())
+    leases.update(held.values(), 0.0)
     instruments = Instruments(Clock(), Health(time.time), Metrics(CATALOG))
     worker = SinkWorker(sink, store, leases, BacklogCounter([SINK], IntakeGate(), 10**9, instruments), instruments, retry_refused=600.0)
     worker.adopt(0)

@@ -51,6 +51,50 @@ BOTH = {"a": "1x5 0x40", "b": "1x60"}
 SCENES = [
     Scene("WatcherGone", {"watcher_build_info": "1x4 _x40"}, [20], [4, 9]),
     unhealthy("WatcherStoreUnhealthy", "store", 8),
+    unhealthy("WatcherLeasesNotRenewed", "leases", 8),
+    Scene(  # the alert of the store says it at that replica
+        "WatcherLeasesNotRenewed",
+        {
+            f'watcher_component_healthy{{component="{component}",instance="{at}:8080"}}': values
+            for at, component, values in (
+                ("a", "leases", "1x5 0x40"),
+                ("a", "store", "1x5 0x40"),
+                ("b", "leases", "1x9 0x40"),
+                ("b", "store", "1x60"),
+            )
+        },
+        [12],
+        [8],
+        {"component": "leases", "instance": "b:8080"},
+    ),
+    Scene(  # replica b ends at 6, replica c takes its shards over at 20
+        "WatcherShardsUnowned",
+        {
+            **{
+                f'watcher_shards{{job="watcher",instance="{at}"}}': values
+                for at, values in {"a": "64x60", "b": "64x5", "c": "64x60"}.items()
+            },
+            'watcher_shards_owned{job="watcher",instance="a"}': "22x60",
+            'watcher_shards_owned{job="watcher",instance="b"}': "21x5",
+            'watcher_shards_owned{job="watcher",instance="c"}': "21x19 42x40",
+            'watcher_shards{job="other",instance="d"}': "1x60",
+            'watcher_shards_owned{job="other",instance="d"}': "1x60",
+        },
+        [13, 19],
+        [4, 11, 21],
+        {"job": "watcher"},
+    ),
+    Scene(  # three at two replicas, then none for an hour
+        "WatcherReplicasExpire",
+        {
+            'watcher_takeovers_total{job="watcher",instance="a"}': "0x10 21x9 43x100",
+            'watcher_takeovers_total{job="watcher",instance="b"}': "0x30 21x100",
+            'watcher_takeovers_total{job="other",instance="c"}': "0x10 21x9 43x100",
+        },
+        [32, 60],
+        [29, 75],
+        {"job": "watcher"},
+    ),
     unhealthy("WatcherSourceUnhealthy", "source:intake.fifo", 12),
     unhealthy("WatcherSinkUnhealthy", "sink:crm-eu", 12),
     unhealthy("WatcherQuotaZero", "quota:voice-tone", 17),

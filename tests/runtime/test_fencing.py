@@ -153,6 +153,7 @@ async def test_a_lease_that_was_renewed_is_not_given_up_for_an_older_fence(world
         await anyio.sleep(1)
         store.take_over(1)
         store.hand_back(1)
+        await anyio.sleep(2 * RENEW_S)
         with capture_logs() as lines:
             await anyio.sleep(60)
         assert 1 in watcher.loops.leases.held

@@ -30,9 +30,9 @@ class HungStore(MemoryStore):
         if name != super().__getattribute__("name"):
             return found
 
-        async def slowed(*args: Any) -> Any:
+        async def slowed(*args: Any, **options: Any) -> Any:
             await anyio.sleep(self.for_s)
-            return await found(*args)
+            return await found(*args, **options)
 
         return slowed
 

@@ -39,7 +39,7 @@ async def test_a_shard_that_was_given_back_is_claimed_under_a_new_epoch_and_load
         leases, ownership = watcher.loops.leases, watcher.loops.ownership
         await ownership.claim()
         assert {lease.epoch for lease in leases.held.values()} == {1}
-        await ownership.give_back()
+        await ownership.hand_over(range(SHARDS))
         await ownership.claim()
         assert {lease.epoch for lease in leases.held.values()} == {2}
         assert set(leases.held) == set(range(SHARDS))

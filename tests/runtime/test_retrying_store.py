@@ -50,9 +50,12 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "forget": (Selection(key=a_watch().key),),
     "requests": (),
     "count_dead_letters": (),
+    "replicas": (),
+    "announce": ([a_watch().key],),
+    "load_states": ("name",),
 }
 """Each call of a store that is retried, with arguments."""
-NOT_RETRIED = {"open", "attach", "close", "check", "load"}
+NOT_RETRIED = {"open", "attach", "close", "check", "load", "arrivals", "wait"}
 
 
 class Failing:
@@ -69,12 +72,12 @@ class Failing:
         if not inspect.iscoroutinefunction(attribute):
             return attribute
 
-        async def call(*args: Any) -> Any:
+        async def call(*args: Any, **options: Any) -> Any:
             self.calls.append(name)
             if self.times:
                 self.times -= 1
                 raise self.error
-            return await attribute(*args)
+            return await attribute(*args, **options)
 
         return call
 

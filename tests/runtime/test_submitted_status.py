@@ -219,7 +219,7 @@ async def test_each_status_is_committed_under_the_leases_of_its_own_time(world: 
         seen = Observation("IN_QUEUE", w.wall(), created_at=w.wall())
         watcher.loops.pollers.add([first], {first.key: seen})
         store.mine.add(1)
-        watcher.loops.leases.update(await store.claim(), anyio.current_time())
+        watcher.loops.leases.update((await store.claim()).leases, anyio.current_time())
         watcher.loops.pollers.add([second], {second.key: seen})
         await anyio.sleep(1)
         found = [await store.task(each.key) for each in (first, second)]

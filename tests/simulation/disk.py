@@ -52,7 +52,7 @@ class Disk(Protocol):
         """The store of the next process."""
         ...
 
-    def content(self) -> Content:
+    def read_content(self) -> Content:
         """The present content, also between two processes."""
         ...
 
@@ -78,7 +78,7 @@ class NoDisk:
         self._store = MemoryStore(MemoryStoreSettings(), self._shards)
         return self._store
 
-    def content(self) -> Content:
+    def read_content(self) -> Content:
         return _content(self._store)
 
     def put(self, watches: Sequence[Watch]) -> None:
@@ -107,7 +107,7 @@ class SimulatedDisk(MemoryStore):
     def store(self) -> SimulatedDisk:
         return self
 
-    def content(self) -> Content:
+    def read_content(self) -> Content:
         return _content(self)
 
     def put(self, watches: Sequence[Watch]) -> None:

@@ -73,7 +73,7 @@ class _Play:
                     incidents.start_soon(incident)
                 await self._run_processes()
                 incidents.cancel_scope.cancel()
-            self._record.left = disk.content()
+            self._record.left = disk.read_content()
         return self._record
 
     async def _run_processes(self) -> None:
@@ -124,7 +124,7 @@ class _Play:
             within = IDLE_WITHIN_S - min(0.0, self._world.skew)  # a wall clock that was set back delays the deadlines of watches
             while anyio.current_time() - calm < within and not record.idle:
                 await anyio.sleep(5)
-                record.idle = not len(self._world.queue) and self._world.disk.content().done
+                record.idle = not len(self._world.queue) and self._world.disk.read_content().done
             if record.idle:
                 await self._submit_fresh_task()
             self._keep_metrics()

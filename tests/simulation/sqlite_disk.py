@@ -56,7 +56,7 @@ class SqliteDisk:
         self._stores.append(store)
         return store
 
-    def content(self) -> Content:
+    def read_content(self) -> Content:
         with closing(schema.connect(str(self.path))) as db:
             open_ = [watch.key for watch in watch_rows.find_all(db, TaskQuery(open=True, limit=NO_LIMIT)).items]
             backlog = {sink: unsettled.events for sink, unsettled in event_rows.backlog(db).items()}

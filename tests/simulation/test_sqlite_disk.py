@@ -97,7 +97,7 @@ def test_a_full_disk_refuses_as_sqlite_does(full: str) -> None:
         assert await all_tasks(store) == []
         disk.full = ""
         await store.admit(many)
-        assert len(disk.content().open) == 500
+        assert len(disk.read_content().open) == 500
 
     on_virtual_time(act)
 

@@ -52,11 +52,12 @@ def check_adapter(settings: Any, table: Mapping[str, AdapterType], context: Adap
 async def check_store(settings: Settings, context: AdapterContext) -> str:
     """Check that the store can be read, and report its backlog and whether a watcher runs on it."""
     path = local_file(settings.store)
-    if path in (None, ":memory:"):
+    if path == ":memory:" or settings.store.type == "memory":
         return "in memory: an input is acknowledged when the last event of its tasks was delivered"
-    await anyio.to_thread.run_sync(_check_space, Path(str(path)))
-    if untouched := await anyio.to_thread.run_sync(_leave_alone, Path(str(path)), True):
-        return untouched
+    if path is not None:
+        await anyio.to_thread.run_sync(_check_space, Path(path))
+        if untouched := await anyio.to_thread.run_sync(_leave_alone, Path(path), True):
+            return untouched
     store: Store = STORES[settings.store.type].build(settings.store, context)
     try:
         await store.attach()
@@ -65,10 +66,17 @@ async def check_store(settings: Settings, context: AdapterContext) -> str:
         removed = await removed_sinks(store, {sink.name for sink in settings.sinks})
         if removed:
             raise _with_removed(removed)
-        owner = "a watcher runs on it" if has_owner(str(path)) else "no watcher runs on it"
-        return ", ".join([f"{path}: {await store.check()}", owner, *waiting])
+        seen = await store.check() if path is None else f"{path}: {await store.check()}"
+        return ", ".join([seen, await _users(store, path), *waiting])
     finally:
         await store.close()
+
+
+async def _users(store: Store, path: str | None) -> str:
+    """Which watchers run on a store: at most one on a file, and any number on a server."""
+    if path is not None:
+        return "a watcher runs on it" if has_owner(path) else "no watcher runs on it"
+    return f"{counted(len(await store.replicas()), 'replica')} on it"
 
 
 def _with_removed(removed: Mapping[str, Leftover]) -> CheckFailed:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+SHARE = "to run several, set store.type to postgres"
+
 
 class StoreAccess:
     """The store of one configuration, and the kinds. Reads the section `store` and the given ones only. Raises ConfigMistakes."""
@@ -34,18 +36,24 @@ class StoreAccess:
 
         return parse_ref(text, self.catalog).key
 
-    def run(self, work: Callable[[Store], Awaitable[T]]) -> T:
-        """Open the store, run `work` on it, and close it. Raises StoreRefused where there is no store yet."""
+    def run(self, work: Callable[[Store], Awaitable[T]], *, shared: bool = False) -> T:
+        """Open the store, run `work` on it, and close it. Raises StoreRefused where there is no store yet.
+
+        `shared`: the work needs a store that several replicas can share. Raises StoreRefused for any other one.
+        """
         from watcher.cli.event_loop import run
 
-        return run(partial(self._attached, work))
+        return run(partial(self._attached, work, shared))
 
-    async def _attached(self, work: Callable[[Store], Awaitable[T]]) -> T:
+    async def _attached(self, work: Callable[[Store], Awaitable[T]], shared: bool) -> T:
         from watcher.adapters.aws.session import AwsClients
+        from watcher.errors import StoreRefused
         from watcher.registry import STORES, AdapterContext
 
         aws = AwsClients()
         store: Store = STORES[self.settings.store.type].build(self.settings.store, AdapterContext(aws, time.time))
+        if shared and store.renew_s is None:
+            raise StoreRefused(f"a store of type {self.settings.store.type} has a single owner, so it has no replicas: {SHARE}")
         try:
             await store.attach()
             return await work(store)

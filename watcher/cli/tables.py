@@ -75,6 +75,12 @@ def _width(stream: TextIO | None) -> int | None:
     return shutil.get_terminal_size().columns if stream is not None and stream.isatty() else None
 
 
+def has_columns(columns: int) -> bool:
+    """Whether stdout is a terminal with at least so many columns."""
+    width = _width(sys.stdout)
+    return width is not None and width >= columns
+
+
 def printable(text: str) -> str:
     """Escape every character that does not print, except for line ends: text from outside may hold terminal sequences."""
     if text.isprintable():

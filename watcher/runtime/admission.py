@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,10 +25,22 @@ class Admitted:
 
 
 class Admission:
-    """Admits tasks and announces the new watches to the feed. Needs no ownership of their shards."""
+    """Admits tasks and announces the new watches to the feed. Needs no ownership of their shards.
 
-    def __init__(self, store: Store, feed: Feed, settings: WatchSettings, new_id: Callable[[], str], clock: Clock) -> None:
+    `owns`: whether this process owns the shard of a key.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        feed: Feed,
+        settings: WatchSettings,
+        new_id: Callable[[], str],
+        clock: Clock,
+        owns: Callable[[str], bool] = lambda key: True,
+    ) -> None:
         self._store = store
+        self._owns = owns
         self._feed = feed
         self._settings = settings
         self._new_id = new_id
@@ -57,9 +69,11 @@ class Admission:
             self._feed.admitted([watch for key, watch in existing.items() if key in new], seen)
         return [self._outcome(existing[submission.ref.key], new) for submission in submissions]
 
-    def notify(self, key: str) -> bool:
-        """Announce that AWS sent a notification about this task. Returns whether this process polls it."""
-        return self._feed.notified(key)
+    async def notify(self, keys: Sequence[str]) -> Collection[str]:
+        """Announce that AWS sent notifications about these tasks. Returns those that are polled, here or by another replica."""
+        polled = {key for key in keys if self._feed.notified(key)}
+        elsewhere = [key for key in dict.fromkeys(keys) if key not in polled and not self._owns(key)]
+        return polled.union(await self._store.announce(elsewhere)) if elsewhere else polled
 
     def _outcome(self, watch: Watch, new: set[str]) -> Admitted:
         if watch.key in new:

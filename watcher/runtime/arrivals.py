@@ -1,17 +1,16 @@
-"""Follows what other replicas do: picks up the watches that they admit to our shards, and claims the shards that they give back.
+"""Follows what other replicas do: picks up the watches that they admit to our shards, polls the tasks about which they received
+notifications, and claims the shards that they give back.
 
 A signal of the store makes that happen at once. Signals may be lost, so the store is also read regularly.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import anyio
 import structlog
 
 from watcher.errors import StoreUnavailable
-from watcher.ports import Signal, Store
+from watcher.ports import Signals, Store
 from watcher.runtime.leases import Leases
 from watcher.runtime.ownership import Ownership
 from watcher.runtime.poller_set import PollerSet
@@ -38,15 +37,17 @@ class Arrivals:
     async def run(self) -> None:
         """Follow until cancelled."""
         while self._store.renew_s is not None:
-            signals: Collection[Signal] = ()
+            signals = Signals()
             with anyio.move_on_after(CATCH_UP_S):
                 signals = await self._wait()
-            if "released" in signals:
+            if signals.released:
                 self._ownership.wake()
             async for watches in self._store.arrivals(list(self._leases.held.values())):
                 self._pollers.adopt(watches)
+            for key in signals.notified:
+                self._pollers.poll_now(key)
 
-    async def _wait(self) -> Collection[Signal]:
+    async def _wait(self) -> Signals:
         try:
             signals = await self._store.wait()
         except StoreUnavailable as error:
@@ -55,6 +56,6 @@ class Arrivals:
                 log.warning("signals_lost", reason=str(error), hint=hint)
             self._deaf = True
             await anyio.sleep(PAUSE_S)
-            return ()
+            return Signals()
         self._deaf = False
         return signals

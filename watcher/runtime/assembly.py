@@ -141,5 +141,5 @@ class _Assembly:
     def _intake(self, acks: Acknowledger) -> Intake:
         settings, determinism = self.settings, self.determinism
         reader = MessageReader(settings.catalog, settings.region)
-        admission = Admission(self.store, self.feed, settings.watch, determinism.new_id, determinism.clock)
+        admission = Admission(self.store, self.feed, settings.watch, determinism.new_id, determinism.clock, self.leases.owns)
         return Intake(self.adapters.sources, reader, admission, acks, self.store, self.gate, self.instruments)

@@ -13,6 +13,7 @@ from watcher.core.polling.circuits import NAMES
 from watcher.kinds.catalog import Catalog
 from watcher.model import DEFAULT_TARGET
 from watcher.runtime.instruments import Instruments
+from watcher.runtime.ownership import LEASES
 from watcher.runtime.service import Adapters
 
 
@@ -23,6 +24,8 @@ def expect_components(adapters: Adapters, catalog: Catalog, instruments: Instrum
     metrics.start_at_zero(sources, sinks)
     for component in ("store", *(f"source:{name}" for name in sources), *(f"sink:{name}" for name in sinks)):
         health.expect(component)
+    if adapters.store.renew_s is not None:
+        health.expect(LEASES)
     for quota in catalog.quotas:
         health.expect(f"quota:{quota}", "ok")
     for name, service in product(NAMES, sorted(catalog.services)):

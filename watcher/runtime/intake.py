@@ -163,8 +163,9 @@ class Intake:
         self._report.deadlines_reduced(origin, reduced)
         notified: list[tuple[str, Admitted | None]] = [(s.ref.key, each) for s, each in outcomes if s.poll_now]
         notified = notified or [(each.ref.key, None) for reading in readings for each in reading.notified]
+        polled = await self._admission.notify([key for key, _ in notified])
         for key, watch in notified:
-            self._report.notified(origin, polled=self._admission.notify(key), watch=watch)
+            self._report.notified(origin, polled=key in polled, watch=watch)
         return {each.watch.key for _, each in outcomes if self._acks.defers(each.watch)}
 
     async def _add_dead_letters(self, origin: str, readings: Sequence[Reading]) -> None:

@@ -34,9 +34,12 @@ HAND_OVER_CHECK_S = 0.02
 
 
 RUN_ONE = "another process owns it now; run one process for each store"
+NOT_RENEWED = "this replica starts no call and no delivery until it has renewed its leases: check the store, the network, and its CPU"
 
 AGE_S = 1.0
 """Seconds between two reports of the age of the leases."""
+LEASES = "leases"
+"""The component of a replica whose leases can end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ class Ownership:
         self._owned = owned
         self._clock = instruments.clock
         self._metrics = instruments.metrics
+        self._health = instruments.health
         self._version = version
         self._one_at_a_time = anyio.Lock()
         """A claim and a release at once could return a lease that was just given back."""
@@ -106,15 +110,25 @@ class Ownership:
         self._wakeup.set()
 
     async def report_age(self) -> None:
-        """Set every second how long ago the leases were renewed, until cancelled. They have no age with a single owner."""
+        """Report every second how old the leases are, and whether they are renewed, until cancelled. With a single owner they never end."""
         while self._store.renew_s is not None:
-            if self._renewed_at > -math.inf:
+            if self._renewed_at > -math.inf and not self._left:
                 self._metrics.lease_age.set(self._clock.mono() - self._renewed_at)
+                self._report_health(self._store.renew_s)
             await anyio.sleep(AGE_S)
+
+    def _report_health(self, renew_s: float) -> None:
+        """Without shards there is no lease whose last third could begin: then two renewals that are missing count."""
+        now = self._clock.mono()
+        age = now - self._renewed_at
+        if self._leases.may_start(now) if self._leases.held else age <= 2 * renew_s:
+            self._health.good(LEASES)
+        else:
+            self._health.bad(LEASES, f"not renewed for {age:.0f} s", NOT_RENEWED)
 
     async def _renew(self) -> None:
         async with self._one_at_a_time:
-            if self._stopping and not self._leases.held:
+            if self._left:
                 return
             claimed_at = self._clock.mono()
             could_start = self._leases.may_start(claimed_at)
@@ -236,6 +250,11 @@ class Ownership:
                     self._leases.drop(lease.shard)
         self._metrics.shards_owned.set(len(self._leases.held))
         self._metrics.shard_changes.labels("handed_over").inc(len(leases))
+
+    @property
+    def _left(self) -> bool:
+        """Whether this replica stops, and has given back all shards: it renews nothing more."""
+        return self._stopping and not self._leases.held
 
     @property
     def _surplus(self) -> Sequence[int]:

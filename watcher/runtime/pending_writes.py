@@ -17,7 +17,9 @@ LIMIT_S = 10.0
 """A write that takes longer than this makes its component unhealthy, in seconds."""
 CHECK_S = 1.0
 """Seconds between two checks."""
-HINT = "a call to the disk does not return: check the disk and its mount; nothing is acknowledged until it does"
+HINT = (
+    "a call to the store or to the disk does not return: check the disk and its mount, or the database; nothing is acknowledged until then"
+)
 
 
 class PendingWrites:

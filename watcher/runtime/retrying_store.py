@@ -17,7 +17,7 @@ from tenacity import wait_random_exponential
 
 from watcher.errors import Fenced, StoreUnavailable
 from watcher.model import Backlog, Change, Claim, DeadLetter, Event, Lease, Leftover, Pruned, Replica, Report, Watch
-from watcher.ports import Requests, Signal, Store
+from watcher.ports import Requests, Signals, Store
 from watcher.query import DeadLetterQuery, EventQuery, Page, Selection, TaskQuery
 from watcher.runtime.health import Health
 from watcher.runtime.instruments import Instruments
@@ -69,7 +69,7 @@ class RetryingStore:
     async def release(self, leases: Sequence[Lease], *, leaving: bool = False) -> None:
         await self._retry(lambda: self._store.release(leases, leaving=leaving))
 
-    async def wait(self) -> Collection[Signal]:
+    async def wait(self) -> Signals:
         """Not retried: it may wait for hours, so its success could not report that the store works again."""
         return await self._store.wait()
 
@@ -97,6 +97,9 @@ class RetryingStore:
 
     async def admit(self, watches: Sequence[Watch]) -> Sequence[Watch]:
         return await self._retry(lambda: self._store.admit(watches))
+
+    async def announce(self, keys: Sequence[str]) -> Collection[str]:
+        return await self._retry(lambda: self._store.announce(keys))
 
     async def commit(self, changes: Sequence[Change], leases: Mapping[int, Lease]) -> Collection[str]:
         return await self._retry(lambda: self._store.commit(changes, leases))

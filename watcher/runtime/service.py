@@ -162,7 +162,7 @@ class Watcher:
         except* PeerGone as gone:
             if len(self.loops.sink_workers) == 1:
                 raise
-            hint = "the store sqlite keeps its events for the next start"
+            hint = "a durable store (sqlite, postgres) keeps its events for the next start"
             self.health.bad(f"sink:{worker.sink.name}", str(gone.exceptions[0]), hint)
 
     async def _flow(self) -> None:
@@ -211,7 +211,7 @@ class Watcher:
             while loops.backlog.total or loops.acks.waiting:  # noqa: ASYNC110 - no single event marks the end of all deliveries
                 await anyio.sleep(0.05)
         if loops.backlog.total:
-            hint = "the store sqlite keeps them for the next start; with the store memory, SQS keeps their inputs"
+            hint = "a durable store (sqlite, postgres) keeps them for the next owner; with the store memory, SQS keeps their inputs"
             log.warning("stopped_with_undelivered_events", events=loops.backlog.total, hint=hint)
         with anyio.move_on_after(max(1.0, self._stopped_at + deadline - CLOSE_S - self._clock.mono())):
             await loops.maintenance.save()

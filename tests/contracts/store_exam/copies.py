@@ -70,13 +70,12 @@ async def begun(storage: Storage) -> PortableStore:
 async def completed(storage: Storage, store: PortableStore) -> PortableStore:
     """The same content, opened by its new owner."""
     await store.end_copy()
-    if not storage.keeps:
-        await store.claim()
-        return store
-    await store.close()
-    again = storage.store()
-    await again.open(["bus", "log"])
-    return again
+    if storage.keeps:
+        await store.close()
+        store = storage.store()
+        await store.open(["bus", "log"])
+    await store.claim()  # a replica gets the requests about its own shards
+    return store
 
 
 class CopiesExam:

@@ -91,7 +91,7 @@ class JsonlSink:
                 await to_thread.run_sync(self._write, fd, data)
         except OSError as error:
             if self._path == "-" and error.errno == errno.EPIPE:
-                raise PeerGone("the reader of stdout is gone; the store sqlite keeps the remaining events for the next start") from None
+                raise PeerGone("the reader of stdout is gone; a durable store keeps the remaining events for the next start") from None
             self._close_file()  # part of the batch may be in the file: opening it again checks the last line
             raise self._unavailable(error) from None
         return [Delivered()] * len(events)

@@ -16,9 +16,10 @@ from watcher.adapters.stores.memory.lease_table import LeaseTable
 from watcher.adapters.stores.memory.store import MemoryStore, MemoryStoreSettings
 from watcher.errors import StoreRefused
 from watcher.model import Claim, Lease, Leftover, Replica, Report, Watch
-from watcher.ports import Requests, Signal
+from watcher.ports import Requests, Signals
 
-BOTH: frozenset[Signal] = frozenset({"admitted", "released"})
+AT_FIRST = Signals(admitted=True, released=True)
+"""What the first call of `wait` returns."""
 
 
 class SharedMemory:
@@ -36,11 +37,11 @@ class SharedMemory:
         self.stores.append(MemoryReplica(self, name))
         return self.stores[-1]
 
-    def signal(self, sender: MemoryReplica, signal: Signal, shards: Collection[int] | None = None) -> None:
+    def signal(self, sender: MemoryReplica, signals: Signals, shards: Collection[int] | None = None) -> None:
         """Tell the other replicas, or the owners of these shards only."""
         for store in self.stores:
             if store is not sender and (shards is None or any(self.content.shards[shard].owner == store.replica for shard in shards)):
-                store.notice(signal)
+                store.notice(signals)
 
 
 class MemoryReplica(MemoryStore):
@@ -56,7 +57,7 @@ class MemoryReplica(MemoryStore):
         self._incarnations = 1
         self._claimed = False
         self._shared = shared
-        self._signals: set[Signal] = set(BOTH)
+        self._signals = AT_FIRST
         self._signaled = anyio.Event()
         self._loaded: dict[Lease, int] = {}
         """By lease, the number of the last admission that `load` or `arrivals` has seen."""
@@ -97,17 +98,17 @@ class MemoryReplica(MemoryStore):
         if leaving:
             self._shared.leases.leave(self.replica)
         if freed or leaving:
-            self._shared.signal(self, "released")
+            self._shared.signal(self, Signals(released=True))
 
-    async def wait(self) -> Collection[Signal]:
-        while not self._signals:
+    async def wait(self) -> Signals:
+        while self._signals == Signals():
             await self._signaled.wait()
-        signals, self._signals, self._signaled = self._signals, set(), anyio.Event()
+        signals, self._signals, self._signaled = self._signals, Signals(), anyio.Event()
         return signals
 
-    def notice(self, signal: Signal) -> None:
-        """Another replica has done this."""
-        self._signals.add(signal)
+    def notice(self, signals: Signals) -> None:
+        """Other replicas have done this."""
+        self._signals |= signals
         self._signaled.set()
 
     async def load(self, lease: Lease) -> AsyncIterator[Sequence[Watch]]:
@@ -126,8 +127,14 @@ class MemoryReplica(MemoryStore):
 
     async def admit(self, watches: Sequence[Watch]) -> Sequence[Watch]:
         admitted = await super().admit(watches)
-        self._shared.signal(self, "admitted", {self.content.shard_of(watch.key) for watch in watches})
+        self._shared.signal(self, Signals(admitted=True), {self.content.shard_of(watch.key) for watch in watches})
         return admitted
+
+    async def announce(self, keys: Sequence[str]) -> Collection[str]:
+        watched = await super().announce(keys)
+        for key in watched:
+            self._shared.signal(self, Signals(notified=frozenset({key})), {self.content.shard_of(key)})
+        return watched
 
     async def save_state(self, name: str, text: str, *, own: bool = False) -> None:
         self.content.state.setdefault(name, {})[self.replica if own else ""] = text

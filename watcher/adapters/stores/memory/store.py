@@ -16,7 +16,7 @@ from watcher.core.copying import marker
 from watcher.core.delivery.leftovers import leftovers, to_drop
 from watcher.errors import StoreRefused
 from watcher.model import Backlog, Change, Claim, DeadLetter, Event, Lease, Leftover, Portion, Pruned, Replica, Report, Watch, shard_of
-from watcher.ports import Requests, Signal
+from watcher.ports import Requests, Signals
 from watcher.query import DeadLetterQuery, EventQuery, Page, Selection, TaskQuery
 from watcher.section import Section
 
@@ -63,9 +63,9 @@ class MemoryStore:
     async def release(self, leases: Sequence[Lease], *, leaving: bool = False) -> None:
         self._leases.release("", leases)
 
-    async def wait(self) -> Collection[Signal]:
+    async def wait(self) -> Signals:
         await anyio.sleep_forever()
-        return ()
+        return Signals()
 
     async def load(self, lease: Lease) -> AsyncIterator[Sequence[Watch]]:
         watches = self.content.load(lease.shard)
@@ -78,6 +78,9 @@ class MemoryStore:
 
     async def admit(self, watches: Sequence[Watch]) -> Sequence[Watch]:
         return [self.content.admit(watch) for watch in watches]
+
+    async def announce(self, keys: Sequence[str]) -> Collection[str]:
+        return [key for key in keys if (watch := self.content.watches.get(key)) is not None and watch.open]
 
     async def commit(self, changes: Sequence[Change], leases: Mapping[int, Lease]) -> Collection[str]:
         return self.content.commit(changes, leases)

@@ -19,7 +19,7 @@ from watcher.adapters.stores.sqlite.file import SqliteFile
 from watcher.core.delivery.leftovers import leftovers, to_drop
 from watcher.errors import Fenced, StoreUnavailable
 from watcher.model import Backlog, Change, Claim, DeadLetter, Event, Lease, Leftover, Portion, Pruned, Replica, Report, Watch
-from watcher.ports import Requests, Signal
+from watcher.ports import Requests, Signals
 from watcher.query import DeadLetterQuery, EventQuery, Page, Selection, TaskQuery
 from watcher.section import Section
 
@@ -104,9 +104,9 @@ class SqliteStore:
 
         await self._file.write(work)
 
-    async def wait(self) -> Collection[Signal]:
+    async def wait(self) -> Signals:
         await anyio.sleep_forever()
-        return ()
+        return Signals()
 
     async def load(self, lease: Lease) -> AsyncIterator[Sequence[Watch]]:
         after, watches = await self._file.read(partial(watch_rows.load, after=0))
@@ -120,6 +120,10 @@ class SqliteStore:
 
     async def admit(self, watches: Sequence[Watch]) -> Sequence[Watch]:
         return await self._file.write(partial(watch_rows.admit, watches=watches))
+
+    async def announce(self, keys: Sequence[str]) -> Collection[str]:
+        watches = [await self.task(key) for key in keys]
+        return [watch.key for watch in watches if watch is not None and watch.open]
 
     async def commit(self, changes: Sequence[Change], leases: Mapping[int, Lease]) -> Collection[str]:
         def work(db: sqlite3.Connection) -> list[str]:
