@@ -71,7 +71,9 @@ def watches(count: int, name: str = "5a7e") -> list[Watch]:
     """So many new watches, with ids as long as real ones."""
     now = time.time()
     names = (f"{n:08x}-{name}-4c6b-9d2f-1b3c5d7e9f00" for n in range(count))
-    return [Watch(TaskRef("speaker-search", ("abcdefghij0123456789ab", id_)), f"{n:032x}", now, now + 86_400) for n, id_ in enumerate(names)]
+    return [
+        Watch(TaskRef("speaker-search", ("abcdefghij0123456789ab", id_)), f"{n:032x}", now, now + 86_400) for n, id_ in enumerate(names)
+    ]
 
 
 def changes(found: Sequence[Watch]) -> list[Change]:
