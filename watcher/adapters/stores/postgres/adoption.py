@@ -98,6 +98,8 @@ class Adoption:
         while rows := await self._read(partial(_read_piece, place=(shard, xid, n, after))):
             xid, n = rows[-1][:2]
             yield [watch_of(row[1:]) for row in rows]
+            if len(rows) < LOAD_BATCH:
+                return
 
 
 async def reset_future_xids(db: Connection) -> None:
