@@ -6,7 +6,8 @@ runtime waits. A cancelled call leaves the adapter usable. `check` makes one har
 a few words and without secrets; it raises what any other call would raise.
 
 The store is four protocols for four audiences: `Shards` (ownership and writes), `Outbox` (delivery), `Queries` (reads
-for commands and the API), and `Operations` (what operators request). One class implements all four.
+for commands and the API), and `Operations` (what operators request). One class implements all four, and `Copies` too, with
+which the content of a store is copied into another one.
 
 The exams in `tests/contracts/` check these obligations against every implementation.
 """
@@ -28,6 +29,7 @@ from watcher.model import (
     Leftover,
     Message,
     Observation,
+    Portion,
     Pruned,
     RefusalCause,
     Replica,
@@ -139,8 +141,8 @@ class Shards(Protocol):
         """Prepare to run with these sinks. A new sink starts after the newest event; a removed one without events is forgotten.
 
         A removed sink in `drop` is forgotten with its undelivered events and its dead letters; returns what these were.
-        Raises SinksRemoved for other removed sinks that have any, and StoreRefused for a store that is newer, corrupt, or
-        owned by another process. On a shared store, other replicas may be at work.
+        Raises SinksRemoved for other removed sinks that have any, and StoreRefused for a store that is newer, corrupt,
+        owned by another process, or the target of an unfinished copy. On a shared store, other replicas may be at work.
         """
         ...
 
@@ -272,7 +274,7 @@ class Queries(Protocol):
         ...
 
     async def tasks(self, query: TaskQuery) -> Page[Watch]:
-        """Watches that match the query, the newest first."""
+        """Watches that match the query, the newest first unless it says otherwise."""
         ...
 
     async def replicas(self) -> Sequence[Replica]:
@@ -300,7 +302,7 @@ class Queries(Protocol):
         ...
 
     async def dead_letters(self, query: DeadLetterQuery) -> Page[DeadLetter]:
-        """Dead letters that match the query, the newest first."""
+        """Dead letters that match the query, the newest first unless it says otherwise."""
         ...
 
     async def count_dead_letters(self) -> Mapping[tuple[str, str], int]:
@@ -357,6 +359,57 @@ class Operations(Protocol):
 
 class Store(Shards, Outbox, Queries, Operations, Protocol):
     """A whole store."""
+
+
+class Copies(Protocol):
+    """Moves the whole content of one store into another one, while no watcher runs on either of them.
+
+    The source is read by `Queries` and `states`, the target is written by `restore`.
+    """
+
+    async def attach_alone(self) -> None:
+        """`attach` to a store that no watcher uses, and let none own it until `close`. Changes nothing in the store.
+
+        Raises StoreRefused for a store in use, and for the target of an unfinished copy. In a shared store, replicas can
+        still start: `replicas` shows them.
+        """
+        ...
+
+    async def states(self) -> Mapping[str, str]:
+        """The texts that are kept for the whole store, by name: without those that replicas keep as their own."""
+        ...
+
+    async def open_target(self) -> None:
+        """Prepare to receive a copy, as the only user of the store. Creates it if there is none.
+
+        Raises StoreRefused for a store in use, and for one that has watches, events, or dead letters, unless they are a
+        copy that no watcher has opened yet.
+        """
+        ...
+
+    async def begin_copy(self, source: str, sinks: Sequence[str]) -> str:
+        """Begin or continue a copy of the content that `source` identifies. Returns the `progress` of its last `restore`, empty at first.
+
+        A new copy replaces the texts and sinks of this store. Raises StoreRefused for a copy of other content.
+        From now on, `open` and `attach_alone` raise StoreRefused, until `end_copy`.
+        """
+        ...
+
+    async def restore(self, portion: Portion, progress: str) -> None:
+        """Add all of this portion, as it is, and record the progress, in one transaction.
+
+        A watch keeps its id and all stored fields, an event its id and body. Events get new positions, in the order of the
+        portion. Dead letters keep their tries and marks.
+        """
+        ...
+
+    async def end_copy(self) -> None:
+        """The copy is complete: `open` accepts the store again."""
+        ...
+
+
+class PortableStore(Store, Copies, Protocol):
+    """A store whose content can be copied from it and into it."""
 
 
 @dataclass(frozen=True, slots=True)

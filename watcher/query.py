@@ -52,6 +52,8 @@ class TaskQuery:
     after: str | None = None
     """The `next` of the previous page. Raises ValueError in the store when it is not one."""
     limit: int = 1000
+    oldest_first: bool = False
+    """In order of admission, instead of the newest first. A cursor belongs to one order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ class DeadLetterQuery:
     after: str | None = None
     """The `next` of the previous page. Raises ValueError in the store when it is not one."""
     limit: int = 1000
+    oldest_first: bool = False
+    """In order of time, instead of the newest first. A cursor belongs to one order."""
     bodies: bool = True
     """Whether to read the bodies, which may be large. Without, `body` is empty and `size` is set."""
 

@@ -65,6 +65,7 @@ SOURCES: Mapping[str, AdapterType] = {
 STORES: Mapping[str, AdapterType] = {
     "memory": AdapterType("watcher.adapters.stores.memory:MemoryStore"),
     "sqlite": AdapterType("watcher.adapters.stores.sqlite:SqliteStore"),
+    "postgres": AdapterType("watcher.adapters.stores.postgres:PostgresStore"),
 }
 
 SINKS: Mapping[str, AdapterType] = {

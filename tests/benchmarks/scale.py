@@ -69,7 +69,7 @@ def _watch(n: int, now: float) -> Watch:
     return Watch(ref, f"{n:032x}", at, at + 86_400, None, "IN_PROGRESS", at + 2, at + 3, at, at + 2, at + 2, None, 2, 2)
 
 
-class _Probe:
+class Probe:
     """Answers at once that the task is running. Keeps the time of the first call."""
 
     first_call_at = 0.0
@@ -87,11 +87,11 @@ class _Probe:
 
 
 async def _measure(path: str, size: int) -> dict[str, float]:
-    probe, store = _Probe(), SqliteStore(SqliteStoreSettings(path=path))
+    probe, store = Probe(), SqliteStore(SqliteStoreSettings(path=path))
     settings = ServiceSettings(pace=PaceSettings(rate=RATE, burst=RATE), limits=Limits(max_watches=2 * size))
     gc.collect()
     gc.freeze()  # as `watcher run` does
-    before = _resident()
+    before = resident()
     async with measure_stalls() as stall:
         began = time.perf_counter()
         async with assemble(Adapters([], probe, store, []), settings) as watcher, anyio.create_task_group() as tasks:
@@ -100,7 +100,7 @@ async def _measure(path: str, size: int) -> dict[str, float]:
             starting, stall.worst = stall.worst, 0.0
             await anyio.sleep(STEADY_S)
             steady = stall.worst
-            bytes_each = (_resident() - before) / size
+            bytes_each = (resident() - before) / size
             watcher.stop()
     return {
         "first_poll": probe.first_call_at - began,
@@ -132,7 +132,7 @@ def _rescheduled(size: int) -> float:
     return (time.process_time() - began) / RESCHEDULED
 
 
-def _resident() -> int:
+def resident() -> int:
     """The memory of this process, in bytes."""
     return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 

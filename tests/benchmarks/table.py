@@ -8,6 +8,20 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A further table in the section of a benchmark, with a title of its own."""
+
+    title: str
+    note: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def markdown(self) -> str:
+        """Title, note and table."""
+        return f"### {self.title}\n\n{self.note.strip()}\n\n{_table(self.header, self.rows)}\n"
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """The result of one benchmark. Cells are text; `note` is Markdown and says what was measured, how, and what the aim is."""
 
@@ -17,12 +31,18 @@ class Table:
     note: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
+    parts: Sequence[Part] = ()
+    """What follows the table."""
 
     def markdown(self) -> str:
-        """Title, note, table and command."""
-        lines = [self.header, ["---"] + ["---:"] * (len(self.header) - 1), *self.rows]
-        table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-        return f"## {self.title}\n\n{self.note.strip()}\n\n{table}\n\nMade by `{self.command}`.\n"
+        """Title, note, table, parts and command."""
+        parts = "".join(f"\n{part.markdown()}" for part in self.parts)
+        return f"## {self.title}\n\n{self.note.strip()}\n\n{_table(self.header, self.rows)}\n{parts}\nMade by `{self.command}`.\n"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def command(name: str) -> str:

@@ -40,8 +40,10 @@ RUNS = {
     "tasks --config w.yaml": STORE | {"watcher.queries"},
     "explain abc/t1 --config w.yaml --json": STORE | {"watcher.queries"},
     "dead-letters list --config w.yaml": STORE | {"watcher.queries"},
+    "replicas --config w.yaml": STORE | {"watcher.queries"},
     "forget abc/t1 --config w.yaml": STORE | {"watcher.queries"},
     "submit abc/t1 --config w.yaml": STORE,
+    "store copy --from w.db --config w.yaml": STORE,
     "run --config w.yaml": SERVICE,
     "watch abc": {"jmespath", "pydantic", "ruamel", "watcher.kinds"},
 }

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tests.contracts.store_exam import StoreExam
 from tests.contracts.store_exam.replicas import SharedStoreExam
+from tests.postgres import Database, SharedDatabase
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings, SharedMemory
 from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
-from watcher.ports import Store
+from watcher.ports import PortableStore, Store
 
 
 class MemoryStorage:
@@ -21,7 +23,7 @@ class MemoryStorage:
     def __init__(self, shards: int) -> None:
         self._store = MemoryStore(MemoryStoreSettings(), shards)
 
-    def store(self) -> Store:
+    def store(self) -> PortableStore:
         return self._store
 
 
@@ -30,7 +32,7 @@ class SqliteStorage:
         self._path = path
         self.keeps = path != ":memory:"
 
-    def store(self) -> Store:
+    def store(self) -> PortableStore:
         return SqliteStore(SqliteStoreSettings(path=self._path))
 
 
@@ -43,7 +45,7 @@ class SharedMemoryStorage:
         self._now = 0.0
         self._shared = SharedMemory(7, lambda: self._now, lease_s=self.lease_s)
 
-    def replica(self, name: str) -> Store:
+    def replica(self, name: str) -> PortableStore:
         return self._shared.replica(name)
 
     async def advance(self, seconds: float) -> None:
@@ -78,3 +80,29 @@ class TestSharedMemory(SharedStoreExam):
     @pytest.fixture
     def shared(self) -> SharedMemoryStorage:
         return SharedMemoryStorage()
+
+
+@pytest.mark.process
+class TestPostgres(StoreExam):
+    """One replica on a shared store."""
+
+    test_a_single_owner_claims_all_shards = None  # for stores whose leases never end
+
+    @pytest.fixture
+    def storage(self, database: Database) -> Database:
+        return database
+
+    @pytest.fixture
+    async def store(self, storage: Database) -> AsyncIterator[PortableStore]:
+        store = storage.store()
+        await store.open(["bus", "log"])
+        await store.claim()  # a replica gets the requests about its own shards
+        yield store
+        await store.close()
+
+
+@pytest.mark.process
+class TestSharedPostgres(SharedStoreExam):
+    @pytest.fixture
+    def shared(self, shared_database: SharedDatabase) -> SharedDatabase:
+        return shared_database

@@ -7,7 +7,8 @@ from datetime import timedelta
 import anyio
 import pytest
 
-from tests.runtime.conftest import MakeWorld, key
+from tests.runtime.conftest import MakeWorld, World, key
+from watcher.adapters.stores.memory.replica import SharedMemory
 from watcher.errors import Unavailable
 from watcher.simulator.inbox import SimulatedInbox
 
@@ -30,3 +31,27 @@ async def test_a_finite_run_lasts_until_every_sink_has_every_event(world: MakeWo
         down.failure = None
     assert watcher.finished
     assert sorted(event.id for event in down.events) == sorted(event.id for event in up.events)
+
+
+async def test_a_replica_without_work_runs_on_while_another_one_has_some(world: MakeWorld) -> None:
+    """Its sources are exhausted and it polls nothing, but a replica that ends leaves its tasks to it: it ends when they have."""
+    shared = SharedMemory(1, World.wall)
+    busy, idle = world(store=shared.replica("a"), durations="run=fixed(100)", partial=0), world(store=shared.replica("b"))
+    idle.probe = busy.probe
+    busy.submit("task-1", "task-2")
+    async with anyio.create_task_group() as tasks, busy.watcher() as first, idle.watcher() as second:
+        process = anyio.CancelScope()
+
+        async def until_killed() -> None:
+            with process:
+                await first.run()
+
+        tasks.start_soon(until_killed)
+        await first.loops.ownership.adopted.wait()
+        tasks.start_soon(second.run)
+        await anyio.sleep(30)
+        assert (first.finished, second.finished) == (False, False)
+        process.cancel()
+        await anyio.sleep(300)
+        assert second.finished
+    assert {event.key for event in idle.inbox.events if event.terminal} == {key("task-1"), key("task-2")}

@@ -2,11 +2,12 @@
 
 Times are wall-clock seconds since the epoch (UTC) as floats; durations are seconds. The modules in the order of the
 data: `inputs` and `tasks` come in, `watches` are polled, `changes` are committed and delivered, `undelivered` is the rest.
-`replicas` says which watchers share the work.
+`replicas` says which watchers share the work. `portions` are the content of a store on its way into another one.
 """
 
 from watcher.model.changes import Change, Event, EventType, Step, Transition
 from watcher.model.inputs import Ignored, Message, Submission
+from watcher.model.portions import Portion, StoredEvent
 from watcher.model.replicas import Claim, QuotaUse, Replica, Report
 from watcher.model.tasks import DEFAULT_TARGET, Lease, TaskRef, shard_of
 from watcher.model.undelivered import Backlog, DeadLetter, Leftover, Pruned, RefusalCause
@@ -25,6 +26,7 @@ __all__ = [
     "Leftover",
     "Message",
     "Observation",
+    "Portion",
     "Pruned",
     "QuotaUse",
     "RefusalCause",
@@ -32,6 +34,7 @@ __all__ = [
     "Report",
     "Result",
     "Step",
+    "StoredEvent",
     "Submission",
     "TaskRef",
     "Transition",

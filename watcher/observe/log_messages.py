@@ -41,7 +41,7 @@ MESSAGES: Mapping[str, str] = {
     "unknown_kind": "The store has a task of kind {kind}, which this version does not know; it is not polled.",
     "shard_lost": "Another process owns shard {shard} of the store now.",
     "replica_expired": "The replica {replica} did not renew its leases in time and lost them; shards: {shards}.",
-    "shards_adopted": "This replica now owns {owned} shards, {shards} of them new; replicas: {replicas}.",
+    "shards_adopted": "This replica ({replica}) now owns {owned} shards, {shards} of them new; replicas: {replicas}.",
     "signals_lost": "The store cannot signal what other replicas do: {reason}.",
     "pruned": "Tasks that ended longer ago than watch.retention were erased: {watches}.",
     "deprecated_setting": "The configuration has a setting without effect.",

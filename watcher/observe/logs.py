@@ -24,6 +24,8 @@ from watcher.observe.settings import LogSettings
 
 _LIBRARIES = ("aioboto3", "aiobotocore", "aiohttp", "asyncio", "boto3", "botocore", "httpcore", "httpx", "urllib3", "uvicorn")
 """Libraries whose warnings and errors only are logged."""
+_SILENT_LIBRARIES = ("psycopg",)
+"""Libraries that log what they also raise."""
 _COMMAND = re.compile(r"\bwatcher (?:run|doctor|tasks|explain|forget|submit|dead-letters [a-z]+|config (?:check|show))\b")
 """A command of ours that takes `--config`, as hints write it."""
 
@@ -54,6 +56,8 @@ def configure(settings: LogSettings, stream: TextIO | None = None, *, config: Pa
     root.setLevel(level)
     for name in _LIBRARIES:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
+    for name in _SILENT_LIBRARIES:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
     structlog.configure(
         processors=[structlog.contextvars.merge_contextvars, *_added_facts(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

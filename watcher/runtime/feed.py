@@ -36,7 +36,10 @@ class Feed:
         self._on_events.append(subscriber)
 
     def admitted(self, watches: Sequence[Watch], observed: Mapping[str, Observation] = NOTHING_OBSERVED) -> None:
-        """Announce watches that are new in the store, and of which nothing can have changed since. `observed` is not stored: after a crash, the task is polled at once."""
+        """Announce watches that are new in the store, and of which nothing can have changed since.
+
+        `observed` is not stored: after a crash, the task is polled at once.
+        """
         for subscriber in self._on_admitted:
             subscriber(watches, observed)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import anyio
 import structlog
@@ -55,6 +55,11 @@ class PollerSet:
 
     def __contains__(self, key: str) -> bool:
         return any(poller.polls(key) for poller in self)
+
+    @property
+    def kinds(self) -> Collection[str]:
+        """The kinds of tasks that can be polled."""
+        return self._catalog.kinds
 
     @property
     def in_flight(self) -> int:

@@ -194,10 +194,15 @@ class Watcher:
         log.info("stopping", in_flight=self.loops.pollers.in_flight, deadline_s=self._stop_deadline)
 
     async def _done(self) -> bool:
-        """Whether all work is done. The store decides, not the count in memory, because the end is final."""
-        loops = self.loops
+        """Whether all work is done. The store decides, not the count in memory, because the end is final.
+
+        Also the work of other replicas counts: one that ends may leave it to this one.
+        """
+        loops, store = self.loops, self.adapters.store
         idle = loops.ownership.adopted.is_set() and loops.intake.exhausted and not loops.pollers and not loops.backlog.total
-        return idle and not any(waiting.events for waiting in (await self.adapters.store.backlog()).values())
+        if not idle or (store.renew_s is not None and await store.count_open(loops.pollers.kinds)):
+            return False
+        return not any(waiting.events for waiting in (await store.backlog()).values())
 
     async def _flush(self) -> None:
         """Deliver what is committed, as far as the deadline allows. The rest stays in the outbox for the next owner.

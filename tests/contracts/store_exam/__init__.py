@@ -12,33 +12,34 @@ from typing import Protocol
 import pytest
 
 from tests.contracts.store_exam.commits import CommitExam
+from tests.contracts.store_exam.copies import CopiesExam
 from tests.contracts.store_exam.leases import LeaseExam
 from tests.contracts.store_exam.operations import OperationsExam
 from tests.contracts.store_exam.outbox import OutboxExam
 from tests.contracts.store_exam.queries import QueriesExam
 from tests.contracts.store_exam.shards import ShardsExam
-from watcher.ports import Store
+from watcher.ports import PortableStore
 
 
 class Storage(Protocol):
     keeps: bool
     """Whether the content outlives the closing of a store."""
 
-    def store(self) -> Store:
+    def store(self) -> PortableStore:
         """A store on this content, not open."""
 
 
-class StoreExam(ShardsExam, CommitExam, LeaseExam, OutboxExam, QueriesExam, OperationsExam):
+class StoreExam(ShardsExam, CommitExam, LeaseExam, OutboxExam, QueriesExam, OperationsExam, CopiesExam):
     """Subclasses have the fixture `storage`."""
 
     @pytest.fixture
-    async def store(self, storage: Storage) -> AsyncIterator[Store]:
+    async def store(self, storage: Storage) -> AsyncIterator[PortableStore]:
         store = storage.store()
         await store.open(["bus", "log"])
         yield store
         await store.close()
 
-    async def reopened(self, storage: Storage, store: Store, *sinks: str, drop: Sequence[str] = ()) -> Store:
+    async def reopened(self, storage: Storage, store: PortableStore, *sinks: str, drop: Sequence[str] = ()) -> PortableStore:
         if not storage.keeps:
             pytest.skip("the content of this store ends with it")
         await store.close()

@@ -9,7 +9,7 @@ from itertools import islice
 from watcher.adapters.stores.memory.dead_letters import DeadLetters
 from watcher.adapters.stores.memory.shard import MemoryShard, total
 from watcher.errors import Fenced
-from watcher.model import Backlog, Change, DeadLetter, Event, Lease, Pruned, Watch, shard_of
+from watcher.model import DEFAULT_TARGET, Backlog, Change, DeadLetter, Event, Lease, Portion, Pruned, TaskRef, Watch, shard_of
 from watcher.query import EventQuery, Page, Selection, TaskQuery, decode_cursor, page
 
 LOAD_BATCH = 1000
@@ -100,9 +100,11 @@ class MemoryContent:
 
     def tasks(self, query: TaskQuery) -> Page[Watch]:
         """As `Queries.tasks`."""
-        before = (self.admitted + 1,) if query.after is None else decode_cursor(query.after, 1)
-        newest_first = (((self._numbers[key],), watch) for key, watch in reversed(self.watches.items()))
-        return page(((place, watch) for place, watch in newest_first if place < before and _matches(watch, query)), query.limit)
+        last = None if query.after is None else decode_cursor(query.after, 1)
+        watches = self.watches.items() if query.oldest_first else reversed(self.watches.items())
+        placed = (((self._numbers[key],), watch) for key, watch in watches)
+        following = ((place, watch) for place, watch in placed if last is None or (place > last if query.oldest_first else place < last))
+        return page(((place, watch) for place, watch in following if _matches(watch, query)), query.limit)
 
     def task_events(self, key: str) -> list[Event]:
         """All stored events of a task, in order."""
@@ -127,6 +129,31 @@ class MemoryContent:
         """As `Queries.backlog`."""
         by_shard = [shard.backlog() for shard in self.shards]
         return {sink: total([backlog[sink] for backlog in by_shard]) for sink in by_shard[0]}
+
+    def reset(self, sinks: Sequence[str]) -> None:
+        """Forget texts, erasures, and sinks, before a copy of another store for these sinks comes in."""
+        self.state.clear()
+        self.forgotten.clear()
+        for shard in self.shards:
+            shard.set_sinks([])
+            shard.set_sinks(sinks)
+
+    def restore(self, portion: Portion) -> None:
+        """As `Copies.restore`. The task of a dead letter whose watch is gone is named by its key."""
+        for admitted in portion.watches:
+            self.admit(admitted)
+        for stored in portion.events:
+            shard = self.shards[self.shard_of(stored.event.key)]
+            placed = shard.add(stored.event)
+            self._task_events.setdefault(placed.key, []).append(placed)
+            for sink in [sink for sink in shard.backlog() if sink not in stored.unsettled]:
+                shard.settle(sink, placed.position)
+        for letter in portion.dead_letters:
+            watch = None if letter.key is None else self.watches.get(letter.key)
+            named = None if letter.key is None else TaskRef.of(letter.key, DEFAULT_TARGET)
+            self.dead_letters.restore(letter, named if watch is None else watch.ref)
+        for name, text in portion.states.items():
+            self.state[name] = {"": text}
 
     def erase(self, key: str) -> None:
         """Remove a watch with its events."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from math import inf
 from typing import NamedTuple
 
 from watcher.adapters.dead_letter_bodies import pack, unpack
@@ -45,11 +44,18 @@ class DeadLetters:
         again = replace(entry.dead_letter, reason=reason, detail=detail, at=at, tries=entry.dead_letter.tries + 1, retry=False)
         self._entries[dead_letter.id] = entry._replace(dead_letter=again)
 
+    def restore(self, dead_letter: DeadLetter, task: TaskRef | None) -> None:
+        """Keep a dead letter of another store as it is."""
+        self.add(dead_letter, task)
+        entry = self._entries[dead_letter.id]
+        self._entries[dead_letter.id] = entry._replace(dead_letter=replace(entry.dead_letter, retry=dead_letter.retry))
+
     def find(self, query: DeadLetterQuery) -> Page[DeadLetter]:
-        """One page of those that match, the newest first."""
-        before = (inf,) if query.after is None else decode_cursor(query.after, 2)
-        newest_first = sorted(self._entries.values(), key=_place, reverse=True)
-        matching = (entry for entry in newest_first if _place(entry) < before and _matches(entry.dead_letter, query))
+        """One page of those that match."""
+        last = None if query.after is None else decode_cursor(query.after, 2)
+        entries = sorted(self._entries.values(), key=_place, reverse=not query.oldest_first)
+        following = (each for each in entries if last is None or (_place(each) > last if query.oldest_first else _place(each) < last))
+        matching = (entry for entry in following if _matches(entry.dead_letter, query))
         read = _whole if query.bodies else _without_body
         return page(((_place(entry), read(entry.dead_letter)) for entry in matching), query.limit)
 

@@ -14,6 +14,7 @@ import anyio
 from watcher.adapters.stores.memory.content import LOAD_BATCH, MemoryContent
 from watcher.adapters.stores.memory.lease_table import LeaseTable
 from watcher.adapters.stores.memory.store import MemoryStore, MemoryStoreSettings
+from watcher.errors import StoreRefused
 from watcher.model import Claim, Lease, Leftover, Replica, Report, Watch
 from watcher.ports import Requests, Signals
 
@@ -70,6 +71,14 @@ class MemoryReplica(MemoryStore):
 
     async def attach(self) -> None:
         self._open = True
+
+    async def attach_alone(self) -> None:
+        self._check_unused()
+        await super().attach_alone()
+
+    async def open_target(self) -> None:
+        self._check_unused()
+        await super().open_target()
 
     # --- shards ----------------------------------------------------------------------------------
 
@@ -138,6 +147,10 @@ class MemoryReplica(MemoryStore):
 
     async def requests(self, after: str | None = None) -> Requests:
         return self._requests(self._shared.leases.owned(self.replica), after)
+
+    def _check_unused(self) -> None:
+        if running := len(self._shared.leases.replicas()):
+            raise StoreRefused(f"{running} replicas are running on it: stop them first")
 
 
 def _identity(lease: Lease) -> tuple[int, int]:

@@ -12,9 +12,10 @@ import anyio
 
 from watcher.adapters.stores.memory.content import LOAD_BATCH, MemoryContent
 from watcher.adapters.stores.memory.lease_table import LeaseTable
+from watcher.core.copying import marker
 from watcher.core.delivery.leftovers import leftovers, to_drop
 from watcher.errors import StoreRefused
-from watcher.model import Backlog, Change, Claim, DeadLetter, Event, Lease, Leftover, Pruned, Replica, Report, Watch, shard_of
+from watcher.model import Backlog, Change, Claim, DeadLetter, Event, Lease, Leftover, Portion, Pruned, Replica, Report, Watch, shard_of
 from watcher.ports import Requests, Signals
 from watcher.query import DeadLetterQuery, EventQuery, Page, Selection, TaskQuery
 from watcher.section import Section
@@ -156,6 +157,39 @@ class MemoryStore:
     async def requests(self, after: str | None = None) -> Requests:
         return self._requests(range(self.shards), after)
 
+    # --- copies ----------------------------------------------------------------------------------
+
+    async def attach_alone(self) -> None:
+        await self.attach()
+        marker.check_complete(self._copy_record())
+
+    async def states(self) -> Mapping[str, str]:
+        return {name: texts[""] for name, texts in self.content.state.items() if "" in texts and name != marker.NAME}
+
+    async def open_target(self) -> None:
+        marker.check_empty(self._copy_record(), has_content=bool(self.content.watches) or bool(self.content.dead_letters.count()))
+        self._open = True
+
+    async def begin_copy(self, source: str, sinks: Sequence[str]) -> str:
+        found = self._copy_record()
+        record, progress = marker.begin(found, source)
+        if found is None:
+            self.content.reset(sinks)
+        self._leases.leave("")
+        self.content.state[marker.NAME] = {"": record}
+        return progress
+
+    async def restore(self, portion: Portion, progress: str) -> None:
+        record = marker.advance(self._copy_record(), progress)
+        self.content.restore(portion)
+        self.content.state[marker.NAME] = {"": record}
+
+    async def end_copy(self) -> None:
+        self.content.state[marker.NAME] = {"": marker.complete(self._copy_record())}
+
+    def _copy_record(self) -> str | None:
+        return self.content.state.get(marker.NAME, {}).get("")
+
     def _requests(self, shards: Collection[int], after: str | None) -> Requests:
         forgotten = self.content.take_forgotten(shards)
         retries = self.content.dead_letters.to_retry(after, lambda letter: self._shard_of_letter(letter) in shards)
@@ -166,10 +200,12 @@ class MemoryStore:
 
     def _set_sinks(self, sinks: Sequence[str], drop: Collection[str]) -> Mapping[str, Leftover]:
         content = self.content
+        marker.check_complete(self._copy_record())
         dropped = to_drop(leftovers(sinks, content.backlog(), content.dead_letters.count()), drop)
         for sink in dropped:
             content.dead_letters.drop(sink)
         for shard in content.shards:
             shard.set_sinks(sinks)
+        content.state.pop(marker.NAME, None)
         self._open = True
         return dropped

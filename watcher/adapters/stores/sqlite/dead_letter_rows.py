@@ -34,7 +34,8 @@ def add(db: sqlite3.Connection, dead_letters: Sequence[DeadLetter]) -> None:
 
 
 def find(db: sqlite3.Connection, query: DeadLetterQuery) -> Page[DeadLetter]:
-    """One page of those that match, the newest first."""
+    """One page of those that match."""
+    comparison, order = (">", "ASC") if query.oldest_first else ("<", "DESC")
     conditions: list[str] = []
     values: list[object] = []
     if query.key is not None:
@@ -44,11 +45,11 @@ def find(db: sqlite3.Connection, query: DeadLetterQuery) -> Page[DeadLetter]:
         conditions.append("id >= ? AND id < ?")
         values += [query.id_prefix, query.id_prefix + _LAST_CHARACTER]
     if query.after is not None:
-        conditions.append("(at, n) < (?, ?)")
+        conditions.append(f"(at, n) {comparison} (?, ?)")
         values += decode_cursor(query.after, 2)
     where = " AND ".join(conditions) or "TRUE"
     read = _READ if query.bodies else _READ_SUMMARY
-    rows = db.execute(f"{read} WHERE {where} ORDER BY at DESC, n DESC LIMIT ?", (*values, query.limit + 1))
+    rows = db.execute(f"{read} WHERE {where} ORDER BY at {order}, n {order} LIMIT ?", (*values, query.limit + 1))
     placed = ((number, _dead_letter(fields)) for number, *fields in rows)
     return page((((found.at, number), found) for number, found in placed), query.limit)
 

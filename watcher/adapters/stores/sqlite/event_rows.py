@@ -34,13 +34,23 @@ _FROM_CURSOR = """SELECT e.position, d.position IS NOT NULL FROM events e
 
 def set_sinks(db: sqlite3.Connection, names: Sequence[str]) -> None:
     """Deliver to these sinks only: a new one starts after the newest event, also an erased one; the others are forgotten."""
-    known = {row[0] for row in db.execute("SELECT name FROM sinks")}
+    known = set(sinks(db))
     removed = [(name,) for name in known - set(names)]
     db.executemany("DELETE FROM sinks WHERE name = ?", removed)
     db.executemany("DELETE FROM settled WHERE sink = ?", removed)
-    newest = db.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'events'").fetchone()[0] or 0
-    new = [(name, newest) for name in dict.fromkeys(names) if name not in known]
+    position = newest(db)
+    new = [(name, position) for name in dict.fromkeys(names) if name not in known]
     db.executemany("INSERT INTO sinks VALUES (?, ?)", new)
+
+
+def sinks(db: sqlite3.Connection) -> list[str]:
+    """The names of the sinks, in order."""
+    return [row[0] for row in db.execute("SELECT name FROM sinks ORDER BY name")]
+
+
+def newest(db: sqlite3.Connection) -> int:
+    """The last position that was given, also to an event that was erased since."""
+    return db.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'events'").fetchone()[0] or 0
 
 
 def read_outbox(db: sqlite3.Connection, sink: str, after: int, limit: int) -> list[Event]:

@@ -9,6 +9,7 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from functools import partial
 from typing import TypeVar
 
 import anyio
@@ -40,9 +41,9 @@ class SqliteFile:
         await to_thread.run_sync(self._own)
         self._writer = WriterThread(self._connections[0], self._path, begin)
 
-    async def join(self, begin: Callable[[sqlite3.Connection], None]) -> None:
-        """Open an existing file beside its owner."""
-        await to_thread.run_sync(self._join)
+    async def join(self, begin: Callable[[sqlite3.Connection], None], *, alone: bool = False) -> None:
+        """Open an existing file beside its owner. `alone`: there is none, and until `close` none can start."""
+        await to_thread.run_sync(partial(self._join, alone=alone))
         self._writer = WriterThread(self._connections[0], self._path, begin)
 
     async def close(self) -> None:
@@ -77,12 +78,12 @@ class SqliteFile:
     def _own(self) -> None:
         self._connect(schema.prepare, lock=not self._in_memory)
 
-    def _join(self) -> None:
+    def _join(self, *, alone: bool) -> None:
         if self._in_memory or not os.path.exists(self._path):
             raise StoreRefused(f"{os.path.abspath(self._path)}: there is no store here: start the watcher first, or name its file")
-        if is_owned_elsewhere(self._path):
+        if not alone and is_owned_elsewhere(self._path):
             raise StoreRefused(f"{self._path}: {OTHER_NAME}: use the name that the watcher uses")
-        self._connect(schema.expect, lock=False)
+        self._connect(schema.expect, lock=alone)
 
     def _connect(self, verify: Callable[[sqlite3.Connection, str], None], *, lock: bool) -> None:
         try:

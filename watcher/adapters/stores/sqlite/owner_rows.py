@@ -27,6 +27,21 @@ def save_state(db: sqlite3.Connection, name: str, text: str) -> None:
     db.execute("INSERT INTO state VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET text = excluded.text", (name, text))
 
 
+def states(db: sqlite3.Connection) -> dict[str, str]:
+    """All texts by name."""
+    return dict(db.execute("SELECT name, text FROM state ORDER BY name"))
+
+
+def drop_states(db: sqlite3.Connection) -> None:
+    """Remove all texts."""
+    db.execute("DELETE FROM state")
+
+
+def drop_state(db: sqlite3.Connection, name: str) -> None:
+    """Remove the text kept under this name."""
+    db.execute("DELETE FROM state WHERE name = ?", (name,))
+
+
 def forgotten(db: sqlite3.Connection, after: int) -> tuple[int, list[str]]:
     """The keys erased after erasure number `after`, and the number of the last erasure."""
     rows = db.execute("SELECT n, key FROM forgotten WHERE n > ? ORDER BY n", (after,)).fetchall()

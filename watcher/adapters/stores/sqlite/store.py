@@ -13,12 +13,12 @@ from typing import Literal
 import anyio
 from pydantic import Field
 
-from watcher.adapters.stores.sqlite import dead_letter_rows, event_rows, owner_rows, schema, watch_rows
+from watcher.adapters.stores.sqlite import copy_rows, dead_letter_rows, event_rows, owner_rows, schema, watch_rows
 from watcher.adapters.stores.sqlite.event_rows import SHARD
 from watcher.adapters.stores.sqlite.file import SqliteFile
 from watcher.core.delivery.leftovers import leftovers, to_drop
 from watcher.errors import Fenced, StoreUnavailable
-from watcher.model import Backlog, Change, Claim, DeadLetter, Event, Lease, Leftover, Pruned, Replica, Report, Watch
+from watcher.model import Backlog, Change, Claim, DeadLetter, Event, Lease, Leftover, Portion, Pruned, Replica, Report, Watch
 from watcher.ports import Requests, Signals
 from watcher.query import DeadLetterQuery, EventQuery, Page, Selection, TaskQuery
 from watcher.section import Section
@@ -52,6 +52,7 @@ class SqliteStore:
 
     async def open(self, sinks: Sequence[str], drop: Collection[str] = ()) -> Mapping[str, Leftover]:
         def work(db: sqlite3.Connection) -> Mapping[str, Leftover]:
+            copy_rows.accept(db)
             dropped = to_drop(leftovers(sinks, event_rows.backlog(db), dead_letter_rows.count(db)), drop)
             for sink in dropped:
                 dead_letter_rows.drop(db, sink)
@@ -227,6 +228,28 @@ class SqliteStore:
                 await self._file.write(partial(owner_rows.drop_forgotten, upto=self._forgotten), erases=True)
                 self._forgotten = 0
         return Requests(keys, retries.items, retries.next)
+
+    # --- copies ----------------------------------------------------------------------------------
+
+    async def attach_alone(self) -> None:
+        await self._file.join(self._begin, alone=True)
+        await self._file.read(copy_rows.check_complete)
+
+    async def states(self) -> Mapping[str, str]:
+        return await self._file.read(copy_rows.states)
+
+    async def open_target(self) -> None:
+        await self._file.own(self._begin)
+        await self._file.read(copy_rows.check_empty)
+
+    async def begin_copy(self, source: str, sinks: Sequence[str]) -> str:
+        return await self._file.write(partial(copy_rows.begin, source=source, sinks=sinks))
+
+    async def restore(self, portion: Portion, progress: str) -> None:
+        await self._file.write(partial(copy_rows.restore, portion=portion, progress=progress))
+
+    async def end_copy(self) -> None:
+        await self._file.write(copy_rows.end)
 
     async def _in_pieces(self, work: Callable[[sqlite3.Connection], int]) -> int:
         """Repeat the work until it returns 0. Each piece is a transaction, so that commits do not wait for all of them."""

@@ -94,16 +94,17 @@ def find(db: sqlite3.Connection, key: str) -> Watch | None:
 
 
 def find_all(db: sqlite3.Connection, query: TaskQuery) -> Page[Watch]:
-    """One page of the watches that match, the newest first. Walks the open ones or all of them, down from the cursor."""
+    """One page of the watches that match. Walks the open ones or all of them, from the cursor on."""
+    comparison, order = (">", "ASC") if query.oldest_first else ("<", "DESC")
     filters: list[tuple[str, object]] = [("kind = ?", query.kind), ("status = ?", query.status)]
     if query.after is not None:
-        filters.append(("n < ?", decode_cursor(query.after, 1)[0]))
+        filters.append((f"n {comparison} ?", decode_cursor(query.after, 1)[0]))
     conditions = [condition for condition, value in filters if value is not None]
     values = [value for _, value in filters if value is not None]
     if query.open is not None:
         conditions.append("ended_at IS NULL" if query.open else "ended_at IS NOT NULL")
     where = " AND ".join(conditions) or "TRUE"
-    rows = db.execute(f"{_READ} WHERE {where} ORDER BY n DESC LIMIT ?", (*values, query.limit + 1))
+    rows = db.execute(f"{_READ} WHERE {where} ORDER BY n {order} LIMIT ?", (*values, query.limit + 1))
     return page((((row[0],), _watch(row)) for row in rows), query.limit)
 
 

@@ -1,0 +1,32 @@
+"""The content of a store in portions, as they are copied into another one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from watcher.model.changes import Event
+from watcher.model.undelivered import DeadLetter
+from watcher.model.watches import Watch
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event, and the sinks that have not settled it."""
+
+    event: Event
+    unsettled: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """Some of the content of a store. Each event comes after its watch, each dead letter after its event."""
+
+    watches: Sequence[Watch] = ()
+    """In order of admission."""
+    events: Sequence[StoredEvent] = ()
+    """In order of position within each shard."""
+    dead_letters: Sequence[DeadLetter] = ()
+    """In order of time. `position` and `shard` are those of the store that receives them; 0 if it does not have the event."""
+    states: Mapping[str, str] = field(default_factory=dict)
+    """Texts by name."""
