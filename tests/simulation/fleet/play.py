@@ -136,7 +136,12 @@ class _Play:
     async def _submit_fresh_task(self) -> None:
         world, began = self._world, anyio.current_time()
         world.end_all_faults()
-        paces = [poller.policy.pace for process in world.processes if process.watcher and not process.ended for poller in process.watcher.loops.pollers]
+        paces = [
+            poller.policy.pace
+            for process in world.processes
+            if process.watcher and not process.ended
+            for poller in process.watcher.loops.pollers
+        ]
         self._record.permit_s = max(1 / pace.rate for pace in paces)
         world.record.submitted.add(FRESH.key)
         world.queue.put(message(world.rng, *FRESH.params))

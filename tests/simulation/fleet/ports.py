@@ -17,7 +17,7 @@ from tests.simulation.fleet.server import Server
 from tests.simulation.peers import RecordingProbe
 from watcher.errors import Fenced, RemoteError, StoreError, StoreUnavailable
 from watcher.model import Change, Claim, DeadLetter, Event, Lease, Leftover, Message, Observation, Report, TaskRef, Watch, shard_of
-from watcher.ports import Outcome, Signals, Sink, Source, Store
+from watcher.ports import Outcome, Signals, Sink, Source
 from watcher.simulator.service import VoiceService
 
 RESTART_S = 5.0
@@ -277,6 +277,3 @@ class ProcessProbe(RecordingProbe):
             return await super().observe_one(ref)
         finally:
             self._probes.end(ref.key, self._process)
-
-
-__all__ = ["Port", "ProcessProbe", "Probes", "QueuePort", "RemoteStore", "SinkPort", "Store"]

@@ -79,7 +79,9 @@ class FleetWorld(World):
 
     loop: FreezingLoop
 
-    def __init__(self, fleet: FleetStory, make: Callable[..., Watcher], loop: FreezingLoop, break_server: Callable[[MemoryServer], None]) -> None:
+    def __init__(
+        self, fleet: FleetStory, make: Callable[..., Watcher], loop: FreezingLoop, break_server: Callable[[MemoryServer], None]
+    ) -> None:
         self.fleet = fleet
         self.audit = Audit(loop.time)
         self.network = Network(fleet.story.disk_s, fleet.lost_answers)
