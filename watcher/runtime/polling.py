@@ -56,7 +56,7 @@ class PollPolicy:
 
 @dataclass(slots=True)
 class Call:
-    """The tasks of one call, which are of one batch group, its permit, and the leases under which it may begin and commit until they end."""
+    """The tasks of one call, which are of one batch group, its permit, and the leases to commit under, which end at `until`."""
 
     entries: Sequence[PendingEntry]
     permit: Permit

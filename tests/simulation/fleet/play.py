@@ -71,6 +71,7 @@ class _Play:
                 for process in world.processes:
                     self._stop(process)
             incidents.cancel_scope.cancel()
+        self._record.calls = world.probes.shared
         world.record.left = world.disk.read_content()
         for process in world.processes:
             for call in list(process.link.under_way):
