@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 from tests.moto_server import moto_server, moto_url  # noqa: F401  the fixtures
+from tests.postgres import database, postgres_server  # noqa: F401  the fixtures
 from tests.process import PYTHON, completed
 from tests.queries.recorded import RecordedTask, record
 from tests.scripted_aws import scripted_aws  # noqa: F401  the fixture

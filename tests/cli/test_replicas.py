@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import CONFIG, Command
+from tests.cli.conftest import CONFIG, Command, in_thread
 from tests.cli.shared_store import NAMES, SHARDS, Shared, shared_store
+from tests.postgres import Database
 from tests.process import PYTHON
 from tests.terminal import Seen, on_terminal
 from watcher import registry
+from watcher.model import QuotaUse, Report
 
 
 @pytest.fixture
@@ -99,3 +101,22 @@ def test_a_wide_terminal_shows_which_shards(here: Path) -> None:
     lines = shown(140).raw.decode().splitlines()
     (row,) = [line for line in lines if NAMES[1] in line and "1.2.0" in line]
     assert "21, 20 loaded: " in row
+
+
+async def test_the_replicas_of_a_database_are_listed_from_outside(command: Command, here: Path, database: Database) -> None:
+    """The command reads PostgreSQL beside the replica that owns all shards, and registers none itself."""
+    settings = {"type": "postgres", "dsn": database.server.dsn, "schema_name": database.schema}
+    (here / "w.yaml").write_text(CONFIG.replace("{type: sqlite, path: w.db}", json.dumps(settings)), encoding="utf-8")
+    store = database.store()
+    await store.open(["log"])
+    try:
+        claim = await store.claim(Report("1.2.0", 0, {"voice-tone": QuotaUse(2.5, 7)}))
+        for _ in range(2):
+            found = json.loads((await in_thread(command, "replicas", "--config", "w.yaml", "--json")).out)
+            assert [(each["name"], each["version"], each["shards"]) for each in found["replicas"]] == [(claim.me, "1.2.0", store.shards)]
+            assert (found["shards"], found["unowned"], found["trouble"]) == (store.shards, 0, [])
+        assert found["replicas"][0]["quotas"]["voice-tone"]["watches"] == 7
+    finally:
+        await store.close()
+    ended = await in_thread(command, "replicas", "--config", "w.yaml")
+    assert ended.err.startswith("no replica is alive")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import anyio
 import pytest
 
@@ -22,7 +24,7 @@ from tests.runtime.shared_store import (
 )
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.errors import Unavailable
-from watcher.model import TaskRef
+from watcher.model import Claim, Replica, Report, TaskRef
 from watcher.ports import Delivered, Rejected
 from watcher.query import DeadLetterQuery
 from watcher.simulator.inbox import SimulatedInbox
@@ -146,3 +148,33 @@ async def test_a_dead_letter_whose_retry_was_interrupted_by_a_change_of_owner_is
         await anyio.sleep(100)
         assert (await store.dead_letters(DeadLetterQuery())).items == []
     assert sorted(event.id[:12] for event in inbox.events) == sorted(letter.id[:12] for letter in letters)
+
+
+class ReservedStore(SharedStore):
+    """Shards that are not free belong to replica `b`. Notes when each claim came."""
+
+    def __init__(self, mine: Collection[int], free: Collection[int]) -> None:
+        super().__init__(mine)
+        self.free = set(free)
+        self.claims: list[float] = []
+
+    async def claim(self, report: Report | None = None) -> Claim:
+        self.claims.append(anyio.current_time())
+        claim = await super().claim(report)
+        others = sorted(set(range(SHARDS)) - self.mine - self.free)
+        replicas = [Replica("a", 0.0, 0.0, 100.0, sorted(self.mine)), Replica("b", 0.0, 0.0, 100.0, others)]
+        return Claim(claim.leases, me="a", replicas=replicas)
+
+
+async def test_a_shard_without_an_owner_is_looked_at_again_soon(world: MakeWorld) -> None:
+    """Another replica may have had it locked during the claim. When all shards have owners, the next claim is a renewal."""
+    store = ReservedStore(mine=[0, 1], free=[2])
+    w, _ = shared_world(world, store)
+    async with w.running() as watcher:
+        await anyio.sleep(0.3 * RENEW_S)
+        store.mine, store.free = {0, 1, 2}, set()
+        await anyio.sleep(0.3 * RENEW_S)
+        assert set(watcher.loops.leases.held) == {0, 1, 2}
+        store.claims.clear()
+        await anyio.sleep(10 * RENEW_S)
+        assert len(store.claims) == 10

@@ -30,7 +30,7 @@ COMMANDS: Mapping[str, CommandEntry] = {
     "submit": CommandEntry("submit:submit", "Submit tasks to the queue or the file that a watcher reads."),
     "tasks": CommandEntry("tasks:tasks", "List the tasks in the store, the newest first."),
     "explain": CommandEntry("explain:explain", "Show one task: its history, its next poll, and the reasons."),
-    "replicas": CommandEntry("replicas:replicas", "List the replicas that share the store, and what each one owns."),
+    "replicas": CommandEntry("replicas:replicas", "List the replicas of the store, and what each one owns."),
     "dead-letters": CommandEntry("dead_letters:dead_letters", "List, show, retry or erase dead letters."),
     "forget": CommandEntry("forget:forget", "Erase tasks from the store."),
     "store": CommandEntry("store:store", "Copy the content of a store into another one."),

@@ -24,7 +24,7 @@ WIDE = 120
 @config_option()
 @json_option()
 def replicas(config: Path, as_json: bool) -> None:
-    """List the replicas that share the store, and what each one owns.
+    """List the replicas of the store, and what each one owns.
 
     For each replica that is alive: its version, when it started, when it last
     renewed its leases and how long they are still valid, and its shards. Then, for

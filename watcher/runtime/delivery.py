@@ -180,7 +180,8 @@ class SinkWorker:
                 return
             sent, outcomes = batch, [Rejected(error.reason)]
         self._metrics.delivery_seconds.labels(self.sink.name).observe(self._clock.mono() - began)
-        self._queue.settle([event for event in batch if event not in sent])
+        wanted = {event.key for event in sent}  # no two events of a batch are of the same task
+        self._queue.settle([event for event in batch if event.key not in wanted])
         if sent:
             with self._work_on(sent):
                 await self._settle(sent, outcomes)

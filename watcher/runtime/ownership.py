@@ -29,6 +29,8 @@ log = structlog.get_logger("watcher.ownership")
 
 AFTER_EXPIRY_S = 0.05
 """How long after the end of the leases of another replica to claim, in seconds."""
+FREE_S = 0.5
+"""Seconds until the next claim while a shard has no owner: another replica is about to take it, or has left it to this one."""
 HAND_OVER_CHECK_S = 0.02
 """Seconds between two looks at whether the work on a shard that is handed over has ended."""
 
@@ -167,6 +169,9 @@ class Ownership:
         if not self._leases.may_start(self._clock.mono()) and self._leases.held:
             return 0.0  # the claim took so long that the leases have nearly ended again
         ends = [replica.expires_in_s + AFTER_EXPIRY_S for replica in self.claimed.others]
+        owned = sum(len(replica.shards) for replica in self.claimed.replicas)
+        if self.claimed.replicas and owned < self._store.shards:
+            ends.append(FREE_S)
         return min([renew_s, *ends])
 
     # --- adopting --------------------------------------------------------------------------------

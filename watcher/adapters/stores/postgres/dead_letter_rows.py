@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from watcher.adapters.dead_letter_bodies import pack, unpack
@@ -33,6 +33,7 @@ _ADD = f"""INSERT INTO dead_letters AS d (n, {_COLUMNS}, body, size, kind, param
         retry = false"""  # noqa: S608
 _READ = f"SELECT n, {_COLUMNS}, retry, body, size FROM dead_letters"  # noqa: S608
 _READ_SUMMARY = f"SELECT n, {_COLUMNS}, retry, NULL::bytea, coalesce(size, length(body)) FROM dead_letters"  # noqa: S608
+_COUNT = "SELECT what, origin, count(*) FROM dead_letters WHERE origin <> ALL(%b::text[]) GROUP BY what, origin"
 _LAST_CHARACTER = "\U0010ffff"
 
 
@@ -94,9 +95,9 @@ async def find(db: Connection, query: DeadLetterQuery) -> Page[DeadLetter]:
     return page((((found.at, number), found) for number, found in placed), query.limit)
 
 
-async def count(db: Connection) -> dict[tuple[str, str], int]:
-    """Return the number of dead letters by `what` and `origin`."""
-    rows = await _rows(db, "SELECT what, origin, count(*) FROM dead_letters GROUP BY what, origin", ())
+async def count(db: Connection, without: Collection[str] = ()) -> dict[tuple[str, str], int]:
+    """Return the number of dead letters by `what` and `origin`. `without` are origins that are left out."""
+    rows = await _rows(db, _COUNT, (list(without),))
     return {(what, origin): number for what, origin, number in rows}
 
 

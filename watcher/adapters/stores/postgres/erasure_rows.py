@@ -7,6 +7,7 @@ erased, and one that was there first is erased with it.
 from __future__ import annotations
 
 from watcher.adapters.stores.postgres.connections import Connection
+from watcher.adapters.stores.postgres.event_rows import IS_UNSETTLED
 from watcher.adapters.stores.postgres.schema import LOCK, one
 from watcher.query import Selection
 
@@ -15,21 +16,20 @@ FORGET_BATCH = 500
 PRUNE_BATCH = 500
 """Ended watches looked at, or dead letters erased, in one transaction of a `prune`."""
 
+# S608 below: the statements consist of constants and parameters, never of data.
 _DELETE_EVENTS = "DELETE FROM events WHERE watch = ANY(%b::int8[])"
 _DELETE_WATCHES = """WITH gone AS (DELETE FROM watches WHERE n = ANY(%b::int8[]) RETURNING n, shard, key)
     INSERT INTO forgotten (shard, key) SELECT shard, key FROM gone ORDER BY n"""
 _DELETE_DEAD_LETTERS = """DELETE FROM dead_letters WHERE n IN (
     SELECT n FROM dead_letters WHERE key = ANY(%b::text[]) ORDER BY id FOR UPDATE)"""
-_IS_UNSETTLED = """EXISTS (
-    SELECT 1 FROM events e JOIN cursors c ON c.shard = e.shard AND c.position < e.position
-    WHERE e.watch = w.n AND NOT EXISTS (
-        SELECT 1 FROM settled d WHERE d.sink = c.sink AND d.shard = e.shard AND d.position = e.position))"""
-# S608 below: the statements consist of constants of this file and parameters, never of data.
+# Not EXISTS, which PostgreSQL may turn into a join with all unsettled events. This is answered for each watch by its own events.
+_IS_SETTLED = f"""(SELECT 1 FROM events e JOIN cursors c ON c.shard = e.shard AND c.position < e.position
+    WHERE e.watch = w.n AND {IS_UNSETTLED} LIMIT 1) IS NULL"""  # noqa: S608
 _PRUNE = f"""WITH piece AS MATERIALIZED (
         SELECT n, ended_at FROM watches WHERE ended_at < %b::float8 AND (ended_at, n) > (%b::float8, %b::int8)
         ORDER BY ended_at, n LIMIT {PRUNE_BATCH}),
     old AS MATERIALIZED (
-        SELECT w.n FROM piece p JOIN watches w ON w.n = p.n WHERE NOT {_IS_UNSETTLED} FOR UPDATE OF w SKIP LOCKED),
+        SELECT w.n FROM piece p JOIN watches w ON w.n = p.n WHERE {_IS_SETTLED} FOR UPDATE OF w SKIP LOCKED),
     events_of_old AS (DELETE FROM events e USING old WHERE e.watch = old.n),
     gone AS (DELETE FROM watches w USING old WHERE w.n = old.n RETURNING 1)
     SELECT ended_at, n, (SELECT count(*) FROM gone) FROM piece ORDER BY ended_at DESC, n DESC LIMIT 1"""  # noqa: S608
@@ -46,7 +46,8 @@ async def forget_watches(db: Connection, selection: Selection) -> int:
     """Erase some of the selected watches with their events and dead letters, and record their keys for the owners. Returns how many."""
     where, values = _selected(selection)
     async with db.transaction():
-        statement = f"SELECT n, key FROM watches WHERE {where} ORDER BY n LIMIT {FORGET_BATCH} FOR UPDATE"  # noqa: S608
+        # A sum is in the order of no index, so the watches are found by the condition, and then sorted.
+        statement = f"SELECT n, key FROM watches WHERE {where} ORDER BY n + 0 LIMIT {FORGET_BATCH} FOR UPDATE"  # noqa: S608
         rows = await (await db.execute(statement, values)).fetchall()
         if rows:
             numbers, keys = ([row[at] for row in rows] for at in (0, 1))
@@ -59,7 +60,7 @@ async def forget_watches(db: Connection, selection: Selection) -> int:
 async def forget_dead_letters(db: Connection, selection: Selection) -> int:
     """Erase some of the selected dead letters, whose watch may be gone. Returns how many."""
     where, values = _selected(selection)
-    chosen = f"SELECT n FROM dead_letters WHERE {where} ORDER BY id LIMIT {FORGET_BATCH} FOR UPDATE"  # noqa: S608
+    chosen = f"SELECT n FROM dead_letters WHERE {where} ORDER BY id || '' LIMIT {FORGET_BATCH} FOR UPDATE"  # noqa: S608
     return (await db.execute(f"DELETE FROM dead_letters WHERE n IN ({chosen})", values)).rowcount  # noqa: S608
 
 

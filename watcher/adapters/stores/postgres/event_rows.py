@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from watcher.adapters.stores.postgres.connections import Connection
-from watcher.adapters.stores.postgres.schema import one
 from watcher.adapters.stores.postgres.watch_rows import columns
 from watcher.model import Backlog, Event, shard_of
 from watcher.query import EventQuery
@@ -14,8 +13,9 @@ from watcher.query import EventQuery
 _COLUMNS = 'e.id, w.key, w.kind, e.type, e."to", e.terminal, e.at, e.body, e.position, e.shard'
 # S608 below: the statements consist of constants of this file and parameters, never of data.
 _EVENT = f"SELECT {_COLUMNS} FROM events e JOIN watches w ON w.n = e.watch"  # noqa: S608
-_IS_SETTLED = "EXISTS (SELECT 1 FROM settled d WHERE d.sink = c.sink AND d.shard = e.shard AND d.position = e.position)"
-_UNSETTLED = f"e.shard = c.shard AND e.position > c.position AND NOT {_IS_SETTLED}"
+# Not EXISTS, which PostgreSQL may turn into a join with all settled events. This is one look into the index for each event.
+IS_UNSETTLED = "(SELECT TRUE FROM settled d WHERE d.sink = c.sink AND d.shard = e.shard AND d.position = e.position) IS NULL"
+_UNSETTLED = f"e.shard = c.shard AND e.position > c.position AND {IS_UNSETTLED}"
 _OUTBOX = f"""SELECT {_COLUMNS} FROM cursors c JOIN LATERAL (
         SELECT * FROM events e WHERE {_UNSETTLED} AND e.position > %b::int8 ORDER BY e.position LIMIT %b) e ON TRUE
     JOIN watches w ON w.n = e.watch WHERE c.sink = %b AND c.shard = %b ORDER BY e.position"""  # noqa: S608
@@ -108,12 +108,14 @@ async def settle(db: Connection, settled: Iterable[Settled]) -> None:
         await db.execute(_CLEAN, columns(sorted({row[:2] for row in rows})))
 
 
-async def backlog(db: Connection, shard: int | None = None) -> dict[str, Backlog]:
-    """For each sink, how many events it has not settled, and when the oldest of them was committed: of one shard, or of all."""
-    if shard is None:
-        rows = await (await db.execute(_BACKLOG)).fetchall()
-    else:
-        rows = await (await db.execute(f"{_BACKLOG} WHERE c.shard = %b", (shard,))).fetchall()
+async def backlog(db: Connection, shard: int | None = None, without: Collection[str] = ()) -> dict[str, Backlog]:
+    """For each sink, how many events it has not settled, and when the oldest of them was committed: of one shard, or of all.
+
+    `without` are sinks that are left out.
+    """
+    where = "c.sink <> ALL(%b::text[])" + ("" if shard is None else " AND c.shard = %b")
+    values = [list(without), *([] if shard is None else [shard])]
+    rows = await (await db.execute(f"{_BACKLOG} WHERE {where}", values)).fetchall()
     found: dict[str, Backlog] = {}
     for sink, events, oldest_at in rows:
         earlier = found.get(sink, Backlog(0, None))
@@ -125,11 +127,6 @@ async def backlog(db: Connection, shard: int | None = None) -> dict[str, Backlog
 async def undelivered(db: Connection, key: str) -> dict[str, int]:
     """For each sink that has any, the number of events of this task that it has not settled."""
     return dict(await (await db.execute(_UNDELIVERED, (key,))).fetchall())
-
-
-async def newest(db: Connection) -> int:
-    """The last position that was given."""
-    return int((await one(db, "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM positions"))[0])
 
 
 async def _events(db: Connection, statement: Any, values: Sequence[Any]) -> list[Event]:

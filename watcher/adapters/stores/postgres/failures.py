@@ -10,7 +10,7 @@ import psycopg
 
 from watcher.errors import StoreError, StoreRefused, StoreUnavailable
 
-UNREACHABLE = "cannot be reached{why}: check that the server runs, the host, the port, and the network"
+UNREACHABLE = "cannot be reached{why}: check the server, its host and port, and the network"
 LOST = "the connection was lost"
 BUSY = "another transaction holds a lock: end that one if this lasts"
 SLOW = "a statement took longer than store.statement_timeout: check the load of the server"

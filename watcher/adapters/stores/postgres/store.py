@@ -88,7 +88,8 @@ class PostgresStore:
         async def work(db: Connection) -> Mapping[str, Leftover]:
             async with db.transaction():
                 await self._schema.lock(db)
-                dropped = to_drop(leftovers(sinks, await event_rows.backlog(db), await dead_letter_rows.count(db)), drop)
+                backlog = await event_rows.backlog(db, without=sinks)
+                dropped = to_drop(leftovers(sinks, backlog, await dead_letter_rows.count(db, without=sinks)), drop)
                 await dead_letter_rows.drop(db, list(dropped))
                 await event_rows.set_sinks(db, sinks, self.shards)
                 await reset_future_xids(db)

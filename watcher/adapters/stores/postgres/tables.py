@@ -51,9 +51,9 @@ VERSION_1 = Migration(
             end_reason text COLLATE "C",
             admitted_xid xid8 NOT NULL DEFAULT pg_current_xact_id())
             WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05)""",
-        # To adopt a shard, and to find what was admitted by transactions that an earlier reading did not see.
-        "CREATE INDEX watches_open ON watches (shard, admitted_xid, n) WHERE ended_at IS NULL",
-        "CREATE INDEX watches_open_newest ON watches (n) INCLUDE (kind) WHERE ended_at IS NULL",
+        # To adopt a shard, and to find what was admitted by transactions that an earlier reading did not see; with the kind, to count.
+        "CREATE INDEX watches_open ON watches (shard, admitted_xid, n) INCLUDE (kind) WHERE ended_at IS NULL",
+        "CREATE INDEX watches_open_newest ON watches (n) WHERE ended_at IS NULL",
         "CREATE INDEX watches_ended ON watches (ended_at, n) WHERE ended_at IS NOT NULL",
         # Only to erase by the first parameter. A commit does not change it.
         "CREATE INDEX watches_first_param ON watches ((params[1]))",
@@ -106,7 +106,7 @@ VERSION_1 = Migration(
         "ALTER TABLE dead_letters ALTER COLUMN body SET STORAGE EXTERNAL",
         "CREATE INDEX dead_letters_at ON dead_letters (at, n)",
         "CREATE INDEX dead_letters_key ON dead_letters (key, at, n) WHERE key IS NOT NULL",
-        "CREATE INDEX dead_letters_first_param ON dead_letters ((params[1])) WHERE params IS NOT NULL",
+        "CREATE INDEX dead_letters_first_param ON dead_letters ((params[1]))",
         "CREATE INDEX dead_letters_retry ON dead_letters (n) WHERE retry",
         "CREATE INDEX dead_letters_what ON dead_letters (what, at, origin)",
         # Erasures that the owner of the shard has not read yet.
