@@ -382,15 +382,15 @@ class Copies(Protocol):
     async def open_target(self) -> None:
         """Prepare to receive a copy, as the only user of the store. Creates it if there is none.
 
-        Raises StoreRefused for a store in use, and for one that has watches, events, or dead letters, unless they are an
-        unfinished copy.
+        Raises StoreRefused for a store in use, and for one that has watches, events, or dead letters, unless they are a
+        copy that no watcher has opened yet.
         """
         ...
 
     async def begin_copy(self, source: str, sinks: Sequence[str]) -> str:
         """Begin or continue a copy of the content that `source` identifies. Returns the `progress` of its last `restore`, empty at first.
 
-        A new copy replaces the texts and sinks of this store. Raises StoreRefused for an unfinished copy of other content.
+        A new copy replaces the texts and sinks of this store. Raises StoreRefused for a copy of other content.
         From now on, `open` and `attach_alone` raise StoreRefused, until `end_copy`.
         """
         ...

@@ -43,6 +43,7 @@ RUNS = {
     "replicas --config w.yaml": STORE | {"watcher.queries"},
     "forget abc/t1 --config w.yaml": STORE | {"watcher.queries"},
     "submit abc/t1 --config w.yaml": STORE,
+    "store copy --from w.db --config w.yaml": STORE,
     "run --config w.yaml": SERVICE,
     "watch abc": {"jmespath", "pydantic", "ruamel", "watcher.kinds"},
 }

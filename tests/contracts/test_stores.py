@@ -45,7 +45,7 @@ class SharedMemoryStorage:
         self._now = 0.0
         self._shared = SharedMemory(7, lambda: self._now, lease_s=self.lease_s)
 
-    def replica(self, name: str) -> Store:
+    def replica(self, name: str) -> PortableStore:
         return self._shared.replica(name)
 
     async def advance(self, seconds: float) -> None:
@@ -93,7 +93,7 @@ class TestPostgres(StoreExam):
         return database
 
     @pytest.fixture
-    async def store(self, storage: Database) -> AsyncIterator[Store]:
+    async def store(self, storage: Database) -> AsyncIterator[PortableStore]:
         store = storage.store()
         await store.open(["bus", "log"])
         await store.claim()  # a replica gets the requests about its own shards

@@ -12,10 +12,12 @@ from tests.contracts.store_exam.facts import commit, moved
 from tests.runtime.conftest import EPOCH, MakeWorld, key
 from tests.runtime.shared_store import RENEW_S, SHARDS, SharedStore, names_in
 from watcher.core.polling.transitions import WatchSettings
-from watcher.model import Submission, TaskRef, Watch
+from watcher.model import Lease, Submission, TaskRef, Watch
 from watcher.runtime.admission import Admission
 from watcher.runtime.clock import Clock
 from watcher.runtime.feed import Feed
+from watcher.runtime.leases import Leases
+from watcher.runtime.open_reads import OpenReads
 
 pytestmark = pytest.mark.looptime(noop_cycles=0)
 
@@ -28,7 +30,10 @@ class Desk:
         self.announced: list[Sequence[Watch]] = []
         feed, ids = Feed(), count(1)
         feed.on_admitted(lambda watches, observed: self.announced.append(watches))
-        self.admission = Admission(self.store, feed, WatchSettings(deadline=100), lambda: f"{next(ids):032x}", Clock(lambda: EPOCH))
+        leases = Leases(SHARDS)
+        leases.update([Lease(shard, 1) for shard in range(SHARDS)], 0.0)
+        new_id, clock = (lambda: f"{next(ids):032x}"), Clock(lambda: EPOCH)
+        self.admission = Admission(self.store, feed, WatchSettings(deadline=100), new_id, clock, OpenReads(leases))
 
     async def submit(self, *names: str, context: str | None = None, deadline_s: float | None = None) -> list[str]:
         """The outcomes, in order."""

@@ -25,6 +25,7 @@ from watcher.runtime.backlog import BacklogCounter
 from watcher.runtime.delivery import SinkWorker
 from watcher.runtime.feed import NOTHING_OBSERVED, Feed
 from watcher.runtime.intake import Intake
+from watcher.runtime.open_reads import OpenRead
 from watcher.runtime.poller_set import PollerSet
 from watcher.runtime.polling import Poller
 from watcher.runtime.service import Adapters, Watcher
@@ -64,8 +65,8 @@ class ForgetsObserved(Poller):
 class SkipsLastWatch(PollerSet):
     """Adopts all watches of a shard but the last one."""
 
-    def adopt(self, watches: Sequence[Watch]) -> None:
-        super().adopt(watches[:-1])
+    def adopt(self, watches: Sequence[Watch], read: OpenRead) -> None:
+        super().adopt(watches[:-1], read)
 
 
 class GrowingBacklog(BacklogCounter):

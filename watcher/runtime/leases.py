@@ -86,6 +86,10 @@ class Leases:
         self.start_until = claimed_at + duration * (1 - FINISH_SHARE)
         return Renewal(gained, sorted(changed), unwanted)
 
+    def is_leaving(self, shard: int) -> bool:
+        """Whether this shard is being handed over."""
+        return shard in self._leaving
+
     def leave(self, shard: int) -> None:
         """Begin to hand over a shard: nothing new is started, and what is under way may still be written."""
         if shard in self._held:

@@ -19,6 +19,7 @@ class OpenRead:
     def __init__(self, leases: Leases) -> None:
         self._leases = leases
         self._held = dict(leases.held)
+        self._added: set[str] = set()
         self._ended: set[str] = set()
 
     def is_current(self, watch: Watch) -> bool:
@@ -26,6 +27,14 @@ class OpenRead:
         has not removed the watch. Whether it is being polled already is for the caller to find out."""
         lease = self._held.get(self._leases.shard(watch.key))
         return lease is not None and self._leases.holds(lease) and watch.id not in self._ended
+
+    def replaces(self, watch_id: str) -> bool:
+        """Whether this watch was polled here before the call was sent. Another one that the store returns for its task is newer."""
+        return watch_id not in self._added
+
+    def note_start(self, watch_id: str) -> None:
+        """This process has begun to poll this watch."""
+        self._added.add(watch_id)
 
     def note_end(self, watch_id: str) -> None:
         """This process has removed this watch: it ended, or was erased."""
@@ -48,6 +57,11 @@ class OpenReads:
             yield read
         finally:
             self._open.remove(read)
+
+    def note_start(self, watch_id: str) -> None:
+        """This process has begun to poll a watch."""
+        for read in self._open:
+            read.note_start(watch_id)
 
     def note_end(self, watch_id: str) -> None:
         """This process has removed a watch."""

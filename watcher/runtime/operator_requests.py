@@ -50,15 +50,19 @@ class OperatorRequests:
         """An operator erased this task: do not poll it, deliver its events, or wait for it.
 
         It may have been submitted again since. So the present watch and positions are noted before the store
-        is read, and only those are dropped: what came later belongs to another watch.
+        is read, and only those are dropped: what came later belongs to another watch. That watch may not be polled yet,
+        because the one that is erased now was in its place.
         """
         shard = self._leases.shard(key)
         watched = self._pollers.watched(key)
         positions = {name: worker.position(shard) for name, worker in self._sink_workers.items()}
-        existing = await self._store.task(key)
-        kept = {event.id for event in await self._store.task_events(key)}
-        if watched is not None and (existing is None or existing.id != watched):
-            self._pollers.forget(key, watched)
+        with self._pollers.reads.begin() as read:
+            existing = await self._store.task(key)
+            kept = {event.id for event in await self._store.task_events(key)}
+            if watched is not None and (existing is None or existing.id != watched):
+                self._pollers.forget(key, watched)
+            if existing is not None and existing.open:
+                self._pollers.adopt([existing], read)
         for name, worker in self._sink_workers.items():
             worker.forget(key, positions[name], kept)
         if existing is None:

@@ -76,7 +76,6 @@ class Ownership:
         """Shards whose watches are loaded."""
         self._wakeup = Wakeup()
         self._adopt_wakeup = Wakeup()
-        self._handing_over: set[int] = set()
         self._stopping = False
         self._renewed_at = -math.inf
 
@@ -190,7 +189,8 @@ class Ownership:
         while self._to_adopt:
             lease = self._to_adopt.popleft()
             await self._adopt(lease)
-            self._adopted.add(lease.shard)
+            if self._keeps(lease):
+                self._adopted.add(lease.shard)
         return found
 
     async def _adopt(self, lease: Lease) -> None:
@@ -210,7 +210,7 @@ class Ownership:
                 self._owned.pollers.adopt(watches, read)
 
     def _keeps(self, lease: Lease) -> bool:
-        return not self._stopping and self._leases.holds(lease) and lease.shard not in self._handing_over
+        return not self._stopping and self._leases.holds(lease) and not self._leases.is_leaving(lease.shard)
 
     # --- giving up -------------------------------------------------------------------------------
 
@@ -231,18 +231,19 @@ class Ownership:
         self._stopping = True
 
     async def hand_over(self, shards: Sequence[int]) -> None:
-        """Give these shards back, when the calls and deliveries under way are done. The tasks of the others are polled meanwhile."""
-        leases = [self._leases.held[shard] for shard in shards if shard in self._leases.held and shard not in self._handing_over]
-        self._handing_over.update(lease.shard for lease in leases)
-        try:
-            for lease in leases:
-                self._leases.leave(lease.shard)
-                self._release(lease.shard)
-            while any(self._busy(lease) for lease in leases):  # noqa: ASYNC110 - no single event marks the end of all of them
-                await anyio.sleep(HAND_OVER_CHECK_S)
-            await self._give_back([lease for lease in leases if self._leases.holds(lease)])
-        finally:
-            self._handing_over.difference_update(lease.shard for lease in leases)
+        """Give these shards back, when the calls and deliveries under way are done. The tasks of the others are polled meanwhile.
+
+        A shard that is lost meanwhile and claimed again is adopted at once: only the earlier lease is given back.
+        """
+        kept = set(self._leases.kept)
+        leases = [self._leases.held[shard] for shard in shards if shard in kept]
+        for lease in leases:
+            self._leases.leave(lease.shard)
+            self._release(lease.shard)
+        while any(self._busy(lease) for lease in leases):  # noqa: ASYNC110 - no single event marks the end of all of them
+            await anyio.sleep(HAND_OVER_CHECK_S)
+        if still_held := [lease for lease in leases if self._leases.holds(lease)]:
+            await self._give_back(still_held)
 
     async def give_back(self) -> None:
         """Release all shards, so that other replicas can claim them without waiting for the leases to expire. Claims nothing more."""
@@ -266,8 +267,9 @@ class Ownership:
     @property
     def _surplus(self) -> Sequence[int]:
         """The shards to hand over: the last ones, as far as they are not being handed over already."""
-        count = self.claimed.surplus - len(self._handing_over)
-        return self._leases.kept[-count:] if count > 0 else ()
+        kept = self._leases.kept
+        count = self.claimed.surplus - (len(self._leases.held) - len(kept))
+        return kept[-count:] if count > 0 else ()
 
     def _busy(self, lease: Lease) -> bool:
         if not self._leases.holds(lease):

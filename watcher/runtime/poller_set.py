@@ -93,10 +93,12 @@ class PollerSet:
     def adopt(self, watches: Sequence[Watch], read: OpenRead) -> None:
         """Start to poll watches that this read of the store returned, as far as this process owns their shards.
 
-        A watch that is here already, or was since the read began, is newer than what the store returned.
+        A watch that is here already, or was since the read began, is newer than what the store returned. Another watch of the
+        same task that was here before is older: it was erased, and the task was submitted again.
         """
         for watch in watches:
-            if self._leases.owns(watch.key) and watch.key not in self and read.is_current(watch):
+            here = self.watched(watch.key)
+            if self._leases.owns(watch.key) and read.is_current(watch) and (here is None or read.replaces(here)):
                 self._add(watch)
         self.check_limit()
 
@@ -179,3 +181,4 @@ class PollerSet:
             log.warning("unknown_kind", kind=watch.ref.kind, hint=hint)
             return
         self._by_quota[kind.quota.name].add(watch, seen)
+        self.reads.note_start(watch.id)

@@ -91,8 +91,8 @@ class Poller:
 
     def add(self, watch: Watch, seen: Observation | None = None) -> None:
         """Start to poll this watch: now, or after what its message says about the task. No effect on one that is polled already."""
-        if self._is_polled(watch):
-            return
+        if self.watched(watch.key) == watch.id:
+            return  # two reads of the store may return it, and the later reply may show an older state
         if seen is None:
             self.pending.add(watch, self._clock.mono())
         else:
@@ -107,19 +107,20 @@ class Poller:
         return known
 
     def watched(self, key: str) -> str | None:
-        """The id of the watch under this key, None when there is none."""
+        """The id of the watch under which this task is polled, also after a call about it that is in flight. None: it is not."""
         entry = self.pending.get(key)
-        return None if entry is None else entry.watch.id
+        if entry is None:
+            return None
+        watch = entry.successor if entry.successor is not None or entry.dropped else entry.watch
+        return None if watch is None else watch.id
 
     def polls(self, key: str) -> bool:
         """Whether this task is polled, also after a call about it that is in flight."""
-        entry = self.pending.get(key)
-        return entry is not None and (not entry.dropped or entry.successor is not None)
+        return self.watched(key) is not None
 
     def forget(self, key: str, watch_id: str) -> None:
         """Stop polling the task for this watch. Another watch of the same task, added since, stays."""
-        entry = self.pending.get(key)
-        if entry is not None and entry.watch.id == watch_id and entry.successor is None:
+        if self.watched(key) == watch_id:
             self.pending.drop(key)
             self.progress.drop(watch_id)
             self.on_ended(watch_id)
@@ -249,13 +250,6 @@ class Poller:
         if step.watch.seen_at is None or step.reason in ("throttled", "credentials"):
             return 0.0, step.reason
         return self.schedule.gap(kind, step.watch, transient=self.policy.watch.partial_success == "transient")
-
-    def _is_polled(self, watch: Watch) -> bool:
-        """Whether this very watch is polled: two reads of the store may return it, and the later reply may show an older state."""
-        entry = self.pending.get(watch.key)
-        if entry is None or entry.dropped:
-            return entry is not None and entry.successor is not None and entry.successor.id == watch.id
-        return (entry.successor or entry.watch).id == watch.id
 
     def _removed(self) -> None:
         self._outlet.on_removed()

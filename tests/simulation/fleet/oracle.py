@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tests.simulation.fleet.audit import Audit
 from tests.simulation.fleet.story import LEASE_S, RENEW_S, FleetStory
-from tests.simulation.oracle import judge_all_but_overlaps
+from tests.simulation.oracle import backoff_of_intake, judge_all_but_overlaps
 from tests.simulation.record import Record
 
 
@@ -18,13 +19,24 @@ class FleetRecord:
     fleet: FleetStory
     played: Record
     audit: Audit
+    first_call_s: float | None = None
+    """How long it took from the message about the fresh task to the first call about it."""
+    permit_s: float = 0.0
+    """The longest time between two calls of one replica when that message came."""
     unowned_s: float | None = None
     """How long after the last trouble a shard had no owner that lives; None: until the end."""
 
 
+SLOW_S = 2.0
+"""Where replicas wait longer than this for a permit, the quota was nearly 0, and the cadence rightly lets them ask rarely."""
+LEARNED_S = 6.0
+"""By how much longer the way of a fresh task may be than with one replica: each learns from a part of the tasks only."""
+
+
 def judge_fleet(record: FleetRecord) -> list[str]:
     """Every broken promise, one sentence each."""
-    return [*judge_all_but_overlaps(record.played), *record.audit.broken[:10], *_owned_again(record)]
+    slower_s = LEARNED_S + 4 * record.fleet.story.disk_s + (math.inf if record.permit_s > SLOW_S else 0.0)
+    return [*judge_all_but_overlaps(record.played, slower_s), *record.audit.broken[:10], *_owned_again(record), *_found_at_once(record)]
 
 
 def _owned_again(record: FleetRecord) -> Iterator[str]:
@@ -32,3 +44,12 @@ def _owned_again(record: FleetRecord) -> Iterator[str]:
     limit = LEASE_S + RENEW_S + 8 * record.fleet.story.disk_s + 1.0
     if record.unowned_s is None or record.unowned_s > limit:
         yield f"after the last trouble, a shard had no living owner for {record.unowned_s} s"
+
+
+def _found_at_once(record: FleetRecord) -> Iterator[str]:
+    """A task that any replica receives is polled by its owner at once: 2 s of intake, the ways to the store and back of an
+    admission, of a read of arrivals that is under way, and of the next one, the wait for a permit, and a second for the rest."""
+    story = record.fleet.story
+    limit = 3.0 + record.permit_s + 10 * story.disk_s + backoff_of_intake(story)
+    if record.played.idle and (record.first_call_s is None or record.first_call_s > limit):
+        yield f"it took {record.first_call_s} s until the owner of a fresh task made the first call about it"

@@ -92,26 +92,29 @@ class _Play:
         if how == "kill":
             self._world.kill(process)
             return
+        while not process.opened:  # noqa: ASYNC110 - it may be killed while it opens, and signals nothing then
+            await anyio.sleep(LOOK_S)
         self._stop(process)
 
     def _stop(self, process: Process) -> None:
-        if process.ended or process.stopped_at is not None:
+        if process.ended or process.stopped_at is not None or process.watcher is None:
             return
-        process.stopped_at = anyio.current_time() - process.frozen_s - self._world.loop.suspended_s
-        if process.watcher is None:
-            self._world.kill(process)  # it still opens its store
-        else:
-            process.watcher.stop()
+        process.stopped_at = self._awake(process)
+        process.watcher.stop()
+
+    def _awake(self, process: Process) -> float:
+        """The time of the loop without that for which this process, or everything, did not run."""
+        return anyio.current_time() - process.frozen_s - self._world.loop.suspended_s
 
     async def _run(self, process: Process, life: anyio.CancelScope) -> None:
         PROCESS.set(process.number)
         process.scope = life
         async with self._world.watcher_of(process) as watcher:
+            process.opened = True
             await watcher.run()
         self._world.end(process)
         if process.stopped_at is not None:
-            now = anyio.current_time() - process.frozen_s - self._world.loop.suspended_s
-            self._world.record.stops.append(now - process.stopped_at)
+            self._world.record.stops.append(self._awake(process) - process.stopped_at)
         self._world.record.metrics.append(watcher.metrics.render())
 
     async def _until_idle(self) -> None:
@@ -133,10 +136,13 @@ class _Play:
     async def _submit_fresh_task(self) -> None:
         world, began = self._world, anyio.current_time()
         world.end_all_faults()
+        paces = [poller.policy.pace for process in world.processes if process.watcher and not process.ended for poller in process.watcher.loops.pollers]
+        self._record.permit_s = max(1 / pace.rate for pace in paces)
         world.record.submitted.add(FRESH.key)
         world.queue.put(message(world.rng, *FRESH.params))
         with anyio.move_on_after(IDLE_WITHIN_S):
             while not all(any(event.key == FRESH.key and event.terminal for event in inbox.events) for inbox in world.inboxes):  # noqa: ASYNC110 - no event marks the last of several deliveries
                 await anyio.sleep(LOOK_S)
             truth = world.service.tasks.truth(TaskRef.of(FRESH.key, DEFAULT_TARGET))
+            self._record.first_call_s = world.probes.first_call[FRESH.key] - began
             world.record.fresh_lag = anyio.current_time() - began - (truth[-1][1] - truth[0][1])

@@ -201,6 +201,8 @@ class Probes:
         self.misdirection: RemoteError | None = None
         self.under_way: defaultdict[str, Counter[int]] = defaultdict(Counter)
         """By key, how many calls each process makes."""
+        self.first_call: dict[str, float] = {}
+        """By key, the time of the first call."""
 
     @property
     def calls(self) -> list[defaultdict[str, list[float]]]:
@@ -218,6 +220,7 @@ class Probes:
     def begin(self, key: str, process: int) -> None:
         """A process begins a call about a task. Only a frozen process may have one under way already."""
         calls = self.under_way[key]
+        self.first_call.setdefault(key, self.loop.time())
         for other in calls:
             if other != process and self.loop.is_frozen(other):
                 self.audit.seen["call beside a frozen one"] += 1

@@ -35,7 +35,8 @@ class Process:
     store: RemoteStore
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     watcher: Watcher | None = None
-    """None while it opens its adapters."""
+    opened: bool = False
+    """It has opened its adapters, and runs."""
     stopped_at: float | None = None
     ended: bool = False
     frozen_s: float = 0.0

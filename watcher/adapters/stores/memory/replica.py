@@ -14,7 +14,6 @@ import anyio
 from watcher.adapters.stores.memory.content import LOAD_BATCH, MemoryContent
 from watcher.adapters.stores.memory.lease_table import LeaseTable
 from watcher.adapters.stores.memory.store import MemoryStore, MemoryStoreSettings
-from watcher.core.copying import marker
 from watcher.errors import StoreRefused
 from watcher.model import Claim, Lease, Leftover, Replica, Report, Watch
 from watcher.ports import Requests, Signals
@@ -64,7 +63,6 @@ class MemoryReplica(MemoryStore):
         """By lease, the number of the last admission that `load` or `arrivals` has seen."""
 
     async def open(self, sinks: Sequence[str], drop: Collection[str] = ()) -> Mapping[str, Leftover]:
-        marker.check_complete(self._copy_record())
         return self._set_sinks(sinks, drop)
 
     async def close(self) -> None:

@@ -40,7 +40,6 @@ class MemoryStore:
         self._open = False
 
     async def open(self, sinks: Sequence[str], drop: Collection[str] = ()) -> Mapping[str, Leftover]:
-        marker.check_complete(self._copy_record())
         dropped = self._set_sinks(sinks, drop)
         self._leases.leave("")
         self.content.forgotten.clear()
@@ -186,7 +185,7 @@ class MemoryStore:
         self.content.state[marker.NAME] = {"": record}
 
     async def end_copy(self) -> None:
-        del self.content.state[marker.NAME]
+        self.content.state[marker.NAME] = {"": marker.complete(self._copy_record())}
 
     def _copy_record(self) -> str | None:
         return self.content.state.get(marker.NAME, {}).get("")
@@ -201,10 +200,12 @@ class MemoryStore:
 
     def _set_sinks(self, sinks: Sequence[str], drop: Collection[str]) -> Mapping[str, Leftover]:
         content = self.content
+        marker.check_complete(self._copy_record())
         dropped = to_drop(leftovers(sinks, content.backlog(), content.dead_letters.count()), drop)
         for sink in dropped:
             content.dead_letters.drop(sink)
         for shard in content.shards:
             shard.set_sinks(sinks)
+        content.state.pop(marker.NAME, None)
         self._open = True
         return dropped

@@ -75,7 +75,8 @@ def _shard(dead_letter: DeadLetter, shards: int) -> int:
 
 
 async def find(db: Connection, query: DeadLetterQuery) -> Page[DeadLetter]:
-    """One page of those that match, the newest first."""
+    """One page of those that match."""
+    comparison, order = (">", "ASC") if query.oldest_first else ("<", "DESC")
     conditions: list[str] = []
     values: list[object] = []
     if query.key is not None:
@@ -85,12 +86,12 @@ async def find(db: Connection, query: DeadLetterQuery) -> Page[DeadLetter]:
         conditions.append("id >= %b AND id < %b")
         values += [query.id_prefix, query.id_prefix + _LAST_CHARACTER]
     if query.after is not None:
-        conditions.append("(at, n) < (%b::float8, %b::int8)")
+        conditions.append(f"(at, n) {comparison} (%b::float8, %b::int8)")
         at, number = decode_cursor(query.after, 2)
         values += [at, whole(number)]
     where = " AND ".join(conditions) or "TRUE"
     read = _READ if query.bodies else _READ_SUMMARY
-    rows = await _rows(db, f"{read} WHERE {where} ORDER BY at DESC, n DESC LIMIT %b", (*values, query.limit + 1))
+    rows = await _rows(db, f"{read} WHERE {where} ORDER BY at {order}, n {order} LIMIT %b", (*values, query.limit + 1))
     placed = ((number, _dead_letter(fields)) for number, *fields in rows)
     return page((((found.at, number), found) for number, found in placed), query.limit)
 

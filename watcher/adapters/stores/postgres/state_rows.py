@@ -30,6 +30,11 @@ async def load(db: Connection, name: str) -> str | None:
     return None if row is None else str(row[0])
 
 
+async def drop(db: Connection, name: str) -> None:
+    """Remove the text kept under this name."""
+    await db.execute("DELETE FROM state WHERE name = %s", (name,))
+
+
 async def load_all(db: Connection, name: str) -> list[str]:
     """The common text under this name, and those of the replicas."""
     return [row[0] for row in await (await db.execute(_LOAD_ALL, (name, name))).fetchall()]

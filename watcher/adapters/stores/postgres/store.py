@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import anyio
 
-from watcher.adapters.stores.postgres import dead_letter_rows, erasure_rows, event_rows, replica_rows, state_rows, watch_rows
+from watcher.adapters.stores.postgres import copy_rows, dead_letter_rows, erasure_rows, event_rows, replica_rows, state_rows, watch_rows
 from watcher.adapters.stores.postgres.adoption import Adoption, reset_future_xids
 from watcher.adapters.stores.postgres.connections import Connection, Limits, Server, Session, Sessions
 from watcher.adapters.stores.postgres.owner_writes import Commit, OwnerWrite, OwnerWrites, Settlement
@@ -24,8 +24,8 @@ from watcher.adapters.stores.postgres.signals import Listener
 from watcher.adapters.stores.postgres.tables import MIGRATIONS, Migration
 from watcher.adapters.stores.postgres.writer import Lane
 from watcher.core.delivery.leftovers import leftovers, to_drop
-from watcher.errors import StoreError, StoreUnavailable
-from watcher.model import Backlog, Change, Claim, DeadLetter, Event, Lease, Leftover, Pruned, Replica, Report, Watch
+from watcher.errors import StoreError, StoreRefused, StoreUnavailable
+from watcher.model import Backlog, Change, Claim, DeadLetter, Event, Lease, Leftover, Portion, Pruned, Replica, Report, Watch
 from watcher.ports import Requests, Signals
 from watcher.query import DeadLetterQuery, EventQuery, Page, Selection, TaskQuery
 
@@ -70,6 +70,8 @@ class PostgresStore:
         """The shards of the last claim that were not released since."""
         self._forgotten: set[int] = set()
         """The erasures returned by `requests`, until their records are removed."""
+        self._copy_record = ""
+        """The record of the copy into this store, as this process has written it."""
         self._start()
 
     def _start(self) -> None:
@@ -88,6 +90,7 @@ class PostgresStore:
         async def work(db: Connection) -> Mapping[str, Leftover]:
             async with db.transaction():
                 await self._schema.lock(db)
+                await copy_rows.accept(db)
                 backlog = await event_rows.backlog(db, without=sinks)
                 dropped = to_drop(leftovers(sinks, backlog, await dead_letter_rows.count(db, without=sinks)), drop)
                 await dead_letter_rows.drop(db, list(dropped))
@@ -95,14 +98,17 @@ class PostgresStore:
                 await reset_future_xids(db)
             return dropped
 
+        await self._prepare()
+        dropped = await self._read(work)
+        await self._listener.open()
+        return dropped
+
+    async def _prepare(self) -> None:
         if self._closed:
             self._start()
         if not await self._read(self._schema.is_current):
             await self._reads.run(partial(self._schema.migrate, shards=self._settings.shards), call_s=2 * MIGRATION_S)
         await self.attach()
-        dropped = await self._read(work)
-        await self._listener.open()
-        return dropped
 
     async def attach(self) -> None:
         if self._closed:
@@ -265,6 +271,45 @@ class PostgresStore:
         retries = await self._read(partial(dead_letter_rows.to_retry, after=after, shards=sorted(self._owned)))
         self._forgotten |= {number for number, _ in erased}
         return Requests([key for _, key in erased], retries.items, retries.next)
+
+    # --- copies ----------------------------------------------------------------------------------
+
+    async def attach_alone(self) -> None:
+        await self.attach()
+        await self._check_unused()
+        await self._read(copy_rows.check_complete)
+
+    async def states(self) -> Mapping[str, str]:
+        return await self._read(copy_rows.states)
+
+    async def open_target(self) -> None:
+        await self._prepare()
+        await self._check_unused()
+        await self._read(copy_rows.check_empty)
+
+    async def begin_copy(self, source: str, sinks: Sequence[str]) -> str:
+        async def work(db: Connection) -> tuple[str, str]:
+            async with db.transaction():
+                await self._schema.lock(db)
+                return await copy_rows.begin(db, source, sinks, self.shards)
+
+        self._copy_record, progress = await self._read(work)
+        return progress
+
+    async def restore(self, portion: Portion, progress: str) -> None:
+        async def work(db: Connection) -> str:
+            async with db.transaction():
+                return await copy_rows.restore(db, portion, self._copy_record, progress, self.shards)
+
+        self._copy_record = await self._read(work)
+
+    async def end_copy(self) -> None:
+        await self._read(copy_rows.end)
+
+    async def _check_unused(self) -> None:
+        if running := await self.replicas():
+            names = ", ".join(replica.name for replica in running)
+            raise StoreRefused(f"{self._server.place}: {len(running)} replicas are running on it ({names}): stop them first")
 
     # --- how it is done --------------------------------------------------------------------------
 

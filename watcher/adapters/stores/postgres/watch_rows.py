@@ -97,17 +97,18 @@ async def _find(db: Connection, keys: Sequence[str]) -> list[Watch]:
 
 
 async def find_all(db: Connection, query: TaskQuery) -> Page[Watch]:
-    """One page of the watches that match, the newest first. Walks the open ones or all of them, down from the cursor."""
+    """One page of the watches that match. Walks the open ones or all of them, from the cursor on."""
+    comparison, order = (">", "ASC") if query.oldest_first else ("<", "DESC")
     filters: list[tuple[str, object]] = [("w.kind = %b", query.kind), ("w.status = %b", query.status)]
     if query.after is not None:
-        filters.append(("w.n < %b::int8", whole(decode_cursor(query.after, 1)[0])))
+        filters.append((f"w.n {comparison} %b::int8", whole(decode_cursor(query.after, 1)[0])))
     conditions = [condition for condition, value in filters if value is not None]
     values = [value for _, value in filters if value is not None]
     if query.open is not None:
         conditions.append("w.ended_at IS NULL" if query.open else "w.ended_at IS NOT NULL")
     where = " AND ".join(conditions) or "TRUE"
     cursor = db.cursor(binary=True)
-    await cursor.execute(f"{_READ} WHERE {where} ORDER BY w.n DESC LIMIT %b", (*values, query.limit + 1))
+    await cursor.execute(f"{_READ} WHERE {where} ORDER BY w.n {order} LIMIT %b", (*values, query.limit + 1))
     return page([((row[0],), watch_of(row)) for row in await cursor.fetchall()], query.limit)
 
 
@@ -147,10 +148,10 @@ def watch_of(row: Sequence[Any]) -> Watch:
 
 def _names(key: str, watch: Watch, shards: int) -> tuple[Any, ...]:
     ref = watch.ref
-    return (shard_of(key, shards), key, watch.id, ref.target, ref.kind, _array_literal(ref.params))
+    return (shard_of(key, shards), key, watch.id, ref.target, ref.kind, array_literal(ref.params))
 
 
-def _array_literal(texts: Sequence[str]) -> str:
+def array_literal(texts: Sequence[str]) -> str:
     """An array as PostgreSQL writes it: `unnest` would flatten an array of arrays."""
     quoted = (text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
     return "{" + ",".join(f'"{text}"' for text in quoted) + "}"

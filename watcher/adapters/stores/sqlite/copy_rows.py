@@ -31,6 +31,12 @@ def check_complete(db: sqlite3.Connection) -> None:
     marker.check_complete(owner_rows.load_state(db, marker.NAME))
 
 
+def accept(db: sqlite3.Connection) -> None:
+    """Forget that the content is a copy, before a watcher changes it. Raises StoreRefused for an unfinished one."""
+    check_complete(db)
+    owner_rows.drop_state(db, marker.NAME)
+
+
 def begin(db: sqlite3.Connection, source: str, sinks: Sequence[str]) -> str:
     """Begin or continue a copy. Returns how far it got."""
     found = owner_rows.load_state(db, marker.NAME)
@@ -62,8 +68,8 @@ def states(db: sqlite3.Connection) -> dict[str, str]:
 
 
 def end(db: sqlite3.Connection) -> None:
-    """Remove the record of the copy."""
-    owner_rows.drop_state(db, marker.NAME)
+    """Record that the copy is complete."""
+    owner_rows.save_state(db, marker.NAME, marker.complete(owner_rows.load_state(db, marker.NAME)))
 
 
 def _add_events(db: sqlite3.Connection, events: Sequence[StoredEvent]) -> None:

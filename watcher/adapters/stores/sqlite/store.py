@@ -52,7 +52,7 @@ class SqliteStore:
 
     async def open(self, sinks: Sequence[str], drop: Collection[str] = ()) -> Mapping[str, Leftover]:
         def work(db: sqlite3.Connection) -> Mapping[str, Leftover]:
-            copy_rows.check_complete(db)
+            copy_rows.accept(db)
             dropped = to_drop(leftovers(sinks, event_rows.backlog(db), dead_letter_rows.count(db)), drop)
             for sink in dropped:
                 dead_letter_rows.drop(db, sink)

@@ -1,0 +1,129 @@
+"""Several replicas on one store: replies that come late, and shards that change hands in the meantime."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+import anyio
+import pytest
+
+from tests.runtime.conftest import EPOCH, MakeWorld, key
+from tests.runtime.shared_store import RENEW_S, SHARDS, SharedStore, names_in, new_watch, shared_world
+from watcher.adapters.stores.memory import SharedMemory
+from watcher.model import Claim, Lease, Report, TaskRef, Watch
+from watcher.query import Selection
+
+pytestmark = pytest.mark.looptime(noop_cycles=0)
+
+LEASE_S = 15.0
+
+
+class EndingLeases(SharedStore):
+    """Grants leases that end. A claim takes `claim_s` seconds to return."""
+
+    claim_s = 0.0
+
+    async def claim(self, report: Report | None = None) -> Claim:
+        claim = await super().claim(report)
+        await anyio.sleep(self.claim_s)
+        return Claim([Lease(lease.shard, lease.epoch, LEASE_S) for lease in claim.leases])
+
+
+async def test_polling_resumes_after_a_renewal_that_was_sent_in_time_and_returned_late(world: MakeWorld) -> None:
+    """The last third of the leases began while the claim was under way: the poller, which found that out, is woken by the reply."""
+    store, (name,) = EndingLeases(), names_in(1, 1)
+    w, probe = shared_world(world, store, durations="queue=fixed(0),run=fixed(1)")
+    async with w.running():
+        await anyio.sleep(3)
+        store.claim_s = 9.0  # the next one is sent at 5 s, while calls may start until 10 s
+        await anyio.sleep(8)
+        w.submit(name)
+        await anyio.sleep(2.5)
+        assert probe.polled == [], "nothing starts in the last third of the leases"
+        await anyio.sleep(1)
+        assert probe.polled == [1]
+
+
+class LateReplies(SharedStore):
+    """Replies of `admit` and `arrivals` may come late."""
+
+    admit_s = 0.0
+    arrivals_s = 0.0
+
+    async def admit(self, watches: Sequence[Watch]) -> Sequence[Watch]:
+        admitted = await super().admit(watches)
+        await anyio.sleep(self.admit_s)
+        return admitted
+
+    async def arrivals(self, leases: Sequence[Lease]) -> AsyncIterator[Sequence[Watch]]:
+        watches = [watch for lease in leases for watch in self.content.load(lease.shard)]
+        await anyio.sleep(self.arrivals_s)
+        yield watches
+
+
+async def test_a_reply_to_an_admission_does_not_move_a_watch_back_that_arrived_before_it(world: MakeWorld) -> None:
+    """The watch was found among the arrivals and polled meanwhile: each of its statuses is reported, in order."""
+    store, (name,) = LateReplies(), names_in(1, 1)
+    store.admit_s = 9.7
+    w, _ = shared_world(world, store, durations="queue=fixed(0),run=fixed(6)")
+    async with w.running():
+        await anyio.sleep(1)
+        w.submit(name)
+        await anyio.sleep(100)
+    assert [event.to for event in w.inbox.events] == ["IN_PROGRESS", "SUCCEEDED"]
+    assert [event.terminal for event in w.inbox.events] == [False, True]
+
+
+async def test_a_late_read_of_arrivals_does_not_poll_a_task_again_whose_watch_has_ended(world: MakeWorld) -> None:
+    """The store was read while the task was open; by the time of the reply its end was committed here."""
+    store, (name,) = LateReplies(), names_in(1, 1)
+    store.arrivals_s = 30.0
+    w, _ = shared_world(world, store, durations="queue=fixed(0),run=fixed(9)")
+    await store.admit([new_watch(name)])
+    async with w.running() as watcher:
+        await anyio.sleep(100)
+        assert len(watcher.loops.pollers) == 0
+    assert w.service.stats.after_end == 0
+    assert [event.terminal for event in w.inbox.events] == [False, True]
+
+
+async def test_a_task_that_another_replica_admits_again_after_its_erasure_is_polled(world: MakeWorld) -> None:
+    """Its new watch arrives while the erased one is still polled here, and takes its place."""
+    shared, (name,) = SharedMemory(SHARDS, anyio.current_time), names_in(1, 1)
+    store, other = shared.replica("a"), shared.replica("b")
+    w, _ = shared_world(world, store, durations="queue=fixed(0),run=fixed(60)")
+    await store.admit([new_watch(name)])
+    async with w.running():
+        await anyio.sleep(9.5)
+        take_forgotten = shared.content.take_forgotten
+        shared.content.take_forgotten = lambda shards: []  # type: ignore[method-assign]
+        await other.forget(Selection(key=key(name)))
+        await other.admit([Watch(TaskRef("speaker-search", ("abc123", name)), "another-watch", EPOCH, EPOCH + 86_400)])
+        await anyio.sleep(1)
+        shared.content.take_forgotten = take_forgotten  # type: ignore[method-assign]
+        await anyio.sleep(200)
+    found = await store.task(key(name))
+    assert found is not None
+    assert (found.id, found.open) == ("another-watch", False)
+
+
+async def test_a_shard_that_is_lost_and_claimed_again_during_its_hand_over_is_adopted(world: MakeWorld) -> None:
+    """A call about another shard of the same hand-over is still in flight: the new lease is not given back, and its task is polled."""
+    store, (slow,), (name,) = SharedStore(), names_in(2, 1), names_in(1, 1)
+    w, _ = shared_world(world, store, durations="queue=fixed(0),run=fixed(40)", latency="fixed(12)")
+    await store.admit([new_watch(slow)])
+    async with w.running() as watcher, anyio.create_task_group() as tasks:
+        await anyio.sleep(1)
+        await store.admit([new_watch(name)])
+        tasks.start_soon(watcher.loops.ownership.hand_over, [1, 2])
+        await anyio.sleep(0.1)
+        store.take_over(1)
+        store.hand_back(1)
+        await anyio.sleep(RENEW_S + 1)
+        assert 1 in watcher.loops.leases.kept
+        store.mine.discard(2)
+        await anyio.sleep(300)
+        assert 1 in watcher.loops.leases.held
+    found = await store.task(key(name))
+    assert found is not None
+    assert not found.open
