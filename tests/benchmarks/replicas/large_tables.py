@@ -125,7 +125,7 @@ async def _median(step: Step) -> float:
 
 
 NOTE = f"""
-One shard has all the watches, half of them open, and each of the others has two events of 100 bytes, of which the last 1,000 or 10,000
-wait for the sink. Tables are written with `generate_series` and vacuumed. Medians of {REPEATS - 1} calls of the store, each with its fsync. Aim:
-no call takes time in proportion to the rows.
+One shard has all the watches. Half of them are open, and each of the others has two events of 100 bytes, of which the last 1,000 or
+10,000 wait for the sink. The tables are written with `generate_series` and vacuumed. Medians of {REPEATS - 1} calls of the store, each
+write with its fsync. Aim: no call takes time in proportion to the rows.
 """
