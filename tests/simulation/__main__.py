@@ -6,11 +6,17 @@ import argparse
 import sys
 import traceback
 from collections import Counter
+from collections.abc import Callable
 
 import structlog
 
+from tests.simulation.fleet.oracle import judge_fleet
+from tests.simulation.fleet.play import play_fleet
+from tests.simulation.fleet.play import replay as replay_fleet
+from tests.simulation.fleet.story import draw_fleet
 from tests.simulation.oracle import judge
 from tests.simulation.play import play, replay
+from tests.simulation.record import Record
 from tests.simulation.story import draw
 
 
@@ -18,6 +24,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description="Play seeded stories of faults and kills.")
     parser.add_argument("--seeds", type=int, default=1000, metavar="N", help="how many stories to play (default 1000)")
     parser.add_argument("--first", type=int, default=0, metavar="SEED", help="the first seed (default 0)")
+    parser.add_argument("--replicas", action="store_true", help="stories of several replicas on one shared store")
     parser.add_argument("--logs", action="store_true", help="show the log of the watcher")
     options = parser.parse_args()
     if not options.logs:
@@ -25,26 +32,36 @@ def main() -> int:
     seen: Counter[str] = Counter()
     failed = 0
     for seed in range(options.first, options.first + options.seeds):
-        broken = _play(seed, seen)
+        broken = _play(seed, seen, _play_fleet if options.replicas else _play_one)
         if broken:
             failed += 1
-            print(*broken, f"replay {replay(seed)}", sep="\n")
+            print(*broken, f"replay {(replay_fleet if options.replicas else replay)(seed)}", sep="\n")
     print(f"{options.seeds - failed} passed, {failed} failed")
     print("seen:", ", ".join(f"{name} {count}" for name, count in sorted(seen.items())))
     return 1 if failed else 0
 
 
-def _play(seed: int, seen: Counter[str]) -> list[str]:
+def _play(seed: int, seen: Counter[str], played: Callable[[int], tuple[Record, list[str]]]) -> list[str]:
     """The promises that the story of this seed breaks. Counts in `seen` what occurred in it."""
     try:
-        record = play(draw(seed))
+        record, broken = played(seed)
     except Exception:  # noqa: BLE001 - a story that ends the watcher has failed; the others are still played
         return [traceback.format_exc()]
     seen.update(record.seen)
     seen["SQLite"] += record.story.sqlite
     seen["message again"] += record.queue.redelivered
     seen["event again"] += sum(len(inbox.events) - len({event.id for event in inbox.events}) for inbox in record.inboxes)
-    return judge(record)
+    return broken
+
+
+def _play_one(seed: int) -> tuple[Record, list[str]]:
+    record = play(draw(seed))
+    return record, judge(record)
+
+
+def _play_fleet(seed: int) -> tuple[Record, list[str]]:
+    record = play_fleet(draw_fleet(seed))
+    return record.played, judge_fleet(record)
 
 
 if __name__ == "__main__":

@@ -61,6 +61,13 @@ class Audit:
             if self._ended.get(_bare(lease)) == "released" and process not in self._leaving:
                 self._break(f"process {process} wrote under {lease}, which it had given back")
 
+    def began(self, process: int, what: str, shards: Iterable[int], owners: Owners) -> None:
+        """A process begins a call, or a delivery: only the owner of a shard may."""
+        for shard in shards:
+            owner, epoch = owners[shard]
+            if owner is None or self._granted.get(Lease(shard, epoch)) != process:
+                self._break(f"process {process} began {what} of shard {shard}: now {owners[shard]}")
+
     def admitted(self, process: int, keys: Iterable[str]) -> None:
         """A process has admitted new tasks."""
         self._admitted.update(dict.fromkeys(keys, process))

@@ -184,15 +184,22 @@ class SinkPort(Port):
 
     _peer: Sink
 
+    def __init__(self, peer: Any, link: Link, began: Callable[[Sequence[int]], None]) -> None:
+        super().__init__(peer, link)
+        self._began = began
+
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
         await self._alive()
+        self._began([event.shard for event in events])
         return await self._peer.send(events)
 
 
 class Probes:
     """The probes of all processes, with what is common to them, and the calls under way of all of them."""
 
-    def __init__(self, service: VoiceService, loop: FreezingLoop, audit: Audit) -> None:
+    def __init__(self, service: VoiceService, loop: FreezingLoop, audit: Audit, server: Server, shards: int) -> None:
+        self._server = server
+        self._shards = shards
         self.service = service
         self.loop = loop
         self.audit = audit
@@ -221,6 +228,7 @@ class Probes:
         """A process begins a call about a task. Only a frozen process may have one under way already."""
         calls = self.under_way[key]
         self.first_call.setdefault(key, self.loop.time())
+        self.audit.began(process, "a call", [shard_of(key, self._shards)], self._server.owners())
         for other in calls:
             if other != process and self.loop.is_frozen(other):
                 self.audit.seen["call beside a frozen one"] += 1

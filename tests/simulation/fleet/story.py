@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from random import Random
 
-from tests.simulation.story import Story, draw
+from tests.simulation.story import Story, Trouble, draw
 
 TROUBLES = ("frozen", "cut off", "hanging", "slow link", "store down", "slow store")
 """`frozen`: nothing of a replica runs. `cut off`: its calls of the store fail. `hanging`: they do not return. The last two are
@@ -64,6 +64,9 @@ def draw_fleet(seed: int) -> FleetStory:
     replicas = rng.choice([2, 2, 3])
     shards = rng.choice([1, 4, 8, 16])
     story = replace(base, durable=True, sqlite=False, pending=0, ends=(), shards=shards, hold_s=rng.choice([5.0, 30.0]))
+    if rng.random() < 0.25:  # dead letters, to be retried by whichever replica owns them then
+        rejecting = Trouble("rejecting sink", rng.uniform(0, 40), rng.choice([20.0, 60.0]), rng.uniform(0.2, 0.7))
+        story = replace(story, troubles=(*story.troubles, rejecting))
     lives = _rolling_restart(replicas, rng) if rng.random() < 0.2 else _lives(replicas, rng)
     lasts = {"frozen": (2.0, 12.0, 20.0, 60.0), "slow link": (20.0, 60.0), "slow store": (20.0, 60.0)}
     troubles = [
@@ -77,7 +80,7 @@ def draw_fleet(seed: int) -> FleetStory:
         tuple(rng.choice([0.0, 0.0, 600.0, -600.0]) for _ in range(replicas)),
         lost_answers=rng.choice([0.0, 0.0, 0.03, 0.15]),
         lost_signals=rng.choice([0.0, 0.0, 0.5, 1.0]),
-        retries=tuple(rng.uniform(20, 120) for _ in range(rng.choice([0, 0, 2]))),
+        retries=tuple(rng.uniform(20, 120) for _ in range(rng.choice([0, 2, 2]))),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -87,8 +88,10 @@ class FleetWorld(World):
         self.processes: list[Process] = []
         self.lost_signals = fleet.lost_signals
         """The share of signals that are lost."""
+        self._lasting: Counter[tuple[int, str]] = Counter()
+        """How many troubles that set an attribute of an object have not ended."""
         super().__init__(fleet.story, make, None, loop)
-        self.probes = Probes(self.service, loop, self.audit)
+        self.probes = Probes(self.service, loop, self.audit, self.server, fleet.story.shards)
         self.probe = self.record.probe = self.probes  # type: ignore[assignment]  # it has what troubles and the oracle use
         self.record.seen = self.audit.seen
 
@@ -115,12 +118,15 @@ class FleetWorld(World):
         def wall() -> float:
             return self.wall() + skew
 
+        def began(shards: Sequence[int]) -> None:
+            self.audit.began(process.number, "a delivery", shards, self.server.owners())
+
         process.watcher = watcher = self._make(
             Adapters(
                 [QueuePort(self.queue, link)],  # type: ignore[list-item]  # it passes on what it does not have itself
                 ProcessProbe(process.number, self.probes, link, wall),
                 process.store,  # type: ignore[arg-type]
-                [SinkPort(inbox, link) for inbox in self.inboxes],  # type: ignore[misc]
+                [SinkPort(inbox, link, began) for inbox in self.inboxes],  # type: ignore[misc]
             ),
             ServiceSettings(region="us-east-1", pace=PaceSettings(rate=story.rate), limits=story.limits),
             determinism=Determinism(Clock(wall), rng, lambda: f"{rng.getrandbits(128):032x}"),
@@ -170,20 +176,30 @@ class FleetWorld(World):
         """Cause the trouble. Returns what undoes it."""
         self.audit.seen[trouble.name] += 1
         if trouble.name == "store down":
-            self.network.down = True
-            return lambda: setattr(self.network, "down", False)
+            return self._set(self.network, "down", value=True)
         if trouble.name == "slow store":
-            self.network.slow_s = 4 * trouble.strength
-            return lambda: setattr(self.network, "slow_s", 0.0)
+            return self._set(self.network, "slow_s", value=4 * trouble.strength)
         process = next((each for each in self.processes if each.life.replica == trouble.replica and not each.ended), None)
         if process is None:
             return lambda: None
         if trouble.name == "frozen":
             return self._freeze(process)
-        attribute = {"cut off": "cut", "hanging": "hanging", "slow link": "slow_s"}[trouble.name]
-        link, before = process.link, getattr(process.link, attribute)
-        setattr(link, attribute, 9 * trouble.strength if attribute == "slow_s" else True)
-        return lambda: setattr(link, attribute, before)
+        if trouble.name == "slow link":
+            return self._set(process.link, "slow_s", value=9 * trouble.strength)
+        return self._set(process.link, "cut" if trouble.name == "cut off" else "hanging", value=True)
+
+    def _set(self, target: object, attribute: str, *, value: float) -> Callable[[], None]:
+        """Set an attribute until the last trouble that sets it ends."""
+        name = (id(target), attribute)
+        self._lasting[name] += 1
+        setattr(target, attribute, value)
+
+        def undo() -> None:
+            self._lasting[name] -= 1
+            if not self._lasting[name]:
+                setattr(target, attribute, type(value)())
+
+        return undo
 
     def _freeze(self, process: Process) -> Callable[[], None]:
         if self.loop.is_frozen(process.number):
@@ -196,6 +212,3 @@ class FleetWorld(World):
             self.loop.thaw(process.number)
 
         return thaw
-
-
-Run = Callable[[], Awaitable[None]]

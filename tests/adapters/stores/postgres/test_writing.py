@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from random import Random
 from typing import Any
 
 import anyio
@@ -55,6 +54,12 @@ async def outcomes(*calls: Any) -> list[Any]:
         for number, call in enumerate(calls):
             tasks.start_soon(run, number, call)
     return found
+
+
+async def outcomes_or_raise(*calls: Any) -> None:
+    for outcome in await outcomes(*calls):
+        if isinstance(outcome, Exception):
+            raise outcome
 
 
 # --- groups --------------------------------------------------------------------------------------
@@ -159,7 +164,8 @@ async def test_a_cancelled_call_is_written(store: PostgresStore) -> None:
 
 @pytest.fixture
 async def stores(database: Database) -> Any:
-    stores = [database.store() for _ in range(2)]
+    patient = database.settings(lock_timeout=100, statement_timeout=200)
+    stores = [PostgresStore(patient) for _ in range(2)]
     for store in stores:
         await store.open(["bus", "log"])
     yield stores
@@ -167,40 +173,45 @@ async def stores(database: Database) -> Any:
         await store.close()
 
 
-async def test_replicas_that_admit_the_same_tasks(stores: list[PostgresStore]) -> None:
-    """In any order and at the same time, neither waits for the other in a circle, and each task is one watch."""
-    random = Random(1)
-    found: dict[str, set[str]] = {}
-
-    async def admit(store: PostgresStore, name: str) -> None:
-        for turn in range(20):
-            watches = [a_watch(f"{turn}-{n}", watch=f"{name}-{turn}-{n}") for n in range(50)]
-            random.shuffle(watches)
-            for watch in await store.admit(watches):
-                found.setdefault(watch.key, set()).add(watch.id)
-
-    async with anyio.create_task_group() as tasks:
-        for store, name in zip(stores, "ab", strict=True):
-            tasks.start_soon(admit, store, name)
-    assert len(found) == 1000
-    assert {len(ids) for ids in found.values()} == {1}
+async def crossed(database: Database, blocked: str, *calls: Any) -> None:
+    """Make both calls while a third transaction has a row between their first and their last one, then let it end."""
+    with database.connection() as other:
+        other.execute("BEGIN")
+        other.execute(blocked)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(outcomes_or_raise, *calls)
+            waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'speaker-search-watcher'"
+            while database.execute(waiting) != [(2,)]:  # noqa: ASYNC110 - the server cannot announce it
+                await anyio.sleep(0.01)
+            other.execute("ROLLBACK")
 
 
-async def test_replicas_that_add_the_same_dead_letters(stores: list[PostgresStore]) -> None:
-    """In any order and at the same time: each try is counted."""
-    random = Random(2)
+async def test_replicas_that_admit_the_same_tasks(database: Database, stores: list[PostgresStore]) -> None:
+    """In opposite orders and at the same time: neither waits for the other in a circle, and each task is one watch."""
+    await stores[0].admit([a_watch("t0")])
+    blocked = f"""INSERT INTO watches (n, shard, key, id, target, kind, params, admitted_at, deadline_at, sequence, polls)
+        SELECT 0, shard, '{a_watch("t2").key}', id, target, kind, params, admitted_at, deadline_at, sequence, polls FROM watches"""
+    found: list[Watch] = []
 
-    async def add(store: PostgresStore) -> None:
-        for turn in range(20):
-            letters = [a_dead_letter(f"{turn}-{n}") for n in range(30)]
-            random.shuffle(letters)
-            await store.add_dead_letters(letters)
+    async def admit(store: PostgresStore, id_: str, names: list[str]) -> None:
+        found.extend(await store.admit([a_watch(name, watch=f"{id_}-{name}") for name in names]))
 
-    async with anyio.create_task_group() as tasks:
-        for store in stores:
-            tasks.start_soon(add, store)
-    letters = await all_dead_letters(stores[0])
-    assert (len(letters), {letter.tries for letter in letters}) == (600, {2})
+    calls = admit(stores[0], "a", ["t1", "t2", "t3"]), admit(stores[1], "b", ["t3", "t2", "t1"])
+    await crossed(database, blocked, *calls)
+    assert len(found) == 6
+    assert len({watch.id for watch in found}) == len({watch.key for watch in found}) == 3
+
+
+async def test_replicas_that_add_the_same_dead_letters(database: Database, stores: list[PostgresStore]) -> None:
+    """In opposite orders and at the same time: neither waits for the other in a circle, and each try is counted."""
+    blocked = """INSERT INTO dead_letters (n, id, what, origin, reason, detail, body, at, shard, position, tries)
+        VALUES (0, 'd2', 'input', '', '', '', '', 0, 0, 0, 1)"""
+    calls = [
+        store.add_dead_letters([a_dead_letter(name) for name in names])
+        for store, names in zip(stores, (["d1", "d2", "d3"], ["d3", "d2", "d1"]), strict=True)
+    ]
+    await crossed(database, blocked, *calls)
+    assert {letter.id: letter.tries for letter in await all_dead_letters(stores[0])} == {"d1": 2, "d2": 2, "d3": 2}
 
 
 async def test_positions_are_visible_in_their_order(database: Database, store: PostgresStore) -> None:
@@ -276,18 +287,21 @@ async def test_a_claim_waits_for_no_other_transaction(database: Database, store:
     await other.close()
 
 
-async def test_a_commit_waits_for_the_lock_of_its_lease(database: Database, store: PostgresStore) -> None:
-    """And not longer than `lock_timeout`: then it is temporary, and the same commit later is written."""
+async def test_a_commit_waits_while_its_lease_is_taken(database: Database) -> None:
+    """And not longer than `lock_timeout`: then it is temporary. After the shard was taken, it is fenced."""
+    store = PostgresStore(database.settings(lock_timeout=0.05))
+    await store.open(["bus", "log"])
     watch = (await store.admit([next(in_shard(store, 2))]))[0]
     owned = await leases(store)
-    short = PostgresStore(database.settings(lock_timeout=0.05))
-    await short.open(["bus", "log"])
     with database.connection() as other, other.transaction():
-        other.execute("SELECT 1 FROM watches FOR UPDATE")
+        other.execute("UPDATE shards SET owner = 'other', epoch = epoch + 1 WHERE shard = 2")
         with pytest.raises(StoreUnavailable, match="another transaction holds a lock"):
-            await short.forget(Selection(key=watch.key))
-    assert not await store.commit([moved(watch)], owned)
-    await short.close()
+            await store.commit([moved(watch)], owned)
+    with pytest.raises(Fenced) as fenced:
+        await store.commit([moved(watch)], owned)
+    assert fenced.value.shards == {2}
+    assert await store.task(watch.key) == watch
+    await store.close()
 
 
 async def test_two_names_of_a_replica(database: Database) -> None:
