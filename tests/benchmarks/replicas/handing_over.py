@@ -91,7 +91,7 @@ HEADER = ("the replica ends by", "first poll, s: median", "longest", "all its ta
 
 def _note(rounds: int, lease: float) -> str:
     return f"""
-Three processes, with leases of {lease:.0f} s that are renewed every {lease / 3:.0f} s (the defaults are 15 s and 5 s), poll {TASKS} tasks of one
-simulated service. One of them ends, at a random time between two renewals. *First poll*: the first call of another process about
+Three processes, with leases of {lease:.0f} s that are renewed every {lease / 3:.0f} s (the defaults are 15 s and 5 s), poll {TASKS} tasks
+of one simulated service. One of them ends, at a random time between two renewals. *First poll*: the first call of another process about
 one of its tasks. Rounds: {rounds}.
 """

@@ -85,10 +85,11 @@ def _shares(running: Sequence[Replica], began: float, since: float, end: float) 
     accepted, throttled = zip(*(replica.calls_between(since, end) for replica in running), strict=True)
     tally, all_ = Tally(list(accepted), list(throttled)), range(len(running))
     times = sorted(at for replica in running for at, _, _ in replica.calls if at >= began)
-    return Shares(sum(accepted) / (end - since), tally.throttled_share(all_), tally.jain(all_), _most_in_a_second(times))
+    return Shares(sum(accepted) / (end - since), tally.throttled_share(all_), tally.jain(all_), most_in_a_second(times))
 
 
-def _most_in_a_second(times: Sequence[float]) -> int:
+def most_in_a_second(times: Sequence[float]) -> int:
+    """How many of these times, in order, are in one second: the second with the most of them."""
     most = first = 0
     for last, at in enumerate(times):
         while times[first] <= at - 1:
@@ -118,8 +119,8 @@ def _note(times: Times) -> str:
 Processes with {TASKS:,} open tasks, each to be polled every {EVERY_S:.0f} s, so that the calls are the limit. *Quota*: the simulated
 service allows {QUOTA:.0f} calls a second, with a credit of one second, and throttles more; the processes do not know that.
 *Configured rate*: the service has no quota, and `pace.rate` is {RATE:.0f}. Further processes are started while the earlier ones run.
-From {times.settle:.0f} s after they share the tasks, the calls of {times.measure:.0f} s are counted at the service. *Most in one second* also
-counts the time before that, in which shards change their owners.
+From {times.settle:.0f} s after they share the tasks, the calls of {times.measure:.0f} s are counted at the service. *Most in one second*
+also counts the time before that, in which shards change their owners.
 
 Aim: as in [Pace](#pace-the-rate-of-all-calls), at least 98 % used and at most 1 % throttled; at most the configured rate, and
 the one call of its burst for each process.
