@@ -71,6 +71,7 @@ class _Play:
                 for process in world.processes:
                     self._stop(process)
             incidents.cancel_scope.cancel()
+        self._record.calls = world.probes.shared
         world.record.left = world.disk.read_content()
         for process in world.processes:
             for call in list(process.link.under_way):
@@ -136,7 +137,12 @@ class _Play:
     async def _submit_fresh_task(self) -> None:
         world, began = self._world, anyio.current_time()
         world.end_all_faults()
-        paces = [poller.policy.pace for process in world.processes if process.watcher and not process.ended for poller in process.watcher.loops.pollers]
+        paces = [
+            poller.policy.pace
+            for process in world.processes
+            if process.watcher and not process.ended
+            for poller in process.watcher.loops.pollers
+        ]
         self._record.permit_s = max(1 / pace.rate for pace in paces)
         world.record.submitted.add(FRESH.key)
         world.queue.put(message(world.rng, *FRESH.params))

@@ -14,7 +14,8 @@ from tests.simulation.disk import Content, Disk
 from tests.simulation.fleet.audit import Audit
 from tests.simulation.fleet.link import Link, Network
 from tests.simulation.fleet.loop import FreezingLoop
-from tests.simulation.fleet.ports import Probes, ProcessProbe, QueuePort, RemoteStore, SinkPort
+from tests.simulation.fleet.ports import Probes, ProcessProbe, QueuePort, SinkPort
+from tests.simulation.fleet.remote_store import RemoteStore
 from tests.simulation.fleet.server import MemoryServer
 from tests.simulation.fleet.story import FleetStory, FleetTrouble, Life
 from tests.simulation.world import EPOCH, Incident, World
@@ -79,7 +80,9 @@ class FleetWorld(World):
 
     loop: FreezingLoop
 
-    def __init__(self, fleet: FleetStory, make: Callable[..., Watcher], loop: FreezingLoop, break_server: Callable[[MemoryServer], None]) -> None:
+    def __init__(
+        self, fleet: FleetStory, make: Callable[..., Watcher], loop: FreezingLoop, break_server: Callable[[MemoryServer], None]
+    ) -> None:
         self.fleet = fleet
         self.audit = Audit(loop.time)
         self.network = Network(fleet.story.disk_s, fleet.lost_answers)
@@ -92,6 +95,7 @@ class FleetWorld(World):
         """How many troubles that set an attribute of an object have not ended."""
         super().__init__(fleet.story, make, None, loop)
         self.probes = Probes(self.service, loop, self.audit, self.server, fleet.story.shards)
+        self.probes.sharers = self._sharers
         self.probe = self.record.probe = self.probes  # type: ignore[assignment]  # it has what troubles and the oracle use
         self.record.seen = self.audit.seen
 
@@ -138,6 +142,11 @@ class FleetWorld(World):
         """This process has ended, or will run nothing any more."""
         process.ended = True
         self.note_owners()
+
+    def _sharers(self, kind: str) -> frozenset[int]:
+        running = [(process.number, process.watcher) for process in self.processes if process.watcher is not None and not process.ended]
+        counts = ((number, sum(n for (name, _), n in watcher.loops.pollers.counts.items() if name == kind)) for number, watcher in running)
+        return frozenset(number for number, count in counts if count)
 
     def end_all_faults(self) -> None:
         """Let every call succeed, and every signal arrive, from now on."""
