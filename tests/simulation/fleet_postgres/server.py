@@ -164,7 +164,9 @@ class PostgresFleet:
 
     def _stuck(self, sockets: set[int]) -> float | None:
         """For how long all of these will wait for locks, in seconds. None: the server works on one, or has sent an answer."""
-        pids = {each.pgconn.socket: each.pgconn.backend_pid for wire in self._wires.values() for each in wire.connections if not each.closed}
+        pids = {
+            each.pgconn.socket: each.pgconn.backend_pid for wire in self._wires.values() for each in wire.connections if not each.closed
+        }
         waiting = {pid for (pid,) in self._db.execute(WAIT_FOR_LOCKS).fetchall()}
         now = self._loop.time()
         self._since = {number: self._since.get(number, now) for number in sockets if pids.get(number) in waiting}
