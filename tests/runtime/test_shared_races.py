@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 
 import anyio
 import pytest
@@ -10,8 +10,15 @@ import pytest
 from tests.runtime.conftest import EPOCH, MakeWorld, key
 from tests.runtime.shared_store import RENEW_S, SHARDS, SharedStore, names_in, new_watch, shared_world
 from watcher.adapters.stores.memory import SharedMemory
-from watcher.model import Claim, Lease, Report, TaskRef, Watch
+from watcher.core.polling.circuits import Circuits
+from watcher.errors import StoreUnavailable, Unavailable
+from watcher.model import DEFAULT_TARGET, Claim, Lease, Report, TaskRef, Watch
 from watcher.query import Selection
+from watcher.runtime.clock import Clock
+from watcher.runtime.remote_calls import RemoteCalls
+from watcher.simulator.probe import SimulatedProbe
+from watcher.simulator.scenario import Scenario
+from watcher.simulator.service import VoiceService
 
 pytestmark = pytest.mark.looptime(noop_cycles=0)
 
@@ -127,3 +134,36 @@ async def test_a_shard_that_is_lost_and_claimed_again_during_its_hand_over_is_ad
     found = await store.task(key(name))
     assert found is not None
     assert not found.open
+
+
+class Down(SharedStore):
+    """Fails every check of whether all work is done."""
+
+    async def count_open(self, kinds: Collection[str] | None = None) -> int:
+        raise StoreUnavailable("connection refused")
+
+
+async def test_a_finite_run_stops_while_the_store_is_down(world: MakeWorld) -> None:
+    """All of its own work is done, and it waits for the store to say so: a stop ends the run within its deadline."""
+    w, _ = shared_world(world, Down())
+    w.queue.finite = True
+    async with w.watcher() as watcher:
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(watcher.run)
+                await anyio.sleep(10)
+                began = anyio.current_time()
+                watcher.stop()
+    assert anyio.current_time() - began < 25
+    assert not watcher.finished
+
+
+async def test_a_call_does_not_begin_after_the_end_of_the_leases_it_was_permitted_under() -> None:
+    """The process was suspended between the permit and the call: another replica may make it now."""
+    service = VoiceService(Scenario(), clock=anyio.current_time)
+    calls = RemoteCalls(SimulatedProbe(service), Circuits().of(DEFAULT_TARGET, "chime-sdk-voice"), Clock())
+    now = anyio.current_time()
+    outcomes, error = await calls.observe([TaskRef("speaker-search", ("abc123", "task-1"))], now, until=now)
+    assert isinstance(error, Unavailable)
+    assert [outcome is error for outcome in outcomes] == [True]
+    assert service.stats.requests == 0

@@ -56,11 +56,12 @@ class PollPolicy:
 
 @dataclass(slots=True)
 class Call:
-    """The tasks of one call, which are of one batch group, its permit, and the leases to commit its outcomes under."""
+    """The tasks of one call, which are of one batch group, its permit, and the leases to commit under, which end at `until`."""
 
     entries: Sequence[PendingEntry]
     permit: Permit
     leases: Mapping[int, Lease]
+    until: float
 
 
 class Poller:
@@ -168,7 +169,7 @@ class Poller:
         first = self.schedule.first(now)
         kind = self._catalog.get(first.watch.ref.kind) if first is not None else None
         taken = self.schedule.take(now, 1 if kind is None else kind.batch_size)
-        return (None if taken is None else Call(*taken, self._outlet.current_leases())), 0.0
+        return (None if taken is None else Call(*taken, self._outlet.current_leases(), self._leases.until)), 0.0
 
     async def _polls(self, first: Call) -> None:
         """Make this call, and then each further call that may start by then: under load, one event-loop task per call costs too much."""
@@ -198,7 +199,7 @@ class Poller:
         kind = self._catalog[call.entries[0].watch.ref.kind]
         began = self._clock.mono()
         refs = [entry.watch.ref for entry in call.entries]
-        outcomes, error = await self._calls.observe(refs, began, self._leases.until)
+        outcomes, error = await self._calls.observe(refs, began, call.until)
         self._accounting.record(kind, refs, error, call.permit, began)
         steps = []
         for entry, outcome in zip(call.entries, outcomes, strict=True):

@@ -48,8 +48,9 @@ class RemoteCalls:
         return outcomes, failures[0] if len(failures) == len(refs) else None
 
     async def _observe_until(self, refs: Sequence[TaskRef], until: float) -> Sequence[Outcome]:
-        with anyio.CancelScope(deadline=until):
-            return await self._probe.observe(refs)
+        if self._clock.mono() < until:  # else the process was suspended since it took the permit
+            with anyio.CancelScope(deadline=until):
+                return await self._probe.observe(refs)
         raise Unavailable("lease_ended")
 
     async def _refresh(self, error: CredentialsRejected, began: float) -> None:

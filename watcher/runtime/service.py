@@ -185,13 +185,18 @@ class Watcher:
         await self.loops.intake.run()
 
     async def _until_done_or_stopped(self) -> None:
-        while not self._stop.is_set():
-            if await self._done():
-                self.finished = True
-                return
-            with anyio.move_on_after(IDLE_CHECK_S if self.loops.intake.exhausted else BUSY_CHECK_S):
-                await self._stop.wait()
-        log.info("stopping", in_flight=self.loops.pollers.in_flight, deadline_s=self._stop_deadline)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._until_done, tasks.cancel_scope, name="completion")
+            await self._stop.wait()
+            tasks.cancel_scope.cancel()  # also a check that waits for a store that is down
+        if not self.finished:
+            log.info("stopping", in_flight=self.loops.pollers.in_flight, deadline_s=self._stop_deadline)
+
+    async def _until_done(self, waiting: anyio.CancelScope) -> None:
+        while not await self._done():  # noqa: ASYNC110 - no single event marks the end of all work
+            await anyio.sleep(IDLE_CHECK_S if self.loops.intake.exhausted else BUSY_CHECK_S)
+        self.finished = True
+        waiting.cancel()
 
     async def _done(self) -> bool:
         """Whether all work is done. The store decides, not the count in memory, because the end is final.

@@ -51,7 +51,12 @@ class Audit:
         """A commit or a settlement took effect."""
         for shard in shards:
             lease = leases.get(shard)
-            if lease is None or self._granted.get(_bare(lease)) != process or _bare(lease) in self._ended or owners[shard][1] != lease.epoch:
+            if (
+                lease is None
+                or self._granted.get(_bare(lease)) != process
+                or _bare(lease) in self._ended
+                or owners[shard][1] != lease.epoch
+            ):
                 self._break(f"process {process} wrote to shard {shard} under {lease}: now {owners[shard]}")
 
     def fenced(self, process: int, shards: Iterable[int], leases: Mapping[int, Lease]) -> None:

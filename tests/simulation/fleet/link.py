@@ -96,12 +96,10 @@ class Link:
         began = asyncio.get_running_loop().time()
         try:
             await self._travel(luck.there, began)
-            if writes and self._network.full:
-                raise StoreUnavailable("disk full")
+            self._fail_if(writes and bool(self._network.full), "disk full")
             result = await work()
             await self._travel(luck.back, began)
-            if name not in NEVER_LOST and luck.answer < self._network.lost_answers:
-                raise StoreUnavailable("connection lost")
+            self._fail_if(name not in NEVER_LOST and luck.answer < self._network.lost_answers, "connection lost")
         except Exception as error:  # noqa: BLE001 - it is raised in the process
             if not answer.done() and not self.dead:
                 answer.set_exception(error)
@@ -113,7 +111,11 @@ class Link:
         """One way of a call that began at this time of the loop."""
         network = self._network
         await asyncio.sleep(share * (network.slowest_s + network.slow_s + self.slow_s))
-        while self.hanging and asyncio.get_running_loop().time() - began < GIVES_UP_S:
+        while self.hanging and asyncio.get_running_loop().time() - began < GIVES_UP_S:  # noqa: ASYNC110 - it ends in two ways
             await asyncio.sleep(LOOK_S)
-        if self.lost:
-            raise StoreUnavailable("connection refused")
+        self._fail_if(self.lost, "connection refused")
+
+    @staticmethod
+    def _fail_if(condition: bool, reason: str) -> None:
+        if condition:
+            raise StoreUnavailable(reason)

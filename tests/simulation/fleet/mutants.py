@@ -151,15 +151,17 @@ class FleetMutant:
 
 
 FLEET_MUTANTS: dict[str, FleetMutant] = {
-    "no epoch check": FleetMutant(0, break_server=check_no_epoch),
-    "a lease counts from the reply": FleetMutant(0, assemble_with(Leases=CountsFromTheReply)),
-    "a hand-over that does not wait for calls": FleetMutant(0, assemble_with(Ownership=WaitsForNothing)),
-    "a release before settling": FleetMutant(0, assemble_with(Ownership=WaitsForCallsOnly)),
+    "no epoch check": FleetMutant(5, break_server=check_no_epoch),
+    "a lease counts from the reply": FleetMutant(86, assemble_with(Leases=CountsFromTheReply)),
+    "a hand-over that does not wait for calls": FleetMutant(4, assemble_with(Ownership=WaitsForNothing)),
+    "a release before settling": FleetMutant(4, assemble_with(Ownership=WaitsForCallsOnly)),
     "positions read past a running transaction": FleetMutant(0, break_server=show_events_out_of_order),
     "the last watch of a shard is not loaded": FleetMutant(0, break_server=skip_the_last_watch),
     "arrivals are ignored": FleetMutant(0, assemble_with(Arrivals=HearsNothing)),
-    "starts after the end of the leases": FleetMutant(0, assemble_with(Leases=StartsToTheEnd)),
-    "a stale claim is adopted after a release": FleetMutant(0, assemble_with(Leases=TakesBackWhatItGaveUp, Ownership=ClaimsAndReleasesAtOnce)),
+    "starts after the end of the leases": FleetMutant(1, assemble_with(Leases=StartsToTheEnd)),
+    "a stale claim is adopted after a release": FleetMutant(
+        0, assemble_with(Leases=TakesBackWhatItGaveUp, Ownership=ClaimsAndReleasesAtOnce)
+    ),
     "no wake-up after a late renewal": FleetMutant(0, assemble_with(PollerSet=SleepsOn)),
     "late replies count": FleetMutant(0, assemble_with(OpenReads=TrustsLateReplies)),
     "an erased watch keeps its place": FleetMutant(0, assemble_with(OpenReads=KeepsErasedWatches)),
