@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ import anyio
 
 from tests.simulation.fleet.server import MemoryServer
 from tests.simulation.mutants import assemble_with
-from watcher.model import Event, Lease, Watch
+from watcher.model import Event, Lease, Replica, Watch
 from watcher.runtime.arrivals import Arrivals
 from watcher.runtime.assembly import assemble
 from watcher.runtime.leases import Leases, Renewal
@@ -39,14 +39,6 @@ class StartsToTheEnd(Leases):
         return True
 
 
-class TakesBackWhatItGaveUp(Leases):
-    """Adopts what an answer grants that is older than the loss of the shard."""
-
-    def update(self, leases: Iterable[Lease], claimed_at: float) -> Renewal:
-        self._given_up.clear()
-        return super().update(leases, claimed_at)
-
-
 class WaitsForNothing(Ownership):
     """Hands a shard over at once, whatever is in flight."""
 
@@ -61,19 +53,6 @@ class WaitsForCallsOnly(Ownership):
         return self._leases.holds(lease) and self._owned.pollers.busy(lease.shard)
 
 
-class ClaimsAndReleasesAtOnce(Ownership):
-    """Does not wait for the answer to a claim before it gives something back, and takes what the answer grants."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._one_at_a_time = _NoLock()  # type: ignore[assignment]
-
-
-class _NoLock:
-    async def __aenter__(self) -> None: ...
-    async def __aexit__(self, *_: object) -> None: ...
-
-
 class HearsNothing(Arrivals):
     """Never looks for what other replicas have admitted."""
 
@@ -85,6 +64,12 @@ class SleepsOn(PollerSet):
     """Does not look for work again when the leases are renewed after nothing could be started."""
 
     def wake(self) -> None: ...
+
+
+class SharesNoPace(PollerSet):
+    """Makes as many calls as if it were alone."""
+
+    def share_pace(self, others: Sequence[Replica]) -> None: ...
 
 
 class TrustsLateReplies(OpenReads):
@@ -159,10 +144,8 @@ FLEET_MUTANTS: dict[str, FleetMutant] = {
     "the last watch of a shard is not loaded": FleetMutant(0, break_server=skip_the_last_watch),
     "arrivals are ignored": FleetMutant(0, assemble_with(Arrivals=HearsNothing)),
     "starts after the end of the leases": FleetMutant(1, assemble_with(Leases=StartsToTheEnd)),
-    "a stale claim is adopted after a release": FleetMutant(
-        0, assemble_with(Leases=TakesBackWhatItGaveUp, Ownership=ClaimsAndReleasesAtOnce)
-    ),
-    "no wake-up after a late renewal": FleetMutant(0, assemble_with(PollerSet=SleepsOn)),
+    "no wake-up after a late renewal": FleetMutant(2, assemble_with(PollerSet=SleepsOn)),
+    "every replica keeps the whole pace": FleetMutant(59, assemble_with(PollerSet=SharesNoPace)),
     "late replies count": FleetMutant(0, assemble_with(OpenReads=TrustsLateReplies)),
     "an erased watch keeps its place": FleetMutant(0, assemble_with(OpenReads=KeepsErasedWatches)),
 }
