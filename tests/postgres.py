@@ -135,6 +135,13 @@ class SharedDatabase:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
+    with running_server() as server:
+        yield server
+
+
+@contextmanager
+def running_server() -> Iterator[PostgresServer]:
+    """A server that runs for the length of the block."""
     # Not below pytest's own directory: as root, the server runs as another user, and each start of pytest takes its access away.
     with tempfile.TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as directory:
         server = _start(directory)

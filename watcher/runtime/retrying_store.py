@@ -4,7 +4,7 @@ Retries only `StoreUnavailable`. `StoreRefused` and `Fenced` pass through: the f
 the caller. While a call fails, or does not return, the component `store` is unhealthy.
 """
 
-# ruff: noqa: D102 - watcher/ports.py documents each method
+# ruff: noqa: D102 - watcher/ports/ documents each method
 
 from __future__ import annotations
 

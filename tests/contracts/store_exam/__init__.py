@@ -1,4 +1,4 @@
-"""The exam that every store takes: the sentences of the store's protocols in watcher/ports.py, each as a test.
+"""The exam that every store takes: the sentences of the store's protocols in watcher/ports/, each as a test.
 
 A store's test module makes a subclass of `StoreExam` with the fixture `storage`: the place that keeps the content of a
 store, so that it can be opened again.

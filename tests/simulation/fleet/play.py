@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from typing import Any
 
 import anyio
 
 from tests.simulation.fleet.loop import PROCESS, FreezingLoop
 from tests.simulation.fleet.oracle import FleetRecord
-from tests.simulation.fleet.server import MemoryServer
+from tests.simulation.fleet.server import MemoryServer, Server
 from tests.simulation.fleet.story import FleetStory, Life
 from tests.simulation.fleet.world import FleetWorld, Process
 from tests.simulation.peers import message
 from tests.simulation.play import FRESH, IDLE_WITHIN_S
+from tests.simulation.world import EPOCH
 from watcher.model import DEFAULT_TARGET, TaskRef
 from watcher.runtime.assembly import assemble
 from watcher.runtime.service import Watcher
@@ -28,14 +30,24 @@ def replay(seed: int) -> str:
     return f"seed {seed}: python -m tests.simulation --replicas --first {seed} --seeds 1 --logs"
 
 
+def in_memory(fleet: FleetStory, loop: FreezingLoop) -> MemoryServer:
+    """A shared store in memory."""
+    return MemoryServer(fleet.story.shards, lambda: EPOCH + loop.time())
+
+
 def play_fleet(
-    fleet: FleetStory, make: Callable[..., Watcher] = assemble, break_server: Callable[[MemoryServer], None] = lambda server: None
+    fleet: FleetStory,
+    make: Callable[..., Watcher] = assemble,
+    break_server: Callable[[Any], None] = lambda server: None,
+    serve: Callable[[FleetStory, FreezingLoop], Server] = in_memory,
 ) -> FleetRecord:
-    """Play the story on a loop of its own. `make` assembles each watcher."""
+    """Play the story on a loop of its own. `make` assembles each watcher, and `serve` the shared store."""
     loop = FreezingLoop()
     random.seed(fleet.story.seed)  # the runtime draws its backoffs from it
     try:
-        return loop.run_until_complete(_play(FleetWorld(fleet, make, loop, break_server)))
+        server = serve(fleet, loop)
+        break_server(server)
+        return loop.run_until_complete(_play(FleetWorld(fleet, make, loop, server)))
     except Exception as error:
         error.add_note(replay(fleet.story.seed))
         raise
@@ -76,6 +88,7 @@ class _Play:
         for process in world.processes:
             for call in list(process.link.under_way):
                 call.cancel()
+        await world.server.close()
         return self._record
 
     async def _live(self, life: Life) -> None:

@@ -34,7 +34,7 @@ class RemoteStore:
         self._link = link
         self._audit = audit
         self._lose_signal = lose_signal
-        self._store = server.store(process)
+        self._store = server.store(process, link)
         self._deaf = True
         """Signals may have been lost."""
 

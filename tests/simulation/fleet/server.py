@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from tests.simulation.disk import NO_LIMIT, Content
-from tests.simulation.fleet.audit import Owners
+from tests.simulation.fleet.audit import Audit, Owners
+from tests.simulation.fleet.link import Link
 from tests.simulation.fleet.story import LEASE_S, RENEW_S
 from watcher.adapters.stores.memory import MemoryReplica, SharedMemory
 from watcher.ports import Store
@@ -20,8 +21,24 @@ class Server(Protocol):
     process, and the clock of its leases must be that of the loop.
     """
 
-    def store(self, process: int) -> Store:
-        """The store of another process."""
+    def store(self, process: int, link: Link) -> Store:
+        """The store of another process, which is connected by this link."""
+        ...
+
+    def audit(self, now: Callable[[], float]) -> Audit:
+        """What is told of each claim, release, and write. `now` is the time of the loop."""
+        ...
+
+    def incidents(self) -> Sequence[Callable[[], Awaitable[None]]]:
+        """What happens in the store beside all calls, each to be started as a task."""
+        ...
+
+    def kill(self, process: int) -> None:
+        """This process was killed: its connections end at once, without a goodbye."""
+        ...
+
+    async def close(self) -> None:
+        """Nothing is called any more."""
         ...
 
     def replica(self, store: Store) -> str:
@@ -46,8 +63,17 @@ class MemoryServer:
     def __init__(self, shards: int, clock: Callable[[], float]) -> None:
         self.shared = SharedMemory(shards, clock, lease_s=LEASE_S, renew_s=RENEW_S)
 
-    def store(self, process: int) -> MemoryReplica:
+    def store(self, process: int, link: Link) -> MemoryReplica:
         return self.shared.replica(f"replica-{process}")
+
+    def audit(self, now: Callable[[], float]) -> Audit:
+        return Audit(now)
+
+    def incidents(self) -> Sequence[Callable[[], Awaitable[None]]]:
+        return ()
+
+    def kill(self, process: int) -> None: ...
+    async def close(self) -> None: ...
 
     def replica(self, store: Store) -> str:
         assert isinstance(store, MemoryReplica)

@@ -11,14 +11,13 @@ from typing import Any
 import anyio
 
 from tests.simulation.disk import Content, Disk
-from tests.simulation.fleet.audit import Audit
 from tests.simulation.fleet.link import Link, Network
 from tests.simulation.fleet.loop import FreezingLoop
 from tests.simulation.fleet.ports import Probes, ProcessProbe, QueuePort, SinkPort
 from tests.simulation.fleet.remote_store import RemoteStore
-from tests.simulation.fleet.server import MemoryServer
+from tests.simulation.fleet.server import Server
 from tests.simulation.fleet.story import FleetStory, FleetTrouble, Life
-from tests.simulation.world import EPOCH, Incident, World
+from tests.simulation.world import Incident, World
 from watcher.core.polling.pace import PaceSettings
 from watcher.model import Watch
 from watcher.query import Selection
@@ -50,7 +49,7 @@ class SharedDisk:
 
     killed = False
 
-    def __init__(self, server: MemoryServer, network: Network) -> None:
+    def __init__(self, server: Server, network: Network) -> None:
         self._server = server
         self._network = network
 
@@ -80,14 +79,11 @@ class FleetWorld(World):
 
     loop: FreezingLoop
 
-    def __init__(
-        self, fleet: FleetStory, make: Callable[..., Watcher], loop: FreezingLoop, break_server: Callable[[MemoryServer], None]
-    ) -> None:
+    def __init__(self, fleet: FleetStory, make: Callable[..., Watcher], loop: FreezingLoop, server: Server) -> None:
         self.fleet = fleet
-        self.audit = Audit(loop.time)
+        self.server = server
+        self.audit = server.audit(loop.time)
         self.network = Network(fleet.story.disk_s, fleet.lost_answers)
-        self.server = MemoryServer(fleet.story.shards, lambda: EPOCH + loop.time())
-        break_server(self.server)
         self.processes: list[Process] = []
         self.lost_signals = fleet.lost_signals
         """The share of signals that are lost."""
@@ -103,7 +99,12 @@ class FleetWorld(World):
         return SharedDisk(self.server, self.network)
 
     def incidents(self) -> list[Incident]:
-        return [*super().incidents(), self._retry_dead_letters, *(self._cause(trouble) for trouble in self.fleet.troubles)]
+        return [
+            *super().incidents(),
+            self._retry_dead_letters,
+            *(self._cause(trouble) for trouble in self.fleet.troubles),
+            *self.server.incidents(),
+        ]
 
     def new_process(self, life: Life) -> Process:
         """Another process of a replica. `watcher_of` makes its watcher, in its own context."""
@@ -161,6 +162,7 @@ class FleetWorld(World):
     def kill(self, process: Process) -> None:
         """End this process at once: it makes no more calls, and what it waits for never comes."""
         process.link.dead = True
+        self.server.kill(process.number)
         self.end(process)
         process.scope.cancel()
         self.loop.thaw(process.number)

@@ -3,7 +3,7 @@
 For tests and simulations of replicas. Its leases end by the clock of the store, as those of a server do.
 """
 
-# ruff: noqa: D102 - watcher/ports.py says what each method promises
+# ruff: noqa: D102 - watcher/ports/ says what each method promises
 
 from __future__ import annotations
 

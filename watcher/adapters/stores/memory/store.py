@@ -1,6 +1,6 @@
-"""The store in memory: the whole contract of `watcher/ports.py` without a disk. No call waits for anything but `wait`."""
+"""The store in memory: the whole contract of `watcher/ports/` without a disk. No call waits for anything but `wait`."""
 
-# ruff: noqa: D102 - watcher/ports.py says what each method promises
+# ruff: noqa: D102 - watcher/ports/ says what each method promises
 
 from __future__ import annotations
 

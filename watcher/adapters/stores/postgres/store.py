@@ -1,6 +1,6 @@
 """The store in PostgreSQL: which method is a read, which one is a group of writes, and which one is about the leases."""
 
-# ruff: noqa: D102 - watcher/ports.py says what each method promises
+# ruff: noqa: D102 - watcher/ports/ says what each method promises
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The store in a SQLite file: which method is a read, and which one is a write."""
 
-# ruff: noqa: D102 - watcher/ports.py says what each method promises
+# ruff: noqa: D102 - watcher/ports/ says what each method promises
 
 from __future__ import annotations
 

@@ -1,0 +1,78 @@
+"""The part of the store port for readers: commands and the API."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
+
+from watcher.model import Backlog, DeadLetter, Event, Replica, Watch
+from watcher.query import DeadLetterQuery, EventQuery, Page, TaskQuery
+
+
+class Queries(Protocol):
+    """Reads for commands and the API, also while the owner runs in another process."""
+
+    @property
+    def shards(self) -> int:
+        """How many shards there are. Known after `attach`, and after `open`."""
+        ...
+
+    @property
+    def renew_s(self) -> float | None:
+        """As in `Shards`; known before `attach`. None: this store has a single owner."""
+        ...
+
+    async def attach(self) -> None:
+        """Open for `Queries` and `Operations` without becoming an owner. Raises StoreRefused where there is no store."""
+        ...
+
+    async def close(self) -> None: ...
+    async def check(self) -> str: ...
+
+    async def task(self, key: str) -> Watch | None:
+        """The watch of this task, open or ended."""
+        ...
+
+    async def tasks(self, query: TaskQuery) -> Page[Watch]:
+        """Watches that match the query, the newest first unless it says otherwise."""
+        ...
+
+    async def replicas(self) -> Sequence[Replica]:
+        """The replicas whose leases have not ended, in order of their names. None in a store with a single owner."""
+        ...
+
+    async def count_open(self, kinds: Collection[str] | None = None) -> int:
+        """How many open watches there are of these kinds, or of all kinds."""
+        ...
+
+    async def task_events(self, key: str) -> Sequence[Event]:
+        """All stored events of a task, in order."""
+        ...
+
+    async def events(self, query: EventQuery) -> Sequence[Event]:
+        """Events after the given position of each shard, in order of position within each shard, at most `limit`."""
+        ...
+
+    async def undelivered(self, key: str) -> Mapping[str, int]:
+        """For each sink that has any, the number of events of this task that it has not settled."""
+        ...
+
+    async def backlog(self) -> Mapping[str, Backlog]:
+        """For each sink, the events that it has not settled."""
+        ...
+
+    async def dead_letters(self, query: DeadLetterQuery) -> Page[DeadLetter]:
+        """Dead letters that match the query, the newest first unless it says otherwise."""
+        ...
+
+    async def count_dead_letters(self) -> Mapping[tuple[str, str], int]:
+        """How many dead letters there are, by `what` and `origin`. Reads no bodies."""
+        ...
+
+    async def load_state(self, name: str) -> str | None:
+        """The text kept under this name, None where there is none."""
+        ...
+
+    async def load_states(self, name: str) -> Sequence[str]:
+        """The texts kept under this name: the common one, and those that replicas keep as their own."""
+        ...
