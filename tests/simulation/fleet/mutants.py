@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +15,6 @@ from watcher.model import Event, Lease, Replica, Watch
 from watcher.runtime.arrivals import Arrivals
 from watcher.runtime.assembly import assemble
 from watcher.runtime.leases import Leases, Renewal
-from watcher.runtime.open_reads import OpenRead, OpenReads
 from watcher.runtime.ownership import Ownership
 from watcher.runtime.poller_set import PollerSet
 from watcher.runtime.service import Watcher
@@ -70,26 +68,6 @@ class SharesNoPace(PollerSet):
     """Makes as many calls as if it were alone."""
 
     def share_pace(self, others: Sequence[Replica]) -> None: ...
-
-
-class TrustsLateReplies(OpenReads):
-    """Takes each reply of the store for the present state."""
-
-    @contextmanager
-    def begin(self) -> Iterator[OpenRead]:
-        with super().begin() as read:
-            read.is_current = lambda watch: True  # type: ignore[method-assign]
-            yield read
-
-
-class KeepsErasedWatches(OpenReads):
-    """Lets an erased watch keep its place when the task is submitted again at another replica."""
-
-    @contextmanager
-    def begin(self) -> Iterator[OpenRead]:
-        with super().begin() as read:
-            read.replaces = lambda watch_id: False  # type: ignore[method-assign]
-            yield read
 
 
 def check_no_epoch(server: MemoryServer) -> None:
@@ -146,6 +124,4 @@ FLEET_MUTANTS: dict[str, FleetMutant] = {
     "starts after the end of the leases": FleetMutant(1, assemble_with(Leases=StartsToTheEnd)),
     "no wake-up after a late renewal": FleetMutant(2, assemble_with(PollerSet=SleepsOn)),
     "every replica keeps the whole pace": FleetMutant(59, assemble_with(PollerSet=SharesNoPace)),
-    "late replies count": FleetMutant(0, assemble_with(OpenReads=TrustsLateReplies)),
-    "an erased watch keeps its place": FleetMutant(0, assemble_with(OpenReads=KeepsErasedWatches)),
 }
