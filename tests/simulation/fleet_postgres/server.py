@@ -25,7 +25,7 @@ from tests.simulation.fleet_postgres.real_io import RealIo
 from tests.simulation.fleet_postgres.store import FleetStore
 from tests.simulation.fleet_postgres.wires import FleetConnection, Wire
 from tests.simulation.world import EPOCH
-from watcher.adapters.stores.postgres import PostgresStoreSettings, connections
+from watcher.adapters.stores.postgres import PostgresStore, PostgresStoreSettings, connections
 from watcher.errors import StoreUnavailable
 from watcher.model import Lease
 from watcher.ports import Store
@@ -59,7 +59,7 @@ class PostgresFleet:
     def __enter__(self) -> PostgresFleet:
         with ExitStack() as stack:
             stack.callback(self._database.server.execute, f"DROP SCHEMA IF EXISTS {self._database.schema} CASCADE")
-            self._outside = stack.enter_context(Outside(self._database.store()))
+            self._outside = stack.enter_context(Outside(PostgresStore(self._database.settings(shards=self._fleet.story.shards))))
             self._outside.create()
             self._db = stack.enter_context(self._database.connection())
             self._db.execute(AUDIT)
