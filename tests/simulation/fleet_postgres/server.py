@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack, suppress
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -50,9 +50,8 @@ class PostgresFleet:
         self._stores: dict[int, FleetStore] = {}
         self._since: dict[int, float] = {}
         """By socket, the time of the loop since when its backend waits for a lock."""
-        self._clocks = 0
-        """Calls under way that need the time of the database."""
         self._set_to = -1.0
+        """The time of the loop to which the clock of the database is set."""
         self._broken: list[str] = []
         self._resources = ExitStack()
 
@@ -67,7 +66,8 @@ class PostgresFleet:
             patch = stack.enter_context(pytest.MonkeyPatch.context())
             connection = type("Connection", (FleetConnection,), {"wire_of": staticmethod(self._wires.get), "listening": self.io.listening})
             patch.setattr(connections, "AsyncConnection", connection)
-            self._operator = FleetStore(self, self._settings("operator", None), lambda: "operator")
+            settings = self._settings("operator", None)
+            self._operator = FleetStore(self, self._wires["operator"], settings, lambda: "operator")
             self._resources = stack.pop_all()
         return self
 
@@ -81,7 +81,8 @@ class PostgresFleet:
 
     def store(self, process: int, link: Link) -> Store:
         name, number = f"process-{process}", count(1)
-        self._stores[process] = FleetStore(self, self._settings(name, link, process), lambda: f"{name}.{next(number)}")
+        settings = self._settings(name, link, process)
+        self._stores[process] = FleetStore(self, self._wires[name], settings, lambda: f"{name}.{next(number)}")
         return self._stores[process]
 
     def replica(self, store: Store) -> str:
@@ -127,15 +128,6 @@ class PostgresFleet:
 
     # --- for stores and connections --------------------------------------------------------------
 
-    @contextmanager
-    def clock(self) -> Iterator[None]:
-        """Keep the clock of the database at the time of the loop."""
-        self._clocks += 1
-        try:
-            yield
-        finally:
-            self._clocks -= 1
-
     def note_broken(self, promise: str) -> None:
         """A promise does not hold."""
         self._broken.append(f"{promise}, at {self._loop.time():.3f}")
@@ -146,13 +138,13 @@ class PostgresFleet:
         settings = self._database.settings(dsn=dsn, shards=self._fleet.story.shards, lease=LEASE_S, renew=RENEW_S, max_connections=2)
         rng = Random(self._fleet.story.seed * 1000 + process + 700)
         self._wires[name] = wire = Wire(link, rng, slowest_s, lambda: self._loop.is_frozen(process), settings.statement_timeout)
-        wire.before, wire.terminate = self._set_clock, self._terminate
+        wire.set_clock, wire.terminate = self._set_clock, self._terminate
         self._lock_timeout = settings.lock_timeout
         return settings
 
     def _set_clock(self) -> None:
         now = self._loop.time()
-        if self._clocks and now != self._set_to:
+        if now != self._set_to:
             self._db.execute("UPDATE clock SET at = to_timestamp(%s)", (EPOCH + now,))
             self._set_to = now
 
@@ -164,7 +156,8 @@ class PostgresFleet:
 
     def _stuck(self, sockets: set[int]) -> float | None:
         """For how long all of these will wait for locks, in seconds. None: the server works on one, or has sent an answer."""
-        pids = {each.pgconn.socket: each.pgconn.backend_pid for wire in self._wires.values() for each in wire.connections if not each.closed}
+        connected = [each for wire in self._wires.values() for each in wire.connections if not each.closed]
+        pids = {each.pgconn.socket: each.pgconn.backend_pid for each in connected}
         waiting = {pid for (pid,) in self._db.execute(WAIT_FOR_LOCKS).fetchall()}
         now = self._loop.time()
         self._since = {number: self._since.get(number, now) for number in sockets if pids.get(number) in waiting}
