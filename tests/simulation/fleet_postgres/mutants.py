@@ -10,23 +10,13 @@ from typing import Any
 import pytest
 
 from watcher.adapters.stores.postgres import adoption, owner_writes
-from watcher.model import Lease
 
 LOCK = " FOR NO KEY UPDATE"
 
 Patch = Callable[[pytest.MonkeyPatch], None]
 
 
-def compare_no_epoch(patch: pytest.MonkeyPatch) -> None:
-    """Compare the owner of a shard, but not the epoch of the lease."""
-
-    def is_valid(self: owner_writes.OwnerWrites, lease: Lease | None, owner: tuple[str, int] | None) -> bool:
-        return lease is not None and owner is not None and owner[0] == self.me
-
-    patch.setattr(owner_writes.OwnerWrites, "_is_valid", is_valid)
-
-
-def compare_no_owner(patch: pytest.MonkeyPatch) -> None:
+def compare_no_lease(patch: pytest.MonkeyPatch) -> None:
     """Let every replica write."""
     patch.setattr(owner_writes.OwnerWrites, "_is_valid", lambda self, lease, owner: True)
 
@@ -60,8 +50,7 @@ class StoreMutant:
 
 
 STORE_MUTANTS: dict[str, StoreMutant] = {
-    "the epoch is not compared": StoreMutant(0, compare_no_epoch),
-    "the owner is not compared": StoreMutant(0, compare_no_owner),
+    "the lease is not compared": StoreMutant(0, compare_no_lease),
     "leases are not locked": StoreMutant(0, lock_no_lease),
     "watches are not locked": StoreMutant(0, lock_no_watch),
     "running admissions are skipped": StoreMutant(0, forget_running_admissions),
