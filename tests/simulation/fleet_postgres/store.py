@@ -7,7 +7,6 @@ import contextvars
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tests.simulation.fleet_postgres.wires import Wire
 from watcher.adapters.stores.postgres import PostgresStore, PostgresStoreSettings
 from watcher.errors import StoreError
 from watcher.model import Change, Claim, DeadLetter, Event, Lease, Report, Watch, shard_of
@@ -20,10 +19,11 @@ if TYPE_CHECKING:
 class FleetStore(PostgresStore):
     """The store of one process. What it does, it does in tasks of the world, which no freeze of the process stops."""
 
-    def __init__(self, fleet: PostgresFleet, wire: Wire, settings: PostgresStoreSettings, name: Callable[[], str]) -> None:
+    def __init__(self, fleet: PostgresFleet, process: int, settings: PostgresStoreSettings, name: Callable[[], str]) -> None:
         super().__init__(settings, now="(SELECT at FROM clock)", name=name)
         self._fleet = fleet
-        self._wire = wire
+        self._process = process
+        self._wire = fleet.wire(process)
         self._signals: asyncio.Queue[Signals | StoreError] = asyncio.Queue()
         self._listening: asyncio.Task[None] | None = None
 
@@ -72,6 +72,7 @@ class FleetStore(PostgresStore):
         self._fleet.io.signals_expected = True
 
     async def admit(self, watches: Sequence[Watch]) -> Sequence[Watch]:
+        self._fleet.slow_commit(self._process)
         found = await super().admit(watches)
         self._fleet.io.signals_expected = True
         return found
@@ -91,6 +92,7 @@ class FleetStore(PostgresStore):
     async def _checked(self, write: Any, shards: Collection[int], leases: Mapping[int, Lease]) -> Any:
         """Note a write that succeeds under a lease that had ended before it began."""
         leases, before = dict(leases), self._fleet.owners()
+        self._fleet.slow_commit(self._process)
         result = await write
         for shard in shards:
             if shard not in leases or leases[shard].epoch < before[shard][1]:
