@@ -7,6 +7,7 @@
     ├── StoreError
     │   ├── StoreUnavailable        disk full, locked, connection lost: retry             not ready
     │   ├── StoreRefused            newer, corrupt, or owned by another process           exit 74
+    │   │   └── StoreNotPrepared    not there yet, or older: the start of a watcher prepares it
     │   ├── SinksRemoved            events are left for sinks that are not configured     exit 78
     │   └── Fenced                  another replica owns these shards: drop them          keep running
     └── RemoteError                 a call to a remote service failed
@@ -63,6 +64,10 @@ class StoreUnavailable(StoreError):
 
 class StoreRefused(StoreError):
     """No retry can help: a newer or corrupt file, a second owner, no permission."""
+
+
+class StoreNotPrepared(StoreRefused):
+    """There is no store yet, or migrations are missing. The start of a watcher would create or migrate it."""
 
 
 class SinksRemoved(StoreError):

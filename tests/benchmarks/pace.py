@@ -26,7 +26,7 @@ the rates together are within a tenth of the new quota (median of five runs). *R
 Aim: at least 98 % used; at most 1 % throttled at 5/s and more for each replica; settled within 10 s after the quota was halved and within
 60 s after it was restored. Below 5/s for each replica the aim is missed: each throttle says the same about the rate, whatever the rate is,
 so throttles are a larger share of few calls; and a replica that calls once in several seconds needs that much longer to find a restored
-quota. One watcher is one replica. Several replicas on one store, and the blending between them, do not exist yet.
+quota. [Several replicas on PostgreSQL](#several-replicas-on-postgresql) has the same for real processes.
 """
 
 

@@ -16,7 +16,7 @@ from watcher.core.polling.transitions import WatchSettings, advance
 from watcher.kinds.catalog import builtin_catalog
 from watcher.model import Change, Event, Lease, Observation, TaskRef, Watch
 from watcher.observe.metrics import Metrics
-from watcher.ports import Store
+from watcher.ports import Sink, Store
 from watcher.runtime.backlog import BacklogCounter
 from watcher.runtime.clock import Clock
 from watcher.runtime.delivery import SinkWorker
@@ -76,10 +76,10 @@ def watches(count: int, name: str = "5a7e") -> list[Watch]:
     ]
 
 
-def changes(found: Sequence[Watch]) -> list[Change]:
-    """The first transition of each watch, with its event of about 800 bytes."""
+def changes(found: Sequence[Watch], status: str = "IN_QUEUE") -> list[Change]:
+    """A transition of each watch to this status, with its event of about 800 bytes."""
     now, writer, settings = time.time(), EventWriter(EventSettings()), WatchSettings()
-    seen = Observation("IN_QUEUE", now, None, now - 1, None, now - 1)
+    seen = Observation(status, now, None, now - 1, None if status == "IN_QUEUE" else now - 1, now - 1)
     steps = [advance(KIND, watch, seen, settings) for watch in found]
     return [Change(s.watch, tuple(writer.write(KIND, s.watch, transition, now) for transition in s.transitions)) for s in steps]
 
@@ -104,7 +104,7 @@ async def delivery_rate(store: Store, found: Sequence[Change], held: Held, path:
         if left == 0:
             all_settled.set()
 
-    worker = _worker(sink, store, held)
+    worker = sink_worker(sink, store, held)
     worker.settlements.on_settled = settled
     began = time.perf_counter()
     async with anyio.create_task_group() as tasks:
@@ -117,16 +117,18 @@ async def delivery_rate(store: Store, found: Sequence[Change], held: Held, path:
         tasks.cancel_scope.cancel()
     took = time.perf_counter() - began
     await sink.close()
-    assert path.read_bytes().count(b"\n") == len(found)
+    assert (await anyio.Path(path).read_bytes()).count(b"\n") == len(found)
     return len(found) / took
 
 
-def _worker(sink: JsonlSink, store: Store, held: Held) -> SinkWorker:
-    """A worker that owns all shards."""
+def sink_worker(sink: Sink, store: Store, held: Held) -> SinkWorker:
+    """A worker that owns all shards, for any time: a benchmark has no other replica that could take them."""
     leases = Leases(store.shards)
-    leases.update(held.values(), time.monotonic())
+    leases.update([Lease(lease.shard, lease.epoch) for lease in held.values()], 0.0)
     instruments = Instruments(Clock(), Health(time.time), Metrics(CATALOG))
-    worker = SinkWorker(sink, store, leases, BacklogCounter([SINK], IntakeGate(), 10**9, instruments), instruments, retry_refused=600.0)
+    worker = SinkWorker(
+        sink, store, leases, BacklogCounter([sink.name], IntakeGate(), 10**9, instruments), instruments, retry_refused=600.0
+    )
     for shard in held:
         worker.adopt(shard)
     return worker

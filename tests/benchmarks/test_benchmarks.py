@@ -13,7 +13,8 @@ from tests.benchmarks.distributions import TASK_MODELS, TaskModel, after
 from tests.benchmarks.fleet import Fleet, Paced
 from tests.benchmarks.lag import ACCRUAL
 from tests.benchmarks.polling_simulation import PollingSimulation
-from tests.benchmarks.table import Table, with_section
+from tests.benchmarks.replicas.quota import most_in_a_second
+from tests.benchmarks.table import Part, Table, with_section
 from watcher.core.polling.cadence import CadenceSettings
 
 SPEAKER_SEARCH = next(model for model in TASK_MODELS if model.name == "10 + exp 4")
@@ -76,3 +77,17 @@ def test_a_section_of_the_document_replaces_only_itself() -> None:
     again = with_section(document, "one", Table("Other", "command", "Note.", ["a"], [["1"]]))
     assert again.startswith("# Head\n\n<!-- begin one -->\n## Other\n")
     assert again.endswith(document[document.index("<!-- begin two -->") :])
+
+
+def test_the_parts_of_a_table_come_before_its_command() -> None:
+    """A section has its own table first, then each part with a title of its own, and ends with the command that makes it."""
+    part = Part("A part", "Of what.", ["a", "b"], [["1", "2"]])
+    text = Table("Title", "command", "Note.", ["c"], [["3"]], [part]).markdown()
+    assert text.index("| c |") < text.index("### A part\n\nOf what.\n\n| a | b |\n| --- | ---: |\n| 1 | 2 |\n") < text.index("Made by")
+
+
+def test_the_most_calls_in_a_second_are_those_of_the_busiest_one() -> None:
+    """A second may begin at any call. Two calls that are just a second apart are not in the same one."""
+    assert most_in_a_second([]) == 0
+    assert most_in_a_second([0.0, 1.0, 2.0]) == 1
+    assert most_in_a_second([0.0, 0.9, 1.8, 1.85, 1.89, 3.0]) == 4

@@ -15,6 +15,7 @@ import pytest
 
 from tests.cli.conftest import CONFIG, Command, in_store, in_thread, recorded
 from tests.moto_server import plain_client
+from tests.postgres import Database
 from tests.process import HANG_S
 from tests.scripted_aws import ScriptedAws
 from watcher.adapters.aws.identity import caller_identity, service_endpoint
@@ -222,6 +223,26 @@ def test_a_running_watcher_is_reported(here: Path, monkeypatch: pytest.MonkeyPat
             assert (silent.state, silent.code, "no answer of a watcher" in silent.seen) == ("failed", exit_codes.UNAVAILABLE, True)
 
         in_store(work)
+
+
+@pytest.mark.usefixtures("moto_url", "here")
+def test_a_database_without_a_store_is_ready_for_a_first_start(database: Database) -> None:
+    """That there is no store yet is no mistake, because a start creates it; a user who may not create it is a finding."""
+
+    def seen_by(user: str) -> Finding:
+        dsn = database.server.dsn.replace("postgres:@", f"{user}@")
+        store = f"store: {{type: postgres, dsn: '{dsn}', schema_name: {database.schema}}}\n"
+        return findings(f"sources: [{{type: lines, path: t.txt}}]\nsinks: [{{type: jsonl, path: out.jsonl}}]\n{store}")["store"]
+
+    found = seen_by("postgres")
+    assert (found.state, "no store here yet" in found.seen) == ("ok", True)
+    user = f"{database.schema}_reader"
+    database.server.execute(f"CREATE ROLE {user} LOGIN")
+    try:
+        found = seen_by(user)
+    finally:
+        database.server.execute(f"DROP ROLE {user}")
+    assert (found.state, "lacks a permission" in found.seen) == ("failed", True)
 
 
 class SetHealth:

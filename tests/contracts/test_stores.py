@@ -12,7 +12,7 @@ from tests.contracts.store_exam.replicas import SharedStoreExam
 from tests.postgres import Database, SharedDatabase
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings, SharedMemory
 from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
-from watcher.ports import PortableStore, Store
+from watcher.ports import PortableStore
 
 
 class MemoryStorage:

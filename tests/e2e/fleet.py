@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
@@ -24,7 +25,7 @@ import psycopg
 from anyio.to_thread import run_sync
 
 from tests.e2e.queues import Queue
-from tests.e2e.scene import RUN, configure, free_port, message, ready, tasks
+from tests.e2e.scene import ENDLESS, RUN, check_events, configure, end_tasks, free_port, message, ready, tasks
 from tests.moto_server import environment
 from tests.postgres import Database
 from tests.process import HANG_S, POLL_S, WatcherProcess
@@ -153,7 +154,12 @@ class Fleet:
     """The service at the port of the first replica. Its tasks and statistics are those of all ports."""
     webhook: Webhook
     queue: Queue
+    _operator: Path
+    """The directory of the operator."""
+    terms: Mapping[str, float]
+    """How long leases last, and how often they are renewed, in seconds."""
     replicas: list[Replica] = field(default_factory=list)
+    _commands: int = 0
     _running: dict[Replica, ExitStack] = field(default_factory=dict)
 
     # --- processes -------------------------------------------------------------------------------
@@ -175,6 +181,24 @@ class Fleet:
         code = await replica.wait()
         stack.close()
         return code
+
+    async def polling(self, refs: Sequence[TaskRef]) -> None:
+        """Start all replicas, and let them poll these tasks."""
+        self.start(*self.replicas)
+        await self.until_shared(*self.replicas)
+        await self.submit(refs)
+        await self.until_polled(refs)
+
+    async def finish(self, refs: Sequence[TaskRef]) -> None:
+        """End these tasks, which were polled, and check when all events have arrived."""
+        end_tasks(self.sim, refs)
+        await self.until_delivered(refs)
+        self.check(refs)
+
+    def check(self, refs: Sequence[TaskRef]) -> None:
+        """Check that every event has arrived, each task's events in order, and that no two Gets of one task were in flight at once."""
+        check_events(self.webhook.accepted, refs, self.sim)
+        assert self.sim.stats.peak_per_task == 1
 
     def close(self) -> None:
         """Kill all processes."""
@@ -262,9 +286,32 @@ class Fleet:
         ((end,),) = await self.execute(statement, replica.name)
         return float(end)
 
+    async def command(self, *arguments: str) -> str:
+        """What a command of the watcher prints that an operator runs on another machine. It must exit with 0."""
+        self._commands += 1
+        operator = WatcherProcess(self._operator, self.replicas[0].environment, f"command-{self._commands}")
+        assert await operator.run(*arguments, "--config", "watcher.yaml") == 0, operator.text()
+        return operator.out.read_text()
+
+    def activity(self, replica: Replica, begin: float, end: float) -> list[Poll | Delivery]:
+        """The polls and deliveries of a replica between two times."""
+        deliveries = [each for each in self.webhook.deliveries if each.replica == replica.number]
+        return [each for each in (*replica.polls, *deliveries) if begin < each.at < end]
+
     def logged(self, event: str) -> list[dict[str, Any]]:
         """The lines of all logs with this event name."""
         return [line for replica in self.replicas for line in replica.lines(event)]
+
+
+def endless(**settings: Any) -> Scenario:
+    """Tasks that run until the test ends them."""
+    return Scenario(**{"seed": 1, "partial": 0, "quota": 100, "durations": ENDLESS, **settings})
+
+
+def takeover_s(orphans: Collection[TaskRef], others: Iterable[Replica], since: float) -> float:
+    """Seconds from then to the first poll of one of these tasks by one of these replicas; infinite before it."""
+    keys = {ref.key for ref in orphans}
+    return min((poll.at for replica in others for poll in replica.polls if poll.at > since and poll.key in keys), default=math.inf) - since
 
 
 def one_in_each_shard(each: int = 1) -> list[TaskRef]:
@@ -280,6 +327,15 @@ def logged_at(line: Mapping[str, Any]) -> float:
     return datetime.fromisoformat(line["timestamp"]).timestamp()
 
 
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What is different for one replica: its connection string, the name of its queue, and further environment variables."""
+
+    dsn: str | None = None
+    queue: str | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
 @asynccontextmanager
 async def fleet(
     directory: Path,
@@ -288,36 +344,44 @@ async def fleet(
     scenario: Scenario,
     *,
     count: int = 3,
-    dsns: Mapping[int, str] | None = None,
+    own: Mapping[int, Own] | None = None,
+    terms: Mapping[str, float] | None = None,
     **sections: Any,
 ) -> AsyncIterator[Fleet]:
-    """So many replicas, not started. `dsns`: connection strings, by the number of the replica. `sections` are as in `configure`."""
+    """So many replicas, not started. `own` is by the number of the replica. `sections` are as in `configure`."""
     service, webhook, queue = VoiceService(scenario, time.time), Webhook(), Queue(moto_url)
     await queue.create()
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(webhook.serving())
         polls: Sequence[list[Poll]] = [[] for _ in range(count)]
-        sims = [await stack.enter_async_context(serve(service, on_request=_recorder(own))) for own in polls]
-        found = Fleet(database, sims[0], webhook, queue)
+        sims = [await stack.enter_async_context(serve(service, on_request=_recorder(each))) for each in polls]
+        found = Fleet(database, sims[0], webhook, queue, directory / "operator", terms or {"lease": LEASE_S, "renew": RENEW_S})
         stack.callback(found.close)
         for number, sim in enumerate(sims):
-            (own := directory / f"replica-{number}").mkdir()
+            special = (own or {}).get(number, Own())
+            variables = {**environment(moto_url), **_service(sim), **special.variables}
             listen = f"127.0.0.1:{free_port()}"
-            settings = {
-                "sources": [{"type": "sqs", "queue_url": queue.url, "wait": 1, "visibility": 10}],
-                "store": _store(database, (dsns or {}).get(number, database.server.dsn)),
-                "sinks": [{"type": "webhook", "url": f"{webhook.url}{number}"}],
-                "api": {"listen": listen},
-            }
-            configure(own, **{**settings, **sections})
-            keys = {name: value for name, value in sim.environment.items() if name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
-            variables = {**environment(moto_url), "AWS_ENDPOINT_URL_CHIME_SDK_VOICE": sim.url, **keys}
-            found.replicas.append(Replica(number, own, variables, polls[number], listen))
+            _configure(directory / f"replica-{number}", found, special, number, {"api": {"listen": listen}, **sections})
+            found.replicas.append(Replica(number, directory / f"replica-{number}", variables, polls[number], listen))
+        _configure(directory / "operator", found, Own(), 0, sections)
         yield found
 
 
-def _store(database: Database, dsn: str) -> dict[str, Any]:
-    return {"type": "postgres", "dsn": dsn, "schema_name": database.schema, "shards": SHARDS, "lease": LEASE_S, "renew": RENEW_S}
+def _service(sim: Simulator) -> dict[str, str]:
+    """The environment variables for the service; those for the queues are other ones."""
+    return {name: sim.environment[name] for name in ("AWS_ENDPOINT_URL_CHIME_SDK_VOICE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+
+
+def _configure(directory: Path, shared: Fleet, own: Own, number: int, sections: Mapping[str, Any]) -> None:
+    directory.mkdir()
+    database, queue = shared.database, shared.queue
+    place = {"dsn": own.dsn or database.server.dsn, "schema_name": database.schema}
+    settings: dict[str, Any] = {
+        "sources": [{"type": "sqs", "queue_url": queue.url.replace(queue.name, own.queue or queue.name), "wait": 1, "visibility": 10}],
+        "store": {"type": "postgres", **place, "shards": SHARDS, **shared.terms},
+        "sinks": [{"type": "webhook", "url": f"{shared.webhook.url}{number}"}],
+    }
+    configure(directory, **{**settings, **sections})
 
 
 def _recorder(polls: list[Poll]) -> Callable[[dict[str, Any]], None]:

@@ -34,8 +34,9 @@ class Queue:
         await run_sync(self._send, list(bodies))
 
     def _send(self, bodies: list[str]) -> None:
-        for body in bodies:
-            self.sqs.send_message(QueueUrl=self.url, MessageBody=body)
+        for start in range(0, len(bodies), 10):
+            entries = [{"Id": str(n), "MessageBody": body} for n, body in enumerate(bodies[start : start + 10])]
+            self.sqs.send_message_batch(QueueUrl=self.url, Entries=entries)
 
     async def receive(self) -> list[str]:
         """Take at most ten messages out of it."""

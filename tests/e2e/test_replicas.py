@@ -5,78 +5,83 @@ No assertion depends on how long something took. Measured times are printed: `py
 
 from __future__ import annotations
 
+import math
 import signal
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
 import pytest
 from anyio.to_thread import run_sync
 
-from tests.e2e.fleet import ADOPTED, EXPIRED, LEASE_S, LOST, Delivery, Fleet, Poll, Replica, fleet, logged_at, one_in_each_shard
+from tests.e2e.fleet import ADOPTED, EXPIRED, LEASE_S, LOST, RENEW_S, Own, Replica, endless, fleet, logged_at, one_in_each_shard, takeover_s
 from tests.e2e.log_events import HEALTHY, UNHEALTHY
-from tests.e2e.scene import ENDLESS, check_events, end_tasks, tasks
+from tests.e2e.scene import end_tasks, tasks
 from tests.postgres import Database
 from tests.relay import Relay
-from watcher.model import TaskRef
 from watcher.simulator import Scenario
+from watcher.simulator.distributions import parse_durations
 
 pytestmark = pytest.mark.process
 
 
-def scenario(**settings: object) -> Scenario:
-    """Tasks that run until the test ends them."""
-    return Scenario(**{"seed": 1, "partial": 0, "quota": 100, "durations": ENDLESS, **settings})
-
-
-def check(found: Fleet, refs: Sequence[TaskRef]) -> None:
-    """Check that every event has arrived, each task's events in order, and that no two Gets of one task were in flight at once."""
-    check_events(found.webhook.accepted, refs, found.sim)
-    assert found.sim.stats.peak_per_task == 1
-
-
-async def running(found: Fleet, refs: Sequence[TaskRef]) -> None:
-    """Start all replicas, and let them poll these tasks."""
-    found.start(*found.replicas)
-    await found.until_shared(*found.replicas)
-    await found.submit(refs)
-    await found.until_polled(refs)
-
-
-async def finish(found: Fleet, refs: Sequence[TaskRef]) -> None:
-    """End the tasks, and check their events when all have arrived."""
-    end_tasks(found.sim, refs)
-    await found.until_delivered(refs)
-    check(found, refs)
+@pytest.mark.slow
+@pytest.mark.parametrize("terms", [{"lease": LEASE_S, "renew": RENEW_S}, {"lease": 15, "renew": 5}], ids=["short leases", "default leases"])
+async def test_nothing_is_lost_or_polled_twice_over_failures(
+    tmp_path: Path, database: Database, moto_url: str, terms: dict[str, float]
+) -> None:
+    """2,000 tasks under a quota of 100 calls per second. One replica gets SIGKILL and is replaced, one gets SIGSTOP for longer than its
+    leases last, and the database restarts: each task's events arrive in order, a repeat has the same id and the same bytes, and the
+    service never has two calls about one task at once."""
+    refs = tasks(2000)
+    lives = parse_durations("queue=exponential(1),run=10+exponential(4)")
+    async with fleet(tmp_path, database, moto_url, Scenario(seed=10, quota=100, durations=lives), terms=terms) as found:
+        first, second, third = found.replicas
+        found.start(*found.replicas)
+        await found.until_shared(*found.replicas)
+        await found.submit([*refs[:600], *refs[:100]])  # some tasks in two messages
+        await found.until(lambda: len(found.webhook.ended) > 100, "some tasks have ended")
+        orphans = await found.tasks_of(first, refs)
+        killed_at = found.kill(first)
+        await found.until(lambda: takeover_s(orphans, [second, third], killed_at) < math.inf, "the others poll its tasks")
+        print(f"takeover after {takeover_s(orphans, [second, third], killed_at):.1f} s with leases of {terms['lease']:g} s")
+        found.start(first)
+        await found.submit(refs[600:1100])
+        await found.until_shared(*found.replicas)
+        second.send(signal.SIGSTOP)
+        await found.until(lambda: len(found.logged(EXPIRED)) == 2, "the leases of the second one have ended")
+        second.send(signal.SIGCONT)
+        await found.submit(refs[1100:1600])
+        await found.until_shared(*found.replicas)
+        await run_sync(database.server.restart, "fast")
+        await found.submit(refs[1600:])
+        await found.until_delivered(refs)
+        await found.until_async(found.queue.is_empty, "all messages are acknowledged")
+        print(f"{found.webhook.repeats()} of {len(found.webhook.accepted)} events were repeats")
+        found.check(refs)
 
 
 async def test_the_others_take_over_from_a_killed_replica(tmp_path: Path, database: Database, moto_url: str) -> None:
     """The others poll the tasks of a replica that got SIGKILL, no event is lost, and no two calls about one task are in flight."""
     refs = one_in_each_shard()
-    async with fleet(tmp_path, database, moto_url, scenario()) as found:
-        await running(found, refs)
+    async with fleet(tmp_path, database, moto_url, endless()) as found:
+        await found.polling(refs)
         victim, *others = found.replicas
         orphans = await found.tasks_of(victim, refs)
         assert orphans
         killed_at = found.kill(victim)
         await found.until_polled(orphans, *others, since=killed_at)
         print(f"takeover after {takeover_s(orphans, others, killed_at):.1f} s")
-        await finish(found, refs)
+        await found.finish(refs)
         assert {line["replica"] for line in found.logged(EXPIRED)} == {victim.name}
 
 
-def takeover_s(orphans: Sequence[TaskRef], others: Sequence[Replica], since: float) -> float:
-    """Seconds from then to the first poll by one of these replicas of a task of which it was not the owner."""
-    keys = {ref.key for ref in orphans}
-    return min(poll.at for replica in others for poll in replica.polls if poll.at > since and poll.key in keys) - since
-
-
+@pytest.mark.slow
 async def test_a_stopped_replica_does_nothing_under_its_old_leases(tmp_path: Path, database: Database, moto_url: str) -> None:
     """A replica that got SIGSTOP for longer than its leases last neither polls nor commits when it goes on, until it owns shards again."""
     refs, cadence = one_in_each_shard(), {"type": "fixed", "every": 2}
-    async with fleet(tmp_path, database, moto_url, scenario(), cadence=cadence) as found:
-        await running(found, refs)
+    async with fleet(tmp_path, database, moto_url, endless(), cadence=cadence) as found:
+        await found.polling(refs)
         victim, *others = found.replicas
         orphans = await found.tasks_of(victim, refs)
         victim.send(signal.SIGSTOP)
@@ -86,13 +91,14 @@ async def test_a_stopped_replica_does_nothing_under_its_old_leases(tmp_path: Pat
         adoptions, old = len(victim.lines(ADOPTED)), victim.name
         victim.send(signal.SIGCONT)
         again_at = logged_at(await victim.until_logged(ADOPTED, adoptions + 1))
-        assert did(victim, found, expired_at, again_at) == [], "it works under its old leases"
+        assert found.activity(victim, expired_at, again_at) == [], "it works under its old leases"
         assert victim.lines(LOST)
         assert victim.name != old
         await found.until_shared(*found.replicas)
-        await finish(found, refs)
+        await found.finish(refs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["cut", "stall"])
 async def test_a_replica_without_the_database_stops_before_its_leases_end(
     tmp_path: Path, database: Database, moto_url: str, how: str
@@ -101,10 +107,10 @@ async def test_a_replica_without_the_database_stops_before_its_leases_end(
     have ended. The others take over. It takes part again when the network works."""
     refs, down = one_in_each_shard(), True
     async with Relay(database.server.socket) as relay:
-        dsns = {0: database.server.dsn_through(relay.host, relay.port)}
-        async with fleet(tmp_path, database, moto_url, scenario(), dsns=dsns, cadence={"type": "fixed", "every": 1}) as found:
+        own = {0: Own(dsn=database.server.dsn_through(relay.host, relay.port))}
+        async with fleet(tmp_path, database, moto_url, endless(), own=own, cadence={"type": "fixed", "every": 1}) as found:
             found.webhook.status = lambda event: 503 if down else 204  # so that each replica always has something to send
-            await running(found, refs)
+            await found.polling(refs)
             victim, *others = found.replicas
             orphans = await found.tasks_of(victim, refs)
             old = victim.name
@@ -115,28 +121,23 @@ async def test_a_replica_without_the_database_stops_before_its_leases_end(
             await found.until_polled(orphans, *others, since=expired_at)
             (relay.restore if how == "cut" else relay.release)()
             adopted = await victim.until_logged(ADOPTED, len(victim.lines(ADOPTED)) + 1)
-            last = max(each.at for each in did(victim, found, 0, expired_at))
+            last = max(each.at for each in found.activity(victim, 0, expired_at))
             print(f"{how}: the last call or delivery was {expired_at - last:.1f} s before its leases had ended")
-            assert did(victim, found, expired_at, logged_at(adopted)) == []
+            assert found.activity(victim, expired_at, logged_at(adopted)) == []
             await found.until_ready(victim)
             await found.until_shared(*found.replicas)
             down = False
-            await finish(found, refs)
+            await found.finish(refs)
             assert victim.name != old
 
 
-def did(replica: Replica, found: Fleet, begin: float, end: float) -> list[Poll | Delivery]:
-    """The polls and deliveries of a replica between two times."""
-    deliveries = [each for each in found.webhook.deliveries if each.replica == replica.number]
-    return [each for each in (*replica.polls, *deliveries) if begin < each.at < end]
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
 async def test_a_restart_of_the_database_loses_nothing(tmp_path: Path, database: Database, moto_url: str, mode: str) -> None:
     """While the server restarts under load, all replicas say so, connect again, and keep their shards; every event arrives."""
     refs, more = one_in_each_shard(), tasks(40, "later")
-    async with fleet(tmp_path, database, moto_url, scenario(), cadence={"type": "fixed", "every": 1}) as found:
-        await running(found, refs)
+    async with fleet(tmp_path, database, moto_url, endless(), cadence={"type": "fixed", "every": 1}) as found:
+        await found.polling(refs)
         async with anyio.create_task_group() as work:
             work.start_soon(found.submit, more)
             end_tasks(found.sim, refs)
@@ -149,7 +150,7 @@ async def test_a_restart_of_the_database_loses_nothing(tmp_path: Path, database:
         await found.until_polled(more)
         end_tasks(found.sim, more)
         await found.until_delivered([*refs, *more])
-        check(found, [*refs, *more])
+        found.check([*refs, *more])
 
 
 def components(replica: Replica, event: str) -> set[str]:
@@ -157,11 +158,12 @@ def components(replica: Replica, event: str) -> set[str]:
     return {line["component"] for line in replica.lines(event)}
 
 
+@pytest.mark.slow
 async def test_without_a_database_nothing_is_polled_after_the_leases_end(tmp_path: Path, database: Database, moto_url: str) -> None:
     """While the database is down for longer than the leases last, all replicas say so and poll nothing. Then they go on."""
     refs = one_in_each_shard()
-    async with fleet(tmp_path, database, moto_url, scenario(), cadence={"type": "fixed", "every": 1}) as found:
-        await running(found, refs)
+    async with fleet(tmp_path, database, moto_url, endless(), cadence={"type": "fixed", "every": 1}) as found:
+        await found.polling(refs)
         await run_sync(database.server.stop)
         stopped_at = time.time()
         try:
@@ -170,10 +172,10 @@ async def test_without_a_database_nothing_is_polled_after_the_leases_end(tmp_pat
             await found.until(lambda: time.time() > stopped_at + 2 * LEASE_S, "the leases have ended long ago")
         finally:
             await run_sync(database.server.start)
-        down = [poll for replica in found.replicas for poll in did(replica, found, stopped_at + LEASE_S, stopped_at + 2 * LEASE_S)]
+        down = [poll for replica in found.replicas for poll in found.activity(replica, stopped_at + LEASE_S, stopped_at + 2 * LEASE_S)]
         assert down == []
         for replica in found.replicas:
             await found.until_ready(replica)
         await found.until_polled(refs, since=stopped_at + 2 * LEASE_S)
         await found.until_shared(*found.replicas)
-        await finish(found, refs)
+        await found.finish(refs)

@@ -17,6 +17,7 @@ from watcher.cli import exit_codes
 from watcher.cli.check_result import Check, CheckFailed, CheckSkipped
 from watcher.cli.tables import counted
 from watcher.config import Settings
+from watcher.errors import StoreNotPrepared
 from watcher.model import Leftover
 from watcher.queries.removed_sinks import removed_sinks
 from watcher.registry import SINKS, STORES, AdapterContext, AdapterType
@@ -68,6 +69,8 @@ async def check_store(settings: Settings, context: AdapterContext) -> str:
             raise _with_removed(removed)
         seen = await store.check() if path is None else f"{path}: {await store.check()}"
         return ", ".join([seen, await _users(store, path), *waiting])
+    except StoreNotPrepared as error:  # watcher run prepares it
+        return str(error)
     finally:
         await store.close()
 

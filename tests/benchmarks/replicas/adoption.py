@@ -147,8 +147,8 @@ ROWS = (
 
 def _note(size: int) -> str:
     return f"""
-A replica with {OWN:,} watches of its own, and {RATE:.0f} calls a second, takes over a shard with {size:,} open watches, whose owner does not renew
-its leases any more. The shard is loaded in pieces, beside the renewals and the polls.
+A replica with {OWN:,} watches of its own, and {RATE:.0f} calls a second, takes over a shard with {size:,} open watches. The owner of that
+shard does not renew its leases any more. The shard is loaded in pieces, beside the renewals and the polls.
 """
 
 

@@ -18,26 +18,24 @@ from tests.postgres import Database, PostgresServer
 TASKS = 300
 EVERY_S = 2.0
 """How often each task is polled."""
-RENEW_S = 5.0
-
 Waits = list[tuple[float, float]]
 """For each round, seconds to the first poll of a task of the gone replica, and until all its tasks were polled."""
 
 
 def measure(on: PostgresServer, quick: bool) -> Part:
     """Let one of three replicas end, in several rounds."""
-    rounds = 1 if quick else 4
+    rounds, lease = (1, 3.0) if quick else (4, 15.0)
     with database(on) as empty:
-        killed, stopped = anyio.run(_measure, empty, rounds)
-    rows = [_row("`kill -9`", killed, "lease + 2 s = 17 s"), _row("SIGTERM", stopped, "1 s")]
-    return Part("From the end of a replica to the first poll by another", _note(rounds), HEADER, rows)
+        killed, stopped = anyio.run(_measure, empty, rounds, lease)
+    rows = [_row("`kill -9`", killed, f"lease + 2 s = {lease + 2:.0f} s"), _row("SIGTERM", stopped, "1 s")]
+    return Part("From the end of a replica to the first poll by another", _note(rounds, lease), HEADER, rows)
 
 
-async def _measure(empty: Database, rounds: int) -> tuple[Waits, Waits]:
+async def _measure(empty: Database, rounds: int, lease: float) -> tuple[Waits, Waits]:
     cadence, rng = {"type": "fixed", "every": EVERY_S}, Random(1)
     killed: Waits = []
     stopped: Waits = []
-    async with replicas(empty, 3, TASKS, start_rate=1000.0, cadence=cadence) as fleet:
+    async with replicas(empty, 3, TASKS, start_rate=1000.0, lease=lease, cadence=cadence) as fleet:
         for replica in fleet.all:
             replica.start()
         for turn in range(rounds):
@@ -45,7 +43,7 @@ async def _measure(empty: Database, rounds: int) -> tuple[Waits, Waits]:
             await _polling(fleet, 3)
             stopped.append(await _stop(fleet, leaver, [victim, stays]))
             await _polling(fleet, 2)
-            await anyio.sleep(rng.uniform(0, RENEW_S))  # a kill may come at any time between two renewals
+            await anyio.sleep(rng.uniform(0, lease / 3))  # a kill may come at any time between two renewals
             killed.append(await _kill(fleet, victim, [stays]))
             victim.start()
             leaver.start()
@@ -91,8 +89,9 @@ def _row(what: str, waits: Waits, aim: str) -> tuple[str, ...]:
 HEADER = ("the replica ends by", "first poll, s: median", "longest", "all its tasks polled, s: median", "longest", "aim for the first")
 
 
-def _note(rounds: int) -> str:
+def _note(rounds: int, lease: float) -> str:
     return f"""
-Three processes with the default leases (15 s, renewed every 5 s) poll {TASKS} tasks of one simulated service. One of them ends, at a random
-time between two renewals. *First poll*: the first call of another process about one of its tasks. {rounds} rounds.
+Three processes, with leases of {lease:.0f} s that are renewed every {lease / 3:.0f} s (the defaults are 15 s and 5 s), poll {TASKS} tasks
+of one simulated service. One of them ends, at a random time between two renewals. *First poll*: the first call of another process about
+one of its tasks. Rounds: {rounds}.
 """

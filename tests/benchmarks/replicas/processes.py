@@ -87,34 +87,46 @@ class Replicas:
 
 @asynccontextmanager
 async def replicas(
-    database: Database, count: int, tasks: int, *, quota: float | None = None, start_rate: float | None = None, **sections: Any
+    database: Database,
+    count: int,
+    tasks: int,
+    *,
+    quota: float | None = None,
+    start_rate: float | None = None,
+    lease: float = 15.0,
+    **sections: Any,
 ) -> AsyncIterator[Replicas]:
     """So many replicas, not started, on a store with so many endless tasks.
 
-    `quota`: of the service. `start_rate`: what an earlier process has learned about it. `sections`: of the configuration.
+    `quota`: of the service. `start_rate`: what an earlier process has learned about it. `lease`: in seconds; it is renewed after a third
+    of it, as by default. `sections`: of the configuration.
     """
-    store = PostgresStore(database.settings(shards=64))
-    await store.open(["jsonl"])
-    await thousands(store.admit, watches(tasks))
-    if start_rate is not None:
-        await store.save_state(state_name("pace", KIND.quota), repr(start_rate))
-    await store.close()
+    await _fill(database, tasks, start_rate)
     simulated = VoiceService(Scenario(durations=ENDLESS, quota=quota), time.time)
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         found = []
         for number in range(count):
             sim = await stack.enter_async_context(serve(simulated))
-            found.append(replica := _replica(folder / f"replica-{number}", sim, database, sections))
+            store = {"dsn": database.server.dsn, "schema_name": database.schema, "lease": lease, "renew": lease / 3}
+            found.append(replica := _replica(folder / f"replica-{number}", sim, {"store": {"type": "postgres", **store}, **sections}))
             stack.callback(replica.kill)
         yield Replicas(database, found)
 
 
-def _replica(folder: Path, sim: Simulator, database: Database, sections: dict[str, Any]) -> Replica:
+async def _fill(database: Database, tasks: int, start_rate: float | None) -> None:
+    store = PostgresStore(database.settings(shards=64))
+    await store.open(["jsonl"])
+    await thousands(store.admit, watches(tasks))
+    if start_rate is not None:
+        await store.save_state(state_name("pace", KIND.quota), repr(start_rate))
+    await store.close()
+
+
+def _replica(folder: Path, sim: Simulator, sections: dict[str, Any]) -> Replica:
     folder.mkdir()
     os.mkfifo(folder / "tasks.pipe")  # a source without an end
-    store = {"type": "postgres", "dsn": database.server.dsn, "schema_name": database.schema}
-    configure(folder, sources=[{"type": "lines", "path": "tasks.pipe"}], store=store, **sections)
+    configure(folder, sources=[{"type": "lines", "path": "tasks.pipe"}], **sections)
     replica = Replica(service(folder, sim))
 
     def record(request: dict[str, Any]) -> None:

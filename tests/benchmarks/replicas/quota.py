@@ -46,7 +46,7 @@ class Shares:
 
 def measure(on: PostgresServer, quick: bool) -> Part:
     """Measure 1, 2, and 4 processes, with both fleets at the same time: they wait more than they compute."""
-    stages, times = ((1, 2), Times(6, 4)) if quick else ((1, 2, 4), Times(22, 25))
+    stages, times = ((1, 2), Times(5, 3)) if quick else ((1, 2, 4), Times(20, 20))
     found = anyio.run(_measure, on, stages, times)
     rows = [_row(count, found["quota"][n], found["rate"][n]) for n, count in enumerate(stages)]
     return Part("The calls of several processes", _note(times), HEADER, rows)
@@ -85,10 +85,11 @@ def _shares(running: Sequence[Replica], began: float, since: float, end: float) 
     accepted, throttled = zip(*(replica.calls_between(since, end) for replica in running), strict=True)
     tally, all_ = Tally(list(accepted), list(throttled)), range(len(running))
     times = sorted(at for replica in running for at, _, _ in replica.calls if at >= began)
-    return Shares(sum(accepted) / (end - since), tally.throttled_share(all_), tally.jain(all_), _most_in_a_second(times))
+    return Shares(sum(accepted) / (end - since), tally.throttled_share(all_), tally.jain(all_), most_in_a_second(times))
 
 
-def _most_in_a_second(times: Sequence[float]) -> int:
+def most_in_a_second(times: Sequence[float]) -> int:
+    """How many of these times, in order, are in one second: the second with the most of them."""
     most = first = 0
     for last, at in enumerate(times):
         while times[first] <= at - 1:
@@ -115,10 +116,12 @@ HEADER = (
 
 def _note(times: Times) -> str:
     return f"""
-Processes with {TASKS:,} open tasks, each to be polled every {EVERY_S:.0f} s, so that the calls are the limit. *Quota*: the simulated service allows
-{QUOTA:.0f} calls a second, with a credit of one second, and throttles more; the processes do not know that. *Configured rate*: the service has no
-quota, and `pace.rate` is {RATE:.0f}. Further processes are started while the earlier ones run. From {times.settle:.0f} s after they share the tasks, calls are
-counted at the service for {times.measure:.0f} s. *Most in one second* also counts the time before that, in which shards change their owners.
-Aim: as in [Pace](#pace-the-rate-of-all-calls): at least 98 % used, at most 1 % throttled; never more than the configured rate and
+Processes with {TASKS:,} open tasks, each to be polled every {EVERY_S:.0f} s, so that the calls are the limit. *Quota*: the simulated
+service allows {QUOTA:.0f} calls a second, with a credit of one second, and throttles more; the processes do not know that.
+*Configured rate*: the service has no quota, and `pace.rate` is {RATE:.0f}. Further processes are started while the earlier ones run.
+From {times.settle:.0f} s after they share the tasks, the calls of {times.measure:.0f} s are counted at the service. *Most in one second*
+also counts the time before that, in which shards change their owners.
+
+Aim: as in [Pace](#pace-the-rate-of-all-calls), at least 98 % used and at most 1 % throttled; at most the configured rate, and
 the one call of its burst for each process.
 """

@@ -11,8 +11,9 @@ from typing import Any
 from psycopg.sql import SQL, Identifier
 
 from watcher.adapters.stores.postgres.connections import Connection
+from watcher.adapters.stores.postgres.failures import PERMISSION
 from watcher.adapters.stores.postgres.tables import MIGRATIONS, Migration
-from watcher.errors import StoreRefused
+from watcher.errors import StoreNotPrepared, StoreRefused
 
 OLDEST_SERVER = 140000
 """PostgreSQL 14."""
@@ -24,6 +25,9 @@ MIGRATION_S = 300
 
 _VERSION = "SELECT version, readable_from, shards FROM store"
 _HAS_TABLES = "SELECT to_regclass('store') IS NOT NULL, to_regclass('watches') IS NOT NULL"
+
+_MAY_CREATE = """SELECT CASE WHEN to_regnamespace(quote_ident(%s)) IS NULL THEN has_database_privilege(current_database(), 'CREATE')
+    ELSE has_schema_privilege(to_regnamespace(quote_ident(%s)), 'CREATE') END"""
 
 
 class Schema:
@@ -47,9 +51,11 @@ class Schema:
         await self._check_server(db)
         found = await self._read(db)
         if found is None:
-            raise StoreRefused(f"{self._place}: there is no store here yet: start the watcher first, or set store.schema_name")
+            if not (await one(db, _MAY_CREATE, (self._name, self._name)))[0]:
+                raise StoreRefused(f"{self._place}: there is no store here yet, and {PERMISSION}")
+            raise StoreNotPrepared(f"{self._place}: there is no store here yet: start the watcher first, or set store.schema_name")
         if found[0] < len(self._migrations):
-            raise StoreRefused(
+            raise StoreNotPrepared(
                 f"{self._place}: has schema version {found[0]}, this program needs {len(self._migrations)}:"
                 " start a watcher of this version once to migrate the store"
             )
