@@ -361,3 +361,32 @@ async def test_a_notification_at_another_replica_makes_the_owner_poll_at_once() 
         assert theirs not in one.polled
         assert b'watcher_inputs_total{outcome="hint",source="queue"} 1.0' in one.watcher.metrics.render()
         tasks.cancel_scope.cancel()
+
+
+async def test_a_replica_that_has_left_claims_nothing_more() -> None:
+    """Also when a claim, under way while it leaves, granted shards that it did not have before."""
+    fleet = Fleet(durations="run=never")
+    one, two = fleet.add(), fleet.add()
+    calls: list[str] = []
+    claim = one.store.claim
+
+    async def late(report: Report | None = None) -> Claim:
+        calls.append("claim")
+        answer = await claim(report)
+        await anyio.sleep(1)
+        return answer
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(two.run)
+        await anyio.sleep(1)
+        tasks.start_soon(one.run)
+        await anyio.sleep(10)
+        one.store.claim = late  # type: ignore[method-assign]
+        two.watcher.stop()
+        while not calls:  # noqa: ASYNC110 - the signal of the other replica makes it claim
+            await anyio.sleep(0.1)
+        await one.watcher.loops.ownership.give_back()
+        await anyio.sleep(20)
+        assert len(calls) == 1
+        assert not fleet.shared.leases.replicas()
+        tasks.cancel_scope.cancel()

@@ -135,12 +135,16 @@ class Session:
         if not task.cancelled():
             task.exception()  # it was raised in the caller, or the caller is gone
 
+    async def drain(self) -> None:
+        """Wait for the calls that are running, also those whose callers were cancelled."""
+        if self._running:
+            await asyncio.wait(self._running)
+
     async def close(self) -> None:
         """End the connection after the calls that are running."""
         self._closed = True
         with anyio.CancelScope(shield=True):
-            if self._running:
-                await asyncio.wait(self._running)
+            await self.drain()
             if self._connection is not None:
                 await self._connection.close()
                 self._connection = None
