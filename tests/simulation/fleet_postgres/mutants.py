@@ -55,7 +55,7 @@ def with_many_erasures(fleet: FleetStory) -> FleetStory:
     """An operator erases each task some time after it was submitted, over a slow network."""
     rng = Random(fleet.story.seed)
     erasures = tuple((at + rng.uniform(0.5, 30), key_of(connector, task)) for at, connector, task in fleet.story.tasks)
-    return replace(fleet, story=replace(fleet.story, erasures=erasures, disk_s=SLOW_S))
+    return replace(fleet, story=replace(fleet.story, erasures=erasures, disk_s=4 * SLOW_S))
 
 
 def with_many_takeovers(fleet: FleetStory) -> FleetStory:
