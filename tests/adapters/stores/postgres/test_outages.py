@@ -80,6 +80,42 @@ async def test_a_server_that_does_not_answer(store: PostgresStore, relay: Relay,
     await CALLS[name](store)
 
 
+async def claim_without_answer(store: PostgresStore) -> None:
+    """Make a claim that takes effect, and whose answer is lost."""
+    run = store._claims.run
+
+    async def lose_the_answer(*arguments: Any) -> None:
+        await run(*arguments)
+        raise StoreUnavailable("the connection was lost")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store._claims, "run", lose_the_answer)
+        with pytest.raises(StoreUnavailable):
+            await store.claim()
+
+
+async def test_a_claim_whose_answer_is_lost(database: Database) -> None:
+    """The next claim continues under the name that was registered, so no second replica has a share of the shards until it expires."""
+    store = database.store()
+    await store.open([])
+    await claim_without_answer(store)
+    registered = database.execute("SELECT name FROM replicas")
+    claim = await store.claim()
+    assert [(replica.name,) for replica in claim.replicas] == [(claim.me,)] == registered
+    assert len(claim.leases) == 4
+    await store.close()
+
+
+async def test_a_stop_after_a_claim_whose_answer_is_lost(database: Database) -> None:
+    """The replica leaves, so the others need not wait until its leases end."""
+    store = database.store()
+    await store.open([])
+    await claim_without_answer(store)
+    assert database.execute("SELECT count(*) FROM replicas") == [(1,)]
+    await store.close()
+    assert database.execute("SELECT count(*) FROM replicas") == [(0,)]
+
+
 async def test_a_commit_during_an_outage(store: PostgresStore, relay: Relay) -> None:
     """Its caller cannot know whether it was made; the same commit again writes it one time."""
     owned = await leases(store)
