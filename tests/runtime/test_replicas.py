@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from tests.runtime.conftest import EPOCH, key
 from tests.runtime.test_notifications import notification
 from watcher.adapters.stores.memory import MemoryReplica, SharedMemory
+from watcher.core.polling.open_circuits import STATE
 from watcher.core.polling.pace import PaceSettings
 from watcher.errors import StoreUnavailable
 from watcher.model import Claim, Event, Report, TaskRef
@@ -389,4 +390,21 @@ async def test_a_replica_that_has_left_claims_nothing_more() -> None:
         await anyio.sleep(20)
         assert len(calls) == 1
         assert not fleet.shared.leases.replicas()
+        tasks.cancel_scope.cancel()
+
+
+async def test_open_circuits_are_saved_again_after_the_leases_ended() -> None:
+    """The store removed them with the earlier name of the replica, and `watcher explain` needs them for as long as they are open."""
+    fleet = Fleet(durations="run=never")
+    one = fleet.add()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(one.run)
+        await anyio.sleep(1)
+        one.watcher.health.bad("circuit:throttled", "many calls were throttled", "wait")
+        await anyio.sleep(6)
+        assert "circuit:throttled" in "".join(await one.store.load_states(STATE))
+        fleet.shared.leases.leave(one.store.replica)
+        await anyio.sleep(60)
+        assert one.store.replica == "replica-0-2"
+        assert "circuit:throttled" in "".join(await one.store.load_states(STATE))
         tasks.cancel_scope.cancel()

@@ -354,3 +354,23 @@ async def test_a_claim_whose_caller_was_cancelled(database: Database) -> None:
     await store.close()
     assert database.execute("SELECT name FROM replicas") == []
     assert database.execute("SELECT sum(epoch) FROM shards") == [(4,)], "the claim was made"
+
+
+async def test_a_replica_that_is_frozen_in_a_transaction(database: Database) -> None:
+    """The server ends the transaction before the leases end, so that its shards can be taken over then, whatever `statement_timeout` is."""
+    store = PostgresStore(database.settings(statement_timeout=200, lease=1, renew=0.4))
+    await store.open(["bus"])
+    taken: list[Any] = []
+    with database.connection() as other:
+        other.execute("SET lock_timeout = '20s'")
+
+        async def freeze(db: Any) -> None:
+            await db.execute("BEGIN")
+            await db.execute("SELECT 1 FROM shards WHERE shard = 2 FOR NO KEY UPDATE")
+            taken.extend(other.execute("SELECT shard FROM shards WHERE shard = 2 FOR NO KEY UPDATE"))  # nothing else runs here meanwhile
+            await db.execute("COMMIT")
+
+        with pytest.raises(StoreUnavailable):
+            await store._read(freeze)
+    assert taken == [(2,)]
+    await store.close()

@@ -84,7 +84,8 @@ class Server:
         return connection
 
     async def _prepare(self, connection: Connection, limits: Limits) -> None:
-        milliseconds = [str(round(each * 1000)) for each in (limits.statement, limits.lock, limits.statement)]
+        idle = min(limits.statement, self._settings.lease / 2)  # a frozen replica must not keep the locks of its shards longer than these
+        milliseconds = [str(round(each * 1000)) for each in (limits.statement, limits.lock, idle)]
         await connection.execute(_SETTINGS, (self._settings.schema_name, *milliseconds))
 
     def _named(self, error: BaseException, *, connected: bool) -> Exception:
