@@ -108,7 +108,7 @@ async def test_a_single_owner_that_is_fenced_ends_with_store_refused(world: Make
     async def lose_the_store(watcher: Watcher) -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(watcher.run)
-            await watcher.loops.ownership.adopted.wait()
+            await watcher.loops.ownership.adoption.done.wait()
             store.content.shards[0].release()
             store.content.shards[0].claim()
 

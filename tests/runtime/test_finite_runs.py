@@ -47,7 +47,7 @@ async def test_a_replica_without_work_runs_on_while_another_one_has_some(world: 
                 await first.run()
 
         tasks.start_soon(until_killed)
-        await first.loops.ownership.adopted.wait()
+        await first.loops.ownership.adoption.done.wait()
         tasks.start_soon(second.run)
         await anyio.sleep(30)
         assert (first.finished, second.finished) == (False, False)

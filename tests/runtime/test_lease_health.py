@@ -10,7 +10,7 @@ from tests.runtime.conftest import MakeWorld, World
 from watcher.adapters.stores.memory.replica import MemoryReplica, SharedMemory
 from watcher.model import Claim, Report
 from watcher.runtime.health import UNUSED
-from watcher.runtime.ownership import LEASES, NOT_RENEWED
+from watcher.runtime.ownership_report import LEASES, NOT_RENEWED
 from watcher.runtime.service import Watcher
 from watcher.simulator.inbox import SimulatedInbox
 
@@ -108,7 +108,6 @@ async def test_a_replica_that_stops_does_not_become_unhealthy(world: MakeWorld) 
     with capture_logs() as lines:
         async with replica(world, shared.replica("a")).watcher() as watcher, anyio.create_task_group() as tasks:
             tasks.start_soon(watcher.loops.ownership.run)
-            tasks.start_soon(watcher.loops.ownership.report_age)
             await anyio.sleep(60)
             await watcher.loops.ownership.give_back()
             await anyio.sleep(10 * LEASE_S)

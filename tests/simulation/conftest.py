@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.postgres import postgres_server  # noqa: F401  the fixture
+
 BATCH = 20
 """Stories in one test: enough for most faults to occur in each batch."""
 

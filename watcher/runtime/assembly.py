@@ -18,6 +18,7 @@ from watcher.model import DEFAULT_TARGET
 from watcher.observe.metrics import Metrics
 from watcher.runtime.acks import Acknowledger
 from watcher.runtime.admission import Admission
+from watcher.runtime.adoption import Owned
 from watcher.runtime.arrivals import Arrivals
 from watcher.runtime.backlog import BacklogCounter
 from watcher.runtime.components import expect_components
@@ -32,10 +33,11 @@ from watcher.runtime.maintenance import Maintenance
 from watcher.runtime.open_reads import OpenReads
 from watcher.runtime.operator_requests import OperatorRequests
 from watcher.runtime.outlet import Outlet
-from watcher.runtime.ownership import Owned, Ownership
+from watcher.runtime.ownership import Ownership
 from watcher.runtime.pending_writes import HungWrites
+from watcher.runtime.poll_policy import PollPolicy
 from watcher.runtime.poller_set import PollerSet
-from watcher.runtime.polling import Poller, PollPolicy
+from watcher.runtime.polling import Poller
 from watcher.runtime.retrying_store import RetryingStore
 from watcher.runtime.service import Adapters, Loop, Loops, Watcher
 from watcher.runtime.settings import Determinism, ServiceSettings

@@ -13,7 +13,7 @@ from watcher.core.polling.circuits import NAMES
 from watcher.kinds.catalog import Catalog
 from watcher.model import DEFAULT_TARGET
 from watcher.runtime.instruments import Instruments
-from watcher.runtime.ownership import LEASES
+from watcher.runtime.ownership_report import LEASES
 from watcher.runtime.service import Adapters
 
 

@@ -1,31 +1,22 @@
-"""Which shards this process owns: claims them, adopts new ones, hands over those above its share, and gives up lost ones.
+"""Which shards this process owns: claims them, renews its leases, hands over those above its share, and gives up lost ones.
 
-The only caller of `adopt` and `release` on the pollers, the sink workers, the backlog, and the deferred
-acknowledgements. With a store that has a single owner, all shards are claimed once and never lost.
+With a store that has a single owner, all shards are claimed once and never lost.
 """
 
 from __future__ import annotations
 
-import math
-from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import anyio
-import structlog
 
 from watcher.errors import StoreRefused
 from watcher.model import Claim, Lease, Report
 from watcher.ports import Store
-from watcher.runtime.acks import Acknowledger
-from watcher.runtime.backlog import BacklogCounter
-from watcher.runtime.delivery import SinkWorker
+from watcher.runtime.adoption import Adoption, Owned
 from watcher.runtime.instruments import Instruments
-from watcher.runtime.leases import Leases, Renewal
-from watcher.runtime.poller_set import PollerSet
+from watcher.runtime.leases import Leases
+from watcher.runtime.ownership_report import OwnershipReport
 from watcher.runtime.wakeup import Wakeup
-
-log = structlog.get_logger("watcher.ownership")
 
 AFTER_EXPIRY_S = 0.05
 """How long after the end of the leases of another replica to claim, in seconds."""
@@ -35,49 +26,24 @@ HAND_OVER_CHECK_S = 0.02
 """Seconds between two looks at whether the work on a shard that is handed over has ended."""
 
 
-RUN_ONE = "another process owns it now; run one process for each store"
-NOT_RENEWED = "this replica starts no call and no delivery until it has renewed its leases: check the store, the network, and its CPU"
-
-AGE_S = 1.0
-"""Seconds between two reports of the age of the leases."""
-LEASES = "leases"
-"""The component of a replica whose leases can end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Owned:
-    """What works on the owned shards, in the order in which a shard is adopted."""
-
-    backlog: BacklogCounter
-    sink_workers: Sequence[SinkWorker]
-    pollers: PollerSet
-    acks: Acknowledger
-
-
 class Ownership:
     """Keeps the leases of this process current, and the work that depends on them. `version` is that of this program."""
 
     def __init__(self, store: Store, leases: Leases, owned: Owned, instruments: Instruments, version: str = "") -> None:
-        self.adopted = anyio.Event()
-        """Set when the shards of the first claim are adopted: all their open watches are loaded."""
+        self.adoption = Adoption(store, leases, owned)
         self.claimed = Claim(())
         """What the last claim returned."""
         self._store = store
         self._leases = leases
         self._owned = owned
         self._clock = instruments.clock
-        self._metrics = instruments.metrics
-        self._health = instruments.health
+        self._report = OwnershipReport(leases, instruments)
         self._version = version
         self._one_at_a_time = anyio.Lock()
         """A claim and a release at once could return a lease that was just given back."""
-        self._to_adopt: deque[Lease] = deque()
-        self._adopted: set[int] = set()
-        """Shards whose watches are loaded."""
         self._wakeup = Wakeup()
-        self._adopt_wakeup = Wakeup()
         self._stopping = False
-        self._renewed_at = -math.inf
+        self.adoption.on_adopted = self._wakeup.set  # the others must know what this replica polls now
 
     @property
     def shared(self) -> bool:
@@ -88,53 +54,36 @@ class Ownership:
 
     async def run(self) -> None:
         """Claim and adopt shards, and renew the leases while they can expire. Returns when they cannot."""
-        self._metrics.shards.set(self._store.shards)
-        if self._store.renew_s is None:
+        renew_s = self._store.renew_s
+        if renew_s is None:
             await self.claim()
-            self.adopted.set()
+            self.adoption.done.set()
             return
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._adopt_gained, name="adoption")
+            tasks.start_soon(self.adoption.run, name="adoption")
+            tasks.start_soon(self._report.run, renew_s, name="report leases")
             while True:
                 await self._renew()
                 if self._surplus:
                     tasks.start_soon(self.hand_over, self._surplus, name="hand-over")
-                await self._wakeup.wait(self._pause(self._store.renew_s))
+                await self._wakeup.wait(self._pause(renew_s))
 
     async def claim(self) -> None:
         """Renew the leases once: release lost shards and adopt new ones."""
         await self._renew()
-        await self._adopt_waiting()
+        await self.adoption.adopt_waiting()
 
     def wake(self) -> None:
         """Claim now: shards have become free."""
         self._wakeup.set()
 
-    async def report_age(self) -> None:
-        """Report every second how old the leases are, and whether they are renewed, until cancelled. With a single owner they never end."""
-        while self._store.renew_s is not None:
-            if self._renewed_at > -math.inf and not self._left:
-                self._metrics.lease_age.set(self._clock.mono() - self._renewed_at)
-                self._report_health(self._store.renew_s)
-            await anyio.sleep(AGE_S)
-
-    def _report_health(self, renew_s: float) -> None:
-        """Without shards there is no lease whose last third could begin: then two renewals that are missing count."""
-        now = self._clock.mono()
-        age = now - self._renewed_at
-        if self._leases.may_start(now) if self._leases.held else age <= 2 * renew_s:
-            self._health.good(LEASES)
-        else:
-            self._health.bad(LEASES, f"not renewed for {age:.0f} s", NOT_RENEWED)
-
     async def _renew(self) -> None:
         async with self._one_at_a_time:
-            if self._left:
+            if self._stopping and not self._leases.held:
+                self._report.left()
                 return
             claimed_at = self._clock.mono()
-            claim = await self._store.claim(
-                Report(self._version, len(self._adopted & self._leases.held.keys()), self._owned.pollers.report())
-            )
+            claim = await self._store.claim(Report(self._version, self.adoption.count, self._owned.pollers.report()))
             could_start = self._leases.may_start(self._clock.mono())  # now: the claim may have taken longer than was left
             renewal = self._leases.update(claim.leases, claimed_at)
             if renewal.unwanted:
@@ -142,26 +91,11 @@ class Ownership:
         self.claimed = claim
         for shard in renewal.lost:
             self._lost(shard)
-        self._to_adopt.extend(renewal.gained)
-        self._adopt_wakeup.set()
-        self._owned.pollers.share_pace(claim.others)
-        self._report(claim, renewal)
+        self.adoption.add(renewal.gained)
+        self._owned.pollers.share_pace(claim)
+        self._report.renewed(claim, renewal, can_end=self._store.renew_s is not None)
         if not could_start:
-            self._owned.pollers.wake()
-            for worker in self._owned.sink_workers:
-                worker.look_again()
-
-    def _report(self, claim: Claim, renewal: Renewal) -> None:
-        self._renewed_at = self._clock.mono()
-        self._metrics.shards_owned.set(len(self._leases.held))
-        self._metrics.shard_changes.labels("adopted").inc(len(renewal.gained))
-        for name, shards in claim.expired.items():
-            self._metrics.takeovers.inc(shards)
-            hint = "it ended without a stop, hangs, or cannot reach the store: see its log"
-            log.warning("replica_expired", replica=name, shards=shards, hint=hint)
-        if renewal.gained and self._store.renew_s is not None:
-            owned = len(self._leases.held)
-            log.info("shards_adopted", shards=len(renewal.gained), owned=owned, replica=claim.me, replicas=len(claim.replicas))
+            self._owned.wake()
 
     def _pause(self, renew_s: float) -> float:
         """Seconds until the next claim: sooner where a replica has not renewed its leases, so that its shards are taken over in time."""
@@ -172,45 +106,6 @@ class Ownership:
         if self.claimed.replicas and owned < self._store.shards:
             ends.append(FREE_S)
         return min([renew_s, *ends])
-
-    # --- adopting --------------------------------------------------------------------------------
-
-    async def _adopt_gained(self) -> None:
-        """Adopt what is claimed, until cancelled. A renewal does not wait for it: to load a large shard may take long."""
-        while True:
-            await self._adopt_wakeup.wait()
-            if await self._adopt_waiting():
-                self._wakeup.set()  # the others must know what this replica polls now
-            self.adopted.set()
-
-    async def _adopt_waiting(self) -> bool:
-        """Adopt what is claimed. Returns whether there was anything."""
-        found = bool(self._to_adopt)
-        while self._to_adopt:
-            lease = self._to_adopt.popleft()
-            await self._adopt(lease)
-            if self._keeps(lease):
-                self._adopted.add(lease.shard)
-        return found
-
-    async def _adopt(self, lease: Lease) -> None:
-        """Load the watches of a shard. Polling starts with the first ones; it does not wait for the last. Ends when the lease is lost."""
-        if not self._keeps(lease):
-            return
-        backlog = await self._store.count_backlog(lease.shard)
-        if not self._keeps(lease):
-            return
-        self._owned.backlog.adopt(lease.shard, backlog)
-        for worker in self._owned.sink_workers:
-            worker.adopt(lease.shard)
-        with self._owned.pollers.reads.begin() as read:
-            async for watches in self._store.load(lease):
-                if not self._keeps(lease):
-                    return
-                self._owned.pollers.adopt(watches, read)
-
-    def _keeps(self, lease: Lease) -> bool:
-        return not self._stopping and self._leases.holds(lease) and not self._leases.is_leaving(lease.shard)
 
     # --- giving up -------------------------------------------------------------------------------
 
@@ -229,40 +124,41 @@ class Ownership:
     def stop(self) -> None:
         """Adopt no more watches."""
         self._stopping = True
+        self.adoption.stop()
 
-    async def hand_over(self, shards: Sequence[int]) -> None:
-        """Give these shards back, when the calls and deliveries under way are done. The tasks of the others are polled meanwhile.
+    async def hand_over(self, shards: Sequence[int], *, polling: bool = True) -> None:
+        """Give each of these shards back when the calls and deliveries under way about it are done.
 
-        A shard that is lost meanwhile and claimed again is adopted at once: only the earlier lease is given back.
+        `polling`: calls may be under way; after a stop they have ended. The tasks of other shards are polled meanwhile. A shard
+        that is lost meanwhile and claimed again is adopted at once: only the earlier lease is given back.
         """
         kept = set(self._leases.kept)
         leases = [self._leases.held[shard] for shard in shards if shard in kept]
         for lease in leases:
             self._leases.leave(lease.shard)
-            self._release(lease.shard)
-        while any(self._busy(lease) for lease in leases):  # noqa: ASYNC110 - no single event marks the end of all of them
-            await anyio.sleep(HAND_OVER_CHECK_S)
-        if still_held := [lease for lease in leases if self._leases.holds(lease)]:
-            await self._give_back(still_held)
+            self.adoption.release(lease.shard)
+        while leases:
+            idle = [lease for lease in leases if not self._leases.holds(lease) or not self.adoption.is_busy(lease.shard, polling=polling)]
+            leases = [lease for lease in leases if lease not in idle]
+            if still_held := [lease for lease in idle if self._leases.holds(lease)]:
+                await self._give_back(still_held)
+            if leases:
+                await anyio.sleep(HAND_OVER_CHECK_S)
 
     async def give_back(self) -> None:
         """Release all shards, so that other replicas can claim them without waiting for the leases to expire. Claims nothing more."""
-        self._stopping = True
+        self.stop()
         await self._give_back(list(self._leases.held.values()), leaving=True)
+        self._report.left()
 
     async def _give_back(self, leases: Sequence[Lease], *, leaving: bool = False) -> None:
         async with self._one_at_a_time:
             await self._store.release(leases, leaving=leaving)
-            for lease in leases:
+            # a claim that this waited for may have brought more, which the store took back with the others
+            for lease in list(self._leases.held.values()) if leaving else leases:
                 if self._leases.holds(lease):
                     self._leases.drop(lease.shard)
-        self._metrics.shards_owned.set(len(self._leases.held))
-        self._metrics.shard_changes.labels("handed_over").inc(len(leases))
-
-    @property
-    def _left(self) -> bool:
-        """Whether this replica stops, and has given back all shards: it renews nothing more."""
-        return self._stopping and not self._leases.held
+        self._report.given_back(len(leases))
 
     @property
     def _surplus(self) -> Sequence[int]:
@@ -271,21 +167,6 @@ class Ownership:
         count = self.claimed.surplus - (len(self._leases.held) - len(kept))
         return kept[-count:] if count > 0 else ()
 
-    def _busy(self, lease: Lease) -> bool:
-        if not self._leases.holds(lease):
-            return False
-        return self._owned.pollers.busy(lease.shard) or any(worker.busy(lease.shard) for worker in self._owned.sink_workers)
-
     def _lost(self, shard: int) -> None:
-        hint = RUN_ONE if self._store.renew_s is None else "another replica owns it now, because this one did not renew its leases in time"
-        log.warning("shard_lost", shard=shard, hint=hint)
-        self._metrics.shard_changes.labels("lost").inc()
-        self._release(shard)
-
-    def _release(self, shard: int) -> None:
-        self._adopted.discard(shard)
-        self._owned.pollers.release(shard)
-        for worker in self._owned.sink_workers:
-            worker.release(shard)
-        self._owned.backlog.release(shard)
-        self._owned.acks.drop_where(lambda key: self._leases.shard(key) == shard)
+        self._report.lost(shard, can_end=self._store.renew_s is not None)
+        self.adoption.release(shard)

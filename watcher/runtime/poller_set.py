@@ -11,7 +11,7 @@ import structlog
 from watcher.core.ownership.pace_share import pace_share
 from watcher.core.polling.cadence import STEER_S
 from watcher.kinds.catalog import Catalog
-from watcher.model import DEFAULT_TARGET, Observation, QuotaUse, Replica, Watch
+from watcher.model import DEFAULT_TARGET, Claim, Observation, QuotaUse, Watch
 from watcher.runtime.feed import NOTHING_OBSERVED
 from watcher.runtime.instruments import Instruments
 from watcher.runtime.leases import Leases
@@ -45,7 +45,7 @@ class PollerSet:
         self._clock = instruments.clock
         self._metrics = instruments.metrics
         for poller in pollers:
-            poller.on_ended = reads.note_end
+            poller.on_ended(reads.note_end)
 
     def __iter__(self) -> Iterator[Poller]:
         return iter(self._by_quota.values())
@@ -75,11 +75,11 @@ class PollerSet:
         """What this process tells the other replicas about its calls, by quota."""
         return {name: self._use(poller) for name, poller in self._by_quota.items()}
 
-    def share_pace(self, others: Sequence[Replica]) -> None:
-        """Divide the calls under each quota among this process and the other replicas."""
+    def share_pace(self, claim: Claim) -> None:
+        """Divide the calls under each quota among this process and the other replicas of a claim."""
         now = self._clock.mono()
         for name, poller in self._by_quota.items():
-            pace, share = poller.policy.pace, pace_share(name, self._use(poller), others)
+            pace, share = poller.policy.pace, pace_share(name, self._use(poller), claim, self._leases.shards)
             pace.share(share.sharers, now)
             if share.sharers > 1 and share.blend:
                 pace.blend(share.rate, now)

@@ -136,7 +136,7 @@ class Watcher:
             for worker in loops.sink_workers:
                 group.start_soon(self._deliver, worker, name=f"deliver {worker.sink.name}")
             maintenance = (loops.maintenance.run_saves, loops.maintenance.run_prunes)
-            sharing = (loops.ownership.run, loops.ownership.report_age, loops.arrivals.run)
+            sharing = (loops.ownership.run, loops.arrivals.run)
             upkeep = (*sharing, loops.pollers.steer, loops.backlog.run, loops.operator_requests.run, loops.acks.run)
             for loop in (*upkeep, *maintenance, *self._beside):
                 group.start_soon(loop, name=getattr(loop, "__qualname__", "beside"))
@@ -179,7 +179,7 @@ class Watcher:
 
     async def _receive(self) -> None:
         """Receive only when the watches of earlier runs are loaded; these are polled in the meantime."""
-        await self.loops.ownership.adopted.wait()
+        await self.loops.ownership.adoption.done.wait()
         sources = [source.name for source in self.adapters.sources]
         log.info("started", open_watches=len(self.loops.pollers), sources=sources)
         await self.loops.intake.run()
@@ -204,7 +204,7 @@ class Watcher:
         Also the work of other replicas counts: one that ends may leave it to this one.
         """
         loops, store = self.loops, self.adapters.store
-        idle = loops.ownership.adopted.is_set() and loops.intake.exhausted and not loops.pollers and not loops.backlog.total
+        idle = loops.ownership.adoption.done.is_set() and loops.intake.exhausted and not loops.pollers and not loops.backlog.total
         if not idle or (store.renew_s is not None and await store.count_open(loops.pollers.kinds)):
             return False
         return not any(waiting.events for waiting in (await store.backlog()).values())
@@ -217,7 +217,7 @@ class Watcher:
         loops, deadline = self.loops, self._stop_deadline
         with anyio.move_on_after(max(0.0, self._stopped_at + FLUSH_SHARE * deadline - self._clock.mono())):
             if loops.ownership.shared:
-                await loops.ownership.hand_over(loops.leases.kept)
+                await loops.ownership.hand_over(loops.leases.kept, polling=False)
             while loops.backlog.total or loops.acks.waiting:  # noqa: ASYNC110 - no single event marks the end of all deliveries
                 await anyio.sleep(0.05)
         if loops.backlog.total:

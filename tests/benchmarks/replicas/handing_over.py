@@ -53,7 +53,7 @@ async def _measure(empty: Database, rounds: int, lease: float) -> tuple[Waits, W
 async def _polling(fleet: Replicas, count: int) -> None:
     """Wait until so many replicas share the work, and each has polled all its tasks since."""
     await fleet.until_shared(count)
-    await anyio.sleep(2 * EVERY_S)
+    await anyio.sleep(1.5 * EVERY_S)
 
 
 async def _kill(fleet: Replicas, victim: Replica, others: Sequence[Replica]) -> tuple[float, float]:

@@ -46,7 +46,7 @@ class Shares:
 
 def measure(on: PostgresServer, quick: bool) -> Part:
     """Measure 1, 2, and 4 processes, with both fleets at the same time: they wait more than they compute."""
-    stages, times = ((1, 2), Times(5, 3)) if quick else ((1, 2, 4), Times(20, 20))
+    stages, times = ((1, 2), Times(4, 2)) if quick else ((1, 2, 4), Times(20, 20))
     found = anyio.run(_measure, on, stages, times)
     rows = [_row(count, found["quota"][n], found["rate"][n]) for n, count in enumerate(stages)]
     return Part("The calls of several processes", _note(times), HEADER, rows)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +11,10 @@ import anyio
 
 from tests.simulation.fleet.server import MemoryServer
 from tests.simulation.mutants import assemble_with
-from watcher.model import Event, Lease, Watch
+from watcher.model import Event, Lease, Replica, Watch
 from watcher.runtime.arrivals import Arrivals
 from watcher.runtime.assembly import assemble
 from watcher.runtime.leases import Leases, Renewal
-from watcher.runtime.open_reads import OpenRead, OpenReads
 from watcher.runtime.ownership import Ownership
 from watcher.runtime.poller_set import PollerSet
 from watcher.runtime.service import Watcher
@@ -39,14 +37,6 @@ class StartsToTheEnd(Leases):
         return True
 
 
-class TakesBackWhatItGaveUp(Leases):
-    """Adopts what an answer grants that is older than the loss of the shard."""
-
-    def update(self, leases: Iterable[Lease], claimed_at: float) -> Renewal:
-        self._given_up.clear()
-        return super().update(leases, claimed_at)
-
-
 class WaitsForNothing(Ownership):
     """Hands a shard over at once, whatever is in flight."""
 
@@ -59,19 +49,6 @@ class WaitsForCallsOnly(Ownership):
 
     def _busy(self, lease: Lease) -> bool:
         return self._leases.holds(lease) and self._owned.pollers.busy(lease.shard)
-
-
-class ClaimsAndReleasesAtOnce(Ownership):
-    """Does not wait for the answer to a claim before it gives something back, and takes what the answer grants."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._one_at_a_time = _NoLock()  # type: ignore[assignment]
-
-
-class _NoLock:
-    async def __aenter__(self) -> None: ...
-    async def __aexit__(self, *_: object) -> None: ...
 
 
 class HearsNothing(Arrivals):
@@ -87,24 +64,10 @@ class SleepsOn(PollerSet):
     def wake(self) -> None: ...
 
 
-class TrustsLateReplies(OpenReads):
-    """Takes each reply of the store for the present state."""
+class SharesNoPace(PollerSet):
+    """Makes as many calls as if it were alone."""
 
-    @contextmanager
-    def begin(self) -> Iterator[OpenRead]:
-        with super().begin() as read:
-            read.is_current = lambda watch: True  # type: ignore[method-assign]
-            yield read
-
-
-class KeepsErasedWatches(OpenReads):
-    """Lets an erased watch keep its place when the task is submitted again at another replica."""
-
-    @contextmanager
-    def begin(self) -> Iterator[OpenRead]:
-        with super().begin() as read:
-            read.replaces = lambda watch_id: False  # type: ignore[method-assign]
-            yield read
+    def share_pace(self, others: Sequence[Replica]) -> None: ...
 
 
 def check_no_epoch(server: MemoryServer) -> None:
@@ -159,10 +122,6 @@ FLEET_MUTANTS: dict[str, FleetMutant] = {
     "the last watch of a shard is not loaded": FleetMutant(0, break_server=skip_the_last_watch),
     "arrivals are ignored": FleetMutant(0, assemble_with(Arrivals=HearsNothing)),
     "starts after the end of the leases": FleetMutant(1, assemble_with(Leases=StartsToTheEnd)),
-    "a stale claim is adopted after a release": FleetMutant(
-        0, assemble_with(Leases=TakesBackWhatItGaveUp, Ownership=ClaimsAndReleasesAtOnce)
-    ),
-    "no wake-up after a late renewal": FleetMutant(0, assemble_with(PollerSet=SleepsOn)),
-    "late replies count": FleetMutant(0, assemble_with(OpenReads=TrustsLateReplies)),
-    "an erased watch keeps its place": FleetMutant(0, assemble_with(OpenReads=KeepsErasedWatches)),
+    "no wake-up after a late renewal": FleetMutant(2, assemble_with(PollerSet=SleepsOn)),
+    "every replica keeps the whole pace": FleetMutant(59, assemble_with(PollerSet=SharesNoPace)),
 }

@@ -141,7 +141,9 @@ class _Play:
         while anyio.current_time() - calm < within and not (record.idle and world.audit.owned_since is not None):
             await anyio.sleep(1)
             world.note_owners()
-            record.idle = not len(world.queue) and world.disk.read_content().done
+            running = [process.watcher for process in world.processes if process.watcher and not process.ended]
+            started = all(watcher.loops.ownership.adoption.done.is_set() for watcher in running)
+            record.idle = started and not len(world.queue) and world.disk.read_content().done
         owned = world.audit.owned_since
         self._record.unowned_s = None if owned is None else max(0.0, owned - calm)
         if record.idle:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 from tests.simulation.disk import NO_LIMIT, Content
@@ -27,10 +27,6 @@ class Server(Protocol):
 
     def audit(self, now: Callable[[], float]) -> Audit:
         """What is told of each claim, release, and write. `now` is the time of the loop."""
-        ...
-
-    def incidents(self) -> Sequence[Callable[[], Awaitable[None]]]:
-        """What happens in the store beside all calls, each to be started as a task."""
         ...
 
     def kill(self, process: int) -> None:
@@ -68,9 +64,6 @@ class MemoryServer:
 
     def audit(self, now: Callable[[], float]) -> Audit:
         return Audit(now)
-
-    def incidents(self) -> Sequence[Callable[[], Awaitable[None]]]:
-        return ()
 
     def kill(self, process: int) -> None: ...
     async def close(self) -> None: ...

@@ -99,12 +99,7 @@ class FleetWorld(World):
         return SharedDisk(self.server, self.network)
 
     def incidents(self) -> list[Incident]:
-        return [
-            *super().incidents(),
-            self._retry_dead_letters,
-            *(self._cause(trouble) for trouble in self.fleet.troubles),
-            *self.server.incidents(),
-        ]
+        return [*super().incidents(), self._retry_dead_letters, *(self._cause(trouble) for trouble in self.fleet.troubles)]
 
     def new_process(self, life: Life) -> Process:
         """Another process of a replica. `watcher_of` makes its watcher, in its own context."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -25,41 +25,51 @@ from tests.simulation.fleet_postgres.real_io import RealIo
 from tests.simulation.fleet_postgres.store import FleetStore
 from tests.simulation.fleet_postgres.wires import FleetConnection, Wire
 from tests.simulation.world import EPOCH
-from watcher.adapters.stores.postgres import PostgresStoreSettings, connections
+from watcher.adapters.stores.postgres import PostgresStore, PostgresStoreSettings, connections
 from watcher.errors import StoreUnavailable
 from watcher.model import Lease
 from watcher.ports import Store
 from watcher.query import DeadLetterQuery, Selection
 
 AUDIT = Path(__file__).with_name("audit.sql").read_text()
+SLOW_COMMITS = 0.2
+"""The share of writes at which the commits of their process begin to be slow."""
 COMMITS = 77
 """The first number of the advisory locks that a commit takes."""
 OWNERS = "SELECT s.shard, r.name, s.epoch FROM shards s LEFT JOIN replicas r ON r.name = s.owner ORDER BY s.shard"
 WAIT_FOR_LOCKS = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 
+OPERATOR = -1
+"""The number of the process of the operator, to whom nothing happens."""
+
+
+def name_of(process: int) -> str:
+    """The name of a process at the server."""
+    return "operator" if process == OPERATOR else f"process-{process}"
+
 
 class PostgresFleet:
     """Implements `Server`. Enter it before the story begins."""
 
-    def __init__(self, server: PostgresServer, fleet: FleetStory, loop: FreezingLoop) -> None:
+    def __init__(self, server: PostgresServer, fleet: FleetStory, loop: FreezingLoop, slow_commits: float = SLOW_COMMITS) -> None:
         self._database = Database(server, f"story_{secrets.token_hex(6)}")
         self._fleet = fleet
         self._loop = loop
+        self._slow_commits = slow_commits
         self._rng = Random(fleet.story.seed + 11)
         self._wires: dict[str, Wire] = {}
         self._stores: dict[int, FleetStore] = {}
         self._since: dict[int, float] = {}
         """By socket, the time of the loop since when its backend waits for a lock."""
-        self._clocks = 0
-        """Calls under way that need the time of the database."""
         self._set_to = -1.0
+        """The time of the loop to which the clock of the database is set."""
         self._broken: list[str] = []
         self._resources = ExitStack()
 
     def __enter__(self) -> PostgresFleet:
         with ExitStack() as stack:
             stack.callback(self._database.server.execute, f"DROP SCHEMA IF EXISTS {self._database.schema} CASCADE")
-            self._outside = stack.enter_context(Outside(self._database.store()))
+            self._outside = stack.enter_context(Outside(PostgresStore(self._database.settings(shards=self._fleet.story.shards))))
             self._outside.create()
             self._db = stack.enter_context(self._database.connection())
             self._db.execute(AUDIT)
@@ -67,7 +77,8 @@ class PostgresFleet:
             patch = stack.enter_context(pytest.MonkeyPatch.context())
             connection = type("Connection", (FleetConnection,), {"wire_of": staticmethod(self._wires.get), "listening": self.io.listening})
             patch.setattr(connections, "AsyncConnection", connection)
-            self._operator = FleetStore(self, self._settings("operator", None), lambda: "operator")
+            settings = self._settings(OPERATOR, None)
+            self._operator = FleetStore(self, OPERATOR, settings, lambda: "operator")
             self._resources = stack.pop_all()
         return self
 
@@ -80,8 +91,9 @@ class PostgresFleet:
     # --- Server ----------------------------------------------------------------------------------
 
     def store(self, process: int, link: Link) -> Store:
-        name, number = f"process-{process}", count(1)
-        self._stores[process] = FleetStore(self, self._settings(name, link, process), lambda: f"{name}.{next(number)}")
+        number = count(1)
+        settings = self._settings(process, link)
+        self._stores[process] = FleetStore(self, process, settings, lambda: f"{name_of(process)}.{next(number)}")
         return self._stores[process]
 
     def replica(self, store: Store) -> str:
@@ -108,11 +120,8 @@ class PostgresFleet:
                 return await self._operator.retry([letter.id for letter in letters.items if letter.what == "event"])
             await asyncio.sleep(1)
 
-    def incidents(self) -> Sequence[Callable[[], Awaitable[None]]]:
-        return [self._slow_commits]
-
     def kill(self, process: int) -> None:
-        self._wires[f"process-{process}"].cut()
+        self._wires[name_of(process)].cut()
 
     async def close(self) -> None:
         for wire in self._wires.values():
@@ -127,32 +136,28 @@ class PostgresFleet:
 
     # --- for stores and connections --------------------------------------------------------------
 
-    @contextmanager
-    def clock(self) -> Iterator[None]:
-        """Keep the clock of the database at the time of the loop."""
-        self._clocks += 1
-        try:
-            yield
-        finally:
-            self._clocks -= 1
-
     def note_broken(self, promise: str) -> None:
         """A promise does not hold."""
         self._broken.append(f"{promise}, at {self._loop.time():.3f}")
 
-    def _settings(self, name: str, link: Link | None, process: int = -1) -> PostgresStoreSettings:
+    def wire(self, process: int) -> Wire:
+        """The way of the connections of this process."""
+        return self._wires[name_of(process)]
+
+    def _settings(self, process: int, link: Link | None) -> PostgresStoreSettings:
+        name = name_of(process)
         slowest_s = 0.0 if link is None else max(0.02, self._fleet.story.disk_s / 4)
         dsn = make_conninfo(self._database.server.dsn, application_name=name)
         settings = self._database.settings(dsn=dsn, shards=self._fleet.story.shards, lease=LEASE_S, renew=RENEW_S, max_connections=2)
         rng = Random(self._fleet.story.seed * 1000 + process + 700)
         self._wires[name] = wire = Wire(link, rng, slowest_s, lambda: self._loop.is_frozen(process), settings.statement_timeout)
-        wire.before, wire.terminate = self._set_clock, self._terminate
+        wire.set_clock, wire.terminate = self._set_clock, self._terminate
         self._lock_timeout = settings.lock_timeout
         return settings
 
     def _set_clock(self) -> None:
         now = self._loop.time()
-        if self._clocks and now != self._set_to:
+        if now != self._set_to:
             self._db.execute("UPDATE clock SET at = to_timestamp(%s)", (EPOCH + now,))
             self._set_to = now
 
@@ -164,9 +169,8 @@ class PostgresFleet:
 
     def _stuck(self, sockets: set[int]) -> float | None:
         """For how long all of these will wait for locks, in seconds. None: the server works on one, or has sent an answer."""
-        pids = {
-            each.pgconn.socket: each.pgconn.backend_pid for wire in self._wires.values() for each in wire.connections if not each.closed
-        }
+        connected = [each for wire in self._wires.values() for each in wire.connections if not each.closed]
+        pids = {each.pgconn.socket: each.pgconn.backend_pid for each in connected}
         waiting = {pid for (pid,) in self._db.execute(WAIT_FOR_LOCKS).fetchall()}
         now = self._loop.time()
         self._since = {number: self._since.get(number, now) for number in sockets if pids.get(number) in waiting}
@@ -181,20 +185,18 @@ class PostgresFleet:
                 return None
         return min(since + self._lock_timeout - now for since in self._since.values())
 
-    async def _slow_commits(self) -> None:
-        """From time to time, let the commits of one process take long at the server."""
-        while self._loop.time() < self._fleet.calm_at - 5:
-            await asyncio.sleep(self._rng.uniform(0, 6))
-            process = self._rng.choice([*self._stores] or [0])
-            (taken,) = self._db.execute("SELECT pg_try_advisory_lock(%s, %s)", (COMMITS, process)).fetchone()
-            if not taken:
-                continue
+    def slow_commit(self, process: int) -> None:
+        """Perhaps let the commits of this process take long at the server, from now on and for a while."""
+        if self._rng.random() > self._slow_commits or self._loop.time() > self._fleet.calm_at - 5:
+            return
+        (taken,) = self._db.execute("SELECT pg_try_advisory_lock(%s, %s)", (COMMITS, process)).fetchone()
+        if taken:
             self._audit.seen["slow commit"] += 1
-            try:
-                await asyncio.sleep(self._rng.uniform(0.05, 2.5))
-            finally:
-                self._db.execute("SELECT pg_advisory_unlock(%s, %s)", (COMMITS, process))
-                self.io.look_again()
+            self._loop.call_later(self._rng.uniform(0.05, 0.9 * self._lock_timeout), self._end_slow_commits, process)
+
+    def _end_slow_commits(self, process: int) -> None:
+        self._db.execute("SELECT pg_advisory_unlock(%s, %s)", (COMMITS, process))
+        self.io.look_again()
 
     def _released(self) -> set[Lease]:
         return {Lease(shard, epoch) for shard, epoch in self._db.execute("SELECT shard, epoch FROM audit_released").fetchall()}

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 class FleetStore(PostgresStore):
     """The store of one process. What it does, it does in tasks of the world, which no freeze of the process stops."""
 
-    def __init__(self, server: PostgresFleet, settings: PostgresStoreSettings, name: Callable[[], str]) -> None:
+    def __init__(self, fleet: PostgresFleet, process: int, settings: PostgresStoreSettings, name: Callable[[], str]) -> None:
         super().__init__(settings, now="(SELECT at FROM clock)", name=name)
-        self._fleet = server
+        self._fleet = fleet
+        self._process = process
+        self._wire = fleet.wire(process)
         self._signals: asyncio.Queue[Signals | StoreError] = asyncio.Queue()
         self._listening: asyncio.Task[None] | None = None
 
@@ -59,14 +61,18 @@ class FleetStore(PostgresStore):
             self._signals.put_nowait(error)
 
     async def claim(self, report: Report | None = None) -> Claim:
-        with self._fleet.clock():
+        self._wire.needs_clock += 1
+        try:
             return await super().claim(report)
+        finally:
+            self._wire.needs_clock -= 1
 
     async def release(self, leases: Sequence[Lease], *, leaving: bool = False) -> None:
         await super().release(leases, leaving=leaving)
         self._fleet.io.signals_expected = True
 
     async def admit(self, watches: Sequence[Watch]) -> Sequence[Watch]:
+        self._fleet.slow_commit(self._process)
         found = await super().admit(watches)
         self._fleet.io.signals_expected = True
         return found
@@ -86,6 +92,7 @@ class FleetStore(PostgresStore):
     async def _checked(self, write: Any, shards: Collection[int], leases: Mapping[int, Lease]) -> Any:
         """Note a write that succeeds under a lease that had ended before it began."""
         leases, before = dict(leases), self._fleet.owners()
+        self._fleet.slow_commit(self._process)
         result = await write
         for shard in shards:
             if shard not in leases or leases[shard].epoch < before[shard][1]:

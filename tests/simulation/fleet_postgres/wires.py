@@ -32,8 +32,10 @@ class Wire:
         self.connections: set[FleetConnection] = set()
         self.over = False
         """The story is over."""
-        self.before: Callable[[], None] | None = None
-        """Called before each round trip."""
+        self.needs_clock = 0
+        """Calls under way that compare times by the clock of the database."""
+        self.set_clock: Callable[[], None] = lambda: None
+        """Sets it to the time of the loop."""
         self.terminate: Callable[[int], None] = lambda pid: None
         """Ends a backend."""
         self._link = link
@@ -75,8 +77,8 @@ class Wire:
             if connection is None:
                 raise psycopg.OperationalError("connection failed: the network is down")
             connection.cut()
-        if self.before is not None:
-            self.before()
+        if self.needs_clock:
+            self.set_clock()
 
 
 class FleetConnection(AsyncConnection[Any]):

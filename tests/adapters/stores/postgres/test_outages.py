@@ -80,6 +80,42 @@ async def test_a_server_that_does_not_answer(store: PostgresStore, relay: Relay,
     await CALLS[name](store)
 
 
+async def claim_without_answer(store: PostgresStore) -> None:
+    """Make a claim that takes effect, and whose answer is lost."""
+    run = store._claims.run
+
+    async def lose_the_answer(*arguments: Any) -> None:
+        await run(*arguments)
+        raise StoreUnavailable("the connection was lost")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store._claims, "run", lose_the_answer)
+        with pytest.raises(StoreUnavailable):
+            await store.claim()
+
+
+async def test_a_claim_whose_answer_is_lost(database: Database) -> None:
+    """The next claim continues under the name that was registered, so no second replica has a share of the shards until it expires."""
+    store = database.store()
+    await store.open([])
+    await claim_without_answer(store)
+    registered = database.execute("SELECT name FROM replicas")
+    claim = await store.claim()
+    assert [(replica.name,) for replica in claim.replicas] == [(claim.me,)] == registered
+    assert len(claim.leases) == 4
+    await store.close()
+
+
+async def test_a_stop_after_a_claim_whose_answer_is_lost(database: Database) -> None:
+    """The replica leaves, so the others need not wait until its leases end."""
+    store = database.store()
+    await store.open([])
+    await claim_without_answer(store)
+    assert database.execute("SELECT count(*) FROM replicas") == [(1,)]
+    await store.close()
+    assert database.execute("SELECT count(*) FROM replicas") == [(0,)]
+
+
 async def test_a_commit_during_an_outage(store: PostgresStore, relay: Relay) -> None:
     """Its caller cannot know whether it was made; the same commit again writes it one time."""
     owned = await leases(store)
@@ -151,6 +187,19 @@ async def test_a_wait_without_answers_is_noticed(store: PostgresStore, relay: Re
     relay.hold()
     with pytest.raises(StoreUnavailable, match="no answer in time"):
         await store.wait()
+
+
+async def test_waits_that_are_cut_short_notice_it_too(store: PostgresStore, relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop that follows the others waits for less time than passes between two such statements. It then connects again."""
+    monkeypatch.setattr("watcher.adapters.stores.postgres.signals.CHECK_S", 0.2)
+    await store.wait()
+    relay.hold()
+    for _ in range(10):
+        with anyio.move_on_after(0.05):
+            await store.wait()
+    relay.release()
+    with anyio.fail_after(20):
+        assert await store.wait() == Signals(admitted=True, released=True)
 
 
 async def test_a_standby(database: Database) -> None:

@@ -66,6 +66,8 @@ class PostgresStore:
         self._shared_writes = SharedWrites(settings.shards, self._channel)
         self._me = ""
         """The name of this replica, from its first claim until it leaves."""
+        self._registered = ""
+        """As `_me`, but from before the answer to the claim that registers it: that answer may be lost."""
         self._owned: frozenset[int] = frozenset()
         """The shards of the last claim that were not released since."""
         self._forgotten: set[int] = set()
@@ -121,7 +123,8 @@ class PostgresStore:
         with anyio.CancelScope(shield=True):
             await self._owner_lane.close()
             await self._shared_lane.close()
-            if self._me:
+            await self._claims.drain()  # a claim whose caller was cancelled: from then on there is something to give back
+            if self._registered:
                 with suppress(StoreError):
                     await self.release((), leaving=True)
             await self._claims.close()
@@ -142,18 +145,26 @@ class PostgresStore:
 
     async def claim(self, report: Report | None = None) -> Claim:
         terms = replica_rows.Terms(self._settings.lease, self._now, self.shards)
-        claim = await self._claims.run(lambda db: replica_rows.claim(db, terms, self._me, self._new_name, report))
-        self._me = self._owner_writes.me = self._shared_writes.me = claim.me
-        self._owned = frozenset(lease.shard for lease in claim.leases)
-        return claim
+
+        async def work(db: Connection) -> Claim:
+            claim = await replica_rows.claim(db, terms, self._registered, self._name_anew, report)
+            self._me = self._owner_writes.me = self._shared_writes.me = claim.me  # here: the caller may have been cancelled
+            self._owned = frozenset(lease.shard for lease in claim.leases)
+            return claim
+
+        return await self._claims.run(work)
 
     async def release(self, leases: Sequence[Lease], *, leaving: bool = False) -> None:
         if not leases and not leaving:
             return
-        await self._claims.run(lambda db: replica_rows.release(db, self._me, leases, leaving=leaving, channel=self._channel))
+        await self._claims.run(lambda db: replica_rows.release(db, self._registered, leases, leaving=leaving, channel=self._channel))
         self._owned -= {lease.shard for lease in leases}
         if leaving:
-            self._me, self._owned = "", frozenset()
+            self._me, self._registered, self._owned = "", "", frozenset()
+
+    def _name_anew(self) -> str:
+        self._registered = self._new_name()
+        return self._registered
 
     async def wait(self) -> Signals:
         return await self._listener.wait()
