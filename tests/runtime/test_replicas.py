@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from tests.runtime.conftest import EPOCH, key
 from tests.runtime.test_notifications import notification
 from watcher.adapters.stores.memory import MemoryReplica, SharedMemory
+from watcher.core.polling.open_circuits import STATE
 from watcher.core.polling.pace import PaceSettings
 from watcher.errors import StoreUnavailable
 from watcher.model import Claim, Event, Report, TaskRef
@@ -360,4 +361,50 @@ async def test_a_notification_at_another_replica_makes_the_owner_poll_at_once() 
         assert [task for task, _ in two.probe.calls].count(theirs) == before + 1
         assert theirs not in one.polled
         assert b'watcher_inputs_total{outcome="hint",source="queue"} 1.0' in one.watcher.metrics.render()
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_replica_that_has_left_claims_nothing_more() -> None:
+    """Also when a claim, under way while it leaves, granted shards that it did not have before."""
+    fleet = Fleet(durations="run=never")
+    one, two = fleet.add(), fleet.add()
+    calls: list[str] = []
+    claim = one.store.claim
+
+    async def late(report: Report | None = None) -> Claim:
+        calls.append("claim")
+        answer = await claim(report)
+        await anyio.sleep(1)
+        return answer
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(two.run)
+        await anyio.sleep(1)
+        tasks.start_soon(one.run)
+        await anyio.sleep(10)
+        one.store.claim = late  # type: ignore[method-assign]
+        two.watcher.stop()
+        while not calls:  # noqa: ASYNC110 - the signal of the other replica makes it claim
+            await anyio.sleep(0.1)
+        await one.watcher.loops.ownership.give_back()
+        await anyio.sleep(20)
+        assert len(calls) == 1
+        assert not fleet.shared.leases.replicas()
+        tasks.cancel_scope.cancel()
+
+
+async def test_open_circuits_are_saved_again_after_the_leases_ended() -> None:
+    """The store removed them with the earlier name of the replica, and `watcher explain` needs them for as long as they are open."""
+    fleet = Fleet(durations="run=never")
+    one = fleet.add()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(one.run)
+        await anyio.sleep(1)
+        one.watcher.health.bad("circuit:throttled", "many calls were throttled", "wait")
+        await anyio.sleep(6)
+        assert "circuit:throttled" in "".join(await one.store.load_states(STATE))
+        fleet.shared.leases.leave(one.store.replica)
+        await anyio.sleep(60)
+        assert one.store.replica == "replica-0-2"
+        assert "circuit:throttled" in "".join(await one.store.load_states(STATE))
         tasks.cancel_scope.cancel()

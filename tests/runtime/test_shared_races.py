@@ -167,3 +167,29 @@ async def test_a_call_does_not_begin_after_the_end_of_the_leases_it_was_permitte
     assert isinstance(error, Unavailable)
     assert [outcome is error for outcome in outcomes] == [True]
     assert service.stats.requests == 0
+
+
+class SlowLoad(SharedStore):
+    """Its replies with the watches of a shard may come late."""
+
+    load_s = 0.0
+
+    async def load(self, lease: Lease) -> AsyncIterator[Sequence[Watch]]:
+        async for watches in super().load(lease):
+            await anyio.sleep(self.load_s)
+            yield watches
+
+
+async def test_a_reply_that_is_older_than_an_erasure_does_not_bring_the_task_back(world: MakeWorld) -> None:
+    """The shard is read before the erasure, and the reply comes after it: polling ends, although the status never changes again."""
+    store, (name,) = SlowLoad(), names_in(1, 1)
+    w, _ = shared_world(world, store, durations="queue=fixed(0),run=never")
+    async with w.running():
+        w.submit(name)
+        await anyio.sleep(30)
+    store.load_s = 3.0
+    async with w.running() as watcher:
+        await anyio.sleep(1)
+        await store.forget(Selection(key=key(name)))
+        await anyio.sleep(30)
+        assert key(name) not in watcher.loops.pollers

@@ -58,8 +58,14 @@ class StartsOver(Admission):
 class ForgetsObserved(Poller):
     """Commits the status in a message, and never polls its task."""
 
-    def _after_submission(self, kind: Kind, step: Step) -> Step:
-        return replace(super()._after_submission(kind, step), wait_s=(1e7, 1e7))
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        settle = self._results.settle
+
+        def settle_for_good(kind: Kind, step: Step, *, gone: bool) -> None:
+            settle(kind, replace(step, wait_s=(1e7, 1e7)), gone=gone)
+
+        self._results.settle_submitted = settle_for_good  # type: ignore[method-assign]
 
 
 class SkipsLastWatch(PollerSet):
@@ -165,9 +171,9 @@ class MissesEndOfCall(Poller):
 
 
 class NamesTasksInMetrics(Poller):
-    def _settle(self, kind: Kind, step: Step, *, gone: bool) -> None:
-        self._metrics.ended.labels(step.watch.key, "status").inc()
-        super()._settle(kind, step, gone=gone)
+    def _decide(self, kind: Kind, entry: PendingEntry, outcome: Observation | RemoteError) -> Step:
+        self._metrics.ended.labels(entry.watch.key, "status").inc()
+        return super()._decide(kind, entry, outcome)
 
 
 class ReportsStaleStatuses(Poller):

@@ -35,8 +35,9 @@ from watcher.runtime.operator_requests import OperatorRequests
 from watcher.runtime.outlet import Outlet
 from watcher.runtime.ownership import Ownership
 from watcher.runtime.pending_writes import HungWrites
+from watcher.runtime.poll_policy import PollPolicy
 from watcher.runtime.poller_set import PollerSet
-from watcher.runtime.polling import Poller, PollPolicy
+from watcher.runtime.polling import Poller
 from watcher.runtime.retrying_store import RetryingStore
 from watcher.runtime.service import Adapters, Loop, Loops, Watcher
 from watcher.runtime.settings import Determinism, ServiceSettings

@@ -13,16 +13,19 @@ from watcher.runtime.health import Health
 
 CHECK_S = 5.0
 """Seconds between two looks at the circuits."""
+SAVE_AGAIN_S = 30.0
+"""Seconds after which open circuits are saved again in a shared store, which removes them when the leases of this replica end."""
 
 
 async def save_open_circuits(store: Shards, health: Health) -> None:
     """Save the open circuits at the start, which replaces those of an earlier process, and after each change, until cancelled."""
-    saved = None
+    saved, saved_at = None, 0.0
     while True:
-        text = open_circuits.dump(_open_circuits(health))
-        if text != saved:
+        found = list(_open_circuits(health))
+        text, now = open_circuits.dump(found), anyio.current_time()
+        if text != saved or (found and store.renew_s is not None and now - saved_at >= SAVE_AGAIN_S):
             await store.save_state(open_circuits.STATE, text, own=True)
-            saved = text
+            saved, saved_at = text, now
         await anyio.sleep(CHECK_S)
 
 

@@ -48,6 +48,11 @@ class OpenReads:
         self._leases = leases
         self._open: set[OpenRead] = set()
 
+    @property
+    def under_way(self) -> frozenset[OpenRead]:
+        """The reads that are not over."""
+        return frozenset(self._open)
+
     @contextmanager
     def begin(self) -> Iterator[OpenRead]:
         """A call of the store that returns watches is about to be sent. It is over when its watches are added to the pollers."""

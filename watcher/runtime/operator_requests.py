@@ -13,6 +13,7 @@ from watcher.runtime.acks import Acknowledger
 from watcher.runtime.delivery import SinkWorker
 from watcher.runtime.intake import Intake
 from watcher.runtime.leases import Leases
+from watcher.runtime.open_reads import OpenRead
 from watcher.runtime.poller_set import PollerSet
 
 log = structlog.get_logger("watcher.operator")
@@ -33,18 +34,30 @@ class OperatorRequests:
         self._sink_workers = {worker.sink.name: worker for worker in sink_workers}
         self._acks = acks
         self._intake = intake
+        self._forgotten: dict[str, frozenset[OpenRead]] = {}
+        """Erased tasks, with the reads that were under way then: their replies may bring the old watches back."""
 
     async def run(self) -> None:
         """Check for requests until cancelled."""
         after = None
         while True:
+            await self._forget_again()
             requests = await self._store.requests(after)
             for key in requests.forgotten:
                 await self._forget(key)
+                if under_way := self._pollers.reads.under_way:
+                    self._forgotten[key] = under_way
             begun = [await self._retry(dead_letter) for dead_letter in requests.retries]
             after = requests.next
             if after is None or not any(begun):  # else the next page at once: thousands may be marked
                 await anyio.sleep(CHECK_S)
+
+    async def _forget_again(self) -> None:
+        """Stop polling the erased tasks that an earlier read has brought back, now that it is over."""
+        under_way = self._pollers.reads.under_way
+        for key in [key for key, earlier in self._forgotten.items() if not earlier & under_way]:
+            del self._forgotten[key]
+            await self._forget(key)
 
     async def _forget(self, key: str) -> None:
         """An operator erased this task: do not poll it, deliver its events, or wait for it.

@@ -154,7 +154,8 @@ class Ownership:
     async def _give_back(self, leases: Sequence[Lease], *, leaving: bool = False) -> None:
         async with self._one_at_a_time:
             await self._store.release(leases, leaving=leaving)
-            for lease in leases:
+            # a claim that this waited for may have brought more, which the store took back with the others
+            for lease in list(self._leases.held.values()) if leaving else leases:
                 if self._leases.holds(lease):
                     self._leases.drop(lease.shard)
         self._report.given_back(len(leases))

@@ -45,7 +45,7 @@ class PollerSet:
         self._clock = instruments.clock
         self._metrics = instruments.metrics
         for poller in pollers:
-            poller.on_ended = reads.note_end
+            poller.on_ended(reads.note_end)
 
     def __iter__(self) -> Iterator[Poller]:
         return iter(self._by_quota.values())

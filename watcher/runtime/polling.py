@@ -6,31 +6,29 @@ A watch is in flight from `take` until `_settle`. The event loop has a task only
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import anyio
 
-from watcher.core.polling.cadence import Cadence
 from watcher.core.polling.call_progress import CallProgress
-from watcher.core.polling.circuits import CallCircuits
-from watcher.core.polling.pace import Pace, Permit
+from watcher.core.polling.pace import Permit
 from watcher.core.polling.pending import PendingSet
 from watcher.core.polling.pending_entry import PendingEntry
 from watcher.core.polling.poll_errors import on_poll_error, overdue_since
 from watcher.core.polling.schedule import Schedule
-from watcher.core.polling.submitted_status import rest_of_gap
-from watcher.core.polling.transitions import WatchSettings, advance
-from watcher.errors import CredentialsRejected, Denied, NotFound, RemoteError, Throttled, Unavailable, Unreadable
+from watcher.core.polling.transitions import advance
+from watcher.errors import CredentialsRejected, Denied, NotFound, Throttled, Unavailable, Unreadable
 from watcher.kinds.catalog import Catalog
 from watcher.kinds.kind import Kind, Quota
-from watcher.model import EventType, Lease, Observation, Step, Watch
+from watcher.model import Lease, Observation, Step, Watch
 from watcher.ports import Probe
 from watcher.runtime.call_accounting import CallAccounting
 from watcher.runtime.instruments import Instruments
 from watcher.runtime.leases import Leases
 from watcher.runtime.outlet import Outlet
+from watcher.runtime.poll_policy import PollPolicy
+from watcher.runtime.poll_results import PollResults
 from watcher.runtime.remote_calls import Outcome, RemoteCalls
 from watcher.runtime.submitted_statuses import SubmittedStatuses
 from watcher.runtime.wakeup import Wakeup
@@ -40,18 +38,6 @@ TICK_S = 1e-4
 
 SHARED_CIRCUIT_S = 5.0
 """While a circuit is open, check again after this time: a call of another poller may have closed it."""
-
-
-@dataclass(frozen=True, slots=True)
-class PollPolicy:
-    """The decisions that the loop asks for: when, how fast, whether at all, and what an outcome means."""
-
-    watch: WatchSettings
-    cadence: Cadence
-    pace: Pace
-    circuits: CallCircuits
-    max_in_flight: int
-    rng: random.Random
 
 
 @dataclass(slots=True)
@@ -72,8 +58,6 @@ class Poller:
     ) -> None:
         self.quota = quota
         self.policy = policy
-        self.on_ended: Callable[[str], None] = lambda watch_id: None
-        """Called with the id of a watch that has ended or was erased."""
         self.pending = PendingSet()
         self.progress = CallProgress()
         self.schedule = Schedule(self.pending, policy.cadence, policy.pace, policy.circuits, policy.max_in_flight)
@@ -82,6 +66,7 @@ class Poller:
         self._outlet = outlet
         self._clock = instruments.clock
         self._metrics = instruments.metrics
+        self._results = PollResults(self.schedule, self.progress, policy, instruments, self._removed)
         self._calls = RemoteCalls(probe, policy.circuits, self._clock)
         self._accounting = CallAccounting(quota, policy.pace, policy.circuits, instruments)
         self._submitted = SubmittedStatuses(self.pending, self._clock)
@@ -89,6 +74,10 @@ class Poller:
         self._wakes_at = 0.0
         """When `run` looks for work again without a wake-up."""
         self._stopping = False
+
+    def on_ended(self, subscriber: Callable[[str], None]) -> None:
+        """Call `subscriber` with the id of each watch that has ended or was erased."""
+        self._results.on_ended = subscriber
 
     def add(self, watch: Watch, seen: Observation | None = None) -> None:
         """Start to poll this watch: now, or after what its message says about the task. No effect on one that is polled already."""
@@ -124,7 +113,7 @@ class Poller:
         if self.watched(key) == watch_id:
             self.pending.drop(key)
             self.progress.drop(watch_id)
-            self.on_ended(watch_id)
+            self._results.on_ended(watch_id)
             self._removed()
 
     def drop_where(self, predicate: Callable[[str], bool]) -> None:
@@ -186,13 +175,8 @@ class Poller:
         for kind, steps in statuses.steps(self._catalog, self.policy.watch):
             gone = await self._outlet.commit(kind, steps, statuses.leases)
             for step in steps:
-                self._settle(kind, self._after_submission(kind, step), gone=step.watch.key in gone)
+                self._results.settle_submitted(kind, step, gone=step.watch.key in gone)
         self._wakeup.set()  # `run` rests until something is due, and knows nothing of these yet
-
-    def _after_submission(self, kind: Kind, step: Step) -> Step:
-        gap, reason = self._gap(kind, step)
-        left = rest_of_gap(gap, self._clock.wall() - (step.watch.seen_at or 0.0))
-        return replace(step, reason=reason, wait_s=(left, left))
 
     async def _poll(self, call: Call) -> None:
         """Make one call, account for it once, and apply the outcome of each task once."""
@@ -208,8 +192,8 @@ class Poller:
             steps.append(self._decide(kind, entry, outcome))
         gone = await self._outlet.commit(kind, steps, call.leases)
         for entry, outcome, step in zip(call.entries, outcomes, steps, strict=True):
-            self._learn(kind, entry.watch, outcome, step)
-            self._settle(kind, step, gone=step.watch.key in gone)
+            self._results.learn(kind, entry.watch, outcome, step)
+            self._results.settle(kind, step, gone=step.watch.key in gone)
 
     def _decide(self, kind: Kind, entry: PendingEntry, outcome: Outcome) -> Step:
         watch, settings, circuits = entry.watch, self.policy.watch, self.policy.circuits
@@ -225,47 +209,7 @@ class Poller:
         repeated = entry.reason == outcome.reason
         return on_poll_error(kind, watch, outcome, now, settings, mono=mono, suspect=suspect, repeated=repeated)
 
-    def _settle(self, kind: Kind, step: Step, *, gone: bool) -> None:
-        """Put the watch back into the pending set, or remove it."""
-        watch = step.watch
-        if gone or not watch.open:
-            self.progress.drop(watch.id)
-            self.pending.finish(watch)
-            self.on_ended(watch.id)
-            self._removed()
-            if not gone:
-                self._metrics.ended.labels(watch.ref.kind, watch.end_reason).inc()
-                self._metrics.calls_per_task.labels(watch.ref.kind).observe(watch.polls)
-            return
-        self.progress.note(watch, step.reason)
-        gap, reason = self._gap(kind, step)
-        until_deadline = max(0.0, watch.deadline_at - self._clock.wall())
-        if 0 < until_deadline < gap:
-            gap, reason = until_deadline, "deadline"
-        self.pending.put_back(watch, self._clock.mono(), gap, reason)
-
-    def _gap(self, kind: Kind, step: Step) -> tuple[float, str]:
-        """Seconds until the next poll of this watch, and the reason."""
-        if step.wait_s is not None:
-            return self.policy.rng.uniform(*step.wait_s), step.reason
-        if step.watch.seen_at is None or step.reason in ("throttled", "credentials"):
-            return 0.0, step.reason
-        return self.schedule.gap(kind, step.watch, transient=self.policy.watch.partial_success == "transient")
-
     def _removed(self) -> None:
         self._outlet.on_removed()
         if not self.pending:
             self._accounting.idle()
-
-    def _learn(self, kind: Kind, before: Watch, outcome: Outcome, step: Step) -> None:
-        """Update the metrics, and the cadence's model, with the outcome of one task."""
-        if isinstance(outcome, RemoteError):
-            self._metrics.polls.labels(kind.name, outcome.reason).inc()
-            return
-        result = "changed" if step.changed else "stale" if step.reason == "stale" else "unchanged"
-        self._metrics.polls.labels(kind.name, result).inc()
-        if not any(each.type is EventType.TRANSITION for each in step.transitions):
-            return
-        if outcome.updated_at is not None:
-            self._metrics.detection_lag.labels(kind.name).observe(max(0.0, outcome.observed_at - outcome.updated_at))
-        self.schedule.learn(kind, before, outcome, self._clock.mono())

@@ -189,6 +189,19 @@ async def test_a_wait_without_answers_is_noticed(store: PostgresStore, relay: Re
         await store.wait()
 
 
+async def test_waits_that_are_cut_short_notice_it_too(store: PostgresStore, relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop that follows the others waits for less time than passes between two such statements. It then connects again."""
+    monkeypatch.setattr("watcher.adapters.stores.postgres.signals.CHECK_S", 0.2)
+    await store.wait()
+    relay.hold()
+    for _ in range(10):
+        with anyio.move_on_after(0.05):
+            await store.wait()
+    relay.release()
+    with anyio.fail_after(20):
+        assert await store.wait() == Signals(admitted=True, released=True)
+
+
 async def test_a_standby(database: Database) -> None:
     """A server that accepts no writes is temporary, and the next call connects again, perhaps to the primary."""
     role = database.schema

@@ -266,6 +266,29 @@ async def test_an_erasure_while_the_task_is_committed(store: PostgresStore) -> N
     assert await all_dead_letters(store) == []
 
 
+async def test_an_erasure_of_two_tasks_while_a_group_writes_for_both(database: Database, stores: list[PostgresStore]) -> None:
+    """A dead letter of one and a change of the other: the group takes its locks in the order of the erasure, so neither fails."""
+    first, second = await stores[0].admit([a_watch("t1"), a_watch("t2")])
+    owned = await leases(stores[0])
+    assert not await stores[0].commit([moved(first)], owned)
+    (event,) = await stores[0].task_events(first.key)
+    settled = stores[0].settle("bus", [], [a_dead_letter("d1", event=event)], owned)
+    committed = stores[0].commit([moved(second)], owned)
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'speaker-search-watcher'"
+    with database.connection() as other:
+        other.execute("BEGIN")
+        other.execute("SELECT 1 FROM watches WHERE key = %s FOR NO KEY UPDATE", (second.key,))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(outcomes_or_raise, settled, committed)
+            while database.execute(waiting) != [(1,)]:  # noqa: ASYNC110 - the server cannot announce it
+                await anyio.sleep(0.01)
+            tasks.start_soon(stores[1].forget, Selection(value=first.ref.params[0]))
+            while database.execute(waiting) != [(2,)]:  # noqa: ASYNC110
+                await anyio.sleep(0.01)
+            other.execute("ROLLBACK")
+    assert await all_dead_letters(stores[0]) == []
+
+
 # --- leases --------------------------------------------------------------------------------------
 
 
@@ -317,3 +340,37 @@ async def test_two_names_of_a_replica(database: Database) -> None:
     assert (claim.me, claim.leases) == ("other", [])
     for store in stores:
         await store.close()
+
+
+async def test_a_claim_whose_caller_was_cancelled(database: Database) -> None:
+    """The claim is made all the same, so the store gives its shards back when it is closed."""
+    store = database.store()
+    await store.open(["bus"])
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(store.claim)
+        await anyio.lowlevel.checkpoint()
+        await anyio.lowlevel.checkpoint()
+        tasks.cancel_scope.cancel()
+    await store.close()
+    assert database.execute("SELECT name FROM replicas") == []
+    assert database.execute("SELECT sum(epoch) FROM shards") == [(4,)], "the claim was made"
+
+
+async def test_a_replica_that_is_frozen_in_a_transaction(database: Database) -> None:
+    """The server ends the transaction before the leases end, so that its shards can be taken over then, whatever `statement_timeout` is."""
+    store = PostgresStore(database.settings(statement_timeout=200, lease=1, renew=0.4))
+    await store.open(["bus"])
+    taken: list[Any] = []
+    with database.connection() as other:
+        other.execute("SET lock_timeout = '20s'")
+
+        async def freeze(db: Any) -> None:
+            await db.execute("BEGIN")
+            await db.execute("SELECT 1 FROM shards WHERE shard = 2 FOR NO KEY UPDATE")
+            taken.extend(other.execute("SELECT shard FROM shards WHERE shard = 2 FOR NO KEY UPDATE"))  # nothing else runs here meanwhile
+            await db.execute("COMMIT")
+
+        with pytest.raises(StoreUnavailable):
+            await store._read(freeze)
+    assert taken == [(2,)]
+    await store.close()

@@ -84,7 +84,8 @@ class Server:
         return connection
 
     async def _prepare(self, connection: Connection, limits: Limits) -> None:
-        milliseconds = [str(round(each * 1000)) for each in (limits.statement, limits.lock, limits.statement)]
+        idle = min(limits.statement, self._settings.lease / 2)  # a frozen replica must not keep the locks of its shards longer than these
+        milliseconds = [str(round(each * 1000)) for each in (limits.statement, limits.lock, idle)]
         await connection.execute(_SETTINGS, (self._settings.schema_name, *milliseconds))
 
     def _named(self, error: BaseException, *, connected: bool) -> Exception:
@@ -135,12 +136,16 @@ class Session:
         if not task.cancelled():
             task.exception()  # it was raised in the caller, or the caller is gone
 
+    async def drain(self) -> None:
+        """Wait for the calls that are running, also those whose callers were cancelled."""
+        if self._running:
+            await asyncio.wait(self._running)
+
     async def close(self) -> None:
         """End the connection after the calls that are running."""
         self._closed = True
         with anyio.CancelScope(shield=True):
-            if self._running:
-                await asyncio.wait(self._running)
+            await self.drain()
             if self._connection is not None:
                 await self._connection.close()
                 self._connection = None

@@ -37,13 +37,16 @@ _COUNT = "SELECT what, origin, count(*) FROM dead_letters WHERE origin <> ALL(%b
 _LAST_CHARACTER = "\U0010ffff"
 
 
-async def lock(db: Connection, dead_letters: Iterable[DeadLetter]) -> None:
-    """Lock what dead letters depend on, before `add` in the same transaction."""
-    found = list(dead_letters)
-    if keys := {x.key for x in found if x.key is not None}:
+async def lock_watches(db: Connection, dead_letters: Iterable[DeadLetter]) -> None:
+    """Lock the watches of their events, before `lock` in the same transaction. A transaction that has locked them already skips this."""
+    if keys := {x.key for x in dead_letters if x.key is not None}:
         await db.execute(_LOCK_WATCHES, (sorted(keys),))
-    if found:
-        await db.execute(_LOCK, (sorted({x.id for x in found}),))
+
+
+async def lock(db: Connection, dead_letters: Iterable[DeadLetter]) -> None:
+    """Lock those that are there already, before `add` in the same transaction, and after the watches of their events."""
+    if ids := {x.id for x in dead_letters}:
+        await db.execute(_LOCK, (sorted(ids),))
 
 
 async def add(db: Connection, dead_letters: Iterable[DeadLetter], shards: int) -> None:

@@ -88,8 +88,9 @@ class OwnerWrites:
 
     async def _lock(self, db: Connection, calls: Sequence[OwnerWrite]) -> tuple[dict[int, tuple[str, int]], Found]:
         shards = sorted({shard for call in calls for shard in call.shards(self.shards)})
-        keys = sorted({change.watch.key for call in calls if isinstance(call, Commit) for change in call.changes})
         dead_letters = _dead_letters(calls)
+        changed = {change.watch.key for call in calls if isinstance(call, Commit) for change in call.changes}
+        keys = sorted(changed | {x.key for x in dead_letters if x.key is not None})  # in one statement, so in one order
         async with db.pipeline():
             await db.execute("BEGIN")
             leases = await db.execute(_LOCK_LEASES, (shards,))

@@ -42,6 +42,7 @@ class SharedWrites:
         dead_letters = [each for call in calls if isinstance(call, DeadLetters) for each in call.dead_letters]
         if dead_letters:
             async with db.pipeline(), db.transaction():
+                await dead_letter_rows.lock_watches(db, dead_letters)
                 await dead_letter_rows.lock(db, dead_letters)
                 await dead_letter_rows.add(db, dead_letters, self.shards)
         return [[found[watch.key] for watch in call.watches] if isinstance(call, Admission) else None for call in calls]

@@ -28,6 +28,8 @@ class Listener:
         self._connection: Connection | None = None
         self._failed = True
         """Signals may have been lost, as before the first call."""
+        self._heard_at = 0.0
+        """When the server last sent something, by the clock of the event loop."""
 
     async def open(self) -> Connection:
         """Connect, so that no signal from now on is lost."""
@@ -42,6 +44,7 @@ class Listener:
                 raise
             raise named from None
         self._connection = connection
+        self._heard_at = anyio.current_time()
         return connection
 
     async def close(self) -> None:
@@ -72,14 +75,22 @@ class Listener:
 
     async def _next(self, connection: Connection) -> Signals:
         found = NONE
-        heard = False
-        async for notice in connection.notifies(timeout=CHECK_S, stop_after=1):
-            heard = True
+        silent_s = anyio.current_time() - self._heard_at  # over several calls: each may be cancelled long before a check is due
+        if silent_s >= CHECK_S:
+            await self._check(connection)
+            self._heard_at, silent_s = anyio.current_time(), 0.0
+        async for notice in connection.notifies(timeout=CHECK_S - silent_s, stop_after=1):
+            self._heard_at = anyio.current_time()
             found |= self._signals(notice.payload)
-        if not heard:
+        return found
+
+    async def _check(self, connection: Connection) -> None:
+        try:
             with anyio.fail_after(self._server.limits.call):
                 await one(connection, "SELECT 1")
-        return found
+        except BaseException:  # also a caller that waits no longer: then the next call connects again
+            await self.close()
+            raise
 
     def _signals(self, payload: str) -> Signals:
         """What a notification says to this replica. It names the owner for whom it is, or the replica that released shards."""

@@ -123,6 +123,7 @@ class PostgresStore:
         with anyio.CancelScope(shield=True):
             await self._owner_lane.close()
             await self._shared_lane.close()
+            await self._claims.drain()  # a claim whose caller was cancelled: from then on there is something to give back
             if self._registered:
                 with suppress(StoreError):
                     await self.release((), leaving=True)
@@ -144,10 +145,14 @@ class PostgresStore:
 
     async def claim(self, report: Report | None = None) -> Claim:
         terms = replica_rows.Terms(self._settings.lease, self._now, self.shards)
-        claim = await self._claims.run(lambda db: replica_rows.claim(db, terms, self._registered, self._name_anew, report))
-        self._me = self._owner_writes.me = self._shared_writes.me = claim.me
-        self._owned = frozenset(lease.shard for lease in claim.leases)
-        return claim
+
+        async def work(db: Connection) -> Claim:
+            claim = await replica_rows.claim(db, terms, self._registered, self._name_anew, report)
+            self._me = self._owner_writes.me = self._shared_writes.me = claim.me  # here: the caller may have been cancelled
+            self._owned = frozenset(lease.shard for lease in claim.leases)
+            return claim
+
+        return await self._claims.run(work)
 
     async def release(self, leases: Sequence[Lease], *, leaving: bool = False) -> None:
         if not leases and not leaving:
