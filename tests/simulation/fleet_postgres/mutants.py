@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from tests.simulation.fleet.story import FleetStory, FleetTrouble, Life, draw_fleet
-from tests.simulation.story import key_of
 from watcher.adapters.stores.postgres import adoption, owner_writes
 
 LOCK = " FOR NO KEY UPDATE"
@@ -32,11 +31,6 @@ def lock_no_lease(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(owner_writes, "_LOCK_LEASES", owner_writes._LOCK_LEASES.replace(LOCK, ""))
 
 
-def lock_no_watch(patch: pytest.MonkeyPatch) -> None:
-    """Read the watches before a commit without a lock."""
-    patch.setattr(owner_writes, "_LOCK_WATCHES", owner_writes._LOCK_WATCHES.replace(LOCK, ""))
-
-
 def forget_running_admissions(patch: pytest.MonkeyPatch) -> None:
     """Look only for watches of transactions that began after the previous reading, as if none was running then."""
 
@@ -49,13 +43,6 @@ def forget_running_admissions(patch: pytest.MonkeyPatch) -> None:
 def without_new_owners(fleet: FleetStory) -> FleetStory:
     """Every replica runs to the end: a new owner of a shard reads everything again."""
     return replace(fleet, lives=tuple(Life(replica, 0.0, math.inf, "") for replica in range(len(fleet.skews))), troubles=())
-
-
-def with_many_erasures(fleet: FleetStory) -> FleetStory:
-    """An operator erases each task some time after it was submitted, over a slow network."""
-    rng = Random(fleet.story.seed)
-    erasures = tuple((at + rng.uniform(0.5, 30), key_of(connector, task)) for at, connector, task in fleet.story.tasks)
-    return replace(fleet, story=replace(fleet.story, erasures=erasures, disk_s=4 * SLOW_S))
 
 
 def with_many_takeovers(fleet: FleetStory) -> FleetStory:
@@ -79,7 +66,6 @@ class StoreMutant:
 STORE_MUTANTS: dict[str, StoreMutant] = {
     "the lease is not compared": StoreMutant(5, compare_no_lease),
     "leases are not locked": StoreMutant(0, lock_no_lease, with_many_takeovers),
-    "watches are not locked": StoreMutant(0, lock_no_watch, with_many_erasures),
     "running admissions are skipped": StoreMutant(0, forget_running_admissions, without_new_owners),
 }
 
