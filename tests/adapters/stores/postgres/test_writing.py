@@ -342,6 +342,19 @@ async def test_two_names_of_a_replica(database: Database) -> None:
         await store.close()
 
 
+async def test_a_replica_whose_name_was_taken_gives_nothing_back(database: Database) -> None:
+    """It never had that name, so it does not remove the replica that has it."""
+    stores = [database.store(name=lambda: "same") for _ in range(2)]
+    for store in stores:
+        await store.open(["bus"])
+    await stores[0].claim()
+    with pytest.raises(StoreUnavailable, match="another replica has the name same"):
+        await stores[1].claim()
+    await stores[1].close()
+    assert [len(replica.shards) for replica in await stores[0].replicas()] == [4]
+    await stores[0].close()
+
+
 async def test_a_claim_whose_caller_was_cancelled(database: Database) -> None:
     """The claim is made all the same, so the store gives its shards back when it is closed."""
     store = database.store()

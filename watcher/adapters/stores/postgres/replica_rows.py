@@ -49,6 +49,10 @@ _RELEASE_ALL = """UPDATE shards SET owner = NULL WHERE shard IN (
 _LEAVE = "DELETE FROM replicas WHERE name = %s"
 
 
+class NameTaken(StoreUnavailable):
+    """Another replica has the new name. It must not be used again: a renewal under it would renew the leases of that replica."""
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What holds for all claims of a store object: how long a lease is valid, in seconds, and the SQL expression of the present time."""
@@ -66,7 +70,7 @@ async def claim(db: Connection, terms: Terms, name: str, new_name: Callable[[], 
     """Renew the leases of the replica `name` and take free shards up to its fair share.
 
     Where it is not registered any more, or has no name yet, it registers under a new name. A replica that was removed has lost
-    all its leases.
+    all its leases. Raises NameTaken.
     """
     text = None if report is None else dump(report)
     async with db.transaction():
@@ -77,7 +81,7 @@ async def claim(db: Connection, terms: Terms, name: str, new_name: Callable[[], 
             name = new_name()
             registered = await db.execute(terms.at(_REGISTER), (name, terms.lease_s, text))
             if not registered.rowcount:
-                raise StoreUnavailable(f"another replica has the name {name}")
+                raise NameTaken(f"another replica has the name {name}")
         expired: dict[str, int] = dict(await removed.fetchall())
         present = await replicas(db, terms)
         share = fair_share(terms.shards, [replica.name for replica in present], name)

@@ -147,7 +147,11 @@ class PostgresStore:
         terms = replica_rows.Terms(self._settings.lease, self._now, self.shards)
 
         async def work(db: Connection) -> Claim:
-            claim = await replica_rows.claim(db, terms, self._registered, self._name_anew, report)
+            try:
+                claim = await replica_rows.claim(db, terms, self._registered, self._name_anew, report)
+            except replica_rows.NameTaken:
+                self._registered = ""
+                raise
             self._me = self._owner_writes.me = self._shared_writes.me = claim.me  # here: the caller may have been cancelled
             self._owned = frozenset(lease.shard for lease in claim.leases)
             return claim
