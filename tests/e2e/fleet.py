@@ -377,7 +377,7 @@ def _configure(directory: Path, shared: Fleet, own: Own, number: int, sections: 
     database, queue = shared.database, shared.queue
     place = {"dsn": own.dsn or database.server.dsn, "schema_name": database.schema}
     settings: dict[str, Any] = {
-        "sources": [{"type": "sqs", "queue_url": queue.url.replace(queue.name, own.queue or queue.name), "wait": 1, "visibility": 10}],
+        "sources": [{"type": "sqs", "queue_url": queue.url.replace(queue.name, own.queue or queue.name), "wait": 1, "visibility": 20}],
         "store": {"type": "postgres", **place, "shards": SHARDS, **shared.terms},
         "sinks": [{"type": "webhook", "url": f"{shared.webhook.url}{number}"}],
     }

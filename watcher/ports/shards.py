@@ -57,6 +57,7 @@ class Shards(Protocol):
         A removed sink in `drop` is forgotten with its undelivered events and its dead letters; returns what these were.
         Raises SinksRemoved for other removed sinks that have any, and StoreRefused for a store that is newer, corrupt,
         owned by another process, or the target of an unfinished copy. On a shared store, other replicas may be at work.
+        While they are, no sink is removed, whatever it has: StoreRefused, because they deliver to it.
         """
         ...
 
@@ -66,7 +67,8 @@ class Shards(Protocol):
     async def claim(self, report: Report | None = None) -> Claim:
         """Renew the leases of this replica and take free shards, up to its fair share (`core.ownership.fair_share`).
 
-        `report` replaces what this replica told the others before. Never waits for another replica.
+        `report` replaces what this replica told the others before. Never waits for the leases of another replica.
+        Raises StoreRefused if this replica is not registered, and one of its sinks was removed since it was opened.
         """
         ...
 

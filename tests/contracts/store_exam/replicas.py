@@ -10,7 +10,7 @@ import pytest
 
 from tests.contracts.store_exam.facts import a_dead_letter, a_watch, moved
 from watcher.core.ownership.fair_share import fair_share
-from watcher.errors import Fenced
+from watcher.errors import Fenced, StoreRefused
 from watcher.model import Lease, QuotaUse, Report, Watch, shard_of
 from watcher.ports import Store
 from watcher.query import Selection
@@ -76,6 +76,38 @@ class SharedStoreExam:
                 claim = await store.claim()
                 await store.release(list(claim.leases)[len(claim.leases) - claim.surplus :])
         return [await held(store) for store in stores]
+
+    # --- sinks -----------------------------------------------------------------------------------
+
+    async def test_no_sink_is_removed_while_others_deliver_to_it(self, stores: list[Store], shared: SharedStorage) -> None:
+        """A replica without a sink of the running ones does not start, also with `drop`, and they still deliver to this sink."""
+        (lease, *_) = (await stores[0].claim()).leases
+        for drop in ((), ("bus",)):
+            with pytest.raises(StoreRefused, match="bus"):
+                await shared.replica("d").open(["other"], drop)
+        (watch,) = in_shards(stores[0], [lease.shard])
+        await stores[0].admit([watch])
+        await stores[0].commit([moved(watch)], {lease.shard: lease})
+        assert len(await stores[0].read_outbox("bus", lease.shard, 0, 10)) == 1
+
+    async def test_a_sink_can_be_added_while_others_run(self, stores: list[Store], shared: SharedStorage) -> None:
+        """A replica with one more sink starts beside running ones."""
+        await stores[0].claim()
+        store = shared.replica("d")
+        await store.open(["bus", "other"])
+        assert set(await store.backlog()) == {"bus", "other"}
+        await store.close()
+
+    async def test_a_sink_can_be_removed_when_the_leases_have_ended(self, stores: list[Store], shared: SharedStorage) -> None:
+        """A replica that does not renew its leases keeps no sink, and does not register again without its sink."""
+        await stores[0].claim()
+        await shared.advance(shared.lease_s + 1)
+        store = shared.replica("d")
+        await store.open(["other"])
+        await store.claim()
+        with pytest.raises(StoreRefused, match="bus"):
+            await stores[0].claim()
+        await store.close()
 
     # --- shares ----------------------------------------------------------------------------------
 

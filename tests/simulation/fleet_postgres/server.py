@@ -51,10 +51,11 @@ def name_of(process: int) -> str:
 class PostgresFleet:
     """Implements `Server`. Enter it before the story begins."""
 
-    def __init__(self, server: PostgresServer, fleet: FleetStory, loop: FreezingLoop) -> None:
+    def __init__(self, server: PostgresServer, fleet: FleetStory, loop: FreezingLoop, slow_commits: float = SLOW_COMMITS) -> None:
         self._database = Database(server, f"story_{secrets.token_hex(6)}")
         self._fleet = fleet
         self._loop = loop
+        self._slow_commits = slow_commits
         self._rng = Random(fleet.story.seed + 11)
         self._wires: dict[str, Wire] = {}
         self._stores: dict[int, FleetStore] = {}
@@ -186,7 +187,7 @@ class PostgresFleet:
 
     def slow_commit(self, process: int) -> None:
         """Perhaps let the commits of this process take long at the server, from now on and for a while."""
-        if self._rng.random() > SLOW_COMMITS or self._loop.time() > self._fleet.calm_at - 5:
+        if self._rng.random() > self._slow_commits or self._loop.time() > self._fleet.calm_at - 5:
             return
         (taken,) = self._db.execute("SELECT pg_try_advisory_lock(%s, %s)", (COMMITS, process)).fetchone()
         if taken:

@@ -21,6 +21,8 @@ from psycopg import AsyncConnection
 
 from tests.simulation.fleet.link import LOOK_S, Link
 
+SHORTEST_S = 0.001
+"""The shortest wait for notifications. After the real time that psycopg subtracts, less may be left than the clock can show."""
 LISTENS_S = 1000.0
 """A wait for notifications looks at its connection this often."""
 
@@ -141,7 +143,7 @@ class FleetConnection(AsyncConnection[Any]):
         number = self.pgconn.socket
         self.listening.add(number)
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(None if timeout is None else max(timeout, SHORTEST_S)):
                 return await super().wait(gen, LISTENS_S)
         except TimeoutError:
             raise psycopg.errors._WaitTimeout from None

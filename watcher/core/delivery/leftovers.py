@@ -1,10 +1,10 @@
-"""What a store still holds for sinks that are no longer configured. Decides whether the start may erase them."""
+"""What a store still holds for sinks that are no longer configured. Decides whether the start may remove and erase them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from watcher.errors import SinksRemoved
+from watcher.errors import SinksRemoved, StoreRefused
 from watcher.model import Backlog, Leftover
 
 
@@ -25,3 +25,25 @@ def to_drop(left: Mapping[str, Leftover], drop: Collection[str]) -> dict[str, Le
     if kept:
         raise SinksRemoved(kept)
     return dict(left)
+
+
+def check_same_sinks(known: Collection[str], sinks: Collection[str], replicas: Collection[str]) -> None:
+    """Check that no sink is removed while replicas deliver to it. Raises StoreRefused.
+
+    `known` are the sinks of the store, `sinks` those of this configuration, `replicas` the names of the others that are alive.
+    Without this, one replica with another configuration would make the others skip the events of a sink.
+    """
+    if (removed := sorted(set(known) - set(sinks))) and replicas:
+        raise StoreRefused(
+            f"replicas are running ({', '.join(sorted(replicas))}) that deliver to the sink {', '.join(removed)}, which is not configured"
+            " here: all replicas need the same sinks; configure it, or stop these replicas before you remove it"
+        )
+
+
+def check_not_removed(known: Collection[str], sinks: Collection[str]) -> None:
+    """Check that no other replica has removed sinks of this one since it opened the store. Raises StoreRefused."""
+    if removed := sorted(set(sinks) - set(known)):
+        raise StoreRefused(
+            f"a replica with another configuration has removed the sink {', '.join(removed)} from this store:"
+            " all replicas need the same sinks; use the same configuration for all of them"
+        )

@@ -14,6 +14,7 @@ import anyio
 from watcher.adapters.stores.memory.content import LOAD_BATCH, MemoryContent
 from watcher.adapters.stores.memory.lease_table import LeaseTable
 from watcher.adapters.stores.memory.store import MemoryStore, MemoryStoreSettings
+from watcher.core.delivery.leftovers import check_not_removed, check_same_sinks
 from watcher.errors import StoreRefused
 from watcher.model import Claim, Lease, Leftover, Replica, Report, Watch
 from watcher.ports import Requests, Signals
@@ -56,6 +57,8 @@ class MemoryReplica(MemoryStore):
         self._name = name
         self._incarnations = 1
         self._claimed = False
+        self._sinks: Sequence[str] = ()
+        """The sinks that the store was opened with."""
         self._shared = shared
         self._signals = AT_FIRST
         self._signaled = anyio.Event()
@@ -63,6 +66,9 @@ class MemoryReplica(MemoryStore):
         """By lease, the number of the last admission that `load` or `arrivals` has seen."""
 
     async def open(self, sinks: Sequence[str], drop: Collection[str] = ()) -> Mapping[str, Leftover]:
+        running = [replica.name for replica in self._shared.leases.replicas() if replica.name != self.replica]
+        check_same_sinks(self.content.backlog(), sinks, running)
+        self._sinks = tuple(sinks)
         return self._set_sinks(sinks, drop)
 
     async def close(self) -> None:
@@ -84,6 +90,8 @@ class MemoryReplica(MemoryStore):
 
     async def claim(self, report: Report | None = None) -> Claim:
         leases = self._shared.leases
+        if self.replica not in leases:
+            check_not_removed(self.content.backlog(), self._sinks)
         if self._claimed and self.replica not in leases:
             self._incarnations += 1
             self.replica = f"{self._name}-{self._incarnations}"

@@ -61,6 +61,20 @@ Settled = tuple[str, int, int]
 """A sink, a shard, and the position of an event that this sink is done with."""
 
 
+async def lock_sinks_to_remove(db: Connection, kept: Sequence[str]) -> list[str]:
+    """Lock the sinks that are not among these. While they are locked, no replica registers that delivers to one of them."""
+    rows = await db.execute("SELECT sink FROM cursors WHERE shard = 0 AND sink <> ALL(%b::text[]) ORDER BY sink FOR UPDATE", (list(kept),))
+    return [row[0] for row in await rows.fetchall()]
+
+
+async def lock_sinks_to_keep(db: Connection, names: Sequence[str]) -> list[str]:
+    """Lock those of these sinks that exist. Until the end of the transaction, they are not removed."""
+    rows = await db.execute(
+        "SELECT sink FROM cursors WHERE shard = 0 AND sink = ANY(%b::text[]) ORDER BY sink FOR KEY SHARE", (list(names),)
+    )
+    return [row[0] for row in await rows.fetchall()]
+
+
 async def set_sinks(db: Connection, names: Sequence[str], shards: int) -> None:
     """Deliver to these sinks only: a new one starts after the newest event, also an erased one; the others are forgotten."""
     known = {row[0] for row in await (await db.execute("SELECT DISTINCT sink FROM cursors")).fetchall()}

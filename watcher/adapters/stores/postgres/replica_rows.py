@@ -12,8 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from watcher.adapters.stores.postgres import event_rows
 from watcher.adapters.stores.postgres.connections import Connection
 from watcher.adapters.stores.postgres.schema import one
+from watcher.core.delivery.leftovers import check_not_removed
 from watcher.core.ownership.fair_share import fair_share
 from watcher.core.ownership.reports import dump, read
 from watcher.errors import StoreUnavailable
@@ -55,11 +57,14 @@ class NameTaken(StoreUnavailable):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What holds for all claims of a store object: how long a lease is valid, in seconds, and the SQL expression of the present time."""
+    """What holds for all claims of a store object: how long a lease is valid, in seconds, the SQL expression of the present time,
+    and the sinks that it was opened with.
+    """
 
     lease_s: float
     now: str
     shards: int
+    sinks: Sequence[str] = ()
 
     def at(self, statement: str) -> str:
         """The statement with the expression of the present time."""
@@ -70,7 +75,7 @@ async def claim(db: Connection, terms: Terms, name: str, new_name: Callable[[], 
     """Renew the leases of the replica `name` and take free shards up to its fair share.
 
     Where it is not registered any more, or has no name yet, it registers under a new name. A replica that was removed has lost
-    all its leases. Raises NameTaken.
+    all its leases. Raises NameTaken, and StoreRefused if its sinks were removed from the store meanwhile.
     """
     text = None if report is None else dump(report)
     async with db.transaction():
@@ -82,6 +87,7 @@ async def claim(db: Connection, terms: Terms, name: str, new_name: Callable[[], 
             registered = await db.execute(terms.at(_REGISTER), (name, terms.lease_s, text))
             if not registered.rowcount:
                 raise NameTaken(f"another replica has the name {name}")
+            check_not_removed(await event_rows.lock_sinks_to_keep(db, terms.sinks), terms.sinks)
         expired: dict[str, int] = dict(await removed.fetchall())
         present = await replicas(db, terms)
         share = fair_share(terms.shards, [replica.name for replica in present], name)

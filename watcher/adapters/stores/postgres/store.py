@@ -23,7 +23,7 @@ from watcher.adapters.stores.postgres.shared_writes import Admission, DeadLetter
 from watcher.adapters.stores.postgres.signals import Listener
 from watcher.adapters.stores.postgres.tables import MIGRATIONS, Migration
 from watcher.adapters.stores.postgres.writer import Lane
-from watcher.core.delivery.leftovers import leftovers, to_drop
+from watcher.core.delivery.leftovers import check_same_sinks, leftovers, to_drop
 from watcher.errors import StoreError, StoreRefused, StoreUnavailable
 from watcher.model import Backlog, Change, Claim, DeadLetter, Event, Lease, Leftover, Portion, Pruned, Replica, Report, Watch
 from watcher.ports import Requests, Signals
@@ -70,6 +70,8 @@ class PostgresStore:
         """As `_me`, but from before the answer to the claim that registers it: that answer may be lost."""
         self._owned: frozenset[int] = frozenset()
         """The shards of the last claim that were not released since."""
+        self._sinks: Sequence[str] = ()
+        """The sinks that the store was opened with."""
         self._forgotten: set[int] = set()
         """The erasures returned by `requests`, until their records are removed."""
         self._copy_record = ""
@@ -93,6 +95,9 @@ class PostgresStore:
             async with db.transaction():
                 await self._schema.lock(db)
                 await copy_rows.accept(db)
+                removed = await event_rows.lock_sinks_to_remove(db, sinks)
+                running = await replica_rows.replicas(db, self._terms)
+                check_same_sinks(removed, sinks, [replica.name for replica in running if replica.name != self._me])
                 backlog = await event_rows.backlog(db, without=sinks)
                 dropped = to_drop(leftovers(sinks, backlog, await dead_letter_rows.count(db, without=sinks)), drop)
                 await dead_letter_rows.drop(db, list(dropped))
@@ -102,6 +107,7 @@ class PostgresStore:
 
         await self._prepare()
         dropped = await self._read(work)
+        self._sinks = tuple(sinks)
         await self._listener.open()
         return dropped
 
@@ -144,7 +150,7 @@ class PostgresStore:
     # --- shards ----------------------------------------------------------------------------------
 
     async def claim(self, report: Report | None = None) -> Claim:
-        terms = replica_rows.Terms(self._settings.lease, self._now, self.shards)
+        terms = self._terms
 
         async def work(db: Connection) -> Claim:
             try:
@@ -235,8 +241,7 @@ class PostgresStore:
         return await self._read(partial(watch_rows.find_all, query=query))
 
     async def replicas(self) -> Sequence[Replica]:
-        terms = replica_rows.Terms(self._settings.lease, self._now, self.shards)
-        return await self._read(partial(replica_rows.replicas, terms=terms))
+        return await self._read(partial(replica_rows.replicas, terms=self._terms))
 
     async def count_open(self, kinds: Collection[str] | None = None) -> int:
         return await self._read(partial(watch_rows.count_open, kinds=kinds))
@@ -327,6 +332,10 @@ class PostgresStore:
             raise StoreRefused(f"{self._server.place}: {len(running)} replicas are running on it ({names}): stop them first")
 
     # --- how it is done --------------------------------------------------------------------------
+
+    @property
+    def _terms(self) -> replica_rows.Terms:
+        return replica_rows.Terms(self._settings.lease, self._now, self.shards, self._sinks)
 
     async def _read(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """Run a read, or a small write, on one of the connections for reads."""
