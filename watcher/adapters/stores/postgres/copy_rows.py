@@ -102,10 +102,7 @@ async def _add_events(db: Connection, events: Sequence[StoredEvent], shards: int
     done = {(sink, shard) for sink, shard in await (await db.execute(_DONE)).fetchall()}
     positions: list[int] = (await one(db, _POSITIONS, (len(events),)))[0]
     placed = [(position, shard_of(stored.event.key, shards), stored) for position, stored in zip(positions, events, strict=True)]
-    rows = [
-        (n, shard, e.key, e.id, str(e.type), e.to, e.terminal, float(e.at), e.body)
-        for n, shard, e in ((n, s, x.event) for n, s, x in placed)
-    ]
+    rows = [_event_row(*each) for each in placed]
     if (await db.execute(_ADD_EVENTS, watch_rows.columns(rows))).rowcount != len(rows):
         raise StoreRefused("an event of the source has no watch there, as in a damaged file: restore a backup of the source")
     await _settle(db, placed, done)
@@ -134,6 +131,7 @@ async def _settle(db: Connection, placed: Sequence[Placed], done: set[tuple[str,
 
 
 def _event_row(position: int, shard: int, stored: StoredEvent) -> tuple[object, ...]:
+    """The values of a row."""
     e = stored.event
     return (position, shard, e.key, e.id, str(e.type), e.to, e.terminal, float(e.at), e.body)
 
