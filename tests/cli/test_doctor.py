@@ -278,6 +278,38 @@ async def test_the_running_watcher_says_whether_it_is_ready(monkeypatch: pytest.
     assert unready.seen.endswith("not ready: store: the disk is full")
 
 
+@pytest.mark.usefixtures("moto_url", "here")
+async def test_a_replica_on_this_machine_is_found_by_its_port() -> None:
+    """Where no file names the owner, the watcher that answers at the API port is the running one, ready or not; its port is no mistake."""
+    health = SetHealth()
+    server = HttpServer(ApiSettings(listen="127.0.0.1:0"), health, Metrics(builtin_catalog()))
+    await server.open()
+    text = f"{CONFIG.replace('{type: sqlite, path: w.db}', '{type: memory}')}api: {{listen: '127.0.0.1:{server.port}'}}\n"
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(server.serve)
+        ready = await anyio.to_thread.run_sync(findings, text)
+        health.components = {"store": Condition(False, "the server is gone", 0.0, "check the server")}
+        unready = await anyio.to_thread.run_sync(findings, text)
+        tasks.cancel_scope.cancel()
+    await server.close()
+    assert [found["API port"].state for found in (ready, unready)] == ["ok", "ok"]
+    assert "needs its own port" in ready["API port"].seen
+    assert [found["running watcher"].state for found in (ready, unready)] == ["ok", "failed"]
+
+
+@pytest.mark.usefixtures("moto_url", "here")
+async def test_a_sink_that_only_the_running_replicas_have_is_found(database: Database) -> None:
+    """If running replicas deliver to a sink that the configuration lacks, the store is a finding, as it would be for the start."""
+    store = database.store()
+    await store.open(["crm"])
+    await store.claim()
+    settings = f"{{type: postgres, dsn: '{database.server.dsn}', schema_name: {database.schema}}}"
+    text = f"sources: [{{type: lines, path: t.txt}}]\nsinks: [{{type: jsonl, path: out.jsonl}}]\nstore: {settings}\n"
+    found = (await anyio.to_thread.run_sync(findings, text))["store"]
+    await store.close()
+    assert (found.state, "deliver to the sink crm" in found.seen) == ("failed", True)
+
+
 @pytest.mark.usefixtures("moto_url")
 @pytest.mark.parametrize("exists", [True, False])
 def test_a_full_disk_fails_the_files_on_it(here: Path, monkeypatch: pytest.MonkeyPatch, exists: bool) -> None:

@@ -35,7 +35,15 @@ def test_each_alternative_is_valid(text: str) -> None:
     assert getattr(parse("\n".join(whole.values()), "commented.yaml", environment), key)
 
 
-@pytest.mark.parametrize("text", [text for text in examples() if not text.startswith("-") and "memory" not in text])
+@pytest.mark.parametrize("text", [text for text in examples() if text.startswith("store")])
+def test_each_other_store_is_valid(text: str) -> None:
+    """Each store in a comment is accepted in place of that of the file."""
+    [(_, section)] = load_yaml(text).items()
+    settings = parse(f"sources: [{{type: lines}}]\nsinks: [{{type: jsonl}}]\n{text}\n", "commented.yaml", {})
+    assert settings.store.type == section["type"]
+
+
+@pytest.mark.parametrize("text", [text for text in examples() if not text.startswith("-") and "store" not in text])
 def test_each_setting_in_a_comment_is_the_default(text: str) -> None:
     """A section in a comment has the defaults, except for the port, which has none."""
     [(key, section)] = load_yaml(text).items()

@@ -44,6 +44,7 @@ async def run_checks(settings: Settings, catalog: Catalog, context: AdapterConte
     """Run all checks at once. Returns the findings in the order in which to correct what failed."""
     kind = catalog.default
     probe = AwsProbe(context.aws, catalog, call_deadline=context.aws.call_deadline, clock=context.clock)
+    running = await is_running_with_api(settings)
     checks: list[Callable[[], Awaitable[list[Finding]]]] = [
         _one("Region", lambda: check_region(context, kind.service)),
         lambda: check_identity(context, _called_services(settings, kind.service)),
@@ -51,8 +52,8 @@ async def run_checks(settings: Settings, catalog: Catalog, context: AdapterConte
         *(_one(f"source {each.name}", check_adapter(each, SOURCES, context)) for each in settings.sources),
         *(_one(f"sink {each.name}", check_adapter(each, SINKS, context)) for each in settings.sinks),
         _one("store", lambda: check_store(settings, context)),
-        _one("API port", lambda: check_port(settings)),
-        *([_one("running watcher", lambda: check_ready(str(settings.api.listen)))] if is_running_with_api(settings) else ()),
+        _one("API port", lambda: check_port(settings, running)),
+        *([_one("running watcher", lambda: check_ready(str(settings.api.listen)))] if running else ()),
     ]
     found: dict[int, list[Finding]] = {}
 

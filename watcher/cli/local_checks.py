@@ -17,6 +17,7 @@ from watcher.cli import exit_codes
 from watcher.cli.check_result import Check, CheckFailed, CheckSkipped
 from watcher.cli.tables import counted
 from watcher.config import Settings
+from watcher.core.delivery.leftovers import check_same_sinks
 from watcher.errors import StoreNotPrepared
 from watcher.model import Leftover
 from watcher.queries.removed_sinks import removed_sinks
@@ -64,7 +65,9 @@ async def check_store(settings: Settings, context: AdapterContext) -> str:
         await store.attach()
         backlog = (await store.backlog()).items()
         waiting = [f"{counted(sink.events, 'event')} not delivered to {name}" for name, sink in backlog if sink.events]
-        removed = await removed_sinks(store, {sink.name for sink in settings.sinks})
+        sinks = {sink.name for sink in settings.sinks}
+        check_same_sinks([name for name, _ in backlog], sinks, [replica.name for replica in await store.replicas()])
+        removed = await removed_sinks(store, sinks)
         if removed:
             raise _with_removed(removed)
         seen = await store.check() if path is None else f"{path}: {await store.check()}"
@@ -89,8 +92,8 @@ def _with_removed(removed: Mapping[str, Leftover]) -> CheckFailed:
     return CheckFailed(seen, f"configure it again under this name, or erase them: watcher run {options}")
 
 
-async def check_port(settings: Settings) -> str:
-    """Check that the API port is free, or in use by the running watcher."""
+async def check_port(settings: Settings, running: bool) -> str:
+    """Check that the API port is free, or in use by the watcher, if one is `running`."""
     if settings.api.listen is None:
         raise CheckSkipped("api.listen is not set, so there is no HTTP API")
     host, _, port = settings.api.listen.rpartition(":")
@@ -98,8 +101,9 @@ async def check_port(settings: Settings) -> str:
         for bound in await listen(host.strip("[]"), int(port)):
             bound.close()
     except OSError as error:
-        if error.errno == errno.EADDRINUSE and has_owner(local_file(settings.store) or ""):
-            return f"{settings.api.listen} is in use, and a watcher runs"
+        if error.errno == errno.EADDRINUSE and running:
+            one = local_file(settings.store) is not None
+            return f"{settings.api.listen} is in use, and a watcher runs{'' if one else '; another one on this machine needs its own port'}"
         advice = "stop the process that uses the address, or choose another api.listen"
         raise CheckFailed(f"{settings.api.listen}: {os.strerror(error.errno or 0)}", advice) from None
     return f"{settings.api.listen} is free"

@@ -1,4 +1,4 @@
-"""Asks the watcher that runs on the store of a configuration whether it is ready, for `watcher doctor`. Changes nothing."""
+"""Asks the watcher that runs with a configuration whether it is ready, for `watcher doctor`. Changes nothing."""
 
 from __future__ import annotations
 
@@ -17,17 +17,28 @@ READY_S = 3.0
 _REACHABLE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound to
 
 
-def is_running_with_api(settings: Settings) -> bool:
-    """Whether a watcher runs on the store, and its configuration has an HTTP API."""
-    return settings.api.listen is not None and has_owner(local_file(settings.store) or "")
+async def is_running_with_api(settings: Settings) -> bool:
+    """Whether a watcher runs with this configuration, and has an HTTP API.
+
+    The owner of a file is known without asking. A server has replicas on many machines: there, the one that answers at the
+    port runs on this machine.
+    """
+    listen = settings.api.listen
+    if listen is None:
+        return False
+    if (path := local_file(settings.store)) is not None:
+        return has_owner(path)
+    try:
+        await _components(_url(listen))
+    except CheckFailed:
+        return False
+    return True
 
 
 async def check_ready(listen: str) -> str:
     """Check that the watcher with this `api.listen` is ready. Fails with the components that do not work and their hints."""
-    host, _, port = listen.rpartition(":")
-    host = _REACHABLE.get(host.strip("[]"), host.strip("[]"))
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}/readyz"
-    if port == "0":
+    url = _url(listen)
+    if listen.endswith(":0"):
         raise CheckSkipped("api.listen has port 0, so the port of the running watcher is unknown")
     components = await _components(url)
     failing = {name: each for name, each in components.items() if not each["ok"]}
@@ -36,6 +47,12 @@ async def check_ready(listen: str) -> str:
         advice = "; ".join(f"{name}: {each['hint']}" for name, each in failing.items())
         raise CheckFailed(f"{url}: not ready: {seen}", advice, exit_codes.UNAVAILABLE)
     return f"{url}: ready"
+
+
+def _url(listen: str) -> str:
+    host, _, port = listen.rpartition(":")
+    host = _REACHABLE.get(host.strip("[]"), host.strip("[]"))
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/readyz"
 
 
 async def _components(url: str) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from watcher.runtime.retrying import until_success, wait_after
 
 T = TypeVar("T")
 
-HINT = "free disk space, or fix what the store reports; no input is accepted in the meantime"
+HINT = "fix what the reason says, such as a full disk or a server that cannot be reached; no input is accepted in the meantime"
 
 
 class RetryingStore:

@@ -87,9 +87,10 @@ def test_a_wrong_connection_string_is_not_repeated(dsn: str) -> None:
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ({"renew": 7.5}, "renew: 7.5 s is not less than half of lease (15 s)"),
-        ({"lock_timeout": 10}, "lock_timeout: 10 s is not less than statement_timeout (10 s)"),
-        ({"schema_name": "Watcher; DROP"}, "schema_name"),
+        ({"renew": 7.5}, "renew: renew (7.5 s) must be less than half of lease (15 s)"),
+        ({"lock_timeout": 10}, "lock_timeout: lock_timeout (10 s) must be less than statement_timeout (10 s)"),
+        ({"schema_name": "Watcher; DROP"}, "schema_name: expected up to 48 lowercase letters"),
+        ({"schema_name": "pg_watcher"}, "schema_name: expected up to 48 lowercase letters"),
         ({"shards": 0}, "shards"),
     ],
 )
@@ -124,7 +125,7 @@ def test_without_psycopg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(ConfigMistakes) as mistakes:
         load(tmp_path / "watcher.yaml", {"DATABASE_URL": "dbname=watcher"})
     assert "store.dsn" in str(mistakes.value)
-    assert "pip install 'speaker-search-watcher[postgres]'" in str(mistakes.value)
+    assert "pip install 'psycopg[binary]>=3.3'" in str(mistakes.value)
 
 
 # --- connections ---------------------------------------------------------------------------------

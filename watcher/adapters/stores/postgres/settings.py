@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,7 +10,11 @@ from pydantic import AfterValidator, ConfigDict, Field, SecretStr, ValidationInf
 
 from watcher.section import Seconds, Section
 
-NOT_INSTALLED = "psycopg is not installed, which this store needs: pip install 'speaker-search-watcher[postgres]'"
+NOT_INSTALLED = (
+    "psycopg is not installed, which this store needs: pip install 'psycopg[binary]>=3.3', or install the watcher with its extra postgres"
+)
+_SCHEMA_NAME = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,47}")
+"""Names that need no quotes. PostgreSQL keeps those that begin with pg_ for itself."""
 
 
 def _check_dsn(dsn: SecretStr) -> SecretStr:
@@ -31,6 +36,12 @@ def _check_dsn(dsn: SecretStr) -> SecretStr:
     return dsn
 
 
+def _check_schema_name(name: str) -> str:
+    if not _SCHEMA_NAME.fullmatch(name):
+        raise ValueError("expected up to 48 lowercase letters, digits, and _, beginning with a letter or _, and not with pg_")
+    return name
+
+
 class PostgresStoreSettings(Section):
     """Keeps everything in PostgreSQL, where several replicas share the work. Nothing is lost when a process is killed."""
 
@@ -42,7 +53,7 @@ class PostgresStoreSettings(Section):
     and sslrootcert. What it leaves out comes from PGHOST, PGUSER, PGPASSWORD, PGPASSFILE and so on. Treated as a secret."""
     password_file: Path | None = None
     """A file with the password. It is read for each new connection, so a changed password needs no restart."""
-    schema_name: str = Field(default="watcher", pattern=r"^[a-z_][a-z0-9_]{0,47}$")
+    schema_name: Annotated[str, AfterValidator(_check_schema_name)] = "watcher"
     """The schema of the tables. It is created when it is missing and the user may create it."""
     shards: int = Field(default=64, ge=1, le=1024)
     """Into how many parts the tasks are divided among the replicas. Used only when the store is created."""
@@ -62,7 +73,7 @@ class PostgresStoreSettings(Section):
     def _check_renew(cls, renew: float, info: ValidationInfo) -> float:
         lease = info.data.get("lease")
         if lease is not None and renew >= lease / 2:
-            raise ValueError(f"{renew:g} s is not less than half of lease ({lease:g} s); lower renew or raise lease")
+            raise ValueError(f"renew ({renew:g} s) must be less than half of lease ({lease:g} s); lower renew or raise lease")
         return renew
 
     @field_validator("lock_timeout")
@@ -70,5 +81,5 @@ class PostgresStoreSettings(Section):
     def _check_lock_timeout(cls, lock_timeout: float, info: ValidationInfo) -> float:
         statement = info.data.get("statement_timeout")
         if statement is not None and lock_timeout >= statement:
-            raise ValueError(f"{lock_timeout:g} s is not less than statement_timeout ({statement:g} s); lower it")
+            raise ValueError(f"lock_timeout ({lock_timeout:g} s) must be less than statement_timeout ({statement:g} s); lower lock_timeout")
         return lock_timeout
