@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 
 import anyio
 import pytest
@@ -24,7 +24,7 @@ from tests.runtime.shared_store import (
 )
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.errors import Unavailable
-from watcher.model import Claim, Replica, Report, TaskRef
+from watcher.model import Lease, TaskRef, Watch
 from watcher.ports import Delivered, Rejected
 from watcher.query import DeadLetterQuery
 from watcher.simulator.inbox import SimulatedInbox
@@ -107,6 +107,28 @@ async def test_a_shard_that_comes_back_during_a_call_is_polled_again(world: Make
         await anyio.sleep(600)
     assert w.inbox.events[-1].terminal
     assert w.service.stats.peak_per_task == 1
+
+
+class SlowlyLoading(SharedStore):
+    """What `load` has read arrives 15 s later."""
+
+    async def load(self, lease: Lease) -> AsyncIterator[Sequence[Watch]]:
+        async for watches in super().load(lease):
+            await anyio.sleep(15)
+            yield watches
+
+
+async def test_a_commit_that_is_fenced_during_the_next_load_does_not_end_the_watch(world: MakeWorld) -> None:
+    """Its shard came back under a new lease while the call was in flight: the task is polled to its end."""
+    store, (name,) = SlowlyLoading(), names_in(1, 1)
+    w, _ = shared_world(world, store, latency="fixed(6)", durations="queue=fixed(0),run=fixed(100)")
+    await store.admit([new_watch(name)])
+    async with w.running():
+        await anyio.sleep(15 + 3)
+        store.take_over(1)
+        store.hand_back(1)
+        await anyio.sleep(900)
+    assert w.inbox.events[-1].terminal
 
 
 async def test_an_adoption_loads_the_watches_and_events_of_that_shard_only(world: MakeWorld) -> None:

@@ -26,6 +26,7 @@ from watcher.runtime.delivery import SinkWorker
 from watcher.runtime.feed import NOTHING_OBSERVED, Feed
 from watcher.runtime.intake import Intake
 from watcher.runtime.open_reads import OpenRead
+from watcher.runtime.outlet import Gone
 from watcher.runtime.poller_set import PollerSet
 from watcher.runtime.polling import Poller
 from watcher.runtime.service import Adapters, Watcher
@@ -62,7 +63,7 @@ class ForgetsObserved(Poller):
         super().__init__(*args)
         settle = self._results.settle
 
-        def settle_for_good(kind: Kind, step: Step, *, gone: bool) -> None:
+        def settle_for_good(kind: Kind, step: Step, *, gone: Gone | None) -> None:
             settle(kind, replace(step, wait_s=(1e7, 1e7)), gone=gone)
 
         self._results.settle_submitted = settle_for_good  # type: ignore[method-assign]

@@ -5,7 +5,8 @@ The one place where a transition becomes an event: it is rendered once, right be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Literal
 
 from watcher.core.delivery.events import EventWriter
 from watcher.errors import Fenced
@@ -15,6 +16,9 @@ from watcher.ports import Store
 from watcher.runtime.feed import Feed
 from watcher.runtime.instruments import Instruments
 from watcher.runtime.leases import Leases
+
+Gone = Literal["erased", "lost"]
+"""Why nothing was written about a task: it was erased, or the lease of its shard was not valid any more."""
 
 
 class Outlet:
@@ -36,15 +40,15 @@ class Outlet:
         """The leases of this moment, to commit under them what is decided from now on."""
         return dict(self._leases.held)
 
-    async def commit(self, kind: Kind, steps: Sequence[Step], leases: Mapping[int, Lease]) -> Collection[str]:
-        """Commit the steps that changed something, and announce their events. Returns the keys of tasks that are no longer ours.
+    async def commit(self, kind: Kind, steps: Sequence[Step], leases: Mapping[int, Lease]) -> Mapping[str, Gone]:
+        """Commit the steps that changed something, and announce their events. Returns the keys of tasks of which nothing was written.
 
-        Those tasks were erased, or their shard was lost. `leases` are those under which the tasks were polled: of a shard
+        `leases` are those under which the tasks were polled: of a shard
         that was lost and claimed again in the meantime, the other owner may have changed the watches.
         """
         changed = [step for step in steps if step.changed]
         if not changed:
-            return ()
+            return {}
         now = self._clock.wall()
         changes = [Change(step.watch, self._render(kind, step, now)) for step in changed]
         began = self._clock.mono()
@@ -58,16 +62,17 @@ class Outlet:
     def _render(self, kind: Kind, step: Step, now: float) -> tuple[Event, ...]:
         return tuple(self._writer.write(kind, step.watch, transition, now) for transition in step.transitions)
 
-    async def _write(self, changes: Sequence[Change], leases: Mapping[int, Lease]) -> set[str]:
+    async def _write(self, changes: Sequence[Change], leases: Mapping[int, Lease]) -> dict[str, Gone]:
         """Write what the leases allow. Returns the keys of the tasks of which nothing was written."""
-        gone: set[str] = set()
+        gone: dict[str, Gone] = {}
         while changes:
             try:
-                gone |= set(await self._store.commit(changes, leases))
+                gone |= dict.fromkeys(await self._store.commit(changes, leases), "erased")
                 break
             except Fenced as error:
                 self.on_fenced([shard for shard in error.shards if shard in leases and self._leases.holds(leases[shard])])
-                gone |= {change.watch.key for change in changes if self._leases.shard(change.watch.key) in error.shards}
+                lost = (change.watch.key for change in changes if self._leases.shard(change.watch.key) in error.shards)
+                gone |= dict.fromkeys(lost, "lost")
                 changes = [change for change in changes if change.watch.key not in gone]
         return gone
 

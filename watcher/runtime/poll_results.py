@@ -12,6 +12,7 @@ from watcher.errors import RemoteError
 from watcher.kinds.kind import Kind
 from watcher.model import EventType, Step, Watch
 from watcher.runtime.instruments import Instruments
+from watcher.runtime.outlet import Gone
 from watcher.runtime.poll_policy import PollPolicy
 from watcher.runtime.remote_calls import Outcome
 
@@ -32,13 +33,14 @@ class PollResults:
         self._metrics = instruments.metrics
         self._on_removed = on_removed
 
-    def settle(self, kind: Kind, step: Step, *, gone: bool) -> None:
-        """Put the watch back into the pending set, or remove it: it has ended, or is `gone` from the store."""
+    def settle(self, kind: Kind, step: Step, *, gone: Gone | None) -> None:
+        """Put the watch back into the pending set, or remove it: it has ended, or nothing of it was written."""
         watch = step.watch
         if gone or not watch.open:
             self._progress.drop(watch.id)
             self._pending.finish(watch)
-            self.on_ended(watch.id)
+            if gone != "lost":  # else it is still open in the store, and may be loaded at this moment under a new lease
+                self.on_ended(watch.id)
             self._on_removed()
             if not gone:
                 self._metrics.ended.labels(watch.ref.kind, watch.end_reason).inc()
@@ -51,7 +53,7 @@ class PollResults:
             gap, reason = until_deadline, "deadline"
         self._pending.put_back(watch, self._clock.mono(), gap, reason)
 
-    def settle_submitted(self, kind: Kind, step: Step, *, gone: bool) -> None:
+    def settle_submitted(self, kind: Kind, step: Step, *, gone: Gone | None) -> None:
         """As `settle`, for a status that came with a message: a part of the gap has passed already."""
         gap, reason = self._gap(kind, step)
         left = rest_of_gap(gap, self._clock.wall() - (step.watch.seen_at or 0.0))

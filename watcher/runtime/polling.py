@@ -175,7 +175,7 @@ class Poller:
         for kind, steps in statuses.steps(self._catalog, self.policy.watch):
             gone = await self._outlet.commit(kind, steps, statuses.leases)
             for step in steps:
-                self._results.settle_submitted(kind, step, gone=step.watch.key in gone)
+                self._results.settle_submitted(kind, step, gone=gone.get(step.watch.key))
         self._wakeup.set()  # `run` rests until something is due, and knows nothing of these yet
 
     async def _poll(self, call: Call) -> None:
@@ -193,7 +193,7 @@ class Poller:
         gone = await self._outlet.commit(kind, steps, call.leases)
         for entry, outcome, step in zip(call.entries, outcomes, steps, strict=True):
             self._results.learn(kind, entry.watch, outcome, step)
-            self._results.settle(kind, step, gone=step.watch.key in gone)
+            self._results.settle(kind, step, gone=gone.get(step.watch.key))
 
     def _decide(self, kind: Kind, entry: PendingEntry, outcome: Outcome) -> Step:
         watch, settings, circuits = entry.watch, self.policy.watch, self.policy.circuits
