@@ -24,7 +24,7 @@ from tests.runtime.shared_store import (
 )
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.errors import Unavailable
-from watcher.model import Lease, TaskRef, Watch
+from watcher.model import Claim, Lease, Replica, Report, TaskRef, Watch
 from watcher.ports import Delivered, Rejected
 from watcher.query import DeadLetterQuery
 from watcher.simulator.inbox import SimulatedInbox
