@@ -4,7 +4,7 @@ PYTHON ?= python3
 INSTALLER ?= uv
 BIN := .venv/bin
 
-.PHONY: setup demo test verify simulate soak check lint types imports dependencies bench lock clean
+.PHONY: setup demo test verify long simulate soak check lint types imports dependencies bench lock clean
 
 setup: .venv/.dev
 
@@ -28,12 +28,17 @@ PYTEST := $(BIN)/pytest -n $(or $(WORKERS),auto)
 
 test: setup
 	@echo "test: the fast tests"
-	@$(PYTEST) -m "not slow" $(PYTEST_ARGS)
+	@$(PYTEST) -m "not slow and not long" $(PYTEST_ARGS)
 
 # `make test verify` runs each test once, too.
 verify: test
 	@echo "verify: the slow tests: sweeps, kills, soak, 200 stories"
 	@$(PYTEST) -m slow --stories 200 $(PYTEST_ARGS)
+
+# What costs minutes for each test: the whole story of replicas with default leases, and more stories on PostgreSQL.
+long: setup
+	@echo "long: the tests that cost minutes"
+	@$(PYTEST) -m long $(PYTEST_ARGS)
 
 # Writes the tables of docs/benchmarks.md, in some minutes on two idle cores. `make bench ONLY=lag` for one.
 bench: setup

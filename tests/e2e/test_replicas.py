@@ -38,8 +38,13 @@ from watcher.simulator.distributions import parse_durations
 pytestmark = pytest.mark.process
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("terms", [{"lease": LEASE_S, "renew": RENEW_S}, {"lease": 15, "renew": 5}], ids=["short leases", "default leases"])
+@pytest.mark.parametrize(
+    "terms",
+    [
+        pytest.param({"lease": LEASE_S, "renew": RENEW_S}, id="short leases", marks=pytest.mark.slow),
+        pytest.param({"lease": 15, "renew": 5}, id="default leases", marks=pytest.mark.long),
+    ],
+)
 async def test_nothing_is_lost_or_polled_twice_over_failures(
     tmp_path: Path, database: Database, moto_url: str, terms: dict[str, float]
 ) -> None:

@@ -27,8 +27,10 @@ from watcher.observe.logs import LogSettings, configure
 
 QUICK = (1, 2)
 """Seeds of short stories, which `make test` plays."""
-PLAYED = range(3, 15)
+PLAYED = range(3, 8)
 """Seeds that `make verify` plays too."""
+PLAYED_LONG = range(8, 20)
+"""Seeds that `make long` plays."""
 SEARCHED = range(40)
 """Seeds in which a planted bug must show."""
 OFTEN = (
@@ -66,20 +68,26 @@ def test_every_promise_holds_in_short_stories_on_postgres(postgres_server: Postg
     assert "probe_raised_unexpectedly" not in logs.getvalue()
 
 
-@pytest.mark.slow
-def test_every_promise_holds_in_many_stories_on_postgres(postgres_server: PostgresServer, logs: io.StringIO) -> None:
-    """The same in more and longer stories, in which each kind of trouble occurs, and transactions wait for the locks of others."""
-    seen: Counter[str] = Counter()
-    for seed in PLAYED:
-        record = play_on_postgres(postgres_server, draw_fleet(seed))
-        assert judge_fleet(record) == [], replay(seed)
-        seen.update(record.audit.seen)
+@pytest.mark.parametrize("seeds", [pytest.param(PLAYED, marks=pytest.mark.slow), pytest.param(PLAYED_LONG, marks=pytest.mark.long)])
+def test_every_promise_holds_in_many_stories_on_postgres(postgres_server: PostgresServer, seeds: range, logs: io.StringIO) -> None:
+    """The same in more and longer stories."""
+    for seed in seeds:
+        assert judge_fleet(play_on_postgres(postgres_server, draw_fleet(seed))) == [], replay(seed)
     assert MARK not in logs.getvalue()
+
+
+@pytest.mark.long
+def test_every_kind_of_trouble_occurs_on_postgres(postgres_server: PostgresServer) -> None:
+    """In the stories that are played, each kind of trouble occurs, and transactions wait for the locks of others."""
+    seen: Counter[str] = Counter()
+    for seed in (*PLAYED, *PLAYED_LONG):
+        seen.update(play_on_postgres(postgres_server, draw_fleet(seed)).audit.seen)
     assert [name for name in OFTEN if not seen[name]] == [], "stories in which nothing happens prove nothing"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("bug", STORE_MUTANTS)
+@pytest.mark.parametrize(
+    "bug", [pytest.param(bug, marks=pytest.mark.slow if bug == "the lease is not compared" else pytest.mark.long) for bug in STORE_MUTANTS]
+)
 def test_the_stories_find_planted_bugs_of_the_postgres_store(postgres_server: PostgresServer, bug: str) -> None:
     """Each known bug breaks a promise within 40 seeds."""
     with planted(bug):

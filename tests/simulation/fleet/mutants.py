@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import anyio
 
 from tests.simulation.fleet.server import MemoryServer
 from tests.simulation.mutants import assemble_with
-from watcher.model import Event, Lease, Replica, Watch
+from watcher.model import Claim, Event, Lease, Watch
 from watcher.runtime.arrivals import Arrivals
 from watcher.runtime.assembly import assemble
 from watcher.runtime.leases import Leases, Renewal
@@ -40,15 +40,17 @@ class StartsToTheEnd(Leases):
 class WaitsForNothing(Ownership):
     """Hands a shard over at once, whatever is in flight."""
 
-    def _busy(self, lease: Lease) -> bool:
-        return False
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.adoption.is_busy = lambda shard, *, polling: False  # type: ignore[method-assign]
 
 
 class WaitsForCallsOnly(Ownership):
     """Hands a shard over while its events are being sent, or recorded."""
 
-    def _busy(self, lease: Lease) -> bool:
-        return self._leases.holds(lease) and self._owned.pollers.busy(lease.shard)
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.adoption.is_busy = lambda shard, *, polling: self._owned.pollers.busy(shard)  # type: ignore[method-assign]
 
 
 class HearsNothing(Arrivals):
@@ -67,7 +69,7 @@ class SleepsOn(PollerSet):
 class SharesNoPace(PollerSet):
     """Makes as many calls as if it were alone."""
 
-    def share_pace(self, others: Sequence[Replica]) -> None: ...
+    def share_pace(self, claim: Claim) -> None: ...
 
 
 def check_no_epoch(server: MemoryServer) -> None:
@@ -120,8 +122,8 @@ FLEET_MUTANTS: dict[str, FleetMutant] = {
     "a release before settling": FleetMutant(4, assemble_with(Ownership=WaitsForCallsOnly)),
     "positions read past a running transaction": FleetMutant(0, break_server=show_events_out_of_order),
     "the last watch of a shard is not loaded": FleetMutant(0, break_server=skip_the_last_watch),
-    "arrivals are ignored": FleetMutant(0, assemble_with(Arrivals=HearsNothing)),
-    "starts after the end of the leases": FleetMutant(1, assemble_with(Leases=StartsToTheEnd)),
+    "arrivals are ignored": FleetMutant(1, assemble_with(Arrivals=HearsNothing)),
+    "starts after the end of the leases": FleetMutant(5, assemble_with(Leases=StartsToTheEnd)),
     "no wake-up after a late renewal": FleetMutant(2, assemble_with(PollerSet=SleepsOn)),
     "every replica keeps the whole pace": FleetMutant(59, assemble_with(PollerSet=SharesNoPace)),
 }
