@@ -77,7 +77,7 @@ async def test_a_stop_hands_the_tasks_over(tmp_path: Path, database: Database, m
         check_clean(found)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_a_rolling_restart_loses_nothing(tmp_path: Path, database: Database, moto_url: str) -> None:
     """Three replicas are stopped and started again, one after the other, while tasks come in: no event is lost or sent twice."""
     sent: list[TaskRef] = []
@@ -97,7 +97,7 @@ async def test_a_rolling_restart_loses_nothing(tmp_path: Path, database: Databas
         print(f"{len(sent)} tasks, {len(found.webhook.accepted)} events")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_the_owner_polls_what_another_replica_received(tmp_path: Path, database: Database, moto_url: str) -> None:
     """All messages come to one replica. Each task is polled by the owner of its shard, and by no other."""
     refs, idle = one_in_each_shard(), Queue(moto_url, "idle")
@@ -159,7 +159,7 @@ def not_polled_in(found: Fleet, erased: TaskRef, rounds: int) -> bool:
     return False
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("seconds", [600, -600])
 async def test_a_wrong_clock_costs_no_lease(tmp_path: Path, database: Database, moto_url: str, seconds: int) -> None:
     """A replica whose wall clock is wrong by ten minutes keeps its shards, takes over from another, and hands over to another."""

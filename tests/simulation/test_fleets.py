@@ -55,7 +55,7 @@ def test_every_promise_holds_in_every_story_of_several_replicas(seeds: range, lo
     assert [name for name in OFTEN if not seen[name]] == [], "stories in which nothing happens prove nothing"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_kind_of_trouble_between_replicas_occurs() -> None:
     """Each trouble, a fenced write, and the retry of a dead letter occur in the stories that are played."""
     seen = played(range(60))
