@@ -180,7 +180,7 @@ async def renewed_since(found: Fleet, replica: Replica, at: float) -> bool:
     return (await found.execute(statement, at, replica.name)) == [(True,)]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_without_a_database_nothing_is_polled_after_the_leases_end(tmp_path: Path, database: Database, moto_url: str) -> None:
     """While the database is down for longer than the leases last, all replicas say so and poll nothing. Then they go on."""
     refs = one_in_each_shard()

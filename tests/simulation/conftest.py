@@ -11,9 +11,9 @@ BATCH = 20
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give `first_seed` the first seed of each batch."""
+    """Give `first_seed` the first seed of each batch. Of stories with several replicas, half as many: each costs twice as much."""
     if "first_seed" in metafunc.fixturenames:
-        firsts = range(0, metafunc.config.getoption("--stories"), BATCH)
+        firsts = range(0, metafunc.config.getoption("--stories") // (2 if "fleets" in metafunc.module.__name__ else 1), BATCH)
         metafunc.parametrize("first_seed", [pytest.param(first, marks=[pytest.mark.slow] if first else []) for first in firsts])
 
 
