@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from itertools import accumulate, pairwise
 from operator import add
+from typing import Literal
 
 from tests.benchmarks.distributions import Distribution, TaskModel
 
@@ -24,9 +25,13 @@ Solve = Callable[[float], float]
 """W(0) for a price."""
 
 
-def bound(model: TaskModel, calls: float) -> float:
-    """The least mean lag of a task in seconds, summed over its transitions, with this many calls for each task."""
-    solve = _two_stages(model.queue, model.run) if model.queue else _one_stage(model.run)
+def bound(model: TaskModel, calls: float, submitted: Literal["id", "status"] = "id") -> float:
+    """The least mean lag of a task in seconds, summed over its transitions, with this many calls for each task.
+
+    `submitted`: what is known of a new task. With its id alone, the first look is one of the calls. A task that is in the
+    queue needs no first look to know that; one that is running already has a transition that nobody has seen.
+    """
+    solve = _two_stages(model.queue, model.run) if model.queue else _one_stage(model.run, unseen=submitted == "id")
     low, high = 1e-3, 200.0
     ratio = (5**0.5 - 1) / 2  # golden section: W(0) - price * n is concave in the price
     a, b = high - ratio * (high - low), low + ratio * (high - low)
@@ -88,10 +93,16 @@ def _integrated(distribution: Distribution, ages: list[float]) -> tuple[list[flo
     return levels, areas
 
 
-def _one_stage(run: Distribution) -> Solve:
+def _one_stage(run: Distribution, *, unseen: bool) -> Solve:
+    """Unseen, a task is looked at first at the age t with the least lag of its start, t, plus that of its end, plus the price."""
     ages = _grid(run, 600)
     levels, areas = _integrated(run, ages)
-    return lambda price: _costs_to_come(ages, levels, areas, price)[0]
+
+    def solve(price: float) -> float:
+        rest = _costs_to_come(ages, levels, areas, price)
+        return min(age + area + price + later for age, area, later in zip(ages, areas, rest, strict=True)) if unseen else rest[0]
+
+    return solve
 
 
 def _two_stages(queue: Distribution, run: Distribution) -> Solve:

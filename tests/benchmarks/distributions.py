@@ -24,15 +24,20 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True)
 class TaskModel:
-    """The durations of a task: it waits in the queue (not at all, if `queue` is None), then runs."""
+    """The durations of a task: it waits in the queue (not at all, if `queue` is None), then runs.
+
+    `provisional`: the task is in a provisional status while it runs, and its watch settles at the horizon of `run` if it
+    has not ended by then.
+    """
 
     name: str
     run: Distribution
     queue: Distribution | None = None
+    provisional: bool = False
 
     @property
     def mean(self) -> float:
-        """The mean of both durations together."""
+        """The mean time for which a task is watched."""
         return self.run.mean + (self.queue.mean if self.queue else 0.0)
 
 
@@ -97,6 +102,19 @@ def lomax(shape: float, scale: float, longest: float) -> Distribution:
     return Distribution(f"Lomax {shape:g}", lambda t: min(1.0, (1 - (1 + max(0.0, t) / scale) ** -shape) / (1 - cut)), draw, mean, longest)
 
 
+def sometimes(share: float, mean: float, settles: float) -> Distribution:
+    """Exponential for this share of the tasks; all others are watched until they settle."""
+
+    def draw(rng: Random) -> float:
+        ends = rng.expovariate(1 / mean) if rng.random() < share else math.inf
+        return ends if ends < settles else math.inf
+
+    watched = (1 - share) * settles + share * mean * -math.expm1(-settles / mean)
+    return Distribution(
+        f"{share:.0%} exp {mean:g}", lambda t: share * -math.expm1(-min(t, settles) / mean) if t > 0 else 0.0, draw, watched, settles
+    )
+
+
 TASK_MODELS = (
     TaskModel("lognormal(10, .8)", lognormal(10, 0.8)),
     TaskModel("bimodal", normals((0.6, 5, 1), (0.4, 25, 4))),
@@ -105,5 +123,8 @@ TASK_MODELS = (
     TaskModel("10 + exp 4", after(10, 4)),
     TaskModel("Lomax 1.5", lomax(1.5, 10, 600)),
     TaskModel("queue exp 6, run 10 + exp 4", after(10, 4), queue=after(0, 6)),
+    TaskModel("queue exp 2, run 10 + exp 4", after(10, 4), queue=after(0, 2)),
+    TaskModel("30 % exp 20", sometimes(0.3, 20, 600), provisional=True),
 )
-"""Bimodal: 60 % at 5 ± 1 s, 40 % at 25 ± 4 s. Lomax: scale 10 s, cut at 600 s."""
+"""Bimodal: 60 % at 5 ± 1 s, 40 % at 25 ± 4 s. Lomax: scale 10 s, cut at 600 s. The last one is a provisional status that 30 % of the
+tasks leave, and in which the others settle after 600 s."""

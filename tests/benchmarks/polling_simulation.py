@@ -1,15 +1,18 @@
 """The real schedule, pending set, cadence, and pace over simulated tasks on virtual time. It jumps from event to event.
 
 Calls take no time, and the quota is a configured pace that never throttles, so only the order of the calls is measured.
-The first poll of a task, which only shows that it exists, is the same for every cadence, and is left out.
+Every call counts, the first look at a task too.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush, heapreplace
 from itertools import count
 from random import Random
+from typing import Literal
 
 from tests.benchmarks.distributions import TaskModel
 from watcher.core.polling.cadence import STEER_S, Cadence, CadenceSettings
@@ -19,9 +22,12 @@ from watcher.core.polling.pending import PendingSet
 from watcher.core.polling.schedule import Schedule
 from watcher.core.polling.transitions import WatchSettings, advance
 from watcher.kinds.catalog import builtin_catalog
+from watcher.kinds.kind import Kind
 from watcher.model import DEFAULT_TARGET, Observation, TaskRef, Watch
 
 KIND = builtin_catalog()["speaker-search"]
+NO_PRIOR = replace(KIND, usual={})
+"""The same kind without declared durations."""
 SETTINGS = WatchSettings()
 DEADLINE_S = 30 * 86_400.0
 BEFORE = 10
@@ -35,11 +41,21 @@ class Truth:
     created: float
     started: float
     ended: float
+    """Infinite for one that stays in a provisional status."""
+    settles: float | None = None
+    """When the watch of a task in a provisional status settles at the latest. None: the task has no such status."""
+
+    @property
+    def over(self) -> float:
+        """From when on the task is not polled any more."""
+        return self.ended if self.settles is None else min(self.ended, self.settles)
 
     def seen(self, now: float) -> Observation:
         """What a poll observes."""
         if now >= self.ended:
             return Observation("SUCCEEDED", now, None, self.created, self.started, self.ended)
+        if self.settles is not None:
+            return Observation("PARTIAL_SUCCESS", now, None, self.created, self.started, self.started)
         if now >= self.started:
             return Observation("IN_PROGRESS", now, None, self.created, self.started, self.started)
         return Observation("IN_QUEUE", now, None, self.created, None, self.created)
@@ -69,15 +85,27 @@ class Measured:
 class PollingSimulation:
     """A constant number of tasks: when one ends, another begins. The quota allows `calls` for each task on average.
 
-    The tasks depend on the model, their number, and the seed only, so they are the same for every cadence.
+    The tasks depend on the model, their number, and the seed only, so they are the same for every cadence. `submitted`: what
+    is known about a new task, its id alone or its status too. `kinds` are those whose declared durations the cadence knows.
     """
 
-    def __init__(self, model: TaskModel, tasks: int, calls: float, settings: CadenceSettings, seed: int = 1) -> None:
+    def __init__(
+        self,
+        model: TaskModel,
+        tasks: int,
+        calls: float,
+        settings: CadenceSettings,
+        seed: int = 1,
+        *,
+        submitted: Literal["id", "status"] = "id",
+        kinds: Sequence[Kind] = (NO_PRIOR,),
+    ) -> None:
         self.model = model
+        self.submitted = submitted
         quota = calls * tasks / model.mean
         self.pace = Pace(PaceSettings(rate=quota), 0.0)
         self.pace.restore(quota, 0.0)
-        self.cadence = Cadence(settings)
+        self.cadence = Cadence(settings, kinds)
         circuits = Circuits().of(DEFAULT_TARGET, KIND.service)
         self.schedule = Schedule(PendingSet(), self.cadence, self.pace, circuits, max_in_flight=1)
         self.now, self.tasks = 0.0, tasks
@@ -136,10 +164,10 @@ class PollingSimulation:
     def _add_running_task(self) -> None:
         """Add the one of many successive tasks that has begun and not ended at time 0."""
         truth = self._truth_from(-BEFORE * self.model.mean * self._rng.uniform(1, 2))
-        while truth.ended <= 0:
-            truth = self._truth_from(truth.ended)
-        heappush(self._arrivals, truth.ended)
-        self._admit(truth)
+        while truth.over <= 0:
+            truth = self._truth_from(truth.over)
+        heappush(self._arrivals, truth.over)
+        self._admit(truth, known=True)
 
     def _arrive(self) -> None:
         if self._surplus:
@@ -147,22 +175,26 @@ class PollingSimulation:
             heappop(self._arrivals)
             return
         truth = self._truth_from(self.now)
-        heapreplace(self._arrivals, truth.ended)
-        self._admit(truth)
+        heapreplace(self._arrivals, truth.over)
+        self._admit(truth, known=self.submitted == "status")
 
     def _truth_from(self, created: float) -> Truth:
         started = created + (self.model.queue.draw(self._rng) if self.model.queue else 0.0)
-        return Truth(created, started, started + self.model.run.draw(self._rng))
+        ended = started + self.model.run.draw(self._rng)
+        return Truth(created, started, ended, started + self.model.run.horizon if self.model.provisional else None)
 
-    def _admit(self, truth: Truth) -> None:
-        """Add a task, and poll it once at no cost."""
+    def _admit(self, truth: Truth, *, known: bool) -> None:
+        """Add a task. `known`: with its status, which costs no call."""
         key = f"{next(self._ids)}"
         watch = Watch(TaskRef(KIND.name, ("vc", key)), key, self.now, self.now + DEADLINE_S)
         self._truth[watch.key] = truth
         self._unobserved += self._ends_in_window(truth)
-        self.schedule.pending.add(watch, -1.0)
-        self.schedule.pending.take()
-        self._settle(advance(KIND, watch, truth.seen(self.now), SETTINGS).watch)
+        if known:
+            self.schedule.pending.add(watch, -1.0)
+            self.schedule.pending.take()
+            self._settle(advance(KIND, watch, truth.seen(self.now), SETTINGS).watch)
+        else:
+            self.schedule.pending.add(watch, self.now, gap=self.schedule.first_gap(KIND, "", self.now))
 
     def _call(self) -> None:
         taken = self.schedule.take(self.now)
@@ -171,31 +203,34 @@ class PollingSimulation:
         before, truth = entry.watch, self._truth[entry.watch.key]
         seen = truth.seen(now)
         self.measured.calls += self._window[0] <= now < self._window[1]
-        watch = advance(KIND, before, seen, SETTINGS).watch
-        if watch.status != before.status:
-            self.schedule.learn(KIND, before, seen, now)
-            self._measure_transition(before, watch, truth)
-        self._settle(watch)
+        step = advance(KIND, before, seen, SETTINGS)
+        if step.changed:
+            if before.status is None:
+                self.schedule.learn_first_look(KIND, "", before, seen)
+            self.schedule.learn(KIND, before, seen, step, now)
+            self._measure_transition(before, step.watch, truth)
+        self._settle(step.watch)
 
     def _settle(self, watch: Watch) -> None:
         if watch.open:
-            self.schedule.pending.put_back(watch, self.now, *self.schedule.gap(KIND, watch))
+            self.schedule.pending.put_back(watch, self.now, self.schedule.gap(KIND, watch), "cadence")
         else:
             self.schedule.pending.finish(watch)
             del self._truth[watch.key]
 
     def _measure_transition(self, before: Watch, watch: Watch, truth: Truth) -> None:
         """Keep the lag of a start. Count the lags of a task together, when its end is observed."""
-        if self.model.queue and before.started_at is None and watch.started_at is not None:
+        if before.started_at is None and watch.started_at is not None:
             self._start_lags[watch.key] = self.now - truth.started
         if watch.open:
             return
         start_lag = self._start_lags.pop(watch.key, None)
         if self._ends_in_window(truth):
-            self.measured.lags += [self.now - truth.ended] if start_lag is None else [start_lag, self.now - truth.ended]
-            self.measured.ends.append((truth.ended - self._window[0], self.now - truth.ended))
+            lags = [self.now - truth.ended] if truth.ended < math.inf else []
+            self.measured.lags += lags if start_lag is None else [start_lag, *lags]
+            self.measured.ends += [(truth.ended - self._window[0], lag) for lag in lags]
             self.measured.tasks += 1
             self._unobserved -= 1
 
     def _ends_in_window(self, truth: Truth) -> bool:
-        return self._window[0] <= truth.ended < self._window[1]
+        return self._window[0] <= truth.over < self._window[1]

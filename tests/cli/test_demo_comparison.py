@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from watcher.cli.demo_comparison import compare
-from watcher.cli.demo_summary import longest_lags, pace
+from watcher.cli.demo_summary import first_looks_saved, pace
 
 TRUTH = (("IN_QUEUE", 100.0), ("IN_PROGRESS", 103.0), ("SUCCEEDED", 120.0))
 
@@ -44,10 +44,14 @@ def test_a_quota_is_found_by_a_throttle_only() -> None:
     assert pace(9.6, 10, throttled=3) == "9.6 calls per second found; the quota is 10"
 
 
-def test_the_longest_lag_is_explained_where_the_reason_is_known() -> None:
-    """The summary explains the tail if its longest lag followed PARTIAL_SUCCESS, and does not otherwise."""
-    quick = {"data": {"from": "IN_QUEUE", "detection_lag_s": 2.0}}
-    slow = {"data": {"from": "PARTIAL_SUCCESS", "detection_lag_s": 13.0}}
-    first = {"data": {"from": None, "detection_lag_s": 90.0}}
-    assert "at most every 15 s" in longest_lags([first, quick, slow])
-    assert longest_lags([first, quick]) == longest_lags([]) == ""
+def test_a_first_look_is_saved_where_it_would_have_shown_the_first_status_only() -> None:
+    """It is, if the status came with the message, or if the first call found a later one; other events are no first looks."""
+    transition = "watcher.task.transition.v1"
+    events = [
+        {"type": transition, "data": {"from": None, "to": "IN_QUEUE", "observed_from": "poll"}},
+        {"type": transition, "data": {"from": None, "to": "IN_QUEUE", "observed_from": "submission"}},
+        {"type": transition, "data": {"from": None, "to": "IN_PROGRESS", "observed_from": "poll"}},
+        {"type": transition, "data": {"from": "IN_PROGRESS", "to": "SUCCEEDED", "observed_from": "poll"}},
+        {"type": "watcher.watch.ended.v1", "data": {"from": None, "to": None, "observed_from": "poll"}},
+    ]
+    assert first_looks_saved(events) == 2

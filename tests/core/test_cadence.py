@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.facts import REF, watch_of
-from watcher.core.polling.cadence import AGE_MAX_S, PROVISIONAL_GAP_S, STEER_S, Cadence, CadenceSettings
-from watcher.core.polling.duration_model import KNOTS, PRIOR_S, SAMPLES, DurationModel
+from watcher.core.polling.cadence import AGE_MAX_S, FIRST_LOOK_S, STEER_S, Cadence, CadenceSettings
+from watcher.core.polling.duration_model import KNOTS, PRIOR_S, SAMPLES, DurationModel, Prior
 from watcher.core.polling.pending import PendingSet
+from watcher.kinds.kind import UsualDuration
 from watcher.model import TaskRef
 
 KIND = "speaker-search"
@@ -108,6 +109,50 @@ def test_a_higher_price_never_makes_a_gap_shorter(model: DurationModel, age: flo
     assert shorter <= longer * (1 + 1e-9), "but for rounding"
 
 
+@given(models, st.floats(0, 1000), st.floats(0, 1), st.floats(0, 100), st.floats(0, 100))
+def test_the_lag_of_a_task_that_may_have_changed_lies_between_the_extremes(
+    model: DurationModel, s: float, changed: float, one: float, other: float
+) -> None:
+    """With the chance that the task had changed at s already, the expected lag is between that of none and the time itself, and grows."""
+    near, far = sorted((one, other))
+    lag = [model.accrued(s, s + t, changed) for t in (near, far)]
+    assert model.accrued(s, s + far) - 1e-9 <= lag[1] <= far + 1e-9
+    assert lag[0] <= lag[1] + 1e-9
+
+
+@given(models, st.floats(0, 1), st.floats(1e-2, 100))
+def test_a_first_gap_is_where_the_price_is_reached(model: DurationModel, changed: float, price: float) -> None:
+    """It accrues the price, unless it is the longest one."""
+    gap = model.gap(0.0, price, 0.0, 60.0, changed)
+    assert 0 <= gap <= 60
+    if gap < 60:
+        assert model.accrued(0.0, gap, changed) >= price * 0.999
+        assert model.accrued(0.0, max(0.0, gap - 0.06 - 0.003 * gap), changed) < price
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_tasks_that_stay_for_ever_are_samples_at_infinity(share) -> None:
+    """The samples' part of F ends at the share of the tasks that left the status."""
+    model = DurationModel([5.0 + k % 10 for k in range(int(share * 200))] + [math.inf] * (200 - int(share * 200)))
+    prior = 8 / 208
+    assert model.probability(100) == pytest.approx((1 - prior) * share + prior * 100 / (100 + PRIOR_S))
+
+
+def test_what_a_kind_declares_is_assumed_until_it_is_learned() -> None:
+    """Without samples hardly any task is expected to leave the status before `at_least`, and half of them by the median."""
+    model = DurationModel(prior=Prior(UsualDuration(10, 14)))
+    assert model.probability(10) < 0.03
+    assert model.probability(14) == pytest.approx(0.5, abs=0.05)
+    assert model.integral(60) == pytest.approx(sum(model.probability(k / 100) for k in range(6000)) / 100, rel=1e-3)
+
+
+def test_twenty_tasks_override_a_wrong_declaration() -> None:
+    """A status that is declared to last 100 s and more, and lasts 5 s, is polled after 5 s when twenty tasks have shown it."""
+    model = DurationModel([5.0 + k / 20 for k in range(20)], Prior(UsualDuration(100, 200)))
+    assert model.gap(0.0, 0.5, 0.2, 60) < 8
+    assert DurationModel(prior=Prior(UsualDuration(100, 200))).gap(0.0, 0.5, 0.2, 60) > 15
+
+
 def test_calls_go_when_tasks_end() -> None:
     """When no sample is shorter than 10 s, the first call waits until about then, and the next ones follow closely."""
     model = DurationModel(speaker_searches())
@@ -118,7 +163,7 @@ def test_calls_go_when_tasks_end() -> None:
 # --- learning --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, -0.001])
+@pytest.mark.parametrize("number", [math.nan, -math.inf, -0.001])
 def test_a_number_that_is_no_duration_is_ignored(number) -> None:
     """It is neither learned from a task nor restored from stored samples."""
     model = DurationModel([number, 5.0])
@@ -173,7 +218,6 @@ def test_a_fixed_gap_is_the_same_for_every_task() -> None:
     """It is `every`, whatever the task, and never below the shortest gap."""
     cadence = Cadence(CadenceSettings(type="fixed", every=5, min_gap=0.2))
     assert [cadence.gap(KIND, status, age, polls=n) for status, age, n in ((None, 0, 1), ("IN_QUEUE", 900, 50))] == [5, 5]
-    assert cadence.gap(KIND, "PARTIAL_SUCCESS", 0, provisional=True) == PROVISIONAL_GAP_S
 
 
 def test_backoff_doubles_up_to_the_longest_gap() -> None:
@@ -182,10 +226,45 @@ def test_backoff_doubles_up_to_the_longest_gap() -> None:
     assert [cadence.gap(KIND, "IN_QUEUE", 0, polls=n) for n in (0, 1, 2, 3, 4, 5, 10_000)] == [5, 5, 10, 20, 40, 60, 60]
 
 
-def test_a_provisional_status_is_polled_slowly() -> None:
-    """Its polls are at least 15 s apart, however low the price is."""
+@pytest.mark.parametrize("age", [12, 25, 200])
+def test_a_status_that_most_tasks_never_leave_is_polled_seldom(age) -> None:
+    """Of two statuses with the same durations, the one that only a fifth of the tasks leave is polled less often at every age."""
     cadence = Cadence(CadenceSettings(price_floor=0))
-    assert cadence.gap(KIND, "PARTIAL_SUCCESS", 100, provisional=True) >= PROVISIONAL_GAP_S
+    for n in range(200):
+        cadence.learn(KIND, "LEFT", 10.0 + n % 20, float(n))
+        cadence.learn(KIND, "KEPT", 10.0 + n % 20 if n % 5 == 0 else math.inf, float(n))
+    cadence.price = 0.5
+    assert cadence.gap(KIND, "KEPT", age) > 1.2 * cadence.gap(KIND, "LEFT", age)
+
+
+def test_a_first_look_is_priced() -> None:
+    """The higher the price, the longer a task waits for the first look, and never longer than the time in which one that is missing
+    must be noticed."""
+    cadence, gaps = Cadence(CadenceSettings()), []
+    for price in (0.1, 1.0, 10.0, 1000.0):
+        cadence.price = price
+        gaps.append(cadence.first_gap(KIND, "queue"))
+    assert gaps == sorted(gaps)
+    assert 0 < gaps[0] < gaps[-1] <= FIRST_LOOK_S
+
+
+def test_a_first_look_at_tasks_that_have_changed_already_goes_soon() -> None:
+    """Where all tasks of a source had left their first status when they were submitted, each second until the first look is a
+    second of lag; where none had, the first look waits for what the first status usually lasts."""
+    cadence = Cadence(CadenceSettings())
+    for n in range(100):
+        cadence.first_looks.learn(KIND, "old", True)
+        cadence.first_looks.learn(KIND, "fresh", False)
+        cadence.learn(KIND, "IN_QUEUE", 10.0, float(n))
+    cadence.price = 0.5
+    assert cadence.first_gap(KIND, "old") == pytest.approx(0.5, rel=0.05)
+    assert cadence.first_gap(KIND, "fresh") > 5
+
+
+@pytest.mark.parametrize("type_", ["fixed", "backoff"])
+def test_other_rules_look_at_a_new_task_at_once(type_) -> None:
+    """Only the accrual rule prices the first look."""
+    assert Cadence(CadenceSettings(type=type_)).first_gap(KIND, "") == 0
 
 
 @given(st.none() | st.sampled_from(["IN_QUEUE", "odd"]), st.floats(-1e9, 1e12), st.integers(0, 100_000), st.floats(1 / 30, 1e5))
@@ -398,7 +477,7 @@ def test_a_stored_text_that_cannot_be_read_is_ignored(text) -> None:
 def test_a_stored_price_is_kept_within_its_bounds(price) -> None:
     """Samples that are no durations, and names without a status, are ignored."""
     cadence = Cadence(CadenceSettings())
-    cadence.restore('{"price": ' + price + ', "samples": {"speaker-search IN_QUEUE": [NaN, -5, Infinity, 4.0], "nonsense": [1.0]}}')
+    cadence.restore('{"price": ' + price + ', "samples": {"speaker-search IN_QUEUE": [NaN, -5, -Infinity, 4.0], "nonsense": [1.0]}}')
     assert 0.1 <= cadence.price <= 60
     assert cadence.durations(KIND, "IN_QUEUE").samples == [4.0]
     assert 0.2 <= cadence.gap(KIND, "IN_QUEUE", 3.0) <= 60

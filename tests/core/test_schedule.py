@@ -8,17 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.core.facts import REF, watch_of
-from watcher.core.polling.cadence import PROVISIONAL_GAP_S, STEER_S, Cadence, CadenceSettings
+from tests.core.facts import NOW, REF, watch_of
+from watcher.core.polling.cadence import STEER_S, Cadence, CadenceSettings
 from watcher.core.polling.circuit import PROBE_FIRST_S
 from watcher.core.polling.circuits import TURN_S, Circuits
 from watcher.core.polling.pace import Pace, PaceSettings
 from watcher.core.polling.pending import MISSING, PendingSet
 from watcher.core.polling.pending_entry import PendingEntry
 from watcher.core.polling.schedule import Schedule, state_name
+from watcher.core.polling.transitions import WatchSettings, advance
 from watcher.errors import CredentialsRejected, NotFound
 from watcher.kinds.catalog import builtin_catalog
-from watcher.model import Observation, TaskRef
+from watcher.model import Observation, Step, TaskRef, Watch
 
 KIND = builtin_catalog()[REF.kind]
 
@@ -117,11 +118,6 @@ def put_back(reason: str) -> Schedule:
     return schedule
 
 
-def test_a_provisional_status_gets_spare_calls_no_faster_than_its_own_gap() -> None:
-    """A high price at the time of its last poll does not delay calls that are left over."""
-    assert put_back("provisional").wait(0.0) == pytest.approx(PROVISIONAL_GAP_S)
-
-
 def test_the_wait_after_an_error_is_never_shortened() -> None:
     """Only a watch whose gap the cadence chose may be polled early, alone or in a batch."""
     schedule = put_back("unavailable")
@@ -131,12 +127,84 @@ def test_the_wait_after_an_error_is_never_shortened() -> None:
     assert put_back("unavailable").wait(40.0) == pytest.approx(10)
 
 
+def learn(schedule: Schedule, before: Watch, seen: Observation) -> Step:
+    """Learn what this observation shows."""
+    step = advance(KIND, before, seen, WatchSettings())
+    schedule.learn(KIND, before, seen, step, 0.0)
+    return step
+
+
+def partial(since: float = 100.0) -> Watch:
+    """A watch in a provisional status since then, by the service's timestamps."""
+    return learn(schedule_of(), watch_of(), Observation("PARTIAL_SUCCESS", since + 3, None, 1.0, 2.0, since)).watch
+
+
+def samples(schedule: Schedule, status: str) -> list[float]:
+    return schedule.cadence.durations(KIND.name, status).samples
+
+
+def test_the_time_in_a_provisional_status_is_learned() -> None:
+    """It ends with a change of the status or of the result, and is no part of the time of running."""
+    schedule = schedule_of()
+    learn(schedule, partial(100.0), Observation("SUCCEEDED", 150.0, None, 1.0, 2.0, 130.0))
+    learn(schedule, partial(100.0), Observation("PARTIAL_SUCCESS", 150.0, {"voiceprint": None, "matches": []}, 1.0, 2.0, 110.0))
+    assert samples(schedule, "PARTIAL_SUCCESS") == [30.0, 10.0]
+    assert samples(schedule, "IN_PROGRESS") == []
+
+
+def test_a_task_that_settles_unchanged_never_left_its_status() -> None:
+    """It is a sample at infinity; one that settles with a new result is not."""
+    schedule = schedule_of()
+    step = learn(schedule, partial(100.0), Observation("PARTIAL_SUCCESS", 800.0, None, 1.0, 2.0, 100.0))
+    assert step.reason == "settled"
+    assert samples(schedule, "PARTIAL_SUCCESS") == [math.inf]
+
+
+def test_without_the_services_time_of_the_change_a_provisional_status_is_not_learned() -> None:
+    """The times at which the watcher saw the two statuses would contain its own lateness."""
+    schedule = schedule_of()
+    before = learn(schedule_of(), watch_of(), Observation("PARTIAL_SUCCESS", 103.0)).watch
+    learn(schedule, before, Observation("SUCCEEDED", 150.0, None, 1.0, 2.0, 130.0))
+    learn(schedule, partial(100.0), Observation("SUCCEEDED", 150.0))
+    assert samples(schedule, "PARTIAL_SUCCESS") == []
+
+
+def test_with_calls_to_spare_the_first_look_goes_at_once() -> None:
+    """It waits only while calls are scarce: another task is due, or a call has a price above the floor."""
+    schedule = schedule_of()
+    assert schedule.first_gap(KIND, "", 0.0) == 0
+    add(schedule, "a", 0.0)
+    assert schedule.first_gap(KIND, "", 1.0) > 0
+    take(schedule, 1.0)
+    schedule.cadence.price = 1.0
+    assert schedule.first_gap(KIND, "", 5.0) > 1
+
+
+@pytest.mark.parametrize(
+    ("seen", "chance"),
+    [
+        (Observation("IN_QUEUE", NOW + 50, None, NOW - 10, None, NOW - 10), "falls"),
+        (Observation("IN_PROGRESS", NOW + 50, None, NOW - 10, NOW + 1, NOW + 1), "falls"),
+        (Observation("SUCCEEDED", NOW + 50, None, NOW - 10, NOW - 1, NOW + 1), "rises"),
+        (Observation("IN_PROGRESS", NOW + 50), "stays"),
+    ],
+)
+def test_the_chance_of_an_unseen_change_comes_from_the_services_timestamps(seen, chance) -> None:
+    """Whether a task had left its first status when it was submitted does not depend on when it was looked at."""
+    schedule = schedule_of()
+    looks = schedule.cadence.first_looks
+    schedule.learn_first_look(KIND, "queue", watch_of(), seen)
+    found = looks.chance(KIND.name, "queue")
+    assert found == looks.chance(KIND.name, "")
+    assert {"falls": found < 0.5, "rises": found > 0.5, "stays": found == 0.5}[chance]
+
+
 @given(st.floats(0, 1e4), st.floats(0, 1e4), st.floats(0, 1e6))
 def test_nothing_is_learned_from_the_time_of_detection(queued: float, ran: float, late: float) -> None:
     """However late the end is detected, the durations learned are those of the service's timestamps."""
     schedule, begun = schedule_of(), 1_800_000_000.0
     seen = Observation("SUCCEEDED", begun + queued + ran + late, None, begun, begun + queued, begun + queued + ran)
-    schedule.learn(KIND, watch_of(), seen, 0.0)
+    learn(schedule, watch_of(), seen)
     assert schedule.cadence.durations(KIND.name, "IN_QUEUE").samples == pytest.approx([queued], abs=1e-6)
     assert schedule.cadence.durations(KIND.name, "IN_PROGRESS").samples == pytest.approx([ran], abs=1e-6)
 
@@ -145,7 +213,7 @@ def test_nothing_is_learned_from_the_time_of_detection(queued: float, ran: float
 def test_without_timestamps_nothing_is_learned(seen) -> None:
     """The prior stays, because durations between polls would contain the watcher's own lateness."""
     schedule = schedule_of()
-    schedule.learn(KIND, watch_of(status="IN_QUEUE", status_since=1.0, seen_at=40.0), seen, 0.0)
+    learn(schedule, watch_of(status="IN_QUEUE", status_since=1.0, seen_at=40.0), seen)
     assert schedule.cadence.durations(KIND.name, "IN_QUEUE").samples == []
     assert schedule.cadence.durations(KIND.name, "IN_PROGRESS").samples == []
 
@@ -172,7 +240,7 @@ def test_first_polls_get_their_share_of_the_pace() -> None:
                 schedule.pending.finish(before)
             else:
                 watch = watch_of(before.ref, status="IN_PROGRESS", status_since=since, seen_at=now)
-                schedule.pending.put_back(watch, now, *schedule.gap(KIND, watch))
+                schedule.pending.put_back(watch, now, schedule.gap(KIND, watch), "cadence")
     assert schedule.unplanned == pytest.approx(5, rel=0.2)
     assert schedule.pending.wanted + schedule.unplanned == pytest.approx(20, rel=0.25)
     assert sum(waited) / len(waited) < 0.5
@@ -191,7 +259,7 @@ def test_a_price_of_batches_counts_calls_not_tasks() -> None:
                 assert call is not None
                 for entry in call[0]:
                     watch = watch_of(entry.watch.ref, status="IN_PROGRESS", status_since=now - 20, seen_at=now)
-                    schedule.pending.put_back(watch, now, *schedule.gap(KIND, watch))
+                    schedule.pending.put_back(watch, now, schedule.gap(KIND, watch), "cadence")
             now += STEER_S
             schedule.steer(now)
         assert schedule.tasks_per_call == pytest.approx(limit, rel=0.01)

@@ -44,7 +44,7 @@ async def test_a_status_from_a_message_is_noted(store: MemoryStore) -> None:
     task.seen("FAILED", 5)
     await record(store, task)
     found = await explained(store, task)
-    assert [event.note for event in found.events] == ["skipped IN_QUEUE; from the message", ""]
+    assert [event.note for event in found.events] == ["skipped IN_QUEUE; from the message, without a call", ""]
     assert [event.polls for event in found.events] == [0, 1]
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tests.queries.recorded import CATALOG, RecordedTask
-from watcher.core.polling.cadence import PROVISIONAL_GAP_S, Cadence, CadenceSettings
+from watcher.core.polling.cadence import Cadence, CadenceSettings
 from watcher.core.polling.call_progress import CallState
 from watcher.core.polling.open_circuits import OpenCircuit
 from watcher.core.polling.transitions import WatchSettings
@@ -28,7 +28,7 @@ def plan(
 
 def test_the_gap_is_that_of_the_watcher() -> None:
     """The plan has the gap that a cadence with the same saved state computes."""
-    taught = Cadence(CadenceSettings())
+    taught = Cadence(CadenceSettings(), CATALOG)
     for n in range(100):
         taught.learn("speaker-search", "IN_PROGRESS", 12 + n % 5, float(n))
     taught.price = 0.3
@@ -47,7 +47,6 @@ def test_the_gap_is_that_of_the_watcher() -> None:
     [
         (CadenceSettings(type="fixed", every=7), "IN_PROGRESS", 7, "cadence.type is fixed"),
         (CadenceSettings(type="backoff", every=3), "IN_PROGRESS", 3, "backoff, from 3 s, doubling up to 60 s"),
-        (CadenceSettings(), "PARTIAL_SUCCESS", 15, "provisional"),
         (CadenceSettings(min_gap=20, price_floor=0), "IN_PROGRESS", 20, "cadence.min_gap"),
         (CadenceSettings(max_gap=1, price_floor=60), "IN_PROGRESS", 1, "the longest gap"),
     ],
@@ -66,18 +65,21 @@ def test_the_longest_gap_depends_on_the_number_of_tasks_and_the_pace() -> None:
     assert "6 x tasks / pace" in found.why[0]
 
 
-def test_a_transient_provisional_status_is_polled_as_any_other() -> None:
-    """With watch.partial_success transient, a provisional status has no longer gap than other statuses."""
-    found = plan("PARTIAL_SUCCESS", watch=WatchSettings(partial_success="transient"))
-    assert found.gap_s < PROVISIONAL_GAP_S
-    assert "provisional" not in found.why[0]
-
-
-def test_a_provisional_status_gets_calls_that_are_left_over() -> None:
-    """A spare call is spent on a provisional status after its shortest gap."""
+def test_a_call_that_is_left_over_goes_before_the_price_is_reached() -> None:
+    """With a high price, a task waits for long, but not for a spare call."""
     found = plan("PARTIAL_SUCCESS", LearnedState(DEAR, "0.1", 1))
-    assert (found.gap_s, found.spare_gap_s) == (pytest.approx(60), pytest.approx(PROVISIONAL_GAP_S))
+    assert found.gap_s == pytest.approx(60)
+    assert found.spare_gap_s is not None and found.spare_gap_s < 5
     assert "if there is a spare call" in found.why[1]
+
+
+def test_the_first_look_is_explained() -> None:
+    """While nothing is known of a task, the plan says when the first look is due, and how many of the last tasks had changed."""
+    learned = LearnedState('{"price": 5, "samples": {}, "first_looks": [["speaker-search", "", 10, 40]]}', "1", 100)
+    task = RecordedTask("t1")
+    found = plan_polls(task.watch, CATALOG["speaker-search"], learned, PollSettings(WatchSettings(), CadenceSettings()), task.now)
+    assert 5 < found.gap_s < 60
+    assert "26% had left their first status" in found.why[0]
 
 
 def test_the_first_reason_names_an_open_circuit() -> None:

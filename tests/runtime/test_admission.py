@@ -29,7 +29,7 @@ class Desk:
         self.store = SharedStore()
         self.announced: list[Sequence[Watch]] = []
         feed, ids = Feed(), count(1)
-        feed.on_admitted(lambda watches, observed: self.announced.append(watches))
+        feed.on_admitted(lambda watches, observed, source: self.announced.append(watches))
         leases = Leases(SHARDS)
         leases.update([Lease(shard, 1) for shard in range(SHARDS)], 0.0)
         new_id, clock = (lambda: f"{next(ids):032x}"), Clock(lambda: EPOCH)
@@ -84,7 +84,7 @@ async def test_only_new_watches_are_announced(desk: Desk) -> None:
 
 async def test_a_watch_is_durable_before_it_is_announced(desk: Desk) -> None:
     """A subscriber can read each new watch from the store."""
-    desk.admission._feed.on_admitted(lambda watches, observed: found.extend(desk.store.content.watches[watch.key] for watch in watches))
+    desk.admission._feed.on_admitted(lambda watches, observed, source: found.extend(desk.store.content.watches[watch.key] for watch in watches))
     found: list[Watch] = []
     await desk.submit("a", "b")
     assert [watch.key for watch in found] == [key("a"), key("b")]

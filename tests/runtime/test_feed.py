@@ -12,8 +12,8 @@ from watcher.runtime.feed import Feed
 def test_new_watches_reach_every_subscriber_in_the_order_of_subscription() -> None:
     """Each subscriber gets the same watches, before `admitted` returns."""
     feed, seen = Feed(), list[tuple[str, Sequence[Watch]]]()
-    feed.on_admitted(lambda watches, observed: seen.append(("first", watches)))
-    feed.on_admitted(lambda watches, observed: seen.append(("second", watches)))
+    feed.on_admitted(lambda watches, observed, source: seen.append(("first", watches)))
+    feed.on_admitted(lambda watches, observed, source: seen.append(("second", watches)))
     watches = [a_watch("t1"), a_watch("t2")]
     feed.admitted(watches)
     assert seen == [("first", watches), ("second", watches)]

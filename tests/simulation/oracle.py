@@ -60,15 +60,16 @@ def _everything_done(record: Record, slower_s: float) -> Iterator[str]:
 def _fresh_limit(record: Record) -> float:
     """Seconds: one whole gap, in which the task may have ended at once, the rest of a backoff of intake, and the way.
 
-    A gap is 15 s in a provisional status. Else it lasts until 0.1 s of lag is expected to have accrued: by the prior
-    t / (t + 30 s), √(2 · 0.1 · (30 + age)) s, where a clock that was set adds to the age. Learned durations change that by a
-    few seconds. A queue that failed may have left intake in a backoff of up to 60 s.
+    A gap lasts until 0.1 s of lag is expected to have accrued: under the general prior t / (t + 30 s) alone, with a tenth
+    of its weight, √(2 · 0.1 · (30 + age) / 0.1) s, where a clock that was set adds to the age. Learned durations change that
+    by a few seconds, except in a provisional status: where tasks stay in it, a gap is as long as any may be. A queue that
+    failed may have left intake in a backoff of up to 60 s.
     """
     story, truth = record.story, record.service.tasks.truth(FRESH)
     ahead = sum((trouble.strength - 0.5) * 2400 for trouble in story.troubles if trouble.name == "clock")
-    gap = math.sqrt(0.2 * (30 + max(0.0, ahead + truth[-1][1] - truth[0][1])))
+    gap = math.sqrt(2 * (30 + max(0.0, ahead + truth[-1][1] - truth[0][1])))
     if any(status == "PARTIAL_SUCCESS" for status, _ in truth):
-        gap = max(gap, 15.0)
+        gap = max(gap, 60.0)
     return gap + backoff_of_intake(story) + FRESH_S
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -15,21 +15,15 @@ from rich.text import Text
 from watcher.cli.demo_comparison import EVERY_S, FixedLoop, LagSummary, Observed, compare
 from watcher.cli.live import ConsoleSink, succeeded
 from watcher.cli.tables import counted
-from watcher.core.polling.cadence import PROVISIONAL_GAP_S
 from watcher.kinds.catalog import builtin_catalog
 from watcher.model import DEFAULT_TARGET, EventType
 from watcher.observe.metrics import Metrics
 from watcher.simulator import Simulator
-from watcher.simulator.simulated_kinds import PARTIAL_SUCCESS
 from watcher.simulator.simulated_task import Truth
 
 CATALOG = builtin_catalog()
 QUOTA = CATALOG.default.quota.name
 THROTTLED = "ThrottledClientException"
-TAIL = (
-    f"The watcher's longest lags are ends after PARTIAL_SUCCESS: it polls such a task at most every {PROVISIONAL_GAP_S:g} s, because "
-    "this status may never change."
-)
 NAME_WIDTH = 26
 """Characters of the first column of the summary."""
 
@@ -65,6 +59,7 @@ def print_summary(console: Console, sim: Simulator, sink: ConsoleSink, tasks: in
         "tasks that ended": f"{len(ends)} of {tasks}: {ends.count(True)} succeeded, {ends.count(False)} failed or stopped",
         "transitions": f"{sum(event['type'] == EventType.TRANSITION for event in sink.events)}",
         "calls for each task": f"{sim.stats.requests / tasks:.1f}",
+        "first looks saved": f"{first_looks_saved(sink.events)} of {tasks}, which would have found {CATALOG.default.first_status}",
         "price of a call": gauges.price_range(),
         "pace": pace(gauges.pace, quota, outcomes[THROTTLED]),
         "throttled calls": f"{outcomes[THROTTLED]} of {sim.stats.requests}",
@@ -77,6 +72,12 @@ def print_summary(console: Console, sim: Simulator, sink: ConsoleSink, tasks: in
     for name, value in rows.items():
         shown.add_row(name, value)
     console.print(shown)
+
+
+def first_looks_saved(events: Iterable[Mapping[str, Any]]) -> int:
+    """Of how many tasks the first observation was more than their first status, or came with the message: no call showed only that."""
+    first = [event["data"] for event in events if event["type"] == EventType.TRANSITION and event["data"]["from"] is None]
+    return sum(data["to"] != CATALOG.default.first_status or data["observed_from"] == "submission" for data in first)
 
 
 def pace(rate: float, quota: float, throttled: int) -> str:
@@ -108,20 +109,11 @@ def print_comparison(console: Console, sim: Simulator, sink: ConsoleSink, loop: 
         f"with the same {counted(tasks, 'task')} and the same faults, and had its own quota of {quota:g} calls per second. "
         "It knew this quota from the start; the watcher had to find it."
     )
-    if tail := longest_lags(sink.events):
-        console.print(tail)
     for name, late in (("the watcher", ours), ("the loop", theirs)):
         if late.missed_s:
             console.print(
                 f"{counted(len(late.missed_s), 'change')} had not been detected by {name} at the end; they count as detected then."
             )
-
-
-def longest_lags(events: Sequence[Mapping[str, Any]]) -> str:
-    """Why the longest lag is so much longer than the average, if it is that of an end after PARTIAL_SUCCESS; else nothing."""
-    changes = [event["data"] for event in events if event["data"]["from"] is not None and event["data"]["detection_lag_s"] is not None]
-    last = max(changes, key=lambda data: float(data["detection_lag_s"]), default=None)
-    return TAIL if last is not None and last["from"] == PARTIAL_SUCCESS else ""
 
 
 def _cells(late: LagSummary, calls: float) -> tuple[str, str, str]:

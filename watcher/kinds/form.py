@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from watcher.kinds.kind import Kind, Notifications, Param, Quota, ReplyPaths, StartCall, StatusClass
+from watcher.kinds.kind import Kind, Notifications, Param, Quota, ReplyPaths, StartCall, StatusClass, UsualDuration
 from watcher.kinds.member_types import Types
 from watcher.kinds.paths import Expression, parse_expression, parse_path
 from watcher.kinds.results import ResultRules
@@ -77,6 +77,21 @@ class StartForm(Section):
     """The `source` of the EventBridge event. Records of other calls from this source are known and require no action."""
 
 
+class DurationForm(Section):
+    """How long tasks usually stay in a status: what the cadence assumes until about twenty tasks have left it."""
+
+    at_least: Seconds = Field(default=0, ge=0, le=86_400)
+    """Hardly any task leaves the status before this age. In seconds."""
+    median: Seconds = Field(gt=0, le=7 * 86_400)
+    """Half of the tasks have left it by this age, which is more than `at_least`. In seconds."""
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if self.median <= self.at_least:
+            raise ValueError("median must be more than at_least")
+        return self
+
+
 class BatchForm(Section):
     """The call that describes many tasks at once. Only `size` is used so far."""
 
@@ -129,6 +144,8 @@ class KindForm(Section):
     """Where the result contains identifiers of persons. Not declared: `hashed` and `count` show nothing."""
     statuses: dict[str, Literal["open", "provisional", "succeeded", "failed"]]
     """Each status and its class, in the order of a task's life. An open status after an end can follow any open status."""
+    durations: dict[str, DurationForm] = Field(default_factory=dict)
+    """How long a status usually lasts. One that is not listed may last any time."""
     quota: QuotaForm
     retention: Seconds = Field(gt=0)
     """For how long the service keeps a finished task. In seconds."""
@@ -157,6 +174,9 @@ class KindForm(Section):
         fields = [form.field or _snake(name) for name, form in self.params.items()]
         if len(set(fields)) != len(fields):
             raise ValueError("two params have the same field; give each its own")
+        for status in self.durations:
+            if self.statuses.get(status) not in (StatusClass.OPEN, StatusClass.PROVISIONAL):
+                raise ValueError(f"durations names {status}, which is not a status that a task can leave")
         return self
 
     def kind(self) -> Kind:
@@ -182,6 +202,7 @@ class KindForm(Section):
             retention_s=self.retention,
             notifications=self._notifications(),
             start=None if self.start is None else StartCall(self.start.event_name, self.start.source),
+            usual={status: UsualDuration(form.at_least, form.median) for status, form in self.durations.items()},
             batch_size=1 if self.batch is None else self.batch.size,
         )
 
@@ -207,6 +228,7 @@ def keys_at(path: Sequence[str | int]) -> Sequence[str]:
         "notifications": NotificationsForm,
         "start": StartForm,
         "batch": BatchForm,
+        "durations": DurationForm,
     }
     form: type[Section] = KindForm if len(path) < 2 else inner.get(str(path[0]), KindForm)
     return list(form.model_fields)

@@ -91,6 +91,16 @@ class StartCall:
 
 
 @dataclass(frozen=True, slots=True)
+class UsualDuration:
+    """How long tasks usually stay in a status: what the cadence assumes until it has learned the durations."""
+
+    at_least_s: float
+    """Hardly any task leaves the status before this age, in seconds."""
+    median_s: float
+    """Half of the tasks have left it by this age, in seconds. More than `at_least_s`."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyPaths:
     """Where to find each fact in a reply. All paths but `task` are relative to the task."""
 
@@ -135,6 +145,8 @@ class Kind:
     """Constant members of the request."""
     notifications: Notifications | None = None
     start: StartCall | None = None
+    usual: Mapping[str, UsualDuration] = field(default_factory=dict)
+    """By status, how long it usually lasts."""
     batch_size: int = 1
     """Most tasks in one call; 1: one Get for each task."""
     first_status: str = field(init=False)

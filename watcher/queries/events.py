@@ -48,7 +48,7 @@ class TaskEvent:
         if self.type is EventType.UPDATED:
             return "the result changed"
         skipped = [f"skipped {', '.join(self.skipped)}"] if self.skipped else []
-        return "; ".join([*skipped, *(["from the message"] if self.observed_from == "submission" else [])])
+        return "; ".join([*skipped, *(["from the message, without a call"] if self.observed_from == "submission" else [])])
 
 
 def parse_event(event: Event) -> TaskEvent:

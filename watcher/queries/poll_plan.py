@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from watcher.core.polling.cadence import PROVISIONAL_GAP_S, Cadence, CadenceSettings
+from watcher.core.polling.cadence import Cadence, CadenceSettings
 from watcher.core.polling.call_progress import CallState
 from watcher.core.polling.open_circuits import OpenCircuit
 from watcher.core.polling.poll_errors import DENIED_TRIES, PARKED_S, UNREADABLE_TRIES, wait_range
 from watcher.core.polling.transitions import WatchSettings
-from watcher.kinds.kind import Kind, Phase
+from watcher.kinds.kind import Kind
 from watcher.model import Watch
 
 TROUBLE: Mapping[str, str] = {
@@ -101,15 +101,16 @@ class PollPlan:
 def plan_polls(watch: Watch, kind: Kind | None, learned: LearnedState, settings: PollSettings, now: float) -> PollPlan:
     """Return the plan for an open watch. `kind` is None if the catalog does not have it; `now` is seconds since the epoch."""
     name, status = watch.ref.kind, watch.status
-    provisional = _is_provisional(watch, kind, settings.watch)
     pace = _read_pace(learned.pace)
-    cadence = _restore_cadence(settings.cadence, learned, pace)
+    cadence = _restore_cadence(settings.cadence, kind, learned, pace)
     age = 0.0 if watch.status_since is None else max(0.0, now - watch.status_since)
-    gap, spare = 0.0, math.inf
-    if status is not None:
-        gap = cadence.gap(name, status, age, polls=watch.polls, provisional=provisional)
+    spare = math.inf
+    if status is None:
+        gap = 0.0 if cadence.has_spare_calls else cadence.first_gap(name, "")
+    else:
+        gap = cadence.gap(name, status, age, polls=watch.polls)
         if settings.cadence.type == "accrual":
-            spare = cadence.spare_gap(name, status, age, provisional=provisional)
+            spare = cadence.spare_gap(name, status, age)
     error = None if learned.last_call is None or learned.last_call.reason not in TROUBLE else learned.last_call.reason
     failures = None if learned.last_call is None or status is not None else learned.last_call.polls
     plan = PollPlan(
@@ -127,7 +128,7 @@ def plan_polls(watch: Watch, kind: Kind | None, learned: LearnedState, settings:
         retry_s=None if error is None else wait_range(error, settings.watch, failures=failures),
     )
     held = [sentence for circuit in learned.circuits for sentence in _held(circuit)]
-    why = (*held, *_reasons(plan, watch, learned, cadence, provisional), _share(plan))
+    why = (*held, *_reasons(plan, watch, learned, cadence), _share(plan))
     return replace(plan, why=why, open_circuits=[circuit.component for circuit in learned.circuits])
 
 
@@ -136,15 +137,9 @@ def _held(circuit: OpenCircuit) -> tuple[str, str]:
     return f"{circuit.component} is {circuit.reason}, since {since}: only single calls are made until it closes", circuit.hint
 
 
-def _is_provisional(watch: Watch, kind: Kind | None, settings: WatchSettings) -> bool:
-    if kind is None or watch.status is None or settings.partial_success == "transient":
-        return False
-    return kind.phase(watch.status) is Phase.PROVISIONAL
-
-
-def _restore_cadence(settings: CadenceSettings, learned: LearnedState, pace: float | None) -> Cadence:
+def _restore_cadence(settings: CadenceSettings, kind: Kind | None, learned: LearnedState, pace: float | None) -> Cadence:
     """The cadence as the watcher has it: its samples, its price, and the longest gap for this number of tasks and this pace."""
-    cadence = Cadence(settings)
+    cadence = Cadence(settings, [] if kind is None else [kind])
     if learned.cadence is not None:
         cadence.restore(learned.cadence)
     if pace is not None:
@@ -160,7 +155,7 @@ def _read_pace(text: str | None) -> float | None:
     return rate if math.isfinite(rate) and rate > 0 else None
 
 
-def _reasons(plan: PollPlan, watch: Watch, learned: LearnedState, cadence: Cadence, provisional: bool) -> Iterator[str]:
+def _reasons(plan: PollPlan, watch: Watch, learned: LearnedState, cadence: Cadence) -> Iterator[str]:
     if plan.last_error is not None:
         yield _retry(plan, plan.last_error)
         return
@@ -168,9 +163,9 @@ def _reasons(plan: PollPlan, watch: Watch, learned: LearnedState, cadence: Caden
         yield f"no poll has seen the task yet; polls that are saved: {learned.last_call.polls}"
         return
     if watch.status is None:
-        yield "no poll of the task is saved yet: the first one is due now; only the pace or an open circuit can delay it"
+        yield _first_look(plan, watch, cadence)
         return
-    yield f"{plan.gap_s:.2f} s after the last poll: {_rule(plan, cadence, provisional)}"
+    yield f"{plan.gap_s:.2f} s after the last poll: {_rule(plan, cadence)}"
     if plan.spare_gap_s is not None:
         saved = f"a call then saves {cadence.settings.price_floor:g} s of lag"
         yield f"{plan.spare_gap_s:.2f} s after the last poll if there is a spare call: {saved}"
@@ -186,15 +181,24 @@ def _retry(plan: PollPlan, error: str) -> str:
     return f"{failed}: {when}{RETRY_RULES.get(error, '')}"
 
 
-def _rule(plan: PollPlan, cadence: Cadence, provisional: bool) -> str:
+def _first_look(plan: PollPlan, watch: Watch, cadence: Cadence) -> str:
+    """When a task is looked at for the first time."""
+    if plan.gap_s <= 0:
+        return "no poll of the task is saved yet: the first one is due now; only the pace or an open circuit can delay it"
+    chance = cadence.first_looks.chance(watch.ref.kind, "")
+    return (
+        f"no poll of the task is saved yet: the first one is due {plan.gap_s:.2f} s after the submission, or at once with calls"
+        f" to spare; of the last tasks, {chance:.0%} had left their first status when they were submitted"
+    )
+
+
+def _rule(plan: PollPlan, cadence: Cadence) -> str:
     """What decides the gap: a setting, a bound, or the price."""
     settings = cadence.settings
     if settings.type == "fixed":
         return "cadence.type is fixed"
     if settings.type == "backoff":
         return f"cadence.type is backoff, from {settings.every:g} s, doubling up to {settings.max_gap:g} s"
-    if provisional and plan.gap_s <= PROVISIONAL_GAP_S:
-        return "the shortest gap of a provisional status"
     lag = f"the expected lag by then is {plan.lag_s:.2f} s, and the price of a call is {plan.price_s:.2f} s"
     if plan.gap_s >= settings.max_gap:
         return f"the longest gap, cadence.max_gap; {lag}"

@@ -49,10 +49,10 @@ class Admission:
         self._clock = clock
         self._reads = reads
 
-    async def submit(self, submissions: Sequence[Submission]) -> Sequence[Admitted]:
+    async def submit(self, submissions: Sequence[Submission], source: str = "") -> Sequence[Admitted]:
         """Make the tasks durable in one write. Returns an outcome for each submission, in order.
 
-        Of several submissions of the same task the first one counts.
+        `source` is the name of where they come from: the cadence learns how old the tasks from there are. Of several submissions of the same task the first one counts.
         """
         if not submissions:
             return []
@@ -69,7 +69,9 @@ class Admission:
             new = {key for key, watch in existing.items() if watch.id == watches[key].id}
             if fresh := [watch for key, watch in existing.items() if key in new and read.is_current(watch)]:
                 # only for new watches: an old message that comes again must never move a watch back
-                self._feed.admitted(fresh, {key: observation for key, observation in observed.items() if key in new})
+                self._feed.admitted(fresh, {key: observation for key, observation in observed.items() if key in new}, source)
+                for key in (submission.ref.key for submission in submissions if submission.look_now and submission.ref.key in new):
+                    self._feed.notified(key)
         return [self._outcome(existing[submission.ref.key], new) for submission in submissions]
 
     async def notify(self, keys: Sequence[str]) -> Collection[str]:

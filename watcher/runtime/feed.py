@@ -12,7 +12,7 @@ from watcher.model import Event, Observation, Watch
 
 NOTHING_OBSERVED: Mapping[str, Observation] = MappingProxyType({})
 
-OnAdmitted = Callable[[Sequence[Watch], Mapping[str, Observation]], None]
+OnAdmitted = Callable[[Sequence[Watch], Mapping[str, Observation], str], None]
 
 
 class Feed:
@@ -24,7 +24,7 @@ class Feed:
         self._on_events: list[Callable[[int, Sequence[Event]], None]] = []
 
     def on_admitted(self, subscriber: OnAdmitted) -> None:
-        """Call `subscriber` with new watches, and with what their messages say about the state of their tasks, by key."""
+        """Call `subscriber` with new watches, what their messages say about the state of their tasks, by key, and the name of the source."""
         self._on_admitted.append(subscriber)
 
     def on_notified(self, subscriber: Callable[[str], bool]) -> None:
@@ -35,13 +35,13 @@ class Feed:
         """Call `subscriber` with a shard and the events that were committed to it, in their order."""
         self._on_events.append(subscriber)
 
-    def admitted(self, watches: Sequence[Watch], observed: Mapping[str, Observation] = NOTHING_OBSERVED) -> None:
+    def admitted(self, watches: Sequence[Watch], observed: Mapping[str, Observation] = NOTHING_OBSERVED, source: str = "") -> None:
         """Announce watches that are new in the store, and of which nothing can have changed since.
 
         `observed` is not stored: after a crash, the task is polled at once.
         """
         for subscriber in self._on_admitted:
-            subscriber(watches, observed)
+            subscriber(watches, observed, source)
 
     def notified(self, key: str) -> bool:
         """Announce that AWS sent a notification about this task. Returns whether the task is polled."""

@@ -157,7 +157,7 @@ class Intake:
         """
         await self._add_dead_letters(origin, [reading for reading in readings if reading.invalid])
         submitted = sorted((each for reading in readings for each in reading.submitted), key=lambda each: each.poll_now)
-        outcomes = list(zip(submitted, await self._admission.submit(submitted), strict=True))
+        outcomes = list(zip(submitted, await self._admission.submit(submitted, origin), strict=True))
         self._report.admitted(origin, [each for submission, each in outcomes if each.outcome == "admitted" or not submission.poll_now])
         reduced = [each.watch.key for submission, each in outcomes if submission.deadline_reduced and each.outcome == "admitted"]
         self._report.deadlines_reduced(origin, reduced)

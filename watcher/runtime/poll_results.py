@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from watcher.core.polling.call_progress import CallProgress
+from watcher.core.polling.pending_entry import PendingEntry
 from watcher.core.polling.schedule import Schedule
 from watcher.core.polling.submitted_status import rest_of_gap
 from watcher.errors import RemoteError
 from watcher.kinds.kind import Kind
-from watcher.model import EventType, Step, Watch
+from watcher.model import EventType, Step
 from watcher.runtime.instruments import Instruments
 from watcher.runtime.outlet import Gone
 from watcher.runtime.poll_policy import PollPolicy
@@ -59,18 +60,18 @@ class PollResults:
         left = rest_of_gap(gap, self._clock.wall() - (step.watch.seen_at or 0.0))
         self.settle(kind, replace(step, reason=reason, wait_s=(left, left)), gone=gone)
 
-    def learn(self, kind: Kind, before: Watch, outcome: Outcome, step: Step) -> None:
+    def learn(self, kind: Kind, entry: PendingEntry, outcome: Outcome, step: Step) -> None:
         """Update the metrics, and the cadence's model, with the outcome of one task."""
         if isinstance(outcome, RemoteError):
             self._metrics.polls.labels(kind.name, outcome.reason).inc()
             return
         result = "changed" if step.changed else "stale" if step.reason == "stale" else "unchanged"
         self._metrics.polls.labels(kind.name, result).inc()
-        if not any(each.type is EventType.TRANSITION for each in step.transitions):
-            return
-        if outcome.updated_at is not None:
+        if entry.watch.status is None:
+            self._schedule.learn_first_look(kind, entry.source, entry.watch, outcome)
+        self._schedule.learn(kind, entry.watch, outcome, step, self._clock.mono())
+        if any(each.type is EventType.TRANSITION for each in step.transitions) and outcome.updated_at is not None:
             self._metrics.detection_lag.labels(kind.name).observe(max(0.0, outcome.observed_at - outcome.updated_at))
-        self._schedule.learn(kind, before, outcome, self._clock.mono())
 
     def _gap(self, kind: Kind, step: Step) -> tuple[float, str]:
         """Seconds until the next poll of this watch, and the reason."""
@@ -78,4 +79,4 @@ class PollResults:
             return self._policy.rng.uniform(*step.wait_s), step.reason
         if step.watch.seen_at is None or step.reason in ("throttled", "credentials"):
             return 0.0, step.reason
-        return self._schedule.gap(kind, step.watch, transient=self._policy.watch.partial_success == "transient")
+        return self._schedule.gap(kind, step.watch), "cadence"

@@ -102,14 +102,15 @@ class PollerSet:
                 self._add(watch)
         self.check_limit()
 
-    def add(self, watches: Sequence[Watch], observed: Mapping[str, Observation] = NOTHING_OBSERVED) -> None:
+    def add(self, watches: Sequence[Watch], observed: Mapping[str, Observation] = NOTHING_OBSERVED, source: str = "") -> None:
         """Start to poll new watches, as far as this process owns their shards. The owner of the others adds them.
 
-        `observed`: by key, what a message says about the state of a task. The task then needs no poll at once.
+        `observed`: by key, what a message says about the state of a task. The task then needs no poll at once. `source`: the
+        name of where the watches come from.
         """
         for watch in watches:
             if self._leases.owns(watch.key):
-                self._add(watch, observed.get(watch.key))
+                self._add(watch, observed.get(watch.key), source)
         self.check_limit()
 
     def release(self, shard: int) -> None:
@@ -173,12 +174,12 @@ class PollerSet:
                 self._metrics.price.labels(poller.quota.name).set(poller.policy.cadence.price)
                 self._metrics.pace_rate.labels(DEFAULT_TARGET, poller.quota.name).set(poller.policy.pace.rate)
 
-    def _add(self, watch: Watch, seen: Observation | None = None) -> None:
+    def _add(self, watch: Watch, seen: Observation | None = None, source: str = "") -> None:
         """A watch of a kind that another version added stays in the store for that version."""
         kind = self._catalog.get(watch.ref.kind)
         if kind is None:
             hint = "another version of the watcher admitted it; it stays in the store, and is polled when that version runs"
             log.warning("unknown_kind", kind=watch.ref.kind, hint=hint)
             return
-        self._by_quota[kind.quota.name].add(watch, seen)
+        self._by_quota[kind.quota.name].add(watch, seen, source)
         self.reads.note_start(watch.id)

@@ -79,15 +79,26 @@ class Poller:
         """Call `subscriber` with the id of each watch that has ended or was erased."""
         self._results.on_ended = subscriber
 
-    def add(self, watch: Watch, seen: Observation | None = None) -> None:
-        """Start to poll this watch: now, or after what its message says about the task. No effect on one that is polled already."""
+    def add(self, watch: Watch, seen: Observation | None = None, source: str = "") -> None:
+        """Start to poll this watch. No effect on one that is polled already.
+
+        One whose task was seen before is polled now, or after what its message says about the task. Of any other, the
+        cadence decides when the first look pays, with what it has learned about tasks from this source.
+        """
         if self.watched(watch.key) == watch.id:
             return  # two reads of the store may return it, and the later reply may show an older state
         if seen is None:
-            self.pending.add(watch, self._clock.mono())
+            self._add(watch, source)
         else:
             self._submitted.add(watch, seen, self._outlet.current_leases())
         self._wakeup.set()
+
+    def _add(self, watch: Watch, source: str) -> None:
+        now, gap = self._clock.mono(), 0.0
+        if watch.status is None:
+            waited = max(0.0, self._clock.wall() - watch.admitted_at)
+            gap = max(0.0, self.schedule.first_gap(self._catalog[watch.ref.kind], source, now) - waited)
+        self.pending.add(watch, now, gap=gap, source=source)
 
     def poll_now(self, key: str) -> bool:
         """Poll this task before all others. Returns False when it is not watched here."""
@@ -192,7 +203,7 @@ class Poller:
             steps.append(self._decide(kind, entry, outcome))
         gone = await self._outlet.commit(kind, steps, call.leases)
         for entry, outcome, step in zip(call.entries, outcomes, steps, strict=True):
-            self._results.learn(kind, entry.watch, outcome, step)
+            self._results.learn(kind, entry, outcome, step)
             self._results.settle(kind, step, gone=gone.get(step.watch.key))
 
     def _decide(self, kind: Kind, entry: PendingEntry, outcome: Outcome) -> Step:

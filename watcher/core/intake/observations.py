@@ -41,6 +41,14 @@ def observation_of(kind: Kind, task: Mapping[str, Any], now: float) -> Observati
     return Observation(status, now, created_at=created, started_at=started, updated_at=updated)
 
 
+def has_status(kind: Kind, task: Mapping[str, Any]) -> bool:
+    """Whether a task object names any status. Never raises."""
+    try:
+        return kind.reply.status.find(task) is not None
+    except ValueError:
+        return True
+
+
 def _seconds(path: Expression | None, task: Mapping[str, Any]) -> float | None:
     """A timestamp as RFC 3339 or as seconds since the epoch. Raises ValueError or OverflowError for anything else."""
     value = None if path is None else path.find(task)

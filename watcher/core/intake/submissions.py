@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from watcher.core.intake.envelopes import decode_message, unwrap
 from watcher.core.intake.members import MAX_DEADLINE_S, check_scope, check_version, context_of, deadline_of
-from watcher.core.intake.observations import observation_of
+from watcher.core.intake.observations import has_status, observation_of
 from watcher.core.intake.strict_json import JSON_SPACE, text_of
 from watcher.core.intake.task_objects import as_the_api_spells, bare_values, objects_inside, pasted_kinds, pasted_task, spellings, value_of
 from watcher.core.intake.unwrapped import Unwrapped
@@ -131,9 +131,10 @@ class _Reader:
         ref = TaskRef(kind.name, tuple(_valid(param, value) for param, value in zip(kind.params, values, strict=True)))
         context, deadline = context_of(message.get("context")), deadline_of(message, self.now)
         observation = observation_of(kind, task, self.now)
+        submission = Submission(ref, context, deadline, observation=observation, look_now=observation is None and has_status(kind, task))
         if deadline is not None and deadline > MAX_DEADLINE_S:
-            return Submission(ref, context, MAX_DEADLINE_S, observation=observation, deadline_reduced=True)
-        return Submission(ref, context, deadline, observation=observation)
+            return replace(submission, deadline_s=MAX_DEADLINE_S, deadline_reduced=True)
+        return submission
 
     def _recorded(self, element: Unwrapped, reply: Mapping[str, Any], kind: Kind) -> Submission:
         """The task that a recorded call started."""

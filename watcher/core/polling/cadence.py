@@ -13,21 +13,26 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import Field
 
-from watcher.core.polling.duration_model import DurationModel
+from watcher.core.polling.duration_model import GENERAL_PRIOR, DurationModel, Prior
+from watcher.core.polling.first_looks import FirstLooks
+from watcher.kinds.kind import Kind
 from watcher.section import Seconds, Section
 
-PROVISIONAL_GAP_S = 15.0
-"""The shortest gap in a provisional status, in seconds: AWS does not document whether such a status ever ends."""
+FIRST_LOOK_S = 60.0
+"""The longest time from a submission to the first look at the task, in seconds, so that one that does not exist is noticed."""
 STEER_S = 0.5
 """The price is adjusted this often, in seconds."""
 PRICE_MIN_S = 1e-3
 """The lowest price in seconds. The price changes by factors, so from 0 it could never rise."""
 AGE_MAX_S = 7 * 86_400.0
 """The highest age in seconds: wrong timestamps must not make the integrals larger than a float can resolve."""
+SPARE = 1.05
+"""While the price is at most this multiple of its floor, calls are not scarce."""
 SCARCE_GAPS = 6.0
 """While calls are scarce, the longest gap in units of the mean gap, so that a wrong model cannot neglect a task."""
 
@@ -51,8 +56,9 @@ class CadenceSettings(Section):
 class Cadence:
     """Computes the gap to the next poll of each task, under one price for all of them."""
 
-    def __init__(self, settings: CadenceSettings) -> None:
+    def __init__(self, settings: CadenceSettings, kinds: Iterable[Kind] = ()) -> None:
         self.settings = settings
+        self.first_looks = FirstLooks()
         self._floor = max(PRICE_MIN_S, settings.price_floor)
         self.price = self._floor if settings.type == "accrual" else 0.0
         """The expected lag in seconds at which a task is polled."""
@@ -61,29 +67,57 @@ class Cadence:
         self._price_max = settings.max_gap
         """The mean gap that the rate of calls allows, in seconds. A gap cannot accrue more lag than its own length, so above
         this price fewer calls are wanted than are allowed."""
+        kinds = list(kinds)
+        self._first_status = {kind.name: kind.first_status for kind in kinds}
+        self._priors = {(kind.name, status): Prior(usual) for kind in kinds for status, usual in kind.usual.items()}
         self._models: dict[tuple[str, str], DurationModel] = {}
 
-    def gap(self, kind: str, status: str | None, age_s: float, *, polls: int = 0, provisional: bool = False) -> float:
+    def gap(self, kind: str, status: str | None, age_s: float, *, polls: int = 0) -> float:
         """Seconds from a poll of a task, at this age of its status, to the next poll. `polls`: the number of polls so far."""
-        low = self._low(provisional)
+        low, longest = self.settings.min_gap, self.settings.max_gap
         if self.settings.type == "fixed":
             return max(self.settings.every, low)
         if self.settings.type == "backoff":
-            return max(low, min(self.settings.max_gap, self.settings.every * 2.0 ** min(max(0, polls - 1), 20)))
-        model, age = self.durations(kind, status), _bounded(age_s)
-        scarce, longest = max(low, self.share_gap), max(low, self.settings.max_gap)
-        saved = model.accrued(age, age + scarce)
-        if saved >= self.price:
-            return model.gap(age, self.price, low, scarce)
-        # the scarce gap must not cause a call that saves less than the floor: an idle watcher makes few calls
-        return scarce if saved >= self._floor else model.gap(age, self._floor, scarce, longest)
+            return max(low, min(longest, self.settings.every * 2.0 ** min(max(0, polls - 1), 20)))
+        return self._gap(self.durations(kind, status), _bounded(age_s), low, max(low, longest))
 
-    def spare_gap(self, kind: str, status: str | None, age_s: float, *, provisional: bool = False) -> float:
+    def first_gap(self, kind: str, source: str) -> float:
+        """Seconds from the submission of a task of which only the id is known to the first look at it.
+
+        With the chance c that it has left its first status already, and nobody noticed, the lag that is expected to have
+        accrued after t seconds is c t + (1 - c) A(0, t). The first look is priced as any other poll.
+        """
+        if self.settings.type != "accrual":
+            return 0.0
+        changed = self.first_looks.chance(kind, source)
+        return self._gap(self.durations(kind, None), 0.0, 0.0, min(FIRST_LOOK_S, self.settings.max_gap), changed)
+
+    def _gap(self, model: DurationModel, age: float, low: float, longest: float, changed: float = 0.0) -> float:
+        scarce = min(longest, max(low, self.share_gap))
+        saved = model.accrued(age, age + scarce, changed)
+        if saved >= self.price:
+            return model.gap(age, self.price, low, scarce, changed)
+        # the scarce gap must not cause a call that saves less than the floor: an idle watcher makes few calls
+        return scarce if saved >= self._floor else model.gap(age, self._floor, scarce, longest, changed)
+
+    def spare_gap(self, kind: str, status: str | None, age_s: float) -> float:
         """Seconds from a poll until a spare call is worth spending on this task; infinite where it never is."""
-        low, floor = self._low(provisional), self._floor
-        model, age = self.durations(kind, status), _bounded(age_s)
-        gap = model.gap(age, floor, low, max(low, self.settings.max_gap))
-        return gap if model.accrued(age, age + gap) >= floor else math.inf
+        low, age = self.settings.min_gap, _bounded(age_s)
+        return self._spare_gap(self.durations(kind, status), age, low, max(low, self.settings.max_gap))
+
+    def spare_first_gap(self, kind: str, source: str) -> float:
+        """As `spare_gap`, for a task of which only the id is known: seconds from its submission."""
+        changed = self.first_looks.chance(kind, source)
+        return self._spare_gap(self.durations(kind, None), 0.0, 0.0, self.settings.max_gap, changed)
+
+    def _spare_gap(self, model: DurationModel, age: float, low: float, longest: float, changed: float = 0.0) -> float:
+        gap = model.gap(age, self._floor, low, longest, changed)
+        return gap if model.accrued(age, age + gap, changed) >= self._floor else math.inf
+
+    @property
+    def has_spare_calls(self) -> bool:
+        """Whether the price is at its floor: fewer calls are wanted than are allowed."""
+        return self.price <= self._floor * SPARE
 
     def worth(self, kind: str, status: str | None, age_s: float, since_poll_s: float) -> float:
         """The lag in seconds that is expected to accrue within `since_poll_s` after a poll at this age."""
@@ -111,16 +145,19 @@ class Cadence:
         self._price_max = min(self.settings.max_gap, tasks / pace)
 
     def learn(self, kind: str, status: str, duration_s: float, now: float) -> bool:
-        """Learn how long one task spent in this status, by the service's own timestamps. False where it was ignored."""
+        """Learn how long one task spent in this status, by the service's own timestamps; infinity if it never left it.
+
+        False where it was ignored.
+        """
         if self.settings.type != "accrual":
             return False
         return self.durations(kind, status).add(duration_s, now)
 
     def durations(self, kind: str, status: str | None) -> DurationModel:
-        """The model of the time that tasks of this kind spend in this status."""
-        name = (kind, status or "")
+        """The model of the time that tasks of this kind spend in this status. None: in their first one."""
+        name = (kind, self._first_status.get(kind, "") if status is None else status)
         if name not in self._models:
-            self._models[name] = DurationModel()
+            self._models[name] = DurationModel(prior=self._priors.get(name, GENERAL_PRIOR))
         return self._models[name]
 
     def dump(self) -> str:
@@ -128,22 +165,25 @@ class Cadence:
         samples = {
             f"{kind} {status}": [round(s, 3) for s in model.samples] for (kind, status), model in self._models.items() if model.samples
         }
-        return json.dumps({"price": self.price, "samples": samples}, separators=(",", ":"))
+        state = {"price": self.price, "samples": samples}
+        if looks := self.first_looks.dump():
+            state["first_looks"] = looks
+        return json.dumps(state, separators=(",", ":"))
 
     def restore(self, text: str) -> None:
         """Continue from the text of an earlier `dump`. A text that cannot be read is ignored."""
         try:
             data = json.loads(text)
-            models = {tuple(name.split(" ", 1)): DurationModel([float(s) for s in samples]) for name, samples in data["samples"].items()}
+            samples = {tuple(name.split(" ", 1)): [float(s) for s in durations] for name, durations in data["samples"].items()}
             price = float(data["price"])
+            self.first_looks.restore(data.get("first_looks", ()))
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             return
         if self.settings.type == "accrual" and math.isfinite(price):
             self.price = self._within_bounds(price)
-        self._models.update({(name[0], name[1]): model for name, model in models.items() if len(name) == 2})
-
-    def _low(self, provisional: bool) -> float:
-        return max(self.settings.min_gap, PROVISIONAL_GAP_S) if provisional else self.settings.min_gap
+        for name, durations in samples.items():
+            if len(name) == 2:
+                self._models[name] = DurationModel(durations, self._priors.get(name, GENERAL_PRIOR))
 
     def _within_bounds(self, price: float) -> float:
         """The price between its floor and its maximum: a higher one would only take long to fall again."""

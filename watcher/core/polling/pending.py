@@ -15,7 +15,7 @@ from watcher.core.polling.due_queue import DueKey, DueQueue
 from watcher.core.polling.pending_entry import PLACE, PendingEntry, pack, unpack
 from watcher.model import Watch
 
-EARLY = ("new", "cadence", "provisional", "poll_now")
+EARLY = ("new", "cadence", "poll_now")
 """The reasons to wait that let a watch join an earlier call. All others are errors."""
 
 MISSING = "not_found"
@@ -75,14 +75,14 @@ class PendingSet:
         """The entry of this key, waiting or in flight. The caller must not change it."""
         return self._in_flight.get(key) or self._waiting(key)
 
-    def add(self, watch: Watch, now: float, reason: str = "new") -> None:
-        """Add a watch that is due now. It replaces another watch of the same task; one in flight, as soon as that is back."""
+    def add(self, watch: Watch, now: float, reason: str = "new", *, gap: float = 0.0, source: str = "") -> None:
+        """Add a watch that is due `gap` seconds from now. It replaces another watch of the same task; one in flight, as soon as that is back."""
         in_flight = self._in_flight.get(watch.key)
         if in_flight is not None:
             in_flight.successor = watch
             return
         self.drop(watch.key)
-        self._insert(PendingEntry(watch, now, now, 0.0, reason))
+        self._insert(PendingEntry(watch, now + gap, now, _rate(gap), reason, source))
 
     def add_in_flight(self, watch: Watch, now: float) -> PendingEntry | None:
         """Add a watch about which something else than a call decides first; it counts as no call. None: one in flight comes before it."""
@@ -96,7 +96,7 @@ class PendingSet:
 
     def put_back(self, watch: Watch, now: float, gap: float, reason: str) -> None:
         """Return a watch from its flight, due `gap` seconds from now, or at once after `poll_now`."""
-        self._land(watch, PendingEntry(watch, now + gap, now, 1 / max(gap, MIN_RATE_GAP_S) if gap > 0 else 0.0, reason))
+        self._land(watch, PendingEntry(watch, now + gap, now, _rate(gap), reason))
 
     def take(self, limit: int = 1, *, now: float = math.inf, missing: bool = True) -> list[PendingEntry]:
         """Take the watch that is due first, and up to `limit` in all of those that follow it in its batch group, due or not.
@@ -187,6 +187,8 @@ class PendingSet:
             return
         elif entry.poll_now:
             again.due, again.rate, again.reason = self._front(again.placed_at), 0.0, "poll_now"
+        elif again.watch.status is None:
+            again.source = entry.source
         if again.watch.status == entry.watch.status:  # the usual case, without the costly counter
             self.wanted = max(0.0, self.wanted - entry.rate) + again.rate
             self._enqueue(again)
@@ -246,6 +248,10 @@ class PendingSet:
     def _place_of(self, key: str) -> DueKey | None:
         packed = self._packed.get(key)
         return PLACE.unpack_from(packed) if packed else None
+
+
+def _rate(gap: float) -> float:
+    return 1 / max(gap, MIN_RATE_GAP_S) if gap > 0 else 0.0
 
 
 def _group(entry: PendingEntry) -> _Group:

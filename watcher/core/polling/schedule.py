@@ -7,16 +7,18 @@ virtual time. `now` is monotonic seconds; the ages of tasks come from the servic
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from watcher.core.polling.cadence import STEER_S, Cadence
 from watcher.core.polling.circuits import CallCircuits
+from watcher.core.polling.first_looks import was_further
 from watcher.core.polling.pace import Pace, Permit
 from watcher.core.polling.pending import MISSING, PendingSet
 from watcher.core.polling.pending_entry import PendingEntry
 from watcher.kinds.kind import Kind, Phase, Quota
-from watcher.model import Observation, Watch
+from watcher.model import Observation, Step, Watch
 
 UNPLANNED_S = 10.0
 """The time constant, in seconds, of the average rate of calls that no gap planned."""
@@ -75,19 +77,27 @@ class Schedule:
         self.tasks_per_call += (len(entries) - self.tasks_per_call) / BATCH_CALLS
         return entries, self.pace.take(now)
 
-    def gap(self, kind: Kind, watch: Watch, *, transient: bool = False) -> tuple[float, str]:
-        """Seconds from a successful poll to the next one, and the reason. `transient`: treat a provisional status as any other."""
-        provisional = not transient and watch.status is not None and kind.phase(watch.status) is Phase.PROVISIONAL
-        gap = self.cadence.gap(kind.name, watch.status, age(watch), polls=watch.polls, provisional=provisional)
-        return gap, "provisional" if provisional else "cadence"
+    def first_gap(self, kind: Kind, source: str, now: float) -> float:
+        """Seconds from the submission of a task of which only the id is known to the first look at it. 0 with calls to spare."""
+        if self.cadence.has_spare_calls and self.pace.wait(now) <= 0 and self.pending.lateness(now) <= 0:
+            return 0.0
+        return self.cadence.first_gap(kind.name, source)
 
-    def learn(self, kind: Kind, before: Watch, seen: Observation, now: float) -> None:
-        """Add to the cadence the durations that a transition shows: created to started, and started to ended."""
-        if seen.created_at is not None and seen.started_at is not None and before.started_at is None:
-            self.cadence.learn(kind.name, kind.first_status, seen.started_at - seen.created_at, now)
-        ended = kind.phase(seen.status) is not Phase.OPEN
-        if ended and kind.running_status is not None and seen.started_at is not None and seen.updated_at is not None:
-            self.cadence.learn(kind.name, kind.running_status, seen.updated_at - seen.started_at, now)
+    def gap(self, kind: Kind, watch: Watch) -> float:
+        """Seconds from a successful poll to the next one."""
+        return self.cadence.gap(kind.name, watch.status, age(watch), polls=watch.polls)
+
+    def learn(self, kind: Kind, before: Watch, seen: Observation, step: Step, now: float) -> None:
+        """Add to the cadence the durations that a step shows: of the first status, the running one, and a provisional one."""
+        for status, duration_s in durations(kind, before, seen, step):
+            self.cadence.learn(kind.name, status, duration_s, now)
+
+    def learn_first_look(self, kind: Kind, source: str, before: Watch, seen: Observation) -> None:
+        """Learn whether a task that was never seen before had left its first status when it was submitted."""
+        further = was_further(kind.first_status, before, seen)
+        if further is not None:
+            for each in {source, ""}:  # a watch that comes from another replica has no source
+                self.cadence.first_looks.learn(kind.name, each, further)
 
     def steer(self, now: float) -> float:
         """Adjust the price so that the calls wanted match the pace. Call it every `STEER_S` seconds. Returns the lateness in seconds."""
@@ -101,15 +111,40 @@ class Schedule:
     def _spare_in(self, entry: PendingEntry, now: float) -> float:
         """Seconds until the first entry is worth a spare call. Infinite where it must wait until it is due."""
         watch = entry.watch
-        if self.cadence.settings.type != "accrual" or entry.reason not in ("cadence", "provisional") or self.circuits.open:
+        if self.cadence.settings.type != "accrual" or entry.reason not in ("new", "cadence") or self.circuits.open:
             return math.inf
-        gap = self.cadence.spare_gap(watch.ref.kind, watch.status, age(watch), provisional=entry.reason == "provisional")
+        if entry.reason == "new":
+            gap = self.cadence.spare_first_gap(watch.ref.kind, entry.source)
+        else:
+            gap = self.cadence.spare_gap(watch.ref.kind, watch.status, age(watch))
         return max(0.0, entry.placed_at + gap - now)
 
 
 def state_name(what: Literal["pace", "cadence", "progress"], quota: Quota) -> str:
     """The name under which the store keeps what was learned about this quota."""
     return f"{what} {quota.name}"
+
+
+def durations(kind: Kind, before: Watch, seen: Observation, step: Step) -> Iterator[tuple[str, float]]:
+    """Statuses that a task has left, each with how long it was in it by the service's timestamps, in seconds.
+
+    A provisional status counts as left when its result changes, too: that is the other thing that its polls wait for. One
+    that settles with nothing changed lasts for ever.
+    """
+    if not step.transitions:
+        return
+    if seen.created_at is not None and seen.started_at is not None and before.started_at is None:
+        yield kind.first_status, seen.started_at - seen.created_at
+    provisional = before.status is not None and kind.phase(before.status) is Phase.PROVISIONAL
+    if before.status is not None and provisional:
+        if step.watch.status == before.status and step.watch.result_digest == before.result_digest:
+            if step.watch.end_reason == "settled":
+                yield before.status, math.inf
+        elif before.updated_at is not None and seen.updated_at is not None and before.status_since is not None:
+            yield before.status, seen.updated_at - before.status_since
+    elif kind.phase(seen.status) is not Phase.OPEN and kind.running_status is not None:
+        if seen.started_at is not None and seen.updated_at is not None:
+            yield kind.running_status, seen.updated_at - seen.started_at
 
 
 def age(watch: Watch) -> float:
