@@ -50,7 +50,9 @@ def test_the_chances_are_kept_with_the_cadence() -> None:
     Cadence(CadenceSettings()).restore('{"price": 0.5, "samples": {}}')
 
 
-@pytest.mark.parametrize("rows", ["[[1]]", '[["k", "s", 5, 2]]', '[["k", "s", -1, 2]]', '[["k", "s", 1, 1e9]]', "7", '[["k", "s", "x", 1]]'])
+@pytest.mark.parametrize(
+    "rows", ["[[1]]", '[["k", "s", 5, 2]]', '[["k", "s", -1, 2]]', '[["k", "s", 1, 1e9]]', "7", '[["k", "s", "x", 1]]']
+)
 def test_unreadable_chances_are_ignored(rows) -> None:
     """The text as a whole is ignored then, as any other one that cannot be read."""
     cadence = Cadence(CadenceSettings())

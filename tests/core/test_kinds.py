@@ -256,7 +256,9 @@ def test_private_values_are_hashed_or_hidden(more, hashed, counted) -> None:
 def test_messages_name_tasks_of_a_third_kind(catalog: Catalog, message) -> None:
     """Each form of message does, with nothing but the kind in the catalog."""
     body = json.dumps(message).encode()
-    assert submissions.read(body, catalog, now=NOW) == [Submission(TaskRef("call-analytics", ("p-1", "t1")))]
+    (submission,) = submissions.read(body, catalog, now=NOW)
+    assert isinstance(submission, Submission)
+    assert submission.ref == TaskRef("call-analytics", ("p-1", "t1"))
 
 
 def test_a_third_kind_has_keys_of_its_own(catalog: Catalog) -> None:

@@ -366,7 +366,7 @@ def stamp(seconds):
     ],
 )
 def test_an_open_status_with_sensible_times_is_an_observation(members, expected):
-    """In every form of a reply. What ends a task, is unknown, or has times that make no sense is none: the task is polled at once."""
+    """In every form of a reply. What ends a task, is unknown, or has times that make no sense is none: the task is looked at at once."""
     task = {"SpeakerSearchTaskId": TASK, "CallDetails": {"VoiceConnectorId": VC}, **members}
     lower = {name[:1].lower() + name[1:]: value for name, value in task.items() if name != "CallDetails"}
     lower |= {"callDetails": {"voiceConnectorId": VC}}
@@ -377,7 +377,7 @@ def test_an_open_status_with_sensible_times_is_an_observation(members, expected)
         created, started, updated = (None if age is None else NOW + age for age in ages)
         seen = Observation(status, NOW, created_at=created, started_at=started, updated_at=updated)
     for message in ({"SpeakerSearchTask": task}, task, {"speakerSearchTask": lower}, lower, event):
-        assert outcomes(message) == [Submission(REF, observation=seen)]
+        assert outcomes(message) == [Submission(REF, observation=seen, look_now=seen is None and "SpeakerSearchTaskStatus" in members)]
 
 
 def test_a_status_beside_our_own_members_is_no_observation():

@@ -84,7 +84,9 @@ async def test_only_new_watches_are_announced(desk: Desk) -> None:
 
 async def test_a_watch_is_durable_before_it_is_announced(desk: Desk) -> None:
     """A subscriber can read each new watch from the store."""
-    desk.admission._feed.on_admitted(lambda watches, observed, source: found.extend(desk.store.content.watches[watch.key] for watch in watches))
+    desk.admission._feed.on_admitted(
+        lambda watches, observed, source: found.extend(desk.store.content.watches[watch.key] for watch in watches)
+    )
     found: list[Watch] = []
     await desk.submit("a", "b")
     assert [watch.key for watch in found] == [key("a"), key("b")]

@@ -24,7 +24,8 @@ class Feed:
         self._on_events: list[Callable[[int, Sequence[Event]], None]] = []
 
     def on_admitted(self, subscriber: OnAdmitted) -> None:
-        """Call `subscriber` with new watches, what their messages say about the state of their tasks, by key, and the name of the source."""
+        """Call `subscriber` with new watches, with what their messages say about the state of their tasks, by key, and with the name
+        of the source."""
         self._on_admitted.append(subscriber)
 
     def on_notified(self, subscriber: Callable[[str], bool]) -> None:

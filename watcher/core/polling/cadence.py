@@ -29,6 +29,8 @@ STEER_S = 0.5
 """The price is adjusted this often, in seconds."""
 PRICE_MIN_S = 1e-3
 """The lowest price in seconds. The price changes by factors, so from 0 it could never rise."""
+PRICE_AT_START_S = 0.1
+"""The price at the start, in seconds: from a floor near 0 it would take half a minute to rise."""
 AGE_MAX_S = 7 * 86_400.0
 """The highest age in seconds: wrong timestamps must not make the integrals larger than a float can resolve."""
 SPARE = 1.05
@@ -60,7 +62,7 @@ class Cadence:
         self.settings = settings
         self.first_looks = FirstLooks()
         self._floor = max(PRICE_MIN_S, settings.price_floor)
-        self.price = self._floor if settings.type == "accrual" else 0.0
+        self.price = max(self._floor, PRICE_AT_START_S) if settings.type == "accrual" else 0.0
         """The expected lag in seconds at which a task is polled."""
         self.share_gap = settings.max_gap
         """The longest gap while calls are scarce, in seconds."""
@@ -85,12 +87,19 @@ class Cadence:
         """Seconds from the submission of a task of which only the id is known to the first look at it.
 
         With the chance c that it has left its first status already, and nobody noticed, the lag that is expected to have
-        accrued after t seconds is c t + (1 - c) A(0, t). The first look is priced as any other poll.
+        accrued after t seconds is c t + (1 - c) A(0, t). The first look is priced as any other poll, and goes where that
+        reaches the price.
+
+        It goes at once where that is cheaper than a look at t*, when one would go if c were 0. A look at once costs a second
+        one of each task that has not changed, (1 - c) price; a look at t* costs c t* of lag.
         """
         if self.settings.type != "accrual":
             return 0.0
+        model, longest = self.durations(kind, None), min(FIRST_LOOK_S, self.settings.max_gap)
         changed = self.first_looks.chance(kind, source)
-        return self._gap(self.durations(kind, None), 0.0, 0.0, min(FIRST_LOOK_S, self.settings.max_gap), changed)
+        if changed * self._gap(model, 0.0, 0.0, longest) >= (1 - changed) * self.price:
+            return 0.0
+        return self._gap(model, 0.0, 0.0, longest, changed)
 
     def _gap(self, model: DurationModel, age: float, low: float, longest: float, changed: float = 0.0) -> float:
         scarce = min(longest, max(low, self.share_gap))

@@ -71,5 +71,3 @@ def was_further(first_status: str, watch: Watch, seen: Observation) -> bool | No
         return False
     left_at = seen.started_at if seen.started_at is not None else seen.updated_at
     return None if left_at is None else left_at <= watch.admitted_at
-
-

@@ -76,7 +76,10 @@ class PendingSet:
         return self._in_flight.get(key) or self._waiting(key)
 
     def add(self, watch: Watch, now: float, reason: str = "new", *, gap: float = 0.0, source: str = "") -> None:
-        """Add a watch that is due `gap` seconds from now. It replaces another watch of the same task; one in flight, as soon as that is back."""
+        """Add a watch that is due `gap` seconds from now.
+
+        It replaces another watch of the same task; one in flight, as soon as that is back.
+        """
         in_flight = self._in_flight.get(watch.key)
         if in_flight is not None:
             in_flight.successor = watch

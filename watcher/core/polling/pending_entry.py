@@ -45,11 +45,13 @@ def pack(entry: PendingEntry) -> bytes:
     """An entry that waits, as bytes without its key."""
     target, facts = entry.watch.ref.target, entry.watch[1:]
     other_target = None if target == DEFAULT_TARGET else target
-    return PLACE.pack(entry.due, entry.turn) + marshal.dumps((entry.placed_at, entry.rate, entry.reason, entry.source, other_target, *facts))
+    return PLACE.pack(entry.due, entry.turn) + marshal.dumps(
+        (entry.placed_at, entry.rate, entry.reason, entry.source, other_target, *facts)
+    )
 
 
 def unpack(key: str, packed: bytes) -> PendingEntry:
     """The entry from its key and the bytes that `pack` made in this process."""
     due, turn = PLACE.unpack_from(packed)
-    placed_at, rate, reason, source, other_target, *facts = marshal.loads(packed[PLACE.size :])  # noqa: S302 - never bytes from outside
-    return PendingEntry(Watch(TaskRef.of(key, other_target or DEFAULT_TARGET), *facts), due, placed_at, rate, reason, source, turn)
+    placed_at, rate, reason, source, target, *facts = marshal.loads(packed[PLACE.size :])  # noqa: S302 - never bytes from outside
+    return PendingEntry(Watch(TaskRef.of(key, target or DEFAULT_TARGET), *facts), due, placed_at, rate, reason, source, turn)

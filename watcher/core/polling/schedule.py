@@ -135,16 +135,23 @@ def durations(kind: Kind, before: Watch, seen: Observation, step: Step) -> Itera
         return
     if seen.created_at is not None and seen.started_at is not None and before.started_at is None:
         yield kind.first_status, seen.started_at - seen.created_at
-    provisional = before.status is not None and kind.phase(before.status) is Phase.PROVISIONAL
-    if before.status is not None and provisional:
-        if step.watch.status == before.status and step.watch.result_digest == before.result_digest:
-            if step.watch.end_reason == "settled":
-                yield before.status, math.inf
-        elif before.updated_at is not None and seen.updated_at is not None and before.status_since is not None:
-            yield before.status, seen.updated_at - before.status_since
-    elif kind.phase(seen.status) is not Phase.OPEN and kind.running_status is not None:
-        if seen.started_at is not None and seen.updated_at is not None:
-            yield kind.running_status, seen.updated_at - seen.started_at
+    if before.status is not None and kind.phase(before.status) is Phase.PROVISIONAL:
+        duration_s = _provisional(before, seen, step)
+        if duration_s is not None:
+            yield before.status, duration_s
+        return
+    ended = kind.phase(seen.status) is not Phase.OPEN
+    if ended and kind.running_status is not None and seen.started_at is not None and seen.updated_at is not None:
+        yield kind.running_status, seen.updated_at - seen.started_at
+
+
+def _provisional(before: Watch, seen: Observation, step: Step) -> float | None:
+    """How long a provisional status lasted; infinity if it settled, None if it goes on, or if the service's times do not tell."""
+    if step.watch.status == before.status and step.watch.result_digest == before.result_digest:
+        return math.inf if step.watch.end_reason == "settled" else None
+    if before.status_since is None or before.updated_at is None or seen.updated_at is None:
+        return None
+    return seen.updated_at - before.status_since
 
 
 def age(watch: Watch) -> float:
