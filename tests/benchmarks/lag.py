@@ -26,6 +26,8 @@ SIZES = (25, 1000, 20_000)
 LARGE_CALLS = 3
 """With 20,000 tasks, which take twenty times as long as 1,000, only this number of calls is measured."""
 COLUMNS = ("bound", "rule", "25", "1,000", "20,000", "1,000 cold", "bound with status", "1,000 with status")
+SETTLING_MEANS = 12
+"""How long to learn a provisional status, in mean durations: a task that stays in it teaches that only when its watch settles."""
 COLD_S = 60
 """The first seconds of a watcher that has learned nothing."""
 
@@ -86,7 +88,7 @@ def _cell(measured: Measured | None, least: float) -> str:
 def _accrual(model: TaskModel, calls: int, quick: bool) -> Iterator[Measured | None]:
     """The accrual rule with few tasks, with many, with very many, and with many and nothing learned."""
     few = PollingSimulation(model, SIZES[0], calls, ACCRUAL, kinds=[KIND])
-    few.run(max(600, 3 * model.mean))
+    few.run(max(600, SETTLING_MEANS * model.mean))
     yield few.measure((600 if quick else 4000) * max(1.0, model.mean / 60))
     many = _learned(model, calls, quick, "id")
     yield many.measure(_window(model, quick))
@@ -102,7 +104,7 @@ def _accrual(model: TaskModel, calls: int, quick: bool) -> Iterator[Measured | N
 
 def _learned(model: TaskModel, calls: int, quick: bool, submitted: Literal["id", "status"]) -> PollingSimulation:
     simulation = PollingSimulation(model, SIZES[1], calls, ACCRUAL, submitted=submitted, kinds=[KIND])
-    simulation.run(max(150, 2 * model.mean))
+    simulation.run(SETTLING_MEANS * model.mean if model.provisional else 150)
     return simulation
 
 

@@ -20,7 +20,7 @@ from watcher.core.polling.circuits import Circuits
 from watcher.core.polling.pace import Pace, PaceSettings
 from watcher.core.polling.pending import PendingSet
 from watcher.core.polling.schedule import Schedule
-from watcher.core.polling.transitions import WatchSettings, advance
+from watcher.core.polling.transitions import WatchSettings, advance, decided_in
 from watcher.kinds.catalog import builtin_catalog
 from watcher.kinds.kind import Kind
 from watcher.model import DEFAULT_TARGET, Observation, TaskRef, Watch
@@ -213,7 +213,8 @@ class PollingSimulation:
 
     def _settle(self, watch: Watch) -> None:
         if watch.open:
-            self.schedule.pending.put_back(watch, self.now, self.schedule.gap(KIND, watch), "cadence")
+            gap, until_decided = self.schedule.gap(KIND, watch), decided_in(KIND, watch, self.now, SETTINGS)
+            self.schedule.pending.put_back(watch, self.now, min(gap, until_decided) if until_decided else gap, "cadence")
         else:
             self.schedule.pending.finish(watch)
             del self._truth[watch.key]

@@ -172,6 +172,8 @@ def test_without_the_services_time_of_the_change_a_provisional_status_is_not_lea
 def test_with_calls_to_spare_the_first_look_goes_at_once() -> None:
     """It waits only while calls are scarce: another task is due, or a call has a price above the floor."""
     schedule = schedule_of()
+    for _ in range(100):
+        schedule.cadence.first_looks.learn(KIND.name, "", False)
     assert schedule.first_gap(KIND, "", 0.0) == 0
     add(schedule, "a", 0.0)
     assert schedule.first_gap(KIND, "", 1.0) > 0

@@ -9,6 +9,7 @@ from watcher.core.polling.call_progress import CallProgress
 from watcher.core.polling.pending_entry import PendingEntry
 from watcher.core.polling.schedule import Schedule
 from watcher.core.polling.submitted_status import rest_of_gap
+from watcher.core.polling.transitions import decided_in
 from watcher.errors import RemoteError
 from watcher.kinds.kind import Kind
 from watcher.model import EventType, Step
@@ -49,9 +50,9 @@ class PollResults:
             return
         self._progress.note(watch, step.reason)
         gap, reason = self._gap(kind, step)
-        until_deadline = max(0.0, watch.deadline_at - self._clock.wall())
-        if 0 < until_deadline < gap:
-            gap, reason = until_deadline, "deadline"
+        until_decided = decided_in(kind, watch, self._clock.wall(), self._policy.watch)
+        if 0 < until_decided < gap:
+            gap, reason = until_decided, "deadline"
         self._pending.put_back(watch, self._clock.mono(), gap, reason)
 
     def settle_submitted(self, kind: Kind, step: Step, *, gone: Gone | None) -> None:

@@ -96,8 +96,8 @@ class Poller:
     def _add(self, watch: Watch, source: str) -> None:
         now, gap = self._clock.mono(), 0.0
         if watch.status is None:
-            waited = max(0.0, self._clock.wall() - watch.admitted_at)
-            gap = max(0.0, self.schedule.first_gap(self._catalog[watch.ref.kind], source, now) - waited)
+            gap = self.schedule.first_gap(self._catalog[watch.ref.kind], source, now)
+            gap = max(0.0, gap - max(0.0, self._clock.wall() - watch.admitted_at)) if gap > 0 else gap
         self.pending.add(watch, now, gap=gap, source=source)
 
     def poll_now(self, key: str) -> bool:

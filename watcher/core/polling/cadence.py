@@ -29,6 +29,9 @@ STEER_S = 0.5
 """The price is adjusted this often, in seconds."""
 PRICE_MIN_S = 1e-3
 """The lowest price in seconds. The price changes by factors, so from 0 it could never rise."""
+OVERLOAD_GAPS = 3.0
+"""As `SCARCE_GAPS`, where that is more than `max_gap`: with so many tasks that all calls would only keep to `max_gap`, the
+tasks that hardly change must be able to wait for those that do."""
 PRICE_AT_START_S = 0.1
 """The price at the start, in seconds: from a floor near 0 it would take half a minute to rise."""
 AGE_MAX_S = 7 * 86_400.0
@@ -81,7 +84,7 @@ class Cadence:
             return max(self.settings.every, low)
         if self.settings.type == "backoff":
             return max(low, min(longest, self.settings.every * 2.0 ** min(max(0, polls - 1), 20)))
-        return self._gap(self.durations(kind, status), _bounded(age_s), low, max(low, longest))
+        return self._gap(self.durations(kind, status), _bounded(age_s), low, max(low, longest, self.share_gap))
 
     def first_gap(self, kind: str, source: str) -> float:
         """Seconds from the submission of a task of which only the id is known to the first look at it.
@@ -150,8 +153,10 @@ class Cadence:
 
     def share(self, tasks: float, pace: float) -> None:
         """Set the upper bounds of gaps and price from the number of tasks that share a pace in calls per second."""
-        self.share_gap = max(self.settings.min_gap, min(self.settings.max_gap, SCARCE_GAPS * tasks / pace))
-        self._price_max = min(self.settings.max_gap, tasks / pace)
+        mean_gap = tasks / pace
+        longest = max(self.settings.max_gap, OVERLOAD_GAPS * mean_gap)
+        self.share_gap = max(self.settings.min_gap, min(longest, SCARCE_GAPS * mean_gap))
+        self._price_max = mean_gap
 
     def learn(self, kind: str, status: str, duration_s: float, now: float) -> bool:
         """Learn how long one task spent in this status, by the service's own timestamps; infinity if it never left it.

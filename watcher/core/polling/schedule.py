@@ -22,6 +22,9 @@ from watcher.model import Observation, Step, Watch
 
 UNPLANNED_S = 10.0
 """The time constant, in seconds, of the average rate of calls that no gap planned."""
+FIRST_LOOK_LEAD_S = 1.0
+"""How far before its time a first look at a task that has probably changed is placed, in seconds. Little more than tasks are
+usually late while calls are scarce."""
 BATCH_CALLS = 20.0
 """The time constant, in calls, of the average number of tasks in a call."""
 HELD_S = 0.001
@@ -78,10 +81,14 @@ class Schedule:
         return entries, self.pace.take(now)
 
     def first_gap(self, kind: Kind, source: str, now: float) -> float:
-        """Seconds from the submission of a task of which only the id is known to the first look at it. 0 with calls to spare."""
+        """Seconds from the submission of a task of which only the id is known to the first look at it. 0 with calls to spare.
+
+        Negative where it goes at once although calls are scarce: each second costs it a second of lag, so it goes before tasks
+        that have been due for less than that time.
+        """
         if self.cadence.has_spare_calls and self.pace.wait(now) <= 0 and self.pending.lateness(now) <= 0:
             return 0.0
-        return self.cadence.first_gap(kind.name, source)
+        return self.cadence.first_gap(kind.name, source) or -FIRST_LOOK_LEAD_S
 
     def gap(self, kind: Kind, watch: Watch) -> float:
         """Seconds from a successful poll to the next one."""

@@ -123,6 +123,17 @@ def _unchanged_long_enough(kind: Kind, watch: Watch, seen: Observation, settings
     return settles and watch.changed_at is not None and seen.observed_at - watch.changed_at >= settings.partial_settle
 
 
+def decided_in(kind: Kind, watch: Watch, now: float, settings: WatchSettings) -> float:
+    """Seconds until a poll ends this watch although nothing has changed: at its deadline, or when a provisional status has settled.
+
+    0 where the next poll does. `now` is wall-clock seconds.
+    """
+    ends = [watch.deadline_at]
+    if watch.status is not None and kind.phase(watch.status) is Phase.PROVISIONAL and settings.partial_success == "settle":
+        ends += [] if watch.changed_at is None else [watch.changed_at + settings.partial_settle]
+    return max(0.0, min(ends) - now)
+
+
 def _emit(
     watch: Watch, seen: Observation, type_: EventType, reason: str, *, before: str | None = None, skipped: tuple[str, ...] = ()
 ) -> Step:
