@@ -12,8 +12,9 @@ from tests.core.facts import REF, watch_of
 from watcher.core.polling.cadence import PROVISIONAL_GAP_S, STEER_S, Cadence, CadenceSettings
 from watcher.core.polling.circuit import PROBE_FIRST_S
 from watcher.core.polling.circuits import TURN_S, Circuits
+from watcher.core.polling.lane import MISSING
 from watcher.core.polling.pace import Pace, PaceSettings
-from watcher.core.polling.pending import MISSING, PendingSet
+from watcher.core.polling.pending import PendingSet
 from watcher.core.polling.pending_entry import PendingEntry
 from watcher.core.polling.schedule import Schedule, state_name
 from watcher.errors import CredentialsRejected, NotFound

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import anyio
 
 from watcher.core.polling.call_progress import CallProgress
+from watcher.core.polling.lane import ADOPTED
 from watcher.core.polling.pace import Permit
 from watcher.core.polling.pending import PendingSet
 from watcher.core.polling.pending_entry import PendingEntry
@@ -79,11 +80,17 @@ class Poller:
         """Call `subscriber` with the id of each watch that has ended or was erased."""
         self._results.on_ended = subscriber
 
-    def add(self, watch: Watch, seen: Observation | None = None) -> None:
-        """Start to poll this watch: now, or after what its message says about the task. No effect on one that is polled already."""
+    def add(self, watch: Watch, seen: Observation | None = None, *, adopted: bool = False) -> None:
+        """Start to poll this watch: now, or after what its message says about the task. No effect on one that is polled already.
+
+        `adopted`: it came with its shard and waits in the backlog.
+        """
         if self.watched(watch.key) == watch.id:
             return  # two reads of the store may return it, and the later reply may show an older state
-        if seen is None:
+        if adopted:
+            self.pending.add(watch, self._clock.mono(), ADOPTED)
+            self.progress.note_adopted(watch)
+        elif seen is None:
             self.pending.add(watch, self._clock.mono())
         else:
             self._submitted.add(watch, seen, self._outlet.current_leases())

@@ -3,26 +3,30 @@
 `add` a watch, `take` the ones to poll now, then `put_back` or `finish` each of them; from `take` until then it is in flight.
 What concerns a watch in flight (`poll_now`, `drop`, another watch of the same task) takes effect when it is put back.
 Times are monotonic seconds.
+
+Watches wait in two lanes. The backlog has those that came with their shard, at a start or from another replica, and were
+not polled here yet; all others are fresh. While both lanes have a watch that is due, each gets half of the calls, so that
+neither new tasks nor a backlog of thousands wait for the other to end (docs/cadence.md, "After a restart").
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Sequence
 
-from watcher.core.polling.due_queue import DueKey, DueQueue
-from watcher.core.polling.pending_entry import PLACE, PendingEntry, pack, unpack
+from watcher.core.polling.lane import ADOPTED, Lane, group_of
+from watcher.core.polling.pending_entry import PendingEntry, pack, unpack
 from watcher.model import Watch
 
 EARLY = ("new", "cadence", "provisional", "poll_now")
 """The reasons to wait that let a watch join an earlier call. All others are errors."""
 
-MISSING = "not_found"
-"""The reason to wait of a watch whose task was not found last."""
+UNANSWERED = ("throttled", "credentials")
+"""The reasons to wait after a poll that said nothing about the task: a watch of the backlog stays there."""
 
-_Group = tuple[str, str, bool]
-"""What one call can poll together: tasks of the same kind and target, either missing ones or others."""
+CREDIT = 20
+"""The calls that the fresh lane may make in a row because it made fewer than its half before: new tasks come in bursts."""
 
 _PRIORITY = 1 << 62
 """Subtracted from the turn of a watch to poll now: it comes before all others with its due time, and after earlier watches to poll now."""
@@ -40,11 +44,12 @@ class PendingSet:
         self._in_flight: dict[str, PendingEntry] = {}
         self._shared_calls = 0
         """Entries in flight with `shares_call`."""
-        self._queues: dict[_Group, DueQueue] = {}
-        """A queue for each group, because one call polls tasks of one group, and missing tasks may have to wait longer than others."""
-        self._first: PendingEntry | None = None
-        """The entry that is due first, unpacked. None: look it up again."""
+        self._fresh, self._backlog = Lane(self._packed), Lane(self._packed)
+        self._owed = 0
+        """By how many calls the fresh lane is behind its half, from -1 to `CREDIT`. At -1 the backlog is next."""
         self._turns = 0
+        self.backlog = 0
+        """The number of watches that wait in the backlog."""
         self.wanted = 0.0
         """The sum of all rates, in polls per second."""
         self.counts: Counter[tuple[str, str | None]] = Counter()
@@ -99,22 +104,23 @@ class PendingSet:
         self._land(watch, PendingEntry(watch, now + gap, now, 1 / max(gap, MIN_RATE_GAP_S) if gap > 0 else 0.0, reason))
 
     def take(self, limit: int = 1, *, now: float = math.inf, missing: bool = True) -> list[PendingEntry]:
-        """Take the watch that is due first, and up to `limit` in all of those that follow it in its batch group, due or not.
+        """Take the watch of `first`, and up to `limit` in all of those that follow it in its batch group, due or not.
 
-        A watch that waits because of an error is not taken before it is due: each failed poll may count against its task.
-        All of them are in flight until they are put back or finished. The list is empty when nothing waits. `missing` is
-        that of `first`.
+        Those that are due come first, those of its own lane before those of the other one. A watch that waits because of an
+        error is not taken before it is due: each failed poll may count against its task. All of them are in flight until they
+        are put back or finished. The list is empty when nothing waits. `missing` is that of `first`.
         """
-        head = self.first(missing=missing)
+        head = self.first(now, missing=missing)
         if head is None:
             return []
+        rides = self._rides(head) if limit > 1 else ()
+        if self.backlog and head.reason != "poll_now":
+            self._owed = min(CREDIT, self._owed + 1) if head.reason == ADOPTED else max(-1, self._owed - 1)
         self._launch(head)
-        entries = [head]
-        if limit > 1:
-            queue = self._queues[_group(head)]
-            while len(entries) < limit and (key := queue.first()) is not None:
-                entry = unpack(key, self._packed[key])
-                if entry.due > now and entry.reason not in EARLY:
+        entries, group = [head], group_of(head)
+        for lane, early in rides:
+            while len(entries) < limit and (entry := lane.first_of(group)) is not None:
+                if entry.due > now and not (early and entry.reason in EARLY):
                     break
                 entry.shares_call = True
                 self._shared_calls += 1
@@ -122,13 +128,21 @@ class PendingSet:
                 entries.append(entry)
         return entries
 
-    def first(self, *, missing: bool = True) -> PendingEntry | None:
-        """The entry that is due first. It stays in the set. `missing=False` leaves out those whose tasks were not found last."""
-        if self._first is None:
-            self._first = self._find_first(self._queues.values())
-        if missing or self._first is None or self._first.reason != MISSING:
-            return self._first
-        return self._find_first(queue for group, queue in self._queues.items() if not group[2])
+    def first(self, now: float = math.inf, *, missing: bool = True) -> PendingEntry | None:
+        """The entry whose turn it is: one to poll now, else the one that is due first. It stays in the set.
+
+        While both lanes have an entry that is due, each has its turn for half of the calls. `missing=False` leaves out those
+        whose tasks were not found last.
+        """
+        fresh = self._fresh.first(missing=missing)
+        if not self.backlog:  # the usual case, on the path of every call
+            return fresh
+        waiting = self._backlog.first()
+        if fresh is None or waiting is None or fresh.reason == "poll_now":
+            return fresh or waiting
+        if fresh.due > now or waiting.due > now:
+            return min(fresh, waiting, key=lambda entry: (entry.due, entry.turn))
+        return fresh if self._owed >= 0 else waiting
 
     def poll_now(self, key: str, now: float) -> bool:
         """Make a watch due before all others, because its task has changed: no other call saves more. False for an unknown key."""
@@ -137,6 +151,7 @@ class PendingSet:
             return True
         entry = self._waiting(key)
         if entry is not None and entry.reason != "poll_now":
+            self._leave_lane(entry)
             entry.due, entry.reason = self._front(now), "poll_now"
             self._enqueue(entry)
         return entry is not None
@@ -149,7 +164,7 @@ class PendingSet:
         entry = self._waiting(key)
         if entry is not None:
             del self._packed[key]
-            self._first = None
+            self._leave_lane(entry)
             self._subtract(entry)
         return entry is not None
 
@@ -162,14 +177,27 @@ class PendingSet:
         """Remove a watch in flight that has ended."""
         self._land(watch, None)
 
-    def lateness(self, now: float) -> float:
-        """How long the first watch has been due, in seconds; 0 when none is due."""
-        head = self.first()
-        return 0.0 if head is None else max(0.0, now - head.due)
+    def lateness(self, now: float, *, fresh: bool = False) -> float:
+        """How long the watch that is due first has been due, in seconds; 0 when none is due. `fresh`: of the fresh lane only."""
+        heads = (self._fresh.first(), None if fresh else self._backlog.first())
+        return max((max(0.0, now - head.due) for head in heads if head is not None), default=0.0)
+
+    def _rides(self, head: PendingEntry) -> Sequence[tuple[Lane, bool]]:
+        """The lanes that the other watches in a call come from, in order, and whether those that are not due yet come too."""
+        if not self.backlog:
+            return ((self._fresh, True),)
+        own, other = (self._backlog, self._fresh) if head.reason == ADOPTED else (self._fresh, self._backlog)
+        return (own, False), (other, False), (self._fresh, True)
 
     def _launch(self, entry: PendingEntry) -> None:
         key = entry.watch.ref.key
-        self._packed[key], self._in_flight[key], self._first = b"", entry, None
+        self._packed[key], self._in_flight[key] = b"", entry
+        self._leave_lane(entry)
+
+    def _leave_lane(self, entry: PendingEntry) -> None:
+        self.backlog -= entry.reason == ADOPTED
+        self._fresh.forget_first()
+        self._backlog.forget_first()
 
     def _land(self, watch: Watch, again: PendingEntry | None) -> None:
         """End the flight of a watch. Its place goes to its successor, or to `again`, or away."""
@@ -187,6 +215,8 @@ class PendingSet:
             return
         elif entry.poll_now:
             again.due, again.rate, again.reason = self._front(again.placed_at), 0.0, "poll_now"
+        elif entry.reason == ADOPTED and again.reason in UNANSWERED:
+            again.reason = ADOPTED
         if again.watch.status == entry.watch.status:  # the usual case, without the costly counter
             self.wanted = max(0.0, self.wanted - entry.rate) + again.rate
             self._enqueue(again)
@@ -214,40 +244,17 @@ class PendingSet:
         self._turns += 1
         entry.turn = self._turns - _PRIORITY if entry.reason == "poll_now" else self._turns
         self._packed[key] = pack(entry)
-        group = _group(entry)
-        queue = self._queues.get(group)
-        if queue is None:
-            queue = self._queues[group] = DueQueue(self._place_of)
-        queue.push(key, entry.due, entry.turn)
-        first = self._first
-        if first is not None and ((entry.due, entry.turn) < (first.due, first.turn) or first.watch.ref.key == key):
-            self._first = None
+        if entry.reason == ADOPTED:
+            self.backlog += 1
+            self._backlog.push(entry)
+        else:
+            self._fresh.push(entry)
 
     def _front(self, now: float) -> float:
-        """The due time that comes before all others: that of the first watch, or now."""
-        first = self.first()
+        """The due time that comes before all others of the fresh lane: that of its first watch, or now."""
+        first = self._fresh.first()
         return now if first is None else min(now, first.due)
-
-    def _find_first(self, queues: Iterable[DueQueue]) -> PendingEntry | None:
-        best = None
-        for queue in queues:
-            key = queue.first()
-            if key is not None and (best is None or self._place(key) < self._place(best)):
-                best = key
-        return None if best is None else unpack(best, self._packed[best])
 
     def _waiting(self, key: str) -> PendingEntry | None:
         packed = self._packed.get(key)
         return unpack(key, packed) if packed else None
-
-    def _place(self, key: str) -> DueKey:
-        return PLACE.unpack_from(self._packed[key])
-
-    def _place_of(self, key: str) -> DueKey | None:
-        packed = self._packed.get(key)
-        return PLACE.unpack_from(packed) if packed else None
-
-
-def _group(entry: PendingEntry) -> _Group:
-    ref = entry.watch.ref
-    return ref.kind, ref.target, entry.reason == MISSING
