@@ -277,6 +277,45 @@ def mean(values: list[float]) -> float:
     return sum(values) / len(values)
 
 
+def steered(steps: int = 40, *, price: float = 1.0, **facts: float) -> list[float]:
+    """The prices of a cadence that is steered with the same facts again and again."""
+    cadence, prices = Cadence(CadenceSettings(price_floor=0.01)), []
+    cadence.price = price
+    for _ in range(steps):
+        cadence.steer(**facts)  # type: ignore[arg-type]
+        prices.append(cadence.price)
+    return prices
+
+
+def test_beside_a_backlog_that_ends_the_price_is_that_of_half_the_pace() -> None:
+    """If no task of it is polled further, the other tasks are alone with half of the calls."""
+    for wanted in (4.0, 30.0):
+        facts = {"wanted": wanted, "tasks": 100, "lateness_s": 2.0}
+        assert steered(pace=20, backlog=0.0, **facts) == steered(pace=10, **facts)
+
+
+@pytest.mark.parametrize(("wanted", "changes"), [(9.9, False), (2.1, False), (1.9, True)])
+def test_the_price_does_not_fall_because_a_backlog_wants_no_calls_yet(wanted, changes) -> None:
+    """With 100 tasks and 900 that follow, at 20 calls per second it stays from 2 to 10 calls wanted, and falls below 2 only."""
+    prices = steered(wanted=wanted, tasks=100, pace=20, lateness_s=0, backlog=900)
+    assert (prices[-1] < 1.0) == changes
+    assert changes or set(prices) == {1.0}
+
+
+def test_a_price_that_rose_beside_a_backlog_falls_back() -> None:
+    """To the one before the backlog, and below it when the backlog is gone."""
+    cadence = Cadence(CadenceSettings(price_floor=0.01))
+    cadence.price = 1.0
+    prices = []
+    for steps, wanted, backlog in ((30, 15.0, 900.0), (100, 5.0, 900.0), (100, 5.0, None)):
+        for _ in range(steps):
+            cadence.steer(wanted, 100, 20, 0.0, backlog=backlog)
+        prices.append(cadence.price)
+    assert prices[0] > 1.5
+    assert prices[1] == 1.0
+    assert prices[2] < 0.5
+
+
 @pytest.mark.parametrize("tasks", [60, 100])
 def test_the_calls_wanted_meet_the_pace_through_steps_of_load(tasks) -> None:
     """When the number of tasks rises tenfold and falls again, the pace is used, the calls wanted stay near it, and the price recovers."""

@@ -21,6 +21,9 @@ from watcher.runtime.wakeup import IntakeGate
 
 log = structlog.get_logger("watcher.polling")
 
+NEW_S = 30.0
+"""A watch that no poll has seen is new for this long after its admission, in seconds: longer than a shard is without an owner."""
+
 
 class PollerSet:
     """All open watches of the shards that this process owns. Pauses intake at `max_watches`."""
@@ -96,12 +99,14 @@ class PollerSet:
         A watch that is here already, or was since the read began, is newer than what the store returned. Another watch of the
         same task that was here before is older: it was erased, and the task was submitted again.
 
-        `new`: they were submitted just now. Others came with their shard: thousands may be overdue, and they wait in the backlog.
+        `new`: they were submitted just now. Others came with their shard: thousands may be overdue, so they wait in the backlog,
+        except those that were submitted while their shard changed hands.
         """
+        now = self._clock.wall()
         for watch in watches:
             here = self.watched(watch.key)
             if self._leases.owns(watch.key) and read.is_current(watch) and (here is None or read.replaces(here)):
-                self._add(watch, adopted=not new)
+                self._add(watch, adopted=not new and (watch.seen_at is not None or now - watch.admitted_at > NEW_S))
         self.check_limit()
 
     def add(self, watches: Sequence[Watch], observed: Mapping[str, Observation] = NOTHING_OBSERVED) -> None:

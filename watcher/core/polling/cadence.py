@@ -61,6 +61,8 @@ class Cadence:
         self._price_max = settings.max_gap
         """The mean gap that the rate of calls allows, in seconds. A gap cannot accrue more lag than its own length, so above
         this price fewer calls are wanted than are allowed."""
+        self._kept: float | None = None
+        """While a backlog waits, the price below which it does not fall."""
         self._models: dict[tuple[str, str], DurationModel] = {}
 
     def gap(self, kind: str, status: str | None, age_s: float, *, polls: int = 0, provisional: bool = False) -> float:
@@ -90,20 +92,29 @@ class Cadence:
         age = _bounded(age_s)
         return self.durations(kind, status).accrued(age, age + since_poll_s)
 
-    def steer(self, wanted: float, tasks: float, pace: float, lateness_s: float) -> None:
+    def steer(self, wanted: float, tasks: float, pace: float, lateness_s: float, *, backlog: float | None = None) -> None:
         """Adjust the price so that the calls wanted per second match the pace. Call it every `STEER_S` seconds.
 
         With R calls wanted, N tasks, a pace of Q calls per second, and over = max(0, lateness - 3/Q), the price is multiplied
         by exp(clip(0.5 / max(0.5, N / min(R, Q)) ln((R + over Q / max(N/R, 2)) / Q), -0.1, 0.1)). A new price has reached all
         tasks after N / min(R, Q) seconds only; a faster loop oscillates.
+
+        `backlog`: further tasks wait for a poll and get half of the calls, so Q is half of the pace. After that, so many of
+        them are expected to want calls as well (B). Until then R is too low, so the price falls below that before the backlog
+        only while R is less than the part that N out of N + B tasks have of the pace.
         """
         if self.settings.type != "accrual" or tasks == 0 or wanted <= 0:
             return
+        part = pace
+        if backlog is not None:
+            pace, part = pace / 2, min(pace / 2, pace * tasks / (tasks + backlog))
         over = max(0.0, lateness_s - 3 / pace)
-        drive = math.log((wanted + over * pace / max(tasks / wanted, 2.0)) / pace)
-        settling_s = max(STEER_S, tasks / min(wanted, pace))
-        self.share(tasks, pace)
-        self.price = self._within_bounds(self.price * math.exp(min(0.1, max(-0.1, STEER_S / settling_s * drive))))
+        demand = wanted + over * pace / max(tasks / wanted, 2.0)
+        speed = STEER_S / max(STEER_S, tasks / min(wanted, pace))
+        least = min(self.price if self._kept is None else self._kept, self.price * _factor(speed, demand / part))
+        self.share(tasks, part)
+        self.price = self._within_bounds(max(least, self.price * _factor(speed, demand / pace)))
+        self._kept = None if backlog is None else least
 
     def share(self, tasks: float, pace: float) -> None:
         """Set the upper bounds of gaps and price from the number of tasks that share a pace in calls per second."""
@@ -148,6 +159,11 @@ class Cadence:
     def _within_bounds(self, price: float) -> float:
         """The price between its floor and its maximum: a higher one would only take long to fall again."""
         return max(self._floor, min(self._price_max, price))
+
+
+def _factor(speed: float, ratio: float) -> float:
+    """By how much the price changes for this ratio of calls wanted to calls allowed."""
+    return math.exp(min(0.1, max(-0.1, speed * math.log(ratio))))
 
 
 def _bounded(age_s: float) -> float:

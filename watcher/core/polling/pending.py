@@ -50,6 +50,8 @@ class PendingSet:
         self._turns = 0
         self.backlog = 0
         """The number of watches that wait in the backlog."""
+        self._answered = self._stayed = 1
+        """The watches of this backlog that were polled, and those among them that are still polled; one more of each."""
         self.wanted = 0.0
         """The sum of all rates, in polls per second."""
         self.counts: Counter[tuple[str, str | None]] = Counter()
@@ -69,6 +71,11 @@ class PendingSet:
     def calls_in_flight(self) -> int:
         """The number of calls in flight: watches that were taken together share one."""
         return len(self._in_flight) - self._shared_calls
+
+    @property
+    def staying(self) -> float:
+        """How many watches of the backlog are expected to be polled further after their first poll, by those polled so far."""
+        return self.backlog * self._stayed / self._answered
 
     def __len__(self) -> int:
         return len(self._packed)
@@ -207,6 +214,11 @@ class PendingSet:
             return
         del self._in_flight[key]
         self._shared_calls -= entry.shares_call
+        if entry.reason == ADOPTED and again is not None and again.reason in UNANSWERED:
+            again.reason = ADOPTED
+        elif entry.reason == ADOPTED:
+            self._answered += 1
+            self._stayed += again is not None
         if entry.successor is not None:
             again = PendingEntry(entry.successor, entry.due, entry.due, 0.0, "new")
         elif again is None or entry.dropped:
@@ -215,8 +227,6 @@ class PendingSet:
             return
         elif entry.poll_now:
             again.due, again.rate, again.reason = self._front(again.placed_at), 0.0, "poll_now"
-        elif entry.reason == ADOPTED and again.reason in UNANSWERED:
-            again.reason = ADOPTED
         if again.watch.status == entry.watch.status:  # the usual case, without the costly counter
             self.wanted = max(0.0, self.wanted - entry.rate) + again.rate
             self._enqueue(again)
@@ -245,6 +255,8 @@ class PendingSet:
         entry.turn = self._turns - _PRIORITY if entry.reason == "poll_now" else self._turns
         self._packed[key] = pack(entry)
         if entry.reason == ADOPTED:
+            if not self.backlog:
+                self._answered = self._stayed = 1
             self.backlog += 1
             self._backlog.push(entry)
         else:

@@ -23,8 +23,6 @@ UNPLANNED_S = 10.0
 """The time constant, in seconds, of the average rate of calls that no gap planned."""
 BATCH_CALLS = 20.0
 """The time constant, in calls, of the average number of tasks in a call."""
-FRESH_SHARE = 0.5
-"""The part of the calls for which the price is adjusted while a backlog waits: the backlog gets the others."""
 HELD_S = 0.001
 """The shortest wait for missing tasks to be let go, in seconds: a shorter one would count as none, before they may be taken."""
 
@@ -97,15 +95,16 @@ class Schedule:
     def steer(self, now: float) -> float:
         """Adjust the price so that the calls wanted match the pace. Call it every `STEER_S` seconds. Returns the lateness in seconds.
 
-        While a backlog waits, the price is that of the fresh lane alone: its tasks, its lateness, and half of the pace.
+        While a backlog waits, the price is that of the fresh lane: of its tasks, its lateness, and its half of the calls.
         """
         self.unplanned += STEER_S / UNPLANNED_S * (self._unplanned_calls / STEER_S - self.unplanned)
         self._unplanned_calls = 0
-        wanted = self.pending.wanted / self.tasks_per_call + self.unplanned
-        tasks = (len(self.pending) - self.pending.backlog) / self.tasks_per_call
-        pace = self.pace.rate * (FRESH_SHARE if self.pending.backlog else 1.0)
-        self.cadence.steer(wanted, tasks, pace, self.pending.lateness(now, fresh=True))
-        return self.pending.lateness(now)
+        pending, each = self.pending, self.tasks_per_call
+        tasks, staying = (len(pending) - pending.backlog) / each, pending.staying / each if pending.backlog else None
+        self.cadence.steer(
+            pending.wanted / each + self.unplanned, tasks, self.pace.rate, pending.lateness(now, fresh=True), backlog=staying
+        )
+        return pending.lateness(now)
 
     def _spare_in(self, entry: PendingEntry, now: float) -> float:
         """Seconds until the first entry is worth a spare call. Infinite where it must wait until it is due."""
