@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -34,17 +36,19 @@ WARM_S = 240.0
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What waits at the restart, what arrives, and how many calls a second there are for both."""
+    """What is overdue at the restart, what arrives, and how many calls a second there are for both."""
 
     name: str
     overdue: int
-    running: bool
-    """The overdue tasks run on, for ten minutes on average. Else they ended while the watcher was down."""
     quota: float
     arrivals: float
     """New tasks a second."""
+    running: bool = False
+    """The overdue tasks run on, for ten minutes on average. Else they ended while the watcher was down."""
     floor: float = 0.1
     """`cadence.price_floor`."""
+    cold: bool = False
+    """What was learned before is lost, and the price too."""
 
     @property
     def window(self) -> float:
@@ -53,22 +57,26 @@ class Case:
 
 
 CASES = (
-    Case("3,000 ended, 10/s; new: 0.6/s", 3000, False, 10, 0.6),
-    Case("3,000 ended, 10/s; new: 0.9/s", 3000, False, 10, 0.9),
-    Case("3,000 ended, 10/s; new: 0.9/s, floor 0", 3000, False, 10, 0.9, 0.0),
-    Case("3,000 running, 100/s; new: 5/s", 3000, True, 100, 5.0),
+    Case("ended, 10/s; new 0.6/s", 3000, 10, 0.6),
+    Case("ended, 10/s; new 0.8/s", 3000, 10, 0.8),
+    Case("ended, 10/s; new 1.8/s", 3000, 10, 1.8),
+    Case("ended, 10/s; new 0.8/s, floor 0", 3000, 10, 0.8, floor=0.0),
+    Case("running, 100/s; new 5/s", 3000, 100, 5.0, running=True),
+    Case("running, 100/s; new 5/s, cold", 3000, 100, 5.0, running=True, cold=True),
 )
 SEEDS = 8
 
 NOTE = """
 A restart with 3,000 overdue watches. Their tasks ended while the watcher was down, or they run on for ten minutes on average. New tasks
-(10 + exp 4) arrive all the time; those that arrive within the time that one call for each overdue task takes are measured. *No restart*
-is the same without the overdue tasks, or with the running tasks polled as usual; behind it is the part of the calls that the new tasks
-take then. *One lane* is the order without lanes: the task that has waited longest is polled first. Each cell has the mean lag of the
-ends in seconds, and the p99; for tasks that ended before, the lag counts from the restart.
+(10 + exp 4) arrive at random all the time; those that arrive within the time that one call for each overdue task takes are measured.
+*No restart* is the same without overdue tasks: none are there, or those that run are polled as usual. *Calls* is the part of the quota
+that the new tasks take then. *Two lanes* is the watcher. *One lane* is the order without lanes: what has waited longest is polled first.
+After a *cold* restart nothing is learned, and the price is the floor. Each cell has the mean lag of the ends in seconds, then the p99; for
+tasks that ended before the restart, the time since it.
 
-Where new tasks need at most half of the calls, two lanes keep their usual lag. With a price floor of 0 they take all calls that are left
-over, so half of the calls is less than they had. The overdue tasks wait longer by the calls that the new tasks get.
+Aim: where the new tasks take at most half of the calls, their lag stays near the usual one; where they take more, it is that of half of
+the calls. In each case the lag of the overdue tasks is at most twice that with one lane. With a price floor of 0 any task takes all calls
+that are left over, which are fewer beside a backlog.
 """
 
 
@@ -105,7 +113,8 @@ class RestartSimulation:
 
     def run(self) -> Lags:
         """Run until the end of each task that was measured is observed."""
-        for _ in range(self.case.overdue if self.case.running else 0):
+        before = round(self.case.overdue * math.exp(WARM_S / LONG_S.mean))  # so many are left at the restart
+        for _ in range(before if self.case.running else 0):
             self._add(LONG, LONG_S, f"old-{next(self._ids)}")
         self._run_until(0.0)
         if self.order != "no restart":
@@ -126,7 +135,8 @@ class RestartSimulation:
         before = self.schedule.pending
         watches = [entry.watch for key in self._truth if (entry := before.get(key)) is not None]
         saved, self.cadence = self.cadence.dump(), Cadence(self.cadence.settings)
-        self.cadence.restore(saved)
+        if not self.case.cold:
+            self.cadence.restore(saved)
         self._start()
         if not self.case.running:
             for _ in range(self.case.overdue):
@@ -192,7 +202,7 @@ def run(quick: bool) -> Table:
     cases = [(case, 1 if quick else SEEDS) for case in (CASES[:1] if quick else CASES)]
     with ProcessPoolExecutor(2) as processes:
         rows = list(processes.map(_row, cases))
-    header = ["overdue, quota; new tasks", "new: no restart", "two lanes", "one lane", "overdue: two lanes", "one lane"]
+    header = ["3,000 overdue", "calls", *(f"new: {order}" for order in ORDERS), *(f"overdue: {order}" for order in ORDERS)]
     return Table("Lag after a restart", command("restart"), NOTE, header, rows)
 
 
@@ -205,11 +215,15 @@ def simulate(case: Case, order: Order, seeds: int) -> Lags:
 
 def _row(job: tuple[Case, int]) -> list[str]:
     case, seeds = job
-    usual, lanes, one = (simulate(case, order, seeds) for order in ORDERS)
-    share = usual.calls / (case.quota * case.window * seeds)
-    fresh = [_cell([lag for _, lag in lags.fresh]) for lags in (usual, lanes, one)]
-    return [case.name, f"{fresh[0]}, {share:.0%}", *fresh[1:], _cell(lanes.overdue), _cell(one.overdue)]
+    found = [simulate(case, order, seeds) for order in ORDERS]
+    share = found[0].calls / (case.quota * case.window * seeds)
+    cells = [_cell([lag for _, lag in lags.fresh]) for lags in found] + [_cell(lags.overdue) for lags in found]
+    row = [case.name, f"{share:.0%}", *cells]
+    print(" | ".join(row), file=sys.stderr, flush=True)  # progress
+    return row
 
 
 def _cell(lags: Sequence[float]) -> str:
+    if not lags:
+        return ""
     return f"{sum(lags) / len(lags):.1f} ({sorted(lags)[int(0.99 * len(lags))]:.1f})"

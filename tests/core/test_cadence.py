@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.facts import REF, watch_of
-from watcher.core.polling.cadence import AGE_MAX_S, PROVISIONAL_GAP_S, STEER_S, Cadence, CadenceSettings
+from watcher.core.polling.cadence import AGE_MAX_S, PROVISIONAL_GAP_S, STEER_S, Cadence, CadenceSettings, Load
 from watcher.core.polling.duration_model import KNOTS, PRIOR_S, SAMPLES, DurationModel
 from watcher.core.polling.pending import PendingSet
 from watcher.model import TaskRef
@@ -277,43 +277,48 @@ def mean(values: list[float]) -> float:
     return sum(values) / len(values)
 
 
-def steered(steps: int = 40, *, price: float = 1.0, **facts: float) -> list[float]:
-    """The prices of a cadence that is steered with the same facts again and again."""
-    cadence, prices = Cadence(CadenceSettings(price_floor=0.01)), []
+def steered(steps: int, price: float, load: Load, pace: float, fresh: Load | None = None) -> float:
+    """The price after so many steps with the same load."""
+    cadence = Cadence(CadenceSettings(price_floor=0.01))
     cadence.price = price
     for _ in range(steps):
-        cadence.steer(**facts)  # type: ignore[arg-type]
-        prices.append(cadence.price)
-    return prices
+        cadence.steer(*load[:2], pace, load.lateness_s, fresh=fresh)
+    return cadence.price
 
 
-def test_beside_a_backlog_that_ends_the_price_is_that_of_half_the_pace() -> None:
-    """If no task of it is polled further, the other tasks are alone with half of the calls."""
-    for wanted in (4.0, 30.0):
-        facts = {"wanted": wanted, "tasks": 100, "lateness_s": 2.0}
-        assert steered(pace=20, backlog=0.0, **facts) == steered(pace=10, **facts)
+LIGHT = Load(wanted=2, tasks=1000, lateness_s=0)
 
 
-@pytest.mark.parametrize(("wanted", "changes"), [(9.9, False), (2.1, False), (1.9, True)])
-def test_the_price_does_not_fall_because_a_backlog_wants_no_calls_yet(wanted, changes) -> None:
-    """With 100 tasks and 900 that follow, at 20 calls per second it stays from 2 to 10 calls wanted, and falls below 2 only."""
-    prices = steered(wanted=wanted, tasks=100, pace=20, lateness_s=0, backlog=900)
-    assert (prices[-1] < 1.0) == changes
-    assert changes or set(prices) == {1.0}
+@pytest.mark.parametrize("fresh", [Load(30, 100, 0), Load(9, 100, 8), Load(30, 100, 50)])
+def test_beside_a_backlog_the_price_is_that_of_half_the_pace(fresh) -> None:
+    """The fresh tasks may want half of the calls, so with more their price rises as if they were alone with that half."""
+    prices = [steered(40, 1.0, LIGHT, 20, fresh), steered(40, 1.0, fresh, 10)]
+    assert prices[0] == prices[1] > 1.05
+
+
+@pytest.mark.parametrize("wanted", [1.0, 9.0])
+def test_the_price_does_not_fall_because_a_backlog_wants_no_calls_yet(wanted) -> None:
+    """It falls no faster than with all tasks in the count, although the fresh ones leave calls to the backlog."""
+    load = Load(wanted, 10_000, 0)
+    assert steered(40, 1.0, load, 20, Load(wanted, 10, 0)) == steered(40, 1.0, load, 20) > 0.95
 
 
 def test_a_price_that_rose_beside_a_backlog_falls_back() -> None:
-    """To the one before the backlog, and below it when the backlog is gone."""
-    cadence = Cadence(CadenceSettings(price_floor=0.01))
+    """To the one that all tasks need, as soon as the fresh ones want less than half; and then as usual without a backlog."""
+    cadence, prices = Cadence(CadenceSettings(price_floor=0.01)), []
     cadence.price = 1.0
-    prices = []
-    for steps, wanted, backlog in ((30, 15.0, 900.0), (100, 5.0, 900.0), (100, 5.0, None)):
+    for steps, fresh in ((30, Load(15, 100, 0)), (400, Load(5, 100, 0)), (400, None)):
         for _ in range(steps):
-            cadence.steer(wanted, 100, 20, 0.0, backlog=backlog)
+            cadence.steer(20 if fresh else 5, 100, 20, 0.0, fresh=fresh)
         prices.append(cadence.price)
     assert prices[0] > 1.5
     assert prices[1] == 1.0
     assert prices[2] < 0.5
+
+
+def test_fresh_tasks_that_want_nothing_leave_the_price() -> None:
+    """Right after a restart there are none."""
+    assert steered(40, 1.0, LIGHT, 20, Load(0, 0, 0)) == steered(40, 1.0, LIGHT, 20)
 
 
 @pytest.mark.parametrize("tasks", [60, 100])

@@ -274,32 +274,46 @@ def test_poll_now_goes_before_both_lanes() -> None:
     assert taken(pending) == ["old-3", "new-2", "old-0", "new-1", "old-1", "old-2"]
 
 
-def test_a_watch_is_fresh_after_its_first_poll() -> None:
-    """A poll that was throttled, or whose credentials were rejected, is none: it leaves the watch in the backlog."""
+def test_a_watch_of_the_backlog_stays_there_until_the_backlog_has_caught_up() -> None:
+    """All of them are polled before one is polled twice, whatever a poll showed; when none is overdue any more, they are fresh."""
     pending = lanes_of(backlog=4, fresh=0)
-    for reason, gap in (("cadence", 5.0), ("denied", 5.0), ("throttled", 0.0), ("credentials", 0.0)):
-        pending.put_back(pending.take(now=0.0)[0].watch, 0.0, gap, reason)
-    reasons = [entry.reason for n in range(4) if (entry := pending.get(watch(f"old-{n}").key)) is not None]
-    assert reasons == ["cadence", "denied", ADOPTED, ADOPTED]
-    assert pending.backlog == 2
+    for reason in ("cadence", "denied", "throttled"):
+        pending.put_back(pending.take(now=10.0)[0].watch, 10.0, 0.0 if reason == "throttled" else 5.0, reason)
+    assert pending.backlog == 4
+    last = pending.take(now=16.0)[0]
+    assert names_of([last]) == ["old-3"]
+    pending.put_back(last.watch, 16.0, 5.0, "cadence")
+    assert [names_of(pending.take(now=16.0))[0] for _ in range(3)] == ["old-2", "old-0", "old-1"]
+    assert pending.backlog == 1
+    for n in range(3):
+        pending.put_back(watch(f"old-{n}"), 17.0, 5.0, "cadence")
+    assert pending.backlog == 1
+    pending.put_back(pending.take(now=21.0)[0].watch, 21.0, 5.0, "cadence")
+    assert (pending.backlog, len(pending)) == (0, 4)
 
 
-def test_how_many_of_a_backlog_stay_is_expected_from_those_that_were_polled() -> None:
-    """All of them before the first poll; then the part that was put back; and all of them again for the next backlog."""
-    pending = lanes_of(backlog=100, fresh=0)
-    assert pending.staying == 100
-    for n in range(40):
-        watch_of_backlog = pending.take(now=0.0)[0].watch
-        pending.finish(watch_of_backlog) if n % 4 else pending.put_back(watch_of_backlog, 0.0, 100.0, "cadence")
-    expected = pending.staying
-    assert expected == pytest.approx(60 / 4, rel=0.1)
-    pending.put_back(pending.take(now=0.0)[0].watch, 0.0, 0.0, "throttled")
-    assert pending.staying == expected, "no answer says nothing"
-    while pending.backlog:
-        pending.finish(pending.take(now=0.0)[0].watch)
-    assert pending.staying == 0
-    pending.add(watch("old-again"), 0.0, ADOPTED)
-    assert pending.staying == 1
+def test_a_missing_task_of_a_backlog_is_left_out_as_any_other() -> None:
+    """While the circuit for missing tasks is open, the backlog goes on with the others."""
+    pending = lanes_of(backlog=3, fresh=0)
+    pending.put_back(pending.take(now=0.0)[0].watch, 0.0, 1.0, "not_found")
+    pending.finish(pending.take(now=1.0)[0].watch)
+    assert names_of(pending.take(now=2.0, missing=False)) == ["old-2"]
+    assert pending.first(2.0, missing=False) is None
+    assert names_of(pending.take(now=2.0)) == ["old-0"]
+
+
+def test_the_calls_wanted_by_a_backlog_are_known() -> None:
+    """They are a part of all calls wanted, as long as the watches are in the backlog."""
+    pending = lanes_of(backlog=3, fresh=1)
+    for gap in (2.0, 4.0, 5.0):
+        pending.put_back(pending.take(now=1.0)[0].watch, 1.0, gap, "cadence")
+    assert (pending.wanted, pending.backlog_wanted) == (pytest.approx(0.95), pytest.approx(0.45))
+    pending.poll_now(watch("old-0").key, 1.0)
+    pending.put_back(pending.take(now=1.0)[0].watch, 1.0, 10.0, "cadence")
+    assert (pending.wanted, pending.backlog_wanted) == (pytest.approx(0.8), pytest.approx(0.2))
+    for n in range(3):
+        pending.drop(watch(f"old-{n}").key)
+    assert (pending.wanted, pending.backlog_wanted, pending.backlog) == (pytest.approx(0.5), pytest.approx(0.0), 0)
 
 
 @pytest.mark.parametrize(
@@ -333,13 +347,13 @@ def test_a_call_of_the_backlog_takes_none_of_another_group() -> None:
     assert [names_of(pending.take(9)) for _ in range(3)] == [["a"], ["b"], ["c"]]
 
 
-def test_the_lateness_of_fresh_watches_is_apart() -> None:
-    """A backlog does not count in it."""
+def test_each_lane_has_its_own_lateness() -> None:
+    """The lateness of all is that of the lane that is later."""
     pending = lanes_of(backlog=1, fresh=0)
     pending.add(watch("new"), 7.0)
-    assert (pending.lateness(10.0), pending.lateness(10.0, fresh=True)) == (10.0, 3.0)
-    pending.drop(watch("new").key)
-    assert (pending.lateness(10.0), pending.lateness(10.0, fresh=True)) == (10.0, 0.0)
+    assert (pending.lateness(10.0), pending.lateness(10.0, backlog=False), pending.lateness(10.0, fresh=False)) == (10.0, 3.0, 10.0)
+    pending.drop(watch("old-0").key)
+    assert (pending.lateness(10.0), pending.lateness(10.0, backlog=False), pending.lateness(10.0, fresh=False)) == (3.0, 3.0, 0.0)
 
 
 # --- sums ------------------------------------------------------------------------------------------
@@ -417,7 +431,8 @@ def test_each_task_is_in_the_set_once_and_in_flight_at_most_once(story, rng) -> 
         assert pending.counts.total() == len(pending) == len(entries)
         assert pending.counts == counted(entry.watch for entry in entries.values())
         waiting = [entry for key, entry in entries.items() if key not in in_flight]
-        assert pending.backlog == sum(entry.reason == ADOPTED for entry in waiting)
+        assert pending.backlog == sum(entry.backlog for entry in waiting)
+        assert abs(pending.backlog_wanted - sum(entry.rate for entry in entries.values() if entry.backlog)) < 1e-6
         first = pending.first(now)
         assert (first is None) == (not waiting)
         assert first is None or first.due == min(entry.due for entry in first_choices(waiting, first, now))
@@ -427,9 +442,9 @@ def first_choices(waiting: list[PendingEntry], first: PendingEntry, now: float) 
     """The entries before none of which `first` may go: those to poll now; those of its lane while both are due; else all."""
     if any(entry.reason == "poll_now" for entry in waiting):
         return [entry for entry in waiting if entry.reason == "poll_now"]
-    lanes = [[entry for entry in waiting if (entry.reason == ADOPTED) == backlog] for backlog in (False, True)]
+    lanes = [[entry for entry in waiting if entry.backlog == backlog] for backlog in (False, True)]
     if all(any(entry.due <= now for entry in lane) for lane in lanes):
-        return lanes[first.reason == ADOPTED]
+        return lanes[first.backlog]
     return waiting
 
 

@@ -43,16 +43,23 @@ async def test_the_watches_of_a_claimed_shard_wait_in_the_backlog(world: MakeWor
         assert [reason_of(watcher, name) for name in (NAMES[1][0], *NAMES[0])] == [ADOPTED, "new", "new", ADOPTED]
 
 
-async def test_watches_that_arrive_are_new(world: MakeWorld) -> None:
-    """Another replica received their messages, however long that took it."""
-    store = SharedStore()
-    w, _ = shared_world(world, store, quota=0.0)
-    async with w.running() as watcher:
-        await anyio.sleep(1)
-        await store.admit([new_watch(NAMES[0][0])._replace(admitted_at=EPOCH - 100)])
+async def test_watches_that_arrive_are_new() -> None:
+    """Those whose messages another replica has received wait for their first poll with the new ones, not in the backlog."""
+    fleet = Fleet(rate=1.0, durations="run=never")
+    one, other = fleet.add(), fleet.add()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(one.run)
+        tasks.start_soon(other.run)
+        await anyio.sleep(30)
+        fleet.submit([f"new-{n}" for n in range(40)], one)
         await anyio.sleep(6)
-        assert pending_of(watcher).backlog == 0
-        assert reason_of(watcher, NAMES[0][0]) != ADOPTED
+        pending = pending_of(other.watcher)
+        reasons = {pending.get(key(f"new-{n}")).reason for n in range(40) if key(f"new-{n}") in pending}
+        assert "new" in reasons
+        assert ADOPTED not in reasons
+        assert pending.backlog == 0
+        one.watcher.stop()
+        other.watcher.stop()
 
 
 async def test_after_a_takeover_new_tasks_do_not_wait_for_those_of_the_dead_replica() -> None:

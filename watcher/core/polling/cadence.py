@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
@@ -48,6 +48,16 @@ class CadenceSettings(Section):
     """The least lag that a call is expected to save, also for spare calls. In seconds."""
 
 
+class Load(NamedTuple):
+    """What some tasks want."""
+
+    wanted: float
+    """Calls per second."""
+    tasks: float
+    lateness_s: float
+    """How long the most overdue one has been due, in seconds."""
+
+
 class Cadence:
     """Computes the gap to the next poll of each task, under one price for all of them."""
 
@@ -61,8 +71,8 @@ class Cadence:
         self._price_max = settings.max_gap
         """The mean gap that the rate of calls allows, in seconds. A gap cannot accrue more lag than its own length, so above
         this price fewer calls are wanted than are allowed."""
-        self._kept: float | None = None
-        """While a backlog waits, the price below which it does not fall."""
+        self._common: float | None = None
+        """While a backlog is overdue, the price that all tasks need."""
         self._models: dict[tuple[str, str], DurationModel] = {}
 
     def gap(self, kind: str, status: str | None, age_s: float, *, polls: int = 0, provisional: bool = False) -> float:
@@ -92,29 +102,23 @@ class Cadence:
         age = _bounded(age_s)
         return self.durations(kind, status).accrued(age, age + since_poll_s)
 
-    def steer(self, wanted: float, tasks: float, pace: float, lateness_s: float, *, backlog: float | None = None) -> None:
+    def steer(self, wanted: float, tasks: float, pace: float, lateness_s: float, *, fresh: Load | None = None) -> None:
         """Adjust the price so that the calls wanted per second match the pace. Call it every `STEER_S` seconds.
 
         With R calls wanted, N tasks, a pace of Q calls per second, and over = max(0, lateness - 3/Q), the price is multiplied
         by exp(clip(0.5 / max(0.5, N / min(R, Q)) ln((R + over Q / max(N/R, 2)) / Q), -0.1, 0.1)). A new price has reached all
         tasks after N / min(R, Q) seconds only; a faster loop oscillates.
 
-        `backlog`: further tasks wait for a poll and get half of the calls, so Q is half of the pace. After that, so many of
-        them are expected to want calls as well (B). Until then R is too low, so the price falls below that before the backlog
-        only while R is less than the part that N out of N + B tasks have of the pace.
+        `fresh`: while a backlog is overdue, the part of the load that has the other half of the pace. Then there are two prices,
+        one that all tasks need and one that these need, and the higher one counts.
         """
         if self.settings.type != "accrual" or tasks == 0 or wanted <= 0:
             return
-        part = pace
-        if backlog is not None:
-            pace, part = pace / 2, min(pace / 2, pace * tasks / (tasks + backlog))
-        over = max(0.0, lateness_s - 3 / pace)
-        demand = wanted + over * pace / max(tasks / wanted, 2.0)
-        speed = STEER_S / max(STEER_S, tasks / min(wanted, pace))
-        least = min(self.price if self._kept is None else self._kept, self.price * _factor(speed, demand / part))
-        self.share(tasks, part)
-        self.price = self._within_bounds(max(least, self.price * _factor(speed, demand / pace)))
-        self._kept = None if backlog is None else least
+        self.share(tasks, pace)
+        before = self.price if fresh is None or self._common is None else self._common
+        common = self._changed(before, Load(wanted, tasks, lateness_s), pace)
+        self.price = common if fresh is None else max(common, self._changed(self.price, fresh, pace / 2))
+        self._common = None if fresh is None else common
 
     def share(self, tasks: float, pace: float) -> None:
         """Set the upper bounds of gaps and price from the number of tasks that share a pace in calls per second."""
@@ -156,14 +160,19 @@ class Cadence:
     def _low(self, provisional: bool) -> float:
         return max(self.settings.min_gap, PROVISIONAL_GAP_S) if provisional else self.settings.min_gap
 
+    def _changed(self, price: float, load: Load, pace: float) -> float:
+        """The price after one step toward the one at which this load wants as many calls as this pace allows."""
+        if load.tasks <= 0 or load.wanted <= 0:
+            return self._floor
+        over = max(0.0, load.lateness_s - 3 / pace)
+        drive = math.log((load.wanted + over * pace / max(load.tasks / load.wanted, 2.0)) / pace)
+        settling_s = max(STEER_S, load.tasks / min(load.wanted, pace))
+        changed = price * math.exp(min(0.1, max(-0.1, STEER_S / settling_s * drive)))
+        return self._within_bounds(min(changed, load.tasks / pace))
+
     def _within_bounds(self, price: float) -> float:
         """The price between its floor and its maximum: a higher one would only take long to fall again."""
         return max(self._floor, min(self._price_max, price))
-
-
-def _factor(speed: float, ratio: float) -> float:
-    """By how much the price changes for this ratio of calls wanted to calls allowed."""
-    return math.exp(min(0.1, max(-0.1, speed * math.log(ratio))))
 
 
 def _bounded(age_s: float) -> float:

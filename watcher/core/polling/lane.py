@@ -11,14 +11,17 @@ MISSING = "not_found"
 """The reason to wait of a watch whose task was not found last."""
 
 ADOPTED = "adopted"
-"""The reason to wait of a watch that came with its shard, from an earlier process or another replica, until its first poll here."""
+"""The reason to wait of a watch that came with its shard, at a start or from another replica, until its first poll here."""
 
 Group = tuple[str, str, bool]
 """What one call can poll together: tasks of the same kind and target, either missing ones or others."""
 
 
 class Lane:
-    """Some of the watches that wait. `packed` has the entries of all lanes by key; a key without bytes does not wait."""
+    """Some of the watches that wait. `packed` has the entries of all lanes by key; a key without bytes does not wait.
+
+    A watch that has moved to another lane may be found here too until it is taken: a queue removes keys at its front only.
+    """
 
     def __init__(self, packed: Mapping[str, bytes]) -> None:
         self._packed = packed

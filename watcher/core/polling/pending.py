@@ -4,9 +4,9 @@
 What concerns a watch in flight (`poll_now`, `drop`, another watch of the same task) takes effect when it is put back.
 Times are monotonic seconds.
 
-Watches wait in two lanes. The backlog has those that came with their shard, at a start or from another replica, and were
-not polled here yet; all others are fresh. While both lanes have a watch that is due, each gets half of the calls, so that
-neither new tasks nor a backlog of thousands wait for the other to end (docs/cadence.md, "After a restart").
+Watches wait in two lanes. Those that came with their shard, at a start or from another replica, are the backlog until all of
+them were polled and none is overdue; all others are fresh. While both lanes have a watch that is due, each gets half of the
+calls, so that neither new tasks nor a backlog of thousands wait for the other to end (docs/cadence.md, "After a restart").
 """
 
 from __future__ import annotations
@@ -21,9 +21,6 @@ from watcher.model import Watch
 
 EARLY = ("new", "cadence", "provisional", "poll_now")
 """The reasons to wait that let a watch join an earlier call. All others are errors."""
-
-UNANSWERED = ("throttled", "credentials")
-"""The reasons to wait after a poll that said nothing about the task: a watch of the backlog stays there."""
 
 CREDIT = 20
 """The calls that the fresh lane may make in a row because it made fewer than its half before: new tasks come in bursts."""
@@ -50,10 +47,10 @@ class PendingSet:
         self._turns = 0
         self.backlog = 0
         """The number of watches that wait in the backlog."""
-        self._answered = self._stayed = 1
-        """The watches of this backlog that were polled, and those among them that are still polled; one more of each."""
         self.wanted = 0.0
         """The sum of all rates, in polls per second."""
+        self.backlog_wanted = 0.0
+        """The part of it that is wanted by watches of the backlog."""
         self.counts: Counter[tuple[str, str | None]] = Counter()
         """Watches by (kind, status)."""
 
@@ -72,11 +69,6 @@ class PendingSet:
         """The number of calls in flight: watches that were taken together share one."""
         return len(self._in_flight) - self._shared_calls
 
-    @property
-    def staying(self) -> float:
-        """How many watches of the backlog are expected to be polled further after their first poll, by those polled so far."""
-        return self.backlog * self._stayed / self._answered
-
     def __len__(self) -> int:
         return len(self._packed)
 
@@ -94,7 +86,7 @@ class PendingSet:
             in_flight.successor = watch
             return
         self.drop(watch.key)
-        self._insert(PendingEntry(watch, now, now, 0.0, reason))
+        self._insert(PendingEntry(watch, now, now, 0.0, reason, backlog=reason == ADOPTED))
 
     def add_in_flight(self, watch: Watch, now: float) -> PendingEntry | None:
         """Add a watch about which something else than a call decides first; it counts as no call. None: one in flight comes before it."""
@@ -122,7 +114,7 @@ class PendingSet:
             return []
         rides = self._rides(head) if limit > 1 else ()
         if self.backlog and head.reason != "poll_now":
-            self._owed = min(CREDIT, self._owed + 1) if head.reason == ADOPTED else max(-1, self._owed - 1)
+            self._owed = min(CREDIT, self._owed + 1) if head.backlog else max(-1, self._owed - 1)
         self._launch(head)
         entries, group = [head], group_of(head)
         for lane, early in rides:
@@ -144,7 +136,7 @@ class PendingSet:
         fresh = self._fresh.first(missing=missing)
         if not self.backlog:  # the usual case, on the path of every call
             return fresh
-        waiting = self._backlog.first()
+        waiting = self._backlog.first(missing=missing)
         if fresh is None or waiting is None or fresh.reason == "poll_now":
             return fresh or waiting
         if fresh.due > now or waiting.due > now:
@@ -159,7 +151,8 @@ class PendingSet:
         entry = self._waiting(key)
         if entry is not None and entry.reason != "poll_now":
             self._leave_lane(entry)
-            entry.due, entry.reason = self._front(now), "poll_now"
+            self.backlog_wanted = max(0.0, self.backlog_wanted - entry.rate * entry.backlog)
+            entry.due, entry.reason, entry.backlog = self._front(now), "poll_now", False
             self._enqueue(entry)
         return entry is not None
 
@@ -184,17 +177,17 @@ class PendingSet:
         """Remove a watch in flight that has ended."""
         self._land(watch, None)
 
-    def lateness(self, now: float, *, fresh: bool = False) -> float:
-        """How long the watch that is due first has been due, in seconds; 0 when none is due. `fresh`: of the fresh lane only."""
-        heads = (self._fresh.first(), None if fresh else self._backlog.first())
+    def lateness(self, now: float, *, fresh: bool = True, backlog: bool = True) -> float:
+        """How long the watch that is due first has been due, in seconds; 0 when none is due. Of both lanes, or of one of them."""
+        heads = (self._fresh.first() if fresh else None, self._backlog.first() if backlog else None)
         return max((max(0.0, now - head.due) for head in heads if head is not None), default=0.0)
 
     def _rides(self, head: PendingEntry) -> Sequence[tuple[Lane, bool]]:
         """The lanes that the other watches in a call come from, in order, and whether those that are not due yet come too."""
         if not self.backlog:
             return ((self._fresh, True),)
-        own, other = (self._backlog, self._fresh) if head.reason == ADOPTED else (self._fresh, self._backlog)
-        return (own, False), (other, False), (self._fresh, True)
+        own, other = (self._backlog, self._fresh) if head.backlog else (self._fresh, self._backlog)
+        return (own, False), (other, False), (self._fresh, True), (self._backlog, True)
 
     def _launch(self, entry: PendingEntry) -> None:
         key = entry.watch.ref.key
@@ -202,7 +195,7 @@ class PendingSet:
         self._leave_lane(entry)
 
     def _leave_lane(self, entry: PendingEntry) -> None:
-        self.backlog -= entry.reason == ADOPTED
+        self.backlog -= entry.backlog
         self._fresh.forget_first()
         self._backlog.forget_first()
 
@@ -214,11 +207,6 @@ class PendingSet:
             return
         del self._in_flight[key]
         self._shared_calls -= entry.shares_call
-        if entry.reason == ADOPTED and again is not None and again.reason in UNANSWERED:
-            again.reason = ADOPTED
-        elif entry.reason == ADOPTED:
-            self._answered += 1
-            self._stayed += again is not None
         if entry.successor is not None:
             again = PendingEntry(entry.successor, entry.due, entry.due, 0.0, "new")
         elif again is None or entry.dropped:
@@ -227,8 +215,13 @@ class PendingSet:
             return
         elif entry.poll_now:
             again.due, again.rate, again.reason = self._front(again.placed_at), 0.0, "poll_now"
+        elif entry.backlog:  # it stays there until the backlog has caught up
+            next_one = self._backlog.first()
+            again.backlog = next_one is not None and next_one.due <= again.placed_at
         if again.watch.status == entry.watch.status:  # the usual case, without the costly counter
             self.wanted = max(0.0, self.wanted - entry.rate) + again.rate
+            if entry.backlog:
+                self.backlog_wanted = max(0.0, self.backlog_wanted - entry.rate) + again.rate * again.backlog
             self._enqueue(again)
         else:
             self._subtract(entry)
@@ -236,6 +229,7 @@ class PendingSet:
 
     def _insert(self, entry: PendingEntry) -> None:
         self.wanted += entry.rate
+        self.backlog_wanted += entry.rate * entry.backlog
         self.counts[entry.watch.ref.kind, entry.watch.status] += 1
         self._enqueue(entry)
 
@@ -248,15 +242,14 @@ class PendingSet:
             del self.counts[state]
         # adding and subtracting floats leaves a rounding error, so an empty set starts again at 0
         self.wanted = max(0.0, self.wanted - entry.rate) if self.counts else 0.0
+        self.backlog_wanted = max(0.0, self.backlog_wanted - entry.rate * entry.backlog) if self.counts else 0.0
 
     def _enqueue(self, entry: PendingEntry) -> None:
         key = entry.watch.ref.key
         self._turns += 1
         entry.turn = self._turns - _PRIORITY if entry.reason == "poll_now" else self._turns
         self._packed[key] = pack(entry)
-        if entry.reason == ADOPTED:
-            if not self.backlog:
-                self._answered = self._stayed = 1
+        if entry.backlog:
             self.backlog += 1
             self._backlog.push(entry)
         else:

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from watcher.core.polling.cadence import STEER_S, Cadence
+from watcher.core.polling.cadence import STEER_S, Cadence, Load
 from watcher.core.polling.circuits import CallCircuits
 from watcher.core.polling.lane import ADOPTED, MISSING
 from watcher.core.polling.pace import Pace, Permit
@@ -23,6 +23,8 @@ UNPLANNED_S = 10.0
 """The time constant, in seconds, of the average rate of calls that no gap planned."""
 BATCH_CALLS = 20.0
 """The time constant, in calls, of the average number of tasks in a call."""
+BEHIND_CALLS = 6.0
+"""A backlog is behind when it has been due for longer than so many calls take. Less is usual while calls are scarce."""
 HELD_S = 0.001
 """The shortest wait for missing tasks to be let go, in seconds: a shorter one would count as none, before they may be taken."""
 
@@ -95,16 +97,22 @@ class Schedule:
     def steer(self, now: float) -> float:
         """Adjust the price so that the calls wanted match the pace. Call it every `STEER_S` seconds. Returns the lateness in seconds.
 
-        While a backlog waits, the price is that of the fresh lane: of its tasks, its lateness, and its half of the calls.
+        A backlog can be overdue by much more than its calls take, so these count. Its first polls are no part of `unplanned`.
         """
         self.unplanned += STEER_S / UNPLANNED_S * (self._unplanned_calls / STEER_S - self.unplanned)
         self._unplanned_calls = 0
-        pending, each = self.pending, self.tasks_per_call
-        tasks, staying = (len(pending) - pending.backlog) / each, pending.staying / each if pending.backlog else None
+        pending, each, pace = self.pending, self.tasks_per_call, self.pace.rate
+        fresh = pending.lateness(now, backlog=False)
+        overdue = pending.lateness(now, fresh=False)
+        load = Load((pending.wanted - pending.backlog_wanted) / each + self.unplanned, (len(pending) - pending.backlog) / each, fresh)
         self.cadence.steer(
-            pending.wanted / each + self.unplanned, tasks, self.pace.rate, pending.lateness(now, fresh=True), backlog=staying
+            pending.wanted / each + self.unplanned,
+            len(pending) / each,
+            pace,
+            max(fresh, min(overdue, pending.backlog / each / pace)),
+            fresh=load if overdue > BEHIND_CALLS / pace else None,
         )
-        return pending.lateness(now)
+        return max(fresh, overdue)
 
     def _spare_in(self, entry: PendingEntry, now: float) -> float:
         """Seconds until the first entry is worth a spare call. Infinite where it must wait until it is due."""
