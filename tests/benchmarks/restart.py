@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -30,7 +29,7 @@ LONG = replace(KIND, name="long-task")
 """The kind of the tasks that still run after the restart, so that their durations are learned separately."""
 SHORT_S, LONG_S = after(10, 4), after(0, 600)
 LEARNED = 256
-WARM_S = 240.0
+WARM_S = 600.0
 """Before the restart."""
 
 
@@ -44,7 +43,8 @@ class Case:
     arrivals: float
     """New tasks a second."""
     running: bool = False
-    """The overdue tasks run on, for ten minutes on average. Else they ended while the watcher was down."""
+    """The overdue tasks run on, for ten minutes on average, and others replace those that end. Else they ended while the watcher
+    was down."""
     floor: float = 0.1
     """`cadence.price_floor`."""
     cold: bool = False
@@ -113,8 +113,7 @@ class RestartSimulation:
 
     def run(self) -> Lags:
         """Run until the end of each task that was measured is observed."""
-        before = round(self.case.overdue * math.exp(WARM_S / LONG_S.mean))  # so many are left at the restart
-        for _ in range(before if self.case.running else 0):
+        for _ in range(self.case.overdue if self.case.running else 0):
             self._add(LONG, LONG_S, f"old-{next(self._ids)}")
         self._run_until(0.0)
         if self.order != "no restart":
@@ -157,12 +156,20 @@ class RestartSimulation:
             if at == call_at:
                 self._call()
             elif at == self._next_arrival:
-                self._add(KIND, SHORT_S, f"new-{next(self._ids)}")
-                self._missing += 0 <= at < self.case.window
-                self._next_arrival += self._rng.expovariate(self.case.arrivals)
+                self._arrive()
             else:
                 self._next_steer += STEER_S
                 self.schedule.steer(at)
+
+    def _arrive(self) -> None:
+        """Add a new task, or one of those that take the place of the long ones that end."""
+        long = self.case.overdue / LONG_S.mean if self.case.running else 0.0
+        if self._rng.uniform(0, long + self.case.arrivals) < long:
+            self._add(LONG, LONG_S, f"{'old' if self.now < 0 else 'long'}-{next(self._ids)}")
+        else:
+            self._add(KIND, SHORT_S, f"new-{next(self._ids)}")
+            self._missing += 0 <= self.now < self.case.window
+        self._next_arrival += self._rng.expovariate(long + self.case.arrivals)
 
     def _watch(self, kind: Kind, name: str) -> Watch:
         return Watch(TaskRef(kind.name, ("vc", name)), name, self.now, self.now + DEADLINE_S)

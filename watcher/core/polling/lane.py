@@ -27,8 +27,8 @@ class Lane:
         self._packed = packed
         self._queues: dict[Group, DueQueue] = {}
         """A queue for each group, because one call polls tasks of one group, and missing tasks may have to wait longer than others."""
-        self._first: PendingEntry | None = None
-        """The entry that is due first, unpacked. None: look it up again."""
+        self.head: PendingEntry | None = None
+        """The entry that is due first, unpacked. None: look it up again. The owner resets it when a watch no longer waits here."""
 
     def push(self, entry: PendingEntry) -> None:
         """Add an entry, or move it, to its place. It must be packed already."""
@@ -37,20 +37,16 @@ class Lane:
         if queue is None:
             queue = self._queues[group] = DueQueue(self._place_of)
         queue.push(key, entry.due, entry.turn)
-        first = self._first
+        first = self.head
         if first is not None and ((entry.due, entry.turn) < (first.due, first.turn) or first.watch.ref.key == key):
-            self._first = None
-
-    def forget_first(self) -> None:
-        """Look up the first entry again: it may no longer wait in this lane."""
-        self._first = None
+            self.head = None
 
     def first(self, *, missing: bool = True) -> PendingEntry | None:
         """The entry that is due first. It stays in the lane. `missing=False` leaves out those whose tasks were not found last."""
-        if self._first is None:
-            self._first = self._find_first(self._queues.values())
-        if missing or self._first is None or self._first.reason != MISSING:
-            return self._first
+        if self.head is None:
+            self.head = self._find_first(self._queues.values())
+        if missing or self.head is None or self.head.reason != MISSING:
+            return self.head
         return self._find_first(queue for group, queue in self._queues.items() if not group[2])
 
     def first_of(self, group: Group) -> PendingEntry | None:

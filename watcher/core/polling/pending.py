@@ -69,6 +69,12 @@ class PendingSet:
         """The number of calls in flight: watches that were taken together share one."""
         return len(self._in_flight) - self._shared_calls
 
+    @property
+    def draining(self) -> bool:
+        """Whether the backlog still has first polls: they come before all others in it."""
+        head = self._backlog.first()
+        return head is not None and head.reason == ADOPTED
+
     def __len__(self) -> int:
         return len(self._packed)
 
@@ -112,20 +118,11 @@ class PendingSet:
         head = self.first(now, missing=missing)
         if head is None:
             return []
-        rides = self._rides(head) if limit > 1 else ()
         if self.backlog and head.reason != "poll_now":
             self._owed = min(CREDIT, self._owed + 1) if head.backlog else max(-1, self._owed - 1)
+        rides = self._rides(head) if limit > 1 else ()
         self._launch(head)
-        entries, group = [head], group_of(head)
-        for lane, early in rides:
-            while len(entries) < limit and (entry := lane.first_of(group)) is not None:
-                if entry.due > now and not (early and entry.reason in EARLY):
-                    break
-                entry.shares_call = True
-                self._shared_calls += 1
-                self._launch(entry)
-                entries.append(entry)
-        return entries
+        return [head, *self._launch_riders(head, rides, limit - 1, now)] if rides else [head]
 
     def first(self, now: float = math.inf, *, missing: bool = True) -> PendingEntry | None:
         """The entry whose turn it is: one to poll now, else the one that is due first. It stays in the set.
@@ -150,7 +147,8 @@ class PendingSet:
             return True
         entry = self._waiting(key)
         if entry is not None and entry.reason != "poll_now":
-            self._leave_lane(entry)
+            self.backlog -= entry.backlog
+            self._backlog.head = None
             self.backlog_wanted = max(0.0, self.backlog_wanted - entry.rate * entry.backlog)
             entry.due, entry.reason, entry.backlog = self._front(now), "poll_now", False
             self._enqueue(entry)
@@ -164,7 +162,8 @@ class PendingSet:
         entry = self._waiting(key)
         if entry is not None:
             del self._packed[key]
-            self._leave_lane(entry)
+            self.backlog -= entry.backlog
+            self._fresh.head = self._backlog.head = None
             self._subtract(entry)
         return entry is not None
 
@@ -192,12 +191,20 @@ class PendingSet:
     def _launch(self, entry: PendingEntry) -> None:
         key = entry.watch.ref.key
         self._packed[key], self._in_flight[key] = b"", entry
-        self._leave_lane(entry)
-
-    def _leave_lane(self, entry: PendingEntry) -> None:
         self.backlog -= entry.backlog
-        self._fresh.forget_first()
-        self._backlog.forget_first()
+        self._fresh.head = self._backlog.head = None
+
+    def _launch_riders(self, head: PendingEntry, rides: Sequence[tuple[Lane, bool]], limit: int, now: float) -> list[PendingEntry]:
+        riders: list[PendingEntry] = []
+        for lane, early in rides:
+            while len(riders) < limit and (entry := lane.first_of(group_of(head))) is not None:
+                if entry.due > now and not (early and entry.reason in EARLY):
+                    break
+                entry.shares_call = True
+                self._shared_calls += 1
+                self._launch(entry)
+                riders.append(entry)
+        return riders
 
     def _land(self, watch: Watch, again: PendingEntry | None) -> None:
         """End the flight of a watch. Its place goes to its successor, or to `again`, or away."""

@@ -45,9 +45,8 @@ def pack(entry: PendingEntry) -> bytes:
     """An entry that waits, as bytes without its key."""
     target, facts = entry.watch.ref.target, entry.watch[1:]
     other_target = None if target == DEFAULT_TARGET else target
-    return PLACE.pack(entry.due, entry.turn) + marshal.dumps(
-        (entry.placed_at, entry.rate, entry.reason, entry.backlog, other_target, *facts)
-    )
+    values = (entry.placed_at, entry.rate, entry.reason, entry.backlog, other_target, *facts)
+    return PLACE.pack(entry.due, entry.turn) + marshal.dumps(values)
 
 
 def unpack(key: str, packed: bytes) -> PendingEntry:

@@ -97,22 +97,22 @@ class Schedule:
     def steer(self, now: float) -> float:
         """Adjust the price so that the calls wanted match the pace. Call it every `STEER_S` seconds. Returns the lateness in seconds.
 
-        A backlog can be overdue by much more than its calls take, so these count. Its first polls are no part of `unplanned`.
+        A backlog of first polls does not count: it becomes smaller at any price. Polls that come too late after them do.
         """
         self.unplanned += STEER_S / UNPLANNED_S * (self._unplanned_calls / STEER_S - self.unplanned)
         self._unplanned_calls = 0
         pending, each, pace = self.pending, self.tasks_per_call, self.pace.rate
-        fresh = pending.lateness(now, backlog=False)
-        overdue = pending.lateness(now, fresh=False)
-        load = Load((pending.wanted - pending.backlog_wanted) / each + self.unplanned, (len(pending) - pending.backlog) / each, fresh)
+        late, overdue = pending.lateness(now, backlog=False), pending.lateness(now, fresh=False)
+        wanted, tasks = pending.wanted / each + self.unplanned, len(pending) / each
+        fresh = Load(wanted - pending.backlog_wanted / each, tasks - pending.backlog / each, late)
         self.cadence.steer(
-            pending.wanted / each + self.unplanned,
-            len(pending) / each,
+            wanted,
+            tasks,
             pace,
-            max(fresh, min(overdue, pending.backlog / each / pace)),
-            fresh=load if overdue > BEHIND_CALLS / pace else None,
+            late if pending.draining else max(late, overdue),
+            fresh=fresh if overdue > BEHIND_CALLS / pace else None,
         )
-        return max(fresh, overdue)
+        return max(late, overdue)
 
     def _spare_in(self, entry: PendingEntry, now: float) -> float:
         """Seconds until the first entry is worth a spare call. Infinite where it must wait until it is due."""
