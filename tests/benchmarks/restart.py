@@ -29,8 +29,6 @@ LONG = replace(KIND, name="long-task")
 """The kind of the tasks that still run after the restart, so that their durations are learned separately."""
 SHORT_S, LONG_S = after(10, 4), after(0, 600)
 LEARNED = 256
-WARM_S = 600.0
-"""Before the restart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +52,11 @@ class Case:
     def window(self) -> float:
         """For how many seconds after the restart the arrivals are measured: as long as the overdue tasks need at least."""
         return self.overdue / self.quota
+
+    @property
+    def before(self) -> float:
+        """For how many seconds to run before the restart: until the price hardly changes."""
+        return 600.0 if self.running else 60.0
 
 
 CASES = (
@@ -99,7 +102,7 @@ class RestartSimulation:
         self.cadence = Cadence(CadenceSettings(price_floor=case.floor))
         self._rng, self._rng_overdue = Random(seed), Random(-seed)
         """Apart, so that the new tasks are the same in each order."""
-        self.now, self._next_steer = -WARM_S, -WARM_S
+        self.now, self._next_steer = -case.before, -case.before
         self._next_arrival = self.now
         self._ids = count()
         self._truth: dict[str, tuple[Kind, float, float]] = {}

@@ -134,6 +134,18 @@ def test_a_failed_poll_decides_the_wait(
         assert words in found.why[0]
 
 
+@pytest.mark.parametrize("status", [None, "IN_PROGRESS"])
+def test_a_task_of_a_backlog_says_what_it_waits_for(status: str | None) -> None:
+    """After a restart or a takeover it is due, with half of the calls; the poll after that is planned as usual."""
+    task = RecordedTask("t1") if status is None else RecordedTask("t1").seen(status, 1)
+    learned = replace(NOTHING, last_call=CallState(3, "adopted"))
+    found = plan_polls(task.watch, CATALOG["speaker-search"], learned, PollSettings(WatchSettings(), CadenceSettings()), task.now)
+    assert found.why[0].startswith("adopted: ")
+    assert "half of the calls" in found.why[0]
+    assert found.last_error is None
+    assert len(found.why) == 2
+
+
 @pytest.mark.parametrize("text", ["", "nan", "-1", "rubbish", "{}"])
 def test_a_saved_state_that_cannot_be_read_is_ignored(text: str) -> None:
     """Without readable state the plan follows the prior, and the pace is unknown."""
