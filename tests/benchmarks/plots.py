@@ -9,6 +9,7 @@ from random import Random
 from tests.benchmarks.distributions import TASK_MODELS, Distribution, after
 from tests.benchmarks.lag import ACCRUAL, RIVALS
 from tests.benchmarks.polling_simulation import PollingSimulation
+from tests.benchmarks.restart import CASES, ORDERS, SEEDS, simulate
 from tests.benchmarks.svg import COLOURS, Chart
 from watcher.core.polling.cadence import STEER_S
 from watcher.core.polling.duration_model import DurationModel
@@ -20,7 +21,8 @@ PRICE_S = 0.3
 def main() -> None:
     """Write all plots."""
     (DOCS / "images").mkdir(exist_ok=True)
-    charts = {"accrual": accrual(), "polls": polls(), "price": price(), "lag": lag((DOCS / "benchmarks.md").read_text("utf-8"))}
+    document = (DOCS / "benchmarks.md").read_text("utf-8")
+    charts = {"accrual": accrual(), "polls": polls(), "price": price(), "lag": lag(document), "restart": restart()}
     for name, chart in charts.items():
         (DOCS / "images" / f"cadence-{name}.svg").write_text(chart.svg(), "utf-8")
 
@@ -100,6 +102,25 @@ def lag(document: str) -> Chart:
         cells = [row[4] if name == "accrual" else row[5 + column] for row in rows]
         chart.dots([(i + 0.3 + 0.1 * column, float(cell.split()[0])) for i, cell in enumerate(cells)], colour)
         chart.text(0.05 + column * len(rows) / 5.2, 27, f"● {name}", colour)
+    return chart
+
+
+def restart() -> Chart:
+    """The mean lag of new tasks after a restart with many overdue ones, by the time of their arrival."""
+    case, width = CASES[1], 15
+    chart = Chart(
+        f"Lag of new tasks ({case.arrivals:g}/s) after a restart with {case.overdue:,} overdue ones, at {case.quota:g} calls a second",
+        ("arrival after the restart, s", 0, case.window),
+        ("mean lag of the end, s", 0.1, 1000),
+        log=True,
+    )
+    chart.ticks(range(0, round(case.window) + 1, 30), (0.1, 1, 10, 100, 1000))
+    for colour, order in zip(COLOURS, ORDERS, strict=False):
+        bins: dict[int, list[float]] = {}
+        for at, lag_s in simulate(case, order, SEEDS).fresh:
+            bins.setdefault(int(at / width), []).append(lag_s)
+        chart.line([((n + 0.5) * width, sum(lags) / len(lags)) for n, lags in sorted(bins.items())], colour)
+        chart.text(case.window - 4, 600 / 1.6 ** ORDERS.index(order), order, colour, "end")
     return chart
 
 

@@ -14,6 +14,7 @@ from tests.benchmarks.fleet import Fleet, Paced
 from tests.benchmarks.lag import ACCRUAL
 from tests.benchmarks.polling_simulation import PollingSimulation
 from tests.benchmarks.replicas.quota import most_in_a_second
+from tests.benchmarks.restart import ORDERS, Case, simulate
 from tests.benchmarks.table import Part, Table, with_section
 from watcher.core.polling.cadence import CadenceSettings
 
@@ -55,6 +56,26 @@ def test_the_whole_cadence_is_near_the_bound() -> None:
     least = bound(SPEAKER_SEARCH, 3)
     assert accrual.measure(60).mean < 1.15 * least
     assert fixed.measure(60).mean > 2.5 * least
+
+
+def test_new_tasks_keep_their_lag_beside_a_backlog() -> None:
+    """After a restart with 600 overdue tasks, new ones are near their usual lag, and the overdue ones take at most twice their time."""
+    case = Case("", 600, 10, 0.6)
+    usual, lanes, one = (simulate(case, order, seeds=2) for order in ORDERS)
+    means = [mean(lag for _, lag in lags.fresh) for lags in (usual, lanes, one)]
+    assert means[1] < 1.6 * means[0]
+    assert means[2] > 20 * means[0]
+    assert len(lanes.overdue) == len(one.overdue) == 2 * 600
+    assert max(lanes.overdue) < 2.1 * max(one.overdue)
+    assert [at for at, _ in sorted(lanes.fresh)] == [at for at, _ in sorted(usual.fresh)], "the same tasks arrive"
+
+
+def test_tasks_that_run_on_after_a_restart_take_no_calls_from_new_ones() -> None:
+    """Also after a cold start, when the price is far too low for them."""
+    case = Case("", 300, 10, 0.5, running=True, cold=True)
+    usual, lanes, one = (mean(lag for _, lag in simulate(case, order, seeds=1).fresh) for order in ORDERS)
+    assert lanes < 1.2 * usual
+    assert one > 2 * usual
 
 
 def test_replicas_share_a_quota_that_is_halved() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.facts import REF, watch_of
-from watcher.core.polling.cadence import AGE_MAX_S, FIRST_LOOK_S, STEER_S, Cadence, CadenceSettings
+from watcher.core.polling.cadence import AGE_MAX_S, FIRST_LOOK_S, STEER_S, Cadence, CadenceSettings, Load
 from watcher.core.polling.duration_model import KNOTS, PRIOR_S, SAMPLES, DurationModel, Prior
 from watcher.core.polling.pending import PendingSet
 from watcher.kinds.kind import UsualDuration
@@ -271,11 +271,12 @@ def test_other_rules_look_at_a_new_task_at_once(type_) -> None:
 
 @given(st.none() | st.sampled_from(["IN_QUEUE", "odd"]), st.floats(-1e9, 1e12), st.integers(0, 100_000), st.floats(1 / 30, 1e5))
 def test_every_gap_is_within_the_settings(status, age, tasks, pace) -> None:
-    """Whatever the age by the service's timestamps, and whatever the load, each gap is between `min_gap` and `max_gap`."""
+    """Whatever the age by the service's timestamps, each gap is between `min_gap` and `max_gap`; where calls are so scarce that all
+    of them would only keep to `max_gap`, it is at most three times the mean gap that they allow."""
     cadence = Cadence(CadenceSettings(min_gap=0.5, max_gap=40))
     for _ in range(3):
         cadence.steer(wanted=tasks / 2, tasks=tasks, pace=pace, lateness_s=1e6)
-        assert 0.5 <= cadence.gap(KIND, status, age) <= 40
+        assert 0.5 <= cadence.gap(KIND, status, age) <= max(40, 3 * tasks / pace) * (1 + 1e-9)
         assert cadence.spare_gap(KIND, status, age) >= 0.5
         assert cadence.worth(KIND, status, age, 1.0) >= 0
 
@@ -356,6 +357,50 @@ class Loop:
 
 def mean(values: list[float]) -> float:
     return sum(values) / len(values)
+
+
+def steered(steps: int, price: float, load: Load, pace: float, fresh: Load | None = None) -> float:
+    """The price after so many steps with the same load."""
+    cadence = Cadence(CadenceSettings(price_floor=0.01))
+    cadence.price = price
+    for _ in range(steps):
+        cadence.steer(*load[:2], pace, load.lateness_s, fresh=fresh)
+    return cadence.price
+
+
+LIGHT = Load(wanted=2, tasks=1000, lateness_s=0)
+
+
+@pytest.mark.parametrize("fresh", [Load(30, 100, 0), Load(9, 100, 8), Load(30, 100, 50)])
+def test_beside_a_backlog_the_price_is_that_of_half_the_pace(fresh) -> None:
+    """The fresh tasks may want half of the calls, so with more their price rises as if they were alone with that half."""
+    prices = [steered(40, 1.0, LIGHT, 20, fresh), steered(40, 1.0, fresh, 10)]
+    assert prices[0] == prices[1] > 1.05
+
+
+@pytest.mark.parametrize("wanted", [1.0, 9.0])
+def test_the_price_does_not_fall_because_a_backlog_wants_no_calls_yet(wanted) -> None:
+    """It falls no faster than with all tasks in the count, although the fresh ones leave calls to the backlog."""
+    load = Load(wanted, 10_000, 0)
+    assert steered(40, 1.0, load, 20, Load(wanted, 10, 0)) == steered(40, 1.0, load, 20) > 0.95
+
+
+def test_a_price_that_rose_beside_a_backlog_falls_back() -> None:
+    """To the one that all tasks need, as soon as the fresh ones want less than half; and then as usual without a backlog."""
+    cadence, prices = Cadence(CadenceSettings(price_floor=0.01)), []
+    cadence.price = 1.0
+    for steps, fresh in ((30, Load(15, 100, 0)), (400, Load(5, 100, 0)), (400, None)):
+        for _ in range(steps):
+            cadence.steer(20 if fresh else 5, 100, 20, 0.0, fresh=fresh)
+        prices.append(cadence.price)
+    assert prices[0] > 1.5
+    assert prices[1] == 1.0
+    assert prices[2] < 0.5
+
+
+def test_fresh_tasks_that_want_nothing_leave_the_price() -> None:
+    """Right after a restart there are none."""
+    assert steered(40, 1.0, LIGHT, 20, Load(0, 0, 0)) == steered(40, 1.0, LIGHT, 20)
 
 
 @pytest.mark.parametrize("tasks", [60, 100])

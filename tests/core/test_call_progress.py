@@ -42,6 +42,17 @@ def test_the_number_of_watches_is_bounded() -> None:
     assert f"{1:032x}" not in found
 
 
+def test_a_watch_that_came_with_its_shard_is_noted_until_its_first_poll() -> None:
+    """It takes no place of a watch that was polled."""
+    progress = CallProgress()
+    progress.note_adopted(watch_of(id="a" * 32, polls=4))
+    assert read_progress(progress.dump()) == {"a" * 32: CallState(4, "adopted")}
+    for n in range(MAX_WATCHES):
+        progress.note(watch_of(id=f"{n:032x}", polls=1), "unchanged")
+    progress.note_adopted(watch_of(id="b" * 32))
+    assert set(read_progress(progress.dump())) == {f"{n:032x}" for n in range(MAX_WATCHES)}
+
+
 @pytest.mark.parametrize("text", [None, "", "no JSON", "[]", "7", '{"a": 5}', '{"a": [1]}', '{"a": ["x", "y"]}', '{"a": [1, 2, 3]}'])
 def test_a_text_that_cannot_be_read_has_no_states(text: str | None) -> None:
     """A text of another version, or none at all, is no error."""

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.facts import watch_of
-from watcher.core.polling.pending import PendingSet
+from watcher.core.polling.lane import ADOPTED
+from watcher.core.polling.pending import CREDIT, PendingSet
 from watcher.core.polling.pending_entry import PendingEntry
 from watcher.model import TaskRef, Watch
 
@@ -205,6 +206,156 @@ def test_a_watch_that_waits_because_of_an_error_joins_no_call_before_it_is_due(n
     assert names_of(pending.take(3, now=now)) == batch
 
 
+# --- lanes -----------------------------------------------------------------------------------------
+
+
+def lanes_of(backlog: int, fresh: int) -> PendingSet:
+    """A set with so many watches in each lane, all due at 0."""
+    pending = PendingSet()
+    for lane, count in (("old", backlog), ("new", fresh)):
+        for n in range(count):
+            pending.add(watch(f"{lane}-{n}"), 0.0, ADOPTED if lane == "old" else "new")
+    return pending
+
+
+def lanes_taken(pending: PendingSet, count: int, now: float = 0.0) -> list[str]:
+    """The lanes of the next calls."""
+    return [names_of(pending.take(now=now))[0].split("-")[0] for _ in range(count)]
+
+
+def test_while_both_lanes_are_due_each_gets_half_of_the_calls() -> None:
+    """Of any 2n calls n go to each lane, in the order of its watches; the rest of the longer lane follows."""
+    pending = lanes_of(backlog=12, fresh=10)
+    names = taken(pending)
+    for calls in range(0, 21, 2):
+        assert sum(name.startswith("old") for name in names[:calls]) == calls / 2
+    assert [name for name in names if name.startswith("old")] == [f"old-{n}" for n in range(12)]
+    assert [name for name in names if name.startswith("new")] == [f"new-{n}" for n in range(10)]
+
+
+def test_what_a_lane_does_not_need_goes_to_the_other() -> None:
+    """Watches of the backlog go while no fresh one is due, and a fresh one goes when it is; without a backlog all calls are fresh."""
+    pending = lanes_of(backlog=5, fresh=1)
+    pending.put_back(take(pending).watch, 0.0, 10.0, "cadence")
+    assert lanes_taken(pending, 3, now=9.0) == ["old"] * 3
+    assert lanes_taken(pending, 2, now=10.0) == ["new", "old"]
+    assert lanes_taken(lanes_of(backlog=0, fresh=5), 5) == ["new"] * 5
+
+
+def test_fresh_watches_catch_up_on_a_few_calls() -> None:
+    """After a time with fewer fresh calls than their half, a burst of new watches goes at once, up to a bound."""
+    pending = lanes_of(backlog=200, fresh=0)
+    lanes_taken(pending, 100)
+    for n in range(100):
+        pending.add(watch(f"new-{n}"), 0.0)
+    burst = lanes_taken(pending, CREDIT + 21)
+    assert burst[: CREDIT + 1] == ["new"] * (CREDIT + 1)
+    assert burst[CREDIT + 1 :] == ["old", "new"] * 10
+
+
+@pytest.mark.parametrize("endless", ["old", "new"])
+def test_nothing_starves(endless) -> None:
+    """However many watches of one lane are due all the time, all watches of the other one are taken with half of the calls."""
+    pending, waiting = lanes_of(backlog=30, fresh=30), 30
+    for call in range(2 * 30 + CREDIT):
+        name = names_of(pending.take(now=float(call)))[0]
+        waiting -= not name.startswith(endless)
+        pending.add(watch(f"{endless}-more-{call}"), float(call), ADOPTED if endless == "old" else "new")
+    assert waiting == 0
+
+
+def test_poll_now_goes_before_both_lanes() -> None:
+    """A watch of the backlog too, and the lanes share the other calls as before."""
+    pending = lanes_of(backlog=4, fresh=3)
+    assert lanes_taken(pending, 1) == ["new"]
+    for name in ("old-3", "new-2"):
+        assert pending.poll_now(watch(name).key, 50.0)
+    assert pending.backlog == 3
+    assert taken(pending) == ["old-3", "new-2", "old-0", "new-1", "old-1", "old-2"]
+
+
+def test_a_watch_of_the_backlog_stays_there_until_the_backlog_has_caught_up() -> None:
+    """All of them are polled before one is polled twice, whatever a poll showed; when none is overdue any more, they are fresh."""
+    pending = lanes_of(backlog=4, fresh=0)
+    for reason in ("cadence", "denied", "throttled"):
+        pending.put_back(pending.take(now=10.0)[0].watch, 10.0, 0.0 if reason == "throttled" else 5.0, reason)
+    assert pending.backlog == 4
+    last = pending.take(now=16.0)[0]
+    assert names_of([last]) == ["old-3"]
+    pending.put_back(last.watch, 16.0, 5.0, "cadence")
+    assert [names_of(pending.take(now=16.0))[0] for _ in range(3)] == ["old-2", "old-0", "old-1"]
+    assert pending.backlog == 1
+    for n in range(3):
+        pending.put_back(watch(f"old-{n}"), 17.0, 5.0, "cadence")
+    assert pending.backlog == 1
+    pending.put_back(pending.take(now=21.0)[0].watch, 21.0, 5.0, "cadence")
+    assert (pending.backlog, len(pending)) == (0, 4)
+
+
+def test_a_missing_task_of_a_backlog_is_left_out_as_any_other() -> None:
+    """While the circuit for missing tasks is open, the backlog goes on with the others."""
+    pending = lanes_of(backlog=3, fresh=0)
+    pending.put_back(pending.take(now=0.0)[0].watch, 0.0, 1.0, "not_found")
+    pending.finish(pending.take(now=1.0)[0].watch)
+    assert names_of(pending.take(now=2.0, missing=False)) == ["old-2"]
+    assert pending.first(2.0, missing=False) is None
+    assert names_of(pending.take(now=2.0)) == ["old-0"]
+
+
+def test_the_calls_wanted_by_a_backlog_are_known() -> None:
+    """They are a part of all calls wanted, as long as the watches are in the backlog."""
+    pending = lanes_of(backlog=3, fresh=1)
+    for gap in (2.0, 4.0, 5.0):
+        pending.put_back(pending.take(now=1.0)[0].watch, 1.0, gap, "cadence")
+    assert (pending.wanted, pending.backlog_wanted) == (pytest.approx(0.95), pytest.approx(0.45))
+    pending.poll_now(watch("old-0").key, 1.0)
+    pending.put_back(pending.take(now=1.0)[0].watch, 1.0, 10.0, "cadence")
+    assert (pending.wanted, pending.backlog_wanted) == (pytest.approx(0.8), pytest.approx(0.2))
+    for n in range(3):
+        pending.drop(watch(f"old-{n}").key)
+    assert (pending.wanted, pending.backlog_wanted, pending.backlog) == (pytest.approx(0.5), pytest.approx(0.0), 0)
+
+
+@pytest.mark.parametrize(
+    ("taken_before", "limit", "batch"),
+    [
+        (0, 3, ["new-0", "new-1", "old-0"]),
+        (0, 9, ["new-0", "new-1", "old-0", "old-1", "old-2", "new-later"]),
+        (1, 3, ["old-0", "old-1", "old-2"]),
+        (1, 9, ["old-0", "old-1", "old-2", "new-1", "new-later"]),
+    ],
+)
+def test_the_others_in_a_call_come_from_both_lanes(taken_before, limit, batch) -> None:
+    """First those of the lane whose turn it is, then those of the other one, then those that are not due yet; no missing task."""
+    pending = PendingSet()
+    for name in ("new-later", "missing"):
+        pending.add(watch(name), 0.0)
+        pending.put_back(take(pending).watch, 0.0, 60.0 if name == "new-later" else 1.0, "cadence" if name == "new-later" else "not_found")
+    for name in ("old-0", "old-1", "old-2", "new-0", "new-1"):
+        pending.add(watch(name), 0.0, ADOPTED if name.startswith("old") else "new")
+    for _ in range(taken_before):
+        pending.finish(pending.take(now=0.5)[0].watch)
+    assert names_of(pending.take(limit, now=0.5)) == batch
+    assert pending.calls_in_flight == 1
+
+
+def test_a_call_of_the_backlog_takes_none_of_another_group() -> None:
+    """Neither of another kind nor of another target."""
+    pending = PendingSet()
+    for name, kind, target in (("a", "speaker-search", "default"), ("b", "voice-tone", "default"), ("c", "speaker-search", "eu")):
+        pending.add(watch(name, kind=kind, target=target), 0.0, ADOPTED)
+    assert [names_of(pending.take(9)) for _ in range(3)] == [["a"], ["b"], ["c"]]
+
+
+def test_each_lane_has_its_own_lateness() -> None:
+    """The lateness of all is that of the lane that is later."""
+    pending = lanes_of(backlog=1, fresh=0)
+    pending.add(watch("new"), 7.0)
+    assert (pending.lateness(10.0), pending.lateness(10.0, backlog=False), pending.lateness(10.0, fresh=False)) == (10.0, 3.0, 10.0)
+    pending.drop(watch("old-0").key)
+    assert (pending.lateness(10.0), pending.lateness(10.0, backlog=False), pending.lateness(10.0, fresh=False)) == (3.0, 3.0, 0.0)
+
+
 # --- sums ------------------------------------------------------------------------------------------
 
 
@@ -223,6 +374,7 @@ names = st.sampled_from("abcd")
 stories = st.lists(
     st.one_of(
         st.tuples(st.just("add"), names),
+        st.tuples(st.just("adopt"), names),
         st.tuples(st.just("take"), st.integers(1, 3)),
         st.tuples(st.just("put_back"), st.floats(0, 30)),
         st.tuples(st.just("finish"), st.none()),
@@ -237,27 +389,26 @@ stories = st.lists(
 
 @given(stories, st.randoms(use_true_random=False))
 def test_each_task_is_in_the_set_once_and_in_flight_at_most_once(story, rng) -> None:
-    """Over any story, the set has what was added and not removed, the first watch is the one due first, and the sums are right."""
+    """Over any story, the set has what was added and not removed, the first watch is one that is due first, and the sums are right."""
     pending, now, in_flight, present, count = PendingSet(), 0.0, {}, {}, 0
     for what, more in story:
-        if what == "add":
+        if what in ("add", "adopt"):
             count += 1
             new = watch(more, str(count), KINDS[more], status=rng.choice([None, "IN_QUEUE"]))
-            pending.add(new, now)
+            pending.add(new, now, "new" if what == "add" else ADOPTED)
             present[new.key] = new.id
         elif what == "take":
-            first, waiting = pending.first(), {key for key in present if key not in in_flight}
+            first, waiting = pending.first(now), {key for key in present if key not in in_flight}
             entries = pending.take(more, now=now)
             group = {key for key in waiting if first is not None and key.startswith(first.watch.ref.kind)}
             assert len(entries) == min(more, len(group))
             assert entries[:1] == ([first] if waiting else [])
-            assert [entry.due for entry in entries[1:]] == sorted(entry.due for entry in entries[1:])
-            for entry in entries:
-                key = entry.watch.key
+            for key in (entry.watch.key for entry in entries):
                 assert key in waiting
-                assert entry.watch.id == present[key]
+            for entry in entries:
+                assert entry.watch.id == present[entry.watch.key]
                 assert entry.watch.ref.kind == entries[0].watch.ref.kind
-                in_flight[key] = entry.watch
+                in_flight[entry.watch.key] = entry.watch
         elif what in ("put_back", "finish") and in_flight:
             old = in_flight.pop(rng.choice(sorted(in_flight)))
             pending.put_back(old, now, more, "cadence") if what == "put_back" else pending.finish(old)
@@ -279,8 +430,22 @@ def test_each_task_is_in_the_set_once_and_in_flight_at_most_once(story, rng) -> 
         assert abs(pending.wanted - sum(entry.rate for entry in entries.values())) < 1e-6
         assert pending.counts.total() == len(pending) == len(entries)
         assert pending.counts == counted(entry.watch for entry in entries.values())
-        first = pending.first()
-        assert first is None or first.due == min(entry.due for key, entry in entries.items() if key not in in_flight)
+        waiting = [entry for key, entry in entries.items() if key not in in_flight]
+        assert pending.backlog == sum(entry.backlog for entry in waiting)
+        assert abs(pending.backlog_wanted - sum(entry.rate for entry in entries.values() if entry.backlog)) < 1e-6
+        first = pending.first(now)
+        assert (first is None) == (not waiting)
+        assert first is None or first.due == min(entry.due for entry in first_choices(waiting, first, now))
+
+
+def first_choices(waiting: list[PendingEntry], first: PendingEntry, now: float) -> list[PendingEntry]:
+    """The entries before none of which `first` may go: those to poll now; those of its lane while both are due; else all."""
+    if any(entry.reason == "poll_now" for entry in waiting):
+        return [entry for entry in waiting if entry.reason == "poll_now"]
+    lanes = [[entry for entry in waiting if entry.backlog == backlog] for backlog in (False, True)]
+    if all(any(entry.due <= now for entry in lane) for lane in lanes):
+        return lanes[first.backlog]
+    return waiting
 
 
 def counted(watches) -> dict[tuple[str, str | None], int]:

@@ -12,8 +12,9 @@ from tests.core.facts import NOW, REF, watch_of
 from watcher.core.polling.cadence import STEER_S, Cadence, CadenceSettings
 from watcher.core.polling.circuit import PROBE_FIRST_S
 from watcher.core.polling.circuits import TURN_S, Circuits
+from watcher.core.polling.lane import ADOPTED, MISSING
 from watcher.core.polling.pace import Pace, PaceSettings
-from watcher.core.polling.pending import MISSING, PendingSet
+from watcher.core.polling.pending import PendingSet
 from watcher.core.polling.pending_entry import PendingEntry
 from watcher.core.polling.schedule import Schedule, state_name
 from watcher.core.polling.transitions import WatchSettings, advance
@@ -246,6 +247,55 @@ def test_first_polls_get_their_share_of_the_pace() -> None:
     assert schedule.unplanned == pytest.approx(5, rel=0.2)
     assert schedule.pending.wanted + schedule.unplanned == pytest.approx(20, rel=0.25)
     assert sum(waited) / len(waited) < 0.5
+
+
+def beside(backlog: int, seconds: float, *, cadence: str = "") -> tuple[Schedule, list[float]]:
+    """New tasks, three a second that run for 10 s, at 20 calls a second, beside a backlog whose tasks have ended, and the waits
+    for their first polls. `cadence` is what was learned before."""
+    schedule, waited, now, arrives, steers = schedule_of(rate=20), [], 0.0, 0.0, STEER_S
+    schedule.cadence.restore(cadence)
+    for n in range(backlog):
+        schedule.pending.add(watch_of(TaskRef(REF.kind, (REF.params[0], f"old-{n}"))), 0.0, ADOPTED)
+    while now < seconds:
+        call_at = now + schedule.wait(now)
+        now = min(call_at, arrives, steers)
+        if now == arrives:
+            add(schedule, f"t-{now}", now)
+            arrives += 1 / 3
+        elif now == steers:
+            schedule.steer(now)
+            steers += STEER_S
+        else:
+            entry = take(schedule, now)
+            if entry.reason == "new":
+                waited.append(now - entry.due)
+            age = now - (entry.watch.status_since or now)
+            if entry.reason == ADOPTED or age > 10:
+                schedule.pending.finish(entry.watch)
+            else:
+                watch = watch_of(entry.watch.ref, status="IN_PROGRESS", status_since=now - age, seen_at=now)
+                schedule.pending.put_back(watch, now, schedule.gap(KIND, watch), "cadence")
+    return schedule, waited
+
+
+def test_new_tasks_do_not_wait_for_a_backlog() -> None:
+    """With 100 s of calls overdue, new tasks get their first polls at once, and the price is not that of 2,000 more tasks."""
+    usual, _ = beside(backlog=0, seconds=100)
+    schedule, waited = beside(backlog=2000, seconds=100, cadence=usual.cadence.dump())
+    assert schedule.pending.backlog > 0
+    assert sum(waited) / len(waited) < 0.5
+    assert max(waited) < 3
+    assert schedule.cadence.price < 1.0
+    assert schedule.unplanned == pytest.approx(3, rel=0.2), "the first polls of the backlog are not counted"
+
+
+def test_a_backlog_ends_beside_any_load() -> None:
+    """Its 500 watches are polled within twice the time that they alone take, and until then the lateness of a steer is theirs."""
+    schedule, _ = beside(backlog=500, seconds=30)
+    assert schedule.pending.backlog > 0
+    assert schedule.steer(31.0) == 31.0
+    schedule, _ = beside(backlog=500, seconds=2 * 500 / 20 + 2)
+    assert schedule.pending.backlog == 0
 
 
 def test_a_price_of_batches_counts_calls_not_tasks() -> None:

@@ -35,7 +35,7 @@ def test_the_gap_is_that_of_the_watcher() -> None:
     task = RecordedTask("t1").seen("IN_PROGRESS", 4, lag=1)
     settings = PollSettings(WatchSettings(), CadenceSettings())
     found = plan_polls(task.watch, CATALOG["speaker-search"], LearnedState(taught.dump(), "0.5", 1000), settings, task.now)
-    assert found.gap_s == taught.gap("speaker-search", "IN_PROGRESS", found.age_s)
+    assert found.gap_s == pytest.approx(taught.gap("speaker-search", "IN_PROGRESS", found.age_s), rel=1e-3)
     assert found.age_s == pytest.approx(5, abs=0.01)
     assert (found.price_s, found.samples, found.pace) == (0.3, 100, 0.5)
     assert found.lag_s == pytest.approx(0.3, rel=0.05)
@@ -135,6 +135,18 @@ def test_a_failed_poll_decides_the_wait(
     if status is None:
         assert found.retry_s == range_s
         assert words in found.why[0]
+
+
+@pytest.mark.parametrize("status", [None, "IN_PROGRESS"])
+def test_a_task_of_a_backlog_says_what_it_waits_for(status: str | None) -> None:
+    """After a restart or a takeover it is due, with half of the calls; the poll after that is planned as usual."""
+    task = RecordedTask("t1") if status is None else RecordedTask("t1").seen(status, 1)
+    learned = replace(NOTHING, last_call=CallState(3, "adopted"))
+    found = plan_polls(task.watch, CATALOG["speaker-search"], learned, PollSettings(WatchSettings(), CadenceSettings()), task.now)
+    assert found.why[0].startswith("adopted: ")
+    assert "half of the calls" in found.why[0]
+    assert found.last_error is None
+    assert len(found.why) == 2
 
 
 @pytest.mark.parametrize("text", ["", "nan", "-1", "rubbish", "{}"])

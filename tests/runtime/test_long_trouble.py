@@ -10,6 +10,7 @@ import pytest
 
 from tests.runtime.conftest import MakeWorld, key
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
+from watcher.core.polling.cadence import CadenceSettings
 from watcher.errors import Throttled, Unavailable
 from watcher.model import Message
 from watcher.runtime.settings import Limits, ServiceSettings
@@ -91,7 +92,8 @@ async def test_a_queue_that_throttles_is_called_less_often_and_delays_no_other(w
 
 async def test_stale_replies_are_dropped_and_counted(world: MakeWorld) -> None:
     """Where every third reply is 5 s old, no event reports a step back, and the metrics count the stale replies."""
-    w = world(faults={"stale": 0.3}, durations="queue=fixed(10),run=fixed(20)", partial=0)
+    every_second = ServiceSettings(cadence=CadenceSettings(type="fixed", every=1))
+    w = world(faults={"stale": 0.3}, durations="queue=fixed(10),run=fixed(20)", partial=0, settings=every_second)
     w.submit(*(f"task-{n}" for n in range(50)))
     async with w.watcher() as watcher:
         await watcher.run()

@@ -72,8 +72,8 @@ class ForgetsObserved(Poller):
 class SkipsLastWatch(PollerSet):
     """Adopts all watches of a shard but the last one."""
 
-    def adopt(self, watches: Sequence[Watch], read: OpenRead) -> None:
-        super().adopt(watches[:-1], read)
+    def adopt(self, watches: Sequence[Watch], read: OpenRead, *, new: bool = False) -> None:
+        super().adopt(watches[:-1], read, new=new)
 
 
 class GrowingBacklog(BacklogCounter):

@@ -14,6 +14,7 @@ from typing import Any
 
 from watcher.core.polling.cadence import Cadence, CadenceSettings
 from watcher.core.polling.call_progress import CallState
+from watcher.core.polling.lane import ADOPTED
 from watcher.core.polling.open_circuits import OpenCircuit
 from watcher.core.polling.poll_errors import DENIED_TRIES, PARKED_S, UNREADABLE_TRIES, wait_range
 from watcher.core.polling.transitions import WatchSettings
@@ -41,6 +42,11 @@ RETRY_RULES: Mapping[str, str] = {
     ),
 }
 """How the wait after a failed poll develops, by the reason of the error."""
+BACKLOG = (
+    "adopted: the watcher read this watch from the store when it started, or when it took over its shard, and no poll since then is"
+    " saved: it is due now; while new tasks are due too, half of the calls go to watches that wait like this"
+)
+"""Why an open task waits that came with its shard."""
 SAVED_STATE_AGE = "from what the watcher saved last; while it runs, that is at most 30 s old"
 
 
@@ -158,6 +164,9 @@ def _read_pace(text: str | None) -> float | None:
 def _reasons(plan: PollPlan, watch: Watch, learned: LearnedState, cadence: Cadence) -> Iterator[str]:
     if plan.last_error is not None:
         yield _retry(plan, plan.last_error)
+        return
+    if learned.last_call is not None and learned.last_call.reason == ADOPTED:
+        yield BACKLOG
         return
     if watch.status is None and learned.last_call is not None:
         yield f"no poll has seen the task yet; polls that are saved: {learned.last_call.polls}"

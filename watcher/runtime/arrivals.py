@@ -44,7 +44,7 @@ class Arrivals:
                 self._ownership.wake()
             with self._pollers.reads.begin() as read:
                 async for watches in self._store.arrivals(list(self._leases.held.values())):
-                    self._pollers.adopt(watches, read)
+                    self._pollers.adopt(watches, read, new=True)
             for key in signals.notified:
                 self._pollers.poll_now(key)
 

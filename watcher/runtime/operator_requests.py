@@ -75,7 +75,7 @@ class OperatorRequests:
             if watched is not None and (existing is None or existing.id != watched):
                 self._pollers.forget(key, watched)
             if existing is not None and existing.open:
-                self._pollers.adopt([existing], read)
+                self._pollers.adopt([existing], read, new=True)
         for name, worker in self._sink_workers.items():
             worker.forget(key, positions[name], kept)
         if existing is None:

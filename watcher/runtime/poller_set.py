@@ -21,6 +21,9 @@ from watcher.runtime.wakeup import IntakeGate
 
 log = structlog.get_logger("watcher.polling")
 
+NEW_S = 30.0
+"""A watch that no poll has seen is new for this long after its admission, in seconds: longer than a shard is without an owner."""
+
 
 class PollerSet:
     """All open watches of the shards that this process owns. Pauses intake at `max_watches`."""
@@ -90,16 +93,20 @@ class PollerSet:
         pace = poller.policy.pace
         return QuotaUse(pace.rate, len(poller.pending), poller.pending.lateness(self._clock.mono()), pace.sharers)
 
-    def adopt(self, watches: Sequence[Watch], read: OpenRead) -> None:
+    def adopt(self, watches: Sequence[Watch], read: OpenRead, *, new: bool = False) -> None:
         """Start to poll watches that this read of the store returned, as far as this process owns their shards.
 
         A watch that is here already, or was since the read began, is newer than what the store returned. Another watch of the
         same task that was here before is older: it was erased, and the task was submitted again.
+
+        `new`: they were submitted just now. Others came with their shard: thousands may be overdue, so they wait in the backlog,
+        except those that were submitted while their shard changed hands.
         """
+        now = self._clock.wall()
         for watch in watches:
             here = self.watched(watch.key)
             if self._leases.owns(watch.key) and read.is_current(watch) and (here is None or read.replaces(here)):
-                self._add(watch)
+                self._add(watch, adopted=not new and (watch.seen_at is not None or now - watch.admitted_at > NEW_S))
         self.check_limit()
 
     def add(self, watches: Sequence[Watch], observed: Mapping[str, Observation] = NOTHING_OBSERVED, source: str = "") -> None:
@@ -174,12 +181,12 @@ class PollerSet:
                 self._metrics.price.labels(poller.quota.name).set(poller.policy.cadence.price)
                 self._metrics.pace_rate.labels(DEFAULT_TARGET, poller.quota.name).set(poller.policy.pace.rate)
 
-    def _add(self, watch: Watch, seen: Observation | None = None, source: str = "") -> None:
+    def _add(self, watch: Watch, seen: Observation | None = None, source: str = "", *, adopted: bool = False) -> None:
         """A watch of a kind that another version added stays in the store for that version."""
         kind = self._catalog.get(watch.ref.kind)
         if kind is None:
             hint = "another version of the watcher admitted it; it stays in the store, and is polled when that version runs"
             log.warning("unknown_kind", kind=watch.ref.kind, hint=hint)
             return
-        self._by_quota[kind.quota.name].add(watch, seen, source)
+        self._by_quota[kind.quota.name].add(watch, seen, source, adopted=adopted)
         self.reads.note_start(watch.id)

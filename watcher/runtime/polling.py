@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import anyio
 
 from watcher.core.polling.call_progress import CallProgress
+from watcher.core.polling.lane import ADOPTED
 from watcher.core.polling.pace import Permit
 from watcher.core.polling.pending import PendingSet
 from watcher.core.polling.pending_entry import PendingEntry
@@ -79,15 +80,19 @@ class Poller:
         """Call `subscriber` with the id of each watch that has ended or was erased."""
         self._results.on_ended = subscriber
 
-    def add(self, watch: Watch, seen: Observation | None = None, source: str = "") -> None:
+    def add(self, watch: Watch, seen: Observation | None = None, source: str = "", *, adopted: bool = False) -> None:
         """Start to poll this watch. No effect on one that is polled already.
 
         One whose task was seen before is polled now, or after what its message says about the task. Of any other, the
-        cadence decides when the first look pays, with what it has learned about tasks from this source.
+        cadence decides when the first look pays, with what it has learned about tasks from this source. `adopted`: it came
+        with its shard and waits in the backlog.
         """
         if self.watched(watch.key) == watch.id:
             return  # two reads of the store may return it, and the later reply may show an older state
-        if seen is None:
+        if adopted:
+            self.pending.add(watch, self._clock.mono(), ADOPTED)
+            self.progress.note_adopted(watch)
+        elif seen is None:
             self._add(watch, source)
         else:
             self._submitted.add(watch, seen, self._outlet.current_leases())

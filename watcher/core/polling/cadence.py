@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
@@ -58,6 +58,16 @@ class CadenceSettings(Section):
     """The least lag that a call is expected to save, also for spare calls. In seconds."""
 
 
+class Load(NamedTuple):
+    """What some tasks want."""
+
+    wanted: float
+    """Calls per second."""
+    tasks: float
+    lateness_s: float
+    """How long the most overdue one has been due, in seconds."""
+
+
 class Cadence:
     """Computes the gap to the next poll of each task, under one price for all of them."""
 
@@ -75,6 +85,8 @@ class Cadence:
         kinds = list(kinds)
         self._first_status = {kind.name: kind.first_status for kind in kinds}
         self._priors = {(kind.name, status): Prior(usual) for kind in kinds for status, usual in kind.usual.items()}
+        self._common: float | None = None
+        """While a backlog is overdue, the price that all tasks need."""
         self._models: dict[tuple[str, str], DurationModel] = {}
 
     def gap(self, kind: str, status: str | None, age_s: float, *, polls: int = 0) -> float:
@@ -136,27 +148,30 @@ class Cadence:
         age = _bounded(age_s)
         return self.durations(kind, status).accrued(age, age + since_poll_s)
 
-    def steer(self, wanted: float, tasks: float, pace: float, lateness_s: float) -> None:
+    def steer(self, wanted: float, tasks: float, pace: float, lateness_s: float, *, fresh: Load | None = None) -> None:
         """Adjust the price so that the calls wanted per second match the pace. Call it every `STEER_S` seconds.
 
         With R calls wanted, N tasks, a pace of Q calls per second, and over = max(0, lateness - 3/Q), the price is multiplied
         by exp(clip(0.5 / max(0.5, N / min(R, Q)) ln((R + over Q / max(N/R, 2)) / Q), -0.1, 0.1)). A new price has reached all
         tasks after N / min(R, Q) seconds only; a faster loop oscillates.
+
+        `fresh`: while a backlog is overdue, the part of the load that has the other half of the pace. Then there are two prices,
+        one that all tasks need and one that these need, and the higher one counts.
         """
         if self.settings.type != "accrual" or tasks == 0 or wanted <= 0:
             return
-        over = max(0.0, lateness_s - 3 / pace)
-        drive = math.log((wanted + over * pace / max(tasks / wanted, 2.0)) / pace)
-        settling_s = max(STEER_S, tasks / min(wanted, pace))
         self.share(tasks, pace)
-        self.price = self._within_bounds(self.price * math.exp(min(0.1, max(-0.1, STEER_S / settling_s * drive))))
+        before = self.price if fresh is None or self._common is None else self._common
+        common = self._changed(before, Load(wanted, tasks, lateness_s), pace)
+        self.price = common if fresh is None else max(common, self._changed(self.price, fresh, pace / 2))
+        self._common = None if fresh is None else common
 
     def share(self, tasks: float, pace: float) -> None:
         """Set the upper bounds of gaps and price from the number of tasks that share a pace in calls per second."""
         mean_gap = tasks / pace
         longest = max(self.settings.max_gap, OVERLOAD_GAPS * mean_gap)
         self.share_gap = max(self.settings.min_gap, min(longest, SCARCE_GAPS * mean_gap))
-        self._price_max = mean_gap
+        self._price_max = min(self.settings.max_gap, mean_gap)
 
     def learn(self, kind: str, status: str, duration_s: float, now: float) -> bool:
         """Learn how long one task spent in this status, by the service's own timestamps; infinity if it never left it.
@@ -198,6 +213,16 @@ class Cadence:
         for name, durations in samples.items():
             if len(name) == 2:
                 self._models[name] = DurationModel(durations, self._priors.get(name, GENERAL_PRIOR))
+
+    def _changed(self, price: float, load: Load, pace: float) -> float:
+        """The price after one step toward the one at which this load wants as many calls as this pace allows."""
+        if load.tasks <= 0 or load.wanted <= 0:
+            return self._floor
+        over = max(0.0, load.lateness_s - 3 / pace)
+        drive = math.log((load.wanted + over * pace / max(load.tasks / load.wanted, 2.0)) / pace)
+        settling_s = max(STEER_S, load.tasks / min(load.wanted, pace))
+        changed = price * math.exp(min(0.1, max(-0.1, STEER_S / settling_s * drive)))
+        return self._within_bounds(min(changed, load.tasks / pace))
 
     def _within_bounds(self, price: float) -> float:
         """The price between its floor and its maximum: a higher one would only take long to fall again."""

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from watcher.core.polling.lane import ADOPTED
 from watcher.model import Watch
 
 MAX_WATCHES = 5000
@@ -18,7 +19,7 @@ MAX_WATCHES = 5000
 
 
 class CallState(NamedTuple):
-    """The number of polls of a watch so far, and the reason of the last one."""
+    """The number of polls of a watch so far, and the reason of the last one; `adopted` before the first one in a process."""
 
     polls: int
     reason: str
@@ -39,6 +40,11 @@ class CallProgress:
         self.changed = True
         if len(self._states) > MAX_WATCHES:
             self._states.popitem(last=False)
+
+    def note_adopted(self, watch: Watch) -> None:
+        """Note that a watch came with its shard and was not polled since. It displaces no watch that was polled."""
+        if len(self._states) < MAX_WATCHES:
+            self.note(watch, ADOPTED)
 
     def drop(self, watch_id: str) -> None:
         """Forget a watch that is no longer polled."""

@@ -3,26 +3,27 @@
 `add` a watch, `take` the ones to poll now, then `put_back` or `finish` each of them; from `take` until then it is in flight.
 What concerns a watch in flight (`poll_now`, `drop`, another watch of the same task) takes effect when it is put back.
 Times are monotonic seconds.
+
+Watches wait in two lanes. Those that came with their shard, at a start or from another replica, are the backlog until all of
+them were polled and none is overdue; all others are fresh. While both lanes have a watch that is due, each gets half of the
+calls, so that neither new tasks nor a backlog of thousands wait for the other to end (docs/cadence.md, "After a restart").
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Sequence
 
-from watcher.core.polling.due_queue import DueKey, DueQueue
-from watcher.core.polling.pending_entry import PLACE, PendingEntry, pack, unpack
+from watcher.core.polling.lane import ADOPTED, Lane, group_of
+from watcher.core.polling.pending_entry import PendingEntry, pack, unpack
 from watcher.model import Watch
 
 EARLY = ("new", "cadence", "poll_now")
 """The reasons to wait that let a watch join an earlier call. All others are errors."""
 
-MISSING = "not_found"
-"""The reason to wait of a watch whose task was not found last."""
-
-_Group = tuple[str, str, bool]
-"""What one call can poll together: tasks of the same kind and target, either missing ones or others."""
+CREDIT = 20
+"""The calls that the fresh lane may make in a row because it made fewer than its half before: new tasks come in bursts."""
 
 _PRIORITY = 1 << 62
 """Subtracted from the turn of a watch to poll now: it comes before all others with its due time, and after earlier watches to poll now."""
@@ -40,13 +41,16 @@ class PendingSet:
         self._in_flight: dict[str, PendingEntry] = {}
         self._shared_calls = 0
         """Entries in flight with `shares_call`."""
-        self._queues: dict[_Group, DueQueue] = {}
-        """A queue for each group, because one call polls tasks of one group, and missing tasks may have to wait longer than others."""
-        self._first: PendingEntry | None = None
-        """The entry that is due first, unpacked. None: look it up again."""
+        self._fresh, self._backlog = Lane(self._packed), Lane(self._packed)
+        self._owed = 0
+        """By how many calls the fresh lane is behind its half, from -1 to `CREDIT`. At -1 the backlog is next."""
         self._turns = 0
+        self.backlog = 0
+        """The number of watches that wait in the backlog."""
         self.wanted = 0.0
         """The sum of all rates, in polls per second."""
+        self.backlog_wanted = 0.0
+        """The part of it that is wanted by watches of the backlog."""
         self.counts: Counter[tuple[str, str | None]] = Counter()
         """Watches by (kind, status)."""
 
@@ -64,6 +68,12 @@ class PendingSet:
     def calls_in_flight(self) -> int:
         """The number of calls in flight: watches that were taken together share one."""
         return len(self._in_flight) - self._shared_calls
+
+    @property
+    def draining(self) -> bool:
+        """Whether the backlog still has first polls: they come before all others in it."""
+        head = self._backlog.first()
+        return head is not None and head.reason == ADOPTED
 
     def __len__(self) -> int:
         return len(self._packed)
@@ -85,7 +95,7 @@ class PendingSet:
             in_flight.successor = watch
             return
         self.drop(watch.key)
-        self._insert(PendingEntry(watch, now + gap, now, _rate(gap), reason, source))
+        self._insert(PendingEntry(watch, now + gap, now, _rate(gap), reason, source, backlog=reason == ADOPTED))
 
     def add_in_flight(self, watch: Watch, now: float) -> PendingEntry | None:
         """Add a watch about which something else than a call decides first; it counts as no call. None: one in flight comes before it."""
@@ -102,36 +112,36 @@ class PendingSet:
         self._land(watch, PendingEntry(watch, now + gap, now, _rate(gap), reason))
 
     def take(self, limit: int = 1, *, now: float = math.inf, missing: bool = True) -> list[PendingEntry]:
-        """Take the watch that is due first, and up to `limit` in all of those that follow it in its batch group, due or not.
+        """Take the watch of `first`, and up to `limit` in all of those that follow it in its batch group, due or not.
 
-        A watch that waits because of an error is not taken before it is due: each failed poll may count against its task.
-        All of them are in flight until they are put back or finished. The list is empty when nothing waits. `missing` is
-        that of `first`.
+        Those that are due come first, those of its own lane before those of the other one. A watch that waits because of an
+        error is not taken before it is due: each failed poll may count against its task. All of them are in flight until they
+        are put back or finished. The list is empty when nothing waits. `missing` is that of `first`.
         """
-        head = self.first(missing=missing)
+        head = self.first(now, missing=missing)
         if head is None:
             return []
+        if self.backlog and head.reason != "poll_now":
+            self._owed = min(CREDIT, self._owed + 1) if head.backlog else max(-1, self._owed - 1)
+        rides = self._rides(head) if limit > 1 else ()
         self._launch(head)
-        entries = [head]
-        if limit > 1:
-            queue = self._queues[_group(head)]
-            while len(entries) < limit and (key := queue.first()) is not None:
-                entry = unpack(key, self._packed[key])
-                if entry.due > now and entry.reason not in EARLY:
-                    break
-                entry.shares_call = True
-                self._shared_calls += 1
-                self._launch(entry)
-                entries.append(entry)
-        return entries
+        return [head, *self._launch_riders(head, rides, limit - 1, now)] if rides else [head]
 
-    def first(self, *, missing: bool = True) -> PendingEntry | None:
-        """The entry that is due first. It stays in the set. `missing=False` leaves out those whose tasks were not found last."""
-        if self._first is None:
-            self._first = self._find_first(self._queues.values())
-        if missing or self._first is None or self._first.reason != MISSING:
-            return self._first
-        return self._find_first(queue for group, queue in self._queues.items() if not group[2])
+    def first(self, now: float = math.inf, *, missing: bool = True) -> PendingEntry | None:
+        """The entry whose turn it is: one to poll now, else the one that is due first. It stays in the set.
+
+        While both lanes have an entry that is due, each has its turn for half of the calls. `missing=False` leaves out those
+        whose tasks were not found last.
+        """
+        fresh = self._fresh.first(missing=missing)
+        if not self.backlog:  # the usual case, on the path of every call
+            return fresh
+        waiting = self._backlog.first(missing=missing)
+        if fresh is None or waiting is None or fresh.reason == "poll_now":
+            return fresh or waiting
+        if fresh.due > now or waiting.due > now:
+            return min(fresh, waiting, key=lambda entry: (entry.due, entry.turn))
+        return fresh if self._owed >= 0 else waiting
 
     def poll_now(self, key: str, now: float) -> bool:
         """Make a watch due before all others, because its task has changed: no other call saves more. False for an unknown key."""
@@ -140,7 +150,10 @@ class PendingSet:
             return True
         entry = self._waiting(key)
         if entry is not None and entry.reason != "poll_now":
-            entry.due, entry.reason = self._front(now), "poll_now"
+            self.backlog -= entry.backlog
+            self._backlog.head = None
+            self.backlog_wanted = max(0.0, self.backlog_wanted - entry.rate * entry.backlog)
+            entry.due, entry.reason, entry.backlog = self._front(now), "poll_now", False
             self._enqueue(entry)
         return entry is not None
 
@@ -152,7 +165,8 @@ class PendingSet:
         entry = self._waiting(key)
         if entry is not None:
             del self._packed[key]
-            self._first = None
+            self.backlog -= entry.backlog
+            self._fresh.head = self._backlog.head = None
             self._subtract(entry)
         return entry is not None
 
@@ -165,14 +179,35 @@ class PendingSet:
         """Remove a watch in flight that has ended."""
         self._land(watch, None)
 
-    def lateness(self, now: float) -> float:
-        """How long the first watch has been due, in seconds; 0 when none is due."""
-        head = self.first()
-        return 0.0 if head is None else max(0.0, now - head.due)
+    def lateness(self, now: float, *, fresh: bool = True, backlog: bool = True) -> float:
+        """How long the watch that is due first has been due, in seconds; 0 when none is due. Of both lanes, or of one of them."""
+        heads = (self._fresh.first() if fresh else None, self._backlog.first() if backlog else None)
+        return max((max(0.0, now - head.due) for head in heads if head is not None), default=0.0)
+
+    def _rides(self, head: PendingEntry) -> Sequence[tuple[Lane, bool]]:
+        """The lanes that the other watches in a call come from, in order, and whether those that are not due yet come too."""
+        if not self.backlog:
+            return ((self._fresh, True),)
+        own, other = (self._backlog, self._fresh) if head.backlog else (self._fresh, self._backlog)
+        return (own, False), (other, False), (self._fresh, True), (self._backlog, True)
 
     def _launch(self, entry: PendingEntry) -> None:
         key = entry.watch.ref.key
-        self._packed[key], self._in_flight[key], self._first = b"", entry, None
+        self._packed[key], self._in_flight[key] = b"", entry
+        self.backlog -= entry.backlog
+        self._fresh.head = self._backlog.head = None
+
+    def _launch_riders(self, head: PendingEntry, rides: Sequence[tuple[Lane, bool]], limit: int, now: float) -> list[PendingEntry]:
+        riders: list[PendingEntry] = []
+        for lane, early in rides:
+            while len(riders) < limit and (entry := lane.first_of(group_of(head))) is not None:
+                if entry.due > now and not (early and entry.reason in EARLY):
+                    break
+                entry.shares_call = True
+                self._shared_calls += 1
+                self._launch(entry)
+                riders.append(entry)
+        return riders
 
     def _land(self, watch: Watch, again: PendingEntry | None) -> None:
         """End the flight of a watch. Its place goes to its successor, or to `again`, or away."""
@@ -190,10 +225,15 @@ class PendingSet:
             return
         elif entry.poll_now:
             again.due, again.rate, again.reason = self._front(again.placed_at), 0.0, "poll_now"
-        elif again.watch.status is None:
+        elif entry.backlog:  # it stays there until the backlog has caught up
+            next_one = self._backlog.first()
+            again.backlog = next_one is not None and next_one.due <= again.placed_at
+        if again.watch.status is None and again.watch.id == watch.id:
             again.source = entry.source
         if again.watch.status == entry.watch.status:  # the usual case, without the costly counter
             self.wanted = max(0.0, self.wanted - entry.rate) + again.rate
+            if entry.backlog:
+                self.backlog_wanted = max(0.0, self.backlog_wanted - entry.rate) + again.rate * again.backlog
             self._enqueue(again)
         else:
             self._subtract(entry)
@@ -201,6 +241,7 @@ class PendingSet:
 
     def _insert(self, entry: PendingEntry) -> None:
         self.wanted += entry.rate
+        self.backlog_wanted += entry.rate * entry.backlog
         self.counts[entry.watch.ref.kind, entry.watch.status] += 1
         self._enqueue(entry)
 
@@ -213,50 +254,28 @@ class PendingSet:
             del self.counts[state]
         # adding and subtracting floats leaves a rounding error, so an empty set starts again at 0
         self.wanted = max(0.0, self.wanted - entry.rate) if self.counts else 0.0
+        self.backlog_wanted = max(0.0, self.backlog_wanted - entry.rate * entry.backlog) if self.counts else 0.0
 
     def _enqueue(self, entry: PendingEntry) -> None:
         key = entry.watch.ref.key
         self._turns += 1
         entry.turn = self._turns - _PRIORITY if entry.reason == "poll_now" else self._turns
         self._packed[key] = pack(entry)
-        group = _group(entry)
-        queue = self._queues.get(group)
-        if queue is None:
-            queue = self._queues[group] = DueQueue(self._place_of)
-        queue.push(key, entry.due, entry.turn)
-        first = self._first
-        if first is not None and ((entry.due, entry.turn) < (first.due, first.turn) or first.watch.ref.key == key):
-            self._first = None
+        if entry.backlog:
+            self.backlog += 1
+            self._backlog.push(entry)
+        else:
+            self._fresh.push(entry)
 
     def _front(self, now: float) -> float:
-        """The due time that comes before all others: that of the first watch, or now."""
-        first = self.first()
+        """The due time that comes before all others of the fresh lane: that of its first watch, or now."""
+        first = self._fresh.first()
         return now if first is None else min(now, first.due)
-
-    def _find_first(self, queues: Iterable[DueQueue]) -> PendingEntry | None:
-        best = None
-        for queue in queues:
-            key = queue.first()
-            if key is not None and (best is None or self._place(key) < self._place(best)):
-                best = key
-        return None if best is None else unpack(best, self._packed[best])
 
     def _waiting(self, key: str) -> PendingEntry | None:
         packed = self._packed.get(key)
         return unpack(key, packed) if packed else None
 
-    def _place(self, key: str) -> DueKey:
-        return PLACE.unpack_from(self._packed[key])
-
-    def _place_of(self, key: str) -> DueKey | None:
-        packed = self._packed.get(key)
-        return PLACE.unpack_from(packed) if packed else None
-
 
 def _rate(gap: float) -> float:
     return 1 / max(gap, MIN_RATE_GAP_S) if gap > 0 else 0.0
-
-
-def _group(entry: PendingEntry) -> _Group:
-    ref = entry.watch.ref
-    return ref.kind, ref.target, entry.reason == MISSING

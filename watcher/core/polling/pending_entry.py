@@ -27,9 +27,11 @@ class PendingEntry:
     rate: float
     """The calls per second that it wants: 1 / gap. 0 for a poll that no gap planned."""
     reason: str
-    """Why it waits until then: `new`, `cadence`, `poll_now`, or the reason of a poll error."""
+    """Why it waits until then: `new`, `adopted`, `cadence`, `poll_now`, or the reason of a poll error."""
     source: str = ""
     """From which source the watch was submitted, until its task is seen for the first time; empty where that is not known."""
+    backlog: bool = False
+    """It waits in the backlog, or did so before its flight."""
     turn: int = 0
     poll_now: bool = False
     """In flight: poll it again as soon as it is back."""
@@ -45,13 +47,13 @@ def pack(entry: PendingEntry) -> bytes:
     """An entry that waits, as bytes without its key."""
     target, facts = entry.watch.ref.target, entry.watch[1:]
     other_target = None if target == DEFAULT_TARGET else target
-    return PLACE.pack(entry.due, entry.turn) + marshal.dumps(
-        (entry.placed_at, entry.rate, entry.reason, entry.source, other_target, *facts)
-    )
+    values = (entry.placed_at, entry.rate, entry.reason, entry.source, entry.backlog, other_target, *facts)
+    return PLACE.pack(entry.due, entry.turn) + marshal.dumps(values)
 
 
 def unpack(key: str, packed: bytes) -> PendingEntry:
     """The entry from its key and the bytes that `pack` made in this process."""
     due, turn = PLACE.unpack_from(packed)
-    placed_at, rate, reason, source, target, *facts = marshal.loads(packed[PLACE.size :])  # noqa: S302 - never bytes from outside
-    return PendingEntry(Watch(TaskRef.of(key, target or DEFAULT_TARGET), *facts), due, placed_at, rate, reason, source, turn)
+    placed_at, rate, reason, source, backlog, target, *facts = marshal.loads(packed[PLACE.size :])  # noqa: S302 - never bytes from outside
+    watch = Watch(TaskRef.of(key, target or DEFAULT_TARGET), *facts)
+    return PendingEntry(watch, due, placed_at, rate, reason, source, backlog, turn)

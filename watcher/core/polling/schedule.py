@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from watcher.core.polling.cadence import STEER_S, Cadence
+from watcher.core.polling.cadence import STEER_S, Cadence, Load
 from watcher.core.polling.circuits import CallCircuits
 from watcher.core.polling.first_looks import was_further
+from watcher.core.polling.lane import ADOPTED, MISSING
 from watcher.core.polling.pace import Pace, Permit
-from watcher.core.polling.pending import MISSING, PendingSet
+from watcher.core.polling.pending import PendingSet
 from watcher.core.polling.pending_entry import PendingEntry
 from watcher.kinds.kind import Kind, Phase, Quota
 from watcher.model import Observation, Step, Watch
@@ -27,6 +28,8 @@ FIRST_LOOK_LEAD_S = 1.0
 usually late while calls are scarce."""
 BATCH_CALLS = 20.0
 """The time constant, in calls, of the average number of tasks in a call."""
+BEHIND_CALLS = 6.0
+"""A backlog is behind when it has been due for longer than so many calls take. Less is usual while calls are scarce."""
 HELD_S = 0.001
 """The shortest wait for missing tasks to be let go, in seconds: a shorter one would count as none, before they may be taken."""
 
@@ -42,7 +45,8 @@ class Schedule:
     max_in_flight: int
     """The maximum number of calls in flight."""
     unplanned: float = 0.0
-    """The recent rate, in calls per second, of calls that no gap planned: first polls, `poll_now`, retries without a wait."""
+    """The recent rate, in calls per second, of calls that no gap planned: first polls, `poll_now`, retries without a wait. Without those
+    of the backlog."""
     tasks_per_call: float = 1.0
     """The recent average number of tasks in a call."""
     _unplanned_calls: int = 0
@@ -55,7 +59,7 @@ class Schedule:
         """
         held = self.circuits.wait_for_missing(now, self)
         held = max(held, HELD_S) if held else 0.0
-        first = self.pending.first(missing=not held)
+        first = self.pending.first(now, missing=not held)
         if self.pending.calls_in_flight >= self.max_in_flight:
             return math.inf
         if first is None:
@@ -67,7 +71,7 @@ class Schedule:
 
     def first(self, now: float) -> PendingEntry | None:
         """The entry that `take` takes first."""
-        return self.pending.first(missing=not self.circuits.wait_for_missing(now, self))
+        return self.pending.first(now, missing=not self.circuits.wait_for_missing(now, self))
 
     def take(self, now: float, limit: int = 1) -> tuple[list[PendingEntry], Permit] | None:
         """The next call: its tasks, at most `limit`, and its permit. None when nothing waits. Only valid when `wait` returned 0."""
@@ -76,7 +80,8 @@ class Schedule:
             return None
         if entries[0].reason == MISSING:
             self.circuits.probe_missing(now, self)
-        self._unplanned_calls += entries[0].rate == 0 or entries[0].reason == "poll_now"
+        if entries[0].reason != ADOPTED:
+            self._unplanned_calls += entries[0].rate == 0 or entries[0].reason == "poll_now"
         self.tasks_per_call += (len(entries) - self.tasks_per_call) / BATCH_CALLS
         return entries, self.pace.take(now)
 
@@ -107,13 +112,24 @@ class Schedule:
                 self.cadence.first_looks.learn(kind.name, each, further)
 
     def steer(self, now: float) -> float:
-        """Adjust the price so that the calls wanted match the pace. Call it every `STEER_S` seconds. Returns the lateness in seconds."""
-        lateness = self.pending.lateness(now)
+        """Adjust the price so that the calls wanted match the pace. Call it every `STEER_S` seconds. Returns the lateness in seconds.
+
+        A backlog of first polls does not count: it becomes smaller at any price. Polls that come too late after them do.
+        """
         self.unplanned += STEER_S / UNPLANNED_S * (self._unplanned_calls / STEER_S - self.unplanned)
         self._unplanned_calls = 0
-        wanted = self.pending.wanted / self.tasks_per_call + self.unplanned
-        self.cadence.steer(wanted, len(self.pending) / self.tasks_per_call, self.pace.rate, lateness)
-        return lateness
+        pending, each, pace = self.pending, self.tasks_per_call, self.pace.rate
+        late, overdue = pending.lateness(now, backlog=False), pending.lateness(now, fresh=False)
+        wanted, tasks = pending.wanted / each + self.unplanned, len(pending) / each
+        fresh = Load(wanted - pending.backlog_wanted / each, tasks - pending.backlog / each, late)
+        self.cadence.steer(
+            wanted,
+            tasks,
+            pace,
+            late if pending.draining else max(late, overdue),
+            fresh=fresh if overdue > BEHIND_CALLS / pace else None,
+        )
+        return max(late, overdue)
 
     def _spare_in(self, entry: PendingEntry, now: float) -> float:
         """Seconds until the first entry is worth a spare call. Infinite where it must wait until it is due."""
