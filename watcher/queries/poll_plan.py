@@ -50,6 +50,8 @@ class PollSettings:
 
     watch: WatchSettings
     cadence: CadenceSettings
+    granted: bool = False
+    """Whether `pace.rate` is set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ def plan_polls(watch: Watch, kind: Kind | None, learned: LearnedState, settings:
     name, status = watch.ref.kind, watch.status
     provisional = _is_provisional(watch, kind, settings.watch)
     pace = _read_pace(learned.pace)
-    cadence = _restore_cadence(settings.cadence, learned, pace)
+    cadence = _restore_cadence(settings, learned, pace)
     age = 0.0 if watch.status_since is None else max(0.0, now - watch.status_since)
     gap, spare = 0.0, math.inf
     if status is not None:
@@ -142,9 +144,9 @@ def _is_provisional(watch: Watch, kind: Kind | None, settings: WatchSettings) ->
     return kind.phase(watch.status) is Phase.PROVISIONAL
 
 
-def _restore_cadence(settings: CadenceSettings, learned: LearnedState, pace: float | None) -> Cadence:
+def _restore_cadence(settings: PollSettings, learned: LearnedState, pace: float | None) -> Cadence:
     """The cadence as the watcher has it: its samples, its price, and the longest gap for this number of tasks and this pace."""
-    cadence = Cadence(settings)
+    cadence = Cadence(settings.cadence, granted=settings.granted)
     if learned.cadence is not None:
         cadence.restore(learned.cadence)
     if pace is not None:
@@ -172,7 +174,7 @@ def _reasons(plan: PollPlan, watch: Watch, learned: LearnedState, cadence: Caden
         return
     yield f"{plan.gap_s:.2f} s after the last poll: {_rule(plan, cadence, provisional)}"
     if plan.spare_gap_s is not None:
-        saved = f"a call then saves {cadence.settings.price_floor:g} s of lag"
+        saved = f"a call then saves {cadence.floor:g} s of lag"
         yield f"{plan.spare_gap_s:.2f} s after the last poll if there is a spare call: {saved}"
 
 

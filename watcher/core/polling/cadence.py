@@ -26,6 +26,8 @@ STEER_S = 0.5
 """The price is adjusted this often, in seconds."""
 PRICE_MIN_S = 1e-3
 """The lowest price in seconds. The price changes by factors, so from 0 it could never rise."""
+SHARED_FLOOR_S = 0.1
+"""The default of `price_floor` in seconds, while other clients may need the calls that are left over."""
 AGE_MAX_S = 7 * 86_400.0
 """The highest age in seconds: wrong timestamps must not make the integrals larger than a float can resolve."""
 SCARCE_GAPS = 6.0
@@ -44,17 +46,26 @@ class CadenceSettings(Section):
     """The shortest time between two polls of a task. In seconds."""
     max_gap: Seconds = Field(default=60, ge=0.2, le=3600)
     """The longest time between two polls of a task, as far as the rate of calls allows it. In seconds."""
-    price_floor: Seconds = Field(default=0.1, ge=0)
-    """The least lag that a call is expected to save, also for spare calls. In seconds."""
+    price_floor: Seconds | None = Field(default=None, ge=0)
+    """The least lag that a call is expected to save, also for spare calls. In seconds. Unset: 1 ms if `pace.rate` is set, because
+    calls up to that rate are granted to the watcher, and else 0.1 s, because other clients may need them."""
+
+    def floor(self, *, granted: bool) -> float:
+        """The least lag in seconds that a call is expected to save. `granted`: `pace.rate` is set."""
+        if self.price_floor is None:
+            return PRICE_MIN_S if granted else SHARED_FLOOR_S
+        return max(PRICE_MIN_S, self.price_floor)
 
 
 class Cadence:
     """Computes the gap to the next poll of each task, under one price for all of them."""
 
-    def __init__(self, settings: CadenceSettings) -> None:
+    def __init__(self, settings: CadenceSettings, *, granted: bool = False) -> None:
+        """A cadence that has learned nothing yet. `granted`: the rate of calls is configured (`CadenceSettings.floor`)."""
         self.settings = settings
-        self._floor = max(PRICE_MIN_S, settings.price_floor)
-        self.price = self._floor if settings.type == "accrual" else 0.0
+        self.floor = settings.floor(granted=granted)
+        """The least lag in seconds that a call is expected to save."""
+        self.price = self.floor if settings.type == "accrual" else 0.0
         """The expected lag in seconds at which a task is polled."""
         self.share_gap = settings.max_gap
         """The longest gap while calls are scarce, in seconds."""
@@ -76,11 +87,11 @@ class Cadence:
         if saved >= self.price:
             return model.gap(age, self.price, low, scarce)
         # the scarce gap must not cause a call that saves less than the floor: an idle watcher makes few calls
-        return scarce if saved >= self._floor else model.gap(age, self._floor, scarce, longest)
+        return scarce if saved >= self.floor else model.gap(age, self.floor, scarce, longest)
 
     def spare_gap(self, kind: str, status: str | None, age_s: float, *, provisional: bool = False) -> float:
         """Seconds from a poll until a spare call is worth spending on this task; infinite where it never is."""
-        low, floor = self._low(provisional), self._floor
+        low, floor = self._low(provisional), self.floor
         model, age = self.durations(kind, status), _bounded(age_s)
         gap = model.gap(age, floor, low, max(low, self.settings.max_gap))
         return gap if model.accrued(age, age + gap) >= floor else math.inf
@@ -147,7 +158,7 @@ class Cadence:
 
     def _within_bounds(self, price: float) -> float:
         """The price between its floor and its maximum: a higher one would only take long to fall again."""
-        return max(self._floor, min(self._price_max, price))
+        return max(self.floor, min(self._price_max, price))
 
 
 def _bounded(age_s: float) -> float:
