@@ -197,7 +197,7 @@ def _rule(plan: PollPlan, cadence: Cadence, provisional: bool) -> str:
         return f"cadence.type is backoff, from {settings.every:g} s, doubling up to {settings.max_gap:g} s"
     if provisional and plan.gap_s <= PROVISIONAL_GAP_S:
         return "the shortest gap of a provisional status"
-    lag = f"the expected lag by then is {plan.lag_s:.2f} s, and the price of a call is {plan.price_s:.2f} s"
+    lag = f"the expected lag by then is {_lag(plan.lag_s)}, and the price of a call is {_lag(plan.price_s)}"
     if plan.gap_s >= settings.max_gap:
         return f"the longest gap, cadence.max_gap; {lag}"
     if plan.gap_s <= settings.min_gap:
@@ -206,7 +206,12 @@ def _rule(plan: PollPlan, cadence: Cadence, provisional: bool) -> str:
         return f"the longest gap while calls are scarce, 6 x tasks / pace; {lag}"
     model = f"learned from {plan.samples} tasks" if plan.samples else "by the prior, because nothing is learned yet"
     limit = "cadence.price_floor, the least lag that a call must save" if plan.gap_s > cadence.share_gap else "the price of a call"
-    return f"the expected lag by then ({model}) is {plan.lag_s:.2f} s, which is {limit}"
+    return f"the expected lag by then ({model}) is {_lag(plan.lag_s)}, which is {limit}"
+
+
+def _lag(seconds: float) -> str:
+    """A lag in seconds. The least one that a call may have to save is a millisecond."""
+    return f"{seconds:.3f} s" if seconds < 0.1 else f"{seconds:.2f} s"
 
 
 def _share(plan: PollPlan) -> str:
