@@ -105,7 +105,7 @@ def test_a_single_task_is_polled_no_more_often_than_the_price_floor_allows() -> 
 
 def test_a_single_task_is_polled_several_times_a_second_under_a_configured_rate() -> None:
     """The calls were granted, so one is made as soon as it saves 1 ms."""
-    found = plan("IN_PROGRESS", LearnedState(None, "20", 1), granted=True)
+    found = plan("IN_PROGRESS", LearnedState('{"price": 0.001, "samples": {}}', "20", 1), granted=True)
     assert 0.2 <= found.gap_s < 0.3
     assert found.lag_s == pytest.approx(0.001, rel=0.05)
     assert "is 0.001 s, which is" in found.why[0]

@@ -65,8 +65,9 @@ class Cadence:
         self.settings = settings
         self.floor = settings.floor(granted=granted)
         """The least lag in seconds that a call is expected to save."""
-        self.price = self.floor if settings.type == "accrual" else 0.0
-        """The expected lag in seconds at which a task is polled."""
+        self.price = max(self.floor, SHARED_FLOOR_S) if settings.type == "accrual" else 0.0
+        """The expected lag in seconds at which a task is polled. It starts above a very low floor, since it falls within seconds where
+        calls are left over, and takes half a minute to rise where many tasks are there at the start."""
         self.share_gap = settings.max_gap
         """The longest gap while calls are scarce, in seconds."""
         self._price_max = settings.max_gap
