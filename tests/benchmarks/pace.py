@@ -35,7 +35,7 @@ the rates together are within a tenth of the new quota (median of five runs). *R
 Aim: at least 98 % used; at most 1 % throttled at 5/s and more for each replica; settled within 10 s after the quota was halved and within
 60 s after it was restored. Below 5/s for each replica the aim is missed: each throttle says the same about the rate, whatever the rate is,
 so throttles are a larger share of few calls; and a replica that calls once in several seconds needs that much longer to find a restored
-quota. [Several replicas on PostgreSQL](#several-replicas-on-postgresql) has the same for real processes.
+quota. The benchmark `replicas` has the same for real processes.
 """
 
 
@@ -47,10 +47,10 @@ for one call at a time.
 """
 
 RIVAL_NOTE = """
-After five minutes alone, another client begins to call at a constant rate, and takes no notice of throttling. It gets its part of the
-quota in any case. *Ours* is our accepted calls divided by the quota, in its first ten minutes and in the last ten of an hour. *Throttled* is
-the share of our calls then. A pace without a memory would have the rest of the quota, which is nothing from 1.0 on. Aim: what is held
-after ten minutes is held after an hour.
+After five minutes alone, a crowd of other clients begins to call at random times and takes no notice of throttling. *Its calls* are a
+multiple of the quota. *Ours* is our accepted calls divided by the quota, in its first ten minutes and in the last ten of an hour.
+*Throttled* is the share of our calls that is. A pace without a memory has the rest of the quota, which is nothing from 1.0 on. Aim: what is
+held in the first ten minutes is held after an hour, or else the rest.
 """
 
 START_NOTE = """

@@ -91,7 +91,9 @@ async def test_a_configured_rate_is_used_at_once(world: MakeWorld) -> None:
 
 
 @pytest.mark.parametrize(("rate", "least", "most"), [(50.0, 2.0, 5.0), (None, 0.1, 1.0)])
-async def test_only_a_configured_rate_is_used_for_all_that_a_call_can_save(world: MakeWorld, rate: float | None, least: float, most: float) -> None:
+async def test_only_a_configured_rate_is_used_for_all_that_a_call_can_save(
+    world: MakeWorld, rate: float | None, least: float, most: float
+) -> None:
     """With one open task under a configured rate, calls go up to five times a second; without one, they are left to other clients."""
     w = world(durations="run=never", quota=1000.0, settings=ServiceSettings(pace=PaceSettings(rate=rate)), finite=False)
     w.submit("task-1")

@@ -106,7 +106,7 @@ class PaceMemory:
         return max(lower, floor)
 
     def note(self, rate: float, *, throttled: bool, permitted: float, now: float) -> float | None:
-        """Count the answer to a call that was permitted at this time. Returns the rate to go to where a trial begins or finds another client."""
+        """Count the answer to a call that was permitted at this time. Returns the rate to go to when a trial begins, or has failed."""
         count = self._count
         if count is None or permitted < count.since:
             return None
