@@ -29,10 +29,11 @@ class Client(Protocol):
 
 
 class Paced:
-    """A replica, which calls as fast as its pace allows."""
+    """A replica, which calls as fast as its pace allows. A configured rate is divided among so many of them."""
 
-    def __init__(self) -> None:
-        self.pace = Pace(PaceSettings(), 0.0)
+    def __init__(self, rate: float | None = None, replicas: int = 1) -> None:
+        self.pace = Pace(PaceSettings(rate=rate), 0.0)
+        self.pace.share(replicas, 0.0)
 
     def next_call(self, now: float) -> float:
         return now + self.pace.wait(now)
@@ -57,6 +58,18 @@ class Steady:
 
     def call(self, now: float) -> Callable[[bool, float], None]:
         self.next += 1 / self.rate
+        return lambda accepted, at: None
+
+
+class Crowd(Steady):
+    """Many clients without a pace, which together make this many calls per second on average, at random times."""
+
+    def __init__(self, rate: float, now: float, seed: int) -> None:
+        super().__init__(rate, now)
+        self._rng = Random(seed)
+
+    def call(self, now: float) -> Callable[[bool, float], None]:
+        self.next = now + self._rng.expovariate(self.rate)
         return lambda accepted, at: None
 
 

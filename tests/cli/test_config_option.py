@@ -117,7 +117,7 @@ ELSEWHERE = (
     "sources: [{type: lines, path: '${NO_SUCH_TASKS}'}]\n"
     "sinks: [{type: webhook, url: 'https://example.com/hook', secrets: ['${NO_SUCH_SECRET}']}]\n"
     "events: {results: hashed, hash_key: '${NO_SUCH_KEY}'}\n"
-    "pace: {rate: -3}\nlogs: {level: 5}\n"
+    "logs: {level: 5}\n"
     "store: {type: sqlite, path: w.db}\n"
 )
 """A configuration whose store is valid, and nothing else."""
@@ -135,10 +135,10 @@ def test_a_command_on_the_store_needs_the_store_only(
 
 
 def test_explain_checks_the_settings_that_it_explains_with(command: Command, store: Path) -> None:
-    """`explain` reports mistakes of `cadence` and `watch`, by which it computes the next poll, and of no other section."""
-    (store / "w.yaml").write_text(ELSEWHERE + "cadence: {max_gap: soon}\nwatch: {deadline: -1}\n", encoding="utf-8")
+    """`explain` reports mistakes of `cadence`, `pace` and `watch`, by which it computes the next poll, and of no other section."""
+    (store / "w.yaml").write_text(ELSEWHERE + "cadence: {max_gap: soon}\npace: {rate: -3}\nwatch: {deadline: -1}\n", encoding="utf-8")
     ended = command("explain", "abc/t1", "--config", "w.yaml")
-    assert [line.split(": ")[1] for line in ended.err.splitlines()] == ["cadence.max_gap", "watch.deadline"]
+    assert [line.split(": ")[1] for line in ended.err.splitlines()] == ["cadence.max_gap", "pace.rate", "watch.deadline"]
 
 
 def test_submit_needs_the_sources_only(command: Command, here: Path) -> None:

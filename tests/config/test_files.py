@@ -107,4 +107,5 @@ def test_the_defaults_are_pinned() -> None:
     assert (found.pace.rate, found.pace.burst) == (None, 1)
     assert (found.watch.deadline, found.watch.partial_success, found.watch.retention) == (86_400, "settle", 604_800)
     assert (found.cadence.type, found.cadence.min_gap, found.cadence.max_gap) == ("accrual", 0.2, 60)
+    assert (found.cadence.floor(granted=False), found.cadence.floor(granted=True)) == (0.1, 0.001)
     assert (found.events.results, found.api.listen, found.limits.stop_deadline) == ("full", None, 25)

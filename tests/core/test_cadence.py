@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.facts import REF, watch_of
-from watcher.core.polling.cadence import AGE_MAX_S, FIRST_LOOK_S, STEER_S, Cadence, CadenceSettings, Load
+from watcher.core.polling.cadence import (
+    AGE_MAX_S,
+    FIRST_LOOK_S,
+    PRICE_MIN_S,
+    SHARED_FLOOR_S,
+    STEER_S,
+    Cadence,
+    CadenceSettings,
+    Load,
+)
 from watcher.core.polling.duration_model import KNOTS, PRIOR_S, SAMPLES, DurationModel, Prior
 from watcher.core.polling.pending import PendingSet
 from watcher.kinds.kind import UsualDuration
@@ -302,8 +311,8 @@ def test_a_spare_call_goes_only_where_it_saves_the_floor() -> None:
 class Loop:
     """A simulation in discrete time: tasks end and are replaced, calls go at the pace, and the price is steered twice a second."""
 
-    def __init__(self, tasks: int, pace: float, seed: int = 7, **settings: float) -> None:
-        self.cadence = Cadence(CadenceSettings(**settings))
+    def __init__(self, tasks: int, pace: float, seed: int = 7, *, granted: bool = False, **settings: float) -> None:
+        self.cadence = Cadence(CadenceSettings(**settings), granted=granted)
         self.rng = random.Random(seed)
         self.pending = PendingSet()
         self.pace, self.now, self.credit = pace, 0.0, 1.0
@@ -437,9 +446,25 @@ def test_an_idle_watcher_makes_few_calls() -> None:
     """With few tasks under a large pace, the price is at its floor, and a call goes only when it saves the floor."""
     loop = Loop(2, pace=50)
     loop.run(300)
-    assert loop.cadence.price == loop.cadence.settings.price_floor
+    assert loop.cadence.price == loop.cadence.floor == SHARED_FLOOR_S
     assert loop.calls < 2 * 300
     assert loop.cadence.gap(KIND, "IN_PROGRESS", 0.0) == pytest.approx(loop.cadence.spare_gap(KIND, "IN_PROGRESS", 0.0))
+
+
+def test_an_idle_watcher_uses_the_calls_that_it_was_granted() -> None:
+    """With few tasks under a configured rate, each one is polled while a call saves anything, and never within `min_gap`."""
+    loop = Loop(2, pace=50, granted=True)
+    loop.run(300)
+    assert loop.cadence.price == loop.cadence.floor == PRICE_MIN_S
+    assert 3 * 300 < loop.calls <= 2 * 300 / loop.cadence.settings.min_gap
+
+
+@pytest.mark.parametrize("granted", [False, True])
+@pytest.mark.parametrize("price_floor", [0.0, 0.1, 0.5])
+def test_a_configured_floor_counts_whether_or_not_a_rate_is_configured(price_floor, granted) -> None:
+    """Only the default depends on the rate."""
+    floor = max(PRICE_MIN_S, price_floor)
+    assert Cadence(CadenceSettings(price_floor=price_floor), granted=granted).floor == floor
 
 
 def test_a_price_does_not_wind_up() -> None:
@@ -487,7 +512,7 @@ def test_what_was_learned_survives_a_restart() -> None:
         cadence.steer(wanted=100, tasks=500, pace=10, lateness_s=0)
     again = Cadence(CadenceSettings())
     again.restore(cadence.dump())
-    assert again.price == pytest.approx(cadence.price) != CadenceSettings().price_floor
+    assert again.price == pytest.approx(cadence.price) != cadence.floor
     for status in ("IN_PROGRESS", "ON HOLD"):
         assert again.durations(KIND, status).samples == cadence.durations(KIND, status).samples
     assert json.loads(again.dump()) == json.loads(cadence.dump())

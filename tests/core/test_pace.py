@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watcher.core.polling.pace import DROP, FLOOR, GROWTH, LOST, MEMORY_SHARE, START, Pace, PaceSettings, Permit
+from watcher.core.polling.pace import DROP, FLOOR, GROWTH, LOST, START, Pace, PaceSettings, Permit
+from watcher.core.polling.pace_memory import SHARE
 
 
 def pace_of(rate: float | None = None, burst: float = 1, at: float = 0.0) -> Pace:
@@ -142,14 +143,70 @@ def test_only_a_call_that_had_to_wait_raises_the_rate() -> None:
 
 @pytest.mark.parametrize("rate", [1.0, 0.01, 7.0])
 def test_the_configured_rate_is_a_ceiling(rate) -> None:
-    """Neither the start, nor a success, nor a restored rate exceeds it."""
+    """Neither a success, nor a restored rate, nor the rate of other replicas exceeds it."""
     pace = pace_of(rate)
-    assert pace.rate == min(rate, START)
     pace.restore(1000, 0.0)
+    assert pace.rate == rate
+    pace.join(1000, 0.0)
     assert pace.rate == rate
     service = Service(pace, quota=1000, burst=1000)
     service.run(30 / rate)
     assert pace.rate == rate
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.4, 7.0, 200.0])
+def test_a_configured_rate_is_used_from_the_start(rate) -> None:
+    """It is a grant, so there is no search for it: the first calls go at that rate."""
+    pace, now = pace_of(rate), 0.0
+    assert pace.rate == rate
+    for _ in range(5):
+        now += pace.wait(now)
+        pace.take(now)
+    assert now == pytest.approx(4 / rate)
+
+
+@pytest.mark.parametrize("rate", [0.9, 50.0])
+def test_a_configured_rate_is_known_and_not_searched_for(rate) -> None:
+    """After a throttled call, each success takes a small step, also where the rate is lower than that of a start without one."""
+    pace = pace_of(rate)
+    pace.throttled(pace.take(0.0), 0.1)
+    before, now = pace.rate, 0.1 + 1 / pace.rate
+    assert before < rate
+    pace.success(pace.take(now), now)
+    assert pace.rate - before < 2 * GROWTH
+
+
+@pytest.mark.parametrize("earlier", [0.2, 3.0, 49.0])
+def test_a_configured_rate_counts_more_than_what_an_earlier_process_found(earlier) -> None:
+    """What was found may be old: the quota was raised since, or the other client is gone."""
+    pace = pace_of(50)
+    pace.restore(earlier, 0.0)
+    assert pace.rate == 50
+    pace.throttled(pace.take(0.0), 0.1)
+    before, now = pace.rate, 0.1 + 1 / pace.rate
+    pace.success(pace.take(now), now)
+    assert pace.rate - before < 2 * GROWTH
+
+
+@pytest.mark.parametrize("rate", [25, 200])
+def test_a_configured_rate_above_the_quota_is_corrected_soon(rate) -> None:
+    """Within a minute most of the quota is used, and few calls are throttled."""
+    service = Service(pace_of(rate), quota=20, burst=20)
+    service.run(60)
+    accepted, throttled = service.run(60)
+    assert accepted > 0.85 * 20 * 60
+    assert throttled < 0.05 * accepted
+
+
+def test_a_configured_rate_is_searched_for_once_it_is_lost() -> None:
+    """If the quota is 0 at the start, calls become rare all the same, and the rate is found in large steps once the quota is there."""
+    service = Service(pace_of(50), quota=0, burst=0)
+    service.run(120)
+    assert service.pace.rate == pytest.approx(FLOOR)
+    assert service.pace.refused_from_the_start
+    service.quota = service.burst = 100
+    service.run(90)
+    assert service.pace.rate == 50
 
 
 def test_a_burst_may_go_at_once_after_a_pause() -> None:
@@ -290,7 +347,7 @@ def test_a_burst_of_throttling_leaves_a_quarter_of_the_rate() -> None:
     service.run(120)
     service.quota = service.burst = service.tokens = 0
     service.run(30)
-    assert service.pace.rate == pytest.approx(MEMORY_SHARE * 20, rel=0.1)
+    assert service.pace.rate == pytest.approx(SHARE * 20, rel=0.1)
     service.quota = service.burst = 1000
     service.run(120)
     assert service.pace.rate > 0.9 * 20
@@ -362,3 +419,32 @@ def test_blending_never_lifts_the_rate_above_the_configured_one() -> None:
     pace = pace_of(rate=10)
     pace.blend(1000.0, 1.0)
     assert pace.rate == 10
+
+
+def test_a_configured_rate_is_divided_from_the_start() -> None:
+    """Each replica starts at its share, and has the whole rate when it is alone."""
+    pace = pace_of(rate=30)
+    pace.share(3, 0.0)
+    assert pace.rate == pace.ceiling == 10
+    pace.share(1, 1.0)
+    assert pace.rate == pace.ceiling == 30
+
+
+def test_a_replica_joins_at_the_rate_that_the_others_found() -> None:
+    """It is what the service allows now, so it counts more than a configured rate, and it is not searched for."""
+    pace = pace_of(rate=30)
+    pace.share(3, 0.0)
+    pace.join(2.0, 0.0)
+    assert pace.rate == 2.0
+    pace.throttled(pace.take(1.0), 1.0)
+    before = pace.rate
+    pace.success(pace.take(3.0), 3.0)
+    assert pace.rate - before < 2 * GROWTH
+
+
+@pytest.mark.parametrize("mean", [math.nan, math.inf])
+def test_a_rate_of_others_that_is_no_rate_is_not_joined(mean) -> None:
+    """The rate stays as it was."""
+    pace = pace_of(rate=30)
+    pace.join(mean, 0.0)
+    assert pace.rate == 30

@@ -316,7 +316,7 @@ def test_a_price_of_batches_counts_calls_not_tasks() -> None:
             schedule.steer(now)
         assert schedule.tasks_per_call == pytest.approx(limit, rel=0.01)
         prices.append(schedule.cadence.price)
-    assert prices[0] > 2 * CadenceSettings().price_floor
+    assert prices[0] > 2 * schedule.cadence.floor
     assert prices[1] == pytest.approx(prices[0], rel=0.05)
 
 

@@ -18,11 +18,16 @@ DEAR = '{"price": 50, "samples": {}}'
 
 
 def plan(
-    status: str, learned: LearnedState = NOTHING, *, cadence: CadenceSettings | None = None, watch: WatchSettings | None = None
+    status: str,
+    learned: LearnedState = NOTHING,
+    *,
+    cadence: CadenceSettings | None = None,
+    watch: WatchSettings | None = None,
+    granted: bool = False,
 ) -> PollPlan:
     """The plan for a speaker search that a poll saw in this status a second ago."""
     task = RecordedTask("t1").seen(status, 1)
-    settings = PollSettings(watch or WatchSettings(), cadence or CadenceSettings())
+    settings = PollSettings(watch or WatchSettings(), cadence or CadenceSettings(), granted)
     return plan_polls(task.watch, CATALOG["speaker-search"], learned, settings, time.time())
 
 
@@ -99,6 +104,23 @@ def test_a_single_task_is_polled_no_more_often_than_the_price_floor_allows() -> 
     assert found.gap_s > 6 / 20
     assert found.lag_s == pytest.approx(0.1, rel=0.05)
     assert "cadence.price_floor" in found.why[0]
+
+
+def test_a_single_task_is_polled_several_times_a_second_under_a_configured_rate() -> None:
+    """The calls were granted, so one is made as soon as it saves 1 ms."""
+    found = plan("IN_QUEUE", LearnedState('{"price": 0.001, "samples": {}}', "20", 1), granted=True)
+    assert 0.2 <= found.gap_s < 0.3
+    assert found.lag_s == pytest.approx(0.001, rel=0.05)
+    assert "is 0.001 s, which is" in found.why[0]
+
+
+def test_a_spare_call_names_the_floor_in_force() -> None:
+    """Under a configured rate it is 1 ms, without one 100 ms."""
+    task = RecordedTask("t1").seen("IN_PROGRESS", 30)
+    for granted, words in ((True, "a call then saves 0.001 s of lag"), (False, "a call then saves 0.1 s of lag")):
+        settings = PollSettings(WatchSettings(), CadenceSettings(min_gap=0.05), granted)
+        found = plan_polls(task.watch, CATALOG["speaker-search"], LearnedState(DEAR, "1", 1000), settings, task.now)
+        assert words in found.why[1]
 
 
 def test_a_task_that_no_poll_has_seen_is_due_now() -> None:

@@ -81,6 +81,29 @@ async def test_calls_never_exceed_the_configured_rate(world: MakeWorld) -> None:
     assert 485 <= w.service.stats.requests <= 501
 
 
+async def test_a_configured_rate_is_used_at_once(world: MakeWorld) -> None:
+    """It is a grant, so nothing is searched for: fifty tasks at 50/s are polled within two seconds."""
+    w = world(durations="run=never", quota=1000.0, settings=ServiceSettings(pace=PaceSettings(rate=50)), finite=False)
+    w.submit(*(f"task-{n}" for n in range(50)))
+    async with w.running():
+        await anyio.sleep(2)
+        assert sum(e["data"]["from"] is None for e in w.inbox.bodies) == 50
+
+
+@pytest.mark.parametrize(("rate", "least", "most"), [(50.0, 2.0, 5.0), (None, 0.1, 1.0)])
+async def test_only_a_configured_rate_is_used_for_all_that_a_call_can_save(
+    world: MakeWorld, rate: float | None, least: float, most: float
+) -> None:
+    """With one open task under a configured rate, calls go up to five times a second; without one, they are left to other clients."""
+    w = world(durations="run=never", quota=1000.0, settings=ServiceSettings(pace=PaceSettings(rate=rate)), finite=False)
+    w.submit("task-1")
+    async with w.running():
+        await anyio.sleep(40)
+        before = w.service.stats.requests
+        await anyio.sleep(20)
+        assert least * 20 < w.service.stats.requests - before <= most * 20
+
+
 async def test_an_invalid_message_becomes_a_dead_letter_and_delays_no_other(world: MakeWorld) -> None:
     """It is kept with the reason and acknowledged, and the valid messages beside it are watched."""
     w = world(finite=False)

@@ -44,8 +44,8 @@ def explain(key: str, config: Path, as_json: bool) -> None:
     from watcher.queries.explain import explain_task
     from watcher.queries.poll_plan import PollSettings
 
-    access = StoreAccess(config, "watch", "cadence")
-    settings = PollSettings(access.settings.watch, access.settings.cadence)
+    access = StoreAccess(config, "watch", "pace", "cadence")
+    settings = PollSettings(access.settings.watch, access.settings.cadence, granted=access.settings.pace.rate is not None)
     full_key = access.key_of(key)
     found = access.run(lambda store: explain_task(store, access.catalog, full_key, settings, time.time()))
     if as_json:

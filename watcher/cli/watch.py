@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("tasks", metavar="TASK...", nargs=-1, required=True)
 @click.option(
-    "--rate", metavar="RATE", type=click.FloatRange(min=0.01), help="The maximum calls per second. Without it, the watcher finds the rate."
+    "--rate",
+    metavar="RATE",
+    type=click.FloatRange(min=0.01),
+    help="The calls per second that it may make. Without it, the watcher finds the rate.",
 )
 @click.option(
     "--patience",

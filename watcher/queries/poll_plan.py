@@ -56,6 +56,8 @@ class PollSettings:
 
     watch: WatchSettings
     cadence: CadenceSettings
+    granted: bool = False
+    """Whether `pace.rate` is set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ def plan_polls(watch: Watch, kind: Kind | None, learned: LearnedState, settings:
     """Return the plan for an open watch. `kind` is None if the catalog does not have it; `now` is seconds since the epoch."""
     name, status = watch.ref.kind, watch.status
     pace = _read_pace(learned.pace)
-    cadence = _restore_cadence(settings.cadence, kind, learned, pace)
+    cadence = _restore_cadence(settings, kind, learned, pace)
     age = 0.0 if watch.status_since is None else max(0.0, now - watch.status_since)
     spare = math.inf
     if status is None:
@@ -143,9 +145,9 @@ def _held(circuit: OpenCircuit) -> tuple[str, str]:
     return f"{circuit.component} is {circuit.reason}, since {since}: only single calls are made until it closes", circuit.hint
 
 
-def _restore_cadence(settings: CadenceSettings, kind: Kind | None, learned: LearnedState, pace: float | None) -> Cadence:
+def _restore_cadence(settings: PollSettings, kind: Kind | None, learned: LearnedState, pace: float | None) -> Cadence:
     """The cadence as the watcher has it: its samples, its price, and the longest gap for this number of tasks and this pace."""
-    cadence = Cadence(settings, [] if kind is None else [kind])
+    cadence = Cadence(settings.cadence, [] if kind is None else [kind], granted=settings.granted)
     if learned.cadence is not None:
         cadence.restore(learned.cadence)
     if pace is not None:
@@ -176,7 +178,7 @@ def _reasons(plan: PollPlan, watch: Watch, learned: LearnedState, cadence: Caden
         return
     yield f"{plan.gap_s:.2f} s after the last poll: {_rule(plan, cadence)}"
     if plan.spare_gap_s is not None:
-        saved = f"a call then saves {cadence.settings.price_floor:g} s of lag"
+        saved = f"a call then saves {cadence.floor:g} s of lag"
         yield f"{plan.spare_gap_s:.2f} s after the last poll if there is a spare call: {saved}"
 
 
@@ -208,7 +210,7 @@ def _rule(plan: PollPlan, cadence: Cadence) -> str:
         return "cadence.type is fixed"
     if settings.type == "backoff":
         return f"cadence.type is backoff, from {settings.every:g} s, doubling up to {settings.max_gap:g} s"
-    lag = f"the expected lag by then is {plan.lag_s:.2f} s, and the price of a call is {plan.price_s:.2f} s"
+    lag = f"the expected lag by then is {_lag(plan.lag_s)}, and the price of a call is {_lag(plan.price_s)}"
     if plan.gap_s >= settings.max_gap:
         return f"the longest gap, cadence.max_gap; {lag}"
     if plan.gap_s <= settings.min_gap:
@@ -217,7 +219,12 @@ def _rule(plan: PollPlan, cadence: Cadence) -> str:
         return f"the longest gap while calls are scarce, 6 x tasks / pace; {lag}"
     model = f"learned from {plan.samples} tasks" if plan.samples else "by the prior, because nothing is learned yet"
     limit = "cadence.price_floor, the least lag that a call must save" if plan.gap_s > cadence.share_gap else "the price of a call"
-    return f"the expected lag by then ({model}) is {plan.lag_s:.2f} s, which is {limit}"
+    return f"the expected lag by then ({model}) is {_lag(plan.lag_s)}, which is {limit}"
+
+
+def _lag(seconds: float) -> str:
+    """A lag in seconds. The least one that a call may have to save is a millisecond."""
+    return f"{seconds:.3f} s" if seconds < 0.1 else f"{seconds:.2f} s"
 
 
 def _share(plan: PollPlan) -> str:

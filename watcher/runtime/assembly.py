@@ -131,7 +131,7 @@ class _Assembly:
         service = next(kind.service for kind in settings.catalog if kind.quota == quota)
         policy = PollPolicy(
             watch=settings.watch,
-            cadence=Cadence(settings.cadence, settings.catalog),
+            cadence=Cadence(settings.cadence, settings.catalog, granted=settings.pace.rate is not None),
             pace=Pace(settings.pace),
             circuits=circuits.of(DEFAULT_TARGET, service),
             max_in_flight=settings.limits.max_in_flight,

@@ -87,7 +87,7 @@ class PollerSet:
             if share.sharers > 1 and share.blend:
                 pace.blend(share.rate, now)
             elif share.sharers > 1:
-                pace.restore(share.rate, now)
+                pace.join(share.rate, now)
 
     def _use(self, poller: Poller) -> QuotaUse:
         pace = poller.policy.pace

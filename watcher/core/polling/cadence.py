@@ -32,8 +32,8 @@ PRICE_MIN_S = 1e-3
 OVERLOAD_GAPS = 3.0
 """As `SCARCE_GAPS`, where that is more than `max_gap`: with so many tasks that all calls would only keep to `max_gap`, the
 tasks that hardly change must be able to wait for those that do."""
-PRICE_AT_START_S = 0.1
-"""The price at the start, in seconds: from a floor near 0 it would take half a minute to rise."""
+SHARED_FLOOR_S = 0.1
+"""The default of `price_floor` in seconds, while other clients may need the calls that are left over."""
 AGE_MAX_S = 7 * 86_400.0
 """The highest age in seconds: wrong timestamps must not make the integrals larger than a float can resolve."""
 SPARE = 1.05
@@ -54,8 +54,15 @@ class CadenceSettings(Section):
     """The shortest time between two polls of a task. In seconds."""
     max_gap: Seconds = Field(default=60, ge=0.2, le=3600)
     """The longest time between two polls of a task, as far as the rate of calls allows it. In seconds."""
-    price_floor: Seconds = Field(default=0.1, ge=0)
-    """The least lag that a call is expected to save, also for spare calls. In seconds."""
+    price_floor: Seconds | None = Field(default=None, ge=0)
+    """The least lag that a call is expected to save, also for spare calls. In seconds. Unset: 1 ms if `pace.rate` is set, because
+    calls up to that rate are granted to the watcher, and else 0.1 s, because other clients may need them."""
+
+    def floor(self, *, granted: bool) -> float:
+        """The least lag in seconds that a call is expected to save. `granted`: `pace.rate` is set."""
+        if self.price_floor is None:
+            return PRICE_MIN_S if granted else SHARED_FLOOR_S
+        return max(PRICE_MIN_S, self.price_floor)
 
 
 class Load(NamedTuple):
@@ -71,12 +78,15 @@ class Load(NamedTuple):
 class Cadence:
     """Computes the gap to the next poll of each task, under one price for all of them."""
 
-    def __init__(self, settings: CadenceSettings, kinds: Iterable[Kind] = ()) -> None:
+    def __init__(self, settings: CadenceSettings, kinds: Iterable[Kind] = (), *, granted: bool = False) -> None:
+        """A cadence that has learned nothing yet. `granted`: the rate of calls is configured (`CadenceSettings.floor`)."""
         self.settings = settings
         self.first_looks = FirstLooks()
-        self._floor = max(PRICE_MIN_S, settings.price_floor)
-        self.price = max(self._floor, PRICE_AT_START_S) if settings.type == "accrual" else 0.0
-        """The expected lag in seconds at which a task is polled."""
+        self.floor = settings.floor(granted=granted)
+        """The least lag in seconds that a call is expected to save."""
+        self.price = max(self.floor, SHARED_FLOOR_S) if settings.type == "accrual" else 0.0
+        """The expected lag in seconds at which a task is polled. It starts above a very low floor, since it falls within seconds where
+        calls are left over, and takes half a minute to rise where many tasks are there at the start."""
         self.share_gap = settings.max_gap
         """The longest gap while calls are scarce, in seconds."""
         self._price_max = settings.max_gap
@@ -122,7 +132,7 @@ class Cadence:
         if saved >= self.price:
             return model.gap(age, self.price, low, scarce, changed)
         # the scarce gap must not cause a call that saves less than the floor: an idle watcher makes few calls
-        return scarce if saved >= self._floor else model.gap(age, self._floor, scarce, longest, changed)
+        return scarce if saved >= self.floor else model.gap(age, self.floor, scarce, longest, changed)
 
     def spare_gap(self, kind: str, status: str | None, age_s: float) -> float:
         """Seconds from a poll until a spare call is worth spending on this task; infinite where it never is."""
@@ -135,13 +145,13 @@ class Cadence:
         return self._spare_gap(self.durations(kind, None), 0.0, 0.0, self.settings.max_gap, changed)
 
     def _spare_gap(self, model: DurationModel, age: float, low: float, longest: float, changed: float = 0.0) -> float:
-        gap = model.gap(age, self._floor, low, longest, changed)
-        return gap if model.accrued(age, age + gap, changed) >= self._floor else math.inf
+        gap = model.gap(age, self.floor, low, longest, changed)
+        return gap if model.accrued(age, age + gap, changed) >= self.floor else math.inf
 
     @property
     def has_spare_calls(self) -> bool:
         """Whether the price is at its floor: fewer calls are wanted than are allowed."""
-        return self.price <= self._floor * SPARE
+        return self.price <= self.floor * SPARE
 
     def worth(self, kind: str, status: str | None, age_s: float, since_poll_s: float) -> float:
         """The lag in seconds that is expected to accrue within `since_poll_s` after a poll at this age."""
@@ -217,7 +227,7 @@ class Cadence:
     def _changed(self, price: float, load: Load, pace: float) -> float:
         """The price after one step toward the one at which this load wants as many calls as this pace allows."""
         if load.tasks <= 0 or load.wanted <= 0:
-            return self._floor
+            return self.floor
         over = max(0.0, load.lateness_s - 3 / pace)
         drive = math.log((load.wanted + over * pace / max(load.tasks / load.wanted, 2.0)) / pace)
         settling_s = max(STEER_S, load.tasks / min(load.wanted, pace))
@@ -226,7 +236,7 @@ class Cadence:
 
     def _within_bounds(self, price: float) -> float:
         """The price between its floor and its maximum: a higher one would only take long to fall again."""
-        return max(self._floor, min(self._price_max, price))
+        return max(self.floor, min(self._price_max, price))
 
 
 def _bounded(age_s: float) -> float:

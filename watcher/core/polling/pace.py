@@ -15,10 +15,11 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
+from watcher.core.polling.pace_memory import PaceMemory
 from watcher.section import Section
 
 START = 1.0
-"""The rate at the start."""
+"""The rate at the start, unless one is configured."""
 SEARCH_STEP = 0.5
 """What each success adds to the rate while the rate is unknown."""
 GROWTH, DROP = 0.005, 0.35
@@ -26,10 +27,6 @@ GROWTH, DROP = 0.005, 0.35
 subtracts d sqrt(r), at most half of r."""
 FLOOR = 1 / 30
 """The lowest rate: one call in 30 s is enough to notice that the quota was raised."""
-MEMORY_HALF_LIFE_S = 600.0
-"""The half-life, in seconds, of the highest rate that was accepted."""
-MEMORY_SHARE = 0.25
-"""The share of that rate below which no cut goes."""
 BLEND = 0.5
 """How far a rate moves toward the mean of all replicas."""
 LOST = 5
@@ -40,8 +37,8 @@ class PaceSettings(Section):
     """The rate of calls, for each quota of the service."""
 
     rate: float | None = Field(default=None, gt=0, le=100_000)
-    """The maximum calls per second for each quota; the watcher slows down when the service throttles. Unset: the watcher finds the
-    rate, starting at 1 call per second."""
+    """The maximum calls per second for each quota. The watcher starts at this rate, and slows down when the service throttles. Unset:
+    the watcher finds the rate, starting at the one that an earlier run found, or else at 1 call per second."""
     burst: float = Field(default=1, ge=1, le=10_000)
     """The maximum number of calls at once after a pause."""
 
@@ -60,34 +57,35 @@ class Pace:
     """Grants permits at a rate, and adapts the rate to what the service answers."""
 
     def __init__(self, settings: PaceSettings, now: float = 0.0) -> None:
+        self._granted = settings.rate is not None
+        """A configured rate is a grant: it is known without a search, whatever an earlier process found."""
         self._configured = math.inf if settings.rate is None else settings.rate
         self.ceiling = self._configured
         """The highest rate that is allowed: the configured one, divided by the number of replicas that share it."""
         self.sharers = 1
         """Among how many replicas the configured rate is divided."""
         self.burst = settings.burst
-        self.rate = min(self.ceiling, START)
+        self.rate = self.ceiling if self._granted else START
         self.throttles = 0
         """Calls that were throttled."""
         self.accepted = 0
         """Calls that were not throttled."""
-        self._searching = True
+        self._searching = not self._granted
         """The rate is unknown, and no call was throttled since one was accepted: the rate grows fast."""
-        self._cuts = LOST
-        """Cuts since a call was last accepted. At the start the rate is unknown, as after a lost one."""
+        self._cuts = 0 if self._granted else LOST
+        """Cuts since a call was last accepted. A start without a configured rate is like one with a rate that was lost."""
         self._credit = 1.0
         """The number of calls that may go at once, as of `_credit_at`."""
         self._credit_at = now
         self._successes = 0
         """Successes since the last cut."""
         self._cut_at = -math.inf
-        self._best = 0.0
-        """The highest rate that was accepted, as of `_best_at`."""
-        self._best_at = now
+        self._memory = PaceMemory(now)
 
     def start(self, now: float) -> None:
         """Count credit from now on. For an object that was made before its clock was running."""
-        self._credit_at = self._best_at = now
+        self._credit_at = now
+        self._memory.start(now)
 
     def wait(self, now: float) -> float:
         """Seconds until the next call may go; 0: now."""
@@ -104,11 +102,12 @@ class Pace:
         """Learn that a call was not throttled: any other answer of the service counts."""
         self.accepted += 1
         self._cuts = 0
+        self._note(permit, now, throttled=False)
         if not permit.limited:
             return
         self._successes += 1
         if self._successes >= self.rate:  # a second of calls: fewer may only have used up a full bucket
-            self._remember(now)
+            self._memory.accepted(self.rate, now)
         if self._searching:
             self._set(self.rate + SEARCH_STEP, now)
             return
@@ -118,6 +117,7 @@ class Pace:
     def throttled(self, permit: Permit, now: float) -> bool:
         """Learn that a call was throttled. False where that cut nothing: the call was in flight when the rate was last cut."""
         self.throttles += 1
+        self._note(permit, now, throttled=True)
         if permit.at <= self._cut_at:
             return False
         self._cuts += 1
@@ -125,7 +125,7 @@ class Pace:
         self._successes = 0
         self._cut_at = now
         lower = max(self.rate - DROP * math.sqrt(self.rate), self.rate / 2)
-        self._set(max(lower, MEMORY_SHARE * self._best_by(now)), now)
+        self._set(self._memory.limit_cut(self.rate, lower, now), now)
         return True
 
     @property
@@ -137,6 +137,7 @@ class Pace:
         """Divide the rate among this many replicas. The sum of their rates stays the same when one comes or goes."""
         if replicas != self.sharers:
             rate = self.rate * self.sharers / replicas
+            self._memory.scale(self.sharers / replicas)
             self.ceiling, self.sharers = self._configured / replicas, replicas
             self._set(rate, now)
 
@@ -145,11 +146,22 @@ class Pace:
         if math.isfinite(mean) and mean > 0:
             self._set(self.rate + BLEND * (mean - self.rate), now)
 
-    def restore(self, rate: float, now: float) -> None:
-        """Continue at the rate of an earlier process, below the ceiling. No accepted maximum is remembered."""
+    def join(self, rate: float, now: float) -> None:
+        """Take the rate of the replicas beside which this one is about to make calls, below the ceiling: it is what they found."""
         if math.isfinite(rate):
-            self._searching, self._cuts = rate <= START, LOST if rate <= START else 0
+            unknown = not self._granted and rate <= START
+            self._searching, self._cuts = unknown, LOST if unknown else 0
             self._set(rate, now)
+
+    def restore(self, rate: float, now: float) -> None:
+        """Continue at the rate of an earlier process, unless one is configured. No accepted maximum is remembered.
+
+        An earlier process may have found a lower rate than the configured one long ago, under a lower quota or beside
+        another client, and the way up from there takes a minute. If the service still allows no more, it says so within
+        seconds.
+        """
+        if not self._granted:
+            self.join(rate, now)
 
     def _set(self, rate: float, now: float) -> None:
         self._credit, self._credit_at = self._credit_by(now), now
@@ -158,8 +170,8 @@ class Pace:
     def _credit_by(self, now: float) -> float:
         return min(self.burst, self._credit + max(0.0, now - self._credit_at) * self.rate)
 
-    def _remember(self, now: float) -> None:
-        self._best, self._best_at = max(self._best_by(now), self.rate), now
-
-    def _best_by(self, now: float) -> float:
-        return self._best * math.exp2(-max(0.0, now - self._best_at) / MEMORY_HALF_LIFE_S)
+    def _note(self, permit: Permit, now: float, *, throttled: bool) -> None:
+        rate = self._memory.note(self.rate, throttled=throttled, permitted=permit.at, now=now)
+        if rate is not None:
+            self._searching, self._cuts, self._successes = False, 0, 0
+            self._set(rate, now)
