@@ -17,7 +17,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from watcher.core.polling import silence
+from watcher.core.polling.announcements import Announcements
 from watcher.core.polling.duration_model import DurationModel
+from watcher.core.polling.silence import NO_TRUST, Trust
 from watcher.section import Seconds, Section
 
 PROVISIONAL_GAP_S = 15.0
@@ -62,9 +65,16 @@ class Cadence:
         """The mean gap that the rate of calls allows, in seconds. A gap cannot accrue more lag than its own length, so above
         this price fewer calls are wanted than are allowed."""
         self._models: dict[tuple[str, str], DurationModel] = {}
+        self.announcements = Announcements()
+        """Which transitions AWS announces, and so for how long its silence is trusted."""
 
-    def gap(self, kind: str, status: str | None, age_s: float, *, polls: int = 0, provisional: bool = False) -> float:
-        """Seconds from a poll of a task, at this age of its status, to the next poll. `polls`: the number of polls so far."""
+    def gap(
+        self, kind: str, status: str | None, age_s: float, *, polls: int = 0, provisional: bool = False, trust: Trust | None = None
+    ) -> float:
+        """Seconds from a poll of a task, at this age of its status, to the next poll.
+
+        `polls`: the number of polls so far. `trust` in announcements of this task, if it is not that of its status.
+        """
         low = self._low(provisional)
         if self.settings.type == "fixed":
             return max(self.settings.every, low)
@@ -72,23 +82,28 @@ class Cadence:
             return max(low, min(self.settings.max_gap, self.settings.every * 2.0 ** min(max(0, polls - 1), 20)))
         model, age = self.durations(kind, status), _bounded(age_s)
         scarce, longest = max(low, self.share_gap), max(low, self.settings.max_gap)
-        saved = model.accrued(age, age + scarce)
+        trust = self.trust(kind, status) if trust is None else trust
+        saved = silence.accrued(model, age, age + scarce, trust)
         if saved >= self.price:
-            return model.gap(age, self.price, low, scarce)
+            return silence.gap(model, age, self.price, low, scarce, trust)
         # the scarce gap must not cause a call that saves less than the floor: an idle watcher makes few calls
-        return scarce if saved >= self._floor else model.gap(age, self._floor, scarce, longest)
+        return scarce if saved >= self._floor else silence.gap(model, age, self._floor, scarce, longest, trust)
 
     def spare_gap(self, kind: str, status: str | None, age_s: float, *, provisional: bool = False) -> float:
         """Seconds from a poll until a spare call is worth spending on this task; infinite where it never is."""
         low, floor = self._low(provisional), self._floor
-        model, age = self.durations(kind, status), _bounded(age_s)
-        gap = model.gap(age, floor, low, max(low, self.settings.max_gap))
-        return gap if model.accrued(age, age + gap) >= floor else math.inf
+        model, age, trust = self.durations(kind, status), _bounded(age_s), self.trust(kind, status)
+        gap = silence.gap(model, age, floor, low, max(low, self.settings.max_gap), trust)
+        return gap if silence.accrued(model, age, age + gap, trust) >= floor else math.inf
 
     def worth(self, kind: str, status: str | None, age_s: float, since_poll_s: float) -> float:
         """The lag in seconds that is expected to accrue within `since_poll_s` after a poll at this age."""
         age = _bounded(age_s)
-        return self.durations(kind, status).accrued(age, age + since_poll_s)
+        return silence.accrued(self.durations(kind, status), age, age + since_poll_s, self.trust(kind, status))
+
+    def trust(self, kind: str, status: str | None) -> Trust:
+        """What a task in this status may rely on: none but the accrual rule waits for announcements."""
+        return self.announcements.trust(kind, status) if self.settings.type == "accrual" else NO_TRUST
 
     def steer(self, wanted: float, tasks: float, pace: float, lateness_s: float) -> None:
         """Adjust the price so that the calls wanted per second match the pace. Call it every `STEER_S` seconds.
@@ -124,11 +139,13 @@ class Cadence:
         return self._models[name]
 
     def dump(self) -> str:
-        """The price and all samples as JSON, for the store."""
+        """The price, all samples, and what is known about announcements as JSON, for the store."""
         samples = {
             f"{kind} {status}": [round(s, 3) for s in model.samples] for (kind, status), model in self._models.items() if model.samples
         }
-        return json.dumps({"price": self.price, "samples": samples}, separators=(",", ":"))
+        announcements = self.announcements.dump()
+        learned = {"price": self.price, "samples": samples} | ({"announcements": announcements} if announcements else {})
+        return json.dumps(learned, separators=(",", ":"))
 
     def restore(self, text: str) -> None:
         """Continue from the text of an earlier `dump`. A text that cannot be read is ignored."""
@@ -141,6 +158,7 @@ class Cadence:
         if self.settings.type == "accrual" and math.isfinite(price):
             self.price = self._within_bounds(price)
         self._models.update({(name[0], name[1]): model for name, model in models.items() if len(name) == 2})
+        self.announcements.restore(data.get("announcements"))
 
     def _low(self, provisional: bool) -> float:
         return max(self.settings.min_gap, PROVISIONAL_GAP_S) if provisional else self.settings.min_gap
