@@ -15,7 +15,14 @@ from watcher.core.polling.due_queue import DueKey, DueQueue
 from watcher.core.polling.pending_entry import PLACE, PendingEntry, pack, unpack
 from watcher.model import Watch
 
-EARLY = ("new", "cadence", "provisional", "poll_now")
+ANNOUNCEMENTS = "announcements"
+"""The reason to wait of a watch whose gap is longer because AWS is expected to announce its change. Such a watch becomes due
+several times before the end of its gap, so that the gap is reviewed: announcements may have stopped."""
+
+REVIEWS, REVIEW_S = 4, 1.0
+"""The number of parts of such a gap, and the shortest one in seconds."""
+
+EARLY = ("new", "cadence", "provisional", ANNOUNCEMENTS, "poll_now")
 """The reasons to wait that let a watch join an earlier call. All others are errors."""
 
 MISSING = "not_found"
@@ -95,8 +102,19 @@ class PendingSet:
         return entry
 
     def put_back(self, watch: Watch, now: float, gap: float, reason: str) -> None:
-        """Return a watch from its flight, due `gap` seconds from now, or at once after `poll_now`."""
-        self._land(watch, PendingEntry(watch, now + gap, now, 1 / max(gap, MIN_RATE_GAP_S) if gap > 0 else 0.0, reason))
+        """Return a watch from its flight, due `gap` seconds from now, or at once after `poll_now`.
+
+        With the reason `ANNOUNCEMENTS` it is due after a part of the gap, for a review.
+        """
+        due = now + (review_after(gap) if reason == ANNOUNCEMENTS else gap)
+        self._land(watch, PendingEntry(watch, due, now, 1 / max(gap, MIN_RATE_GAP_S) if gap > 0 else 0.0, reason))
+
+    def postpone(self, key: str, due: float, reason: str) -> None:
+        """Change when, and why then, a watch that waits is due. Nothing else of it changes."""
+        entry = self._waiting(key)
+        if entry is not None:
+            entry.due, entry.reason = due, reason
+            self._enqueue(entry)
 
     def take(self, limit: int = 1, *, now: float = math.inf, missing: bool = True) -> list[PendingEntry]:
         """Take the watch that is due first, and up to `limit` in all of those that follow it in its batch group, due or not.
@@ -246,6 +264,11 @@ class PendingSet:
     def _place_of(self, key: str) -> DueKey | None:
         packed = self._packed.get(key)
         return PLACE.unpack_from(packed) if packed else None
+
+
+def review_after(gap: float) -> float:
+    """Seconds until a gap that relies on announcements is reviewed; the gap itself where it is short."""
+    return min(gap, max(REVIEW_S, gap / REVIEWS))
 
 
 def _group(entry: PendingEntry) -> _Group:

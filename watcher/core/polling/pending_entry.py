@@ -27,7 +27,7 @@ class PendingEntry:
     rate: float
     """The calls per second that it wants: 1 / gap. 0 for a poll that no gap planned."""
     reason: str
-    """Why it waits until then: `new`, `cadence`, `provisional`, `poll_now`, or the reason of a poll error."""
+    """Why it waits until then: `new`, `cadence`, `provisional`, `announcements`, `poll_now`, or the reason of a poll error."""
     turn: int = 0
     poll_now: bool = False
     """In flight: poll it again as soon as it is back."""

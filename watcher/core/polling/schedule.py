@@ -7,14 +7,16 @@ virtual time. `now` is monotonic seconds; the ages of tasks come from the servic
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from watcher.core.polling.cadence import STEER_S, Cadence
 from watcher.core.polling.circuits import CallCircuits
+from watcher.core.polling.notified_tasks import NotifiedTasks
 from watcher.core.polling.pace import Pace, Permit
-from watcher.core.polling.pending import MISSING, PendingSet
+from watcher.core.polling.pending import ANNOUNCEMENTS, MISSING, PendingSet, review_after
 from watcher.core.polling.pending_entry import PendingEntry
+from watcher.core.polling.silence import NO_TRUST
 from watcher.kinds.kind import Kind, Phase, Quota
 from watcher.model import Observation, Watch
 
@@ -42,12 +44,17 @@ class Schedule:
     """The recent average number of tasks in a call."""
     _unplanned_calls: int = 0
     """Such calls since the last `steer`."""
+    _notified: NotifiedTasks = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._notified = NotifiedTasks(self.cadence.announcements)
 
     def wait(self, now: float) -> float:
         """Seconds until the next call may go: it is due, the pace and the circuits allow it, and not too many are in flight.
 
         Infinite where that depends on another event: a new watch, `poll_now`, or the end of a call.
         """
+        self._review(now)
         held = self.circuits.wait_for_missing(now, self)
         held = max(held, HELD_S) if held else 0.0
         first = self.pending.first(missing=not held)
@@ -78,11 +85,23 @@ class Schedule:
     def gap(self, kind: Kind, watch: Watch, *, transient: bool = False) -> tuple[float, str]:
         """Seconds from a successful poll to the next one, and the reason. `transient`: treat a provisional status as any other."""
         provisional = not transient and watch.status is not None and kind.phase(watch.status) is Phase.PROVISIONAL
-        gap = self.cadence.gap(kind.name, watch.status, age(watch), polls=watch.polls, provisional=provisional)
-        return gap, "provisional" if provisional else "cadence"
+        unexplained = self._notified.unexplained(watch)
+        trust = NO_TRUST if provisional or unexplained else self.cadence.trust(kind.name, watch.status)
+        gap = self.cadence.gap(kind.name, watch.status, age(watch), polls=watch.polls, provisional=provisional, trust=trust)
+        return gap, "provisional" if provisional else ANNOUNCEMENTS if trust.share else "cadence"
+
+    def poll_now(self, key: str, now: float, at: float) -> bool:
+        """AWS sent a notification about this task, which arrived at the wall-clock time `at`: poll it before all others.
+
+        Returns False when it is not polled here.
+        """
+        polled = self.pending.poll_now(key, now)
+        self._notified.note(key, at, polled=polled)
+        return polled
 
     def learn(self, kind: Kind, before: Watch, seen: Observation, now: float) -> None:
-        """Add to the cadence the durations that a transition shows: created to started, and started to ended."""
+        """Add to the cadence the durations that a transition shows: created to started, and started to ended; and whether AWS announced it."""
+        self._notified.learn(kind, before, seen)
         if seen.created_at is not None and seen.started_at is not None and before.started_at is None:
             self.cadence.learn(kind.name, kind.first_status, seen.started_at - seen.created_at, now)
         ended = kind.phase(seen.status) is not Phase.OPEN
@@ -92,16 +111,28 @@ class Schedule:
     def steer(self, now: float) -> float:
         """Adjust the price so that the calls wanted match the pace. Call it every `STEER_S` seconds. Returns the lateness in seconds."""
         lateness = self.pending.lateness(now)
+        self.cadence.announcements.pass_time(self.pending.counts, STEER_S)
         self.unplanned += STEER_S / UNPLANNED_S * (self._unplanned_calls / STEER_S - self.unplanned)
         self._unplanned_calls = 0
         wanted = self.pending.wanted / self.tasks_per_call + self.unplanned
         self.cadence.steer(wanted, len(self.pending) / self.tasks_per_call, self.pace.rate, lateness)
         return lateness
 
+    def _review(self, now: float) -> None:
+        """Look again at the gaps that rely on announcements and are due for it: without a call, unless they have become too long."""
+        while (first := self.pending.first()) is not None and first.due <= now and first.reason == ANNOUNCEMENTS:
+            watch, planned = first.watch, 1 / first.rate if first.rate else 0.0
+            gap = min(planned, self.cadence.gap(watch.ref.kind, watch.status, age(watch), polls=watch.polls))
+            left = first.placed_at + gap - now
+            if left > HELD_S:
+                self.pending.postpone(watch.key, now + min(left, review_after(gap)), ANNOUNCEMENTS)
+            else:
+                self.pending.postpone(watch.key, first.due, "cadence")
+
     def _spare_in(self, entry: PendingEntry, now: float) -> float:
         """Seconds until the first entry is worth a spare call. Infinite where it must wait until it is due."""
         watch = entry.watch
-        if self.cadence.settings.type != "accrual" or entry.reason not in ("cadence", "provisional") or self.circuits.open:
+        if self.cadence.settings.type != "accrual" or entry.reason not in ("cadence", "provisional", ANNOUNCEMENTS) or self.circuits.open:
             return math.inf
         gap = self.cadence.spare_gap(watch.ref.kind, watch.status, age(watch), provisional=entry.reason == "provisional")
         return max(0.0, entry.placed_at + gap - now)
