@@ -23,9 +23,7 @@ durations = st.lists(st.floats(0, 100), max_size=60)
 ages = st.floats(0, 1000)
 trusts = st.builds(Trust.of, st.floats(LEAST_SHARE, 0.99), st.floats(0, LATE_S))
 lags = st.floats(0, 1e6)
-evidence = st.lists(
-    st.one_of(lags.map(lambda s: ("hear", s)), lags.map(lambda s: ("miss", s)), lags.map(lambda s: ("time", s))), max_size=300
-)
+evidence = st.lists(st.tuples(st.sampled_from(["hear", "miss", "time"]), lags), max_size=300)
 
 
 def searches(seed: int = 1) -> DurationModel:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.core.facts import REF, watch_of
+from tests.core.facts import NOW, REF, watch_of
 from watcher.core.polling.cadence import PROVISIONAL_GAP_S, STEER_S, Cadence, CadenceSettings
 from watcher.core.polling.circuit import PROBE_FIRST_S
 from watcher.core.polling.circuits import TURN_S, Circuits
@@ -282,3 +282,75 @@ def test_nothing_but_held_tasks_is_nothing_to_take() -> None:
     assert schedule.wait(1.0) == 4.0
     schedule.pending.poll_now(entry.watch.key, 1.0)
     assert take(schedule, 2.0).reason == "poll_now", "AWS says that the task is there"
+
+
+def trusting(**cadence: float) -> Schedule:
+    """A schedule of one watch in a status whose changes are always announced, which was polled just now."""
+    schedule = schedule_of(**cadence)
+    for _ in range(300):
+        schedule.cadence.announcements.hear(KIND.name, "IN_PROGRESS", 0.3)
+        for _ in range(20):
+            schedule.cadence.announcements.pass_time({(KIND.name, "IN_PROGRESS"): 1}, STEER_S)
+    add(schedule, "a", 0.0)
+    watch = watch_of(take(schedule, 0.0).watch.ref, status="IN_PROGRESS", status_since=NOW, seen_at=NOW)
+    schedule.pending.put_back(watch, 0.0, *schedule.gap(KIND, watch))
+    return schedule
+
+
+def calls_until(schedule: Schedule, end: float) -> list[float]:
+    """The times at which the one watch is taken, until `end`. It is not put back."""
+    now, taken = 0.0, []
+    while (now := now + schedule.wait(now)) < end:
+        if schedule.wait(now) == 0:
+            taken.append(now)
+            take(schedule, now)
+    return taken
+
+
+def test_a_gap_that_relies_on_announcements_is_longer_and_counts_as_such() -> None:
+    """The watch wants the calls of its whole gap, not those of the reviews in between, which take none."""
+    schedule, blind = trusting(price_floor=1.0), schedule_of(price_floor=1.0)
+    entry = schedule.pending.first()
+    assert entry is not None
+    gap, short = schedule.cadence.gap(KIND.name, "IN_PROGRESS", 0.0), blind.cadence.gap(KIND.name, "IN_PROGRESS", 0.0)
+    assert (entry.reason, entry.due) == ("announcements", gap / 4)
+    assert schedule.pending.wanted == pytest.approx(1 / gap)
+    assert gap > 2 * short
+    assert calls_until(schedule, 100.0) == [pytest.approx(gap, rel=0.01)]
+
+
+def test_when_announcements_stop_a_long_gap_ends_at_its_next_review() -> None:
+    """The call goes when the silence is noticed, if the gap without announcements is over."""
+    schedule = trusting(price_floor=1.0)
+    gap = schedule.cadence.gap(KIND.name, "IN_PROGRESS", 0.0)
+    for _ in range(1000):
+        schedule.cadence.announcements.pass_time({(KIND.name, "IN_PROGRESS"): 1}, STEER_S)
+    (call,) = calls_until(schedule, 100.0)
+    blind = schedule.cadence.gap(KIND.name, "IN_PROGRESS", 0.0)
+    assert blind <= call <= blind + gap / 4
+    assert call < 0.75 * gap
+
+
+def test_a_notification_is_polled_at_once_and_its_poll_decides_how_far_silence_is_trusted() -> None:
+    """When the poll shows no change, the next gap is that without announcements: another one may not come."""
+    schedule = trusting(price_floor=1.0)
+    first = schedule.pending.first()
+    assert first is not None
+    assert schedule.poll_now(first.watch.key, 7.0, NOW + 7.0)
+    assert schedule.wait(7.0) == 0
+    assert take(schedule, 7.0).reason == "poll_now"
+    watch = first.watch._replace(seen_at=NOW + 7.1)
+    gap, reason = schedule.gap(KIND, watch)
+    assert (gap, reason) == (schedule_of(price_floor=1.0).gap(KIND, watch)[0], "cadence")
+    schedule.pending.put_back(watch, 7.1, gap, reason)
+    assert schedule.wait(7.1) > 1, "it is not polled again and again"
+    assert not schedule.poll_now("another", 8.0, NOW + 8.0)
+
+
+def test_the_time_of_open_tasks_is_the_clock_of_silence() -> None:
+    """Each adjustment of the price counts it: after a while with many open tasks and no announcement, none are waited for."""
+    schedule = trusting()
+    assert schedule.cadence.trust(KIND.name, "IN_PROGRESS").share > 0.9
+    for _ in range(300):
+        schedule.steer(1.0)
+    assert schedule.cadence.trust(KIND.name, "IN_PROGRESS").share == 0

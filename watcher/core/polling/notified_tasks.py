@@ -18,7 +18,7 @@ from watcher.kinds.kind import Kind
 from watcher.model import Observation, Watch
 
 SKEW_S = 2.0
-"""A notification may arrive this long before the time of its transition, in seconds: the clocks of the service and of this process differ."""
+"""How long before the time of its transition a notification may arrive, in seconds: the clocks of service and watcher differ."""
 REPEATED_S = 5.0
 """A notification that arrives within this time after the status began announced that, once more. In seconds."""
 KEPT_ARRIVALS = 4

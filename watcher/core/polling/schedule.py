@@ -100,7 +100,7 @@ class Schedule:
         return polled
 
     def learn(self, kind: Kind, before: Watch, seen: Observation, now: float) -> None:
-        """Add to the cadence the durations that a transition shows: created to started, and started to ended; and whether AWS announced it."""
+        """Learn from a transition whether AWS announced it, and the durations that it shows: created to started, and started to ended."""
         self._notified.learn(kind, before, seen)
         if seen.created_at is not None and seen.started_at is not None and before.started_at is None:
             self.cadence.learn(kind.name, kind.first_status, seen.started_at - seen.created_at, now)
