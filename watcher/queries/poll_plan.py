@@ -12,10 +12,12 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from watcher.core.polling.announcements import LEAST_SHARE
 from watcher.core.polling.cadence import PROVISIONAL_GAP_S, Cadence, CadenceSettings
 from watcher.core.polling.call_progress import CallState
 from watcher.core.polling.open_circuits import OpenCircuit
 from watcher.core.polling.poll_errors import DENIED_TRIES, PARKED_S, UNREADABLE_TRIES, wait_range
+from watcher.core.polling.silence import NO_TRUST
 from watcher.core.polling.transitions import WatchSettings
 from watcher.kinds.kind import Kind, Phase
 from watcher.model import Watch
@@ -92,6 +94,8 @@ class PollPlan:
     """Why the last poll that is saved failed, by the reason of the error. None: it did not fail, or it is not saved."""
     retry_s: tuple[float, float] | None = None
     """The shortest and the longest wait after that poll, in place of `gap_s`. None: no wait, or no error."""
+    announced_share: float | None = None
+    """The share of the changes of this status that AWS is expected to announce. None: none was announced so far."""
 
     def as_json(self) -> dict[str, Any]:
         """The JSON form."""
@@ -107,10 +111,12 @@ def plan_polls(watch: Watch, kind: Kind | None, learned: LearnedState, settings:
     age = 0.0 if watch.status_since is None else max(0.0, now - watch.status_since)
     gap, spare = 0.0, math.inf
     if status is not None:
-        gap = cadence.gap(name, status, age, polls=watch.polls, provisional=provisional)
+        trust = NO_TRUST if provisional else cadence.trust(name, status)
+        gap = cadence.gap(name, status, age, polls=watch.polls, provisional=provisional, trust=trust)
         if settings.cadence.type == "accrual":
             spare = cadence.spare_gap(name, status, age, provisional=provisional)
     error = None if learned.last_call is None or learned.last_call.reason not in TROUBLE else learned.last_call.reason
+    announcements = cadence.announcements.get(name, status)
     failures = None if learned.last_call is None or status is not None else learned.last_call.polls
     plan = PollPlan(
         rule=settings.cadence.type,
@@ -125,6 +131,7 @@ def plan_polls(watch: Watch, kind: Kind | None, learned: LearnedState, settings:
         why=(),
         last_error=error,
         retry_s=None if error is None else wait_range(error, settings.watch, failures=failures),
+        announced_share=None if announcements is None else round(announcements.believed, 4),
     )
     held = [sentence for circuit in learned.circuits for sentence in _held(circuit)]
     why = (*held, *_reasons(plan, watch, learned, cadence, provisional), _share(plan))
@@ -174,6 +181,22 @@ def _reasons(plan: PollPlan, watch: Watch, learned: LearnedState, cadence: Caden
     if plan.spare_gap_s is not None:
         saved = f"a call then saves {cadence.settings.price_floor:g} s of lag"
         yield f"{plan.spare_gap_s:.2f} s after the last poll if there is a spare call: {saved}"
+    yield from _announcements(watch, cadence)
+
+
+def _announcements(watch: Watch, cadence: Cadence) -> Iterator[str]:
+    """How far notifications of AWS about such a task are trusted, if any came so far."""
+    known = cadence.announcements.get(watch.ref.kind, watch.status)
+    if known is None or cadence.settings.type != "accrual":
+        return
+    yield "at once when a notification of AWS comes"
+    said = f"notifications announced {known.share:.0%} of the changes from {watch.status}"
+    if known.trust.share:
+        yield f"{said}, {known.delay_s:.1f} s after them on average: without one the task has probably not changed, so the gap is longer"
+    elif known.share < LEAST_SHARE:
+        yield f"{said}: too few to wait for them"
+    else:
+        yield f"{said}, but about {known.doubt:.0f} have not come since the last one: they are not waited for until one comes"
 
 
 def _retry(plan: PollPlan, error: str) -> str:
