@@ -123,6 +123,29 @@ def test_the_lag_is_the_expected_lag_in_spite_of_the_silence(s: float, t: float,
             assert silence.accrued(model, s, t, trust) == pytest.approx(exponential, rel=0.2, abs=0.03)
 
 
+class Even:
+    """Durations that are even between 0 and 1,000 s."""
+
+    def probability(self, t: float) -> float:
+        return t / 1000
+
+    def integral(self, t: float) -> float:
+        return t * t / 2000
+
+    def accrued(self, s: float, t: float) -> float:
+        raise AssertionError
+
+    def gap(self, s: float, price: float, low: float, high: float) -> float:
+        raise AssertionError
+
+
+@pytest.mark.parametrize("share", [0.5, 0.99])
+def test_an_exponential_delay_counts_by_its_second_moment(share: float) -> None:
+    """Where the density is constant, the lag of what was not heard of yet is that of the exponential delay, not of one that is its mean."""
+    lag = silence.accrued(Even(), 100, 140, Trust.of(share, 2.0)) - (1 - share) * 40**2 / 2 / 900 / (1 - share * 40 / 900)
+    assert lag == pytest.approx(share * 2.0**2 / 900 / (1 - share * 40 / 900), rel=0.05, abs=(1 - share) * 0.1)
+
+
 def test_announcements_slower_than_the_polls_change_nothing() -> None:
     """A poll that is worth its price before an announcement could have arrived is not delayed."""
     model = searches()

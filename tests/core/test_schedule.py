@@ -354,3 +354,18 @@ def test_the_time_of_open_tasks_is_the_clock_of_silence() -> None:
     for _ in range(300):
         schedule.steer(1.0)
     assert schedule.cadence.trust(KIND.name, "IN_PROGRESS").share == 0
+
+
+def test_a_call_that_a_notification_causes_is_unplanned_only_by_the_rest_of_its_gap() -> None:
+    """The part of the gap that has passed was counted as a call wanted already: the price would be too high, and calls left unspent."""
+    schedule = schedule_of()
+    for name in ("a", "b", "c"):
+        add(schedule, name, 0.0)
+        schedule.pending.put_back(take(schedule, 0.0).watch, 0.0, 40.0, "cadence")
+    schedule.steer(0.0)
+    before = schedule.unplanned
+    for name, at in (("a", 10.0), ("b", 40.0)):
+        schedule.poll_now(TaskRef(REF.kind, (REF.params[0], name)).key, at, NOW + at)
+        assert take(schedule, at).reason == "poll_now"
+    schedule.steer(40.0)
+    assert schedule.unplanned == pytest.approx(before * 0.95 + 0.75 / 10)

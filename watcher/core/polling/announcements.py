@@ -145,16 +145,17 @@ class Announcements:
         self._known.setdefault((kind, status), StatusAnnouncements()).hear(min(LATE_S, max(0.0, delay_s)))
 
     def miss(self, kind: str, status: str, lag_s: float) -> float | None:
-        """Learn that a poll found a transition that nothing had announced. Returns what `correct` needs if its announcement comes late."""
+        """Learn that a poll found a transition that nothing had announced. Returns what `correct` needs if its announcement comes late.
+
+        None: nothing was announced yet in this status, so there is nothing to correct.
+        """
         known = self._known.get((kind, status))
         return None if known is None else known.miss(max(0.0, lag_s))
 
-    def correct(self, kind: str, status: str, coming: float | None, delay_s: float) -> None:
+    def correct(self, kind: str, status: str, coming: float, delay_s: float) -> None:
         """Learn that the announcement of a transition came after the poll that found it. `coming` is what `miss` returned."""
         known = self._known.get((kind, status))
-        if known is None or coming is None:
-            self.hear(kind, status, delay_s)
-        else:
+        if known is not None:
             known.correct(coming, min(LATE_S, max(0.0, delay_s)))
 
     def pass_time(self, counts: Mapping[tuple[str, str | None], int], seconds: float) -> None:

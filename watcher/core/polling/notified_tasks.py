@@ -40,7 +40,7 @@ class _Found(NamedTuple):
 
     kind: str
     exit: Exit
-    coming: float | None
+    coming: float
     """What `Announcements.miss` returned."""
 
 
@@ -73,7 +73,8 @@ class NotifiedTasks:
                 self._announcements.hear(kind.name, exit_.status, announced[number] - exit_.at)
             elif before.seen_at is not None and exit_.at >= before.seen_at:
                 coming = self._announcements.miss(kind.name, exit_.status, seen.observed_at - exit_.at)
-                found.append(_Found(kind.name, exit_, coming))
+                if coming is not None:
+                    found.append(_Found(kind.name, exit_, coming))
         self._found.pop(before.key, None)
         if found:
             self._found[before.key] = tuple(found)

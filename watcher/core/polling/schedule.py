@@ -42,7 +42,7 @@ class Schedule:
     """The recent rate, in calls per second, of calls that no gap planned: first polls, `poll_now`, retries without a wait."""
     tasks_per_call: float = 1.0
     """The recent average number of tasks in a call."""
-    _unplanned_calls: int = 0
+    _unplanned_calls: float = 0.0
     """Such calls since the last `steer`."""
     _notified: NotifiedTasks = field(init=False)
 
@@ -78,7 +78,7 @@ class Schedule:
             return None
         if entries[0].reason == MISSING:
             self.circuits.probe_missing(now, self)
-        self._unplanned_calls += entries[0].rate == 0 or entries[0].reason == "poll_now"
+        self._unplanned_calls += _unplanned(entries[0], now)
         self.tasks_per_call += (len(entries) - self.tasks_per_call) / BATCH_CALLS
         return entries, self.pace.take(now)
 
@@ -113,7 +113,7 @@ class Schedule:
         lateness = self.pending.lateness(now)
         self.cadence.announcements.pass_time(self.pending.counts, STEER_S)
         self.unplanned += STEER_S / UNPLANNED_S * (self._unplanned_calls / STEER_S - self.unplanned)
-        self._unplanned_calls = 0
+        self._unplanned_calls = 0.0
         wanted = self.pending.wanted / self.tasks_per_call + self.unplanned
         self.cadence.steer(wanted, len(self.pending) / self.tasks_per_call, self.pace.rate, lateness)
         return lateness
@@ -136,6 +136,17 @@ class Schedule:
             return math.inf
         gap = self.cadence.spare_gap(watch.ref.kind, watch.status, age(watch), provisional=entry.reason == "provisional")
         return max(0.0, entry.placed_at + gap - now)
+
+
+def _unplanned(entry: PendingEntry, now: float) -> float:
+    """Which part of a call that goes now was not planned.
+
+    All of one that no gap planned. Of one that a notification caused, the rest of the gap: for the time that has passed, the
+    rate of the watch was part of the calls wanted, as if the call at the end of the gap were still to come.
+    """
+    if entry.rate == 0:
+        return 1.0
+    return max(0.0, 1 - (now - entry.placed_at) * entry.rate) if entry.reason == "poll_now" else 0.0
 
 
 def state_name(what: Literal["pace", "cadence", "progress"], quota: Quota) -> str:
