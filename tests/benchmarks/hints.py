@@ -32,27 +32,35 @@ BLIND_PRICES_S = (0.1, 0.2, 0.35, 0.6, 1.0, 1.7, 3.0, 5.0, 8.0, 12.0, 18.0)
 TASKS = 100
 WARM_S = 300.0
 """The time in which durations and announcements are learned, in seconds."""
-STEADY_S, STOP_S, LATEST_S = 1200.0, 60.0, 70.0
+STEADY_S, STOP_S, LATEST_S = 900.0, 60.0, 70.0
 """How long is measured; each window after announcements stop; the time after which every end has been detected. In seconds."""
-STOPS = 8
+STOPS = 6
 """The runs in which announcements stop."""
-FEW_TASKS = 10
+FEW_TASKS, FEW_WARM_S, FEW_STOPS = 10, 600.0, 5
+"""Fewer tasks, with more runs for each of the others."""
+SCARCE_SHARES = (0.0, 0.8, 0.95)
+QUOTAS = (1.5, 2.0, 3.0)
+"""Quotas that bind, in calls for each task."""
 AMPLE = 1e5
 """A rate, in calls per second, that never binds."""
 
 NOTE = """
 The real schedule and cadence with 100 tasks at a time (when one ends, another begins) on virtual time, 10 s + exp 4 from the start of a
-task to its end. AWS announces a share of the ends, with an exponential delay. Nothing is learned at the start; after 300 s, 1,200 s are
+task to its end. AWS announces a share of the ends, with an exponential delay. Nothing is learned at the start; after 300 s, 900 s are
 measured. The quota never binds, and the price of a call is fixed at 1 s (`price_floor`), so that each row spends calls by the same rule. A
 call takes no time. *Calls* are those of a task without the first look, which is the same in every row; the call of an announcement counts.
 *Blind lag* is the mean lag of the same rule without notifications with as many calls, under another price. *Stopped*: the lag of the tasks
 that end in the first and in the second minute after announcements stop, over the blind lag with as many calls (calls and lag in
-parentheses), from 8 runs.
+parentheses), from 6 runs.
 
 Aim: with 95 % announced 0.3 s after the end, at most 1.25 calls and 0.65 s; in the first minute after the last announcement at most 1.25.
 """
-PART_NOTE = """
-The same after announcements stop with 10 tasks at a time: the silence is noticed after ten times as long. From 32 runs.
+FEW_NOTE = """
+The same after announcements stop with 10 tasks at a time, which takes ten times as long to be noticed. From 30 runs.
+"""
+SCARCE_NOTE = """
+100 tasks at a time under a quota that allows so many calls for each task, without the first look. The price follows the quota. The mean
+lag, and the calls that were made for each task.
 """
 
 
@@ -82,15 +90,15 @@ class Means:
 class HintsSimulation:
     """The real schedule with a constant number of tasks on virtual time, and announcements of their ends.
 
-    Calls take no time. The price of a call is fixed, because it is the floor and the quota never binds.
+    Calls take no time. With an ample rate, the price of a call is fixed: it is the floor.
     """
 
-    def __init__(self, share: float, delay_s: float, price_s: float, seed: int, tasks: int = TASKS) -> None:
+    def __init__(self, share: float, delay_s: float, price_s: float, seed: int, tasks: int = TASKS, rate: float = AMPLE) -> None:
         self.share, self.now = share, 0.0
         self.ended: list[Ended] = []
         self.cadence = Cadence(CadenceSettings(price_floor=price_s))
-        pace = Pace(PaceSettings(rate=AMPLE), 0.0)
-        pace.restore(AMPLE, 0.0)
+        pace = Pace(PaceSettings(rate=rate), 0.0)
+        pace.restore(rate, 0.0)
         self.schedule = Schedule(PendingSet(), self.cadence, pace, Circuits().of(DEFAULT_TARGET, KIND.service), max_in_flight=1)
         self._delay_s = delay_s
         self._rng = Random(seed)
@@ -184,9 +192,13 @@ def run(quick: bool) -> Table:
         blind = list(processes.map(_steady, [(0.0, CASES[0][1], price, seconds) for price in prices]))
         rows = list(processes.map(_row, [(case, seconds, stops, blind) for case in CASES]))
         few = list(processes.map(_few, [(share, stops, blind) for share in (0.8, 0.95, 0.99)]))
+        scarce = list(processes.map(_scarce, [(calls, seconds) for calls in QUOTAS]))
     header = ["announced, mean delay", "calls", "lag", "blind lag", "lag over it", "stopped, 0-60 s", "60-120 s"]
-    part = Part("Ten tasks at a time", PART_NOTE, ["announced", "stopped, 0-60 s", "60-120 s"], few)
-    return Table("Hints: what notifications save", command("hints"), NOTE, header, rows, [part])
+    parts = [
+        Part("Ten tasks at a time", FEW_NOTE, ["announced", "stopped, 0-60 s", "60-120 s"], few),
+        Part("Under a quota", SCARCE_NOTE, ["calls a task", *(f"{share:.0%} announced" for share in SCARCE_SHARES)], scarce),
+    ]
+    return Table("Hints: what notifications save", command("hints"), NOTE, header, rows, parts)
 
 
 def _row(case: tuple[tuple[float, float], float, int, list[Means]]) -> list[str]:
@@ -194,30 +206,43 @@ def _row(case: tuple[tuple[float, float], float, int, list[Means]]) -> list[str]
     found = _steady((share, delay_s, PRICE_S, seconds))
     least = blind_lag(blind, found.calls)
     row = [f"{share:.0%}, {delay_s:g} s", f"{found.calls:.2f}", f"{found.lag:.2f} s", f"{least:.2f} s", f"{found.lag / least:.2f}"]
-    return row + (_stopped(share, delay_s, stops, TASKS, blind) if share else ["", ""])
+    return row + (_stopped(share, delay_s, stops, blind) if share else ["", ""])
 
 
 def _few(case: tuple[float, int, list[Means]]) -> list[str]:
     share, stops, blind = case
-    return [f"{share:.0%}", *_stopped(share, CASES[0][1], 4 * stops, FEW_TASKS, blind)]
+    return [f"{share:.0%}", *_stopped(share, CASES[0][1], FEW_STOPS * stops, blind, FEW_TASKS, FEW_WARM_S)]
+
+
+def _scarce(case: tuple[float, float]) -> list[str]:
+    """The lag under a quota that binds, without announcements and with them."""
+    calls, seconds = case
+    row = [f"{calls:g}"]
+    for share in SCARCE_SHARES:
+        found = _measured(HintsSimulation(share, CASES[0][1], 0.0, seed=1, rate=calls * TASKS / RUN.mean), seconds)
+        row.append(f"{found.lag:.2f} s ({found.calls:.2f})")
+    return row
 
 
 def _steady(case: tuple[float, float, float, float]) -> Means:
     """The means while announcements come as always."""
     share, delay_s, price_s, seconds = case
-    simulation = HintsSimulation(share, delay_s, price_s, seed=1)
+    return _measured(HintsSimulation(share, delay_s, price_s, seed=1), seconds)
+
+
+def _measured(simulation: HintsSimulation, seconds: float) -> Means:
     simulation.run(WARM_S)
     begin = simulation.now
     simulation.run(seconds + LATEST_S)
     return Means.of(simulation.ended_within(begin, begin + seconds))
 
 
-def _stopped(share: float, delay_s: float, stops: int, tasks: int, blind: Sequence[Means]) -> list[str]:
+def _stopped(share: float, delay_s: float, stops: int, blind: Sequence[Means], tasks: int = TASKS, warm_s: float = WARM_S) -> list[str]:
     """The lag after announcements stop, over the blind lag with the same calls, in each of the two minutes."""
     ended: tuple[list[Ended], list[Ended]] = ([], [])
     for seed in range(stops):
         simulation = HintsSimulation(share, delay_s, PRICE_S, seed, tasks)
-        simulation.run(WARM_S * TASKS / tasks)
+        simulation.run(warm_s)
         stop = simulation.now
         simulation.stop_announcements()
         simulation.run(2 * STOP_S + LATEST_S)
