@@ -11,18 +11,22 @@ from tests.benchmarks.lag import ACCRUAL, RIVALS
 from tests.benchmarks.polling_simulation import PollingSimulation
 from tests.benchmarks.restart import CASES, ORDERS, SEEDS, simulate
 from tests.benchmarks.svg import COLOURS, Chart
+from watcher.core.polling import silence
 from watcher.core.polling.cadence import STEER_S
 from watcher.core.polling.duration_model import DurationModel
 
 DOCS = Path(__file__).parents[2] / "docs"
 PRICE_S = 0.3
+HINTS_PRICE_S = 1.0
+"""The price in the plot of silence: that of the benchmark of notifications."""
 
 
 def main() -> None:
     """Write all plots."""
     (DOCS / "images").mkdir(exist_ok=True)
-    document = (DOCS / "benchmarks.md").read_text("utf-8")
-    charts = {"accrual": accrual(), "polls": polls(), "price": price(), "lag": lag(document), "restart": restart()}
+    tables = (DOCS / "benchmarks.md").read_text("utf-8")
+    charts = {"accrual": accrual(), "polls": polls(), "silence": silent(), "hints": hints(tables), "price": price(), "lag": lag(tables)}
+    charts["restart"] = restart()
     for name, chart in charts.items():
         (DOCS / "images" / f"cadence-{name}.svg").write_text(chart.svg(), "utf-8")
 
@@ -121,6 +125,42 @@ def restart() -> Chart:
             bins.setdefault(int(at / width), []).append(lag_s)
         chart.line([((n + 0.5) * width, sum(lags) / len(lags)) for n, lags in sorted(bins.items())], colour)
         chart.text(case.window - 4, 600 / 1.6 ** ORDERS.index(order), order, colour, "end")
+    return chart
+
+
+def silent() -> Chart:
+    """A(s, t) for several shares of announced changes, and where each reaches the price."""
+    model = _learned(after(10, 4))
+    chart = Chart(
+        f"Expected lag since a poll at 12 s in spite of silence, and a price of {HINTS_PRICE_S:g} s: delay 0.3 s",
+        ("age, s", 12, 26),
+        ("A(12, t), s", 0, 2),
+    )
+    chart.ticks(range(12, 27, 2), (0, 0.5, 1, 1.5, 2))
+    chart.line([(12, HINTS_PRICE_S), (26, HINTS_PRICE_S)], COLOURS[4], dashed=True)
+    for row, (colour, share) in enumerate(zip(COLOURS, (0.0, 0.8, 0.95, 0.99), strict=False)):
+        trust = silence.Trust.of(share, 0.3)
+        ages = [12 + step / 20 for step in range(281)]
+        chart.line([(t, a) for t in ages if (a := silence.accrued(model, 12, t, trust)) <= 2], colour)
+        due = 12 + silence.gap(model, 12, HINTS_PRICE_S, 0.2, 60, trust)
+        chart.dots([(due, HINTS_PRICE_S)], colour)
+        chart.text(22, 0.5 - 0.12 * row, f"p = {share:g}: next at {due:.1f} s", colour)
+    return chart
+
+
+def hints(document: str) -> Chart:
+    """Calls and lag with notifications, and the lag of as many calls without them, from the table."""
+    rows = [re.split(r" *\| *", line.strip("| ")) for line in document.splitlines() if re.match(r"\| \d+%, [\d.]+ s \|", line)]
+    chart = Chart("Calls of a task without the first look, and lag of its end", ("calls", 1, 2), ("mean lag, s", 0, 9))
+    chart.ticks([1, 1.2, 1.4, 1.6, 1.8, 2], range(0, 10, 3))
+    calls = [float(row[1]) for row in rows]
+    blind = sorted((x, float(row[3].split()[0])) for x, row in zip(calls, rows, strict=True))
+    chart.line(blind, COLOURS[4], dashed=True)
+    chart.text(blind[0][0] + 0.06, blind[0][1], "without notifications, under other prices", COLOURS[4])
+    for x, row in zip(calls, rows, strict=True):
+        lag_s = float(row[2].split()[0])
+        chart.dots([(x, lag_s)], COLOURS[0])
+        chart.text(x + 0.015, lag_s + 0.15, row[0], COLOURS[0])
     return chart
 
 

@@ -213,8 +213,8 @@ class PollingSimulation:
 
     def _settle(self, watch: Watch) -> None:
         if watch.open:
-            gap, until_decided = self.schedule.gap(KIND, watch), decided_in(KIND, watch, self.now, SETTINGS)
-            self.schedule.pending.put_back(watch, self.now, min(gap, until_decided) if until_decided else gap, "cadence")
+            (gap, reason), until_decided = self.schedule.gap(KIND, watch), decided_in(KIND, watch, self.now, SETTINGS)
+            self.schedule.pending.put_back(watch, self.now, min(gap, until_decided) if until_decided else gap, reason)
         else:
             self.schedule.pending.finish(watch)
             del self._truth[watch.key]

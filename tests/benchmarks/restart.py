@@ -192,7 +192,7 @@ class RestartSimulation:
         self.lags.calls += 0 <= now < self.case.window and entry.watch.id.startswith("new")
         watch = advance(kind, entry.watch, seen, SETTINGS).watch
         if watch.open:
-            self.schedule.pending.put_back(watch, now, self.schedule.gap(kind, watch), "cadence")
+            self.schedule.pending.put_back(watch, now, *self.schedule.gap(kind, watch))
             return
         self.schedule.learn(kind, entry.watch, seen, now)
         self.schedule.pending.finish(watch)

@@ -243,7 +243,7 @@ def test_first_polls_get_their_share_of_the_pace() -> None:
                 schedule.pending.finish(before)
             else:
                 watch = watch_of(before.ref, status="IN_PROGRESS", status_since=since, seen_at=now)
-                schedule.pending.put_back(watch, now, schedule.gap(KIND, watch), "cadence")
+                schedule.pending.put_back(watch, now, *schedule.gap(KIND, watch))
     assert schedule.unplanned == pytest.approx(5, rel=0.2)
     assert schedule.pending.wanted + schedule.unplanned == pytest.approx(20, rel=0.25)
     assert sum(waited) / len(waited) < 0.5
@@ -274,7 +274,7 @@ def beside(backlog: int, seconds: float, *, cadence: str = "") -> tuple[Schedule
                 schedule.pending.finish(entry.watch)
             else:
                 watch = watch_of(entry.watch.ref, status="IN_PROGRESS", status_since=now - age, seen_at=now)
-                schedule.pending.put_back(watch, now, schedule.gap(KIND, watch), "cadence")
+                schedule.pending.put_back(watch, now, *schedule.gap(KIND, watch))
     return schedule, waited
 
 
@@ -311,7 +311,7 @@ def test_a_price_of_batches_counts_calls_not_tasks() -> None:
                 assert call is not None
                 for entry in call[0]:
                     watch = watch_of(entry.watch.ref, status="IN_PROGRESS", status_since=now - 20, seen_at=now)
-                    schedule.pending.put_back(watch, now, schedule.gap(KIND, watch), "cadence")
+                    schedule.pending.put_back(watch, now, *schedule.gap(KIND, watch))
             now += STEER_S
             schedule.steer(now)
         assert schedule.tasks_per_call == pytest.approx(limit, rel=0.01)
@@ -402,3 +402,90 @@ def test_nothing_but_held_tasks_is_nothing_to_take() -> None:
     assert schedule.wait(1.0) == 4.0
     schedule.pending.poll_now(entry.watch.key, 1.0)
     assert take(schedule, 2.0).reason == "poll_now", "AWS says that the task is there"
+
+
+def trusting(**cadence: float) -> Schedule:
+    """A schedule of one watch in a status whose changes are always announced, which was polled just now."""
+    schedule = schedule_of(**cadence)
+    for _ in range(300):
+        schedule.cadence.announcements.hear(KIND.name, "IN_PROGRESS", 0.3)
+        for _ in range(20):
+            schedule.cadence.announcements.pass_time({(KIND.name, "IN_PROGRESS"): 1}, STEER_S)
+    add(schedule, "a", 0.0)
+    watch = watch_of(take(schedule, 0.0).watch.ref, status="IN_PROGRESS", status_since=NOW, seen_at=NOW)
+    schedule.pending.put_back(watch, 0.0, *schedule.gap(KIND, watch))
+    return schedule
+
+
+def calls_until(schedule: Schedule, end: float) -> list[float]:
+    """The times at which the one watch is taken, until `end`. It is not put back."""
+    now, taken = 0.0, []
+    while (now := now + schedule.wait(now)) < end:
+        if schedule.wait(now) == 0:
+            taken.append(now)
+            take(schedule, now)
+    return taken
+
+
+def test_a_gap_that_relies_on_announcements_is_longer_and_counts_as_such() -> None:
+    """The watch wants the calls of its whole gap, not those of the reviews in between, which take none."""
+    schedule, blind = trusting(price_floor=1.0), schedule_of(price_floor=1.0)
+    entry = schedule.pending.first()
+    assert entry is not None
+    gap, short = schedule.cadence.gap(KIND.name, "IN_PROGRESS", 0.0), blind.cadence.gap(KIND.name, "IN_PROGRESS", 0.0)
+    assert (entry.reason, entry.due) == ("announcements", gap / 4)
+    assert schedule.pending.wanted == pytest.approx(1 / gap)
+    assert gap > 2 * short
+    assert calls_until(schedule, 100.0) == [pytest.approx(gap, rel=0.01)]
+
+
+def test_when_announcements_stop_a_long_gap_ends_at_its_next_review() -> None:
+    """The call goes when the silence is noticed, if the gap without announcements is over."""
+    schedule = trusting(price_floor=1.0)
+    gap = schedule.cadence.gap(KIND.name, "IN_PROGRESS", 0.0)
+    for _ in range(1000):
+        schedule.cadence.announcements.pass_time({(KIND.name, "IN_PROGRESS"): 1}, STEER_S)
+    (call,) = calls_until(schedule, 100.0)
+    blind = schedule.cadence.gap(KIND.name, "IN_PROGRESS", 0.0)
+    assert blind <= call <= blind + gap / 4
+    assert call < 0.75 * gap
+
+
+def test_a_notification_is_polled_at_once_and_its_poll_decides_how_far_silence_is_trusted() -> None:
+    """When the poll shows no change, the next gap is that without announcements: another one may not come."""
+    schedule = trusting(price_floor=1.0)
+    first = schedule.pending.first()
+    assert first is not None
+    assert schedule.poll_now(first.watch.key, 7.0, NOW + 7.0)
+    assert schedule.wait(7.0) == 0
+    assert take(schedule, 7.0).reason == "poll_now"
+    watch = first.watch._replace(seen_at=NOW + 7.1)
+    gap, reason = schedule.gap(KIND, watch)
+    assert (gap, reason) == (schedule_of(price_floor=1.0).gap(KIND, watch)[0], "cadence")
+    schedule.pending.put_back(watch, 7.1, gap, reason)
+    assert schedule.wait(7.1) > 1, "it is not polled again and again"
+    assert not schedule.poll_now("another", 8.0, NOW + 8.0)
+
+
+def test_the_time_of_open_tasks_is_the_clock_of_silence() -> None:
+    """Each adjustment of the price counts it: after a while with many open tasks and no announcement, none are waited for."""
+    schedule = trusting()
+    assert schedule.cadence.trust(KIND.name, "IN_PROGRESS").share > 0.9
+    for _ in range(300):
+        schedule.steer(1.0)
+    assert schedule.cadence.trust(KIND.name, "IN_PROGRESS").share == 0
+
+
+def test_a_call_that_a_notification_causes_is_unplanned_only_by_the_rest_of_its_gap() -> None:
+    """The part of the gap that has passed was counted as a call wanted already: the price would be too high, and calls left unspent."""
+    schedule = schedule_of()
+    for name in ("a", "b", "c"):
+        add(schedule, name, 0.0)
+        schedule.pending.put_back(take(schedule, 0.0).watch, 0.0, 40.0, "cadence")
+    schedule.steer(0.0)
+    before = schedule.unplanned
+    for name, at in (("a", 10.0), ("b", 40.0)):
+        schedule.poll_now(TaskRef(REF.kind, (REF.params[0], name)).key, at, NOW + at)
+        assert take(schedule, at).reason == "poll_now"
+    schedule.steer(40.0)
+    assert schedule.unplanned == pytest.approx(before * 0.95 + 0.75 / 10)

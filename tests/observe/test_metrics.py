@@ -14,7 +14,7 @@ CATALOG = builtin_catalog()
 ID_LIKE = re.compile(r"(^|_)(id|ids|key|task|arn|connector|profile|phone|url|path|email|uuid)($|_)")
 ATTRIBUTES = [
     *("inputs", "acks", "watches", "polls", "poll_seconds", "in_flight", "events", "ended"),
-    *("detection_lag", "calls_per_task", "pace_rate", "pace_throttles", "price", "due_lateness"),
+    *("detection_lag", "calls_per_task", "pace_rate", "pace_throttles", "price", "announced_share", "due_lateness"),
     *("outbox_events", "outbox_age", "deliveries", "delivery_seconds", "dead_letters", "dead_letters_kept", "dead_letters_limit"),
     *("shards", "shards_owned", "shard_changes", "takeovers", "lease_age"),
     *("component_healthy", "circuit_open", "loop_lag", "store_seconds", "build_info"),
@@ -130,6 +130,16 @@ def test_a_status_without_watches_shows_zero():
         dict(labels)["status"]: v for (n, labels), v in scraped(metrics).items() if n == "watcher_watches" and "speaker" in str(labels)
     }
     assert shown == {"new": 0, "other": 0, **dict.fromkeys(CATALOG["speaker-search"].statuses, 0), "IN_QUEUE": 2}
+
+
+def test_the_announced_share_is_shown_for_known_statuses_only():
+    """A status of which nothing was announced has no series, and an undeclared one the label `other`."""
+    metrics = Metrics(CATALOG)
+    assert not [name for name, _ in scraped(metrics) if name == "watcher_announced_share"]
+    metrics.show_announced("speaker-search", "IN_PROGRESS", 0.75)
+    metrics.show_announced("speaker-search", "WEIRD", 0.5)
+    shown = {dict(labels)["status"]: value for (name, labels), value in scraped(metrics).items() if name == "watcher_announced_share"}
+    assert shown == {"IN_PROGRESS": 0.75, "other": 0.5}
 
 
 @pytest.mark.parametrize("reason", ["not_found", "duplicate_key", "http_410", "size"])

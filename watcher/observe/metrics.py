@@ -119,6 +119,10 @@ class Metrics:
         for label, count in shown.items():
             self.watches.labels(*label).set(count)
 
+    def show_announced(self, kind: str, status: str, share: float) -> None:
+        """Set the share of the changes of a status that AWS is expected to announce, from 0 to 1."""
+        self.announced_share.labels(kind, status_label(self._catalog, kind, status)).set(share)
+
     def start_at_zero(self, sources: Collection[str], sinks: Collection[str]) -> None:
         """Create each series whose labels are known before anything happens: those of the catalog, and of these sources and sinks.
 
@@ -158,6 +162,9 @@ class Metrics:
         self.pace_rate = self._gauge("watcher_pace_calls_per_second", "The rate at which calls are allowed.", ["target", "quota"])
         self.pace_throttles = self._counter("watcher_pace_throttles_total", "Calls that the service throttled.", ["target", "quota"])
         self.price = self._gauge("watcher_cadence_price_seconds", "The expected lag at which a task is polled.", ["quota"])
+        self.announced_share = self._gauge(
+            "watcher_announced_share", "The share of the changes of a status that AWS is expected to announce.", ["kind", "status"]
+        )
         self.due_lateness = self._gauge("watcher_due_lateness_seconds", "How long the most overdue poll has been due.", ["quota"])
 
     def _declare_delivery(self) -> None:

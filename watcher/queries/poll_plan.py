@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from watcher.core.polling.announcements import LEAST_SHARE
 from watcher.core.polling.cadence import Cadence, CadenceSettings
 from watcher.core.polling.call_progress import CallState
 from watcher.core.polling.lane import ADOPTED
@@ -100,6 +101,8 @@ class PollPlan:
     """Why the last poll that is saved failed, by the reason of the error. None: it did not fail, or it is not saved."""
     retry_s: tuple[float, float] | None = None
     """The shortest and the longest wait after that poll, in place of `gap_s`. None: no wait, or no error."""
+    announced_share: float | None = None
+    """The share of the changes of this status that AWS is expected to announce. None: none was announced so far."""
 
     def as_json(self) -> dict[str, Any]:
         """The JSON form."""
@@ -120,6 +123,7 @@ def plan_polls(watch: Watch, kind: Kind | None, learned: LearnedState, settings:
         if settings.cadence.type == "accrual":
             spare = cadence.spare_gap(name, status, age)
     error = None if learned.last_call is None or learned.last_call.reason not in TROUBLE else learned.last_call.reason
+    announcements = cadence.announcements.get(name, status)
     failures = None if learned.last_call is None or status is not None else learned.last_call.polls
     plan = PollPlan(
         rule=settings.cadence.type,
@@ -134,6 +138,7 @@ def plan_polls(watch: Watch, kind: Kind | None, learned: LearnedState, settings:
         why=(),
         last_error=error,
         retry_s=None if error is None else wait_range(error, settings.watch, failures=failures),
+        announced_share=None if announcements is None else round(announcements.believed, 4),
     )
     held = [sentence for circuit in learned.circuits for sentence in _held(circuit)]
     why = (*held, *_reasons(plan, watch, learned, cadence), _share(plan))
@@ -180,6 +185,22 @@ def _reasons(plan: PollPlan, watch: Watch, learned: LearnedState, cadence: Caden
     if plan.spare_gap_s is not None:
         saved = f"a call then saves {cadence.floor:g} s of lag"
         yield f"{plan.spare_gap_s:.2f} s after the last poll if there is a spare call: {saved}"
+    yield from _announcements(watch, cadence)
+
+
+def _announcements(watch: Watch, cadence: Cadence) -> Iterator[str]:
+    """How far notifications of AWS about such a task are trusted, if any came so far."""
+    known = cadence.announcements.get(watch.ref.kind, watch.status)
+    if known is None or cadence.settings.type != "accrual":
+        return
+    yield "at once when a notification of AWS comes"
+    said = f"notifications announced {known.share:.0%} of the changes from {watch.status}"
+    if known.trust.share:
+        yield f"{said}, {known.delay_s:.1f} s after them on average: without one the task has probably not changed, so the gap is longer"
+    elif known.share < LEAST_SHARE:
+        yield f"{said}: too few to wait for them"
+    else:
+        yield f"{said}, but about {known.doubt:.0f} have not come since the last one: they are not waited for until one comes"
 
 
 def _retry(plan: PollPlan, error: str) -> str:

@@ -80,4 +80,4 @@ class PollResults:
             return self._policy.rng.uniform(*step.wait_s), step.reason
         if step.watch.seen_at is None or step.reason in ("throttled", "credentials"):
             return 0.0, step.reason
-        return self._schedule.gap(kind, step.watch), "cadence"
+        return self._schedule.gap(kind, step.watch)

@@ -106,8 +106,8 @@ class Poller:
         self.pending.add(watch, now, gap=gap, source=source)
 
     def poll_now(self, key: str) -> bool:
-        """Poll this task before all others. Returns False when it is not watched here."""
-        known = self.pending.poll_now(key, self._clock.mono())
+        """Poll this task before all others, because AWS sent a notification about it. Returns False when it is not watched here."""
+        known = self.schedule.poll_now(key, self._clock.mono(), self._clock.wall())
         if known:
             self._wakeup.set()
         return known

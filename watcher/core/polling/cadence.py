@@ -18,8 +18,11 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field
 
+from watcher.core.polling import silence
+from watcher.core.polling.announcements import Announcements
 from watcher.core.polling.duration_model import GENERAL_PRIOR, DurationModel, Prior
 from watcher.core.polling.first_looks import FirstLooks
+from watcher.core.polling.silence import NO_TRUST, Trust
 from watcher.kinds.kind import Kind
 from watcher.section import Seconds, Section
 
@@ -98,15 +101,26 @@ class Cadence:
         self._common: float | None = None
         """While a backlog is overdue, the price that all tasks need."""
         self._models: dict[tuple[str, str], DurationModel] = {}
+        self.announcements = Announcements()
+        """Which transitions AWS announces, and so for how long its silence is trusted."""
 
-    def gap(self, kind: str, status: str | None, age_s: float, *, polls: int = 0) -> float:
-        """Seconds from a poll of a task, at this age of its status, to the next poll. `polls`: the number of polls so far."""
+    def gap(self, kind: str, status: str | None, age_s: float, *, polls: int = 0, trust: Trust | None = None) -> float:
+        """Seconds from a poll of a task, at this age of its status, to the next poll.
+
+        `polls`: the number of polls so far. `trust` in announcements of this task, if it is not that of its status.
+        """
         low, longest = self.settings.min_gap, self.settings.max_gap
         if self.settings.type == "fixed":
             return max(self.settings.every, low)
         if self.settings.type == "backoff":
             return max(low, min(longest, self.settings.every * 2.0 ** min(max(0, polls - 1), 20)))
-        return self._gap(self.durations(kind, status), _bounded(age_s), low, max(low, longest, self.share_gap))
+        model, age, longest = self.durations(kind, status), _bounded(age_s), max(low, longest, self.share_gap)
+        trust, scarce = self.trust(kind, status) if trust is None else trust, max(low, self.share_gap)
+        saved = silence.accrued(model, age, age + scarce, trust)
+        if saved >= self.price:
+            return silence.gap(model, age, self.price, low, scarce, trust)
+        # the scarce gap must not cause a call that saves less than the floor: an idle watcher makes few calls
+        return scarce if saved >= self.floor else silence.gap(model, age, self.floor, scarce, longest, trust)
 
     def first_gap(self, kind: str, source: str) -> float:
         """Seconds from the submission of a task of which only the id is known to the first look at it.
@@ -122,31 +136,23 @@ class Cadence:
             return 0.0
         model, longest = self.durations(kind, None), min(FIRST_LOOK_S, self.settings.max_gap)
         changed = self.first_looks.chance(kind, source)
-        if changed * self._gap(model, 0.0, 0.0, longest) >= (1 - changed) * self.price:
+        price, scarce = max(self.price, self.floor), min(longest, self.share_gap)
+        if changed * model.gap(0.0, price, 0.0, scarce) >= (1 - changed) * price:
             return 0.0
-        return self._gap(model, 0.0, 0.0, longest, changed)
-
-    def _gap(self, model: DurationModel, age: float, low: float, longest: float, changed: float = 0.0) -> float:
-        scarce = min(longest, max(low, self.share_gap))
-        saved = model.accrued(age, age + scarce, changed)
-        if saved >= self.price:
-            return model.gap(age, self.price, low, scarce, changed)
-        # the scarce gap must not cause a call that saves less than the floor: an idle watcher makes few calls
-        return scarce if saved >= self.floor else model.gap(age, self.floor, scarce, longest, changed)
+        return model.gap(0.0, price, 0.0, scarce, changed)
 
     def spare_gap(self, kind: str, status: str | None, age_s: float) -> float:
         """Seconds from a poll until a spare call is worth spending on this task; infinite where it never is."""
-        low, age = self.settings.min_gap, _bounded(age_s)
-        return self._spare_gap(self.durations(kind, status), age, low, max(low, self.settings.max_gap))
+        low, age, model = self.settings.min_gap, _bounded(age_s), self.durations(kind, status)
+        trust = self.trust(kind, status)
+        gap = silence.gap(model, age, self.floor, low, max(low, self.settings.max_gap), trust)
+        return gap if silence.accrued(model, age, age + gap, trust) >= self.floor else math.inf
 
     def spare_first_gap(self, kind: str, source: str) -> float:
         """As `spare_gap`, for a task of which only the id is known: seconds from its submission."""
-        changed = self.first_looks.chance(kind, source)
-        return self._spare_gap(self.durations(kind, None), 0.0, 0.0, self.settings.max_gap, changed)
-
-    def _spare_gap(self, model: DurationModel, age: float, low: float, longest: float, changed: float = 0.0) -> float:
-        gap = model.gap(age, self.floor, low, longest, changed)
-        return gap if model.accrued(age, age + gap, changed) >= self.floor else math.inf
+        model, changed = self.durations(kind, None), self.first_looks.chance(kind, source)
+        gap = model.gap(0.0, self.floor, 0.0, self.settings.max_gap, changed)
+        return gap if model.accrued(0.0, gap, changed) >= self.floor else math.inf
 
     @property
     def has_spare_calls(self) -> bool:
@@ -156,7 +162,11 @@ class Cadence:
     def worth(self, kind: str, status: str | None, age_s: float, since_poll_s: float) -> float:
         """The lag in seconds that is expected to accrue within `since_poll_s` after a poll at this age."""
         age = _bounded(age_s)
-        return self.durations(kind, status).accrued(age, age + since_poll_s)
+        return silence.accrued(self.durations(kind, status), age, age + since_poll_s, self.trust(kind, status))
+
+    def trust(self, kind: str, status: str | None) -> Trust:
+        """What a task in this status may rely on: none but the accrual rule waits for announcements."""
+        return self.announcements.trust(kind, status) if self.settings.type == "accrual" else NO_TRUST
 
     def steer(self, wanted: float, tasks: float, pace: float, lateness_s: float, *, fresh: Load | None = None) -> None:
         """Adjust the price so that the calls wanted per second match the pace. Call it every `STEER_S` seconds.
@@ -200,14 +210,13 @@ class Cadence:
         return self._models[name]
 
     def dump(self) -> str:
-        """The price and all samples as JSON, for the store."""
+        """The price, all samples, and what is known about announcements as JSON, for the store."""
         samples = {
             f"{kind} {status}": [round(s, 3) for s in model.samples] for (kind, status), model in self._models.items() if model.samples
         }
         state = {"price": self.price, "samples": samples}
-        if looks := self.first_looks.dump():
-            state["first_looks"] = looks
-        return json.dumps(state, separators=(",", ":"))
+        learned = {"first_looks": self.first_looks.dump(), "announcements": self.announcements.dump()}
+        return json.dumps(state | {name: rows for name, rows in learned.items() if rows}, separators=(",", ":"))
 
     def restore(self, text: str) -> None:
         """Continue from the text of an earlier `dump`. A text that cannot be read is ignored."""
@@ -223,6 +232,7 @@ class Cadence:
         for name, durations in samples.items():
             if len(name) == 2:
                 self._models[name] = DurationModel(durations, self._priors.get(name, GENERAL_PRIOR))
+        self.announcements.restore(data.get("announcements"))
 
     def _changed(self, price: float, load: Load, pace: float) -> float:
         """The price after one step toward the one at which this load wants as many calls as this pace allows."""

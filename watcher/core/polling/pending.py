@@ -19,7 +19,14 @@ from watcher.core.polling.lane import ADOPTED, Lane, group_of
 from watcher.core.polling.pending_entry import PendingEntry, pack, unpack
 from watcher.model import Watch
 
-EARLY = ("new", "cadence", "poll_now")
+ANNOUNCEMENTS = "announcements"
+"""The reason to wait of a watch whose gap is longer because AWS is expected to announce its change. Such a watch becomes due
+several times before the end of its gap, so that the gap is reviewed: announcements may have stopped."""
+
+REVIEWS, REVIEW_S = 4, 1.0
+"""The number of parts of such a gap, and the shortest one in seconds."""
+
+EARLY = ("new", "cadence", ANNOUNCEMENTS, "poll_now")
 """The reasons to wait that let a watch join an earlier call. All others are errors."""
 
 CREDIT = 20
@@ -108,8 +115,21 @@ class PendingSet:
         return entry
 
     def put_back(self, watch: Watch, now: float, gap: float, reason: str) -> None:
-        """Return a watch from its flight, due `gap` seconds from now, or at once after `poll_now`."""
-        self._land(watch, PendingEntry(watch, now + gap, now, _rate(gap), reason))
+        """Return a watch from its flight, due `gap` seconds from now, or at once after `poll_now`.
+
+        With the reason `ANNOUNCEMENTS` it is due after a part of the gap, for a review.
+        """
+        due = now + (review_after(gap) if reason == ANNOUNCEMENTS else gap)
+        self._land(watch, PendingEntry(watch, due, now, _rate(gap), reason))
+
+    def postpone(self, key: str, due: float, reason: str) -> None:
+        """Change when, and why then, a watch that waits is due. Nothing else of it changes."""
+        entry = self._waiting(key)
+        if entry is not None:
+            self.backlog -= entry.backlog
+            self._fresh.head = self._backlog.head = None
+            entry.due, entry.reason = due, reason
+            self._enqueue(entry)
 
     def take(self, limit: int = 1, *, now: float = math.inf, missing: bool = True) -> list[PendingEntry]:
         """Take the watch of `first`, and up to `limit` in all of those that follow it in its batch group, due or not.
@@ -275,6 +295,11 @@ class PendingSet:
     def _waiting(self, key: str) -> PendingEntry | None:
         packed = self._packed.get(key)
         return unpack(key, packed) if packed else None
+
+
+def review_after(gap: float) -> float:
+    """Seconds until a gap that relies on announcements is reviewed; the gap itself where it is short."""
+    return min(gap, max(REVIEW_S, gap / REVIEWS))
 
 
 def _rate(gap: float) -> float:

@@ -27,7 +27,7 @@ class PendingEntry:
     rate: float
     """The calls per second that it wants: 1 / gap. 0 for a poll that no gap planned."""
     reason: str
-    """Why it waits until then: `new`, `adopted`, `cadence`, `poll_now`, or the reason of a poll error."""
+    """Why it waits until then: `new`, `adopted`, `cadence`, `announcements`, `poll_now`, or the reason of a poll error."""
     source: str = ""
     """From which source the watch was submitted, until its task is seen for the first time; empty where that is not known."""
     backlog: bool = False

@@ -7,19 +7,21 @@ virtual time. `now` is monotonic seconds; the ages of tasks come from the servic
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from watcher.core.polling.cadence import STEER_S, Cadence, Load
 from watcher.core.polling.circuits import CallCircuits
 from watcher.core.polling.first_looks import was_further
 from watcher.core.polling.lane import ADOPTED, MISSING
+from watcher.core.polling.notified_tasks import NotifiedTasks
+from watcher.core.polling.observed_durations import durations
 from watcher.core.polling.pace import Pace, Permit
-from watcher.core.polling.pending import PendingSet
+from watcher.core.polling.pending import ANNOUNCEMENTS, PendingSet, review_after
 from watcher.core.polling.pending_entry import PendingEntry
-from watcher.kinds.kind import Kind, Phase, Quota
-from watcher.model import Observation, Step, Watch
+from watcher.core.polling.silence import NO_TRUST
+from watcher.kinds.kind import Kind, Quota
+from watcher.model import EventType, Observation, Step, Watch
 
 UNPLANNED_S = 10.0
 """The time constant, in seconds, of the average rate of calls that no gap planned."""
@@ -49,14 +51,19 @@ class Schedule:
     of the backlog."""
     tasks_per_call: float = 1.0
     """The recent average number of tasks in a call."""
-    _unplanned_calls: int = 0
+    _unplanned_calls: float = 0.0
     """Such calls since the last `steer`."""
+    _notified: NotifiedTasks = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._notified = NotifiedTasks(self.cadence.announcements)
 
     def wait(self, now: float) -> float:
         """Seconds until the next call may go: it is due, the pace and the circuits allow it, and not too many are in flight.
 
         Infinite where that depends on another event: a new watch, `poll_now`, or the end of a call.
         """
+        self._review(now)
         held = self.circuits.wait_for_missing(now, self)
         held = max(held, HELD_S) if held else 0.0
         first = self.pending.first(now, missing=not held)
@@ -81,7 +88,7 @@ class Schedule:
         if entries[0].reason == MISSING:
             self.circuits.probe_missing(now, self)
         if entries[0].reason != ADOPTED:
-            self._unplanned_calls += entries[0].rate == 0 or entries[0].reason == "poll_now"
+            self._unplanned_calls += _unplanned(entries[0], now)
         self.tasks_per_call += (len(entries) - self.tasks_per_call) / BATCH_CALLS
         return entries, self.pace.take(now)
 
@@ -95,12 +102,26 @@ class Schedule:
             return 0.0
         return self.cadence.first_gap(kind.name, source) or -FIRST_LOOK_LEAD_S
 
-    def gap(self, kind: Kind, watch: Watch) -> float:
-        """Seconds from a successful poll to the next one."""
-        return self.cadence.gap(kind.name, watch.status, age(watch), polls=watch.polls)
+    def gap(self, kind: Kind, watch: Watch) -> tuple[float, str]:
+        """Seconds from a successful poll to the next one, and the reason."""
+        unexplained = self._notified.unexplained(watch)
+        trust = NO_TRUST if unexplained else self.cadence.trust(kind.name, watch.status)
+        gap = self.cadence.gap(kind.name, watch.status, age(watch), polls=watch.polls, trust=trust)
+        return gap, ANNOUNCEMENTS if trust.share else "cadence"
+
+    def poll_now(self, key: str, now: float, at: float) -> bool:
+        """AWS sent a notification about this task, which arrived at the wall-clock time `at`: poll it before all others.
+
+        Returns False when it is not polled here.
+        """
+        polled = self.pending.poll_now(key, now)
+        self._notified.note(key, at, polled=polled)
+        return polled
 
     def learn(self, kind: Kind, before: Watch, seen: Observation, step: Step, now: float) -> None:
-        """Add to the cadence the durations that a step shows: of the first status, the running one, and a provisional one."""
+        """Learn what a step shows: whether AWS announced its transition, and how long the task was in its statuses."""
+        if any(each.type is EventType.TRANSITION for each in step.transitions):
+            self._notified.learn(kind, before, seen)
         for status, duration_s in durations(kind, before, seen, step):
             self.cadence.learn(kind.name, status, duration_s, now)
 
@@ -116,8 +137,9 @@ class Schedule:
 
         A backlog of first polls does not count: it becomes smaller at any price. Polls that come too late after them do.
         """
+        self.cadence.announcements.pass_time(self.pending.counts, STEER_S)
         self.unplanned += STEER_S / UNPLANNED_S * (self._unplanned_calls / STEER_S - self.unplanned)
-        self._unplanned_calls = 0
+        self._unplanned_calls = 0.0
         pending, each, pace = self.pending, self.tasks_per_call, self.pace.rate
         late, overdue = pending.lateness(now, backlog=False), pending.lateness(now, fresh=False)
         wanted, tasks = pending.wanted / each + self.unplanned, len(pending) / each
@@ -131,10 +153,21 @@ class Schedule:
         )
         return max(late, overdue)
 
+    def _review(self, now: float) -> None:
+        """Look again at the gaps that rely on announcements and are due for it: without a call, unless they have become too long."""
+        while (first := self.pending.first(now)) is not None and first.due <= now and first.reason == ANNOUNCEMENTS:
+            watch, planned = first.watch, 1 / first.rate if first.rate else 0.0
+            gap = min(planned, self.cadence.gap(watch.ref.kind, watch.status, age(watch), polls=watch.polls))
+            left = first.placed_at + gap - now
+            if left > HELD_S:
+                self.pending.postpone(watch.key, now + min(left, review_after(gap)), ANNOUNCEMENTS)
+            else:
+                self.pending.postpone(watch.key, first.due, "cadence")
+
     def _spare_in(self, entry: PendingEntry, now: float) -> float:
         """Seconds until the first entry is worth a spare call. Infinite where it must wait until it is due."""
         watch = entry.watch
-        if self.cadence.settings.type != "accrual" or entry.reason not in ("new", "cadence") or self.circuits.open:
+        if self.cadence.settings.type != "accrual" or entry.reason not in ("new", "cadence", ANNOUNCEMENTS) or self.circuits.open:
             return math.inf
         if entry.reason == "new":
             gap = self.cadence.spare_first_gap(watch.ref.kind, entry.source)
@@ -143,38 +176,20 @@ class Schedule:
         return max(0.0, entry.placed_at + gap - now)
 
 
+def _unplanned(entry: PendingEntry, now: float) -> float:
+    """Which part of a call that goes now was not planned.
+
+    All of one that no gap planned. Of one that a notification caused, the rest of the gap: for the time that has passed, the
+    rate of the watch was part of the calls wanted, as if the call at the end of the gap were still to come.
+    """
+    if entry.rate == 0:
+        return 1.0
+    return max(0.0, 1 - (now - entry.placed_at) * entry.rate) if entry.reason == "poll_now" else 0.0
+
+
 def state_name(what: Literal["pace", "cadence", "progress"], quota: Quota) -> str:
     """The name under which the store keeps what was learned about this quota."""
     return f"{what} {quota.name}"
-
-
-def durations(kind: Kind, before: Watch, seen: Observation, step: Step) -> Iterator[tuple[str, float]]:
-    """Statuses that a task has left, each with how long it was in it by the service's timestamps, in seconds.
-
-    A provisional status counts as left when its result changes, too: that is the other thing that its polls wait for. One
-    that settles with nothing changed lasts for ever.
-    """
-    if not step.transitions:
-        return
-    if seen.created_at is not None and seen.started_at is not None and before.started_at is None:
-        yield kind.first_status, seen.started_at - seen.created_at
-    if before.status is not None and kind.phase(before.status) is Phase.PROVISIONAL:
-        duration_s = _provisional(before, seen, step)
-        if duration_s is not None:
-            yield before.status, duration_s
-        return
-    ended = kind.phase(seen.status) is not Phase.OPEN
-    if ended and kind.running_status is not None and seen.started_at is not None and seen.updated_at is not None:
-        yield kind.running_status, seen.updated_at - seen.started_at
-
-
-def _provisional(before: Watch, seen: Observation, step: Step) -> float | None:
-    """How long a provisional status lasted; infinity if it settled, None if it goes on, or if the service's times do not tell."""
-    if step.watch.status == before.status and step.watch.result_digest == before.result_digest:
-        return math.inf if step.watch.end_reason == "settled" else None
-    if before.status_since is None or before.updated_at is None or seen.updated_at is None:
-        return None
-    return seen.updated_at - before.status_since
 
 
 def age(watch: Watch) -> float:

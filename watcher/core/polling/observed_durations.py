@@ -1,0 +1,38 @@
+"""What a poll shows of how long a task was in its statuses: by the service's timestamps, never by the times of polls."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from watcher.kinds.kind import Kind, Phase
+from watcher.model import Observation, Step, Watch
+
+
+def durations(kind: Kind, before: Watch, seen: Observation, step: Step) -> Iterator[tuple[str, float]]:
+    """Statuses that a task has left, each with how long it was in it by the service's timestamps, in seconds.
+
+    A provisional status counts as left when its result changes, too: that is the other thing that its polls wait for. One
+    that settles with nothing changed lasts for ever.
+    """
+    if not step.transitions:
+        return
+    if seen.created_at is not None and seen.started_at is not None and before.started_at is None:
+        yield kind.first_status, seen.started_at - seen.created_at
+    if before.status is not None and kind.phase(before.status) is Phase.PROVISIONAL:
+        duration_s = _provisional(before, seen, step)
+        if duration_s is not None:
+            yield before.status, duration_s
+        return
+    ended = kind.phase(seen.status) is not Phase.OPEN
+    if ended and kind.running_status is not None and seen.started_at is not None and seen.updated_at is not None:
+        yield kind.running_status, seen.updated_at - seen.started_at
+
+
+def _provisional(before: Watch, seen: Observation, step: Step) -> float | None:
+    """How long a provisional status lasted; infinity if it settled, None if it goes on, or if the service's times do not tell."""
+    if step.watch.status == before.status and step.watch.result_digest == before.result_digest:
+        return math.inf if step.watch.end_reason == "settled" else None
+    if before.status_since is None or before.updated_at is None or seen.updated_at is None:
+        return None
+    return seen.updated_at - before.status_since
