@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import tempfile
 import time
@@ -161,14 +162,16 @@ def chart(results: Sequence[Result]) -> Chart:
     chart.ticks(range(int(MOST_S) + 1), (0, 0.2, 0.4, 0.6, 0.8, 1))
     for place, (result, colour) in enumerate(zip(shown, (*COLOURS, "#bf3989"), strict=False)):
         lags = result.lags.all_s
-        steps = [(lag, (n + 1) / len(lags)) for n, lag in enumerate(lags) if lag <= MOST_S]
-        chart.line([(0, 0), *steps], colour, dashed=result.way.retry_mode != "")
+        quantiles = [(lags[math.ceil(n * len(lags) / STEPS) - 1], n / STEPS) for n in range(1, STEPS + 1)]
+        chart.line([(0, 0), *(each for each in quantiles if each[0] <= MOST_S)], colour, dashed=result.way.retry_mode != "")
         chart.text(MOST_S, 0.45 - 0.08 * place, result.name.replace("`", ""), colour, "end")
     return chart
 
 
 MOST_S = 10.0
 """The greatest lag in the plot."""
+STEPS = 200
+"""The points of a line in the plot."""
 
 HEADER = (
     "client",
