@@ -13,10 +13,14 @@ from tests.benchmarks.distributions import TASK_MODELS, TaskModel, after
 from tests.benchmarks.fleet import Fleet, Paced
 from tests.benchmarks.lag import ACCRUAL
 from tests.benchmarks.polling_simulation import PollingSimulation
+from tests.benchmarks.process import COLD, LEGACY, SCENARIO, Plan, Result, measure
+from tests.benchmarks.process_clients import Way
 from tests.benchmarks.replicas.quota import most_in_a_second
 from tests.benchmarks.restart import ORDERS, Case, simulate
 from tests.benchmarks.table import Part, Table, with_section
+from watcher.cli.demo_comparison import LagSummary
 from watcher.core.polling.cadence import CadenceSettings
+from watcher.simulator.distributions import parse_durations
 
 SPEAKER_SEARCH = next(model for model in TASK_MODELS if model.name == "10 + exp 4")
 ONE_STAGE = [model for model in TASK_MODELS if model.queue is None]
@@ -112,3 +116,32 @@ def test_the_most_calls_in_a_second_are_those_of_the_busiest_one() -> None:
     assert most_in_a_second([]) == 0
     assert most_in_a_second([0.0, 1.0, 2.0]) == 1
     assert most_in_a_second([0.0, 0.9, 1.8, 1.85, 1.89, 3.0]) == 4
+
+
+@pytest.mark.slow
+@pytest.mark.process
+async def test_processes_are_measured_on_the_same_tasks() -> None:
+    """The loop and the watcher detect the end of each task, with one call for a task that has ended when it is submitted."""
+    scenario = SCENARIO.model_copy(update={"durations": parse_durations("queue=0,run=0"), "partial": 0.0})
+    found = await measure(Plan(2, 3, 0.1), [LEGACY, COLD], scenario)
+    assert [(result.way, result.learned) for result in found] == [(LEGACY, False), (COLD, False), (COLD, True)]
+    for result in found:
+        assert (result.tasks, result.calls, result.throttled) == (6, 6, 0)
+        assert (len(result.ends.detected_s), len(result.lags.detected_s), result.lags.missed_s) == (6, 12, [])
+
+
+def test_a_loop_and_the_watcher_report_statuses_in_their_own_ways() -> None:
+    """A line names the task and its status; the end of a watch without a status reports none."""
+    params = {"VoiceConnectorId": "c", "SpeakerSearchTaskId": "t"}
+    assert LEGACY.sight({"task": "t", "status": "FAILED"}) == ("t", "FAILED")
+    assert COLD.sight({"data": {"task": {"params": params}, "to": "FAILED"}}) == ("t", "FAILED")
+    assert COLD.sight({"data": {"task": {"params": params}, "to": None}}) == ("t", None)
+
+
+def test_a_process_is_compared_with_the_loop() -> None:
+    """A row has the calls of each task, the share of throttled calls, the lags, and how many times less the mean lag is."""
+    loop = Result(LEGACY, learned=False, tasks=2, calls=10, throttled=5, lags=LagSummary([3.0, 5.0]), ends=LagSummary([5.0]))
+    status = Way("watcher", sends_status=True)
+    ours = Result(status, learned=True, tasks=2, calls=5, throttled=0, lags=LagSummary([1.0], [2.0]), ends=LagSummary([2.0]))
+    assert loop.row(loop) == ("loop, retry mode legacy", "id", "5.0", "50.0%", "4.00 s", "5.00 s", "5.0 s", "1.0")
+    assert ours.row(loop) == ("watcher, learned", "status", "2.5", "0.0%", "1.50 s", "2.00 s", "2.0 s", "2.7")
