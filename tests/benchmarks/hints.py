@@ -171,10 +171,9 @@ class HintsSimulation:
         before = taken[0][0].watch
         seen = self._truth[before.key].seen(self.now)
         self._calls[before.key] += 1
-        watch = advance(KIND, before, seen, SETTINGS).watch
-        if watch.status != before.status:
-            self.schedule.learn(KIND, before, seen, self.now)
-        self._settle(watch)
+        step = advance(KIND, before, seen, SETTINGS)
+        self.schedule.learn(KIND, before, seen, step, self.now)
+        self._settle(step.watch)
 
     def _settle(self, watch: Watch) -> None:
         if watch.open:

@@ -190,11 +190,12 @@ class RestartSimulation:
         status = "SUCCEEDED" if now >= ended else "IN_PROGRESS"
         seen = Observation(status, now, None, began, began, ended if now >= ended else began)
         self.lags.calls += 0 <= now < self.case.window and entry.watch.id.startswith("new")
-        watch = advance(kind, entry.watch, seen, SETTINGS).watch
+        step = advance(kind, entry.watch, seen, SETTINGS)
+        watch = step.watch
         if watch.open:
             self.schedule.pending.put_back(watch, now, *self.schedule.gap(kind, watch))
             return
-        self.schedule.learn(kind, entry.watch, seen, now)
+        self.schedule.learn(kind, entry.watch, seen, step, now)
         self.schedule.pending.finish(watch)
         del self._truth[watch.key]
         self._measure(watch, now - ended)
