@@ -30,10 +30,10 @@ test: setup
 	@echo "test: the fast tests"
 	@$(PYTEST) -m "not slow and not long" $(PYTEST_ARGS)
 
-# `make test verify` runs each test once, too.
+# `make test verify` runs each test once, too. Many of the slow tests wait for processes, so three at once use two cores.
 verify: test
 	@echo "verify: the slow tests: sweeps, kills, soak, 200 stories"
-	@$(PYTEST) -m slow --stories 200 $(PYTEST_ARGS)
+	@$(BIN)/pytest -n $(or $(WORKERS),3) -m slow --stories 200 $(PYTEST_ARGS)
 
 # What costs minutes for each test: the whole story of replicas with default leases, and more stories on PostgreSQL.
 long: setup

@@ -267,11 +267,20 @@ def test_nothing_starves(endless) -> None:
 def test_poll_now_goes_before_both_lanes() -> None:
     """A watch of the backlog too, and the lanes share the other calls as before."""
     pending = lanes_of(backlog=4, fresh=3)
-    assert lanes_taken(pending, 1) == ["new"]
+    assert lanes_taken(pending, 2) == ["new", "old"]
     for name in ("old-3", "new-2"):
         assert pending.poll_now(watch(name).key, 50.0)
-    assert pending.backlog == 3
-    assert taken(pending) == ["old-3", "new-2", "old-0", "new-1", "old-1", "old-2"]
+    assert pending.backlog == 2
+    assert taken(pending) == ["old-3", "new-2", "new-1", "old-1", "old-2"]
+
+
+def test_a_backlog_catches_up_on_no_calls() -> None:
+    """After a time in which none of it was due, it gets half of the calls, not all of them."""
+    pending = lanes_of(backlog=5, fresh=60)
+    for _ in range(10):
+        pending.put_back(pending.take(now=0.0)[0].watch, 0.0, 75.0, "cadence")
+    assert lanes_taken(pending, 40, now=1.0) == ["new"] * 40
+    assert lanes_taken(pending, 6, now=99.0) == ["old", "new"] * 3
 
 
 def test_a_watch_of_the_backlog_stays_there_until_the_backlog_has_caught_up() -> None:

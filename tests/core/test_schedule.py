@@ -289,6 +289,25 @@ def test_new_tasks_do_not_wait_for_a_backlog() -> None:
     assert schedule.unplanned == pytest.approx(3, rel=0.2), "the first polls of the backlog are not counted"
 
 
+@pytest.mark.parametrize("polled", [False, True])
+def test_only_polls_that_follow_the_first_ones_raise_the_price_when_they_are_late(polled) -> None:
+    """First polls become fewer at any price. A thousand tasks that were polled and are late show that the price is too low."""
+    schedule = schedule_of(rate=10)
+    pending = schedule.pending
+    for n in range(1000):
+        pending.add(watch_of(TaskRef(REF.kind, (REF.params[0], f"old-{n}"))), 0.0, ADOPTED)
+    for _ in range(999 if polled else 0):
+        pending.put_back(pending.take(now=0.0)[0].watch, 0.0, 1000.0, "cadence")
+    if polled:
+        pending.finish(pending.take(now=0.0)[0].watch)
+    for n in range(50):
+        pending.add_in_flight(watch_of(TaskRef(REF.kind, (REF.params[0], f"new-{n}"))), 1995.0)
+        pending.put_back(watch_of(TaskRef(REF.kind, (REF.params[0], f"new-{n}"))), 1995.0, 10.0, "cadence")
+    schedule.cadence.price = 1.0
+    schedule.steer(2000.0)
+    assert (schedule.cadence.price > 1.0) == polled
+
+
 def test_a_backlog_ends_beside_any_load() -> None:
     """Its 500 watches are polled within twice the time that they alone take, and until then the lateness of a steer is theirs."""
     schedule, _ = beside(backlog=500, seconds=30)

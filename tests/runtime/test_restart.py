@@ -72,7 +72,7 @@ def largest_burst(times: Sequence[float], rate: float) -> float:
 )
 @pytest.mark.looptime(noop_cycles=0)  # threads take turns with the loop, so it need not wait for them
 async def test_a_restart_with_many_watches_is_spread_over_the_pace(world: MakeWorld, tmp_path: Path, count: int, minutes: int) -> None:
-    """The first call goes at once, none exceeds the pace, and all are polled before one is polled twice, longest waiting first."""
+    """The first call goes at once, none exceeds the pace, all are polled before one is polled twice, and a new task is polled at once."""
     settings = ServiceSettings(pace=PaceSettings(rate=RATE), limits=Limits(max_watches=2 * MANY))
     store = SqliteStore(await write_store(tmp_path / "watcher.db", count))
     w = world(settings=settings, store=store, finite=False, durations="run=never", quota=1e6, max_tasks=2 * MANY)
@@ -99,4 +99,5 @@ async def test_a_restart_with_many_watches_is_spread_over_the_pace(world: MakeWo
     assert largest_burst(times, RATE) <= 1.01
     assert len(times) >= 0.99 * RATE * (ended - began)
     assert polled[:count] == [f"old-{n}" for n in range(min(count, len(polled)))]
+    assert next(at for at, task in w.probe.calls if task == "fresh") - began < 1
     assert w.queue.acked == ["queue-1"]

@@ -10,6 +10,7 @@ import pytest
 
 from tests.contracts.store_exam.facts import a_dead_letter, a_watch, moved
 from watcher.core.ownership.fair_share import fair_share
+from watcher.core.ownership.grace import GRACE_SHARE
 from watcher.errors import Fenced, StoreRefused
 from watcher.model import Lease, QuotaUse, Report, Watch, shard_of
 from watcher.ports import Store
@@ -180,6 +181,27 @@ class SharedStoreExam:
         before = await held(stores[0])
         await shared.advance(10 * shared.lease_s)
         assert await held(stores[0]) == before
+
+    async def test_a_replica_that_was_late_itself_leaves_the_others_time_to_come_back(
+        self, stores: list[Store], shared: SharedStorage
+    ) -> None:
+        """After an outage of the store that is longer than a lease, both replicas renew theirs within the grace, and none loses a shard."""
+        before = await self.balanced(stores[:2])
+        await shared.advance(10 * shared.lease_s)
+        assert await held(stores[0]) == before[0]
+        await shared.advance(shared.lease_s * GRACE_SHARE - 0.5)
+        assert await held(stores[0]) == before[0]
+        assert await held(stores[1]) == before[1]
+
+    async def test_a_replica_that_was_late_itself_takes_over_after_the_grace(self, stores: list[Store], shared: SharedStorage) -> None:
+        """Where the other one does not come back after the outage of the store, its shards are taken over."""
+        before = await self.balanced(stores[:2])
+        await shared.advance(10 * shared.lease_s)
+        assert (await stores[0].claim()).expired == {}
+        await shared.advance(shared.lease_s * GRACE_SHARE + 0.5)
+        claim = await stores[0].claim()
+        assert list(claim.expired.values()) == [len(before[1])]
+        assert len(claim.leases) == stores[0].shards
 
     async def test_a_replica_that_expired_comes_back_as_a_new_one(self, stores: list[Store], shared: SharedStorage) -> None:
         """Its leases are gone, its old writes are fenced, and it takes part again under another name."""
@@ -355,7 +377,9 @@ class SharedStoreExam:
         await stores[2].save_state("progress", "common")
         assert sorted(await stores[2].load_states("progress")) == ["a", "b", "common"]
         assert await stores[0].load_state("progress") == "common"
-        await shared.advance(shared.lease_s + 1)
+        await shared.advance(shared.lease_s - 3)
+        await stores[1].claim()
+        await shared.advance(4)
         await stores[1].claim()
         assert sorted(await stores[1].load_states("progress")) == ["b", "common"]
 

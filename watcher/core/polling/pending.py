@@ -170,8 +170,7 @@ class PendingSet:
             return True
         entry = self._waiting(key)
         if entry is not None and entry.reason != "poll_now":
-            self.backlog -= entry.backlog
-            self._backlog.head = None
+            self._withdraw(entry)
             self.backlog_wanted = max(0.0, self.backlog_wanted - entry.rate * entry.backlog)
             entry.due, entry.reason, entry.backlog = self._front(now), "poll_now", False
             self._enqueue(entry)
@@ -185,8 +184,7 @@ class PendingSet:
         entry = self._waiting(key)
         if entry is not None:
             del self._packed[key]
-            self.backlog -= entry.backlog
-            self._fresh.head = self._backlog.head = None
+            self._withdraw(entry)
             self._subtract(entry)
         return entry is not None
 
@@ -214,6 +212,10 @@ class PendingSet:
     def _launch(self, entry: PendingEntry) -> None:
         key = entry.watch.ref.key
         self._packed[key], self._in_flight[key] = b"", entry
+        self._withdraw(entry)
+
+    def _withdraw(self, entry: PendingEntry) -> None:
+        """Take an entry out of its lane, before anything about it changes. `_enqueue` puts it into one."""
         self.backlog -= entry.backlog
         self._fresh.head = self._backlog.head = None
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from watcher.adapters.stores.memory.shard import MemoryShard
 from watcher.core.ownership.fair_share import fair_share
+from watcher.core.ownership.grace import Grace
 from watcher.model import Claim, Lease, Replica, Report
 
 
@@ -15,6 +16,7 @@ from watcher.model import Claim, Lease, Replica, Report
 class _Member:
     started_at: float
     renewed_at: float
+    grace: Grace
     report: Report = field(default_factory=Report)
 
 
@@ -34,9 +36,10 @@ class LeaseTable:
     def claim(self, name: str, report: Report | None) -> Claim:
         """Renew the leases of a replica, and give it free shards up to its fair share."""
         now = self._clock()
-        member = self._members.setdefault(name, _Member(now, now))
+        member = self._members.setdefault(name, _Member(now, now, Grace(self.lease_s)))
+        member.grace.renewed(now, late=self._expires_in(member) <= 0)
         member.renewed_at, member.report = now, report or member.report
-        expired = self._remove_expired()
+        expired = self._remove_expired() if member.grace.is_over(now) else {}
         share = fair_share(len(self._shards), self._members, name)
         missing = share - len(self.owned(name))
         for shard in [shard for shard in self._shards if shard.owner is None][: max(0, missing)]:

@@ -1,7 +1,8 @@
 """Replicas and the shards that they own. Only the clock of the database decides when a lease has ended.
 
 A lease belongs to a replica: a renewal updates one row, and all leases of a replica end together. The row of a replica that
-did not renew is removed by the first other one that notices, and from then on its shards are free. The epoch of a shard
+did not renew is removed by the first other one that notices (`core.ownership.grace` says when it may), and from then on its
+shards are free. The epoch of a shard
 grows when it is taken, and the lease of the earlier owner is invalid from then on.
 
 Nothing here waits for a lock that another replica holds: what is locked is skipped, and looked at again by the next claim.
@@ -17,6 +18,7 @@ from watcher.adapters.stores.postgres.connections import Connection
 from watcher.adapters.stores.postgres.schema import one
 from watcher.core.delivery.leftovers import check_not_removed
 from watcher.core.ownership.fair_share import fair_share
+from watcher.core.ownership.grace import Grace
 from watcher.core.ownership.reports import dump, read
 from watcher.errors import StoreUnavailable
 from watcher.model import Claim, Lease, Replica, Report
@@ -25,8 +27,9 @@ from watcher.model import Claim, Lease, Replica, Report
 _REMOVE_EXPIRED = """DELETE FROM replicas WHERE name IN (
     SELECT name FROM replicas WHERE expires_at <= {now} AND name <> %s FOR UPDATE SKIP LOCKED)
     RETURNING name, (SELECT count(*) FROM shards s WHERE s.owner = name)"""
-_RENEW = """UPDATE replicas SET renewed_at = {now}, expires_at = {now} + %s * interval '1 second', report = coalesce(%s, report)
-    WHERE name = %s"""
+_RENEW = """WITH mine AS (SELECT name, expires_at FROM replicas WHERE name = %s FOR NO KEY UPDATE)
+    UPDATE replicas r SET renewed_at = {now}, expires_at = {now} + %s * interval '1 second', report = coalesce(%s, r.report)
+    FROM mine WHERE r.name = mine.name RETURNING extract(epoch FROM {now})::float8, mine.expires_at <= {now}"""
 _REGISTER = """INSERT INTO replicas (name, started_at, renewed_at, expires_at, report)
     SELECT %s, t, t, t + %s * interval '1 second', %s FROM (SELECT {now} AS t) present ON CONFLICT DO NOTHING"""
 _REPLICAS = """SELECT r.name, extract(epoch FROM r.started_at)::float8, extract(epoch FROM t.now - r.renewed_at)::float8,
@@ -58,11 +61,12 @@ class NameTaken(StoreUnavailable):
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What holds for all claims of a store object: how long a lease is valid, in seconds, the SQL expression of the present time,
-    and the sinks that it was opened with.
+    when others may be removed, and the sinks that it was opened with.
     """
 
     lease_s: float
     now: str
+    grace: Grace
     shards: int
     sinks: Sequence[str] = ()
 
@@ -79,16 +83,14 @@ async def claim(db: Connection, terms: Terms, name: str, new_name: Callable[[], 
     """
     text = None if report is None else dump(report)
     async with db.transaction():
-        async with db.pipeline():
-            removed = await db.execute(terms.at(_REMOVE_EXPIRED), (name,))
-            renewed = await db.execute(terms.at(_RENEW), (terms.lease_s, text, name))
-        if not renewed.rowcount:
+        renewed = await (await db.execute(terms.at(_RENEW), (name, terms.lease_s, text))).fetchone()
+        expired = await _remove_expired(db, terms, name, renewed)
+        if renewed is None:
             name = new_name()
             registered = await db.execute(terms.at(_REGISTER), (name, terms.lease_s, text))
             if not registered.rowcount:
                 raise NameTaken(f"another replica has the name {name}")
             check_not_removed(await event_rows.lock_sinks_to_keep(db, terms.sinks), terms.sinks)
-        expired: dict[str, int] = dict(await removed.fetchall())
         present = await replicas(db, terms)
         share = fair_share(terms.shards, [replica.name for replica in present], name)
         owned = next((len(replica.shards) for replica in present if replica.name == name), 0)
@@ -97,6 +99,16 @@ async def claim(db: Connection, terms: Terms, name: str, new_name: Callable[[], 
         rows = await (await db.execute(_LEASES, (name,))).fetchall()
     leases = [Lease(shard, epoch, terms.lease_s) for shard, epoch in rows]
     return Claim(leases, max(0, len(leases) - share), name, present, expired)
+
+
+async def _remove_expired(db: Connection, terms: Terms, name: str, renewed: tuple[float, bool] | None) -> dict[str, int]:
+    """Remove other replicas whose leases have ended. Returns how many shards each one had. `renewed`: when, and whether too late."""
+    if renewed is not None:
+        now, late = renewed
+        terms.grace.renewed(now, late=late)
+        if not terms.grace.is_over(now):
+            return {}
+    return dict(await (await db.execute(terms.at(_REMOVE_EXPIRED), (name,))).fetchall())
 
 
 async def _take(db: Connection, name: str, wanted: int) -> list[int]:

@@ -24,6 +24,7 @@ from watcher.adapters.stores.postgres.signals import Listener
 from watcher.adapters.stores.postgres.tables import MIGRATIONS, Migration
 from watcher.adapters.stores.postgres.writer import Lane
 from watcher.core.delivery.leftovers import check_same_sinks, leftovers, to_drop
+from watcher.core.ownership.grace import Grace
 from watcher.errors import StoreError, StoreRefused, StoreUnavailable
 from watcher.model import Backlog, Change, Claim, DeadLetter, Event, Lease, Leftover, Portion, Pruned, Replica, Report, Watch
 from watcher.ports import Requests, Signals
@@ -61,6 +62,7 @@ class PostgresStore:
         self._server = Server(settings)
         self._schema = Schema(settings.schema_name, self._server.place, migrations)
         self._channel = f"{settings.schema_name}.signals"
+        self._grace = Grace(settings.lease)
         self._adoption = Adoption(self._read)
         self._owner_writes = OwnerWrites(settings.shards)
         self._shared_writes = SharedWrites(settings.shards, self._channel)
@@ -335,7 +337,7 @@ class PostgresStore:
 
     @property
     def _terms(self) -> replica_rows.Terms:
-        return replica_rows.Terms(self._settings.lease, self._now, self.shards, self._sinks)
+        return replica_rows.Terms(self._settings.lease, self._now, self._grace, self.shards, self._sinks)
 
     async def _read(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """Run a read, or a small write, on one of the connections for reads."""
