@@ -126,8 +126,7 @@ class PendingSet:
         """Change when, and why then, a watch that waits is due. Nothing else of it changes."""
         entry = self._waiting(key)
         if entry is not None:
-            self.backlog -= entry.backlog
-            self._fresh.head = self._backlog.head = None
+            self._withdraw(entry)
             entry.due, entry.reason = due, reason
             self._enqueue(entry)
 
