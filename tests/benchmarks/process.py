@@ -202,7 +202,7 @@ same time, so that they meet the same machine. They hardly use it: together they
 
 *Calls* and *throttled* are counted by the service, and repeated calls of the SDK are calls. The *lag* of a transition is the time from
 when the service made it until the client's line about it, or about a later one of the same task, is read from its stdout. Every transition
-counts: the start, `PARTIAL_SUCCESS`, the end. Not counted is the creation.
+counts: the start, `PARTIAL_SUCCESS`, the end. The creation does not.
 
 Aim: cold and with ids alone, at least 2.5 times less mean lag than the loop, and less than 1 % of the calls throttled.
 """

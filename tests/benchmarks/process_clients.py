@@ -1,6 +1,6 @@
-"""The processes that the benchmark `process` compares. Each gets its tasks at stdin, and tells on stdout what it sees of them.
+"""The processes that the benchmark `process` compares. Each reads its tasks from stdin and writes a line to stdout for each status.
 
-All that is known of a process comes from outside: a status counts as detected when the line about it arrives here.
+A process is measured from outside: a status counts as detected when the line about it arrives here.
 """
 
 from __future__ import annotations
