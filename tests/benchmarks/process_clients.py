@@ -1,6 +1,6 @@
-"""The processes that the benchmark `process` compares. Each gets its tasks at stdin, and tells on stdout what it sees of them.
+"""The processes that the benchmark `process` compares. Each reads its tasks from stdin and writes a line to stdout for each status.
 
-All that is known of a process comes from outside: a status counts as detected when the line about it arrives here.
+A process is measured from outside: a status counts as detected when the line about it arrives here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import PIPE, Popen
@@ -67,28 +67,28 @@ class Client:
     def __init__(self, way: Way, sim: Simulator, directory: Path) -> None:
         self.way = way
         self.sim = sim
-        self.seen: dict[str, list[tuple[str, float]]] = defaultdict(list)
-        """For each task id the statuses that were seen, each with the wall time at which its line arrived."""
+        self._lines: list[tuple[float, bytes]] = []
+        """What the process wrote to stdout, with the wall times at which the lines arrived."""
         self._directory = directory
         self._log = directory / "stderr.log"
         self._process: Popen[bytes] | None = None
+        self._reader = Thread(target=self._read, daemon=True)
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Start the process, and kill it at the end of the block if it runs then."""
+        """Start the process, and kill it at the end of the block if it runs then. Usable one time."""
         self._directory.mkdir(exist_ok=True)
         command, environment = self.way.start(self._directory), self._environment()
         with (
             self._log.open("wb") as log,
             process(command, cwd=ROOT, env=environment, stdin=PIPE, stdout=PIPE, stderr=log) as self._process,
         ):
-            reader = Thread(target=self._read, args=(self._process,), daemon=True)
-            reader.start()
+            self._reader.start()
             try:
                 yield
             finally:
                 self._process.kill()  # else the reader waits for its end
-                reader.join()
+                self._reader.join()
 
     async def until_started(self) -> None:
         """Wait until the process reads its stdin."""
@@ -116,18 +116,28 @@ class Client:
                 await anyio.sleep(POLL_S)
         if self._process.returncode:
             raise RuntimeError(f"{self.way.name} ended with {self._process.returncode}\n{self._log.read_text()[-6000:]}")
-        return self._process.returncode is not None
+        ended = self._process.returncode is not None
+        if ended:
+            self._reader.join()
+        return ended
+
+    def seen(self) -> dict[str, list[tuple[str, float]]]:
+        """For each task id the statuses that were seen, each with the wall time at which its line arrived."""
+        found: dict[str, list[tuple[str, float]]] = defaultdict(list)
+        for at, line in self._lines:
+            if line.endswith(b"\n"):  # else a kill cut it off
+                task, status = self.way.sight(json.loads(line))
+                if status is not None:
+                    found[task].append((status, at))
+        return found
 
     def _environment(self) -> dict[str, str]:
         own = {name: value for name, value in os.environ.items() if not (name.startswith("AWS_") or name.lower().endswith("_proxy"))}
         mode = {"AWS_RETRY_MODE": self.way.retry_mode} if self.way.retry_mode else {}
         return {**own, **NO_FILES, **self.sim.environment, **mode}
 
-    def _read(self, started: Popen[bytes]) -> None:
-        assert started.stdout is not None
-        with suppress(ValueError):  # a line that the kill cut off
-            for line in started.stdout:
-                at = time.time()
-                task, status = self.way.sight(json.loads(line))
-                if status is not None:
-                    self.seen[task].append((status, at))
+    def _read(self) -> None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.append((time.time(), line))

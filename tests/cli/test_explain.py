@@ -22,6 +22,17 @@ def test_an_open_task_is_explained(command: Command) -> None:
     assert "at most 30 s old" in ended.out
 
 
+def test_a_configured_rate_makes_the_gap_of_an_idle_watcher_short(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`explain` reads `pace.rate`, since a granted call is made wherever it saves a millisecond."""
+    price = '{"price": 0.001, "samples": {}}'
+    recorded(RecordedTask("t1").seen("IN_PROGRESS", 2), states=[("pace speaker-search", "20"), ("cadence speaker-search", price)])
+    gaps = []
+    for rate in ("null", "20"):
+        monkeypatch.setenv("WATCHER_PACE__RATE", rate)
+        gaps.append(json.loads(command("explain", "abc/t1", "--config", "w.yaml", "--json").out)["next"]["gap_s"])
+    assert gaps[1] < 0.5 < 1 < gaps[0]
+
+
 @pytest.mark.parametrize("key", ["abc/t1", "speaker-search/abc/t1", "%61bc/t1"])
 def test_a_task_has_several_names(command: Command, key: str) -> None:
     """`explain` takes the identifiers of the default kind or a key, each part percent-encoded or not."""

@@ -353,6 +353,21 @@ def test_a_burst_of_throttling_leaves_a_quarter_of_the_rate() -> None:
     assert service.pace.rate > 0.9 * 20
 
 
+def test_a_rate_that_is_tried_is_not_searched_for() -> None:
+    """Where most calls are throttled, the rate goes down to the one that is accepted, and from there up in small steps."""
+    service = Service(pace_of(40), quota=1000, burst=1000)
+    service.run(10)
+    pace, now, n = service.pace, service.now, 0
+    while pace.rate > 0.9 * SHARE * 40:
+        now, n = now + 1 / pace.rate, n + 1
+        (pace.success if n % 20 == 0 else pace.throttled)(pace.take(now), now)
+        assert n < 1000
+    tried, now = pace.rate, now + 1 / pace.rate
+    pace.success(pace.take(now), now)
+    assert tried < 2
+    assert pace.rate - tried < 2 * GROWTH
+
+
 @pytest.mark.parametrize("rate", [math.nan, math.inf, -math.inf])
 def test_a_stored_value_that_is_no_rate_is_ignored(rate) -> None:
     """The rate is that of the start."""
@@ -434,12 +449,33 @@ def test_a_replica_joins_at_the_rate_that_the_others_found() -> None:
     """It is what the service allows now, so it counts more than a configured rate, and it is not searched for."""
     pace = pace_of(rate=30)
     pace.share(3, 0.0)
-    pace.join(2.0, 0.0)
-    assert pace.rate == 2.0
+    pace.join(0.8, 0.0)
+    assert pace.rate == 0.8
     pace.throttled(pace.take(1.0), 1.0)
     before = pace.rate
     pace.success(pace.take(3.0), 3.0)
     assert pace.rate - before < 2 * GROWTH
+
+
+def test_a_configured_rate_is_not_searched_for_after_blending() -> None:
+    """Where the other replicas found a lower one, each success takes a small step up from it."""
+    pace = pace_of(rate=30)
+    pace.take(0.0)
+    pace.blend(10.0, 0.0)
+    before, now = pace.rate, 1 / pace.rate
+    assert before == 20
+    pace.success(pace.take(now), now)
+    assert pace.rate - before < 2 * GROWTH
+
+
+def test_the_highest_accepted_rate_is_divided_with_the_rate() -> None:
+    """What one process had alone is not the floor of each of four replicas."""
+    service = Service(pace_of(40), quota=1000, burst=1000)
+    service.run(10)
+    service.pace.share(4, service.now)
+    service.quota = service.burst = service.tokens = 0
+    service.run(20)
+    assert service.pace.rate == pytest.approx(SHARE * 10, rel=0.1)
 
 
 @pytest.mark.parametrize("mean", [math.nan, math.inf])

@@ -319,6 +319,23 @@ async def test_a_configured_rate_is_divided_among_the_replicas() -> None:
     assert max(calls) < 1.3 * min(calls)
 
 
+async def test_a_replica_that_joins_does_not_call_faster_than_the_others_found() -> None:
+    """With 40 calls a second configured and 5 allowed, a second replica starts near its part of the 5, not at its part of the 40."""
+    fleet = Fleet(rate=40.0, durations="run=never", quota=5.0)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(fleet.add().run)
+        fleet.submit([f"task-{n}" for n in range(500)], fleet.replicas[0])
+        await anyio.sleep(120)
+        two = fleet.add()
+        tasks.start_soon(two.run)
+        rates: list[float] = []
+        while not rates:
+            await anyio.sleep(0.1)
+            rates = [use.rate for use in two.watcher.loops.pollers.report().values() if use.watches]
+        assert max(rates) < 6
+        tasks.cancel_scope.cancel()
+
+
 async def test_a_late_answer_of_a_claim_does_not_bring_back_a_shard_that_was_fenced() -> None:
     """The lease in that answer is released, and the shard is adopted only under a later one."""
     fleet = Fleet(durations="run=never")

@@ -9,9 +9,11 @@ from typing import Any
 
 import anyio
 import pytest
+from botocore.auth import _host_from_url
 
 from tests.adapters.aws.wire import Request, Wire, fault, hang, reply
 from watcher import errors
+from watcher.adapters.aws import sdk
 from watcher.adapters.aws.session import AwsClients
 from watcher.simulator import Scenario, simulator
 
@@ -242,6 +244,36 @@ async def test_credentials_that_expire_soon_are_replaced(aws_env: pytest.MonkeyP
     await aws.close()
     assert signer(wire.requests[-1]) == "SECOND"
     assert wire.requests[-1].headers["x-amz-security-token"] == "t"
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://voice-chime.us-east-1.amazonaws.com",
+        "https://Voice.Example.com:443",
+        "http://127.0.0.1:8181",
+        "http://example.com:443",
+        "http://user:secret@example.com:80",
+        "https://[2001:db8::1]:8443",
+        "https://[2001:db8::1]",
+    ],
+)
+def test_the_host_header_is_the_one_that_the_sdk_would_sign(origin: str) -> None:
+    """The Host header that requests get in advance is what the SDK takes from the same URL where there is none."""
+    assert sdk.host_header(origin) == sdk.host_header(f"{origin}/a/b?c=d") == _host_from_url(f"{origin}/a/b?c=d")
+
+
+async def test_a_request_has_its_host_header_before_it_is_signed(aws: AwsClients, wire: Wire) -> None:
+    """Each request is signed and sent with one Host header, which names the endpoint."""
+    wire.answer = reply(200, {"SpeakerSearchTask": {}})
+    signed: list[list[str]] = []
+    client = await aws.client("chime-sdk-voice")
+    client.meta.events.register_last("before-sign", lambda request, **_: signed.append(request.headers.get_all("Host")))
+    for _ in range(2):
+        await aws.call("chime-sdk-voice", "get_speaker_search_task", PARAMS)
+    host = wire.url.removeprefix("http://")
+    assert signed == [[host], [host]]
+    assert [request.headers["host"] for request in wire.requests] == [host, host]
 
 
 ODD_IDS = ["a/b", "a b", "a+b", "a%2Fb", "ü", "a~b", "a:b", "a?b=c", "a&b", "a#b", "(a)*'!", "漢字", "a\tb", "x" * 256]

@@ -7,7 +7,9 @@ The functions import it, so that importing this module is cheap, and the caller 
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit
 
 from watcher import __version__
 from watcher.adapters.aws.timestamps import parse_timestamp
@@ -23,6 +25,8 @@ POLLED_BODY_LIMIT = MIB
 """Bytes of one reply of a polled service. A task with its results has a few KiB."""
 BODY_LIMIT = 4 * MIB
 """Bytes of one reply of any other service."""
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 HELPER_SHARE = 0.8
 """The share of the deadline of a call that a `credential_process` may take. What is left is enough to name the cause."""
@@ -78,6 +82,29 @@ def client_config(service: str, read_timeout: float, max_connections: int, *, po
         user_agent=f"speaker-search-watcher/{__version__} aiobotocore/{aiobotocore.__version__}",
         http_session_cls=session_class(_body_limit(service, polled=polled)),
     )
+
+
+def sign_with_host(client: Any) -> None:
+    """Give each request of a client its Host header before it is signed.
+
+    The SDK signs that header in any case. Where a request has none, it parses the URL of each request for it, which took
+    4 % of the CPU time of a poll.
+    """
+    client.meta.events.register("before-sign", _add_host)
+
+
+def _add_host(request: Any, **_: Any) -> None:
+    if "Host" not in request.headers:  # setting it again would add another one
+        end = request.url.find("/", len("https://"))
+        request.headers["Host"] = host_header(request.url if end < 0 else request.url[:end])
+
+
+@lru_cache(maxsize=64)
+def host_header(origin: str) -> str:
+    """The Host header for a URL, of which only the origin counts: in lower case, without a user and without a default port."""
+    parts = urlsplit(origin)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else f"{parts.hostname}"
+    return host if parts.port in (None, DEFAULT_PORTS.get(parts.scheme)) else f"{host}:{parts.port}"
 
 
 def _body_limit(service: str, *, polled: bool) -> int:

@@ -110,9 +110,11 @@ class AwsClients:
             session = await self._load_session(service)
             timeout = self.call_deadline if read_timeout is None else read_timeout
             config = sdk.client_config(service, timeout, self._max_connections, polled=service in self._polled_services)
-            return await self._current.stack.enter_async_context(session.client(service, config=config, region_name=region))
+            client = await self._current.stack.enter_async_context(session.client(service, config=config, region_name=region))
+            sdk.sign_with_host(client)
         except Exception as error:  # noqa: BLE001 - botocore raises exceptions of many kinds for a wrong setup
             raise setup_error(error) from None
+        return client
 
     async def _load_session(self, service: str | None = None) -> Any:
         """Create the session if there is none, and load the data files of a service, both in a worker thread.
