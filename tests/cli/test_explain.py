@@ -64,6 +64,7 @@ def test_json_holds_events_and_the_plan(command: Command) -> None:
         "open_circuits",
         "last_error",
         "retry_s",
+        "announced_share",
         "as_of",
     ]
     assert list(shown["next"]) == members
