@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -11,6 +12,7 @@ from heapq import heappop, heappush, heapreplace
 from itertools import count
 from random import Random
 
+from tests.benchmarks import hints_rule
 from tests.benchmarks.distributions import after
 from tests.benchmarks.polling_simulation import BEFORE, DEADLINE_S, KIND, SETTINGS, Truth
 from tests.benchmarks.table import Part, Table, command
@@ -196,6 +198,7 @@ def run(quick: bool) -> Table:
     parts = [
         Part("Ten tasks at a time", FEW_NOTE, ["announced", "stopped, 0-60 s", "60-120 s"], few),
         Part("Under a quota", SCARCE_NOTE, ["calls a task", *(f"{share:.0%} announced" for share in SCARCE_SHARES)], scarce),
+        Part("The rule and the optimum", hints_rule.NOTE, hints_rule.HEADER, hints_rule.rows()),
     ]
     return Table("Hints: what notifications save", command("hints"), NOTE, header, rows, parts)
 
@@ -257,4 +260,4 @@ def blind_lag(blind: Sequence[Means], calls: float) -> float:
     after = min(max(1, bisect_left([each.calls for each in ordered], calls)), len(ordered) - 1)
     low, high = ordered[after - 1], ordered[after]
     share = min(1.0, max(0.0, (calls - low.calls) / (high.calls - low.calls)))
-    return low.lag * (high.lag / low.lag) ** share
+    return low.lag * math.exp(share * math.log(high.lag / low.lag))

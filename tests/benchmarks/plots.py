@@ -156,11 +156,11 @@ def hints(document: str) -> Chart:
     calls = [float(row[1]) for row in rows]
     blind = sorted((x, float(row[3].split()[0])) for x, row in zip(calls, rows, strict=True))
     chart.line(blind, COLOURS[4], dashed=True)
-    chart.text(blind[0][0] + 0.06, blind[0][1], "without notifications, under other prices", COLOURS[4])
+    chart.text(blind[0][0] + 0.02, blind[0][1], "without notifications, under other prices", COLOURS[4])
     for x, row in zip(calls, rows, strict=True):
         lag_s = float(row[2].split()[0])
         chart.dots([(x, lag_s)], COLOURS[0])
-        chart.text(x + 0.015, lag_s + 0.15, row[0], COLOURS[0])
+        chart.text(x + 0.015, lag_s - 0.55 if row is rows[-1] else lag_s + 0.15, row[0], COLOURS[0])
     return chart
 
 

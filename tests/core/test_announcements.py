@@ -252,7 +252,8 @@ def test_without_open_tasks_silence_means_nothing() -> None:
         announcements.pass_time({STATUS: 7}, 2.0)
         announcements.hear(*STATUS, 0.3)
     before = announcements.trust(*STATUS)
-    announcements.pass_time({}, 86_400.0)
+    for _ in range(2):
+        announcements.pass_time({("voice-tone", "IN_PROGRESS"): 9}, 86_400.0)
     assert announcements.trust(*STATUS) == before
 
 
@@ -318,9 +319,11 @@ def test_only_accrual_waits_for_announcements(type_: str) -> None:
 def test_what_was_learned_survives_a_restart() -> None:
     """Share, delay, and doubt; and a silence that had begun goes on."""
     cadence, restored = taught(), Cadence(CadenceSettings())
-    cadence.announcements.pass_time({STATUS: 1}, 5 * TASK_S)
+    for _ in range(2):
+        cadence.announcements.pass_time({STATUS: 1}, 2 * TASK_S)
     restored.restore(cadence.dump())
     (known,), (copy,) = [each for _, each in cadence.announcements], [each for _, each in restored.announcements]
+    assert known.doubt > 1
     assert (copy.share, copy.delay_s, copy.doubt) == pytest.approx((known.share, known.delay_s, known.doubt), rel=1e-3)
     assert restored.gap(*STATUS, 12.0) == pytest.approx(cadence.gap(*STATUS, 12.0), rel=0.03)
 

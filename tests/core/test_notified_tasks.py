@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.core.facts import NOW, REF, watch_of
 from watcher.core.polling.announcements import LATE_S, Announcements
-from watcher.core.polling.notified_tasks import KEPT_TASKS, REPEATED_S, NotifiedTasks
+from watcher.core.polling.notified_tasks import KEPT_ARRIVALS, KEPT_TASKS, REPEATED_S, NotifiedTasks
 from watcher.core.polling.transitions import STALE_S
 from watcher.kinds.catalog import builtin_catalog
 from watcher.model import Observation, Watch
@@ -200,9 +200,38 @@ def test_at_most_one_announcement_is_learned_for_a_transition(arrivals: list[flo
 
 
 def test_what_is_kept_is_limited() -> None:
-    """Of more tasks than are kept, the newest ones are: a feed of notifications that no poll answers costs no memory."""
+    """Of more tasks, and of more notifications of one task, the newest are kept: a feed that no poll answers costs no memory."""
     case = Case()
     for n in range(KEPT_TASKS + 10):
         case.notified.note(f"{n}", NOW + 9, polled=True)
     assert len(case.notified._arrivals) == KEPT_TASKS
     assert REPEATED_S < STALE_S
+    for n in range(100):
+        case.notify(float(n))
+    assert len(case.notified._arrivals[KEY]) == KEPT_ARRIVALS
+
+
+def test_a_change_found_soon_after_it_counts_less_than_one_found_late() -> None:
+    """Its age is that at the poll: the announcement of a recent one may be on its way."""
+    shares = []
+    for late in (0.05, 20.0):
+        case = Case()
+        for _ in range(100):
+            case.announcements.hear(KIND.name, "IN_PROGRESS", 0.3)
+        case.find(running(10), "SUCCEEDED", 12.0 + late, updated_at=12.0)
+        shares += [known.share for _, known in case.announcements]
+    assert shares[0] > shares[1]
+
+
+def test_a_notification_without_a_change_is_not_that_of_the_start_long_before(case: Case) -> None:
+    """Only one that comes soon after the start announced it late."""
+    case.find(queued(1), "IN_PROGRESS", 3.0, updated_at=2.0)
+    case.notify(2.0 + REPEATED_S + 1)
+    assert case.notified.unexplained(running(8.1))
+    assert case.counts("IN_QUEUE") == (1, 1)
+    soon = Case()
+    soon.announcements.hear(KIND.name, "IN_QUEUE", 0.3)
+    soon.find(queued(1), "IN_PROGRESS", 3.0, updated_at=2.0)
+    soon.notify(4.0)
+    assert not soon.notified.unexplained(running(4.1))
+    assert soon.counts("IN_QUEUE") == (2, 0)

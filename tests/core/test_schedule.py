@@ -508,3 +508,16 @@ def test_a_call_that_a_notification_causes_is_unplanned_only_by_the_rest_of_its_
         assert take(schedule, at).reason == "poll_now"
     schedule.steer(40.0)
     assert schedule.unplanned == pytest.approx(before * 0.95 + 0.75 / 10)
+
+
+def test_the_poll_of_a_notification_teaches_whether_it_announced_the_change() -> None:
+    """The delay is the time from the change at the service to the arrival; the time of the poll has no part in it."""
+    schedule = schedule_of()
+    add(schedule, "a", 0.0)
+    before = take(schedule, 0.0).watch._replace(status="IN_PROGRESS", started_at=NOW, status_since=NOW, seen_at=NOW)
+    schedule.pending.put_back(before, 0.0, 50.0, "cadence")
+    schedule.poll_now(before.key, 12.0, NOW + 12.0)
+    schedule.learn(KIND, before, Observation("SUCCEEDED", NOW + 30, None, NOW, NOW, NOW + 11.5), 30.0)
+    known = schedule.cadence.announcements.get(KIND.name, "IN_PROGRESS")
+    assert known is not None
+    assert (known.announced, known.delay_s) == (1.0, 0.5)
