@@ -61,9 +61,9 @@ def _found_at_once(record: FleetRecord) -> Iterator[str]:
 def _pace_is_shared(record: FleetRecord) -> Iterator[str]:
     """All replicas together keep the configured rate, from when each knows which of the others have watches under the quota.
 
-    A process that gets its first watch reports it with its next claim, and the others read that with theirs: until then,
-    they leave it no part. So no call counts that comes within two renewals, with the ways of both, of such a change, nor
-    near trouble between a process and its store, or near a time for which a process did not run.
+    A process that gets its first watch, or the first one since it had none, reports it with its next claim, and the others
+    read that with theirs: until then, they leave it no part. So no call counts that comes within two renewals, with the ways
+    of both, of such a change, nor near trouble between a process and its store, or near a time for which a process did not run.
     """
     rate = record.fleet.story.rate
     if rate is None or record.fleet.lost_answers:
@@ -73,7 +73,7 @@ def _pace_is_shared(record: FleetRecord) -> Iterator[str]:
     for kind in {kind for _, kind, _ in record.calls}:
         level, before, changed, sharers = burst, 0.0, -math.inf, frozenset[int]()
         for at, _, now in (call for call in record.calls if call[1] == kind):
-            changed, sharers = (changed, sharers) if now <= sharers else (at, now)
+            changed, sharers = changed if now <= sharers else at, now
             level = burst if at < changed + settle_s or _disturbed(record, at) else min(burst, level + (at - before) * rate) - 1
             before = at
             if level < -0.01:
