@@ -179,6 +179,17 @@ def test_a_trial_with_as_many_throttles_returns_to_the_floor() -> None:
     assert answers.rate == pytest.approx(SHARE * 40)
 
 
+def test_trials_become_rarer_while_each_finds_another_client() -> None:
+    """The first verdict counts for a minute, the next one for two: a trial costs most of the calls that are accepted meanwhile."""
+    answers, begun, trying = Answers(), [], False
+    while len(begun) < 3:
+        answers.run(10, accepted_in_ten=4)
+        if not trying and answers.rate < 0.9 * SHARE * 40:
+            begun.append(answers.now)
+        trying = answers.rate < 0.9 * SHARE * 40
+    assert begun[2] - begun[1] == pytest.approx(begun[1] - begun[0] + 60, abs=5)
+
+
 @pytest.mark.parametrize("accepted_in_ten", [0, 10])
 def test_no_trial_begins_where_nothing_or_everything_is_accepted(accepted_in_ten) -> None:
     """Where nothing is accepted there is no rate to try: the quota may be gone for a while, and be back as it was."""
