@@ -32,12 +32,12 @@ def searches(seed: int = 1) -> DurationModel:
     return DurationModel(10 + rng.expovariate(1 / 4) for _ in range(256))
 
 
-def heard(times: int, delay_s: float = 0.3) -> StatusAnnouncements:
+def announced(times: int, delay_s: float = 0.3) -> StatusAnnouncements:
     """What is known after so many transitions, each of them announced."""
     known = StatusAnnouncements()
     for _ in range(times):
         pass_time(known, TASK_S)
-        known.hear(delay_s)
+        known.learn_announced(delay_s)
     return known
 
 
@@ -141,7 +141,7 @@ class Even:
 
 @pytest.mark.parametrize("share", [0.5, 0.99])
 def test_an_exponential_delay_counts_by_its_second_moment(share: float) -> None:
-    """Where the density is constant, the lag of what was not heard of yet is that of the exponential delay, not of one that is its mean."""
+    """Where the density is constant, the lag of what is not announced yet is that of the exponential delay, not of one that is its mean."""
     lag = silence.accrued(Even(), 100, 140, Trust.of(share, 2.0)) - (1 - share) * 40**2 / 2 / 900 / (1 - share * 40 / 900)
     assert lag == pytest.approx(share * 2.0**2 / 900 / (1 - share * 40 / 900), rel=0.05, abs=(1 - share) * 0.1)
 
@@ -158,25 +158,25 @@ def test_announcements_slower_than_the_polls_change_nothing() -> None:
 
 @given(evidence)
 def test_the_share_is_a_probability(events: list[tuple[str, float]]) -> None:
-    """Whatever is announced, missed or silent: p and what is believed of it stay within 0 and 1, and the delay within its limit."""
+    """Whatever is announced, or is not, or is silent: p and its current value stay within 0 and 1, and the delay within its limit."""
     announcements = Announcements()
     for what, seconds in events:
         if what == "hear":
-            announcements.hear(*STATUS, seconds)
+            announcements.learn_announced(*STATUS, seconds)
         elif what == "miss":
-            announcements.miss(*STATUS, seconds)
+            announcements.learn_unannounced(*STATUS, seconds)
         else:
             announcements.pass_time({STATUS: 1}, seconds)
         for _, known in announcements:
-            assert 0 <= known.believed <= known.share < 1
+            assert 0 <= known.current_share <= known.share < 1
             assert 0 <= known.delay_s <= LATE_S
-            assert known.doubt >= 0
+            assert known.missing >= 0
 
 
 def test_nothing_is_trusted_before_twenty_announcements() -> None:
     """Then trust grows, and with many it comes near 1, which it never reaches."""
-    assert [bool(heard(times).trust.share) for times in (0, 10, 18, 20, 30)] == [False, False, False, True, True]
-    assert 0.94 < heard(200).share < heard(2000).share < 0.993
+    assert [bool(announced(times).trust.share) for times in (0, 10, 18, 20, 30)] == [False, False, False, True, True]
+    assert 0.94 < announced(200).share < announced(2000).share < 0.993
 
 
 @pytest.mark.parametrize("share", [0.2, 0.6, 0.9])
@@ -187,9 +187,9 @@ def test_the_share_and_the_delay_are_learned(share: float) -> None:
         pass_time(known, TASK_S)
         announced, lag, delay = rng.random() < share, rng.uniform(0, 4), rng.expovariate(1 / 0.5)
         if announced and delay < lag:
-            known.hear(delay)
+            known.learn_announced(delay)
         else:
-            coming = known.miss(lag)
+            coming = known.learn_unannounced(lag)
             if announced:
                 known.correct(coming, delay)
     assert known.share == pytest.approx(share, abs=0.1)
@@ -198,12 +198,12 @@ def test_the_share_and_the_delay_are_learned(share: float) -> None:
 
 def test_old_transitions_are_forgotten() -> None:
     """Three times the memory later, what was true before has no weight."""
-    known = heard(500)
+    known = announced(500)
     for _ in range(3 * int(MEMORY)):
-        known.miss(60.0)
+        known.learn_unannounced(60.0)
     assert known.share < 0.06
     for _ in range(3 * int(MEMORY)):
-        known.hear(0.3)
+        known.learn_announced(0.3)
     assert known.share > 0.94
 
 
@@ -211,37 +211,37 @@ def test_a_transition_found_at_once_says_little() -> None:
     """Its announcement may still come: the later it was found, the more p falls."""
     shares = []
     for lag in (0.0, 0.1, 0.3, 1.0, 5.0):
-        known = heard(300)
-        known.miss(lag)
+        known = announced(300)
+        known.learn_unannounced(lag)
         shares.append(known.share)
     assert shares == sorted(shares, reverse=True)
-    assert shares[0] == pytest.approx(heard(300).share, abs=1e-3)
-    p, w = heard(300).share, 1 - math.exp(-1.0 / 0.3)
-    assert heard(300).miss(1.0) == pytest.approx(p * (1 - w) / (1 - p * w)), "one step of expectation maximization"
+    assert shares[0] == pytest.approx(announced(300).share, abs=1e-3)
+    p, w = announced(300).share, 1 - math.exp(-1.0 / 0.3)
+    assert announced(300).learn_unannounced(1.0) == pytest.approx(p * (1 - w) / (1 - p * w)), "one step of expectation maximization"
 
 
 def test_an_announcement_after_the_poll_corrects_what_was_learned() -> None:
     """The transition then counts as announced, once, and the silence is over."""
-    late, once = heard(100), heard(100)
-    late.correct(late.miss(2.0), 2.5)
-    once.hear(2.5)
-    assert (late.share, late.announced, late.missed) == pytest.approx((once.share, once.announced, once.missed))
-    assert late.delay_s > heard(100).delay_s
-    assert late.doubt == 0
+    late, once = announced(100), announced(100)
+    late.correct(late.learn_unannounced(2.0), 2.5)
+    once.learn_announced(2.5)
+    assert (late.share, late.announced, late.unannounced) == pytest.approx((once.share, once.announced, once.unannounced))
+    assert late.delay_s > announced(100).delay_s
+    assert late.missing == 0
 
 
 def test_silence_ends_the_trust_and_an_announcement_restores_it() -> None:
     """After about seven announcements that should have come, none are waited for. The time of open tasks is the clock."""
-    known = heard(300)
-    believed = [known.believed]
+    known = announced(300)
+    shares = [known.current_share]
     for _ in range(12):
         pass_time(known, TASK_S)
-        believed.append(known.believed)
-    assert believed == sorted(believed, reverse=True)
-    assert believed[4] > 0.9 * known.share
-    assert believed[10] < 0.1
+        shares.append(known.current_share)
+    assert shares == sorted(shares, reverse=True)
+    assert shares[4] > 0.9 * known.share
+    assert shares[10] < 0.1
     assert known.trust == NO_TRUST
-    known.hear(0.3)
+    known.learn_announced(0.3)
     assert known.trust.share > 0.95
 
 
@@ -250,7 +250,7 @@ def test_without_open_tasks_silence_means_nothing() -> None:
     announcements = Announcements()
     for _ in range(100):
         announcements.pass_time({STATUS: 7}, 2.0)
-        announcements.hear(*STATUS, 0.3)
+        announcements.learn_announced(*STATUS, 0.3)
     before = announcements.trust(*STATUS)
     for _ in range(2):
         announcements.pass_time({("voice-tone", "IN_PROGRESS"): 9}, 86_400.0)
@@ -259,18 +259,18 @@ def test_without_open_tasks_silence_means_nothing() -> None:
 
 def test_transitions_found_without_an_announcement_end_the_trust_sooner_than_they_are_learned() -> None:
     """Three in a row are enough where nearly all are announced; the share of the past is kept for when they come again."""
-    known = heard(300)
+    known = announced(300)
     for _ in range(3):
-        known.miss(10.0)
+        known.learn_unannounced(10.0)
     assert known.trust == NO_TRUST
     assert known.share > 0.9
 
 
 def test_a_long_silence_does_not_slow_down_the_next_alarm() -> None:
     """After an outage of a day, trust ends as fast as before."""
-    known = heard(300)
+    known = announced(300)
     pass_time(known, 86_400.0)
-    known.hear(0.3)
+    known.learn_announced(0.3)
     for _ in range(12):
         pass_time(known, TASK_S)
     assert known.trust == NO_TRUST
@@ -278,11 +278,11 @@ def test_a_long_silence_does_not_slow_down_the_next_alarm() -> None:
 
 def test_a_time_with_an_announcement_in_it_is_not_silent() -> None:
     """Time is counted twice a second, for all open tasks at once: that alone must not look like many missing announcements."""
-    known = heard(300)
+    known = announced(300)
     known.pass_time(50 * TASK_S)
-    assert known.doubt == 0
+    assert known.missing == 0
     known.pass_time(50 * TASK_S)
-    assert known.doubt > 20
+    assert known.missing > 20
 
 
 # --- the cadence -----------------------------------------------------------------------------------
@@ -294,7 +294,7 @@ def taught(settings: CadenceSettings | None = None) -> Cadence:
     for n in range(300):
         cadence.learn(*STATUS, 10 + rng.expovariate(1 / 4), n / 4)
         cadence.announcements.pass_time({STATUS: 1}, TASK_S)
-        cadence.announcements.hear(*STATUS, 0.3)
+        cadence.announcements.learn_announced(*STATUS, 0.3)
     return cadence
 
 
@@ -317,14 +317,14 @@ def test_only_accrual_waits_for_announcements(type_: str) -> None:
 
 
 def test_what_was_learned_survives_a_restart() -> None:
-    """Share, delay, and doubt; and a silence that had begun goes on."""
+    """Share and delay; and a silence that had begun goes on."""
     cadence, restored = taught(), Cadence(CadenceSettings())
     for _ in range(2):
         cadence.announcements.pass_time({STATUS: 1}, 2 * TASK_S)
     restored.restore(cadence.dump())
     (known,), (copy,) = [each for _, each in cadence.announcements], [each for _, each in restored.announcements]
-    assert known.doubt > 1
-    assert (copy.share, copy.delay_s, copy.doubt) == pytest.approx((known.share, known.delay_s, known.doubt), rel=1e-3)
+    assert known.missing > 1
+    assert (copy.share, copy.delay_s, copy.missing) == pytest.approx((known.share, known.delay_s, known.missing), rel=1e-3)
     assert restored.gap(*STATUS, 12.0) == pytest.approx(cadence.gap(*STATUS, 12.0), rel=0.03)
 
 

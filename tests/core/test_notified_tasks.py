@@ -37,7 +37,7 @@ class Case:
     def counts(self, status: str = "IN_PROGRESS") -> tuple[float, float]:
         """The weights of announced and of unannounced transitions since the beginning, but for what was forgotten."""
         known = self.announcements.get(KIND.name, status)
-        return (0.0, 0.0) if known is None else (round(known.announced), round(known.missed) - 19)
+        return (0.0, 0.0) if known is None else (round(known.announced), round(known.unannounced) - 19)
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def case() -> Case:
     """What the tests begin with: one announcement, so that the status is known."""
     case = Case()
     for status in ("IN_QUEUE", "IN_PROGRESS"):
-        case.announcements.hear(KIND.name, status, 0.3)
+        case.announcements.learn_announced(KIND.name, status, 0.3)
     return case
 
 
@@ -217,7 +217,7 @@ def test_a_change_found_soon_after_it_counts_less_than_one_found_late() -> None:
     for late in (0.05, 20.0):
         case = Case()
         for _ in range(100):
-            case.announcements.hear(KIND.name, "IN_PROGRESS", 0.3)
+            case.announcements.learn_announced(KIND.name, "IN_PROGRESS", 0.3)
         case.find(running(10), "SUCCEEDED", 12.0 + late, updated_at=12.0)
         shares += [known.share for _, known in case.announcements]
     assert shares[0] > shares[1]
@@ -230,7 +230,7 @@ def test_a_notification_without_a_change_is_not_that_of_the_start_long_before(ca
     assert case.notified.unexplained(running(8.1))
     assert case.counts("IN_QUEUE") == (1, 1)
     soon = Case()
-    soon.announcements.hear(KIND.name, "IN_QUEUE", 0.3)
+    soon.announcements.learn_announced(KIND.name, "IN_QUEUE", 0.3)
     soon.find(queued(1), "IN_PROGRESS", 3.0, updated_at=2.0)
     soon.notify(4.0)
     assert not soon.notified.unexplained(running(4.1))

@@ -427,7 +427,7 @@ def trusting(**cadence: float) -> Schedule:
     """A schedule of one watch in a status whose changes are always announced, which was polled just now."""
     schedule = schedule_of(**cadence)
     for _ in range(300):
-        schedule.cadence.announcements.hear(KIND.name, "IN_PROGRESS", 0.3)
+        schedule.cadence.announcements.learn_announced(KIND.name, "IN_PROGRESS", 0.3)
         for _ in range(20):
             schedule.cadence.announcements.pass_time({(KIND.name, "IN_PROGRESS"): 1}, STEER_S)
     add(schedule, "a", 0.0)

@@ -194,7 +194,7 @@ def test_the_reasons_say_how_far_notifications_are_trusted(announced: int, silen
     for _ in range(announced):
         for _ in range(20):
             taught.announcements.pass_time({("speaker-search", "IN_PROGRESS"): 1}, 0.5)
-        taught.announcements.hear("speaker-search", "IN_PROGRESS", 0.4)
+        taught.announcements.learn_announced("speaker-search", "IN_PROGRESS", 0.4)
     taught.announcements.pass_time({("speaker-search", "IN_PROGRESS"): 1}, 0.5)
     taught.announcements.pass_time({("speaker-search", "IN_PROGRESS"): 1}, float(silent_s))
     found = plan("IN_PROGRESS", replace(NOTHING, cadence=taught.dump()))

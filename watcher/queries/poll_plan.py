@@ -138,7 +138,7 @@ def plan_polls(watch: Watch, kind: Kind | None, learned: LearnedState, settings:
         why=(),
         last_error=error,
         retry_s=None if error is None else wait_range(error, settings.watch, failures=failures),
-        announced_share=None if announcements is None else round(announcements.believed, 4),
+        announced_share=None if announcements is None else round(announcements.current_share, 4),
     )
     held = [sentence for circuit in learned.circuits for sentence in _held(circuit)]
     why = (*held, *_reasons(plan, watch, learned, cadence), _share(plan))
@@ -200,7 +200,7 @@ def _announcements(watch: Watch, cadence: Cadence) -> Iterator[str]:
     elif known.share < LEAST_SHARE:
         yield f"{said}: too few to wait for them"
     else:
-        yield f"{said}, but about {known.doubt:.0f} have not come since the last one: they are not waited for until one comes"
+        yield f"{said}, but about {known.missing:.0f} have not come since the last one: they are not waited for until one comes"
 
 
 def _retry(plan: PollPlan, error: str) -> str:

@@ -180,7 +180,7 @@ class PollerSet:
                 self._metrics.due_lateness.labels(poller.quota.name).set(poller.schedule.steer(now))
                 self._metrics.price.labels(poller.quota.name).set(poller.policy.cadence.price)
                 for (kind, status), known in poller.policy.cadence.announcements:
-                    self._metrics.show_announced(kind, status, known.believed)
+                    self._metrics.show_announced(kind, status, known.current_share)
                 self._metrics.pace_rate.labels(DEFAULT_TARGET, poller.quota.name).set(poller.policy.pace.rate)
 
     def _add(self, watch: Watch, seen: Observation | None = None, source: str = "", *, adopted: bool = False) -> None:

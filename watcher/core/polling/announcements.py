@@ -26,7 +26,7 @@ LATE_S = 30.0
 """An announcement that comes later than this, in seconds, counts as none: no poll can wait so long for it."""
 STOPS = 0.001
 """The assumed chance that announcements have stopped since the last one."""
-DOUBT_MAX = 50.0
+MISSING_MAX = 50.0
 """More missing announcements than this change nothing."""
 BURST = 10.0
 """A silence counts at most as this many mean intervals in the mean, so that an outage does not look like a low rate."""
@@ -38,48 +38,50 @@ class StatusAnnouncements:
 
     announced: float = 0.0
     """The weight of the transitions that were announced."""
-    missed: float = PRIOR
+    unannounced: float = PRIOR
     """The weight of those that were not."""
     exposure: float = 0.0
-    """The time that open tasks spent in this status per `announced`: task-seconds, of the same weight."""
+    """The time that open tasks spent in the status while these were announced, in task-seconds."""
     delay_s: float = 0.0
     """d: the mean delay of an announcement after its transition."""
-    silence: float = 0.0
-    """Task-seconds since the last announcement."""
-    misses: float = 0.0
-    """What the unannounced transitions since then add to the doubt."""
-    heard: bool = False
+    silent_s: float = 0.0
+    """That time since the last announcement."""
+    missing_found: float = 0.0
+    """The part of `missing` that comes from unannounced transitions since then."""
+    interrupted: bool = False
     """An announcement came since time was counted last."""
 
     @property
     def share(self) -> float:
         """p: the chance that a transition is announced, as long as announcements come at all."""
-        return self.announced / (self.announced + self.missed + ALWAYS)
+        return self.announced / (self.announced + self.unannounced + ALWAYS)
 
     @property
-    def doubt(self) -> float:
+    def missing(self) -> float:
         """About how many announcements should have come since the last one: by the time of open tasks, and by the transitions found."""
-        expected = self.silence * self.announced / self.exposure if self.exposure > 0 else 0.0
-        return min(DOUBT_MAX, expected + self.misses)
+        expected = self.silent_s * self.announced / self.exposure if self.exposure > 0 else 0.0
+        return min(MISSING_MAX, expected + self.missing_found)
 
     @property
-    def believed(self) -> float:
+    def current_share(self) -> float:
         """p, times the probability that announcements have not stopped, given the silence (two states, Bayes)."""
-        return self.share / (1 + STOPS * math.expm1(self.doubt))
+        return self.share / (1 + STOPS * math.expm1(self.missing))
 
     @property
     def trust(self) -> Trust:
         """What the next poll may rely on."""
-        believed = self.believed
-        return Trust.of(believed, self.delay_s) if believed >= LEAST_SHARE else NO_TRUST
+        share = self.current_share
+        return Trust.of(share, self.delay_s) if share >= LEAST_SHARE else NO_TRUST
 
-    def hear(self, delay_s: float) -> None:
+    def learn_announced(self, delay_s: float) -> None:
         """Learn that a transition was announced, this long after it."""
         self._forget()
         self._add(1.0, delay_s)
 
-    def miss(self, lag_s: float) -> float:
-        """Learn that a transition was found, this long after it, that nothing had announced. Returns the weight of "it will be".
+    def learn_unannounced(self, lag_s: float) -> float:
+        """Learn that a poll found a transition, this long after it, that nothing had announced.
+
+        Returns the weight with which it counts as announced all the same.
 
         The announcement may still be on its way. With w the probability that it would be here, the chance that it comes is
         p (1 - w) / (1 - p w): one step of expectation maximization.
@@ -89,28 +91,28 @@ class StatusAnnouncements:
         coming = share * (1 - arrived) / (1 - share * arrived)
         self._forget()
         self.announced += coming
-        self.missed += 1 - coming
-        self.misses -= math.log1p(-share * arrived)
+        self.unannounced += 1 - coming
+        self.missing_found -= math.log1p(-share * arrived)
         return coming
 
     def correct(self, coming: float, delay_s: float) -> None:
-        """Learn that the announcement came after all of a transition for which `miss` returned `coming`."""
-        self.missed = max(0.0, self.missed - (1 - coming))
+        """Learn that the announcement came after all of a transition for which `learn_unannounced` returned `coming`."""
+        self.unannounced = max(0.0, self.unannounced - (1 - coming))
         self._add(1 - coming, delay_s)
 
     def pass_time(self, task_seconds: float) -> None:
         """Note that open tasks have spent this time in the status. Of a time in which an announcement came, no part was silent."""
-        if self.heard:
+        if self.interrupted:
             self.exposure += task_seconds
         else:
-            self.silence += task_seconds
-        self.heard = False
+            self.silent_s += task_seconds
+        self.interrupted = False
 
     def _add(self, weight: float, delay_s: float) -> None:
         """Count an announcement: it ends the silence."""
         mean = self.exposure / self.announced if self.announced > 0 else math.inf
-        self.exposure += min(self.silence, BURST * mean) if self.exposure > 0 else self.silence
-        self.silence, self.misses, self.heard = 0.0, 0.0, True
+        self.exposure += min(self.silent_s, BURST * mean) if self.exposure > 0 else self.silent_s
+        self.silent_s, self.missing_found, self.interrupted = 0.0, 0.0, True
         self.announced += weight
         if self.announced > 0:
             self.delay_s += (delay_s - self.delay_s) / max(1.0, self.announced)
@@ -118,7 +120,7 @@ class StatusAnnouncements:
     def _forget(self) -> None:
         keep = 1 - 1 / MEMORY
         self.announced *= keep
-        self.missed *= keep
+        self.unannounced *= keep
         self.exposure *= keep
 
 
@@ -140,20 +142,20 @@ class Announcements:
         known = self._known.get((kind, status or ""))
         return NO_TRUST if known is None else known.trust
 
-    def hear(self, kind: str, status: str, delay_s: float) -> None:
+    def learn_announced(self, kind: str, status: str, delay_s: float) -> None:
         """Learn that a transition out of this status was announced, this long after it."""
-        self._known.setdefault((kind, status), StatusAnnouncements()).hear(min(LATE_S, max(0.0, delay_s)))
+        self._known.setdefault((kind, status), StatusAnnouncements()).learn_announced(min(LATE_S, max(0.0, delay_s)))
 
-    def miss(self, kind: str, status: str, lag_s: float) -> float | None:
+    def learn_unannounced(self, kind: str, status: str, lag_s: float) -> float | None:
         """Learn that a poll found a transition that nothing had announced. Returns what `correct` needs if its announcement comes late.
 
         None: nothing was announced yet in this status, so there is nothing to correct.
         """
         known = self._known.get((kind, status))
-        return None if known is None else known.miss(max(0.0, lag_s))
+        return None if known is None else known.learn_unannounced(max(0.0, lag_s))
 
     def correct(self, kind: str, status: str, coming: float, delay_s: float) -> None:
-        """Learn that the announcement of a transition came after the poll that found it. `coming` is what `miss` returned."""
+        """Learn that the announcement of a transition came after the poll that found it. `coming` is what `learn_unannounced` returned."""
         known = self._known.get((kind, status))
         if known is not None:
             known.correct(coming, min(LATE_S, max(0.0, delay_s)))
@@ -164,9 +166,9 @@ class Announcements:
             known.pass_time(counts.get(status, 0) * seconds)
 
     def dump(self) -> dict[str, list[float]]:
-        """All of it as JSON data, by `KIND STATUS`: announced, missed, exposure, delay and doubt."""
+        """All of it as JSON data, by `KIND STATUS`: announced, unannounced, exposure, delay, and missing."""
         return {
-            f"{kind} {status}": [round(x, 4) for x in (each.announced, each.missed, each.exposure, each.delay_s, each.doubt)]
+            f"{kind} {status}": [round(x, 4) for x in (each.announced, each.unannounced, each.exposure, each.delay_s, each.missing)]
             for (kind, status), each in self._known.items()
         }
 
@@ -181,10 +183,10 @@ class Announcements:
 def _read(numbers: Any) -> StatusAnnouncements | None:
     """One entry of a dump; None where it is none."""
     try:
-        announced, missed, exposure, delay_s, doubt = (float(number) for number in numbers)
+        announced, unannounced, exposure, delay_s, missing = (float(number) for number in numbers)
     except (TypeError, ValueError, OverflowError):
         return None
-    sane = all(math.isfinite(x) and x >= 0 for x in (announced, missed, exposure, delay_s, doubt))
-    if not sane or announced + missed > 2 * MEMORY or delay_s > LATE_S:
+    sane = all(math.isfinite(x) and x >= 0 for x in (announced, unannounced, exposure, delay_s, missing))
+    if not sane or announced + unannounced > 2 * MEMORY or delay_s > LATE_S:
         return None
-    return StatusAnnouncements(announced, missed, exposure, delay_s, misses=doubt)
+    return StatusAnnouncements(announced, unannounced, exposure, delay_s, missing_found=missing)

@@ -41,7 +41,7 @@ class _Found(NamedTuple):
     kind: str
     exit: Exit
     coming: float
-    """What `Announcements.miss` returned."""
+    """What `Announcements.learn_unannounced` returned."""
 
 
 class NotifiedTasks:
@@ -70,9 +70,9 @@ class NotifiedTasks:
         announced = _announced(exits, arrivals)
         for number, exit_ in enumerate(exits):
             if number in announced:
-                self._announcements.hear(kind.name, exit_.status, announced[number] - exit_.at)
+                self._announcements.learn_announced(kind.name, exit_.status, announced[number] - exit_.at)
             elif before.seen_at is not None and exit_.at >= before.seen_at:
-                coming = self._announcements.miss(kind.name, exit_.status, seen.observed_at - exit_.at)
+                coming = self._announcements.learn_unannounced(kind.name, exit_.status, seen.observed_at - exit_.at)
                 if coming is not None:
                     found.append(_Found(kind.name, exit_, coming))
         self._found.pop(before.key, None)

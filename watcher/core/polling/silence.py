@@ -94,10 +94,10 @@ def _silent_lag(model: Durations, s: float, trust: Trust) -> Callable[[float], f
     base, before = model.integral(s), model.probability(s)
 
     def lag(t: float) -> float:
-        heard = max(s, t - wait)
-        area, level = model.integral(t), model.probability(heard)
+        m = max(s, t - wait)
+        area, level = model.integral(t), model.probability(m)
         unannounced = area - base - before * (t - s)
-        on_its_way = area - model.integral(heard) - level * (t - heard)
+        on_its_way = area - model.integral(m) - level * (t - m)
         silent = 1 - before - share * (level - before)
         return max(0.0, ((1 - share) * unannounced + share * on_its_way) / silent)
 
