@@ -25,7 +25,7 @@ def test_an_open_task_is_explained(command: Command) -> None:
 def test_a_configured_rate_makes_the_gap_of_an_idle_watcher_short(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """`explain` reads `pace.rate`, since a granted call is made wherever it saves a millisecond."""
     price = '{"price": 0.001, "samples": {}}'
-    recorded(RecordedTask("t1").seen("IN_PROGRESS", 2), states=[("pace speaker-search", "20"), ("cadence speaker-search", price)])
+    recorded(RecordedTask("t1").seen("IN_QUEUE", 2), states=[("pace speaker-search", "20"), ("cadence speaker-search", price)])
     gaps = []
     for rate in ("null", "20"):
         monkeypatch.setenv("WATCHER_PACE__RATE", rate)

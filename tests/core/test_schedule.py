@@ -517,7 +517,7 @@ def test_the_poll_of_a_notification_teaches_whether_it_announced_the_change() ->
     before = take(schedule, 0.0).watch._replace(status="IN_PROGRESS", started_at=NOW, status_since=NOW, seen_at=NOW)
     schedule.pending.put_back(before, 0.0, 50.0, "cadence")
     schedule.poll_now(before.key, 12.0, NOW + 12.0)
-    schedule.learn(KIND, before, Observation("SUCCEEDED", NOW + 30, None, NOW, NOW, NOW + 11.5), 30.0)
+    learn(schedule, before, Observation("SUCCEEDED", NOW + 30, None, NOW, NOW, NOW + 11.5))
     known = schedule.cadence.announcements.get(KIND.name, "IN_PROGRESS")
     assert known is not None
     assert (known.announced, known.delay_s) == (1.0, 0.5)

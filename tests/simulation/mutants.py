@@ -42,14 +42,14 @@ class AcksBeforeAdmission(Intake):
 class SilentFeed(Feed):
     """Announces no admitted watch."""
 
-    def admitted(self, watches: Sequence[Watch], observed: Mapping[str, Observation] = NOTHING_OBSERVED) -> None: ...
+    def admitted(self, watches: Sequence[Watch], observed: Mapping[str, Observation] = NOTHING_OBSERVED, source: str = "") -> None: ...
 
 
 class StartsOver(Admission):
     """Begins again with the status in a message that comes after the start of its task."""
 
-    async def submit(self, submissions: Sequence[Submission]) -> Sequence[Admitted]:
-        admitted = await super().submit(submissions)
+    async def submit(self, submissions: Sequence[Submission], source: str = "") -> Sequence[Admitted]:
+        admitted = await super().submit(submissions, source)
         seen = {each.ref.key: each.observation for each in submissions if each.observation is not None}
         late = [each.watch for each in admitted if each.outcome != "admitted" and each.watch.key in seen]
         self._feed.admitted([watch._replace(status=None, updated_at=None, ended_at=None, end_reason=None) for watch in late], seen)
