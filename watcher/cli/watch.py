@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     "--rate",
     metavar="RATE",
     type=click.FloatRange(min=0.01),
-    help="The calls per second that it may make. Without it, the watcher finds the rate.",
+    help="The maximum calls per second. Without this option, the watcher finds the rate.",
 )
 @click.option(
     "--patience",
