@@ -185,7 +185,7 @@ def test_a_saved_state_that_cannot_be_read_is_ignored(text: str) -> None:
         (0, 0, None, None),
         (5, 0, 0.2, "notifications announced 20% of the changes from IN_PROGRESS: too few to wait for them"),
         (300, 0, 0.98, "98% of the changes from IN_PROGRESS, 0.4 s after them on average: without one the task has probably not changed"),
-        (300, 200, 0.0, "98% of the changes from IN_PROGRESS, but about 20 have not come since the last one: they are not waited for"),
+        (300, 200, 0.0, "98% of the changes from IN_PROGRESS, but about 20 are missing since the last one: the watcher does not wait"),
     ],
 )
 def test_the_reasons_say_how_far_notifications_are_trusted(announced: int, silent_s: int, share: float | None, words: str | None) -> None:

@@ -59,7 +59,7 @@ def print_summary(console: Console, sim: Simulator, sink: ConsoleSink, tasks: in
         "tasks that ended": f"{len(ends)} of {tasks}: {ends.count(True)} succeeded, {ends.count(False)} failed or stopped",
         "transitions": f"{sum(event['type'] == EventType.TRANSITION for event in sink.events)}",
         "calls for each task": f"{sim.stats.requests / tasks:.1f}",
-        "first looks saved": f"{first_looks_saved(sink.events)} of {tasks}, which would have found {CATALOG.default.first_status}",
+        "first looks saved": f"{first_looks_saved(sink.events)} of {tasks}: each would have shown {CATALOG.default.first_status}",
         "price of a call": gauges.price_range(),
         "pace": pace(gauges.pace, quota, outcomes[THROTTLED]),
         "throttled calls": f"{outcomes[THROTTLED]} of {sim.stats.requests}",
@@ -75,7 +75,7 @@ def print_summary(console: Console, sim: Simulator, sink: ConsoleSink, tasks: in
 
 
 def first_looks_saved(events: Iterable[Mapping[str, Any]]) -> int:
-    """Of how many tasks the first observation was more than their first status, or came with the message: no call showed only that."""
+    """The number of tasks whose first observation was a later status than the first one, or came with the message."""
     first = [event["data"] for event in events if event["type"] == EventType.TRANSITION and event["data"]["from"] is None]
     return sum(data["to"] != CATALOG.default.first_status or data["observed_from"] == "submission" for data in first)
 

@@ -176,7 +176,7 @@ class KindForm(Section):
             raise ValueError("two params have the same field; give each its own")
         for status in self.durations:
             if self.statuses.get(status) not in (StatusClass.OPEN, StatusClass.PROVISIONAL):
-                raise ValueError(f"durations names {status}, which is not a status that a task can leave")
+                raise ValueError(f"durations has {status}, which is not an open or provisional status; list only such statuses")
         return self
 
     def kind(self) -> Kind:

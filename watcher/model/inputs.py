@@ -34,7 +34,7 @@ class Submission:
     observation: Observation | None = None
     """What the message says about the state of the task. It is the first observation of a new watch, and never of another one."""
     look_now: bool = False
-    """The message says something about the state of the task that is no observation, such as an end: only a look at the task tells."""
+    """The message has a status that is no observation, such as that of an ended task. A new watch is then polled at once."""
     deadline_reduced: bool = False
     """The input requested more than the longest deadline, which `deadline_s` is instead."""
 

@@ -45,9 +45,9 @@ RETRY_RULES: Mapping[str, str] = {
 """How the wait after a failed poll develops, by the reason of the error."""
 BACKLOG = (
     "adopted: the watcher read this watch from the store when it started, or when it took over its shard, and no poll since then is"
-    " saved: it is due now; while new tasks are due too, half of the calls go to watches that wait like this"
+    " saved: it is due now, in the backlog; while new tasks are due too, the backlog gets half of the calls"
 )
-"""Why an open task waits that came with its shard."""
+"""Why an open task that came with its shard waits."""
 SAVED_STATE_AGE = "from what the watcher saved last; while it runs, that is at most 30 s old"
 
 
@@ -200,7 +200,7 @@ def _announcements(watch: Watch, cadence: Cadence) -> Iterator[str]:
     elif known.share < LEAST_SHARE:
         yield f"{said}: too few to wait for them"
     else:
-        yield f"{said}, but about {known.missing:.0f} have not come since the last one: they are not waited for until one comes"
+        yield f"{said}, but about {known.missing:.0f} are missing since the last one: the watcher does not wait for them until one comes"
 
 
 def _retry(plan: PollPlan, error: str) -> str:
@@ -214,13 +214,13 @@ def _retry(plan: PollPlan, error: str) -> str:
 
 
 def _first_look(plan: PollPlan, watch: Watch, cadence: Cadence) -> str:
-    """When a task is looked at for the first time."""
+    """When the first look at a task is due."""
     if plan.gap_s <= 0:
-        return "no poll of the task is saved yet: the first one is due now; only the pace or an open circuit can delay it"
+        return "no poll of the task is saved yet: the first look is due now; only the pace or an open circuit can delay it"
     chance = cadence.first_looks.chance(watch.ref.kind, "")
     return (
-        f"no poll of the task is saved yet: the first one is due {plan.gap_s:.2f} s after the submission, or at once with calls"
-        f" to spare; of the last tasks, {chance:.0%} had left their first status when they were submitted"
+        f"no poll of the task is saved yet: the first look is due {plan.gap_s:.2f} s after the submission, or at once while"
+        f" calls are not scarce; of the last tasks, {chance:.0%} had left their first status when they were submitted"
     )
 
 

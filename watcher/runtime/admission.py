@@ -52,8 +52,8 @@ class Admission:
     async def submit(self, submissions: Sequence[Submission], source: str = "") -> Sequence[Admitted]:
         """Make the tasks durable in one write. Returns an outcome for each submission, in order.
 
-        Of several submissions of the same task the first one counts. `source` is the name of where they come from: the cadence
-        learns how old the tasks from there are.
+        Of several submissions of the same task the first one counts. `source` is the name of their source: the
+        cadence learns for each source whether its tasks have left their first status.
         """
         if not submissions:
             return []

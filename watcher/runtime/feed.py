@@ -39,13 +39,16 @@ class Feed:
     def admitted(self, watches: Sequence[Watch], observed: Mapping[str, Observation] = NOTHING_OBSERVED, source: str = "") -> None:
         """Announce watches that are new in the store, and of which nothing can have changed since.
 
-        `observed` is not stored: after a crash, the task is polled at once.
+        `observed` is not stored: after a crash, the task is polled as if its message had named the id alone.
         """
         for subscriber in self._on_admitted:
             subscriber(watches, observed, source)
 
     def notified(self, key: str) -> bool:
-        """Announce that AWS sent a notification about this task. Returns whether the task is polled."""
+        """Announce that AWS sent a notification about this task, or that its message has a status that only a poll can confirm.
+
+        Returns whether the task is polled.
+        """
         polled = [subscriber(key) for subscriber in self._on_notified]
         return any(polled)
 

@@ -22,7 +22,7 @@ from watcher.runtime.wakeup import IntakeGate
 log = structlog.get_logger("watcher.polling")
 
 NEW_S = 30.0
-"""A watch that no poll has seen is new for this long after its admission, in seconds: longer than a shard is without an owner."""
+"""A watch that no poll has seen counts as new for this long after its admission, in seconds: longer than a shard has no owner."""
 
 
 class PollerSet:
@@ -99,8 +99,8 @@ class PollerSet:
         A watch that is here already, or was since the read began, is newer than what the store returned. Another watch of the
         same task that was here before is older: it was erased, and the task was submitted again.
 
-        `new`: they were submitted just now. Others came with their shard: thousands may be overdue, so they wait in the backlog,
-        except those that were submitted while their shard changed hands.
+        `new`: they were submitted just now. Others came with their shard. Thousands of these may be overdue, so they wait in the
+        backlog, except those that were submitted while their shard changed its owner.
         """
         now = self._clock.wall()
         for watch in watches:
@@ -113,7 +113,7 @@ class PollerSet:
         """Start to poll new watches, as far as this process owns their shards. The owner of the others adds them.
 
         `observed`: by key, what a message says about the state of a task. The task then needs no poll at once. `source`: the
-        name of where the watches come from.
+        name of the source of the watches.
         """
         for watch in watches:
             if self._leases.owns(watch.key):

@@ -83,9 +83,9 @@ class Poller:
     def add(self, watch: Watch, seen: Observation | None = None, source: str = "", *, adopted: bool = False) -> None:
         """Start to poll this watch. No effect on one that is polled already.
 
-        One whose task was seen before is polled now, or after what its message says about the task. Of any other, the
-        cadence decides when the first look pays, with what it has learned about tasks from this source. `adopted`: it came
-        with its shard and waits in the backlog.
+        `seen`: what its message says about the task is the first observation, and no poll is due now. Otherwise a task that was
+        never seen gets its first look when the cadence says, by what it learned about this `source`; any other task is polled
+        now. `adopted`: the watch came with its shard and waits in the backlog.
         """
         if self.watched(watch.key) == watch.id:
             return  # two reads of the store may return it, and the later reply may show an older state
@@ -106,7 +106,7 @@ class Poller:
         self.pending.add(watch, now, gap=gap, source=source)
 
     def poll_now(self, key: str) -> bool:
-        """Poll this task before all others, because AWS sent a notification about it. Returns False when it is not watched here."""
+        """Poll this task before all others: `Feed.notified` was called about it. Returns False when it is not watched here."""
         known = self.schedule.poll_now(key, self._clock.mono(), self._clock.wall())
         if known:
             self._wakeup.set()

@@ -1,6 +1,6 @@
 """The statuses that came with messages, until the poller commits them: each is the first observation of its watch.
 
-They are in memory only. After a crash the watch is loaded without a status, and its task is polled at once.
+They are in memory only. After a crash the watch is loaded without a status, as if its message had named the id alone.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a message says about the state of its task: the reply of the call that started it is an observation, without a call.
 
-It is used only if it says that the task has not ended, and if its times are plausible. Anything else is no observation, and
-the task is polled at once.
+It is used only if it says that the task has not ended, and if its times are plausible. Any other status is no observation,
+and a new task is then polled at once.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How far AWS's own notifications are trusted: the share of transitions that are announced, and how late, by kind and status.
 
 An *announcement* is the notification of one transition. Which transitions are announced, and when, is learned from the
-service's timestamps, never from the time of detection. Silence is evidence, too: announcements that stop are distrusted
-after a few that should have come. `silence` says what follows for the next poll. All times are in seconds.
+service's timestamps, never from the time of detection. Silence counts too: if announcements stop, they are no longer
+trusted after a few missing ones. The module `silence` computes the next poll from this. All times are in seconds.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from typing import Any
 from watcher.core.polling.silence import NO_TRUST, Trust
 
 MEMORY = 128.0
-"""The number of transitions that are remembered: each new one takes 1/128 of the weight of all earlier ones."""
+"""The number of transitions that are remembered: each new one reduces the weight of all earlier ones by 1/128."""
 PRIOR = 19.0
-"""Transitions without an announcement that are assumed before anything is learned. They are forgotten as others are."""
+"""Transitions without an announcement that are assumed before anything is learned. They lose weight as others do."""
 ALWAYS = 1.0
-"""One more, which is never forgotten: however long no announcement is missing, the next one may be."""
+"""One more such transition, which never loses weight. It keeps the share below 1."""
 LEAST_SHARE = 0.5
-"""Below this share announcements are not waited for: that saves nothing, because most changes need a poll anyway."""
+"""Below this share, waiting for announcements saves nothing, because most transitions need a poll anyway."""
 LATE_S = 30.0
-"""An announcement that comes later than this, in seconds, counts as none: no poll can wait so long for it."""
+"""An announcement that comes later than this, in seconds, counts as none: no gap waits that long for it."""
 STOPS = 0.001
 """The assumed chance that announcements have stopped since the last one."""
 MISSING_MAX = 50.0
 """More missing announcements than this change nothing."""
 BURST = 10.0
-"""A silence counts at most as this many mean intervals in the mean, so that an outage does not look like a low rate."""
+"""A silence adds at most this many mean intervals to the exposure, so that an outage does not look like a low rate."""
 
 
 @dataclass(slots=True)
@@ -45,11 +45,11 @@ class StatusAnnouncements:
     delay_s: float = 0.0
     """d: the mean delay of an announcement after its transition."""
     silent_s: float = 0.0
-    """That time since the last announcement."""
+    """The same time, since the last announcement."""
     missing_found: float = 0.0
     """The part of `missing` that comes from unannounced transitions since then."""
     interrupted: bool = False
-    """An announcement came since time was counted last."""
+    """An announcement has come since the last call of `pass_time`."""
 
     @property
     def share(self) -> float:
@@ -79,9 +79,9 @@ class StatusAnnouncements:
         self._add(1.0, delay_s)
 
     def learn_unannounced(self, lag_s: float) -> float:
-        """Learn that a poll found a transition, this long after it, that nothing had announced.
+        """Learn that a poll found an unannounced transition, this long after it.
 
-        Returns the weight with which it counts as announced all the same.
+        Returns the weight with which the transition counts as announced nevertheless.
 
         The announcement may still be on its way. With w the probability that it would be here, the chance that it comes is
         p (1 - w) / (1 - p w): one step of expectation maximization.
@@ -96,12 +96,12 @@ class StatusAnnouncements:
         return coming
 
     def correct(self, coming: float, delay_s: float) -> None:
-        """Learn that the announcement came after all of a transition for which `learn_unannounced` returned `coming`."""
+        """Learn that the announcement of a transition came later. `coming` is what `learn_unannounced` returned for it."""
         self.unannounced = max(0.0, self.unannounced - (1 - coming))
         self._add(1 - coming, delay_s)
 
     def pass_time(self, task_seconds: float) -> None:
-        """Note that open tasks have spent this time in the status. Of a time in which an announcement came, no part was silent."""
+        """Note that open tasks have spent this time in the status. It is no silence if an announcement came in it."""
         if self.interrupted:
             self.exposure += task_seconds
         else:
@@ -125,7 +125,7 @@ class StatusAnnouncements:
 
 
 class Announcements:
-    """What is known about the announcements of each kind and status. A status of which none came has no entry, and no cost."""
+    """What is known about the announcements of each kind and status. A status without announcements has no entry."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], StatusAnnouncements] = {}
@@ -147,7 +147,7 @@ class Announcements:
         self._known.setdefault((kind, status), StatusAnnouncements()).learn_announced(min(LATE_S, max(0.0, delay_s)))
 
     def learn_unannounced(self, kind: str, status: str, lag_s: float) -> float | None:
-        """Learn that a poll found a transition that nothing had announced. Returns what `correct` needs if its announcement comes late.
+        """Learn that a poll found an unannounced transition. Returns what `correct` needs if the announcement comes later.
 
         None: nothing was announced yet in this status, so there is nothing to correct.
         """
@@ -161,7 +161,7 @@ class Announcements:
             known.correct(coming, min(LATE_S, max(0.0, delay_s)))
 
     def pass_time(self, counts: Mapping[tuple[str, str | None], int], seconds: float) -> None:
-        """Note that this many open tasks have been in each status for so long: announcements of them were to be expected."""
+        """Note that this many open tasks have been in each status for this time, in which announcements of them could come."""
         for status, known in self._known.items():
             known.pass_time(counts.get(status, 0) * seconds)
 
@@ -181,7 +181,7 @@ class Announcements:
 
 
 def _read(numbers: Any) -> StatusAnnouncements | None:
-    """One entry of a dump; None where it is none."""
+    """One entry of a dump; None if it is not valid."""
     try:
         announced, unannounced, exposure, delay_s, missing = (float(number) for number in numbers)
     except (TypeError, ValueError, OverflowError):

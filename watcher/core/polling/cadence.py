@@ -27,20 +27,20 @@ from watcher.kinds.kind import Kind
 from watcher.section import Seconds, Section
 
 FIRST_LOOK_S = 60.0
-"""The longest time from a submission to the first look at the task, in seconds, so that one that does not exist is noticed."""
+"""The longest time from a submission to the first look at the task, in seconds, so that a task that does not exist is noticed."""
 STEER_S = 0.5
 """The price is adjusted this often, in seconds."""
 PRICE_MIN_S = 1e-3
 """The lowest price in seconds. The price changes by factors, so from 0 it could never rise."""
 OVERLOAD_GAPS = 3.0
-"""As `SCARCE_GAPS`, where that is more than `max_gap`: with so many tasks that all calls would only keep to `max_gap`, the
-tasks that hardly change must be able to wait for those that do."""
+"""The longest gap in units of the mean gap, where that is more than `max_gap`. With so many tasks, nearly all calls would
+otherwise only enforce `max_gap`, and tasks that change soon would wait for tasks that hardly change."""
 SHARED_FLOOR_S = 0.1
-"""The default of `price_floor` in seconds, while other clients may need the calls that are left over."""
+"""The default of `price_floor` in seconds if `pace.rate` is not set: other clients may need the calls that are left over."""
 AGE_MAX_S = 7 * 86_400.0
 """The highest age in seconds: wrong timestamps must not make the integrals larger than a float can resolve."""
 SPARE = 1.05
-"""While the price is at most this multiple of its floor, calls are not scarce."""
+"""While the price is at most this multiple of the price floor, calls are not scarce."""
 SCARCE_GAPS = 6.0
 """While calls are scarce, the longest gap in units of the mean gap, so that a wrong model cannot neglect a task."""
 
@@ -58,38 +58,38 @@ class CadenceSettings(Section):
     max_gap: Seconds = Field(default=60, ge=0.2, le=3600)
     """The longest time between two polls of a task, as far as the rate of calls allows it. In seconds."""
     price_floor: Seconds | None = Field(default=None, ge=0)
-    """The least lag that a call is expected to save, also for spare calls. In seconds. Unset: 1 ms if `pace.rate` is set, because
-    calls up to that rate are granted to the watcher, and else 0.1 s, because other clients may need them."""
+    """The price floor: the least lag that a call must be expected to save, also a spare call. In seconds. Unset: 1 ms if `pace.rate`
+    is set, because the calls up to that rate are granted to the watcher; otherwise 0.1 s, because other clients may need them."""
 
     def floor(self, *, granted: bool) -> float:
-        """The least lag in seconds that a call is expected to save. `granted`: `pace.rate` is set."""
+        """The price floor in seconds. `granted`: whether `pace.rate` is set."""
         if self.price_floor is None:
             return PRICE_MIN_S if granted else SHARED_FLOOR_S
         return max(PRICE_MIN_S, self.price_floor)
 
 
 class Load(NamedTuple):
-    """What some tasks want."""
+    """The calls that some tasks want."""
 
     wanted: float
     """Calls per second."""
     tasks: float
     lateness_s: float
-    """How long the most overdue one has been due, in seconds."""
+    """How long the most overdue task has been due, in seconds."""
 
 
 class Cadence:
     """Computes the gap to the next poll of each task, under one price for all of them."""
 
     def __init__(self, settings: CadenceSettings, kinds: Iterable[Kind] = (), *, granted: bool = False) -> None:
-        """A cadence that has learned nothing yet. `granted`: the rate of calls is configured (`CadenceSettings.floor`)."""
+        """Create a cadence that has learned nothing. `granted`: whether `pace.rate` is set (`CadenceSettings.floor`)."""
         self.settings = settings
         self.first_looks = FirstLooks()
         self.floor = settings.floor(granted=granted)
-        """The least lag in seconds that a call is expected to save."""
+        """The price floor in seconds."""
         self.price = max(self.floor, SHARED_FLOOR_S) if settings.type == "accrual" else 0.0
-        """The expected lag in seconds at which a task is polled. It starts above a very low floor, since it falls within seconds where
-        calls are left over, and takes half a minute to rise where many tasks are there at the start."""
+        """The expected lag in seconds at which a task is polled. It starts above a very low price floor. A price that is too high costs
+        little at the start, because spare calls are made down to the price floor; a price that is too low takes half a minute to rise."""
         self.share_gap = settings.max_gap
         """The longest gap while calls are scarce, in seconds."""
         self._price_max = settings.max_gap
@@ -99,15 +99,15 @@ class Cadence:
         self._first_status = {kind.name: kind.first_status for kind in kinds}
         self._priors = {(kind.name, status): Prior(usual) for kind in kinds for status, usual in kind.usual.items()}
         self._common: float | None = None
-        """While a backlog is overdue, the price that all tasks need."""
+        """While the backlog is overdue, the price that all tasks need."""
         self._models: dict[tuple[str, str], DurationModel] = {}
         self.announcements = Announcements()
-        """Which transitions AWS announces, and so for how long its silence is trusted."""
+        """Which share of the transitions AWS announces, and so how long a gap may be while no notification comes."""
 
     def gap(self, kind: str, status: str | None, age_s: float, *, polls: int = 0, trust: Trust | None = None) -> float:
         """Seconds from a poll of a task, at this age of its status, to the next poll.
 
-        `polls`: the number of polls so far. `trust` in announcements of this task, if it is not that of its status.
+        `polls`: the number of polls so far. `trust`: the trust in announcements of this task, if it differs from that of its status.
         """
         low, longest = self.settings.min_gap, self.settings.max_gap
         if self.settings.type == "fixed":
@@ -119,18 +119,17 @@ class Cadence:
         saved = silence.accrued(model, age, age + scarce, trust)
         if saved >= self.price:
             return silence.gap(model, age, self.price, low, scarce, trust)
-        # the scarce gap must not cause a call that saves less than the floor: an idle watcher makes few calls
+        # the scarce gap must not cause a call that saves less than the price floor: an idle watcher makes few calls
         return scarce if saved >= self.floor else silence.gap(model, age, self.floor, scarce, longest, trust)
 
     def first_gap(self, kind: str, source: str) -> float:
         """Seconds from the submission of a task of which only the id is known to the first look at it.
 
-        With the chance c that it has left its first status already, and nobody noticed, the lag that is expected to have
-        accrued after t seconds is c t + (1 - c) A(0, t). The first look is priced as any other poll, and goes where that
-        reaches the price.
+        With the chance c that the task has left its first status already, the lag that is expected to have accrued after t
+        seconds is c t + (1 - c) A(0, t). The first look is due when that reaches the price, as any other poll.
 
-        It goes at once where that is cheaper than a look at t*, when one would go if c were 0. A look at once costs a second
-        one of each task that has not changed, (1 - c) price; a look at t* costs c t* of lag.
+        The first look is due at once where that is cheaper than at t*, the time at which it would be due if c were 0. At once
+        it costs a second call for each task that has not changed, (1 - c) price; at t* it costs c t* of lag.
         """
         if self.settings.type != "accrual":
             return 0.0
@@ -156,7 +155,7 @@ class Cadence:
 
     @property
     def has_spare_calls(self) -> bool:
-        """Whether the price is at its floor: fewer calls are wanted than are allowed."""
+        """Whether the price is at the price floor: fewer calls are wanted than are allowed."""
         return self.price <= self.floor * SPARE
 
     def worth(self, kind: str, status: str | None, age_s: float, since_poll_s: float) -> float:
@@ -165,7 +164,7 @@ class Cadence:
         return silence.accrued(self.durations(kind, status), age, age + since_poll_s, self.trust(kind, status))
 
     def trust(self, kind: str, status: str | None) -> Trust:
-        """What a task in this status may rely on: none but the accrual rule waits for announcements."""
+        """The trust in announcements of transitions out of this status. Only the accrual rule waits for announcements."""
         return self.announcements.trust(kind, status) if self.settings.type == "accrual" else NO_TRUST
 
     def steer(self, wanted: float, tasks: float, pace: float, lateness_s: float, *, fresh: Load | None = None) -> None:
@@ -175,8 +174,8 @@ class Cadence:
         by exp(clip(0.5 / max(0.5, N / min(R, Q)) ln((R + over Q / max(N/R, 2)) / Q), -0.1, 0.1)). A new price has reached all
         tasks after N / min(R, Q) seconds only; a faster loop oscillates.
 
-        `fresh`: while a backlog is overdue, the part of the load that has the other half of the pace. Then there are two prices,
-        one that all tasks need and one that these need, and the higher one counts.
+        `fresh`: while the backlog is overdue, the load of the fresh tasks, which get half of the pace. Then there are two prices,
+        one that all tasks need and one that the fresh tasks need, and the higher one applies.
         """
         if self.settings.type != "accrual" or tasks == 0 or wanted <= 0:
             return
@@ -245,7 +244,7 @@ class Cadence:
         return self._within_bounds(min(changed, load.tasks / pace))
 
     def _within_bounds(self, price: float) -> float:
-        """The price between its floor and its maximum: a higher one would only take long to fall again."""
+        """The price between the price floor and its maximum: a higher one would only take long to fall again."""
         return max(self.floor, min(self._price_max, price))
 
 

@@ -4,7 +4,7 @@ Each circuit belongs to what it protects. `credentials` belongs to a target, bec
 credentials. `outage`, `unreadable`, and `not_found` belong to a target and a service: the answers of another service
 say nothing about this one. An open circuit lets one call through at a time, at growing intervals (a probe), and the first
 answer that shows that the problem is gone closes it. `not_found` holds only the calls about tasks that were not found
-last: a new task is polled at once, and shows whether anything is found here.
+last: a new task is polled as usual, and shows whether anything is found here.
 """
 
 from __future__ import annotations

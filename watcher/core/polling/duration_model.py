@@ -39,8 +39,8 @@ NEWTON_STEPS = 30
 class Prior:
     """What is assumed about a status before any task has left it.
 
-    With u = max(0, t - d) for a status that lasts `at_least` = d seconds and half of the tasks `median` = d + m seconds,
-    P(t) = 0.9 u / (u + m) + 0.1 t / (t + 30 s). Not declared: P(t) = t / (t + 30 s).
+    With `at_least` = d seconds, `median` = d + m seconds, and u = max(0, t - d), as the kind declares them,
+    P(t) = 0.9 u / (u + m) + 0.1 t / (t + 30 s). Without a declaration, P(t) = t / (t + 30 s).
     """
 
     def __init__(self, usual: UsualDuration | None = None) -> None:
@@ -61,7 +61,7 @@ GENERAL_PRIOR = Prior()
 
 
 class DurationModel:
-    """The distribution F of the time spent in one status, learned from samples. An infinite one: the task never left it."""
+    """The distribution F of the time spent in one status, learned from samples. A sample is infinite if the task never left it."""
 
     def __init__(self, samples: Iterable[float] = (), prior: Prior = GENERAL_PRIOR) -> None:
         self._prior = prior
@@ -101,8 +101,8 @@ class DurationModel:
     def accrued(self, s: float, t: float, changed: float = 0.0) -> float:
         """A(s, t): the expected lag at age t of a task last seen unchanged at age s. Increasing and convex in t.
 
-        `changed` = c is the chance that the task had left the status already at age s, where nobody saw it then: the
-        expected lag is then c (t - s) + (1 - c) A(s, t).
+        If the task was not seen at age s, `changed` = c is the chance that it had left the status by then. The expected lag
+        is then c (t - s) + (1 - c) A(s, t).
         """
         if t <= s:
             return 0.0

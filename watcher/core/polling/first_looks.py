@@ -1,8 +1,8 @@
-"""How likely a new task has left its first status already when it is submitted: learned for each kind and source.
+"""The chance that a task has left its first status when it is submitted: learned for each kind and source.
 
-A queue that gets a message right after the start of a task delivers tasks that are as good as new: a look at them finds
-nothing that was not known. A list of last week's tasks delivers the opposite. The chance decides when the first look at a
-task pays, see `Cadence.first_gap`.
+The first look is the first poll of a task of which only the id is known. If a source submits each task right after its
+start, a first look at once finds the first status, as expected. If it submits a list of last week's tasks, a first look at
+once finds a change. So the chance decides when the first look is due: see `Cadence.first_gap`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from watcher.model import Observation, Watch
 
 MEMORY = 50.0
-"""About so many of the last first looks count."""
+"""About this many of the last first looks count."""
 PRIOR_LOOKS = 1.0
-"""The number of looks that weigh as much as the assumption that both are equally likely."""
+"""The number of first looks that weigh as much as the assumption that both are equally likely."""
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class _Looks:
 
 
 class FirstLooks:
-    """The chances of one quota, by kind and source. What a source is called does not matter; an empty name is one, too."""
+    """The chances of one quota, by kind and source. The schedule uses the empty name for all sources together."""
 
     def __init__(self) -> None:
         self._looks: dict[tuple[str, str], _Looks] = {}
@@ -52,7 +52,7 @@ class FirstLooks:
         return [(kind, source, round(looks.further, 3), round(looks.all, 3)) for (kind, source), looks in self._looks.items()]
 
     def restore(self, rows: Sequence[Sequence[object]]) -> None:
-        """Continue from the rows of an earlier `dump`. Raises ValueError or TypeError for rows that cannot be ones."""
+        """Continue from the rows of an earlier `dump`. Raises ValueError or TypeError for invalid rows."""
         found: dict[tuple[str, str], _Looks] = {}
         for kind, source, further, count in rows:
             looks = _Looks(float(str(further)), float(str(count)))
@@ -65,7 +65,7 @@ class FirstLooks:
 def was_further(first_status: str, watch: Watch, seen: Observation) -> bool | None:
     """Whether a task had left its first status when its watch began, by the service's timestamps. None: they do not tell.
 
-    `seen` is what the first look has shown. When that look was does not matter, so a late look does not change what is learned.
+    `seen` is the observation of the first look. The time of the first look does not matter: a late one teaches the same.
     """
     if seen.status == first_status:
         return False

@@ -1,4 +1,4 @@
-"""A lane of the pending set: watches that wait in one queue for each group, and the one among them that is due first."""
+"""A lane of the pending set: watches that wait, in one queue for each group. It finds the watch that is due first."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from watcher.core.polling.due_queue import DueKey, DueQueue
 from watcher.core.polling.pending_entry import PLACE, PendingEntry, unpack
 
 MISSING = "not_found"
-"""The reason to wait of a watch whose task was not found last."""
+"""The reason to wait of a watch whose last poll did not find the task."""
 
 ADOPTED = "adopted"
-"""The reason to wait of a watch that came with its shard, at a start or from another replica, until its first poll here."""
+"""The reason to wait of a watch that came with its shard, at a start or from another replica, until its first poll in this process."""
 
 Group = tuple[str, str, bool]
 """What one call can poll together: tasks of the same kind and target, either missing ones or others."""
 
 
 class Lane:
-    """Some of the watches that wait. `packed` has the entries of all lanes by key; a key without bytes does not wait.
+    """Finds the first of some watches that wait. `packed` has the entries of all lanes by key; a key without bytes does not wait.
 
     A watch that has moved to another lane may be found here too until it is taken: a queue removes keys at its front only.
     """

@@ -20,7 +20,7 @@ from watcher.model import Observation, Watch
 SKEW_S = 2.0
 """How long before the time of its transition a notification may arrive, in seconds: the clocks of service and watcher differ."""
 REPEATED_S = 5.0
-"""A notification that arrives within this time after the status began announced that, once more. In seconds."""
+"""A notification that arrives within this time after the status began is a repeated announcement of that. In seconds."""
 KEPT_ARRIVALS = 4
 """Notifications that are kept for a task: the newest ones."""
 KEPT_TASKS = 10_000
@@ -36,7 +36,7 @@ class Exit(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """A transition that a poll found and nothing had announced."""
+    """An unannounced transition that a poll found."""
 
     kind: str
     exit: Exit
@@ -54,7 +54,7 @@ class NotifiedTasks:
 
     def note(self, key: str, at: float, *, polled: bool) -> None:
         """Note that a notification about this task arrived at this time. `polled`: the task is still polled."""
-        if polled:  # its poll shows what it announced
+        if polled:  # the poll shows what the notification announced
             self._arrivals[key] = (*self._arrivals.get(key, ()), at)[-KEPT_ARRIVALS:]
             _limit(self._arrivals)
         else:
@@ -63,7 +63,7 @@ class NotifiedTasks:
     def learn(self, kind: Kind, before: Watch, seen: Observation) -> None:
         """Learn from the transitions that a poll found which of them were announced.
 
-        A transition that nothing announced says something only if this process has watched the task since before it.
+        An unannounced transition counts only if this process watched the task before it.
         """
         arrivals, found = self._arrivals.pop(before.key, ()), []
         exits = list(_exits(kind, before, seen))
@@ -83,7 +83,7 @@ class NotifiedTasks:
     def unexplained(self, watch: Watch) -> bool:
         """Whether a notification has come for which the last poll of this watch showed no transition.
 
-        Then there is no point in waiting for one: that was it, and the read was stale, or it was about something else.
+        Then the task does not wait for another one: the read was stale, or the notification was about something else.
         """
         arrivals = self._arrivals.pop(watch.key, None)
         if arrivals is None:
@@ -107,9 +107,9 @@ class NotifiedTasks:
 
 
 def _exits(kind: Kind, before: Watch, seen: Observation) -> Iterator[Exit]:
-    """The transitions between the last status of the watch and the observed one, as far as the service says when they were."""
+    """The transitions between the last status of the watch and the observed one, as far as the service provides their times."""
     if before.status is None:
-        return  # what it was in before its first observation is not known
+        return  # the status before the first observation is not known
     left = [before.status, *kind.skipped(before.status, seen.status)]
     running, started = kind.running_status, seen.started_at
     if running is not None and started is not None and before.started_at is None and running not in (*left, seen.status):

@@ -1,4 +1,4 @@
-"""What a poll shows of how long a task was in its statuses: by the service's timestamps, never by the times of polls."""
+"""How long a task was in the statuses that it left: by the service's timestamps, never by the times of polls."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from watcher.model import Observation, Step, Watch
 
 
 def durations(kind: Kind, before: Watch, seen: Observation, step: Step) -> Iterator[tuple[str, float]]:
-    """Statuses that a task has left, each with how long it was in it by the service's timestamps, in seconds.
+    """Yield the statuses that a task has left, each with its duration in seconds by the service's timestamps.
 
-    A provisional status counts as left when its result changes, too: that is the other thing that its polls wait for. One
-    that settles with nothing changed lasts for ever.
+    A provisional status also counts as left when its result changes, because its polls wait for that too. If it settles with
+    nothing changed, its duration is infinite.
     """
     if not step.transitions:
         return
@@ -30,7 +30,7 @@ def durations(kind: Kind, before: Watch, seen: Observation, step: Step) -> Itera
 
 
 def _provisional(before: Watch, seen: Observation, step: Step) -> float | None:
-    """How long a provisional status lasted; infinity if it settled, None if it goes on, or if the service's times do not tell."""
+    """How long a provisional status lasted; infinity if it settled with nothing changed, None if it continues or a time is missing."""
     if step.watch.status == before.status and step.watch.result_digest == before.result_digest:
         return math.inf if step.watch.end_reason == "settled" else None
     if before.status_since is None or before.updated_at is None or seen.updated_at is None:

@@ -38,7 +38,7 @@ class PaceSettings(Section):
 
     rate: float | None = Field(default=None, gt=0, le=100_000)
     """The maximum calls per second for each quota. The watcher starts at this rate, and slows down when the service throttles. Unset:
-    the watcher finds the rate, starting at the one that an earlier run found, or else at 1 call per second."""
+    the watcher finds the rate. It starts at the rate that an earlier run found, or else at 1 call per second."""
     burst: float = Field(default=1, ge=1, le=10_000)
     """The maximum number of calls at once after a pause."""
 
@@ -54,11 +54,11 @@ class Permit:
 
 
 class Pace:
-    """Grants permits at a rate, and adapts the rate to what the service answers."""
+    """Gives permits at a rate, and adapts the rate to what the service answers."""
 
     def __init__(self, settings: PaceSettings, now: float = 0.0) -> None:
         self._granted = settings.rate is not None
-        """A configured rate is a grant: it is known without a search, whatever an earlier process found."""
+        """Whether a rate is configured. This granted rate needs no search, and replaces what an earlier process found."""
         self._configured = math.inf if settings.rate is None else settings.rate
         self.ceiling = self._configured
         """The highest rate that is allowed: the configured one, divided by the number of replicas that share it."""
@@ -73,7 +73,7 @@ class Pace:
         self._searching = not self._granted
         """The rate is unknown, and no call was throttled since one was accepted: the rate grows fast."""
         self._cuts = 0 if self._granted else LOST
-        """Cuts since a call was last accepted. A start without a configured rate is like one with a rate that was lost."""
+        """Cuts since a call was last accepted. At a start without a configured rate, the rate counts as lost."""
         self._credit = 1.0
         """The number of calls that may go at once, as of `_credit_at`."""
         self._credit_at = now
@@ -147,7 +147,7 @@ class Pace:
             self._set(self.rate + BLEND * (mean - self.rate), now)
 
     def join(self, rate: float, now: float) -> None:
-        """Take the rate of the replicas beside which this one is about to make calls, below the ceiling: it is what they found."""
+        """Take the rate of the replicas that make calls already, up to the ceiling. For a replica that has no tasks yet."""
         if math.isfinite(rate):
             unknown = not self._granted and rate <= START
             self._searching, self._cuts = unknown, LOST if unknown else 0
@@ -156,9 +156,8 @@ class Pace:
     def restore(self, rate: float, now: float) -> None:
         """Continue at the rate of an earlier process, unless one is configured. No accepted maximum is remembered.
 
-        An earlier process may have found a lower rate than the configured one long ago, under a lower quota or beside
-        another client, and the way up from there takes a minute. If the service still allows no more, it says so within
-        seconds.
+        The rate of an earlier process may be low for a reason that no longer exists, such as another client, and takes a
+        minute to rise. If the service still allows no more than that, the configured rate falls within seconds.
         """
         if not self._granted:
             self.join(rate, now)

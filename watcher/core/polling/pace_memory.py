@@ -1,15 +1,15 @@
 """The highest rate that the service accepted, and how far the pace may fall below it.
 
-No cut goes below a quarter of that rate: the floor. Much is throttled at the floor for one of two reasons. The quota fell
-for good, and the highest rate must be forgotten. Or another client takes the quota without a pace, and the floor must
-hold, since a client that slows down for one that never does ends with nothing. The share of throttled calls does not tell
-which: calls at five times the quota throttle as much as a quota that fell to a twentieth. What a slower rate changes does.
-With a rate r, a quota q, and the rate R of another client,
+No cut goes below a quarter of that rate: the floor. Many calls are throttled at the floor for one of two reasons. If the
+quota fell for good, the highest rate must be forgotten. If another client takes the quota without a pace, the floor must
+hold, because a client that slows down while another one never does ends with nothing. The share of throttled calls does not
+show which: another client at five times the quota has the same effect as a fall of the quota to a twentieth. The effect of
+a slower rate does show it. With a rate r, a quota q, and the rate R of another client,
 
     throttled calls for each accepted one = (r + R - q) / q
 
-so at the rate that is still accepted hardly any is left if R is 0, and most are if R is q or more. A trial at that rate
-decides.
+At the rate that is still accepted, this becomes nearly 0 if R is 0, and stays above half of its value if R is q or more. So
+a trial at that rate decides.
 
 Times are monotonic seconds, rates are calls per second.
 """
@@ -20,26 +20,26 @@ import math
 from dataclasses import dataclass
 
 SHARE = 0.25
-"""The floor as a part of the highest accepted rate."""
+"""The floor as a part of the highest accepted rate. It is not `pace.FLOOR`, the lowest rate of all."""
 HALF_LIFE_S = 600.0
 """The half-life of the highest accepted rate, in seconds."""
 FEW = 0.1
-"""The share of throttled calls at the floor that causes no trial."""
+"""At most this share of throttled calls at the floor causes no trial."""
 THROTTLES = 40
-"""How many calls are throttled at the floor before a trial, at least. A trial has so many calls that the same share of them is as many."""
+"""A trial begins after this many throttled calls at the floor. It has at least as many calls as those among which these were."""
 FLOOR_S, TRIAL_S = 10.0, 20.0
-"""The shortest time for which calls are counted, at the floor and in a trial. Replicas begin their trials at slightly different
-times, and until then each is another client for the others, so a trial is longer."""
+"""The shortest time for which calls are counted, at the floor and in a trial, in seconds. A trial is longer because replicas begin
+their trials at slightly different times: until the last one has begun, each replica is another client for the others."""
 TRIED, LEAST = 0.9, 1 / 8
 """The rate of a trial, as a part of the rate that was accepted at the floor; and the lowest one, as a part of the floor."""
 FELL = 1 / 3
-"""The quota fell if fewer calls than this part of those at the floor are throttled for each accepted one. It would be 1/8 at most if the
-quota fell, and 1/2 at least if another client calls at the whole quota or more."""
+"""The quota fell if the throttled calls for each accepted one are fewer than this part of those at the floor. The part is at most 1/8
+if the quota fell, and at least 1/2 if another client calls at the whole quota or more."""
 NEAR = 1.25
 """A rate above this multiple of the floor does not count as the floor."""
 HELD_S, HELD_MAX_S = 60.0, 600.0
-"""For how long the floor holds after a trial that found another client: after the first one, and at most. It doubles with each
-further one. It begins short because of replicas, which may find each other."""
+"""For how long the floor holds after a trial that found another client, in seconds: after the first such trial, and at most. The time
+doubles with each further one. The first time is short because replicas may find each other."""
 
 
 @dataclass(slots=True)
@@ -70,7 +70,7 @@ class _Trial:
 
 
 class PaceMemory:
-    """Remembers the highest accepted rate, and forgets it where a trial shows that the quota fell."""
+    """Remembers the highest accepted rate, and forgets it if a trial shows that the quota fell."""
 
     def __init__(self, now: float = 0.0) -> None:
         self._best = 0.0
@@ -106,7 +106,7 @@ class PaceMemory:
         return max(lower, floor)
 
     def note(self, rate: float, *, throttled: bool, permitted: float, now: float) -> float | None:
-        """Count the answer to a call that was permitted at this time. Returns the rate to go to when a trial begins, or has failed."""
+        """Count the answer to a call that was permitted at this time. Returns the new rate when a trial begins or finds another client."""
         count = self._count
         if count is None or permitted < count.since:
             return None
@@ -117,7 +117,7 @@ class PaceMemory:
         return self._begin_trial(count, rate, now) if throttled else None
 
     def _begin_trial(self, count: _Count, rate: float, now: float) -> float | None:
-        """Begin a trial if much is throttled at the floor. As long as nothing is accepted, there is no rate to try."""
+        """Begin a trial if many calls are throttled at the floor. As long as nothing is accepted, there is no rate to try."""
         few = count.throttled < THROTTLES and count.calls < THROTTLES / FEW
         if now < count.since + FLOOR_S or few or count.throttled == count.calls:
             return None

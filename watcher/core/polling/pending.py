@@ -6,7 +6,7 @@ Times are monotonic seconds.
 
 Watches wait in two lanes. Those that came with their shard, at a start or from another replica, are the backlog until all of
 them were polled and none is overdue; all others are fresh. While both lanes have a watch that is due, each gets half of the
-calls, so that neither new tasks nor a backlog of thousands wait for the other to end (docs/cadence.md, "After a restart").
+calls, so that neither lane waits until the other one is empty (docs/cadence.md, "After a restart").
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ ANNOUNCEMENTS = "announcements"
 several times before the end of its gap, so that the gap is reviewed: announcements may have stopped."""
 
 REVIEWS, REVIEW_S = 4, 1.0
-"""The number of parts of such a gap, and the shortest one in seconds."""
+"""The number of parts of such a gap, with a review after each, and the shortest part in seconds."""
 
 EARLY = ("new", "cadence", ANNOUNCEMENTS, "poll_now")
 """The reasons to wait that let a watch join an earlier call. All others are errors."""
 
 CREDIT = 20
-"""The calls that the fresh lane may make in a row because it made fewer than its half before: new tasks come in bursts."""
+"""The most calls that the fresh lane may make in a row to catch up on its half: new tasks come in bursts."""
 
 _PRIORITY = 1 << 62
 """Subtracted from the turn of a watch to poll now: it comes before all others with its due time, and after earlier watches to poll now."""
@@ -57,7 +57,7 @@ class PendingSet:
         self.wanted = 0.0
         """The sum of all rates, in polls per second."""
         self.backlog_wanted = 0.0
-        """The part of it that is wanted by watches of the backlog."""
+        """The part of `wanted` that comes from watches of the backlog."""
         self.counts: Counter[tuple[str, str | None]] = Counter()
         """Watches by (kind, status)."""
 
@@ -78,7 +78,7 @@ class PendingSet:
 
     @property
     def draining(self) -> bool:
-        """Whether the backlog still has first polls: they come before all others in it."""
+        """Whether a watch of the backlog still waits for its first poll. Such watches come before all others in it."""
         head = self._backlog.first()
         return head is not None and head.reason == ADOPTED
 
@@ -93,7 +93,7 @@ class PendingSet:
         return self._in_flight.get(key) or self._waiting(key)
 
     def add(self, watch: Watch, now: float, reason: str = "new", *, gap: float = 0.0, source: str = "") -> None:
-        """Add a watch that is due `gap` seconds from now.
+        """Add a watch that is due `gap` seconds from now, or has been due if `gap` is negative.
 
         It replaces another watch of the same task; one in flight, as soon as that is back.
         """
@@ -123,7 +123,7 @@ class PendingSet:
         self._land(watch, PendingEntry(watch, due, now, _rate(gap), reason))
 
     def postpone(self, key: str, due: float, reason: str) -> None:
-        """Change when, and why then, a watch that waits is due. Nothing else of it changes."""
+        """Change the due time and the reason of a watch that waits, and nothing else."""
         entry = self._waiting(key)
         if entry is not None:
             self._withdraw(entry)
@@ -131,7 +131,7 @@ class PendingSet:
             self._enqueue(entry)
 
     def take(self, limit: int = 1, *, now: float = math.inf, missing: bool = True) -> list[PendingEntry]:
-        """Take the watch of `first`, and up to `limit` in all of those that follow it in its batch group, due or not.
+        """Take the watch that `first` returns, and others of its batch group, due or not, up to `limit` in all.
 
         Those that are due come first, those of its own lane before those of the other one. A watch that waits because of an
         error is not taken before it is due: each failed poll may count against its task. All of them are in flight until they
@@ -149,7 +149,7 @@ class PendingSet:
     def first(self, now: float = math.inf, *, missing: bool = True) -> PendingEntry | None:
         """The entry whose turn it is: one to poll now, else the one that is due first. It stays in the set.
 
-        While both lanes have an entry that is due, each has its turn for half of the calls. `missing=False` leaves out those
+        While both lanes have an entry that is due, they take turns. `missing=False` leaves out those
         whose tasks were not found last.
         """
         fresh = self._fresh.first(missing=missing)
@@ -202,7 +202,7 @@ class PendingSet:
         return max((max(0.0, now - head.due) for head in heads if head is not None), default=0.0)
 
     def _rides(self, head: PendingEntry) -> Sequence[tuple[Lane, bool]]:
-        """The lanes that the other watches in a call come from, in order, and whether those that are not due yet come too."""
+        """The lanes from which the other watches of a call come, in order, each with whether it gives watches that are not due yet."""
         if not self.backlog:
             return ((self._fresh, True),)
         own, other = (self._backlog, self._fresh) if head.backlog else (self._fresh, self._backlog)
@@ -246,7 +246,7 @@ class PendingSet:
             return
         elif entry.poll_now:
             again.due, again.rate, again.reason = self._front(again.placed_at), 0.0, "poll_now"
-        elif entry.backlog:  # it stays there until the backlog has caught up
+        elif entry.backlog:  # it stays there until no watch of the backlog is overdue
             next_one = self._backlog.first()
             again.backlog = next_one is not None and next_one.due <= again.placed_at
         if again.watch.status is None and again.watch.id == watch.id:

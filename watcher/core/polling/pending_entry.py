@@ -29,7 +29,7 @@ class PendingEntry:
     reason: str
     """Why it waits until then: `new`, `adopted`, `cadence`, `announcements`, `poll_now`, or the reason of a poll error."""
     source: str = ""
-    """From which source the watch was submitted, until its task is seen for the first time; empty where that is not known."""
+    """The source that submitted the watch, until its task is seen for the first time; empty if it is not known."""
     backlog: bool = False
     """It waits in the backlog, or did so before its flight."""
     turn: int = 0

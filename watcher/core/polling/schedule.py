@@ -26,12 +26,12 @@ from watcher.model import EventType, Observation, Step, Watch
 UNPLANNED_S = 10.0
 """The time constant, in seconds, of the average rate of calls that no gap planned."""
 FIRST_LOOK_LEAD_S = 1.0
-"""How far before its time a first look at a task that has probably changed is placed, in seconds. Little more than tasks are
-usually late while calls are scarce."""
+"""A first look that is due at once counts as due since this time if calls are scarce, in seconds. It is slightly longer than tasks
+are usually late while calls are scarce."""
 BATCH_CALLS = 20.0
 """The time constant, in calls, of the average number of tasks in a call."""
 BEHIND_CALLS = 6.0
-"""A backlog is behind when it has been due for longer than so many calls take. Less is usual while calls are scarce."""
+"""The backlog is overdue when its first watch has been due for longer than this many calls take. Less is usual while calls are scarce."""
 HELD_S = 0.001
 """The shortest wait for missing tasks to be let go, in seconds: a shorter one would count as none, before they may be taken."""
 
@@ -47,8 +47,8 @@ class Schedule:
     max_in_flight: int
     """The maximum number of calls in flight."""
     unplanned: float = 0.0
-    """The recent rate, in calls per second, of calls that no gap planned: first polls, `poll_now`, retries without a wait. Without those
-    of the backlog."""
+    """The recent rate, in calls per second, of calls that no gap planned: first looks that are due at once, `poll_now`, retries
+    without a wait. First polls of the backlog do not count."""
     tasks_per_call: float = 1.0
     """The recent average number of tasks in a call."""
     _unplanned_calls: float = 0.0
@@ -93,10 +93,10 @@ class Schedule:
         return entries, self.pace.take(now)
 
     def first_gap(self, kind: Kind, source: str, now: float) -> float:
-        """Seconds from the submission of a task of which only the id is known to the first look at it. 0 with calls to spare.
+        """Seconds from the submission of a task of which only the id is known to the first look at it. 0 while calls are not scarce.
 
-        Negative where it goes at once although calls are scarce: each second costs it a second of lag, so it goes before tasks
-        that have been due for less than that time.
+        Negative if the first look is due at once although calls are scarce. Each second of delay is probably a second of lag,
+        so it goes before tasks that have been due for less than that time.
         """
         if self.cadence.has_spare_calls and self.pace.wait(now) <= 0 and self.pending.lateness(now) <= 0:
             return 0.0
@@ -135,7 +135,7 @@ class Schedule:
     def steer(self, now: float) -> float:
         """Adjust the price so that the calls wanted match the pace. Call it every `STEER_S` seconds. Returns the lateness in seconds.
 
-        A backlog of first polls does not count: it becomes smaller at any price. Polls that come too late after them do.
+        Watches of the backlog that wait for their first poll do not count as late: they become fewer at any price.
         """
         self.cadence.announcements.pass_time(self.pending.counts, STEER_S)
         self.unplanned += STEER_S / UNPLANNED_S * (self._unplanned_calls / STEER_S - self.unplanned)
@@ -154,7 +154,7 @@ class Schedule:
         return max(late, overdue)
 
     def _review(self, now: float) -> None:
-        """Look again at the gaps that rely on announcements and are due for it: without a call, unless they have become too long."""
+        """Review the gaps that rely on announcements and are due for a review. A call follows only if a gap has become too long."""
         while (first := self.pending.first(now)) is not None and first.due <= now and first.reason == ANNOUNCEMENTS:
             watch, planned = first.watch, 1 / first.rate if first.rate else 0.0
             gap = min(planned, self.cadence.gap(watch.ref.kind, watch.status, age(watch), polls=watch.polls))
@@ -177,10 +177,10 @@ class Schedule:
 
 
 def _unplanned(entry: PendingEntry, now: float) -> float:
-    """Which part of a call that goes now was not planned.
+    """The part of a call made now that was not planned, from 0 to 1.
 
-    All of one that no gap planned. Of one that a notification caused, the rest of the gap: for the time that has passed, the
-    rate of the watch was part of the calls wanted, as if the call at the end of the gap were still to come.
+    1 for a call that no gap planned. For a call that a notification caused, the rest of its gap: in the time that has passed,
+    the rate of the watch was part of the calls wanted.
     """
     if entry.rate == 0:
         return 1.0

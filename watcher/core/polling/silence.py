@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 LONGEST_S = 30.0
-"""The longest gap that announcements cause, in seconds: the most that a task waits before their end can be noticed."""
+"""The longest gap that relies on announcements, in seconds, because they may have stopped."""
 GROWTH = 1.25
 """The factor between the gaps that the search for the price tries."""
 PRECISION = 0.002
@@ -69,7 +69,7 @@ def accrued(model: Durations, s: float, t: float, trust: Trust) -> float:
 
 
 def gap(model: Durations, s: float, price: float, low: float, high: float, trust: Trust) -> float:
-    """The time after age s until a lag of `price` is expected in spite of the silence, within [low, high].
+    """The time after age s until a lag of `price` is expected although nothing was announced, within [low, high].
 
     It is never shorter than the gap without announcements, and longer than `LONGEST_S` only where that one is.
     """

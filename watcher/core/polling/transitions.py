@@ -126,7 +126,7 @@ def _unchanged_long_enough(kind: Kind, watch: Watch, seen: Observation, settings
 def decided_in(kind: Kind, watch: Watch, now: float, settings: WatchSettings) -> float:
     """Seconds until a poll ends this watch although nothing has changed: at its deadline, or when a provisional status has settled.
 
-    0 where the next poll does. `now` is wall-clock seconds.
+    0 if the next poll ends it. `now` is wall-clock seconds.
     """
     ends = [watch.deadline_at]
     if watch.status is not None and kind.phase(watch.status) is Phase.PROVISIONAL and settings.partial_success == "settle":
