@@ -35,6 +35,9 @@ PRICE_MIN_S = 1e-3
 OVERLOAD_GAPS = 3.0
 """As `SCARCE_GAPS`, where that is more than `max_gap`: with so many tasks that all calls would only keep to `max_gap`, the
 tasks that hardly change must be able to wait for those that do."""
+STEP, STEP_FROM_SPARE = 0.1, 0.5
+"""The largest change of the logarithm of the price in one step; and of a rise from a price at which calls are left over, because
+under a floor of 1 ms that is far from any price at which they are scarce."""
 SHARED_FLOOR_S = 0.1
 """The default of `price_floor` in seconds, while other clients may need the calls that are left over."""
 AGE_MAX_S = 7 * 86_400.0
@@ -172,8 +175,8 @@ class Cadence:
         """Adjust the price so that the calls wanted per second match the pace. Call it every `STEER_S` seconds.
 
         With R calls wanted, N tasks, a pace of Q calls per second, and over = max(0, lateness - 3/Q), the price is multiplied
-        by exp(clip(0.5 / max(0.5, N / min(R, Q)) ln((R + over Q / max(N/R, 2)) / Q), -0.1, 0.1)). A new price has reached all
-        tasks after N / min(R, Q) seconds only; a faster loop oscillates.
+        by exp(clip(0.5 / max(0.5, N / min(R, Q)) ln((R + over Q / max(N/R, 2)) / Q), -0.1, 0.1)); below 0.1 s, it may rise by
+        exp(0.5). A new price has reached all tasks after N / min(R, Q) seconds only; a faster loop oscillates.
 
         `fresh`: while a backlog is overdue, the part of the load that has the other half of the pace. Then there are two prices,
         one that all tasks need and one that these need, and the higher one counts.
@@ -241,7 +244,8 @@ class Cadence:
         over = max(0.0, load.lateness_s - 3 / pace)
         drive = math.log((load.wanted + over * pace / max(load.tasks / load.wanted, 2.0)) / pace)
         settling_s = max(STEER_S, load.tasks / min(load.wanted, pace))
-        changed = price * math.exp(min(0.1, max(-0.1, STEER_S / settling_s * drive)))
+        rise = STEP if price >= SHARED_FLOOR_S else STEP_FROM_SPARE
+        changed = price * math.exp(min(rise, max(-STEP, STEER_S / settling_s * drive)))
         return self._within_bounds(min(changed, load.tasks / pace))
 
     def _within_bounds(self, price: float) -> float:
