@@ -77,11 +77,11 @@ async def test_a_message_that_names_an_end_makes_the_first_look_go_at_once(world
 
 async def test_a_missing_task_is_noticed_although_its_first_look_waits(world: MakeWorld) -> None:
     """While calls are scarce, its watch ends within the grace and a minute after the submission."""
-    w = world(settings=SCARCE, finite=False, durations="queue=fixed(4),run=fixed(20)", partial=0, stopped=0, failed=0, known_only=True)
+    w = scarce(world)
     async with w.running(), anyio.create_task_group() as feeding:
         feeding.start_soon(keep_busy, w)
         await anyio.sleep(BUSY_S)
-        w.submit("missing")
+        w.submit("missing-1")
         await anyio.sleep(SCARCE.watch.not_found_grace + FIRST_LOOK_S)
         feeding.cancel_scope.cancel()
-    assert [body["data"]["reason"] for body in w.inbox.of(key("missing"))] == ["not_found"]
+    assert [body["data"]["reason"] for body in w.inbox.of(key("missing-1"))] == ["not_found"]
