@@ -35,6 +35,9 @@ PRICE_MIN_S = 1e-3
 OVERLOAD_GAPS = 3.0
 """The longest gap in units of the mean gap, where that is more than `max_gap`. With so many tasks, nearly all calls would
 otherwise only enforce `max_gap`, and tasks that change soon would wait for tasks that hardly change."""
+STEP, STEP_FROM_SPARE = 0.1, 0.5
+"""The largest change of the logarithm of the price in one step; and the largest rise below `SHARED_FLOOR_S`. A price floor of 1 ms is
+far below any price at which calls are scarce, so the price must rise faster from there."""
 SHARED_FLOOR_S = 0.1
 """The default of `price_floor` in seconds if `pace.rate` is not set: other clients may need the calls that are left over."""
 AGE_MAX_S = 7 * 86_400.0
@@ -89,7 +92,7 @@ class Cadence:
         """The price floor in seconds."""
         self.price = max(self.floor, SHARED_FLOOR_S) if settings.type == "accrual" else 0.0
         """The expected lag in seconds at which a task is polled. It starts above a very low price floor. A price that is too high costs
-        little at the start, because spare calls are made down to the price floor; a price that is too low takes half a minute to rise."""
+        little at the start, because spare calls are made down to the price floor; a price that is too low takes seconds to rise, and calls are late until then."""
         self.share_gap = settings.max_gap
         """The longest gap while calls are scarce, in seconds."""
         self._price_max = settings.max_gap
@@ -171,8 +174,8 @@ class Cadence:
         """Adjust the price so that the calls wanted per second match the pace. Call it every `STEER_S` seconds.
 
         With R calls wanted, N tasks, a pace of Q calls per second, and over = max(0, lateness - 3/Q), the price is multiplied
-        by exp(clip(0.5 / max(0.5, N / min(R, Q)) ln((R + over Q / max(N/R, 2)) / Q), -0.1, 0.1)). A new price has reached all
-        tasks after N / min(R, Q) seconds only; a faster loop oscillates.
+        by exp(clip(0.5 / max(0.5, N / min(R, Q)) ln((R + over Q / max(N/R, 2)) / Q), -0.1, 0.1)); below 0.1 s, it may rise by
+        exp(0.5). A new price has reached all tasks after N / min(R, Q) seconds only; a faster loop oscillates.
 
         `fresh`: while the backlog is overdue, the load of the fresh tasks, which get half of the pace. Then there are two prices,
         one that all tasks need and one that the fresh tasks need, and the higher one applies.
@@ -240,7 +243,8 @@ class Cadence:
         over = max(0.0, load.lateness_s - 3 / pace)
         drive = math.log((load.wanted + over * pace / max(load.tasks / load.wanted, 2.0)) / pace)
         settling_s = max(STEER_S, load.tasks / min(load.wanted, pace))
-        changed = price * math.exp(min(0.1, max(-0.1, STEER_S / settling_s * drive)))
+        rise = STEP if price >= SHARED_FLOOR_S else STEP_FROM_SPARE
+        changed = price * math.exp(min(rise, max(-STEP, STEER_S / settling_s * drive)))
         return self._within_bounds(min(changed, load.tasks / pace))
 
     def _within_bounds(self, price: float) -> float:
