@@ -29,7 +29,7 @@ def bound(model: TaskModel, calls: float, submitted: Literal["id", "status"] = "
     """The least mean lag of a task in seconds, summed over its transitions, with this many calls for each task.
 
     `submitted`: what is known of a new task. With its id alone, the first look is one of the calls. A task that is in the
-    queue needs no first look to know that; one that is running already has a transition that nobody has seen.
+    queue needs no first look to know that; one that is running already has an undetected transition.
     """
     solve = _two_stages(model.queue, model.run) if model.queue else _one_stage(model.run, unseen=submitted == "id")
     low, high = 1e-3, 200.0

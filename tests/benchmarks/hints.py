@@ -52,13 +52,13 @@ task to its end. AWS announces a share of the ends, with an exponential delay. N
 measured. The quota never binds, and the price of a call is fixed at 1 s (`price_floor`), so that each row spends calls by the same rule. A
 call takes no time. *Calls* are those of a task without the first look, which is the same in every row; the call of an announcement counts.
 *Blind lag* is the mean lag of the same rule without notifications with as many calls, under another price. *Stopped*: the lag of the tasks
-that end in the first and in the second minute after announcements stop, over the blind lag with as many calls (calls and lag in
+that end in the first and in the second minute after announcements stop, divided by the blind lag with as many calls (calls and lag in
 parentheses), from 6 runs.
 
 Aim: with 95 % announced 0.3 s after the end, at most 1.25 calls and 0.65 s; in the first minute after the last announcement at most 1.25.
 """
 FEW_NOTE = """
-The same after announcements stop with 10 tasks at a time, which takes ten times as long to be noticed. From 30 runs.
+The same with 10 tasks at a time: the watcher needs ten times as long to notice that announcements have stopped. From 30 runs.
 """
 SCARCE_NOTE = """
 100 tasks at a time under a quota that allows so many calls for each task, without the first look. The price follows the quota. The mean

@@ -20,9 +20,9 @@ CASES = ((0.5, 0.3), (0.8, 0.3), (0.95, 0.3), (0.95, 2.0), (0.95, 6.0))
 PRICES_S = (0.1, 0.3, 1.0)
 HEADER = ("announced, mean delay, price", "optimum", "rule", "exact integral", "delay neglected", "no notifications")
 NOTE = """
-The lag of a task plus the price times its calls, with known F, p and D and 10 s + exp 4: the optimum by dynamic programming, and how many
-times that each rule costs. *Exact integral* is A with an exponential delay. *Delay neglected* assumes that announcements come at once. *No
-notifications* is the rule of the watcher without them; the announcements still end its lag.
+The cost is the lag of a task plus the price times its calls, for 10 s + exp 4 with known F, p, and D. The table has the lowest cost, by
+dynamic programming, and the cost of each rule divided by it. *Exact integral* is A with an exponential delay. *Delay neglected* assumes
+that announcements come at once. *No notifications* is the rule of the watcher without them; the announcements still end its lag.
 """
 
 Row = Sequence[float]

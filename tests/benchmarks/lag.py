@@ -34,16 +34,16 @@ COLD_S = 60
 NOTE = """
 Each cell has the mean lag of a task divided by the lower bound, then p50 and p99 of the lag of its transitions in seconds. The number
 after each distribution is the quota: that many calls for each task, the first look included. All methods have the same hard quota. The
-number of tasks is constant: when one ends, another begins, and it is submitted at once: with its id alone, or, in the last but four
-columns, with its status, which is then the first observation and costs no call. With an id alone, a task that runs at once has a
-transition already that nobody has seen, and the lag of that counts.
+number of tasks is constant: when one ends, another begins and is submitted at once. It is submitted with its id alone, or, in the two
+columns *with status*, with its status, which is then the first observation and costs no call. With an id alone, a task that runs at once
+already has an undetected transition, and the lag of this transition counts.
 
 *25*, *1,000*, and *20,000* are numbers of tasks under the accrual rule. It learns during the run; with 20,000 tasks it continues with what
-it learned with 1,000, as after a restart. *Cold* are the tasks that end in the first 60 s of a watcher that has learned nothing: it knows
-what the kind declares (hardly any end before 10 s, half of them by 14 s; a wrong declaration for most distributions here). *Rule* is the
-accrual rule alone, with a known distribution, a known status, and without waiting for permits. The other methods have 1,000 tasks.
+it learned with 1,000, as after a restart. *Cold* are the tasks that end in the first 60 s of a watcher that has learned nothing. It knows
+only what the kind declares: hardly any task ends before 10 s, and half of them by 14 s, which is wrong for most distributions here. *Rule*
+is the accrual rule alone, with a known distribution, a known status, and without waiting for permits. The other methods have 1,000 tasks.
 *Backoff* waits 1, 2, 4 ... 30 s. *Waiter* is a fixed delay of 15 s, as in most waiters of botocore. *Even spread* always polls the task
-that was polled longest ago, as fast as the quota allows. They look at a new task at once. A method that polls too seldom leaves calls
+that was polled longest ago, as fast as the quota allows. They make the first look at once. A method that polls too seldom leaves calls
 unspent. `price_floor` is 0 here: with its default the watcher does not spend calls that save less.
 
 A call takes no time here: the table compares the order of calls alone. The bound is the optimum of Barlow, Hunter, and Proschan by

@@ -41,21 +41,22 @@ quota. The benchmark `replicas` has the same for real processes.
 
 FELL_NOTE = """
 The quota falls and does not rise again. *Throttled* is the rejected calls divided by all calls: in the first two minutes, and in the 400 s
-after that; *used* refers to the same 400 s. The last two columns have the same for a quota that was low from the beginning. Aim: at most
+after that. *Used* refers to the same 400 s. The last two columns have the same for a quota that was low from the beginning. Aim: at most
 10 % throttled from two minutes on. Four replicas at 1/s miss it in both cases: each one calls once in four seconds, and this quota has room
 for one call at a time.
 """
 
 RIVAL_NOTE = """
-After five minutes alone, a crowd of other clients begins to call at random times and takes no notice of throttling. *Its calls* are a
-multiple of the quota. *Ours* is our accepted calls divided by the quota, in its first ten minutes and in the last ten of an hour.
-*Throttled* is the share of our calls that is. A pace without a memory has the rest of the quota, which is nothing from 1.0 on. Aim: what is
-held in the first ten minutes is held after an hour, or else the rest.
+After five minutes alone, many other clients begin to call at random times and ignore throttling. *Its calls* are their calls together, as
+a multiple of the quota. *Ours* is our accepted calls divided by the quota, in the first ten minutes and in the last ten of an hour.
+*Throttled* is our rejected calls divided by our calls. A pace without a memory would get the rest of the quota, which is nothing at 1 x and
+more. Aim: our share after an hour is that of the first ten minutes, or else the rest of the quota.
 """
 
 START_NOTE = """
-A process starts with nothing learned. Seconds until 95 % of the quota were accepted within one second, with this rate configured, and
-without. The configured rate is divided among the replicas. *Throttled* is the rejected calls divided by all calls in the first minute.
+A process starts with nothing learned. *Configured* and *found* are the seconds until 95 % of the quota were accepted within one second,
+with this rate configured, and without. The configured rate is divided among the replicas. *Throttled* is the rejected calls divided by all
+calls in the first minute.
 """
 
 

@@ -193,7 +193,7 @@ def _note(plan: Plan) -> str:
 22 s (uniform); a fifth of those that succeed have `PARTIAL_SUCCESS` before. The service allows {QUOTA:g} calls a second, with a credit of
 one second, and replies after 20 to 60 ms.{sets}
 
-The *loop* is what anyone would write: aioboto3, an asyncio task for each AWS task, a poll every 5 s, and one of the SDK's retry modes.
+The *loop* is the simplest one: aioboto3, an asyncio task for each AWS task, a poll every 5 s, and one of the SDK's retry modes.
 The *watcher* has its defaults, SQLite, and `jsonl` on stdout. *Cold*: its store is empty. *Learned*: it continues on the store that it left
 after other tasks of the same kind. *Submitted*: with the id alone, or with the service's reply to the start, which has the status.
 

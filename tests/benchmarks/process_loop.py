@@ -1,4 +1,4 @@
-"""The loop that the benchmark `process` compares the watcher with: as plain as most are.
+"""The loop that the benchmark `process` compares the watcher with, written in the simplest way.
 
 It reads `VoiceConnectorId/TaskId` from each line of stdin, gives each task an asyncio task that polls it every five seconds, and prints
 each new status as a line of JSON. It ends when stdin and all tasks have ended. AWS_RETRY_MODE sets the retry mode of the SDK.

@@ -71,15 +71,15 @@ SEEDS = 8
 
 NOTE = """
 A restart with 3,000 overdue watches. Their tasks ended while the watcher was down, or they run on for ten minutes on average. New tasks
-(10 + exp 4) arrive at random all the time; those that arrive within the time that one call for each overdue task takes are measured.
-*No restart* is the same without overdue tasks: none are there, or those that run are polled as usual. *Calls* is the part of the quota
-that the new tasks take then. *Two lanes* is the watcher. *One lane* is the order without lanes: what has waited longest is polled first.
-After a *cold* restart nothing is learned, and the price is the floor. Each cell has the mean lag of the ends in seconds, then the p99; for
-tasks that ended before the restart, the time since it.
+(10 + exp 4) arrive at random all the time; those that arrive within the time that one call for each overdue task takes are measured. *No
+restart* is the same without a backlog: there are no overdue tasks, or the running ones are polled as usual. *Calls* is the part of the
+quota that the new tasks take without a restart. *Two lanes* is the watcher. *One lane* is the order without lanes: the watch that has been
+due for longest is polled first. After a *cold* restart nothing is learned, and the price is the price floor. Each cell has the mean lag of
+the ends in seconds, then the p99; for tasks that ended before the restart, the time since it.
 
-Aim: where the new tasks take at most half of the calls, their lag stays near the usual one; where they take more, it is that of half of
-the calls. In each case the lag of the overdue tasks is at most twice that with one lane. With a price floor of 0 any task takes all calls
-that are left over, which are fewer beside a backlog.
+Aim: if the new tasks take at most half of the calls, their lag stays near the usual one. If they take more, it is the lag that half of the
+calls allow. In each case the lag of the overdue tasks is at most twice that with one lane. With a price floor of 0, new tasks take all
+calls that are left over, and fewer calls are left over while there is a backlog.
 """
 
 

@@ -142,9 +142,9 @@ class PendingSet:
             return []
         if self.backlog and head.reason != "poll_now":
             self._owed = min(CREDIT, self._owed + 1) if head.backlog else max(-1, self._owed - 1)
-        rides = self._rides(head) if limit > 1 else ()
+        lanes = self._lanes_for_others(head) if limit > 1 else ()
         self._launch(head)
-        return [head, *self._launch_riders(head, rides, limit - 1, now)] if rides else [head]
+        return [head, *self._launch_others(head, lanes, limit - 1, now)] if lanes else [head]
 
     def first(self, now: float = math.inf, *, missing: bool = True) -> PendingEntry | None:
         """The entry whose turn it is: one to poll now, else the one that is due first. It stays in the set.
@@ -201,7 +201,7 @@ class PendingSet:
         heads = (self._fresh.first() if fresh else None, self._backlog.first() if backlog else None)
         return max((max(0.0, now - head.due) for head in heads if head is not None), default=0.0)
 
-    def _rides(self, head: PendingEntry) -> Sequence[tuple[Lane, bool]]:
+    def _lanes_for_others(self, head: PendingEntry) -> Sequence[tuple[Lane, bool]]:
         """The lanes from which the other watches of a call come, in order, each with whether it gives watches that are not due yet."""
         if not self.backlog:
             return ((self._fresh, True),)
@@ -218,17 +218,17 @@ class PendingSet:
         self.backlog -= entry.backlog
         self._fresh.head = self._backlog.head = None
 
-    def _launch_riders(self, head: PendingEntry, rides: Sequence[tuple[Lane, bool]], limit: int, now: float) -> list[PendingEntry]:
-        riders: list[PendingEntry] = []
-        for lane, early in rides:
-            while len(riders) < limit and (entry := lane.first_of(group_of(head))) is not None:
+    def _launch_others(self, head: PendingEntry, lanes: Sequence[tuple[Lane, bool]], limit: int, now: float) -> list[PendingEntry]:
+        others: list[PendingEntry] = []
+        for lane, early in lanes:
+            while len(others) < limit and (entry := lane.first_of(group_of(head))) is not None:
                 if entry.due > now and not (early and entry.reason in EARLY):
                     break
                 entry.shares_call = True
                 self._shared_calls += 1
                 self._launch(entry)
-                riders.append(entry)
-        return riders
+                others.append(entry)
+        return others
 
     def _land(self, watch: Watch, again: PendingEntry | None) -> None:
         """End the flight of a watch. Its place goes to its successor, or to `again`, or away."""
