@@ -94,7 +94,7 @@ def _integrated(distribution: Distribution, ages: list[float]) -> tuple[list[flo
 
 
 def _one_stage(run: Distribution, *, unseen: bool) -> Solve:
-    """Unseen, a task is looked at first at the age t with the least lag of its start, t, plus that of its end, plus the price."""
+    """Unseen: the first look is made at the age t at which t, the lag of the start, plus the lag of the end plus the price is least."""
     ages = _grid(run, 600)
     levels, areas = _integrated(run, ages)
 

@@ -157,7 +157,7 @@ class HintsSimulation:
         self._admit(Truth(started, started, ended))
 
     def _admit(self, truth: Truth) -> None:
-        """Add a task, and look at it once at no cost."""
+        """Add a task, with a first look at no cost."""
         name = f"{next(self._ids)}"
         watch = Watch(TaskRef(KIND.name, ("vc", name)), name, self.now, self.now + DEADLINE_S)
         self._truth[watch.key] = truth

@@ -65,7 +65,7 @@ class FirstLooks:
 def was_further(first_status: str, watch: Watch, seen: Observation) -> bool | None:
     """Whether a task had left its first status when its watch began, by the service's timestamps. None: they do not tell.
 
-    `seen` is the observation of the first look. The time of the first look does not matter: a late one teaches the same.
+    `seen` is the observation of the first look. The time of the first look does not matter: the same is learned from a late one.
     """
     if seen.status == first_status:
         return False
