@@ -92,7 +92,7 @@ class Cadence:
         """The price floor in seconds."""
         self.price = max(self.floor, SHARED_FLOOR_S) if settings.type == "accrual" else 0.0
         """The expected lag in seconds at which a task is polled. It starts above a very low price floor. A price that is too high costs
-        little at the start, because spare calls are made down to the price floor; a price that is too low takes seconds to rise, and calls are late until then."""
+        little at the start, because spare calls are made down to the price floor; while a price that is too low rises, calls are late."""
         self.share_gap = settings.max_gap
         """The longest gap while calls are scarce, in seconds."""
         self._price_max = settings.max_gap
