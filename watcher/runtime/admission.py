@@ -71,8 +71,8 @@ class Admission:
             if fresh := [watch for key, watch in existing.items() if key in new and read.is_current(watch)]:
                 # only for new watches: an old message that comes again must never move a watch back
                 self._feed.admitted(fresh, {key: observation for key, observation in observed.items() if key in new}, source)
-                for key in (submission.ref.key for submission in submissions if submission.look_now and submission.ref.key in new):
-                    self._feed.notified(key)
+        if look_now := [each.ref.key for each in submissions if each.look_now and each.ref.key in new]:
+            await self.notify(look_now)  # the owner of the task polls it
         return [self._outcome(existing[submission.ref.key], new) for submission in submissions]
 
     async def notify(self, keys: Sequence[str]) -> Collection[str]:

@@ -102,7 +102,8 @@ class PendingSet:
             in_flight.successor = watch
             return
         self.drop(watch.key)
-        self._insert(PendingEntry(watch, now + gap, now, _rate(gap), reason, source, backlog=reason == ADOPTED))
+        due = now + gap if gap >= 0 else self._after_announced(now + gap)
+        self._insert(PendingEntry(watch, due, now, _rate(gap), reason, source, backlog=reason == ADOPTED))
 
     def add_in_flight(self, watch: Watch, now: float) -> PendingEntry | None:
         """Add a watch about which something else than a call decides first; it counts as no call. None: one in flight comes before it."""
@@ -239,7 +240,7 @@ class PendingSet:
         del self._in_flight[key]
         self._shared_calls -= entry.shares_call
         if entry.successor is not None:
-            again = PendingEntry(entry.successor, entry.due, entry.due, 0.0, "new")
+            again = PendingEntry(entry.successor, self._after_announced(entry.due), entry.due, 0.0, "new")
         elif again is None or entry.dropped:
             self._subtract(entry)
             del self._packed[key]
@@ -292,6 +293,11 @@ class PendingSet:
         """The due time that comes before all others of the fresh lane: that of its first watch, or now."""
         first = self._fresh.first()
         return now if first is None else min(now, first.due)
+
+    def _after_announced(self, due: float) -> float:
+        """This due time, but none before that of a watch to poll now: it comes before all others."""
+        first = self._fresh.first()
+        return due if first is None or first.reason != "poll_now" else max(due, first.due)
 
     def _waiting(self, key: str) -> PendingEntry | None:
         packed = self._packed.get(key)
