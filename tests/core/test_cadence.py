@@ -21,6 +21,7 @@ from watcher.core.polling.cadence import (
 )
 from watcher.core.polling.duration_model import KNOTS, PRIOR_S, SAMPLES, DurationModel, Prior
 from watcher.core.polling.pending import PendingSet
+from watcher.core.polling.silence import LONGEST_S, NO_TRUST, Trust
 from watcher.kinds.kind import UsualDuration
 from watcher.model import TaskRef
 
@@ -288,6 +289,19 @@ def test_every_gap_is_within_the_settings(status, age, tasks, pace) -> None:
         assert 0.5 <= cadence.gap(KIND, status, age) <= max(40, 3 * tasks / pace) * (1 + 1e-9)
         assert cadence.spare_gap(KIND, status, age) >= 0.5
         assert cadence.worth(KIND, status, age, 1.0) >= 0
+
+
+def test_announcements_never_make_a_gap_longer_than_half_a_minute() -> None:
+    """Their end must be noticed soon. Only where the gap without them is longer, that one counts, also while calls are scarce."""
+    cadence = Cadence(CadenceSettings())
+    for n in range(200):
+        cadence.learn(KIND, "IN_PROGRESS", 10.0 + n % 20, float(n))
+    trust = Trust.of(0.99, 0.3)
+    for tasks, pace, price in ((1, 100.0, 0.1), (100, 10.0, 0.3), (300, 12.0, 1.0), (3000, 10.0, 20.0)):
+        cadence.share(tasks, pace)
+        cadence.price = price
+        blind = cadence.gap(KIND, "IN_PROGRESS", 5.0, trust=NO_TRUST)
+        assert cadence.gap(KIND, "IN_PROGRESS", 5.0, trust=trust) <= max(LONGEST_S, blind)
 
 
 def test_an_absurd_age_gets_the_longest_gap() -> None:

@@ -190,6 +190,7 @@ def test_with_calls_to_spare_the_first_look_goes_at_once() -> None:
         (Observation("IN_PROGRESS", NOW + 50, None, NOW - 10, NOW + 1, NOW + 1), "falls"),
         (Observation("SUCCEEDED", NOW + 50, None, NOW - 10, NOW - 1, NOW + 1), "rises"),
         (Observation("IN_PROGRESS", NOW + 50), "stays"),
+        (Observation("IN_QUEUE", NOW + 50), "stays"),
     ],
 )
 def test_the_chance_of_an_unseen_change_comes_from_the_services_timestamps(seen, chance) -> None:
@@ -200,6 +201,30 @@ def test_the_chance_of_an_unseen_change_comes_from_the_services_timestamps(seen,
     found = looks.chance(KIND.name, "queue")
     assert found == looks.chance(KIND.name, "")
     assert {"falls": found < 0.5, "rises": found > 0.5, "stays": found == 0.5}[chance]
+
+
+def test_calls_that_become_rarer_for_ever_never_stop_the_price() -> None:
+    """The average of calls without a gap falls to none, and not to a number that has no logarithm."""
+    schedule = schedule_of(rate=50)
+    for n in range(300):
+        schedule.pending.add(watch_of(TaskRef(REF.kind, (REF.params[0], f"t{n}"))), 0.0, ADOPTED)
+    schedule.unplanned = 10.0
+    for step in range(20_000):
+        schedule.steer(step * STEER_S)
+    assert schedule.unplanned == 0
+
+
+def test_while_missing_tasks_wait_a_new_one_is_looked_at_at_once() -> None:
+    """Only a task that is found closes the circuit, and those that wait look like a lack of calls."""
+    schedule = schedule_of(rate=1)
+    for _ in range(100):
+        schedule.cadence.first_looks.learn(KIND.name, "", False)
+    schedule.cadence.price = 5.0
+    assert schedule.first_gap(KIND, "", 0.0) > 0
+    for name in ("a", "b", "c"):
+        schedule.circuits.note(NotFound("404"), [(name, "vc")], 0.0)
+    schedule.circuits.overdue(-60.0, "404", 1.0)
+    assert schedule.first_gap(KIND, "", 1.0) == 0
 
 
 @given(st.floats(0, 1e4), st.floats(0, 1e4), st.floats(0, 1e6))

@@ -102,7 +102,9 @@ class Poller:
         now, gap = self._clock.mono(), 0.0
         if watch.status is None:
             gap = self.schedule.first_gap(self._catalog[watch.ref.kind], source, now)
-            gap = max(0.0, gap - max(0.0, self._clock.wall() - watch.admitted_at)) if gap > 0 else gap
+            if gap > 0:
+                now_s = self._clock.wall()
+                gap = max(0.0, min(gap - max(0.0, now_s - watch.admitted_at), watch.deadline_at - now_s))
         self.pending.add(watch, now, gap=gap, source=source)
 
     def poll_now(self, key: str) -> bool:

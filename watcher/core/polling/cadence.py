@@ -26,7 +26,7 @@ from watcher.core.polling.silence import NO_TRUST, Trust
 from watcher.kinds.kind import Kind
 from watcher.section import Seconds, Section
 
-FIRST_LOOK_S = 60.0
+FIRST_LOOK_S = 45.0
 """The longest time from a submission to the first look at the task, in seconds, so that a task that does not exist is noticed."""
 STEER_S = 0.5
 """The price is adjusted this often, in seconds."""
@@ -117,8 +117,13 @@ class Cadence:
             return max(self.settings.every, low)
         if self.settings.type == "backoff":
             return max(low, min(longest, self.settings.every * 2.0 ** min(max(0, polls - 1), 20)))
-        model, age, longest = self.durations(kind, status), _bounded(age_s), max(low, longest, self.share_gap)
-        trust, scarce = self.trust(kind, status) if trust is None else trust, max(low, self.share_gap)
+        model, age, trust = self.durations(kind, status), _bounded(age_s), self.trust(kind, status) if trust is None else trust
+        gap = self._gap(model, age, trust)
+        return min(gap, max(silence.LONGEST_S, self._gap(model, age, NO_TRUST))) if trust.share else gap
+
+    def _gap(self, model: DurationModel, age: float, trust: Trust) -> float:
+        low = self.settings.min_gap
+        scarce, longest = max(low, self.share_gap), max(low, self.settings.max_gap, self.share_gap)
         saved = silence.accrued(model, age, age + scarce, trust)
         if saved >= self.price:
             return silence.gap(model, age, self.price, low, scarce, trust)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from watcher.kinds.kind import Kind
 from watcher.model import Observation, Watch
 
 MEMORY = 50.0
@@ -62,12 +63,14 @@ class FirstLooks:
         self._looks |= found
 
 
-def was_further(first_status: str, watch: Watch, seen: Observation) -> bool | None:
+def was_further(kind: Kind, watch: Watch, seen: Observation) -> bool | None:
     """Whether a task had left its first status when its watch began, by the service's timestamps. None: they do not tell.
 
-    `seen` is the observation of the first look. The time of the first look does not matter: the same is learned from a late one.
+    `seen` is what the first look has shown. When that look was does not matter, so a late look does not change what is learned.
     """
-    if seen.status == first_status:
+    if seen.created_at is None or (kind.reply.started is None and kind.running_status is not None):
+        return None  # both answers, or neither: else one of them would be learned alone
+    if seen.status == kind.first_status:
         return False
     left_at = seen.started_at if seen.started_at is not None else seen.updated_at
     return None if left_at is None else left_at <= watch.admitted_at

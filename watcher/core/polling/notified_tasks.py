@@ -124,7 +124,8 @@ def _announced(exits: list[Exit], arrivals: tuple[float, ...]) -> dict[int, floa
     """For each transition that was announced, by its number, the first arrival after it and not after the next one."""
     announced: dict[int, float] = {}
     for at in arrivals:
-        number = next((n for n in reversed(range(len(exits))) if _may_announce(at, exits[n])), None)
+        fitting = [n for n in reversed(range(len(exits))) if _may_announce(at, exits[n])]
+        number = next((n for n in fitting if exits[n].at <= at), next(iter(fitting), None))  # clocks differ only if nothing else fits
         if number is not None:
             announced.setdefault(number, at)
     return announced

@@ -33,6 +33,6 @@ def _provisional(before: Watch, seen: Observation, step: Step) -> float | None:
     """How long a provisional status lasted; infinity if it settled with nothing changed, None if it continues or a time is missing."""
     if step.watch.status == before.status and step.watch.result_digest == before.result_digest:
         return math.inf if step.watch.end_reason == "settled" else None
-    if before.status_since is None or before.updated_at is None or seen.updated_at is None:
+    if before.status_since is None or before.updated_at is None or seen.updated_at is None or seen.updated_at <= before.updated_at:
         return None
     return seen.updated_at - before.status_since

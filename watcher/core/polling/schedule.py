@@ -32,6 +32,8 @@ BATCH_CALLS = 20.0
 """The time constant, in calls, of the average number of tasks in a call."""
 BEHIND_CALLS = 6.0
 """The backlog is overdue when its first watch has been due for longer than this many calls take. Less is usual while calls are scarce."""
+NO_CALLS = 1e-6
+"""A smaller average rate of calls, in calls per second, counts as none: it would go on to fall until its logarithm has no value."""
 HELD_S = 0.001
 """The shortest wait for missing tasks to be let go, in seconds: a shorter one would count as none, before they may be taken."""
 
@@ -63,9 +65,9 @@ class Schedule:
 
         Infinite where that depends on another event: a new watch, `poll_now`, or the end of a call.
         """
-        self._review(now)
         held = self.circuits.wait_for_missing(now, self)
         held = max(held, HELD_S) if held else 0.0
+        self._review(now, missing=not held)
         first = self.pending.first(now, missing=not held)
         if self.pending.calls_in_flight >= self.max_in_flight:
             return math.inf
@@ -98,6 +100,8 @@ class Schedule:
         Negative if the first look is due at once although calls are scarce. Each second of delay is probably a second of lag,
         so it goes before tasks that have been due for less than that time.
         """
+        if self.circuits.wait_for_missing(now, self):
+            return 0.0  # only a task that is found ends that, and missing tasks that wait make calls look scarce
         if self.cadence.has_spare_calls and self.pace.wait(now) <= 0 and self.pending.lateness(now) <= 0:
             return 0.0
         return self.cadence.first_gap(kind.name, source) or -FIRST_LOOK_LEAD_S
@@ -127,7 +131,7 @@ class Schedule:
 
     def learn_first_look(self, kind: Kind, source: str, before: Watch, seen: Observation) -> None:
         """Learn whether a task that was never seen before had left its first status when it was submitted."""
-        further = was_further(kind.first_status, before, seen)
+        further = was_further(kind, before, seen)
         if further is not None:
             for each in {source, ""}:  # a watch that comes from another replica has no source
                 self.cadence.first_looks.learn(kind.name, each, further)
@@ -139,6 +143,8 @@ class Schedule:
         """
         self.cadence.announcements.pass_time(self.pending.counts, STEER_S)
         self.unplanned += STEER_S / UNPLANNED_S * (self._unplanned_calls / STEER_S - self.unplanned)
+        if self.unplanned < NO_CALLS:
+            self.unplanned = 0.0
         self._unplanned_calls = 0.0
         pending, each, pace = self.pending, self.tasks_per_call, self.pace.rate
         late, overdue = pending.lateness(now, backlog=False), pending.lateness(now, fresh=False)
@@ -153,9 +159,9 @@ class Schedule:
         )
         return max(late, overdue)
 
-    def _review(self, now: float) -> None:
+    def _review(self, now: float, *, missing: bool) -> None:
         """Review the gaps that rely on announcements and are due for a review. A call follows only if a gap has become too long."""
-        while (first := self.pending.first(now)) is not None and first.due <= now and first.reason == ANNOUNCEMENTS:
+        while (first := self.pending.first(now, missing=missing)) is not None and first.due <= now and first.reason == ANNOUNCEMENTS:
             watch, planned = first.watch, 1 / first.rate if first.rate else 0.0
             gap = min(planned, self.cadence.gap(watch.ref.kind, watch.status, age(watch), polls=watch.polls))
             left = first.placed_at + gap - now
