@@ -50,10 +50,11 @@ A call takes no time here: the table compares the order of calls alone. The boun
 dynamic programming, with the best time for the first look ([how](cadence.md)). With a queue and a run a task has two transitions, and its
 lag is their sum. *30 % exp 20* is a provisional status: 30 % of the tasks leave it, the watches of the others settle after 600 s.
 
-Aim with three calls and 1,000 tasks: at most 1.10, cold at most 1.35 for 10 + exp 4 with a queue of exp 2. The cells above the aim with 25
-tasks come from their number: the bound may spend calls at any time, a hard quota spaces them, and so few tasks often need a call at the
-same moment. With two calls for the two transitions of queue and run the aim is missed at every size: in the queue the rule counts only the
-lag of the start.
+Aim with three calls and 1,000 tasks: at most 1.10, cold at most 1.35 for 10 + exp 4 with a queue of exp 2. It is missed by the bimodal
+distribution and Lomax, and by far by the provisional status: a task that stays in it teaches that only after 600 s, and the price takes as
+long to settle. The cells above the aim with 25 tasks come from their number: the bound may spend calls at any time, a hard quota spaces
+them, and so few tasks often need a call at the same moment. With two calls for two transitions the aim is missed at every size: in the
+queue the rule counts only the lag of the start, and where a task runs at once, the first look leaves one call for the end.
 """
 
 
