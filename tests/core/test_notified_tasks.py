@@ -138,6 +138,15 @@ def test_each_of_two_transitions_may_be_announced(case: Case) -> None:
     assert (case.counts("IN_QUEUE"), case.counts()) == ((2, 0), (2, 0))
 
 
+def test_an_announcement_is_of_the_change_before_it_not_of_one_soon_after(case: Case) -> None:
+    """A clock that is behind explains an arrival before its change only where no earlier change explains it."""
+    before = case.counts("IN_QUEUE")
+    case.notify(2.3)
+    case.find(queued(1.0), "SUCCEEDED", 9.0, updated_at=3.5)
+    assert case.counts("IN_QUEUE")[0] == before[0] + 1
+    assert delay_of(case, "IN_QUEUE") == pytest.approx(0.3)
+
+
 def test_an_announcement_after_the_poll_is_made_up_for(case: Case) -> None:
     """The watch has ended; its transition counts as announced after all, with its delay. A second notification counts no more."""
     case.find(running(10), "SUCCEEDED", 13.0, updated_at=12.0)

@@ -153,6 +153,13 @@ def test_the_time_in_a_provisional_status_is_learned() -> None:
     assert samples(schedule, "IN_PROGRESS") == []
 
 
+def test_a_result_that_changes_under_an_unmoved_timestamp_is_not_learned() -> None:
+    """The service does not say when it changed."""
+    schedule = schedule_of()
+    learn(schedule, partial(100.0), Observation("PARTIAL_SUCCESS", 150.0, {"voiceprint": None, "matches": []}, 1.0, 2.0, 100.0))
+    assert samples(schedule, "PARTIAL_SUCCESS") == []
+
+
 def test_a_task_that_settles_unchanged_never_left_its_status() -> None:
     """It is a sample at infinity; one that settles with a new result is not."""
     schedule = schedule_of()

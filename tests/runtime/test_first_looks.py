@@ -85,3 +85,18 @@ async def test_a_missing_task_is_noticed_although_its_first_look_waits(world: Ma
         await anyio.sleep(SCARCE.watch.not_found_grace + FIRST_LOOK_S)
         feeding.cancel_scope.cancel()
     assert [body["data"]["reason"] for body in w.inbox.of(key("missing-1"))] == ["not_found"]
+
+
+async def test_a_first_look_is_never_later_than_the_deadline(world: MakeWorld) -> None:
+    """A watch with a short deadline of its own ends at that time, although a look at its task does not pay yet."""
+    w = world(settings=SCARCE, finite=False, durations="queue=fixed(12),run=fixed(20)", partial=0, stopped=0, failed=0)
+    async with w.running() as watcher, anyio.create_task_group() as feeding:
+        feeding.start_soon(keep_busy, w)
+        await anyio.sleep(BUSY_S)
+        start(w, "short")
+        w.submit("short", deadline_s=4)
+        while key("short") not in watcher.loops.pollers:  # noqa: ASYNC110 - what is observed has no event
+            await anyio.sleep(0.1)
+        await anyio.sleep(6)
+        feeding.cancel_scope.cancel()
+    assert [body["data"].get("reason") for body in w.inbox.of(key("short"))][-1:] == ["deadline"]
