@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 
 from tests.benchmarks.distributions import TASK_MODELS, Distribution, after
-from tests.benchmarks.lag import ACCRUAL, RIVALS
+from tests.benchmarks.lag import ACCRUAL, COLUMNS, RIVALS
 from tests.benchmarks.polling_simulation import PollingSimulation
 from tests.benchmarks.restart import CASES, ORDERS, SEEDS, simulate
 from tests.benchmarks.svg import COLOURS, Chart
@@ -95,15 +95,15 @@ def price() -> Chart:
 
 def lag(document: str) -> Chart:
     """The ratios to the bound at three calls for each task, from the table."""
-    rows = [line.strip("| ").split(" | ") for line in document.splitlines() if re.match(r"\| .*, 3 \|", line)]
-    names = ["accrual", *RIVALS]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in document.splitlines() if re.match(r"\| .*, 3 \|", line)]
+    names, places = ["accrual", *RIVALS], [1 + COLUMNS.index("1,000"), *range(1 + len(COLUMNS), 1 + len(COLUMNS) + len(RIVALS))]
     chart = Chart("Mean lag over the bound: three calls for each task, 1,000 tasks", ("", 0, len(rows)), ("ratio", 0.9, 40), log=True)
     chart.ticks(
-        [(i + 0.5, row[0].removesuffix(", 3").replace("queue exp 6, run 10 + exp 4", "queue, run")) for i, row in enumerate(rows)],
+        [(i + 0.5, row[0].removesuffix(", 3").replace(", run 10 + exp 4", "").replace("lognormal", "logn.")) for i, row in enumerate(rows)],
         (1, 2, 5, 10, 20),
     )
-    for column, (name, colour) in enumerate(zip(names, COLOURS, strict=True)):
-        cells = [row[4] if name == "accrual" else row[5 + column] for row in rows]
+    for column, (name, place, colour) in enumerate(zip(names, places, COLOURS, strict=True)):
+        cells = [row[place] for row in rows]
         chart.dots([(i + 0.3 + 0.1 * column, float(cell.split()[0])) for i, cell in enumerate(cells)], colour)
         chart.text(0.05 + column * len(rows) / 5.2, 27, f"● {name}", colour)
     return chart
