@@ -234,7 +234,9 @@ class Fleet:
                 parts = Counter(dict(await self.execute("SELECT shard, owner FROM shards")).values())
             except psycopg.Error:
                 return False  # there are no tables yet, or the server restarts
-            names = [replica.name for replica in replicas if replica.lines(ADOPTED)]
+            if not all(replica.lines(ADOPTED) for replica in replicas):
+                return False  # one that starts late would take shards from the others afterward
+            names = [replica.name for replica in replicas]
             fair = set(parts) == set(names) and max(parts.values()) - min(parts.values()) <= 1
             return fair and {name: int(adopted or 0) for name, adopted in found} == parts
 
