@@ -103,7 +103,7 @@ async def test_the_owner_polls_what_another_replica_received(tmp_path: Path, dat
     refs, idle = one_in_each_shard(), Queue(moto_url, "idle")
     await idle.create()
     own = {1: Own(queue=idle.name), 2: Own(queue=idle.name)}
-    async with fleet(tmp_path, database, moto_url, endless(), own=own, cadence=EVERY_SECOND) as found:
+    async with fleet(tmp_path, database, moto_url, endless(), own=own, cadence=EVERY_SECOND, pace={"rate": 90}) as found:
         await found.polling(refs)
         admitted = dict(await found.execute("SELECT key, admitted_at FROM watches"))
         for replica in found.replicas:
