@@ -185,8 +185,10 @@ def test_with_calls_to_spare_the_first_look_goes_at_once() -> None:
     assert schedule.first_gap(KIND, "", 0.0) == 0
     add(schedule, "a", 0.0)
     assert schedule.first_gap(KIND, "", 1.0) > 0
-    take(schedule, 1.0)
+    schedule.pending.put_back(take(schedule, 1.0).watch, 1.0, 50.0, "cadence")
     schedule.cadence.price = 1.0
+    assert schedule.first_gap(KIND, "", 5.0) == 0, "after a burst the price is high for a while, and hardly any call is wanted"
+    schedule.unplanned = 6.0
     assert schedule.first_gap(KIND, "", 5.0) > 1
 
 
@@ -226,7 +228,7 @@ def test_while_missing_tasks_wait_a_new_one_is_looked_at_at_once() -> None:
     schedule = schedule_of(rate=1)
     for _ in range(100):
         schedule.cadence.first_looks.learn(KIND.name, "", False)
-    schedule.cadence.price = 5.0
+    schedule.cadence.price, schedule.unplanned = 5.0, 1.0
     assert schedule.first_gap(KIND, "", 0.0) > 0
     for name in ("a", "b", "c"):
         schedule.circuits.note(NotFound("404"), [(name, "vc")], 0.0)

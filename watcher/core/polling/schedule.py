@@ -28,6 +28,8 @@ UNPLANNED_S = 10.0
 FIRST_LOOK_LEAD_S = 1.0
 """A first look that is due at once counts as due since this time if calls are scarce, in seconds. It is slightly longer than tasks
 are usually late while calls are scarce."""
+IDLE_SHARE = 0.5
+"""While less than this share of the pace is wanted, calls are not scarce, whatever the price is."""
 BATCH_CALLS = 20.0
 """The time constant, in calls, of the average number of tasks in a call."""
 BEHIND_CALLS = 6.0
@@ -102,7 +104,9 @@ class Schedule:
         """
         if self.circuits.wait_for_missing(now, self):
             return 0.0  # only a task that is found ends that, and missing tasks that wait make calls look scarce
-        if self.cadence.has_spare_calls and self.pace.wait(now) <= 0 and self.pending.lateness(now) <= 0:
+        wanted = self.pending.wanted / self.tasks_per_call + self.unplanned
+        spare = self.cadence.has_spare_calls or wanted < IDLE_SHARE * self.pace.rate  # after a burst, the price falls for a while
+        if spare and self.pace.wait(now) <= 0 and self.pending.lateness(now) <= 0:
             return 0.0
         return self.cadence.first_gap(kind.name, source) or -FIRST_LOOK_LEAD_S
 
