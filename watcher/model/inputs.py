@@ -35,6 +35,8 @@ class Submission:
     """What the message says about the state of the task. It is the first observation of a new watch, and never of another one."""
     look_now: bool = False
     """The message has a status that is no observation, such as that of an ended task. A new watch is then polled at once."""
+    trace: str | None = None
+    """The W3C trace context of the message, as in `Watch`."""
     deadline_reduced: bool = False
     """The input requested more than the longest deadline, which `deadline_s` is instead."""
 
