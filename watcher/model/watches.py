@@ -55,7 +55,7 @@ class Watch(NamedTuple):
     end_reason: str | None = None
     """`terminal`, `settled`, or a reason of `watcher.watch.ended.v1`."""
     trace: str | None = None
-    """The W3C trace context of the message that submitted the task: its `traceparent`, then, if there is one, a space and its `tracestate`."""
+    """The W3C trace context of the message that submitted the task: its `traceparent`, then a space and its `tracestate`, if any."""
     # ---------------------------------------------------------------------------------------------
     seen_at: float | None = None
     """The last successful poll."""
