@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 import anyio
 from fastapi import APIRouter
@@ -21,7 +22,7 @@ from watcher.api.settings import ApiSettings
 from watcher.api.task_routes import task_router
 from watcher.observe.metrics import Metrics
 
-ApiLoop = Callable[[], Awaitable[None]]
+ApiLoop = Callable[[], Coroutine[Any, Any, None]]
 
 
 class HttpApi:

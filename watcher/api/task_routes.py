@@ -106,7 +106,7 @@ class TaskParams:
         order: Annotated[Literal["newest", "oldest"], Query(description="By time of admission.")] = "newest",
     ) -> None:
         check_texts(kind, status, search, after)
-        self.query = TaskQuery(open, kind, status, after, limit, order == "oldest", search)
+        self.query = TaskQuery(open, kind, status, search, after, limit, order == "oldest")
 
 
 async def _list(backend: Backend, params: TaskParams) -> dict[str, Any]:

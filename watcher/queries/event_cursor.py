@@ -48,15 +48,17 @@ def decode_event_cursor(text: str, store: str, now: float, retention_s: float) -
 
     Raises ValueError for a text that is no cursor, and its subclass ForeignCursorError for a cursor that this store cannot continue.
     """
+    if len(text) > _MAX_LENGTH:
+        raise _no_cursor()
     try:
         content = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        if len(text) > _MAX_LENGTH or content[0] != _VERSION:
-            raise ValueError
-        _, identity, at = _HEAD.unpack_from(content)
+        version, identity, at = _HEAD.unpack_from(content)
         numbers = list(_numbers(content[_HEAD.size :]))
         positions = dict(zip(numbers[::2], numbers[1::2], strict=True))
-    except (UnicodeEncodeError, binascii.Error, struct.error, IndexError, ValueError):
-        raise ValueError("this is no cursor; use the id of an event, or the `next` of a page, unchanged") from None
+    except (UnicodeEncodeError, binascii.Error, struct.error, ValueError):
+        raise _no_cursor() from None
+    if version != _VERSION:
+        raise _no_cursor()
     if identity != bytes.fromhex(store)[:8]:
         raise ForeignCursorError("the cursor belongs to another store; begin again with after=start, or with after=now")
     if at / 1000 < now - retention_s:
@@ -73,6 +75,10 @@ def seen_until(event_at: float, now: float, retention_s: float) -> float:
     that a reader can go on from page to page.
     """
     return max(event_at, now - retention_s + min(MARGIN_S, retention_s / 2))
+
+
+def _no_cursor() -> ValueError:
+    return ValueError("this is no cursor; use the id of an event, or the `next` of a page, unchanged")
 
 
 def _varint(number: int) -> bytes:
