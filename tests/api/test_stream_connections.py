@@ -105,7 +105,7 @@ class Client:
         self.socket.settimeout(HANG_S)
         self.socket.connect(("127.0.0.1", port))
         self.socket.sendall(request)
-        self.received = b""
+        self.received = bytearray()
 
     def __enter__(self) -> Client:
         return self
@@ -115,10 +115,14 @@ class Client:
 
     def read_until(self, text: bytes, times: int = 1) -> None:
         """Read until this text has come so many times. Raises AssertionError when the connection ends before."""
-        while self.received.count(text) < times:
-            piece = self.socket.recv(65536)
-            assert piece, self.received[-500:]
-            self.received += piece
+        found = place = 0
+        while found < times:
+            while found < times and (at := self.received.find(text, place)) >= 0:
+                found, place = found + 1, at + len(text)
+            if found < times:
+                piece = self.socket.recv(65536)
+                assert piece, self.received[-500:]
+                self.received += piece
 
     def read_to_end(self) -> None:
         """Read until the server closes the connection or ends the reply."""
@@ -168,6 +172,7 @@ def test_a_reader_that_does_not_read_is_disconnected(portal: BlockingPortal, mon
             assert commits < 2000, "the client that does not read stays connected"
             service.commit(*(f"t{commits % 4}-{task}" for task in range(20)))
             commits += 1
+            select.select([], [], [], POLL_S / 10)
         stuck.read_to_end()
         monkeypatch.setattr(connections, "REQUEST_S", HANG_S)
         assert stuck.events < 20 * commits
