@@ -131,6 +131,20 @@ async def test_work_on_several_traces_is_linked_to_them(world: MakeWorld) -> Non
     assert {ids(span)[0] for span in named(spans, CALL)} == both
 
 
+async def test_a_task_without_a_context_beside_others_with_one(world: MakeWorld) -> None:
+    """It is in the trace of its message, below the span of the intake."""
+    w = world(partial=0)
+    tasks = [
+        {"VoiceConnectorId": "abc123", "SpeakerSearchTaskId": name, **more} for name, more in (("a", {"traceparent": PARENT}), ("b", {}))
+    ]
+    w.queue.put(json.dumps(tasks))
+    spans = await spans_of(w)
+    (process,) = named(spans, "process tasks")
+    assert ids(process) == (TRACE_ID, SENDER)
+    polls = {facts(span)["watcher.task"]: ids(span) for span in named(spans, CALL)}
+    assert polls == {key("a"): (TRACE_ID, SENDER), key("b"): (TRACE_ID, f"{process.context.span_id:016x}")}  # type: ignore[union-attr]
+
+
 async def test_errors_are_shown(world: MakeWorld) -> None:
     """An invalid message, a failed call, and what a sink did not accept are errors, with the codes of the log and of the metrics."""
     w = world(partial=0, faults={"429": 0.5})

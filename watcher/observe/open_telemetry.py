@@ -47,8 +47,7 @@ class OpenTelemetryTracer:
         for span, each in zip(started, messages, strict=True):
             if each.invalid:
                 _fail(span, each.invalid[0].reason)
-        own = [any(_traces_of(each)) for each in messages]
-        return _Spans(started, [None if traced else _context_text(span) for span, traced in zip(started, own, strict=True)])
+        return _Spans(started, [_context_text(span) for span in started])
 
     def poll(self, kind: Kind, entries: Sequence[PendingEntry]) -> Span:
         """A span in the trace of the task; a call about several tasks is linked to theirs."""
@@ -92,7 +91,7 @@ class OpenTelemetryTracer:
 class _Spans:
     """Implements `Span`, over one span of OpenTelemetry or several."""
 
-    def __init__(self, spans: Sequence[trace.Span], contexts: Sequence[str | None] = ()) -> None:
+    def __init__(self, spans: Sequence[trace.Span], contexts: Sequence[str] = ()) -> None:
         self.contexts = contexts
         self._spans = spans
 
@@ -171,8 +170,6 @@ def _span_context(text: str) -> SpanContext:
     return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=TraceFlags(int(flags, 16)), trace_state=state)
 
 
-def _context_text(span: trace.Span) -> str | None:
+def _context_text(span: trace.Span) -> str:
     context = span.get_span_context()
-    if not context.is_valid:
-        return None
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"

@@ -39,8 +39,8 @@ class ReadMessage(Protocol):
 class Span(Protocol):
     """One piece of work, from the start of its `with` block to the end. An exception that leaves the block is its error."""
 
-    contexts: Sequence[str | None]
-    """For an intake: by message, the trace context that starts with it. None for a message that has one of its own."""
+    contexts: Sequence[str]
+    """Of an intake: for each message, the trace context of its span, for the tasks that have no context of their own."""
 
     def __enter__(self) -> Span: ...
 
@@ -78,7 +78,7 @@ class Tracer(Protocol):
 class _NoSpan:
     """Implements `Span`. Does nothing."""
 
-    contexts: Sequence[str | None] = ()
+    contexts: Sequence[str] = ()
 
     def __enter__(self) -> Span:
         return self

@@ -41,7 +41,7 @@ class Reading:
     ignored: Sequence[str]
     """The names of what requires no action."""
 
-    def traced(self, context: str | None) -> Reading:
+    def traced(self, context: str) -> Reading:
         """The same reading, whose tasks have this trace context if they have none."""
         return replace(self, submitted=[submissions.with_trace(each, context) for each in self.submitted])
 
