@@ -83,8 +83,8 @@ lock:
 	@build/uv/bin/pip install --quiet --quiet --disable-pip-version-check --require-hashes -r requirements/installer.lock
 	@echo "lock: writing requirements/*.lock"
 	@$(COMPILE) $(UPGRADE) --group installer -o requirements/installer.lock
-	@$(COMPILE) $(UPGRADE) --extra fast --extra postgres --group dev pyproject.toml -o requirements/dev.lock
-	@$(COMPILE) --constraint requirements/dev.lock --extra fast --extra postgres pyproject.toml -o requirements/runtime.lock
+	@$(COMPILE) $(UPGRADE) --extra fast --extra postgres --extra tracing --group dev pyproject.toml -o requirements/dev.lock
+	@$(COMPILE) --constraint requirements/dev.lock --extra fast --extra postgres --extra tracing pyproject.toml -o requirements/runtime.lock
 	@$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 	  | $(COMPILE) --constraint requirements/dev.lock - -o requirements/build.lock
 
