@@ -208,8 +208,9 @@ def firing(scene: Scene) -> dict[str, Any]:
 
 
 def test_each_alert_has_a_scene() -> None:
-    """An alert that was never seen to fire may be one that never fires."""
+    """An alert that was never seen to fire may be one that never fires, and one that was never quiet may be one that always fires."""
     assert {scene.alert for scene in SCENES} == set(RULES)
+    assert all(scene.fires and scene.quiet for scene in SCENES)
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.alert)
