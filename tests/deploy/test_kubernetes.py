@@ -86,6 +86,17 @@ def test_the_configuration_is_that_of_the_image() -> None:
     assert parse(ours.read_text(), ours.name, environ) == parse(image.read_text(), image.name, environ)
 
 
+def test_the_tokens_in_the_comment_are_valid() -> None:
+    """Without the comment signs, the configuration has a token for each role, in files of the mounted Secret."""
+    text = (KUBERNETES / "base" / "watcher.yaml").read_text()
+    before, start, rest = text.partition("  # tokens:\n")
+    uncommented = before + re.sub(r"^  # ", "  ", start + rest, flags=re.MULTILINE)
+    tokens = parse(uncommented, "watcher.yaml", {"WATCHER_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/111122223333/tasks"}).api.tokens
+    assert [token.role for token in tokens] == ["read", "write"]
+    mounts = {mount["name"]: mount["mountPath"] for mount in container("postgres")["volumeMounts"]}
+    assert all(str(token.token_file).startswith(f"{mounts['api-tokens']}/") for token in tokens)
+
+
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_pods_run_with_valid_settings(name: str) -> None:
     """The configuration with its variables is valid, and the store is the one that the directory is for."""
