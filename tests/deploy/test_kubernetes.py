@@ -144,6 +144,12 @@ def test_pods_have_no_privileges(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
+def test_no_service_sets_a_variable(name: str) -> None:
+    """Kubernetes would set WATCHER_PORT for the Service of this name, which is no setting, so the start would fail."""
+    assert pod(name)["enableServiceLinks"] is False
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
 def test_probes_do_not_depend_on_components(name: str) -> None:
     """All probes ask /healthz: a sink that is down neither restarts a pod, nor takes the API away, nor stops an update."""
     (port,) = container(name)["ports"]
