@@ -74,6 +74,7 @@ dependencies: setup
 
 # The tools that read the files of config/deploy, in an environment of their own: they are large, and no test needs them.
 CHECKS := build/checks/bin
+OLDEST_KUBERNETES := 1.30
 
 build/checks/.installed: requirements/checks.lock .venv/.runtime
 	@$(INSTALL) checks
@@ -87,6 +88,7 @@ deploy-check: setup build/checks/.installed sbom
 	@echo "deploy-check: Kubernetes, by kubernetes-validate and the definitions of the custom resources"
 	@rm -rf build/kubernetes && $(BIN)/python -m tests.deploy.kustomize build/kubernetes
 	@$(CHECKS)/kubernetes-validate --strict --quiet build/kubernetes/core/*.yaml
+	@$(CHECKS)/kubernetes-validate --strict --quiet --kubernetes-version $(OLDEST_KUBERNETES) build/kubernetes/core/*.yaml
 	@$(CHECKS)/python tests/deploy/custom_resources.py build/kubernetes/custom/*.yaml
 
 # A CycloneDX document of what requirements/runtime.lock installs. The same lock gives the same bytes.

@@ -54,6 +54,16 @@ class Template:
         return found
 
     @property
+    def required(self) -> set[str]:
+        """The names of the parameters without a default."""
+        return {name for name, each in self._template["Parameters"].items() if "Default" not in each}
+
+    @property
+    def optional(self) -> set[str]:
+        """The names of the parameters with a default."""
+        return set(self._template["Parameters"]) - self.required
+
+    @property
     def outputs(self) -> dict[str, Any]:
         """The outputs, by their names."""
         found: dict[str, Any] = self.resolved({name: each["Value"] for name, each in self._template["Outputs"].items()})

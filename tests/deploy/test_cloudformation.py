@@ -110,6 +110,7 @@ def test_containers_run_with_valid_settings() -> None:
     assert container()["Secrets"] == [{"Name": "PGPASSWORD", "ValueFrom": f"{SECRET}:password::"}]
     assert container()["StopTimeout"] >= ours.limits.stop_deadline + 5
     assert set(FEED.outputs) <= set(ECS.parameters)
+    assert ECS.properties("TaskDefinition")["TaskRoleArn"] == ECS.parameters["RoleArn"]
 
 
 def test_containers_have_no_privileges() -> None:
