@@ -22,7 +22,7 @@ from watcher.runtime.settings import Determinism, ServiceSettings
 
 if TYPE_CHECKING:
     from watcher.adapters.aws.session import AwsClients
-    from watcher.api.server import HttpServer
+    from watcher.api.assembly import HttpApi
     from watcher.config import Settings
 
 ALIVE_S = 60.0
@@ -73,17 +73,13 @@ class App:
         self.adapters = adapters
         self.metrics = Metrics(catalog)
         self.heartbeat = Heartbeat()
-        self.http: HttpServer | None = None
-        if settings.api.listen:
-            from watcher.api.server import HttpServer
-
-            self.http = HttpServer(settings.api, self, self.metrics)
         self._aws = aws
         service = ServiceSettings(
             settings.watch, settings.pace, settings.cadence, settings.events, settings.limits, aws.region_required(), catalog, drop_sinks
         )
-        beside: list[Loop] = [self._measure] if self.http is None else [self._measure, self.http.serve]
+        beside: list[Loop] = [self._measure, self._serve]
         self.watcher = assemble(adapters, service, determinism=Determinism(clock=Clock(clock)), metrics=self.metrics, beside=beside)
+        self.http: HttpApi | None = self._http_api(service, clock) if settings.api.listen else None
 
     async def __aenter__(self) -> App:
         """Open the store before the port: a second owner is the more useful error to report."""
@@ -115,6 +111,39 @@ class App:
     def ready(self) -> tuple[bool, Mapping[str, Condition]]:
         """Whether all components work, and the condition of each one."""
         return self.watcher.health.ready()
+
+    def _http_api(self, service: ServiceSettings, clock: Callable[[], float]) -> HttpApi:
+        """The HTTP API over the running watcher. Raises ConfigMistakes for a token file that cannot be used."""
+        from watcher.api.access import TokenFileError
+        from watcher.api.assembly import HttpApi
+        from watcher.api.backend import Backend
+        from watcher.api.cursors import Cursors
+        from watcher.queries.poll_plan import PollSettings
+        from watcher.runtime.event_tail import EventTail
+
+        store, handles, retention_s = self.adapters.store, self.watcher.handles, service.watch.retention
+        cursors = Cursors(store, retention_s, clock)
+        backend = Backend(
+            store=store,
+            admission=handles.admission,
+            gate=handles.gate,
+            tail=EventTail(self.watcher.adapters.store, handles.feed, cursors.frame),
+            catalog=service.catalog,
+            metrics=self.metrics,
+            polls=PollSettings(service.watch, service.cadence, granted=service.pace.rate is not None),
+            region=service.region,
+            retention_s=retention_s,
+            max_readers=self.settings.api.max_readers,
+            wall=clock,
+        )
+        try:
+            return HttpApi(self.settings.api, self, backend, cursors)
+        except TokenFileError as error:
+            raise ConfigMistakes([f"api.tokens: {error}"]) from None
+
+    async def _serve(self) -> None:
+        if self.http is not None:
+            await self.http.serve()
 
     async def _measure(self) -> None:
         await measure_loop_lag(self.metrics, heartbeat=self.heartbeat)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import struct
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -49,11 +50,33 @@ class TaskQuery:
     open: bool | None = None
     kind: str | None = None
     status: str | None = None
+    search: str | None = None
+    """A part of the key, as it is: upper and lower case differ, and no character has a special meaning."""
     after: str | None = None
     """The `next` of the previous page. Raises ValueError in the store when it is not one."""
     limit: int = 1000
     oldest_first: bool = False
     """In order of admission, instead of the newest first. A cursor belongs to one order."""
+
+
+AGE_BOUNDS_S = (10.0, 60.0, 600.0, 3600.0, 86_400.0, math.inf)
+"""The upper bounds of the age classes of open watches, in seconds. A class includes its bound."""
+
+
+def age_class(age_s: float) -> int:
+    """The number of the age class, from 0. An age below 0, after a step of a clock, is in the first one."""
+    return bisect_left(AGE_BOUNDS_S, age_s)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCount:
+    """The number of open watches of one kind, one status, and one age class."""
+
+    kind: str
+    status: str | None
+    upto_s: float
+    """The upper bound of the age class, one of `AGE_BOUNDS_S`."""
+    watches: int
 
 
 @dataclass(frozen=True, slots=True)

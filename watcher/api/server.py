@@ -6,23 +6,19 @@ Handles no signals, writes no access log, and ends within two seconds after it i
 from __future__ import annotations
 
 import errno
+import ipaddress
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import anyio
 import uvicorn
 from fastapi import FastAPI
 
-from watcher import __version__
 from watcher.api.connections import IDLE_S, BoundedProtocol
-from watcher.api.health_view import HealthView
 from watcher.api.listening import listen
-from watcher.api.problems import install_error_handlers
-from watcher.api.routes import create_router
 from watcher.api.settings import ApiSettings
 from watcher.errors import Unavailable
-from watcher.observe.metrics import Metrics
 
 GRACE_S = 1
 """The longest time for unfinished replies after the server is cancelled, in whole seconds."""
@@ -31,23 +27,17 @@ BACKLOG = 128
 _REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound to
 
 
-def build_api(view: HealthView, metrics: Metrics) -> FastAPI:
-    """Return the application: routes, problem documents and an OpenAPI document, but no pages, which would load scripts of others."""
-    api = FastAPI(title="speaker-search-watcher", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
-    api.include_router(create_router(view, metrics))
-    install_error_handlers(api)
-    return api
-
-
 class HttpServer:
     """`open` binds the port, `serve` answers until cancelled, `close` releases the port."""
 
-    def __init__(self, settings: ApiSettings, view: HealthView, metrics: Metrics) -> None:
+    def __init__(self, settings: ApiSettings, api: FastAPI) -> None:
         if settings.listen is None:
             raise ValueError("api.listen is not set, so there is no address to listen on")
         host, _, port = settings.listen.rpartition(":")
         self._host, self._port = host.strip("[]"), int(port)
-        self._api = build_api(view, metrics)
+        self._api = api
+        self.before_stop: Callable[[], Awaitable[None]] | None = None
+        """Ends the replies that would not end otherwise."""
         self._sockets: Sequence[socket.socket] = ()
 
     async def open(self) -> None:
@@ -62,6 +52,11 @@ class HttpServer:
     def port(self) -> int:
         """The port that is bound; for port 0 in the settings, the one that was chosen."""
         return int(self._bound()[1])
+
+    @property
+    def beyond_loopback(self) -> bool:
+        """Whether other machines can reach it."""
+        return not all(ipaddress.ip_address(each.getsockname()[0]).is_loopback for each in self._open_sockets())
 
     @property
     def url(self) -> str:
@@ -79,6 +74,8 @@ class HttpServer:
         finally:
             if server.started:
                 with anyio.move_on_after(2 * GRACE_S, shield=True):
+                    if self.before_stop is not None:
+                        await self.before_stop()
                     await server.shutdown(sockets=sockets)
 
     async def close(self) -> None:

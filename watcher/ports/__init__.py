@@ -13,16 +13,18 @@ The exams in `tests/contracts/` check these obligations against every implementa
 """
 
 from watcher.ports.copies import Copies
-from watcher.ports.operations import RETRY_PAGE, Operations, Requests
+from watcher.ports.operations import CANCEL_PAGE, RETRY_PAGE, Operations, Requests
 from watcher.ports.outbox import Outbox
 from watcher.ports.probe import Probe
-from watcher.ports.queries import Queries
+from watcher.ports.queries import IDENTITY, Queries
 from watcher.ports.shards import Shards, Signals
 from watcher.ports.sink import Delivered, LocalSink, Outcome, Rejected, Retry, Sink
 from watcher.ports.source import Source
 from watcher.ports.store import PortableStore, Store
 
 __all__ = [
+    "CANCEL_PAGE",
+    "IDENTITY",
     "RETRY_PAGE",
     "Copies",
     "Delivered",

@@ -23,7 +23,7 @@ class Copies(Protocol):
         ...
 
     async def states(self) -> Mapping[str, str]:
-        """The texts that are kept for the whole store, by name: without those that replicas keep as their own."""
+        """The texts that are kept for the whole store, by name: without its identity, and those that replicas keep as their own."""
         ...
 
     async def open_target(self) -> None:
@@ -37,7 +37,7 @@ class Copies(Protocol):
     async def begin_copy(self, source: str, sinks: Sequence[str]) -> str:
         """Begin or continue a copy of the content that `source` identifies. Returns the `progress` of its last `restore`, empty at first.
 
-        A new copy replaces the texts and sinks of this store. Raises StoreRefused for a copy of other content.
+        A new copy replaces the texts and sinks of this store, which gets a new identity. Raises StoreRefused for a copy of other content.
         From now on, `open` and `attach_alone` raise StoreRefused, until `end_copy`.
         """
         ...

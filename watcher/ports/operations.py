@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from watcher.model import DeadLetter
@@ -12,16 +12,20 @@ from watcher.query import Selection
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """What operators requested: keys of tasks that were erased, and one page of the dead letters to retry."""
+    """What operators requested: erased tasks, one page of the dead letters to retry, and some of the tasks to cancel."""
 
     forgotten: Sequence[str] = ()
     retries: Sequence[DeadLetter] = ()
     next: str | None = None
     """Continues after these retries; None when there are no more."""
+    cancelled: Mapping[str, str] = field(default_factory=dict)
+    """By key, the id of the open watch that is to end. The key alone could mean a watch that was added since."""
 
 
 RETRY_PAGE = 100
 """Dead letters in one page of `requests`: a body may have 1 MiB."""
+CANCEL_PAGE = 1000
+"""Cancelled watches in one answer of `requests`."""
 
 
 class Operations(Protocol):
@@ -39,11 +43,20 @@ class Operations(Protocol):
         """Erase the selected watches with their events and dead letters. Returns the number of watches."""
         ...
 
+    async def cancel(self, keys: Sequence[str]) -> int:
+        """Request that these tasks are no longer watched; their owners end the watches. Returns how many of them have an open watch.
+
+        The request is kept with the watch. A task that is submitted again after its erasure is not cancelled.
+        """
+        ...
+
     async def requests(self, after: str | None = None) -> Requests:
-        """For the owner: erasures since the last call, and dead letters that are marked for a retry, in order of arrival.
+        """For the owner: erasures since the last call, dead letters that are marked for a retry, and cancelled watches.
 
         On a shared store, each replica gets those of its own shards; `shard_of` the id of the dead letter of an input is
-        its shard. At most `RETRY_PAGE` of them, after the `next` of the previous page. A mark goes away when the dead
-        letter is purged or added again.
+        its shard. They come in order of arrival, at most `RETRY_PAGE` of them, after the `next` of the previous page. A
+        mark goes away when the dead letter is purged or added again.
+
+        Cancelled watches are returned by each call until they have ended, the earliest admission first, at most `CANCEL_PAGE`.
         """
         ...

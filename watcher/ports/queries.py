@@ -6,7 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from watcher.model import Backlog, DeadLetter, Event, Replica, Watch
-from watcher.query import DeadLetterQuery, EventQuery, Page, TaskQuery
+from watcher.query import DeadLetterQuery, EventQuery, OpenCount, Page, TaskQuery
+
+IDENTITY = "identity"
+"""The name under which a store keeps the text of `Queries.identity`."""
 
 
 class Queries(Protocol):
@@ -29,6 +32,13 @@ class Queries(Protocol):
     async def close(self) -> None: ...
     async def check(self) -> str: ...
 
+    async def identity(self) -> str:
+        """32 random hex digits that the store got when it was created or, by an earlier version, when it was migrated.
+
+        All replicas on a store see the same ones. A copy has its own, because its events have other positions.
+        """
+        ...
+
     async def task(self, key: str) -> Watch | None:
         """The watch of this task, open or ended."""
         ...
@@ -45,12 +55,28 @@ class Queries(Protocol):
         """How many open watches there are of these kinds, or of all kinds."""
         ...
 
+    async def count_by_state(self, now: float) -> Sequence[OpenCount]:
+        """How many open watches there are by kind, status, and age class, in no order. Reads all open watches.
+
+        The age of a watch is that of its status, or the time since its admission where that is not known. `now` is in
+        seconds since the epoch.
+        """
+        ...
+
     async def task_events(self, key: str) -> Sequence[Event]:
         """All stored events of a task, in order."""
         ...
 
     async def events(self, query: EventQuery) -> Sequence[Event]:
         """Events after the given position of each shard, in order of position within each shard, at most `limit`."""
+        ...
+
+    async def positions(self) -> Mapping[int, int]:
+        """The position of the newest event of each shard that has any. Reads no events.
+
+        All events of a shard up to this position are visible to later reads, and those committed later have higher ones.
+        No position is given twice, also after its event was erased and the store was opened again.
+        """
         ...
 
     async def undelivered(self, key: str) -> Mapping[str, int]:

@@ -39,7 +39,7 @@ from watcher.runtime.poll_policy import PollPolicy
 from watcher.runtime.poller_set import PollerSet
 from watcher.runtime.polling import Poller
 from watcher.runtime.retrying_store import RetryingStore
-from watcher.runtime.service import Adapters, Loop, Loops, Watcher
+from watcher.runtime.service import Adapters, Handles, Loop, Loops, Watcher
 from watcher.runtime.settings import Determinism, ServiceSettings
 from watcher.runtime.wakeup import IntakeGate
 
@@ -74,6 +74,8 @@ class _Assembly:
         self.reads = OpenReads(self.leases)
         self.feed = Feed()
         self.gate = IntakeGate()
+        new_id, owns = determinism.new_id, self.leases.owns
+        self.admission = Admission(self.store, self.feed, settings.watch, new_id, clock, self.reads, owns)
         self.outlet = Outlet(self.store, self.leases, self.feed, EventWriter(settings.events, settings.region or "local"), self.instruments)
         self.dead_letters = DeadLetterCounter(self.store, self.gate, settings.limits.max_dead_letters, self.instruments)
 
@@ -104,7 +106,8 @@ class _Assembly:
         adapters = Adapters(self.adapters.sources, self.adapters.probe, store, self.adapters.sinks)
         hung = HungWrites(self.instruments.writes, self.instruments.health, self.determinism.clock)
         beside = [hung.run, self.dead_letters.run, *self.beside]
-        return Watcher(adapters, loops, settings.limits.stop_deadline, self.instruments, beside, settings.drop_sinks)
+        handles = Handles(self.admission, self.gate, self.feed)
+        return Watcher(adapters, loops, handles, settings.limits.stop_deadline, self.instruments, beside, settings.drop_sinks)
 
     def _subscribe(
         self, ownership: Ownership, backlog: BacklogCounter, workers: Sequence[SinkWorker], pollers: PollerSet, acks: Acknowledger
@@ -143,7 +146,5 @@ class _Assembly:
         return None if self.store.durable else UnackedMessages([sink.name for sink in self.adapters.sinks])
 
     def _intake(self, acks: Acknowledger) -> Intake:
-        settings, determinism = self.settings, self.determinism
-        reader = MessageReader(settings.catalog, settings.region)
-        admission = Admission(self.store, self.feed, settings.watch, determinism.new_id, determinism.clock, self.reads, self.leases.owns)
-        return Intake(self.adapters.sources, reader, admission, acks, self.store, self.gate, self.instruments)
+        reader = MessageReader(self.settings.catalog, self.settings.region)
+        return Intake(self.adapters.sources, reader, self.admission, acks, self.store, self.gate, self.instruments)

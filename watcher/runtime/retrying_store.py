@@ -18,7 +18,7 @@ from tenacity import wait_random_exponential
 from watcher.errors import Fenced, StoreUnavailable
 from watcher.model import Backlog, Change, Claim, DeadLetter, Event, Lease, Leftover, Pruned, Replica, Report, Watch
 from watcher.ports import Requests, Signals, Store
-from watcher.query import DeadLetterQuery, EventQuery, Page, Selection, TaskQuery
+from watcher.query import DeadLetterQuery, EventQuery, OpenCount, Page, Selection, TaskQuery
 from watcher.runtime.health import Health
 from watcher.runtime.instruments import Instruments
 from watcher.runtime.retrying import until_success, wait_after
@@ -127,6 +127,9 @@ class RetryingStore:
     async def count_backlog(self, shard: int) -> Mapping[str, Backlog]:
         return await self._retry(lambda: self._store.count_backlog(shard))
 
+    async def identity(self) -> str:
+        return await self._retry(self._store.identity)
+
     async def task(self, key: str) -> Watch | None:
         return await self._retry(lambda: self._store.task(key))
 
@@ -139,11 +142,17 @@ class RetryingStore:
     async def count_open(self, kinds: Collection[str] | None = None) -> int:
         return await self._retry(lambda: self._store.count_open(kinds))
 
+    async def count_by_state(self, now: float) -> Sequence[OpenCount]:
+        return await self._retry(lambda: self._store.count_by_state(now))
+
     async def task_events(self, key: str) -> Sequence[Event]:
         return await self._retry(lambda: self._store.task_events(key))
 
     async def events(self, query: EventQuery) -> Sequence[Event]:
         return await self._retry(lambda: self._store.events(query))
+
+    async def positions(self) -> Mapping[int, int]:
+        return await self._retry(self._store.positions)
 
     async def undelivered(self, key: str) -> Mapping[str, int]:
         return await self._retry(lambda: self._store.undelivered(key))
@@ -168,6 +177,9 @@ class RetryingStore:
 
     async def forget(self, selection: Selection) -> int:
         return await self._retry(lambda: self._store.forget(selection))
+
+    async def cancel(self, keys: Sequence[str]) -> int:
+        return await self._retry(lambda: self._store.cancel(keys))
 
     async def requests(self, after: str | None = None) -> Requests:
         return await self._retry(lambda: self._store.requests(after))

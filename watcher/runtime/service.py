@@ -17,10 +17,12 @@ from watcher.errors import PeerGone
 from watcher.observe.metrics import Metrics
 from watcher.ports import Probe, Sink, Source, Store
 from watcher.runtime.acks import Acknowledger
+from watcher.runtime.admission import Admission
 from watcher.runtime.arrivals import Arrivals
 from watcher.runtime.backlog import BacklogCounter
 from watcher.runtime.circuit_states import save_open_circuits
 from watcher.runtime.delivery import SinkWorker
+from watcher.runtime.feed import Feed
 from watcher.runtime.health import Health
 from watcher.runtime.instruments import Instruments
 from watcher.runtime.intake import Intake
@@ -29,6 +31,7 @@ from watcher.runtime.maintenance import Maintenance
 from watcher.runtime.operator_requests import OperatorRequests
 from watcher.runtime.ownership import Ownership
 from watcher.runtime.poller_set import PollerSet
+from watcher.runtime.wakeup import IntakeGate
 
 log = structlog.get_logger("watcher.service")
 
@@ -68,6 +71,15 @@ class Loops:
     maintenance: Maintenance
 
 
+@dataclass(frozen=True, slots=True)
+class Handles:
+    """What the API uses of a watcher besides its store."""
+
+    admission: Admission
+    gate: IntakeGate
+    feed: Feed
+
+
 class Watcher:
     """`async with watcher: await watcher.run()`. `stop_deadline` is in seconds; `beside` are further loops to run.
 
@@ -78,6 +90,7 @@ class Watcher:
         self,
         adapters: Adapters,
         loops: Loops,
+        handles: Handles,
         stop_deadline: float,
         instruments: Instruments,
         beside: Sequence[Loop] = (),
@@ -85,6 +98,7 @@ class Watcher:
     ) -> None:
         self.adapters = adapters
         self.loops = loops
+        self.handles = handles
         self.finished = False
         """The run ended because all work was done: finite sources, every watch ended, every event settled."""
         self._stop_deadline = stop_deadline

@@ -13,7 +13,6 @@ import pytest
 
 from tests.adapters.stores.sqlite_ground import on, owned, refused
 from tests.contracts.store_exam.facts import a_dead_letter, a_watch, all_dead_letters, commit, committed, forget, moved, settle, unsettled
-from watcher.adapters.stores.sqlite import watch_rows
 from watcher.adapters.stores.sqlite.schema import APPLICATION_ID, MIGRATIONS, VERSION_1, connect, create, prepare
 from watcher.errors import StoreRefused
 
@@ -162,12 +161,16 @@ async def test_a_file_of_the_first_version_keeps_its_content(path: Path) -> None
     create(str(path))
     with contextlib.closing(connect(str(path))) as db:
         prepare(db, str(path), [VERSION_1])
-        watch_rows.admit(db, [a_watch()])
+        names, values = "key, id, target, kind, params, admitted_at, deadline_at, sequence, polls", (a_watch().key, a_watch().id)
+        db.execute(
+            f"INSERT INTO watches ({names}) VALUES (?, ?, 'default', 'speaker-search', '[\"vc1\", \"t1\"]', 1000.0, 9000.0, 0, 0)", values
+        )
         columns = "id, what, origin, reason, detail, body, at, position, tries, retry"
         db.execute(f"INSERT INTO dead_letters ({columns}) VALUES ('d1', 'input', 'queue', 'parse', 'not JSON', x'7b', 1002.0, 0, 1, 0)")
     async with owned(path) as store:
         assert await store.task(a_watch().key) == a_watch()
         assert await all_dead_letters(store) == [a_dead_letter()]
+        assert len(await store.identity()) == 32
 
 
 async def test_erased_data_is_in_no_file(path: Path) -> None:

@@ -30,7 +30,9 @@ async def plan(store: SqliteStore, path: Path, ask: Callable[[SqliteStore], Awai
         asked = [
             statement
             for statement in statements
-            if statement.startswith(("SELECT n", "SELECT e", "SELECT s", "SELECT count", "SELECT what", "DELETE"))
+            if statement.startswith(
+                ("SELECT n", "SELECT e", "SELECT key", "SELECT max", "SELECT s", "SELECT count", "SELECT what", "DELETE")
+            )
         ]
         return "\n".join(row[3] for statement in asked for row in other.execute(f"EXPLAIN QUERY PLAN {statement}"))
 
@@ -87,10 +89,11 @@ async def test_old_dead_letters_are_found_by_their_time(path: Path) -> None:
 
 
 async def test_marked_dead_letters_are_found_by_their_mark(path: Path) -> None:
-    """A page of requests reads the marked dead letters only, in order."""
+    """A page of requests reads the marked dead letters and the cancelled watches only, in order."""
     async with owned(path) as store:
         steps = await plan(store, path, lambda store: store.requests(encode_cursor(5)))
         assert "dead_letters_retry (retry=? AND rowid>?)" in steps
+        assert "watches USING INDEX watches_cancelled (cancelled=?)" in steps
         assert SORTED not in steps
 
 
@@ -137,6 +140,12 @@ async def test_open_watches_are_loaded_in_order(path: Path) -> None:
         assert SORTED not in steps
         assert "COVERING INDEX watches_open" in await plan(store, path, lambda store: store.count_open())
         assert "watches_open" in await plan(store, path, lambda store: store.count_open(["speaker-search"]))
+
+
+async def test_the_newest_position_is_the_last_row(path: Path) -> None:
+    """The newest position is found without reading events."""
+    async with owned(path) as store:
+        assert await plan(store, path, lambda store: store.positions()) == "SEARCH events"
 
 
 async def test_the_outbox_is_read_in_order(path: Path) -> None:

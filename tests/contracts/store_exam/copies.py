@@ -50,6 +50,7 @@ def ended(name: str = "t1") -> Watch:
         polls=7,
         ended_at=1003.0,
         end_reason="terminal",
+        trace="00-1-2-01 a=b",
     )
 
 
@@ -224,6 +225,7 @@ class CopiesExam:
         watch = await committed(store, "t1", "A")
         await store.forget(Selection(key=watch.key))
         await store.save_state("cadence", "old")
+        identity = await store.identity()
         await store.close()
         store = storage.store()
         await store.open_target()
@@ -237,6 +239,7 @@ class CopiesExam:
         store = storage.store()
         await store.open(["log", "new"])
         assert (await store.requests()).forgotten in ([], ())
+        assert await store.identity() != identity
         assert len(await unsettled(store, "new")) == 2
         await store.close()
 
@@ -254,10 +257,12 @@ class CopiesExam:
             pytest.skip("the content of this store ends with it")
         watch = await committed(store, "t1", "A")
         await store.save_state("pace", "7")
+        identity = await store.identity()
         await store.close()
         store = storage.store()
         await store.attach_alone()
         assert await store.states() == {"pace": "7"}
+        assert await store.identity() == identity
         assert await all_tasks(store) == [watch]
         assert {sink: waiting.events for sink, waiting in (await store.backlog()).items()} == {"bus": 1, "log": 1}
         await store.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from tests.contracts.store_exam.facts import (
@@ -19,11 +21,18 @@ from tests.contracts.store_exam.facts import (
     unsettled,
 )
 from watcher.model import Pruned
-from watcher.ports import RETRY_PAGE, Store
+from watcher.ports import CANCEL_PAGE, RETRY_PAGE, Store
 from watcher.query import Selection
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tests.contracts.store_exam import Storage
 
 
 class OperationsExam:
+    reopened: Callable[..., Awaitable[Store]]
+
     # --- dead letters ----------------------------------------------------------------------------
 
     async def test_a_retry_stays_requested(self, store: Store) -> None:
@@ -69,6 +78,56 @@ class OperationsExam:
         assert [len(page) for page in pages] == [RETRY_PAGE, RETRY_PAGE, 1]
         assert [name for page in pages for name in page] == names
         assert after is None
+
+    # --- cancellation ----------------------------------------------------------------------------
+
+    async def test_a_cancellation_stays_requested_until_the_watch_has_ended(self, store: Store) -> None:
+        """Cancelled open watches are returned to the owner each time with their ids, in order of admission, until they have ended."""
+        one, two, three = await store.admit([a_watch("t1"), a_watch("t2"), a_watch("t3")])
+        assert await store.cancel([three.key, "speaker-search/vc1/unknown", one.key, one.key]) == 2
+        for _ in range(2):
+            assert list((await store.requests()).cancelled.items()) == [(one.key, one.id), (three.key, three.id)]
+        await commit(store, moved(one, "A"))
+        assert (await store.requests()).cancelled.keys() == {one.key, three.key}
+        await commit(store, moved(moved(one).watch, "B", end=True), moved(two, end=True))
+        assert dict((await store.requests()).cancelled) == {three.key: three.id}
+        await commit(store, moved(three, end=True))
+        assert not (await store.requests()).cancelled
+
+    async def test_an_ended_watch_is_not_cancelled(self, store: Store) -> None:
+        """To cancel a task that has ended, or nothing, changes nothing."""
+        watch = (await store.admit([a_watch()]))[0]
+        ended = moved(watch, end=True)
+        await commit(store, ended)
+        assert await store.cancel([watch.key]) == 0
+        assert await store.cancel([]) == 0
+        assert not (await store.requests()).cancelled
+        assert await store.task(watch.key) == ended.watch
+
+    async def test_an_erased_task_is_not_cancelled(self, store: Store) -> None:
+        """A cancellation goes with its watch: the same task, submitted again, is not cancelled."""
+        watch = (await store.admit([a_watch()]))[0]
+        await store.cancel([watch.key])
+        await forget(store, watch)
+        await store.admit([a_watch(watch="again")])
+        assert not (await store.requests()).cancelled
+
+    async def test_cancellations_come_in_pages(self, store: Store) -> None:
+        """At most a page of cancelled watches is returned, and the next ones when these have ended."""
+        watches = list(await store.admit([a_watch(f"t{n}") for n in range(CANCEL_PAGE + 2)]))
+        assert await store.cancel([watch.key for watch in reversed(watches)]) == len(watches)
+        assert list((await store.requests()).cancelled) == keys(watches[:CANCEL_PAGE])
+        await commit(store, *(moved(watch, end=True) for watch in watches[:CANCEL_PAGE]))
+        assert list((await store.requests()).cancelled) == keys(watches[CANCEL_PAGE:])
+
+    async def test_a_cancellation_survives_a_restart(self, store: Store, storage: Storage) -> None:
+        """A cancellation that was requested before a restart is returned after it."""
+        watch = (await store.admit([a_watch()]))[0]
+        await store.cancel([watch.key])
+        again = await self.reopened(storage, store)
+        await again.claim()
+        assert dict((await again.requests()).cancelled) == {watch.key: watch.id}
+        await again.close()
 
     # --- erasure ---------------------------------------------------------------------------------
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import math
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -29,6 +31,9 @@ from tests.contracts.store_exam.facts import (
 from watcher.ports import Store
 from watcher.query import DeadLetterQuery, EventQuery, TaskQuery
 
+if TYPE_CHECKING:
+    from tests.contracts.store_exam import Storage
+
 MALFORMED = ["", "1", "x" * 16, "é" * 16, "7ff0000000000000", "7ff8000000000000" * 2, " " * 32, "00" * 40]
 """Texts that are no cursors, among them infinity and not a number."""
 
@@ -43,6 +48,8 @@ async def pages(find: Callable[[Any], Any], query: TaskQuery | DeadLetterQuery) 
 
 
 class QueriesExam:
+    reopened: Callable[..., Awaitable[Store]]
+
     # --- tasks -----------------------------------------------------------------------------------
 
     async def test_tasks(self, store: Store) -> None:
@@ -65,6 +72,23 @@ class QueriesExam:
         assert keys(await all_tasks(store, status="IN_PROGRESS")) == keys([voice, running])
         assert keys(await all_tasks(store, open=True, kind="speaker-search", status="IN_PROGRESS")) == [running.key]
         assert await all_tasks(store, kind="unknown") == []
+
+    async def test_tasks_are_found_by_a_part_of_their_key(self, store: Store) -> None:
+        """A search finds what is in the key as it is written: case counts, and no character is a wildcard."""
+        watches = [a_watch("aXb"), a_watch("a%b"), a_watch("a_b"), a_watch("ä"), a_watch("axb", kind="voice-tone")]
+        upper, percent, under, umlaut, lower = await store.admit(watches)
+        found = {
+            part: await all_tasks(store, search=part) for part in ("aXb", "a%25b", "a_b", "%", "_", "vc1/a", "%C3%A4", "", "A_B", "ä", "*")
+        }
+        assert found["aXb"] == [upper]
+        assert found["a%25b"] == [percent]
+        assert found["a_b"] == found["_"] == [under]
+        assert found["%"] == [umlaut, percent]
+        assert found["vc1/a"] == [lower, under, percent, upper]
+        assert found["%C3%A4"] == [umlaut]
+        assert found[""] == [lower, umlaut, under, percent, upper]
+        assert found["A_B"] == found["ä"] == found["*"] == []
+        assert await all_tasks(store, search="xb", kind="voice-tone", open=True) == [lower]
 
     async def test_pages_of_tasks_stay_valid(self, store: Store) -> None:
         """While tasks are admitted and erased between pages, also the last one of a page, every other earlier task comes one time."""
@@ -102,6 +126,36 @@ class QueriesExam:
         assert await store.count_open({"voice-tone"}) == 1
         assert await store.count_open([]) == 0
 
+    async def test_open_watches_are_counted_by_state(self, store: Store) -> None:
+        """Open watches are counted by kind, status, and the age of the status or, before the first look, of the watch."""
+        now = 1_000_000.0
+        ages = {"t1": 10.0, "t2": 10.5, "t3": 10.0, "t4": 86_400.0, "t5": 86_401.0, "t6": -5.0}
+        seen = [a_watch(name, status="QUEUED", status_since=now - age) for name, age in ages.items()]
+        new = [
+            a_watch("new", kind="voice-tone")._replace(admitted_at=now - 601.0),
+            a_watch("since")._replace(status="QUEUED", admitted_at=now),
+        ]
+        await store.admit([*seen, *new, a_watch("ended", status="QUEUED", status_since=now, ended_at=now, end_reason="terminal")])
+        counts = await store.count_by_state(now)
+        assert {(each.kind, each.status, each.upto_s): each.watches for each in counts} == {
+            ("speaker-search", "QUEUED", 10.0): 4,
+            ("speaker-search", "QUEUED", 60.0): 1,
+            ("speaker-search", "QUEUED", 86_400.0): 1,
+            ("speaker-search", "QUEUED", math.inf): 1,
+            ("voice-tone", None, 3600.0): 1,
+        }
+        assert len(counts) == 5
+
+    # --- identity --------------------------------------------------------------------------------
+
+    async def test_a_store_has_an_identity(self, store: Store, storage: Storage) -> None:
+        """A store keeps 32 random hex digits, which are no text of its content."""
+        identity = await store.identity()
+        assert re.fullmatch("[0-9a-f]{32}", identity)
+        again = await self.reopened(storage, store)
+        assert await again.identity() == identity
+        await again.close()
+
     # --- events ----------------------------------------------------------------------------------
 
     async def test_task_events(self, store: Store) -> None:
@@ -122,6 +176,23 @@ class QueriesExam:
         assert await all_events(store, after={0: first.position}) == [second, third]
         assert await all_events(store, after={0: first.position}, limit=1) == [second]
         assert await all_events(store, after={0: third.position}) == []
+
+    async def test_positions(self, store: Store) -> None:
+        """The last position of each shard that has events is known; a reader that begins there gets what comes later."""
+        assert await store.positions() == {}
+        first = await committed(store, next(in_shard(store)), "A", "B")
+        events = await unsettled(store)
+        assert await store.positions() == {0: events[-1].position}
+        await settle(store, "bus", events)
+        now = await store.positions()
+        assert now == {0: events[-1].position}
+        await commit(store, moved(first, "C"))
+        others = await committed(store, "other", "X")
+        later = await all_events(store, after=now)
+        assert {event.to for event in later} == {"C", "X"}
+        assert await store.positions() == {event.shard: event.position for event in later}
+        await forget(store, others)
+        assert (await store.positions())[0] == max(event.position for event in later if event.to == "C")
 
     async def test_event_filters(self, store: Store) -> None:
         """Each filter of an event query selects, alone and with the others."""

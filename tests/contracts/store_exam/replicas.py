@@ -396,6 +396,22 @@ class SharedStoreExam:
             assert list((await store.requests()).forgotten) == [watch.key]
             assert list((await store.requests()).forgotten) == []
 
+    async def test_each_owner_gets_the_cancellations_of_its_shards(self, stores: list[Store]) -> None:
+        """Whichever replica requested them."""
+        leases = await self.balanced(stores)
+        mine = [in_shards(store, [next(iter(each))])[0] for store, each in zip(stores, leases, strict=True)]
+        await stores[0].admit(mine)
+        assert await stores[2].cancel([watch.key for watch in mine]) == 3
+        for store, watch in zip(stores, mine, strict=True):
+            assert dict((await store.requests()).cancelled) == {watch.key: watch.id}
+
+    async def test_all_replicas_see_one_identity(self, stores: list[Store], shared: SharedStorage) -> None:
+        """Also one that only reads."""
+        reader = shared.replica("reader")
+        await reader.attach()
+        assert len({await store.identity() for store in (*stores, reader)}) == 1
+        await reader.close()
+
     async def test_each_dead_letter_is_retried_by_one_replica(self, stores: list[Store]) -> None:
         """One of an input too, although it belongs to no task."""
         leases = await self.balanced(stores)

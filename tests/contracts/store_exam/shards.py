@@ -130,7 +130,7 @@ class ShardsExam:
 
     async def test_an_admitted_watch_is_found(self, store: Store) -> None:
         """An admitted watch is returned, found by its key and loaded, with every field."""
-        watch = a_watch("ä/?#", context='{"call":"c-42"}', created_at=1.5, result_digest="d")
+        watch = a_watch("ä/?#", context='{"call":"c-42"}', created_at=1.5, result_digest="d", trace="00-1-2-01 a=b")
         assert list(await store.admit([watch])) == [watch]
         assert await store.task(watch.key) == watch
         assert await loaded(store) == [watch]

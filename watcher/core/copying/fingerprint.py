@@ -118,7 +118,8 @@ def _fields(watch: Watch) -> list[object]:
         watch.end_reason,
     )
     numbers = (watch.sequence, watch.polls)
-    return [*texts, *numbers, *(None if at is None else float(at) for at in (*times, watch.updated_at, watch.ended_at))]
+    trace = () if watch.trace is None else (watch.trace,)  # left out, so that a copy that an earlier version began can be continued
+    return [*texts, *numbers, *(None if at is None else float(at) for at in (*times, watch.updated_at, watch.ended_at)), *trace]
 
 
 def _take(digest: blake2b, facts: Sequence[object]) -> None:

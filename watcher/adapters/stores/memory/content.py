@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from heapq import merge
 from itertools import islice
@@ -10,7 +12,8 @@ from watcher.adapters.stores.memory.dead_letters import DeadLetters
 from watcher.adapters.stores.memory.shard import MemoryShard, total
 from watcher.errors import Fenced
 from watcher.model import DEFAULT_TARGET, Backlog, Change, DeadLetter, Event, Lease, Portion, Pruned, TaskRef, Watch, shard_of
-from watcher.query import EventQuery, Page, Selection, TaskQuery, decode_cursor, page
+from watcher.ports import CANCEL_PAGE, IDENTITY
+from watcher.query import AGE_BOUNDS_S, EventQuery, OpenCount, Page, Selection, TaskQuery, age_class, decode_cursor, page
 
 LOAD_BATCH = 1000
 """Watches in one piece of `load`."""
@@ -28,8 +31,10 @@ class MemoryContent:
         self.dead_letters = DeadLetters()
         self.forgotten: list[tuple[int, str]] = []
         """The shards and keys of erasures that their owners have not read yet."""
-        self.state: dict[str, dict[str, str]] = {}
+        self.state: dict[str, dict[str, str]] = {IDENTITY: {"": secrets.token_hex(16)}}
         """By name, the common text (under an empty name) and those of replicas."""
+        self._cancelled: dict[str, str] = {}
+        """By key, the ids of watches that were cancelled and may have ended since."""
         self._numbers: dict[str, int] = {}
         """By key, the number of the admission, which orders the pages of `tasks`."""
         self._task_events: dict[str, list[Event]] = {}
@@ -98,6 +103,23 @@ class MemoryContent:
         self.forgotten = [(shard, key) for shard, key in self.forgotten if shard not in shards]
         return taken
 
+    def cancel(self, keys: Sequence[str]) -> int:
+        """As `Operations.cancel`."""
+        watches = [watch for key in set(keys) if (watch := self.watches.get(key)) is not None and watch.open]
+        self._cancelled |= {watch.key: watch.id for watch in watches}
+        return len(watches)
+
+    def cancelled(self, shards: Collection[int]) -> dict[str, str]:
+        """The keys and ids of cancelled open watches of these shards. Forgets those that are not open any more."""
+        self._cancelled = {key: id_ for key, id_ in self._cancelled.items() if self._is_open(key, id_)}
+        mine = sorted((key for key in self._cancelled if self.shard_of(key) in shards), key=self._numbers.__getitem__)
+        return {key: self._cancelled[key] for key in mine[:CANCEL_PAGE]}
+
+    def count_by_state(self, now: float) -> list[OpenCount]:
+        """As `Queries.count_by_state`."""
+        counts = Counter((watch.ref.kind, watch.status, age_class(now - _since(watch))) for watch in self.watches.values() if watch.open)
+        return [OpenCount(kind, status, AGE_BOUNDS_S[number], count) for (kind, status, number), count in counts.items()]
+
     def tasks(self, query: TaskQuery) -> Page[Watch]:
         """As `Queries.tasks`."""
         last = None if query.after is None else decode_cursor(query.after, 1)
@@ -133,6 +155,7 @@ class MemoryContent:
     def reset(self, sinks: Sequence[str]) -> None:
         """Forget texts, erasures, and sinks, before a copy of another store for these sinks comes in."""
         self.state.clear()
+        self.state[IDENTITY] = {"": secrets.token_hex(16)}
         self.forgotten.clear()
         for shard in self.shards:
             shard.set_sinks([])
@@ -160,6 +183,10 @@ class MemoryContent:
         del self.watches[key], self._numbers[key]
         for event in self._task_events.pop(key, ()):
             self.shards[event.shard].erase(event.position)
+
+    def _is_open(self, key: str, id_: str) -> bool:
+        watch = self.watches.get(key)
+        return watch is not None and watch.id == id_ and watch.open
 
     def _check_leases(self, shards: Iterable[int], leases: Mapping[int, Lease]) -> None:
         if lost := [shard for shard in shards if not self.shards[shard].is_valid(leases.get(shard))]:
@@ -193,7 +220,12 @@ def _stored(watch: Watch) -> Watch:
 
 
 def _matches(watch: Watch, query: TaskQuery) -> bool:
-    return query.open in (None, watch.open) and query.kind in (None, watch.ref.kind) and query.status in (None, watch.status)
+    same = query.open in (None, watch.open) and query.kind in (None, watch.ref.kind) and query.status in (None, watch.status)
+    return same and (query.search is None or query.search in watch.key)
+
+
+def _since(watch: Watch) -> float:
+    return watch.admitted_at if watch.status_since is None else watch.status_since
 
 
 def _event_matches(event: Event, query: EventQuery) -> bool:

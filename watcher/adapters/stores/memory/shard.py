@@ -27,6 +27,11 @@ class MemoryShard:
     def __contains__(self, position: int) -> bool:
         return position in self._events
 
+    @property
+    def last(self) -> int | None:
+        """The position of the newest event, None without events."""
+        return next(reversed(self._events), None)
+
     def claim(self, owner: str = "") -> Lease:
         """The current lease, or a new one with the next epoch when the shard is free."""
         if self.owner is None:

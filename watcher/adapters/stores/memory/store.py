@@ -16,8 +16,8 @@ from watcher.core.copying import marker
 from watcher.core.delivery.leftovers import leftovers, to_drop
 from watcher.errors import StoreRefused
 from watcher.model import Backlog, Change, Claim, DeadLetter, Event, Lease, Leftover, Portion, Pruned, Replica, Report, Watch, shard_of
-from watcher.ports import Requests, Signals
-from watcher.query import DeadLetterQuery, EventQuery, Page, Selection, TaskQuery
+from watcher.ports import IDENTITY, Requests, Signals
+from watcher.query import DeadLetterQuery, EventQuery, OpenCount, Page, Selection, TaskQuery
 from watcher.section import Section
 
 
@@ -110,6 +110,9 @@ class MemoryStore:
 
     # --- queries ---------------------------------------------------------------------------------
 
+    async def identity(self) -> str:
+        return self.content.state[IDENTITY][""]
+
     async def task(self, key: str) -> Watch | None:
         return self.content.watches.get(key)
 
@@ -122,11 +125,17 @@ class MemoryStore:
     async def count_open(self, kinds: Collection[str] | None = None) -> int:
         return sum(watch.open and (kinds is None or watch.ref.kind in kinds) for watch in self.content.watches.values())
 
+    async def count_by_state(self, now: float) -> Sequence[OpenCount]:
+        return self.content.count_by_state(now)
+
     async def task_events(self, key: str) -> Sequence[Event]:
         return self.content.task_events(key)
 
     async def events(self, query: EventQuery) -> Sequence[Event]:
         return self.content.events(query)
+
+    async def positions(self) -> Mapping[int, int]:
+        return {shard.number: shard.last for shard in self.content.shards if shard.last is not None}
 
     async def undelivered(self, key: str) -> Mapping[str, int]:
         return self.content.undelivered(key)
@@ -154,6 +163,9 @@ class MemoryStore:
     async def forget(self, selection: Selection) -> int:
         return self.content.forget(selection)
 
+    async def cancel(self, keys: Sequence[str]) -> int:
+        return self.content.cancel(keys)
+
     async def requests(self, after: str | None = None) -> Requests:
         return self._requests(range(self.shards), after)
 
@@ -164,7 +176,7 @@ class MemoryStore:
         marker.check_complete(self._copy_record())
 
     async def states(self) -> Mapping[str, str]:
-        return {name: texts[""] for name, texts in self.content.state.items() if "" in texts and name != marker.NAME}
+        return {name: texts[""] for name, texts in self.content.state.items() if "" in texts and name not in (marker.NAME, IDENTITY)}
 
     async def open_target(self) -> None:
         marker.check_empty(self._copy_record(), has_content=bool(self.content.watches) or bool(self.content.dead_letters.count()))
@@ -193,7 +205,7 @@ class MemoryStore:
     def _requests(self, shards: Collection[int], after: str | None) -> Requests:
         forgotten = self.content.take_forgotten(shards)
         retries = self.content.dead_letters.to_retry(after, lambda letter: self._shard_of_letter(letter) in shards)
-        return Requests(forgotten, retries.items, retries.next)
+        return Requests(forgotten, retries.items, retries.next, self.content.cancelled(shards))
 
     def _shard_of_letter(self, letter: DeadLetter) -> int:
         return letter.shard if letter.what == "event" else shard_of(letter.id, self.shards)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import sqlite3
 from collections.abc import Sequence
 
@@ -11,6 +12,7 @@ from watcher.adapters.stores.sqlite import event_rows, owner_rows, watch_rows
 from watcher.core.copying import marker
 from watcher.errors import StoreRefused
 from watcher.model import DEFAULT_TARGET, DeadLetter, Portion, StoredEvent, TaskRef
+from watcher.ports import IDENTITY
 
 _ADD_EVENT = """INSERT INTO events (watch, id, type, "to", terminal, at, body)
     SELECT n, ?, ?, ?, ?, ?, ? FROM watches WHERE key = ?"""
@@ -43,6 +45,7 @@ def begin(db: sqlite3.Connection, source: str, sinks: Sequence[str]) -> str:
     record, progress = marker.begin(found, source)
     if found is None:
         owner_rows.drop_states(db)
+        owner_rows.save_state(db, IDENTITY, secrets.token_hex(16))  # the events of the copy get new positions
         owner_rows.drop_forgotten(db)
         event_rows.set_sinks(db, [])
         event_rows.set_sinks(db, sinks)
@@ -64,7 +67,7 @@ def restore(db: sqlite3.Connection, portion: Portion, progress: str) -> None:
 
 def states(db: sqlite3.Connection) -> dict[str, str]:
     """The texts that belong to the content, by name."""
-    return {name: text for name, text in owner_rows.states(db).items() if name != marker.NAME}
+    return {name: text for name, text in owner_rows.states(db).items() if name not in (marker.NAME, IDENTITY)}
 
 
 def end(db: sqlite3.Connection) -> None:

@@ -72,6 +72,12 @@ def find(db: sqlite3.Connection, query: EventQuery) -> list[Event]:
     return [_event(row) for row in db.execute(statement, (query.after.get(SHARD, 0), *values, query.limit))]
 
 
+def positions(db: sqlite3.Connection) -> dict[int, int]:
+    """The position of the newest event; empty without events."""
+    last = db.execute("SELECT max(position) FROM events").fetchone()[0]
+    return {} if last is None else {SHARD: last}
+
+
 def settle(db: sqlite3.Connection, sink: str, positions: Collection[int]) -> None:
     """Move the cursor up to the first unsettled event, and record the events settled beyond it.
 

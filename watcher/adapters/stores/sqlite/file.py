@@ -1,6 +1,7 @@
 """The open file: its lock, its connections, and its writer thread.
 
-Reads have a connection of their own, so they never wait for an fsync. A database in memory has one connection for both.
+Reads have connections of their own, so they never wait for an fsync: one for the short reads of the owner, and one for
+queries, which may read the whole file. A database in memory has one connection for all.
 """
 
 from __future__ import annotations
@@ -32,9 +33,10 @@ class SqliteFile:
         self._in_memory = path == schema.MEMORY
         self._lock = OwnerLock(path)
         self._connections: list[sqlite3.Connection] = []
-        """For writes, and in a file a second one for reads."""
+        """For writes, and in a file one for reads and one for queries."""
         self._writer: WriterThread | None = None
         self._one_reader = CapacityLimiter(1)
+        self._one_query = CapacityLimiter(1)
 
     async def own(self, begin: Callable[[sqlite3.Connection], None]) -> None:
         """Create or migrate the file, as its only owner. `begin` is called at the start of each write transaction."""
@@ -65,11 +67,18 @@ class SqliteFile:
         return await self._writer.run(work, erases=erases)
 
     async def read(self, work: Work[T]) -> T:
-        """Run `work` on the connection for reads."""
-        if len(self._connections) < 2:
+        """Run `work`, which reads little, on the connection for reads."""
+        return await self._run(work, 1, self._one_reader)
+
+    async def query(self, work: Work[T]) -> T:
+        """Run `work`, which may read much, on the connection for queries. Neither reads nor writes wait for it."""
+        return await self._run(work, 2, self._one_query)
+
+    async def _run(self, work: Work[T], number: int, one: CapacityLimiter) -> T:
+        if number >= len(self._connections):
             return await self.write(work)
         try:
-            return await to_thread.run_sync(work, self._connections[1], limiter=self._one_reader)
+            return await to_thread.run_sync(work, self._connections[number], limiter=one)
         except sqlite3.Error as error:
             if (named := store_error(error, self._path)) is None:
                 raise
@@ -92,9 +101,9 @@ class SqliteFile:
             with ExitStack() as opened:  # a refused file leaves no connection open
                 connections = [opened.enter_context(closing(schema.connect(self._path)))]
                 verify(connections[0], self._path)
-                if not self._in_memory:
+                for _ in range(0 if self._in_memory else 2):
                     connections.append(opened.enter_context(closing(schema.connect(self._path))))
-                    schema.read_only(connections[1])
+                    schema.read_only(connections[-1])
                 opened.pop_all()
             self._connections = connections
         except OSError as error:

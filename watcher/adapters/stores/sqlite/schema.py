@@ -98,8 +98,18 @@ VERSION_2 = (
     "CREATE INDEX dead_letters_what ON dead_letters (what, at, origin)",
 )
 
+VERSION_3 = (
+    "ALTER TABLE watches ADD COLUMN trace TEXT",
+    # Whether an operator cancelled the task. Its end removes the entry of the index.
+    "ALTER TABLE watches ADD COLUMN cancelled INTEGER NOT NULL DEFAULT 0",
+    "CREATE INDEX watches_cancelled ON watches (cancelled) WHERE cancelled = 1 AND ended_at IS NULL",
+    # A file that an earlier version copied from a store with an identity may have that one.
+    """INSERT INTO state VALUES ('identity', lower(hex(randomblob(16))))
+        ON CONFLICT (name) DO UPDATE SET text = excluded.text""",
+)
+
 Migration = Sequence[str]
-MIGRATIONS: Sequence[Migration] = (VERSION_1, VERSION_2)
+MIGRATIONS: Sequence[Migration] = (VERSION_1, VERSION_2, VERSION_3)
 
 
 def connect(path: str) -> sqlite3.Connection:

@@ -17,10 +17,10 @@ from watcher.adapters.stores.sqlite import copy_rows, dead_letter_rows, event_ro
 from watcher.adapters.stores.sqlite.event_rows import SHARD
 from watcher.adapters.stores.sqlite.file import SqliteFile
 from watcher.core.delivery.leftovers import leftovers, to_drop
-from watcher.errors import Fenced, StoreUnavailable
+from watcher.errors import Fenced, StoreRefused, StoreUnavailable
 from watcher.model import Backlog, Change, Claim, DeadLetter, Event, Lease, Leftover, Portion, Pruned, Replica, Report, Watch
-from watcher.ports import Requests, Signals
-from watcher.query import DeadLetterQuery, EventQuery, Page, Selection, TaskQuery
+from watcher.ports import IDENTITY, Requests, Signals
+from watcher.query import DeadLetterQuery, EventQuery, OpenCount, Page, Selection, TaskQuery
 from watcher.section import Section
 
 
@@ -173,35 +173,47 @@ class SqliteStore:
 
     # --- queries ---------------------------------------------------------------------------------
 
+    async def identity(self) -> str:
+        found = await self.load_state(IDENTITY)
+        if found is None:
+            raise StoreRefused("the store has no identity, as after an incomplete restore: restore a copy of the whole file")
+        return found
+
     async def task(self, key: str) -> Watch | None:
         return await self._file.read(partial(watch_rows.find, key=key))
 
     async def tasks(self, query: TaskQuery) -> Page[Watch]:
-        return await self._file.read(partial(watch_rows.find_all, query=query))
+        return await self._file.query(partial(watch_rows.find_all, query=query))
 
     async def replicas(self) -> Sequence[Replica]:
         return ()
 
     async def count_open(self, kinds: Collection[str] | None = None) -> int:
-        return await self._file.read(partial(watch_rows.count_open, kinds=kinds))
+        return await self._file.query(partial(watch_rows.count_open, kinds=kinds))
+
+    async def count_by_state(self, now: float) -> Sequence[OpenCount]:
+        return await self._file.query(partial(watch_rows.count_by_state, now=now))
 
     async def task_events(self, key: str) -> Sequence[Event]:
         return await self._file.read(partial(event_rows.of_task, key=key))
 
     async def events(self, query: EventQuery) -> Sequence[Event]:
-        return await self._file.read(partial(event_rows.find, query=query))
+        return await self._file.query(partial(event_rows.find, query=query))
+
+    async def positions(self) -> Mapping[int, int]:
+        return await self._file.query(event_rows.positions)
 
     async def undelivered(self, key: str) -> Mapping[str, int]:
-        return await self._file.read(partial(event_rows.undelivered, key=key))
+        return await self._file.query(partial(event_rows.undelivered, key=key))
 
     async def backlog(self) -> Mapping[str, Backlog]:
-        return await self._file.read(event_rows.backlog)
+        return await self._file.query(event_rows.backlog)
 
     async def dead_letters(self, query: DeadLetterQuery) -> Page[DeadLetter]:
-        return await self._file.read(partial(dead_letter_rows.find, query=query))
+        return await self._file.query(partial(dead_letter_rows.find, query=query))
 
     async def count_dead_letters(self) -> Mapping[tuple[str, str], int]:
-        return await self._file.read(dead_letter_rows.count)
+        return await self._file.query(dead_letter_rows.count)
 
     async def load_states(self, name: str) -> Sequence[str]:
         text = await self.load_state(name)
@@ -218,16 +230,20 @@ class SqliteStore:
     async def forget(self, selection: Selection) -> int:
         return await self._file.write(partial(watch_rows.forget, selection=selection), erases=True)
 
+    async def cancel(self, keys: Sequence[str]) -> int:
+        return await self._file.write(partial(watch_rows.cancel, keys=keys))
+
     async def requests(self, after: str | None = None) -> Requests:
         last, keys = await self._file.read(partial(owner_rows.forgotten, after=self._forgotten))
         retries = await self._file.read(partial(dead_letter_rows.to_retry, after=after))
+        cancelled = await self._file.read(watch_rows.cancelled)
         if keys:  # returned before their records are removed, so that a full disk does not delay an erasure
             self._forgotten = last
         elif self._forgotten:
             with suppress(StoreUnavailable):  # the next call tries again, and this one only reads
                 await self._file.write(partial(owner_rows.drop_forgotten, upto=self._forgotten), erases=True)
                 self._forgotten = 0
-        return Requests(keys, retries.items, retries.next)
+        return Requests(keys, retries.items, retries.next, cancelled)
 
     # --- copies ----------------------------------------------------------------------------------
 

@@ -9,7 +9,8 @@ from operator import attrgetter
 from typing import Any
 
 from watcher.model import Change, TaskRef, Watch
-from watcher.query import Page, Selection, TaskQuery, decode_cursor, page
+from watcher.ports import CANCEL_PAGE
+from watcher.query import AGE_BOUNDS_S, OpenCount, Page, Selection, TaskQuery, decode_cursor, page
 
 LOAD_BATCH = 1000
 """Watches in one read of `load`."""
@@ -31,17 +32,18 @@ _state = attrgetter(
     "polls",
     "ended_at",
     "end_reason",
+    "trace",
 )
 """The stored fields of a watch besides its names, in the order of `Watch` and of the columns."""
 
 _STATE = (
     "admitted_at, deadline_at, context, status, status_since, changed_at, created_at, started_at, updated_at,"
-    " result_digest, sequence, polls, ended_at, end_reason"
+    " result_digest, sequence, polls, ended_at, end_reason, trace"
 )
 # S608 below: the statements consist of constants of this file and parameters, never of data.
 _ADMIT = f"""INSERT INTO watches (key, id, target, kind, params, {_STATE})
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING"""  # noqa: S608
-_UPDATE = f"""UPDATE watches SET ({_STATE}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING"""  # noqa: S608
+_UPDATE = f"""UPDATE watches SET ({_STATE}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     WHERE key = ? AND id = ? AND sequence <= ?"""  # noqa: S608
 _ADD_EVENT = """INSERT INTO events (watch, id, type, "to", terminal, at, body)
     SELECT n, ?, ?, ?, ?, ?, ? FROM watches WHERE key = ? AND id = ? ON CONFLICT (watch, id) DO NOTHING"""
@@ -49,6 +51,13 @@ _READ = f"SELECT n, target, kind, params, id, {_STATE} FROM watches"  # noqa: S6
 _LOAD = f"{_READ} WHERE ended_at IS NULL AND n > ? ORDER BY n LIMIT ?"
 _COUNT_OPEN = "SELECT count(*) FROM watches WHERE ended_at IS NULL"
 _COUNT_OPEN_OF = f"{_COUNT_OPEN} AND kind IN (SELECT value FROM json_each(?))"  # noqa: S608
+_AGE_CLASS = "".join(
+    f" WHEN ? - coalesce(status_since, admitted_at) <= {bound} THEN {number}" for number, bound in enumerate(AGE_BOUNDS_S[:-1])
+)
+_COUNT_BY_STATE = f"""SELECT kind, status, CASE{_AGE_CLASS.replace("?", "?1")} ELSE {len(AGE_BOUNDS_S) - 1} END AS age_class, count(*)
+    FROM watches WHERE ended_at IS NULL GROUP BY kind, status, age_class"""  # noqa: S608
+_CANCEL = "UPDATE watches SET cancelled = 1 WHERE key = ? AND ended_at IS NULL"
+_CANCELLED = "SELECT key, id FROM watches WHERE cancelled = 1 AND ended_at IS NULL ORDER BY n LIMIT ?"
 _PRUNABLE = """SELECT n FROM watches WHERE ended_at < ? AND NOT EXISTS (
     SELECT 1 FROM events e JOIN sinks s ON e.position > s.cursor WHERE e.watch = n AND NOT EXISTS (
         SELECT 1 FROM settled d WHERE d.sink = s.name AND d.position = e.position)) LIMIT ?"""
@@ -96,7 +105,7 @@ def find(db: sqlite3.Connection, key: str) -> Watch | None:
 def find_all(db: sqlite3.Connection, query: TaskQuery) -> Page[Watch]:
     """One page of the watches that match. Walks the open ones or all of them, from the cursor on."""
     comparison, order = (">", "ASC") if query.oldest_first else ("<", "DESC")
-    filters: list[tuple[str, object]] = [("kind = ?", query.kind), ("status = ?", query.status)]
+    filters: list[tuple[str, object]] = [("kind = ?", query.kind), ("status = ?", query.status), ("instr(key, ?) > 0", query.search)]
     if query.after is not None:
         filters.append((f"n {comparison} ?", decode_cursor(query.after, 1)[0]))
     conditions = [condition for condition, value in filters if value is not None]
@@ -112,6 +121,22 @@ def count_open(db: sqlite3.Connection, kinds: Collection[str] | None) -> int:
     """How many open watches there are of these kinds, or of all kinds."""
     found = db.execute(_COUNT_OPEN) if kinds is None else db.execute(_COUNT_OPEN_OF, (json.dumps(list(kinds)),))
     return int(found.fetchone()[0])
+
+
+def count_by_state(db: sqlite3.Connection, now: float) -> list[OpenCount]:
+    """How many open watches there are by kind, status, and age class."""
+    rows = db.execute(_COUNT_BY_STATE, (now,))
+    return [OpenCount(kind, status, AGE_BOUNDS_S[number], count) for kind, status, number, count in rows]
+
+
+def cancel(db: sqlite3.Connection, keys: Sequence[str]) -> int:
+    """Mark the open watches of these tasks to be ended. Returns how many there are."""
+    return db.executemany(_CANCEL, [(key,) for key in dict.fromkeys(keys)]).rowcount if keys else 0
+
+
+def cancelled(db: sqlite3.Connection) -> dict[str, str]:
+    """The keys and ids of some open watches that are marked to be ended, in order of admission."""
+    return dict(db.execute(_CANCELLED, (CANCEL_PAGE,)).fetchall())
 
 
 def forget(db: sqlite3.Connection, selection: Selection) -> int:

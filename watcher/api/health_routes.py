@@ -1,4 +1,4 @@
-"""The paths of the HTTP API: liveness, readiness and metrics. They render what the view returns, and decide nothing."""
+"""Liveness, readiness and metrics, for probes and Prometheus: without a token. They render what the view returns, and decide nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from fastapi import APIRouter, Response
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict
 
 from watcher.api.health_view import HealthView
@@ -41,9 +40,9 @@ class Readiness(BaseModel):
     components: dict[str, ComponentCondition]
 
 
-def create_router(view: HealthView, metrics: Metrics) -> APIRouter:
+def health_router(view: HealthView, metrics: Metrics) -> APIRouter:
     """Return the routes for one running watcher."""
-    routes = APIRouter()
+    routes = APIRouter(tags=["health"])
 
     @routes.get("/healthz", response_model=Liveness, responses={503: {"model": Liveness}}, summary="Whether the event loop runs")
     async def healthz() -> Response:
@@ -59,8 +58,6 @@ def create_router(view: HealthView, metrics: Metrics) -> APIRouter:
     async def scrape() -> Response:
         return Response(metrics.render(), headers={"Content-Type": CONTENT_TYPE, **_NO_STORE})
 
-    for route in [each for each in routes.routes if isinstance(each, APIRoute)]:  # HTTP asks for HEAD wherever there is GET
-        routes.add_api_route(route.path, route.endpoint, methods=["HEAD"], response_class=Response, include_in_schema=False)
     return routes
 
 

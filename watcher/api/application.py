@@ -1,0 +1,69 @@
+"""Puts the HTTP API together: routes, problem documents, and the OpenAPI document, but no pages that load scripts of others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Response
+from fastapi.routing import APIRoute
+
+from watcher import __version__
+from watcher.api.problems import ProblemDocument, install_error_handlers
+
+DESCRIPTION = """Tasks and their events. Every reply with an error is a problem document (RFC 9457).
+
+Requests to `/v1` need a token of `api.tokens`, except from this machine while no token is configured. Delivery is at least once,
+in order for each task, with stable ids."""
+
+
+def build_api(routers: Sequence[APIRouter]) -> FastAPI:
+    """Return the application with these routes."""
+    api = FastAPI(
+        title="speaker-search-watcher",
+        version=__version__,
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    for router in routers:
+        api.include_router(router)
+    _answer_head(api)
+    install_error_handlers(api)
+    api.openapi = lambda: _document(api)  # type: ignore[method-assign]  # how FastAPI says to extend the document
+    return api
+
+
+def _answer_head(api: FastAPI) -> None:
+    """HTTP asks for HEAD wherever there is GET. A stream would not end, so there is none for it."""
+    for route in [each for each in api.routes if isinstance(each, APIRoute) and "GET" in (each.methods or ())]:
+        api.add_api_route(
+            route.path,
+            route.endpoint,
+            methods=["HEAD"],
+            dependencies=route.dependencies,
+            response_class=Response,
+            include_in_schema=False,
+        )
+
+
+def _document(api: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document: with the tokens, and with problem documents for invalid parameters, where FastAPI has its own form."""
+    if api.openapi_schema is not None:
+        return api.openapi_schema
+    document = FastAPI.openapi(api)
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    schemas["ProblemDocument"] = ProblemDocument.model_json_schema()
+    schemas.pop("HTTPValidationError", None)
+    schemas.pop("ValidationError", None)
+    components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer", "description": "A token of api.tokens."}}
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            reply = operation["responses"].get("422", {})
+            if "HTTPValidationError" in str(reply):
+                del operation["responses"]["422"]
+            if path.startswith("/v1/"):
+                operation["security"] = [{"token": []}, {}]
+    return document

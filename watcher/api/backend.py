@@ -1,0 +1,34 @@
+"""What the routes use of a running watcher."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from watcher.kinds.catalog import Catalog
+from watcher.observe.metrics import Metrics
+from watcher.ports import Store
+from watcher.queries.poll_plan import PollSettings
+from watcher.runtime.admission import Admission
+from watcher.runtime.event_tail import EventTail
+from watcher.runtime.wakeup import IntakeGate
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A running watcher, as the API sees it. The store makes one attempt for each call: a client tries again, not the server."""
+
+    store: Store
+    admission: Admission
+    gate: IntakeGate
+    tail: EventTail
+    catalog: Catalog
+    metrics: Metrics
+    polls: PollSettings
+    region: str | None
+    retention_s: float
+    """How long the store keeps a task and its events after its end."""
+    max_readers: int
+    """How many clients may follow the events at the same time."""
+    wall: Callable[[], float]
+    """Returns seconds since the epoch."""

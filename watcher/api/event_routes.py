@@ -1,0 +1,156 @@
+"""The events of all tasks, from where a reader left off: as a stream, as pages, and as pages that wait for the next event."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+import anyio
+import structlog
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from starlette.responses import StreamingResponse
+
+from watcher.api import examples
+from watcher.api.access import Access
+from watcher.api.backend import Backend
+from watcher.api.cursors import Cursors
+from watcher.api.event_stream import EventStream
+from watcher.api.holding import HeldConnection, hold
+from watcher.api.parameters import check_texts
+from watcher.api.problems import responses, unavailable
+from watcher.api.replies import NO_STORE, json_reply
+from watcher.errors import StoreError
+from watcher.queries.event_pages import EventFilter, EventPage, Positions, read_event_page
+from watcher.runtime.event_tail import EventTail, ReaderTooSlowError
+
+log = structlog.get_logger("watcher.api")
+
+STREAM = "text/event-stream"
+MAX_WAIT_S = 60.0
+
+
+class EventParams:
+    """Which events, and after which cursor."""
+
+    def __init__(
+        self,
+        after: Annotated[
+            str, Query(max_length=20_000, description="`start`, `now`, or a cursor: the id of an event, or `next` of a page.")
+        ] = "start",
+        task: Annotated[str | None, Query(max_length=2000, description="The key of a task.")] = None,
+        kind: Annotated[str | None, Query(max_length=200)] = None,
+        terminal: Annotated[bool | None, Query(description="`true`: only the last event of each task.")] = None,
+        limit: Annotated[int, Query(ge=1, le=1000, description="Events in a page. No effect on a stream.")] = 100,
+        wait: Annotated[
+            float, Query(ge=0, le=MAX_WAIT_S, description="For how many seconds to wait for an event. No effect on a stream.")
+        ] = 0,
+        last_event_id: Annotated[
+            str | None,
+            Header(max_length=20_000, description="The id of the last event: takes precedence over `after`."),
+        ] = None,
+    ) -> None:
+        check_texts(after, task, kind, last_event_id)
+        self.after = last_event_id or after
+        self.wanted = EventFilter(task, kind, terminal)
+        self.limit = limit
+        self.wait_s = wait
+
+
+def event_router(backend: Backend, access: Access, cursors: Cursors) -> APIRouter:
+    """Return the route for events."""
+    routes = APIRouter(prefix="/v1/events", tags=["events"])
+
+    @routes.get(
+        "",
+        dependencies=[Depends(access.require("read"))],
+        summary="Read and follow events",
+        response_class=Response,
+        responses=examples.EVENTS | responses(400, 401, 403, 410, 503),
+    )
+    async def events(request: Request, params: Annotated[EventParams, Depends()]) -> Response:
+        """CloudEvents in order for each task, at least once: first what is stored after the cursor, then what is committed.
+
+        With `Accept: text/event-stream`, the reply is a stream of server-sent events that does not end. The id of each event is the
+        cursor after it. A client that reads too slowly is disconnected, and goes on from its last id. Any other request gets a
+        page; `wait` makes it wait for the next event.
+        """
+        positions = await cursors.positions(params.after)
+        if STREAM in request.headers.get("accept", "") and request.method == "GET":
+            return await _stream(backend, cursors, request, params, positions)
+        if request.method == "HEAD":
+            params.wait_s = 0
+        if params.wait_s:
+            hold(request, params.wait_s)
+        return await _page(backend, cursors, params, positions)
+
+    return routes
+
+
+async def _stream(backend: Backend, cursors: Cursors, request: Request, params: EventParams, positions: Positions) -> Response:
+    _check_room(backend)
+    connection = hold(request, None)
+    stream = EventStream(backend.store, backend.tail, cursors, params.wanted)
+    headers = {**NO_STORE, "X-Accel-Buffering": "no"}  # a proxy must pass each event on at once
+    return StreamingResponse(_frames(backend, stream, positions, connection), 200, headers, STREAM)
+
+
+async def _frames(backend: Backend, stream: EventStream, positions: Positions, connection: HeldConnection | None) -> AsyncIterator[bytes]:
+    """The stream, which ends where the reader must connect again."""
+    try:
+        backend.metrics.event_readers.inc()
+        async for frames in stream.follow(positions):
+            yield frames
+    except ReaderTooSlowError:
+        _cut_off(backend)
+    except StoreError as error:
+        log.warning("api_store_error", reason=str(error))
+    finally:
+        backend.metrics.event_readers.dec()
+        if connection is not None and connection.cut_off:
+            _cut_off(backend)
+
+
+def _cut_off(backend: Backend) -> None:
+    backend.metrics.event_readers_cut_off.inc()
+    log.info("event_reader_cut_off", hint="its client reads more slowly than events are committed; it can go on from its last id")
+
+
+async def _page(backend: Backend, cursors: Cursors, params: EventParams, positions: Positions) -> Response:
+    page = await read_event_page(backend.store, positions, params.wanted, params.limit)
+    if params.wait_s and not page.events:
+        _check_room(backend)
+        with backend.tail.reader(), anyio.move_on_after(params.wait_s):
+            page = await _wait_for_page(backend, params, page)
+    return json_reply(_as_json(cursors, page))
+
+
+async def _wait_for_page(backend: Backend, params: EventParams, page: EventPage) -> EventPage:
+    """Return the next page that is not empty, or an empty one when the watcher shuts down."""
+    while not page.events and not backend.tail.closed:
+        number = await backend.tail.join()
+        page = await read_event_page(backend.store, page.positions, params.wanted, params.limit)
+        if not page.events:
+            await _until_wanted(backend.tail, params.wanted, number)
+    return page
+
+
+async def _until_wanted(tail: EventTail, wanted: EventFilter, number: int) -> None:
+    """Wait for an event from this number on that a reader wants, or that is kept no longer."""
+    while tail.keeps(number) and not tail.closed:
+        new = tail.after(number, tail.end - number)
+        if any(wanted.matches(each.event) for each in new):
+            return
+        number += len(new)
+        await tail.wait(number)
+
+
+def _as_json(cursors: Cursors, page: EventPage) -> dict[str, Any]:
+    """The cursor of a last page is that of a reader that has seen everything, which stays valid for the whole retention."""
+    cursor = cursors.now(page.positions) if page.last else cursors.after(page.events[-1], page.positions)
+    return {"events": [json.loads(event.body) for event in page.events], "next": cursor}
+
+
+def _check_room(backend: Backend) -> None:
+    if backend.tail.readers >= backend.max_readers:
+        raise unavailable(f"There are already {backend.max_readers} readers (api.max_readers).")

@@ -1,0 +1,94 @@
+"""Server-sent events: first what is stored after the reader's cursor, then what is committed, without a gap or an overlap.
+
+A reader catches up from the store, then takes what the tail keeps. Between the two, the tail reads the store once more, so
+every event is in one of them, and what is in both is recognized by its position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+import anyio
+
+from watcher.api.cursors import Cursors
+from watcher.ports import Queries
+from watcher.queries.event_pages import EventFilter, Positions, read_event_page
+from watcher.runtime.event_tail import EventTail, TailEvent
+
+HEARTBEAT_S = 15.0
+"""Seconds without an event after which the reader gets its cursor: so a proxy sees traffic, and a rare event makes no old cursor."""
+PAGE = 200
+"""Events in one read of the store, while a reader catches up."""
+CHUNK = 100
+"""Events in one write to a reader."""
+RETRY = b"retry: 1000\n"
+"""How long a browser waits before it connects again, in milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventStream:
+    """What one reader gets. `follow` ends when the reader is too slow, or when the watcher shuts down."""
+
+    store: Queries
+    tail: EventTail
+    cursors: Cursors
+    wanted: EventFilter
+
+    async def follow(self, after: Positions) -> AsyncIterator[bytes]:
+        """Yield blocks of the stream. Raises ReaderTooSlowError, and a StoreError while the reader catches up."""
+        with self.tail.reader():
+            yield RETRY + (self.cursors.mark(after) if after else b"\n")
+            positions, number = dict(after), -1
+            while not self.tail.closed and not (number >= 0 and self.tail.keeps(number)):
+                number = await self.tail.join()
+                async for stored in self._catch_up(positions):
+                    yield stored
+                await self.tail.refresh()
+            settled = self.tail.end
+            while number < settled and not self.tail.closed:  # the tail has read what this reader has read, too: skip that
+                batch = self.tail.after(number, min(CHUNK, settled - number))
+                number += len(batch)
+                if frames := self._frames_of(batch, positions):
+                    yield frames
+            yield self.cursors.mark(self.tail.positions)
+            async for live in self._live(number):
+                yield live
+
+    async def _catch_up(self, positions: dict[int, int]) -> AsyncIterator[bytes]:
+        """Yield what is stored, and move the positions on."""
+        last = False
+        while not last and not self.tail.closed:
+            page = await read_event_page(self.store, positions, self.wanted, PAGE)
+            frames = []
+            for event in page.events:
+                positions[event.shard] = event.position
+                frames.append(self.cursors.frame(event, positions))
+            positions.update(page.positions)
+            last = page.last
+            if frames:
+                yield b"".join(frames)
+
+    async def _live(self, number: int) -> AsyncIterator[bytes]:
+        """Yield the events from this number on, as the tail has rendered them for all readers."""
+        sent_at = anyio.current_time()
+        while not self.tail.closed:
+            batch = self.tail.after(number, CHUNK)
+            number += len(batch)
+            frames = b"".join(each.frame for each in batch if self.wanted.matches(each.event))
+            if not frames and number == self.tail.end and anyio.current_time() >= sent_at + HEARTBEAT_S:
+                frames = self.cursors.mark(self.tail.positions)
+            if frames:
+                sent_at = anyio.current_time()
+                yield frames
+            elif not batch:
+                await self.tail.wait(number, sent_at + HEARTBEAT_S - anyio.current_time())
+
+    def _frames_of(self, batch: Sequence[TailEvent], positions: dict[int, int]) -> bytes:
+        frames = []
+        for event in (each.event for each in batch):
+            if event.position > positions.get(event.shard, 0):
+                positions[event.shard] = event.position
+                if self.wanted.matches(event):
+                    frames.append(self.cursors.frame(event, positions))
+        return b"".join(frames)
