@@ -118,6 +118,7 @@ class App:
         from watcher.api.assembly import HttpApi
         from watcher.api.backend import Backend
         from watcher.api.cursors import Cursors
+        from watcher.api.overview import OverviewReader
         from watcher.queries.poll_plan import PollSettings
         from watcher.runtime.event_tail import EventTail
 
@@ -136,8 +137,9 @@ class App:
             max_readers=self.settings.api.max_readers,
             wall=clock,
         )
+        overview = OverviewReader(backend, self.watcher.health, self.watcher.loops.pollers)
         try:
-            return HttpApi(self.settings.api, self, backend, cursors)
+            return HttpApi(self.settings.api, self, backend, cursors, overview)
         except TokenFileError as error:
             raise ConfigMistakes([f"api.tokens: {error}"]) from None
 

@@ -16,6 +16,8 @@ from watcher.api.dead_letter_routes import dead_letter_router
 from watcher.api.event_routes import event_router
 from watcher.api.health_routes import health_router
 from watcher.api.health_view import HealthView
+from watcher.api.overview import OverviewReader, overview_router
+from watcher.api.page.routes import page_router
 from watcher.api.replica_routes import replica_router
 from watcher.api.server import HttpServer
 from watcher.api.settings import ApiSettings
@@ -28,12 +30,22 @@ ApiLoop = Callable[[], Coroutine[Any, Any, None]]
 class HttpApi:
     """`open` binds the port, `serve` answers until cancelled, `close` releases the port."""
 
-    def __init__(self, settings: ApiSettings, view: HealthView, backend: Backend, cursors: Cursors, loops: Sequence[ApiLoop] = ()) -> None:
+    def __init__(
+        self,
+        settings: ApiSettings,
+        view: HealthView,
+        backend: Backend,
+        cursors: Cursors,
+        overview: OverviewReader,
+        loops: Sequence[ApiLoop] = (),
+    ) -> None:
         """Reads the token files. Raises TokenFileError."""
         self._access = Access(read_clients(settings.tokens))
         self._backend = backend
-        self._loops = [backend.tail.run, *loops]
-        self.server = HttpServer(settings, build_api(_routers(view, backend, self._access, cursors)))
+        self._loops = [backend.tail.run, overview.run, *loops]
+        self.server = HttpServer(
+            settings, build_api([*_routers(view, backend, self._access, cursors), overview_router(overview, self._access), page_router()])
+        )
         self.server.before_stop = backend.tail.close
 
     @property

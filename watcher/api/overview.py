@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+import anyio
+from fastapi import APIRouter, Depends, Query, Response
 
 from watcher import __version__
+from watcher.api.access import Access
+from watcher.api.backend import Backend
 from watcher.api.overview_model import (
     Calls,
     Component,
@@ -28,15 +30,13 @@ from watcher.api.overview_model import (
     SinkState,
     TaskCount,
 )
+from watcher.api.problems import responses
+from watcher.api.replies import NO_STORE
 from watcher.api.store_parts import Part, StoreParts
-from watcher.kinds.catalog import Catalog
 from watcher.observe.history import History, QuotaSample, Sample, sums_by
-from watcher.observe.metrics import Metrics
-from watcher.ports import Queries
 from watcher.queries.replicas import living_replicas
-from watcher.runtime.clock import Clock
+from watcher.query import AGE_BOUNDS_S, OpenCount
 from watcher.runtime.health import Health
-from watcher.runtime.intake import Intake
 from watcher.runtime.poller_set import PollerSet
 from watcher.runtime.polling import Poller
 
@@ -44,41 +44,29 @@ RECENT_S = 60.0
 """The time over which the present rates of calls are averaged, in seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class OverviewSources:
-    """What the overview is read from."""
-
-    catalog: Catalog
-    store: Queries
-    """Not the one that retries: a read that fails is shown."""
-    health: Health
-    metrics: Metrics
-    history: History
-    pollers: PollerSet
-    intake: Intake
-    clock: Clock
-
-
 class OverviewReader:
     """Reads the overview of one running watcher. `run` must run beside it."""
 
-    def __init__(self, sources: OverviewSources) -> None:
-        self._sources = sources
-        self._started_at = sources.clock.wall()
-        store, clock = sources.store, sources.clock
-        reads = {"tasks": self._open_tasks, "replicas": lambda: living_replicas(store)}
-        self._parts = StoreParts(reads, mono=clock.mono)
+    def __init__(self, backend: Backend, health: Health, pollers: PollerSet) -> None:
+        self._backend = backend
+        self._health = health
+        self._pollers = pollers
+        self._started_at = backend.wall()
+        self._history = History(backend.metrics, backend.catalog, wall=backend.wall)
+        self._parts = StoreParts({"tasks": self._open_tasks, "replicas": lambda: living_replicas(backend.store)})
 
     async def run(self) -> None:
-        """Read the store while pages ask, until cancelled."""
-        await self._parts.run()
+        """Take samples, and read the store while pages ask, until cancelled."""
+        async with anyio.create_task_group() as loops:
+            loops.start_soon(self._history.run, name="history")
+            loops.start_soon(self._parts.run, name="overview")
 
     async def read(self, since: float) -> Overview:
         """The overview now, with the samples that are newer than `since` (seconds since the epoch)."""
-        sources, parts = self._sources, await self._parts.latest()
-        ok, conditions = sources.health.ready()
+        backend, parts = self._backend, await self._parts.latest()
+        ok, conditions = self._health.ready()
         return Overview(
-            at=_time(sources.clock.wall()),
+            at=_time(backend.wall()),
             version=__version__,
             started_at=_time(self._started_at),
             ok=ok,
@@ -86,30 +74,22 @@ class OverviewReader:
                 Component(name=name, ok=each.ok, reason=each.reason, since=_time(each.since), hint=each.hint)
                 for name, each in conditions.items()
             ],
-            kinds={kind.name: {status: str(found) for status, found in kind.statuses.items()} for kind in sources.catalog},
-            paused=[Pause(reason=reason, hint=hint) for reason, hint in sorted(sources.intake.paused.items())],
+            kinds={kind.name: {status: str(found) for status, found in kind.statuses.items()} for kind in backend.catalog},
+            paused=[Pause(reason=reason, hint=hint) for reason, hint in sorted(backend.gate.hints.items())],
             tasks=_tasks(parts["tasks"]),
-            calls=[self._calls(poller) for poller in sources.pollers],
+            calls=[self._calls(poller) for poller in self._pollers],
             sinks=list(self._sinks()),
             dead_letters=self._dead_letters(),
             replicas=self._replicas(parts["replicas"]),
-            history=history_columns(sources.history.every_s, sources.history.since(since)),
+            history=history_columns(self._history.every_s, self._history.since(since)),
         )
 
-    async def _open_tasks(self) -> list[TaskCount]:
-        from bisect import bisect_left
-        from collections import Counter
-
-        from watcher.query import TaskQuery
-
-        now = self._sources.clock.wall()
-        found = await self._sources.store.tasks(TaskQuery(open=True, limit=5000))
-        counts = Counter((w.ref.kind, w.status, AGES[bisect_left(AGES, now - (w.status_since or w.admitted_at))]) for w in found.items)
-        return [TaskCount(kind=kind, status=status, upto_s=_bound(age), count=count) for (kind, status, age), count in counts.items()]
+    async def _open_tasks(self) -> Sequence[OpenCount]:
+        return await self._backend.store.count_by_state(self._backend.wall())
 
     def _calls(self, poller: Poller) -> Calls:
-        pace, now = poller.policy.pace, self._sources.clock.mono()
-        recent = self._sources.history.rate(poller.quota.name, RECENT_S)
+        pace, now = poller.policy.pace, anyio.current_time()
+        recent = self._history.rate(poller.quota.name, RECENT_S)
         return Calls(
             quota=poller.quota.name,
             title=poller.quota.title,
@@ -125,7 +105,7 @@ class OverviewReader:
         )
 
     def _sinks(self) -> Iterator[SinkState]:
-        metrics, health = self._sources.metrics, self._sources.health
+        metrics, health = self._backend.metrics, self._health
         ages = sums_by("sink", metrics.outbox_age)
         delivered = sums_by("sink", metrics.deliveries, outcome="delivered")
         for name, backlog in sums_by("sink", metrics.outbox_events).items():
@@ -138,12 +118,12 @@ class OverviewReader:
             )
 
     def _dead_letters(self) -> DeadLetterCounts:
-        metrics = self._sources.metrics
+        metrics = self._backend.metrics
         kept, limits = sums_by("what", metrics.dead_letters_kept), sums_by("what", metrics.dead_letters_limit)
         return DeadLetterCounts(inputs=round(kept["input"]), events=round(kept["event"]), limit=round(limits["event"]))
 
     def _replicas(self, part: Part) -> Replicas:
-        if self._sources.store.renew_s is None:
+        if self._backend.store.renew_s is None:
             return Replicas(shared=False)
         if part.value is None:
             return Replicas(shared=True, unavailable=part.unavailable)
@@ -151,16 +131,25 @@ class OverviewReader:
         return Replicas(shared=True, shards=found["shards"], unowned=found["unowned"], trouble=found["trouble"], replicas=found["replicas"])
 
 
-def create_overview_router(reader: OverviewReader) -> APIRouter:
+def overview_router(reader: OverviewReader, access: Access) -> APIRouter:
     """Return the route of the overview."""
-    routes = APIRouter()
+    routes = APIRouter(prefix="/v1/overview", tags=["overview"])
 
-    @routes.get("/v1/overview", response_model=Overview, summary="What the page of the operator shows")
+    @routes.get(
+        "",
+        response_model=Overview,
+        dependencies=[Depends(access.require("read"))],
+        summary="Show what the page shows",
+        responses=responses(400, 401, 403),
+    )
     async def overview(
-        since: Annotated[float, Query(description="Leave out samples up to this time, in seconds since the epoch.")] = 0.0,
+        since: Annotated[
+            float, Query(allow_inf_nan=False, description="Leave out samples up to this time, in seconds since the epoch.")
+        ] = 0.0,
     ) -> Response:
+        """Health, open tasks, calls, deliveries, replicas, and the last hour in samples. It has no results, messages, or contexts."""
         found = await reader.read(since)
-        return Response(found.model_dump_json(), headers={"Cache-Control": "no-store"}, media_type="application/json")
+        return Response(found.model_dump_json(), headers=NO_STORE, media_type="application/json")
 
     return routes
 
@@ -198,11 +187,11 @@ def _column(values: Iterable[float | None]) -> list[float | None]:
 def _tasks(part: Part) -> OpenTasks:
     if part.value is None:
         return OpenTasks(unavailable=part.unavailable)
-    groups: list[TaskCount] = part.value
-    return OpenTasks(count=sum(group.count for group in groups), ages=[_bound(age) for age in AGES], groups=groups)
-
-
-AGES = (10.0, 60.0, 600.0, 3600.0, 86_400.0, math.inf)
+    groups = [
+        TaskCount(kind=each.kind, status=each.status, upto_s=_bound(each.upto_s), count=each.watches)
+        for each in sorted(part.value, key=lambda each: (each.kind, each.status or "", each.upto_s))
+    ]
+    return OpenTasks(count=sum(group.count for group in groups), ages=[_bound(age) for age in AGE_BOUNDS_S], groups=groups)
 
 
 def _bound(age_s: float) -> float | None:

@@ -5,7 +5,6 @@ A page never waits for the store: it gets the last answer, or the reason why the
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +16,12 @@ from watcher.runtime.wakeup import Wakeup
 
 EVERY_S = 2.0
 """The least time between two reads, in seconds."""
+WORK_SHARE = 0.1
+"""The largest share of the time in which the store reads for the pages: a store with many open tasks is read less often."""
 FIRST_WAIT_S = 2.0
 """How long a page waits for an answer when there is none that is recent, in seconds."""
 STALE_S = 10.0
-"""An answer that is older than this, in seconds, is not shown: the store does not answer."""
+"""An answer that is older than this, and than two pauses between reads, in seconds, is not shown: the store does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,11 @@ class Part:
 class StoreParts:
     """The last answers of the store, by the name of the part. `reads` are the questions."""
 
-    def __init__(self, reads: Mapping[str, Callable[[], Awaitable[Any]]], *, mono: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, reads: Mapping[str, Callable[[], Awaitable[Any]]], *, mono: Callable[[], float] = anyio.current_time) -> None:
         self._reads = reads
         self._mono = mono
         self._parts: dict[str, Part] = {}
+        self._pause_s = EVERY_S
         self._wanted = Wakeup()
         self._answered = anyio.Event()
 
@@ -47,19 +49,21 @@ class StoreParts:
         """Read while pages ask, until cancelled."""
         while True:
             await self._wanted.wait()
+            began = self._mono()
             for name, read in self._reads.items():
                 self._parts[name] = await self._read(read)
+            self._pause_s = max(EVERY_S, (self._mono() - began) / WORK_SHARE)
             self._answered.set()
             self._answered = anyio.Event()
-            await anyio.sleep(EVERY_S)
+            await anyio.sleep(self._pause_s)
 
     async def latest(self) -> Mapping[str, Part]:
         """The last answer to each question. Never raises what a read raised."""
         self._wanted.set()
-        if any(self._age(name) > STALE_S for name in self._reads):
+        if any(self._stale(name) for name in self._reads):
             with anyio.move_on_after(FIRST_WAIT_S):
                 await self._answered.wait()
-        return {name: self._parts[name] if self._age(name) <= STALE_S else self._silent() for name in self._reads}
+        return {name: self._silent() if self._stale(name) else self._parts[name] for name in self._reads}
 
     async def _read(self, read: Callable[[], Awaitable[Any]]) -> Part:
         try:
@@ -67,8 +71,8 @@ class StoreParts:
         except StoreError as error:
             return Part(None, str(error), self._mono())
 
-    def _age(self, name: str) -> float:
-        return self._mono() - self._parts[name].at if name in self._parts else float("inf")
+    def _stale(self, name: str) -> bool:
+        return name not in self._parts or self._mono() - self._parts[name].at > max(STALE_S, 2 * self._pause_s)
 
     def _silent(self) -> Part:
         return Part(None, "the store does not answer", self._mono())

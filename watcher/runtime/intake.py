@@ -6,7 +6,7 @@ Nothing is dropped: an input that names no task becomes a dead letter with its r
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import anyio
@@ -99,11 +99,6 @@ class Intake:
         self._report = IntakeReport(instruments.metrics)
         self._receiving: set[anyio.CancelScope] = set()
         self._stopping = False
-
-    @property
-    def paused(self) -> Mapping[str, str]:
-        """The reasons that pause intake at the moment, each with what to do about it."""
-        return dict(self._gate.hints)
 
     async def run(self) -> None:
         """Receive until every source is exhausted, or until `stop`."""

@@ -6,7 +6,7 @@ The browser may load nothing from anywhere else: see `HEADERS`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -36,11 +36,11 @@ class PageFile:
     etag: str
 
 
-def create_page_router() -> APIRouter:
+def page_router() -> APIRouter:
     """Return the routes of the page: `/` and `/page/NAME` for each of its files. They are not a part of the OpenAPI document."""
     routes = APIRouter(include_in_schema=False)
     for each in page_files():
-        routes.add_api_route(each.path, _endpoint(each), methods=["GET", "HEAD"], response_class=Response)
+        routes.add_api_route(each.path, _endpoint(each), methods=["GET"], response_class=Response)
     return routes
 
 
@@ -54,7 +54,7 @@ def page_files() -> Iterator[PageFile]:
         yield PageFile(path, body, media_type, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
 
 
-def _endpoint(file: PageFile) -> object:
+def _endpoint(file: PageFile) -> Callable[[Request], Awaitable[Response]]:
     headers = {**HEADERS, "ETag": file.etag}
 
     async def answer(request: Request) -> Response:

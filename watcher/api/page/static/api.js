@@ -26,7 +26,7 @@ export function keepToken(text) {
 export async function request(path, { headers = {}, signal } = {}) {
   const authorization = token() ? { Authorization: `Bearer ${token()}` } : {};
   const reply = await fetch(path, { headers: { ...headers, ...authorization }, signal, cache: "no-store", credentials: "omit" });
-  if (reply.status === 401 || reply.status === 403) throw new Unauthorized();
+  if (reply.status === 401) throw new Unauthorized(await detail(reply));
   if (!reply.ok) throw new Refused(reply.status, await detail(reply));
   return reply;
 }

@@ -1,6 +1,6 @@
 // The page: shows the view of the fragment, asks for the overview every two seconds, and follows the events.
 
-import { Unauthorized, json, keepToken, token } from "./api.js";
+import { Refused, Unauthorized, json, keepToken, token } from "./api.js";
 import { h, put } from "./dom.js";
 import { clock, since } from "./format.js";
 import { OverviewView } from "./overview.js";
@@ -23,6 +23,7 @@ let view = null; // a TaskView or a SearchView; null: the overview
 let overview = null;
 let answeredAt = null;
 let failures = 0;
+let refusal = null; // what the watcher says instead of an overview
 let timer = null;
 
 const stream = follow(
@@ -48,9 +49,10 @@ async function poll() {
     draw();
   } catch (error) {
     if (error instanceof Unauthorized) {
-      askForToken(true);
+      askForToken(true, error.message);
       return;
     }
+    refusal = error instanceof Refused ? error.message : null;
     failures += 1;
     draw();
   }
@@ -59,7 +61,7 @@ async function poll() {
 
 function draw() {
   if (!overview) {
-    if (failures >= LOST_AFTER) put(at("view"), h("p", { class: "note bad" }, "The watcher does not answer. The page keeps trying."));
+    if (failures >= LOST_AFTER) put(at("view"), h("p", { class: "note bad" }, refusal ?? "The watcher does not answer. The page keeps trying."));
     return;
   }
   if (at("view").firstChild !== (view ?? overviewView).root) put(at("view"), (view ?? overviewView).root);
@@ -81,20 +83,16 @@ function route() {
 }
 
 function failed(error) {
-  if (error instanceof Unauthorized) askForToken(true);
+  if (error instanceof Unauthorized) askForToken(true, error.message);
   else put(at("view"), h("p", { class: "note bad" }, "The watcher does not answer. The page keeps trying."));
 }
 
-function askForToken(wanted) {
+function askForToken(wanted, reason = "") {
   const shown = !at("token").hidden;
-  if (wanted === shown) {
-    if (wanted && token()) at("token-error").textContent = "This token is not accepted.";
-    return;
-  }
   at("token").hidden = !wanted;
   at("view").hidden = wanted;
-  at("token-error").textContent = wanted && token() ? "The token of this tab is not accepted." : "";
-  if (wanted) at("token-text").focus();
+  at("token-error").textContent = wanted && (token() || !/Bearer/.test(reason)) ? reason : "";
+  if (wanted && !shown) at("token-text").focus();
 }
 
 function showConnection(state, retryAt) {
