@@ -25,6 +25,7 @@ let answeredAt = null;
 let failures = 0;
 let refusal = null; // what the watcher says instead of an overview
 let timer = null;
+let wasLive = false;
 
 const stream = follow(
   (transition) => {
@@ -95,17 +96,18 @@ function askForToken(wanted, reason = "") {
   if (wanted && !shown) at("token-text").focus();
 }
 
-function showConnection(state, retryAt) {
+function showConnection(state) {
+  wasLive ||= state === "live";
   const texts = {
     live: ["live", "● Live"],
-    connecting: ["waiting", "◌ Connecting"],
-    waiting: ["waiting", `◌ Reconnecting${retryAt ? ` at ${clock(retryAt)}` : ""}`],
+    connecting: ["waiting", wasLive ? "◌ Reconnecting" : "◌ Connecting"],
+    waiting: ["waiting", "◌ Reconnecting"],
     token: ["waiting", "◌ Needs a token"],
     paused: ["waiting", "◌ Paused"],
   };
   const [style, text] = texts[state];
   at("connection").className = `pill ${style}`;
-  at("connection").textContent = text;
+  if (at("connection").textContent !== text) at("connection").textContent = text; // a screen reader says each change
 }
 
 function begin() {

@@ -46,7 +46,7 @@ function perTaskCard(samples) {
     label: `Calls about a task until its end, mean of the tasks that ended in the last minute: ${number(samples.last(value))} when it was last known.`,
     series: [{ points: samples.points(value), style: "first" }],
     write: number,
-    entries: [{ name: "mean of the tasks that ended in the last minute", style: "first", value: "" }],
+    entries: [{ name: "until its end, mean of one minute", style: "first", value: "" }],
   });
 }
 

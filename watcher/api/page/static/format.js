@@ -6,6 +6,7 @@ const UNITS = [["d", 86400], ["h", 3600], ["min", 60]];
 export function duration(seconds) {
   if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return "–";
   const value = Math.max(0, seconds);
+  if (value === 0) return "0 s";
   if (value < 0.0995) return `${Math.round(value * 1000)} ms`;
   if (value < 9.95) return `${value.toFixed(value < 0.995 ? 2 : 1)} s`;
   if (value < 59.5) return `${Math.round(value)} s`;
@@ -58,7 +59,7 @@ export function keyPath(key) {
 export function componentName(name) {
   const [type, ...rest] = name.split(":");
   const words = { store: "The store", leases: "The leases", source: "Source", sink: "Sink", quota: "Quota", circuit: "Circuit" };
-  const which = rest.length > 1 ? `${rest[0]} of ${rest.slice(1).join(":")}` : rest.join(":");
+  const which = rest.length > 1 ? `${rest[0]} (${rest.slice(1).join(":")})` : rest.join(":");
   return [words[type] ?? type, which].filter(Boolean).join(" ");
 }
 

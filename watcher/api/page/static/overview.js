@@ -3,8 +3,11 @@
 import { h, putIfChanged } from "./dom.js";
 import { componentName, counted, duration, number, percent, since } from "./format.js";
 import { callsCard, cards } from "./cards.js";
+import { plot } from "./plots.js";
 import { badge, sign, works } from "./status.js";
 import { drawVerdict, verdictPlace } from "./verdict.js";
+
+const WORTH_A_PLOT = 20;
 
 export class OverviewView {
   #verdict = verdictPlace();
@@ -19,8 +22,8 @@ export class OverviewView {
     const columns = h(
       "div",
       { class: "columns" },
-      h("div", { class: "column" }, this.#tasks.root, this.#pace.root, this.#replicas.root),
-      h("div", { class: "column" }, transitions.root, this.#sinks.root, this.#components.root),
+      h("div", { class: "column" }, this.#tasks.root, this.#pace.root, this.#components.root),
+      h("div", { class: "column" }, transitions.root, this.#sinks.root, this.#replicas.root),
     );
     this.root = h("div", { class: "overview" }, this.#verdict.root, this.#plots, columns);
   }
@@ -32,7 +35,7 @@ export class OverviewView {
       ...busyQuotas(overview, samples).map((calls) => callsCard(calls, samples)),
     ]);
     putIfChanged(this.#tasks.body, overview.tasks, () => drawTasks(overview));
-    putIfChanged(this.#sinks.body, [overview.sinks, overview.dead_letters], () => drawSinks(overview));
+    putIfChanged(this.#sinks.body, [overview.sinks, overview.dead_letters, samples.since], () => drawSinks(overview, samples));
     putIfChanged(this.#pace.body, overview.calls, () => overview.calls.map(drawCalls));
     putIfChanged(this.#replicas.body, overview.replicas, () => drawReplicas(overview.replicas));
     putIfChanged(this.#components.body, [overview.components, overview.paused], () => drawComponents(overview));
@@ -55,17 +58,18 @@ function drawTasks({ tasks, kinds }) {
   if (tasks.unavailable) return unavailable(tasks.unavailable);
   if (tasks.count === 0) return h("p", { class: "empty muted" }, "No task is open. Tasks appear here when a source or POST /v1/tasks names them.");
   const most = Math.max(...tasks.groups.map((group) => group.count));
+  const bare = (age) => (tasks.groups.some((group) => group.upto_s === age) ? "" : "bare");
   const present = [...new Set(tasks.groups.map((group) => group.kind))].sort();
   return h(
     "table",
     { class: "matrix" },
     h("caption", { class: "hidden" }, "The number of open tasks by status, and by how long they have had it"),
-    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Status"), tasks.ages.map((age, n) => h("th", { scope: "col", class: "n" }, ageName(tasks.ages, n))), h("th", { scope: "col", class: "n" }, "all"))),
-    present.map((kind) => drawKind(kind, kinds[kind] ?? {}, tasks, most)),
+    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "For up to"), tasks.ages.map((age, n) => h("th", { scope: "col", class: `n ${bare(age)}` }, ageName(tasks.ages, n))), h("th", { scope: "col", class: "n" }, "all"))),
+    present.map((kind) => drawKind(kind, kinds[kind] ?? {}, tasks, { most, bare })),
   );
 }
 
-function drawKind(kind, statuses, tasks, most) {
+function drawKind(kind, statuses, tasks, { most, bare }) {
   const groups = tasks.groups.filter((group) => group.kind === kind);
   const order = [null, ...Object.keys(statuses)];
   const found = [...new Set(groups.map((group) => group.status))].sort((a, b) => place(order, a) - place(order, b));
@@ -81,7 +85,7 @@ function drawKind(kind, statuses, tasks, most) {
         h("th", { scope: "row" }, badge(kind, status)),
         tasks.ages.map((age) => {
           const n = count(status, age);
-          return h("td", { class: n ? "n heat" : "n none", "--level": n ? 0.12 + 0.5 * Math.sqrt(n / most) : 0 }, n ? number(n) : "·");
+          return h("td", { class: n ? "n heat" : `n none ${bare(age)}`, "--level": n ? 0.12 + 0.5 * Math.sqrt(n / most) : 0 }, n ? number(n) : "·");
         }),
         h("td", { class: "n all" }, number(count(status))),
       ),
@@ -95,14 +99,14 @@ function place(order, status) {
 }
 
 function ageName(ages, n) {
-  return ages[n] === null ? `> ${duration(ages[n - 1])}` : `≤ ${duration(ages[n])}`;
+  return ages[n] === null ? "longer" : duration(ages[n]);
 }
 
 function sum(groups) {
   return groups.reduce((total, group) => total + group.count, 0);
 }
 
-function drawSinks({ sinks, dead_letters: dead, components }) {
+function drawSinks({ sinks, dead_letters: dead, components }, samples) {
   const of = (name) => components.find((each) => each.name === `sink:${name}`);
   const rows = sinks.map((sink) =>
     h(
@@ -111,6 +115,7 @@ function drawSinks({ sinks, dead_letters: dead, components }) {
       h("p", { class: "title" }, h("b", {}, sink.name), works(sink.ok)),
       sink.ok ? null : h("p", { class: "why" }, of(sink.name)?.reason ?? ""),
       facts(["waiting", number(sink.backlog), sink.backlog > 0 && !sink.ok], ["oldest", sink.oldest_s === null ? "–" : duration(sink.oldest_s)], ["delivered", number(sink.delivered)]),
+      backlogPlot(sink, samples),
     ),
   );
   const all = dead.inputs + dead.events;
@@ -118,6 +123,15 @@ function drawSinks({ sinks, dead_letters: dead, components }) {
     ? h("p", { class: "letters" }, sign("failed", counted(all, "dead letter")), ` ${number(dead.inputs)} of inputs, ${number(dead.events)} of events, of at most ${number(dead.limit)} each. Read them with `, h("code", {}, "watcher dead-letters list"), ".")
     : h("p", { class: "letters muted" }, "No dead letters.");
   return [h("ul", { class: "blocks" }, rows), letters];
+}
+
+/** How the backlog of a sink went, once it was more than a few events. */
+function backlogPlot(sink, samples) {
+  const points = samples.points((row) => row.backlog[sink.name] ?? null);
+  const most = Math.max(0, ...points.map(([, value]) => value));
+  if (most < WORTH_A_PLOT) return null;
+  const label = `Events that wait for the sink ${sink.name}: ${number(sink.backlog)} now, at most ${number(most)}.`;
+  return plot({ label, span: samples.span, every: samples.every, series: [{ points, style: sink.ok ? "first" : "failed", area: true }], write: (value) => `${number(value)} waiting` });
 }
 
 function drawCalls(calls) {
@@ -133,7 +147,7 @@ function drawCalls(calls) {
       ["failed", all ? percent(calls.failed / all) : "–", all > 0 && calls.failed / all > 0.05],
       ["open tasks", number(calls.open)],
       ["in flight", number(calls.in_flight)],
-      ["a call buys", duration(calls.price_s)],
+      ["price", duration(calls.price_s)],
       ["overdue", duration(calls.lateness_s)],
     ),
   );

@@ -29,8 +29,9 @@ export function plot({ label, span, every, series, write, least = 0 }) {
   return h(
     "div",
     { class: "plotted" },
-    h("div", { class: "frame" }, drawing, h("span", { class: "axis-top", "aria-hidden": "true" }, write(top))),
-    h("div", { class: "axis", "aria-hidden": "true" }, h("span", {}, `${duration(end - start)} ago`), h("span", {}, "now")),
+    h("p", { class: "axis top-value", "aria-hidden": "true" }, write(top)),
+    drawing,
+    h("p", { class: "axis", "aria-hidden": "true" }, h("span", {}, `${duration(end - start)} ago`), h("span", {}, "now")),
   );
 }
 

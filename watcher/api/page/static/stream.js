@@ -48,7 +48,7 @@ export function transition(event) {
   };
 }
 
-/** Follows until `stop`. `onEvent(transition)`, `onState(state, retryAt)` with live, connecting, waiting, token, or paused. */
+/** Follows until `stop`. `onEvent(transition)`, `onState` gets live, connecting, waiting, token, or paused. */
 export function follow(onEvent, onState, onGap) {
   let lastId = null;
   let wait = FIRST_WAIT;
@@ -97,7 +97,7 @@ export function follow(onEvent, onState, onGap) {
     if (mine !== controller) return; // stopped, or started again, in the meantime
     const pause = wait * (0.75 + Math.random() / 2);
     wait = Math.min(LONGEST_WAIT, wait * 2);
-    onState("waiting", Date.now() + pause);
+    onState("waiting");
     timer = setTimeout(connect, pause);
   }
 

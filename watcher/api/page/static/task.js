@@ -17,12 +17,12 @@ export class TaskView {
   constructor(key) {
     this.key = key;
     this.body = h("div", {}, h("p", { class: "muted" }, "Reading the task…"));
+    this.head = h("header", {}, h("h1", {}, shortId(key)), h("p", { class: "mono whole muted" }, key));
     this.root = h(
       "article",
       { class: "task" },
       h("p", { class: "small" }, h("a", { href: "#/" }, "← Overview")),
-      h("h1", {}, shortId(key)),
-      h("p", { class: "mono key muted" }, key),
+      this.head,
       this.body,
     );
   }
@@ -65,8 +65,7 @@ function known({ task, next, end, events, not_yet_taken, dead_letters }) {
 function draw(found) {
   const { task } = found;
   return [
-    h("div", { class: "state" }, badge(task.kind, task.status), h("span", { class: "muted" }, task.status_since ? ` since ${clock(task.status_since)}, ${task.open ? since(task.status_since) : duration((new Date(task.ended_at) - new Date(task.status_since)) / 1000)}` : "")),
-    facts(["kind", task.kind], ["admitted", clock(task.admitted_at)], task.open ? ["deadline", clock(task.deadline_at)] : ["ended", clock(task.ended_at)], ["calls", number(task.polls)], ["events", number(found.events.length)]),
+    h("div", { class: "panel state" }, h("p", {}, badge(task.kind, task.status), h("span", { class: "muted" }, task.status_since ? (task.open ? ` for ${since(task.status_since)}, since ${clock(task.status_since)}` : ` at ${clock(task.status_since)}`) : "")), facts(["kind", task.kind], ["admitted", clock(task.admitted_at)], task.open ? ["deadline", clock(task.deadline_at)] : ["ended", clock(task.ended_at)], ["calls", number(task.polls)], ["events", number(found.events.length)])),
     h("div", { class: "columns" }, h("div", { class: "column" }, timeline(found)), h("div", { class: "column" }, next(found), waiting(found))),
   ];
 }
@@ -91,7 +90,7 @@ function timeline({ task, events }) {
     before = each.observedAt;
     return step(each.observedAt, change(task.kind, each), detail(each), gap);
   });
-  return section("timeline", "Timeline", h("ol", { class: "timeline" }, step(task.admitted_at, h("span", {}, "Admitted"), "the store has the task, its message was acknowledged"), steps, task.open ? h("li", { class: "now muted" }, "still watched") : null));
+  return section("timeline", "Timeline", h("ol", { class: "timeline" }, step(task.admitted_at, h("span", {}, "Admitted"), "the store has the task, its message was acknowledged"), steps, task.open ? h("li", { class: "now muted small" }, h("span", {}), h("div", {}, "still watched")) : null));
 }
 
 function detail(each) {

@@ -6,7 +6,7 @@ import { badge, ended } from "./status.js";
 
 const SHOWN = 14;
 const KEPT = 200;
-const DRAW_EVERY = 250; // milliseconds: hundreds of transitions a second are one drawing
+const DRAW_EVERY = 400; // milliseconds: hundreds of transitions a second are one drawing
 
 export class Transitions {
   list = h("ol", { class: "live", "aria-label": "The newest transitions first" });

@@ -7,22 +7,22 @@ import { clock, componentName, counted, since } from "./format.js";
 export function troubles(overview) {
   const bad = overview.components
     .filter((each) => !each.ok)
-    .map((each) => ({ name: `${componentName(each.name)} does not work`, level: "bad", ...each, title: each.name }));
+    .map((each) => ({ ...each, component: each.name, name: `${componentName(each.name)} ${each.name.startsWith("circuit:") ? "is open" : "does not work"}`, level: "bad" }));
   const paused = overview.paused.map(({ reason, hint }) => ({ name: "No new tasks are received", reason, hint, level: "bad" }));
   const replicas = overview.replicas.trouble.map((sentence) => ({ name: "Replicas", hint: sentence, level: "warn" }));
   const unread = [overview.tasks, overview.replicas]
     .filter((part) => part.unavailable)
     .map((part) => ({ name: "The store cannot be read", reason: part.unavailable, hint: "check the store; polling goes on as far as it can", level: "warn" }));
-  return [...bad, ...paused, ...replicas, ...unread.slice(0, bad.some((each) => each.title === "store") ? 0 : 1)];
+  return [...bad, ...paused, ...replicas, ...unread.slice(0, bad.some((each) => each.component === "store") ? 0 : 1)];
 }
 
-/** Draws the verdict. `answered` is when the last overview came, in milliseconds; `lost` is since when there is none, or null. */
+/** Draws the verdict. `lost` is since when there is no answer, in milliseconds, or null. */
 export function drawVerdict(place, overview, { lost, found = troubles(overview) }) {
   const level = lost ? "bad" : found.some((each) => each.level === "bad") ? "bad" : found.length ? "warn" : "ok";
   place.root.className = `verdict ${level}`;
   say(place.sentence, lost ? `The watcher has not answered since ${clock(lost)}.` : sentence(found));
   put(place.detail, lost ? "What is shown is from that time. The page keeps trying; check that the process runs, and its log." : calm(overview, found));
-  putIfChanged(place.list, [lost, found, minute()], () => (lost ? [] : found.map(card)));
+  putIfChanged(place.list, [lost, found, tick()], () => (lost ? [] : found.map(card)));
 }
 
 /** The parts of the verdict. */
@@ -44,10 +44,12 @@ function sentence(found) {
 
 function calm(overview, found) {
   if (found.length) return "";
-  const { tasks, sinks } = overview;
+  const { tasks, sinks, dead_letters: dead } = overview;
   const waiting = sinks.reduce((sum, sink) => sum + sink.backlog, 0);
   const open = tasks.count === 0 ? "No task is open" : `${counted(tasks.count, "task")} ${tasks.count === 1 ? "is" : "are"} watched`;
-  return `${open}, ${waiting ? `${counted(waiting, "event")} on the way to a sink` : "every event is delivered"}.`;
+  const letters = dead.inputs + dead.events;
+  const undecided = letters ? ` ${counted(letters, "dead letter")} ${letters === 1 ? "waits" : "wait"} for a decision.` : "";
+  return `${open}, ${waiting ? `${counted(waiting, "event")} on the way to a sink` : "every event is delivered"}.${undecided}`;
 }
 
 function card(trouble) {
@@ -65,7 +67,8 @@ function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-function minute() {
+/** Changes every ten seconds, so that "for 3 min" stays true. */
+function tick() {
   return Math.floor(Date.now() / 10_000);
 }
 
