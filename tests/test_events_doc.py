@@ -90,7 +90,8 @@ def test_the_examples_show_each_type():
 def test_each_member_of_an_event_is_explained():
     """The tables of events.md list exactly the attributes of the envelope and the members of the data."""
     (_, partial, _), ended = story()
-    envelope, data = (set(json.loads(rendered(partial).body)), json.loads(rendered(ended).body)["data"])
+    traced = replace(partial, watch=partial.watch._replace(trace=f"00-{'1' * 32}-{'1' * 16}-01 a=1"))
+    envelope, data = (set(json.loads(rendered(traced).body)), json.loads(rendered(ended).body)["data"])
     assert {name for row in first_column(EVENTS, "## The envelope") for name in row} == envelope
     assert {name for row in first_column(EVENTS, "## The data") for name in row} == set(data)
 
@@ -177,6 +178,8 @@ def test_rule_patterns_match_what_the_page_says():
 
 def test_attributes_of_messages_are_explained():
     """The page names each message attribute, and the FIFO attributes."""
-    entry = batches.message_entry(rendered(story()[0][2]), body="MessageBody", fifo=True)
+    settled = story()[0][2]
+    traced = replace(settled, watch=settled.watch._replace(trace=f"00-{'1' * 32}-{'1' * 16}-01 a=1"))
+    entry = batches.message_entry(rendered(traced), body="MessageBody", fifo=True)
     named = set(re.findall(r"`([\w-]+)`", prose(EVENTS)))
     assert {"MessageGroupId", "MessageDeduplicationId", *entry.fields["MessageAttributes"]} <= named

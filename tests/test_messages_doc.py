@@ -63,7 +63,18 @@ def test_each_identifier_of_each_kind_is_explained() -> None:
     """The table of members has the names of all kinds."""
     explained = {name for row in first_column(PAGE, "## Our own form") for name in row}
     assert {param.field for kind in CATALOG for param in kind.params} <= explained
-    assert {"kind", "context", "deadline_s", "deadline_at", "region", "target", "version", "schema_version"} <= explained
+    assert {
+        "kind",
+        "context",
+        "deadline_s",
+        "deadline_at",
+        "traceparent",
+        "tracestate",
+        "region",
+        "target",
+        "version",
+        "schema_version",
+    } <= explained
 
 
 def test_the_limits_of_the_page_are_those_of_the_code() -> None:

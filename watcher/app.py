@@ -115,31 +115,10 @@ class App:
     def _http_api(self, service: ServiceSettings, clock: Callable[[], float]) -> HttpApi:
         """The HTTP API over the running watcher. Raises ConfigMistakes for a token file that cannot be used."""
         from watcher.api.access import TokenFileError
-        from watcher.api.assembly import HttpApi
-        from watcher.api.backend import Backend
-        from watcher.api.cursors import Cursors
-        from watcher.api.overview import OverviewReader
-        from watcher.queries.poll_plan import PollSettings
-        from watcher.runtime.event_tail import EventTail
+        from watcher.api.assembly import assemble_api
 
-        store, handles, retention_s = self.adapters.store, self.watcher.handles, service.watch.retention
-        cursors = Cursors(store, retention_s, clock)
-        backend = Backend(
-            store=store,
-            admission=handles.admission,
-            gate=handles.gate,
-            tail=EventTail(self.watcher.adapters.store, handles.feed, cursors.frame),
-            catalog=service.catalog,
-            metrics=self.metrics,
-            polls=PollSettings(service.watch, service.cadence, granted=service.pace.rate is not None),
-            region=service.region,
-            retention_s=retention_s,
-            max_readers=self.settings.api.max_readers,
-            wall=clock,
-        )
-        overview = OverviewReader(backend, self.watcher.health, self.watcher.loops.pollers)
         try:
-            return HttpApi(self.settings.api, self, backend, cursors, overview)
+            return assemble_api(self.settings.api, self, self.watcher, self.adapters.store, service, clock)
         except TokenFileError as error:
             raise ConfigMistakes([f"api.tokens: {error}"]) from None
 

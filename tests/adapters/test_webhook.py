@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import time
+from dataclasses import replace
 
 import pytest
 from pydantic import ValidationError
@@ -79,6 +80,16 @@ async def test_a_request_is_a_structured_cloud_event(server, sink_for):
     assert request.headers["webhook-id"] == an_event().id
     assert request.headers["webhook-timestamp"] == str(int(NOW))
     assert "webhook-signature" not in request.headers
+
+
+async def test_a_trace_context_is_in_the_headers(server, sink_for):
+    """An event with a trace context is posted with the headers of W3C Trace Context, unless headers of these names are configured."""
+    context = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "tracestate": "congo=t61rcWkgMzE"}
+    traced = replace(an_event(), body=json.dumps({**json.loads(an_event().body), **context}, separators=(",", ":")).encode())
+    for headers, events in (({}, [traced, an_event()]), ({"Traceparent": "mine"}, [traced])):
+        await (await sink_for(headers=headers)).send(events)
+    found = [{name: value for name, value in request.headers.items() if name.startswith("trace")} for request in server.requests]
+    assert found == [context, {}, {"traceparent": "mine"}]
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])

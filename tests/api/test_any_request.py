@@ -17,10 +17,11 @@ from anyio.from_thread import start_blocking_portal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.api.health_only import health_server
 from tests.process import HANG_S
+from watcher.api.application import build_api
+from watcher.api.health_routes import health_router
 from watcher.api.problems import MEDIA_TYPE
-from watcher.api.server import HttpServer, build_api
-from watcher.api.settings import ApiSettings
 from watcher.kinds.catalog import builtin_catalog
 from watcher.observe.metrics import Metrics
 from watcher.runtime.health import Condition
@@ -40,7 +41,7 @@ class FixedHealth:
 
 
 CATALOG = builtin_catalog()
-APIS = {good: build_api(FixedHealth(good), Metrics(CATALOG)) for good in (True, False)}
+APIS = {good: build_api([health_router(FixedHealth(good), Metrics(CATALOG))]) for good in (True, False)}
 DOCUMENT = APIS[True].openapi()["paths"]
 OPENAPI = "/openapi.json"
 KNOWN = (*DOCUMENT, OPENAPI)
@@ -133,7 +134,7 @@ def port() -> Iterator[int]:
 @asynccontextmanager
 async def serving() -> AsyncIterator[int]:
     """Run a server; yields its port."""
-    server = HttpServer(ApiSettings(listen="127.0.0.1:0"), FixedHealth(True), Metrics(CATALOG))
+    server = health_server(FixedHealth(True), Metrics(CATALOG))
     await server.open()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(server.serve)

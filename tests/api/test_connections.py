@@ -14,11 +14,10 @@ import anyio
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from tests.api.health_only import health_server
 from tests.process import HANG_S, POLL_S
 from watcher.api import connections
 from watcher.api import server as server_module
-from watcher.api.server import HttpServer
-from watcher.api.settings import ApiSettings
 from watcher.kinds.catalog import builtin_catalog
 from watcher.observe.metrics import Metrics
 from watcher.runtime.health import Condition
@@ -40,7 +39,7 @@ class Working:
 
 @asynccontextmanager
 async def serving(metrics: Metrics) -> AsyncIterator[int]:
-    server = HttpServer(ApiSettings(listen="127.0.0.1:0"), Working(), metrics)
+    server = health_server(Working(), metrics)
     await server.open()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(server.serve)

@@ -9,9 +9,8 @@ import anyio.lowlevel
 import httpx
 import pytest
 
+from tests.api.health_only import health_server
 from tests.process import HANG_S
-from watcher.api.server import HttpServer
-from watcher.api.settings import ApiSettings
 from watcher.errors import Unavailable
 from watcher.kinds.catalog import builtin_catalog
 from watcher.observe.metrics import Metrics
@@ -35,7 +34,7 @@ class SetHealth:
 
 @asynccontextmanager
 async def serving(health, metrics=None, listen="127.0.0.1:0"):
-    server = HttpServer(ApiSettings(listen=listen), health, metrics or Metrics(CATALOG))
+    server = health_server(health, metrics or Metrics(CATALOG), listen)
     await server.open()
     async with anyio.create_task_group() as tasks, httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
         tasks.start_soon(server.serve)
@@ -137,7 +136,7 @@ async def test_the_error_for_a_port_in_use_names_it():
     """For a port in use, the error names host and port."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        server = HttpServer(ApiSettings(listen=f"127.0.0.1:{port}"), SetHealth(), Metrics(CATALOG))
+        server = health_server(SetHealth(), Metrics(CATALOG), f"127.0.0.1:{port}")
         with pytest.raises(Unavailable, match=f"EADDRINUSE: cannot listen on 127.0.0.1:{port}"):
             await server.open()
         await server.close()
@@ -146,7 +145,7 @@ async def test_the_error_for_a_port_in_use_names_it():
 async def test_the_error_for_an_invalid_port_names_it():
     """For a port above 65535, the error names host and port."""
     with pytest.raises(Unavailable, match=r"127\.0\.0\.1:99999"):
-        await HttpServer(ApiSettings(listen="127.0.0.1:99999"), SetHealth(), Metrics(CATALOG)).open()
+        await health_server(SetHealth(), Metrics(CATALOG), "127.0.0.1:99999").open()
 
 
 async def test_the_url_of_all_interfaces_is_loopback():
@@ -182,14 +181,14 @@ async def test_all_addresses_of_a_host_are_served(listen, hosts):
 async def test_a_port_that_is_taken_over_ipv4_is_in_use():
     """A server of all addresses does not start while another process has the port over IPv4 only: it would get part of the requests."""
     with socket.create_server(("0.0.0.0", 0)) as taken:
-        server = HttpServer(ApiSettings(listen=f"[::]:{taken.getsockname()[1]}"), SetHealth(), Metrics(CATALOG))
+        server = health_server(SetHealth(), Metrics(CATALOG), f"[::]:{taken.getsockname()[1]}")
         with pytest.raises(Unavailable, match="EADDRINUSE"):
             await server.open()
 
 
 async def test_open_connections_do_not_delay_the_end():
     """With an idle connection and half a request, the server ends when it is cancelled, and the port is free again."""
-    server = HttpServer(ApiSettings(listen="127.0.0.1:0"), SetHealth(), Metrics(CATALOG))
+    server = health_server(SetHealth(), Metrics(CATALOG))
     await server.open()
     async with httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
         with anyio.fail_after(HANG_S):

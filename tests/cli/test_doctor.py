@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 import pytest
 
+from tests.api.health_only import health_server
 from tests.cli.conftest import CONFIG, Command, in_store, in_thread, recorded
 from tests.moto_server import plain_client
 from tests.postgres import Database
@@ -21,8 +22,6 @@ from tests.scripted_aws import ScriptedAws
 from watcher.adapters.aws.identity import caller_identity, service_endpoint
 from watcher.adapters.aws.session import AwsClients
 from watcher.adapters.stores.sqlite import SqliteStore
-from watcher.api.server import HttpServer
-from watcher.api.settings import ApiSettings
 from watcher.cli import check_result, exit_codes, local_checks, running_watcher
 from watcher.cli.aws_checks import check_identity
 from watcher.cli.check_result import Finding, run_check
@@ -263,7 +262,7 @@ async def test_the_running_watcher_says_whether_it_is_ready(monkeypatch: pytest.
     monkeypatch.setattr(running_watcher, "READY_S", HANG_S)
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # which must not be used
     health = SetHealth()
-    server = HttpServer(ApiSettings(listen=listen), health, Metrics(builtin_catalog()))
+    server = health_server(health, Metrics(builtin_catalog()), listen)
     await server.open()
     address = listen.replace(":0", f":{server.port}")
     async with anyio.create_task_group() as tasks:
@@ -282,7 +281,7 @@ async def test_the_running_watcher_says_whether_it_is_ready(monkeypatch: pytest.
 async def test_a_replica_on_this_machine_is_found_by_its_port() -> None:
     """Where no file names the owner, the watcher that answers at the API port is the running one, ready or not; its port is no mistake."""
     health = SetHealth()
-    server = HttpServer(ApiSettings(listen="127.0.0.1:0"), health, Metrics(builtin_catalog()))
+    server = health_server(health, Metrics(builtin_catalog()))
     await server.open()
     text = f"{CONFIG.replace('{type: sqlite, path: w.db}', '{type: memory}')}api: {{listen: '127.0.0.1:{server.port}'}}\n"
     async with anyio.create_task_group() as tasks:

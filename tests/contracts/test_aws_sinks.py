@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -158,6 +159,15 @@ class AttributeExam:
                 "terminal": "true",
             }
         ]
+
+    async def test_an_event_with_a_trace_context_has_it_as_attributes(self, peer: AwsPeer) -> None:
+        """The instrumentation of a consumer finds the context of the event there; other events have no such attributes."""
+        context = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "tracestate": "congo=t61rcWkgMzE"}
+        traced = replace(an_event("t-1"), body=json.dumps({**json.loads(an_event("t-1").body), **context}, separators=(",", ":")).encode())
+        await all_delivered(await peer.open(), [traced, an_event("t-2")])
+        await peer.taken(2)
+        found = {one.get("traceparent"): one.get("tracestate") for one in peer.attributes()}
+        assert found == {context["traceparent"]: context["tracestate"], None: None}
 
     async def test_a_status_that_no_attribute_can_hold_is_in_the_body_only(self, peer: AwsPeer) -> None:
         """An event without a status, or with a status of control characters, is delivered without the attribute `to`."""

@@ -92,6 +92,16 @@ class TestStandardQueue(SourceExam):
         with pytest.raises(NotFound):
             await source.check()
 
+    async def test_a_message_has_the_trace_context_of_its_attributes(self, peer: SqsPeer) -> None:
+        """Whoever sends the message, its instrumentation adds the context as message attributes. An invalid one is none."""
+        parent, state = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "congo=t61rcWkgMzE"
+        sent = {"one": {"traceparent": parent, "tracestate": state, "other": "x"}, "two": {"traceparent": "invalid"}, "three": {}}
+        for body, attributes in sent.items():
+            found = {name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()}
+            await peer._call("send_message", MessageBody=body, MessageAttributes=found)
+        traces = {message.body: message.trace for message in await take(await peer.open(), 3)}
+        assert traces == {b"one": f"{parent} {state}", b"two": None, b"three": None}
+
     async def test_check_counts_waiting_and_held(self, peer: SqsPeer) -> None:
         """A check returns the kind of queue and the numbers of waiting and held messages."""
         await peer.put(b"one", b"two")
@@ -123,6 +133,7 @@ class TestRepliesThatMotoNeverGives:
             "MaxNumberOfMessages": 10,
             "WaitTimeSeconds": 1,
             "VisibilityTimeout": 120,
+            "MessageAttributeNames": ["traceparent", "tracestate"],
         }
 
     @pytest.mark.parametrize(

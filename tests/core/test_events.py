@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tests.core.facts import NOW, found, watch_of
-from watcher.core.delivery.events import MAX_MESSAGE, EventSettings, EventWriter, event_id, event_of, iso
+from watcher.core.delivery.events import MAX_MESSAGE, EventSettings, EventWriter, event_id, event_of, iso, trace_of
 from watcher.kinds.catalog import builtin_catalog
 from watcher.model import EventType, TaskRef, Transition
 
@@ -36,6 +36,22 @@ def written(transition=CHANGED, watch=WATCH, region="us-east-1", **settings):
 
 def body(*args, **settings):
     return json.loads(written(*args, **settings).body)
+
+
+def test_the_trace_context_is_two_more_attributes():
+    """A watch with a trace context has it in its events, before the data; without one, they are not there."""
+    parent, state = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "congo=t61rcWkgMzE,rojo=1"
+    plain = written()
+    for trace, added in ((parent, {"traceparent": parent}), (f"{parent} {state}", {"traceparent": parent, "tracestate": state})):
+        event = written(watch=WATCH._replace(trace=trace))
+        assert {name: value for name, value in json.loads(event.body).items() if name not in body()} == added
+        assert trace_of(event) == trace
+        text = json.dumps(added, separators=(",", ":"))[1:-1] + ","
+        assert event.body.replace(text.encode(), b"") == plain.body
+        assert JSONFormat().read(CloudEvent, event.body).get_extension("traceparent") == parent
+    assert trace_of(plain) is None
+    inside = written(watch=WATCH._replace(context=json.dumps({"traceparent": parent})))
+    assert trace_of(inside) is None
 
 
 def test_the_envelope_is_as_documented() -> None:

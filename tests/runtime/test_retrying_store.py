@@ -47,12 +47,16 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "dead_letters": (DeadLetterQuery(),),
     "retry": (["d1"],),
     "purge": (["d1"],),
+    "cancel": ([a_watch().key],),
     "forget": (Selection(key=a_watch().key),),
     "requests": (),
     "count_dead_letters": (),
     "replicas": (),
     "announce": ([a_watch().key],),
     "load_states": ("name",),
+    "identity": (),
+    "positions": (),
+    "count_by_state": (0.0,),
 }
 """Each call of a store that is retried, with arguments."""
 NOT_RETRIED = {"open", "attach", "close", "check", "load", "arrivals", "wait"}
@@ -139,6 +143,7 @@ async def test_a_call_is_retried_until_the_store_answers(name: str, store: Retry
 async def twin(failing: Failing) -> MemoryStore:
     """A store with the same content, to know what a call returns."""
     other = MemoryStore(MemoryStoreSettings())
+    other.content.state = {name: dict(texts) for name, texts in failing.memory.content.state.items()}
     await other.open(["bus"])
     await other.admit([a_watch()])
     await other.claim()

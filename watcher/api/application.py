@@ -28,18 +28,18 @@ def build_api(routers: Sequence[APIRouter]) -> FastAPI:
         redirect_slashes=False,
     )
     for router in routers:
+        _answer_head(router)
         api.include_router(router)
-    _answer_head(api)
-    install_error_handlers(api)
+    install_error_handlers(api, [*api.routes, *(route for router in routers for route in router.routes)])
     api.openapi = lambda: _document(api)  # type: ignore[method-assign]  # how FastAPI says to extend the document
     return api
 
 
-def _answer_head(api: FastAPI) -> None:
-    """HTTP asks for HEAD wherever there is GET. A stream would not end, so there is none for it."""
-    for route in [each for each in api.routes if isinstance(each, APIRoute) and "GET" in (each.methods or ())]:
-        api.add_api_route(
-            route.path,
+def _answer_head(router: APIRouter) -> None:
+    """HTTP asks for HEAD wherever there is GET."""
+    for route in [each for each in router.routes if isinstance(each, APIRoute) and "GET" in (each.methods or ())]:
+        router.add_api_route(
+            route.path.removeprefix(router.prefix),
             route.endpoint,
             methods=["HEAD"],
             dependencies=route.dependencies,

@@ -6,7 +6,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import anyio
-from fastapi import APIRouter
 
 from watcher.api.access import Access, read_clients
 from watcher.api.application import build_api
@@ -22,31 +21,58 @@ from watcher.api.replica_routes import replica_router
 from watcher.api.server import HttpServer
 from watcher.api.settings import ApiSettings
 from watcher.api.task_routes import task_router
-from watcher.observe.metrics import Metrics
+from watcher.ports import Store
+from watcher.queries.poll_plan import PollSettings
+from watcher.runtime.event_tail import EventTail
+from watcher.runtime.service import Watcher
+from watcher.runtime.settings import ServiceSettings
 
 ApiLoop = Callable[[], Coroutine[Any, Any, None]]
+
+
+def assemble_api(
+    settings: ApiSettings, view: HealthView, watcher: Watcher, store: Store, service: ServiceSettings, wall: Callable[[], float]
+) -> HttpApi:
+    """The HTTP API of a watcher that is not started yet. Reads the token files. Raises TokenFileError.
+
+    `store` is the store of the watcher without its retries. `wall` returns seconds since the epoch.
+    """
+    handles, retention_s = watcher.handles, service.watch.retention
+    cursors = Cursors(store, retention_s, wall)
+    backend = Backend(
+        store=store,
+        admission=handles.admission,
+        gate=handles.gate,
+        tail=EventTail(watcher.adapters.store, handles.feed, cursors.frame),
+        catalog=service.catalog,
+        metrics=watcher.metrics,
+        polls=PollSettings(service.watch, service.cadence, granted=service.pace.rate is not None),
+        region=service.region,
+        max_readers=settings.max_readers,
+        wall=wall,
+    )
+    access = Access(read_clients(settings.tokens))
+    overview = OverviewReader(backend, watcher.health, watcher.loops.pollers)
+    routers = [
+        health_router(view, watcher.metrics),
+        task_router(backend, access),
+        event_router(backend, access, cursors),
+        dead_letter_router(backend, access),
+        replica_router(backend, access),
+        overview_router(overview, access),
+        page_router(),
+    ]
+    return HttpApi(HttpServer(settings, build_api(routers)), access, backend.tail, [overview.run])
 
 
 class HttpApi:
     """`open` binds the port, `serve` answers until cancelled, `close` releases the port."""
 
-    def __init__(
-        self,
-        settings: ApiSettings,
-        view: HealthView,
-        backend: Backend,
-        cursors: Cursors,
-        overview: OverviewReader,
-        loops: Sequence[ApiLoop] = (),
-    ) -> None:
-        """Reads the token files. Raises TokenFileError."""
-        self._access = Access(read_clients(settings.tokens))
-        self._backend = backend
-        self._loops = [backend.tail.run, overview.run, *loops]
-        self.server = HttpServer(
-            settings, build_api([*_routers(view, backend, self._access, cursors), overview_router(overview, self._access), page_router()])
-        )
-        self.server.before_stop = backend.tail.close
+    def __init__(self, server: HttpServer, access: Access, tail: EventTail, loops: Sequence[ApiLoop] = ()) -> None:
+        self.server = server
+        self.server.before_stop = tail.close
+        self._access = access
+        self._loops = [tail.run, *loops]
 
     @property
     def url(self) -> str:
@@ -68,14 +94,3 @@ class HttpApi:
     async def close(self) -> None:
         """Release the port. May be called at any time, and more than once."""
         await self.server.close()
-
-
-def _routers(view: HealthView, backend: Backend, access: Access, cursors: Cursors) -> Sequence[APIRouter]:
-    metrics: Metrics = backend.metrics
-    return [
-        health_router(view, metrics),
-        task_router(backend, access),
-        event_router(backend, access, cursors),
-        dead_letter_router(backend, access),
-        replica_router(backend, access),
-    ]

@@ -26,8 +26,6 @@ class Backend:
     metrics: Metrics
     polls: PollSettings
     region: str | None
-    retention_s: float
-    """How long the store keeps a task and its events after its end."""
     max_readers: int
     """How many clients may follow the events at the same time."""
     wall: Callable[[], float]

@@ -55,9 +55,20 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
 
 
-def install_error_handlers(app: FastAPI) -> None:
-    """Make `app` answer every error with a problem document."""
-    app.add_exception_handler(HTTPException, _http_error)
+def install_error_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
+    """Make `app`, which has these routes, answer every error with a problem document."""
+
+    async def http_error(request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+        if status == 404:
+            return problem_response(404, "This path does not exist. /openapi.json has all paths.", headers)
+        if status == 405:
+            methods = ", ".join(sorted(_methods(routes, request.scope)))
+            return problem_response(405, f"This path does not support this method. Use {methods}.", {**headers, "Allow": methods})
+        return problem_response(status, HTTPStatus(status).description, headers)
+
+    app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(RequestValidationError, _invalid_parameter)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(StoreError, _store_error)
@@ -68,17 +79,6 @@ def problem_response(status: int, detail: str, headers: Mapping[str, str] | None
     """Return a response with a problem document."""
     body = ProblemDocument(title=HTTPStatus(status).phrase, status=status, detail=detail, **members).model_dump_json()
     return Response(body, status, headers, MEDIA_TYPE)
-
-
-async def _http_error(request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
-    if status == 404:
-        return problem_response(404, "This path does not exist. /openapi.json has all paths.", headers)
-    if status == 405:
-        methods = ", ".join(sorted(_methods(request.app.routes, request.scope)))
-        return problem_response(405, f"This path does not support this method. Use {methods}.", {**headers, "Allow": methods})
-    return problem_response(status, HTTPStatus(status).description, headers)
 
 
 async def _invalid_parameter(_request: Request, error: Exception) -> Response:

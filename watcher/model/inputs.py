@@ -17,6 +17,8 @@ class Message:
     """Stays the same when the same message is received again."""
     body: bytes
     receipt: Any = None
+    trace: str | None = None
+    """The W3C trace context beside the body, as in `Watch`. It counts for each task for which the body has none."""
 
 
 @dataclass(frozen=True, slots=True)

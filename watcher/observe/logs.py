@@ -18,6 +18,7 @@ from typing import Any, TextIO
 import structlog
 from structlog.types import Processor
 
+from watcher.core.trace_context import trace_id
 from watcher.observe.log_messages import add_message
 from watcher.observe.redaction import redact
 from watcher.observe.settings import LogSettings
@@ -65,6 +66,11 @@ def configure(settings: LogSettings, stream: TextIO | None = None, *, config: Pa
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,  # loggers that are created during imports would keep an earlier set-up
     )
+
+
+def traced(trace: str | None) -> dict[str, str]:
+    """Return the facts for a line about a task that has this trace context: `trace_id`, or none."""
+    return {} if trace is None else {"trace_id": trace_id(trace)}
 
 
 def _added_facts() -> list[Processor]:

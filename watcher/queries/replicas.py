@@ -27,7 +27,9 @@ class ReplicaList:
 
     @property
     def unowned(self) -> list[int]:
-        """The shards without an owner, in order."""
+        """The shards without an owner, in order. None in a store with a single owner, which lists no replicas."""
+        if math.isinf(self.renew_s):
+            return []
         return sorted(set(range(self.shards)) - {shard for replica in self.replicas for shard in replica.shards})
 
     @property
@@ -46,6 +48,8 @@ class ReplicaList:
         }
 
     def _unowned(self) -> Iterable[str]:
+        if math.isinf(self.renew_s):
+            return
         if not self.replicas:
             yield "no replica is alive: nothing is polled or delivered; start one with watcher run"
         elif self.unowned:

@@ -89,4 +89,4 @@ class Admission:
 
     def _new_watch(self, submission: Submission, now: float) -> Watch:
         deadline = submission.deadline_s if submission.deadline_s is not None else self._settings.deadline
-        return Watch(submission.ref, self._new_id(), now, now + deadline, context=submission.context)
+        return Watch(submission.ref, self._new_id(), now, now + deadline, context=submission.context, trace=submission.trace)

@@ -8,10 +8,12 @@ from typing import Any
 import structlog
 from prometheus_client import Counter
 
+from watcher.core.delivery.events import trace_of
 from watcher.core.delivery.log_limit import LogLimit
 from watcher.core.delivery.refusals import DeadEvent, Ground, Refusal
 from watcher.errors import RemoteError
 from watcher.model import Event
+from watcher.observe.logs import traced
 from watcher.runtime.instruments import Instruments
 
 log = structlog.get_logger("watcher.delivery")
@@ -59,4 +61,4 @@ class DeliveryReport:
             return
         more = {"suppressed": suppressed} if suppressed else {}
         write = log.error if name == "event_rejected" else log.warning
-        write(name, sink=self._sink, event_id=event.id, **facts, **more)
+        write(name, sink=self._sink, event_id=event.id, **traced(trace_of(event)), **facts, **more)

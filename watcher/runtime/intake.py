@@ -58,7 +58,7 @@ class MessageReader:
     def read(self, message: Message, dead_letter_id: str, *, now: float, plain: bool, watch_notified: bool) -> Reading:
         """What the message contains. Never raises."""
         found = submissions.read(message.body, self.catalog, now=now, region=self.region, plain=plain, watch_notified=watch_notified)
-        tasks = [each for each in found if isinstance(each, Submission)]
+        tasks = [submissions.with_trace(each, message.trace) for each in found if isinstance(each, Submission)]
         return Reading(
             message,
             dead_letter_id,
@@ -159,7 +159,7 @@ class Intake:
         submitted = sorted((each for reading in readings for each in reading.submitted), key=lambda each: each.poll_now)
         outcomes = list(zip(submitted, await self._admission.submit(submitted, origin), strict=True))
         self._report.admitted(origin, [each for submission, each in outcomes if each.outcome == "admitted" or not submission.poll_now])
-        reduced = [each.watch.key for submission, each in outcomes if submission.deadline_reduced and each.outcome == "admitted"]
+        reduced = [each.watch for submission, each in outcomes if submission.deadline_reduced and each.outcome == "admitted"]
         self._report.deadlines_reduced(origin, reduced)
         notified: list[tuple[str, Admitted | None]] = [(s.ref.key, each) for s, each in outcomes if s.poll_now]
         notified = notified or [(each.ref.key, None) for reading in readings for each in reading.notified]
@@ -174,7 +174,7 @@ class Intake:
         if dead_letters:
             await self._store.add_dead_letters(dead_letters)
         for reading, letter in zip(readings, dead_letters, strict=True):
-            self._report.rejected(origin, [error.reason for error in reading.invalid], letter)
+            self._report.rejected(origin, [error.reason for error in reading.invalid], letter, reading.message.trace)
 
 
 def dead_letter_id(origin: str, message: Message) -> str:

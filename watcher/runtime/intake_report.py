@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import structlog
 
 from watcher.core.intake.members import MAX_DEADLINE_S
-from watcher.model import DeadLetter
+from watcher.model import DeadLetter, Watch
+from watcher.observe.logs import traced
 from watcher.observe.metrics import Metrics
 from watcher.runtime.admission import Admitted
 
@@ -46,13 +47,14 @@ class IntakeReport:
             again = f"a task is watched once; to watch one that has ended again, submit it after: watcher forget {shlex.quote(example.key)}"
             hint = "nothing: these tasks are watched" if example.open else again
             facts = {"known": counts["known"], "ended": counts["ended"], "example": example.key, "end_reason": example.end_reason}
-            log.info("submitted_again", source=origin, **facts, hint=hint)
+            log.info("submitted_again", source=origin, **facts, **traced(example.trace), hint=hint)
 
-    def deadlines_reduced(self, origin: str, keys: Sequence[str]) -> None:
+    def deadlines_reduced(self, origin: str, watches: Sequence[Watch]) -> None:
         """New watches of one receive whose inputs requested more than the longest deadline."""
-        if keys:
+        if watches:
             hint = "nothing, if this is long enough: a watch cannot last longer"
-            log.info("deadline_reduced", source=origin, tasks=len(keys), example=keys[0], deadline_s=MAX_DEADLINE_S, hint=hint)
+            facts = {"tasks": len(watches), "example": watches[0].key, **traced(watches[0].trace), "deadline_s": MAX_DEADLINE_S}
+            log.info("deadline_reduced", source=origin, **facts, hint=hint)
 
     def notified(self, origin: str, *, polled: bool, watch: Admitted | None) -> None:
         """AWS sent a notification. `watch` is the outcome where it is also a submission; a new watch is counted as admitted."""
@@ -69,13 +71,14 @@ class IntakeReport:
             self._metrics.inputs.labels(origin, "steering_ignored").inc()
             log.warning("members_ignored", source=origin, members=sorted(members), hint="a message cannot choose where calls go")
 
-    def rejected(self, origin: str, reasons: Sequence[str], letter: DeadLetter) -> None:
-        """Something in a message is invalid, and the message is now a dead letter."""
+    def rejected(self, origin: str, reasons: Sequence[str], letter: DeadLetter, trace: str | None = None) -> None:
+        """Something in a message is invalid, and the message is now a dead letter. `trace` is the context beside its body."""
         for reason in reasons:
             self._metrics.inputs.labels(origin, f"rejected_{reason}").inc()
         self._metrics.dead_letters.labels("input", origin, letter.reason).inc()
         hint = f"watcher dead-letters show {letter.id}"
-        log.warning("input_rejected", source=origin, reason=letter.reason, detail=letter.detail, dead_letter=letter.id, hint=hint)
+        facts = {"reason": letter.reason, "detail": letter.detail, "dead_letter": letter.id, **traced(trace)}
+        log.warning("input_rejected", source=origin, **facts, hint=hint)
 
     def _log_ignored(self, origin: str, name: str, advice: str) -> None:
         if (origin, name) not in self._logged and len(self._logged) < MAX_NAMES:

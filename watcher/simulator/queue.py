@@ -21,6 +21,7 @@ BATCH = 10
 class _Queued:
     body: bytes
     visible_at: float
+    trace: str | None = None
     receipt: int = 0
     received: int = 0
 
@@ -47,11 +48,11 @@ class SimulatedQueue:
         self._queued: dict[str, _Queued] = {}
         self._numbers = 0
 
-    def put(self, body: bytes | str) -> str:
-        """Add a message. Returns its id."""
+    def put(self, body: bytes | str, *, trace: str | None = None) -> str:
+        """Add a message, with a trace context beside its body. Returns its id."""
         self._numbers += 1
         id_ = f"{self.name}-{self._numbers}"
-        self._queued[id_] = _Queued(body if isinstance(body, bytes) else body.encode(), 0.0)
+        self._queued[id_] = _Queued(body if isinstance(body, bytes) else body.encode(), 0.0, trace)
         return id_
 
     def __len__(self) -> int:
@@ -111,7 +112,7 @@ class SimulatedQueue:
         queued.received += 1
         queued.receipt += 1
         queued.visible_at = now + (self.hold_s or 0.0)
-        return Message(id_, queued.body, queued.receipt)
+        return Message(id_, queued.body, queued.receipt, queued.trace)
 
     def _fail(self) -> None:
         if self.failure is not None:

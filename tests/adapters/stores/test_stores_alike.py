@@ -85,13 +85,17 @@ async def operate(store: Store, what: str, name: str) -> Any:
     return await store.purge([name])
 
 
+async def cancel(store: Store, tasks: list[int]) -> Any:
+    return await store.cancel([the_watch(task).key for task in tasks])
+
+
 async def forget(store: Store, selection: Selection) -> Any:
     return await store.forget(selection)
 
 
 async def requests(store: Store) -> Any:
     found = await store.requests()
-    return sorted(found.forgotten), unplaced(found.retries)
+    return sorted(found.forgotten), unplaced(found.retries), list(found.cancelled.items())
 
 
 async def prune(store: Store, before: float, events_before: float | None) -> Any:
@@ -109,8 +113,8 @@ async def reopen(store: Store, sinks: list[str], drop: list[str]) -> Any:
     return answer
 
 
-async def browse_tasks(store: Store, open_: bool | None, kind: str | None, limit: int) -> Any:
-    return await all_pages(store.tasks, TaskQuery(open=open_, kind=kind, limit=limit))
+async def browse_tasks(store: Store, open_: bool | None, kind: str | None, search: str | None, limit: int) -> Any:
+    return await all_pages(store.tasks, TaskQuery(open=open_, kind=kind, search=search, limit=limit))
 
 
 async def browse_dead_letters(store: Store, task: int | None, prefix: str | None, limit: int) -> Any:
@@ -121,9 +125,12 @@ async def browse_dead_letters(store: Store, task: int | None, prefix: str | None
 async def browse_events(store: Store, kind: str | None, terminal: bool | None, limit: int) -> Any:
     seen: dict[int, int] = {}
     found: list[Event] = []
+    newest = await store.positions()
     while events := await store.events(EventQuery(after=seen, kind=kind, terminal=terminal, limit=limit)):
         found += events
         seen |= {event.shard: event.position for event in events}
+    if kind is None and terminal is None:
+        assert newest == seen
     return by_task(found)
 
 
@@ -151,11 +158,12 @@ CALLS = st.one_of(
     call(reject, SINKS, st.integers(0, 3), TIMES),
     call(add_dead_letters, NAMES, TIMES),
     call(operate, st.sampled_from(["retry", "purge"]), NAMES),
+    call(cancel, st.lists(TASKS, max_size=3)),
     call(forget, SELECTIONS),
     call(requests),
     call(prune, TIMES, st.one_of(st.none(), TIMES)),
     call(reopen, st.lists(SINKS, unique=True), st.lists(SINKS, unique=True)),
-    call(browse_tasks, maybe(True, False), maybe(*KINDS), LIMITS),
+    call(browse_tasks, maybe(True, False), maybe(*KINDS), maybe("t1", "vc0", "_", ""), LIMITS),
     call(browse_dead_letters, maybe(*range(4)), maybe("d", "bus-w1"), LIMITS),
     call(browse_events, maybe(*KINDS), maybe(True, False), LIMITS),
 )
@@ -167,6 +175,7 @@ async def state(store: Store) -> Any:
         "tasks": tasks,
         "open": sorted(await loaded(store), key=lambda watch: watch.key),
         "count": [await store.count_open(kinds) for kinds in (None, KINDS[:1])],
+        "by state": sorted(map(repr, await store.count_by_state(1020.0))),
         "events": [unplaced(await store.task_events(watch.key)) for watch in tasks],
         "undelivered": [await store.undelivered(watch.key) for watch in tasks],
         "outbox": {sink: by_task(await unsettled(store, sink)) for sink in ("bus", "log")},

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from watcher.adapters.aws.errors import classify
+from watcher.core.delivery.events import trace_of
+from watcher.core.trace_context import attributes_of
 from watcher.errors import Busy, CredentialsRejected, Denied, NotFound, RemoteError, Throttled, Unavailable, Unreadable
 from watcher.model import Event
 from watcher.ports import Delivered, Outcome, Rejected, Retry
@@ -108,13 +110,17 @@ def message_entry(event: Event, *, body: str, fifo: bool) -> BatchEntry | Reject
 
 
 def _attributes(event: Event) -> dict[str, str]:
-    """Return the message attributes that subscribers filter by. A value that an attribute cannot hold is left out."""
+    """Return the message attributes: those that subscribers filter by, and the trace context, where instrumentation looks for it.
+
+    A value that an attribute cannot hold is left out.
+    """
     values = {
         "content-type": "application/cloudevents+json",
         "type": event.type,
         "kind": event.kind,
         "to": event.to or "",
         "terminal": "true" if event.terminal else "false",
+        **attributes_of(trace_of(event)),
     }
     return {name: value for name, value in values.items() if value and not _INVALID_CHARACTERS.search(value)}
 

@@ -20,6 +20,8 @@ from pydantic import AfterValidator, ConfigDict, Field, SecretStr
 
 from watcher.adapters.http_client import check_connection, error_code, new_client, skip_body
 from watcher.adapters.http_headers import retry_after_s
+from watcher.core.delivery.events import trace_of
+from watcher.core.trace_context import attributes_of
 from watcher.errors import RemoteError, Throttled, Unavailable
 from watcher.model import Event
 from watcher.ports import Delivered, Outcome, Rejected, Retry
@@ -109,6 +111,8 @@ class WebhookSink:
         self._settings = settings
         self._keys = [_key(secret) for secret in settings.secrets]
         self._headers = {name: value.get_secret_value() for name, value in settings.headers.items()}
+        self._passes_trace = not any(name.lower() in ("traceparent", "tracestate") for name in self._headers)
+        """Whether requests have the headers of W3C Trace Context. Configured headers of these names replace them."""
         self._clock = clock
         self._client: httpx.AsyncClient | None = None
 
@@ -136,7 +140,8 @@ class WebhookSink:
         if self._client is None:
             raise Unavailable("closed", "the sink is not open")
         signature = signature_headers(event, int(self._clock()), self._keys)
-        headers = {**self._headers, "content-type": "application/cloudevents+json", **signature}
+        traced = attributes_of(trace_of(event)) if self._passes_trace else {}
+        headers = {**traced, **self._headers, "content-type": "application/cloudevents+json", **signature}
         outcome: Outcome | None = None
         try:
             with anyio.fail_after(self._settings.timeout):

@@ -14,6 +14,7 @@ from pydantic import Field
 from watcher.adapters.aws import batches
 from watcher.adapters.aws.arns import FIFO_SUFFIX, QueueUrl, queue_region
 from watcher.core.intake.strict_json import MAX_BODY
+from watcher.core.trace_context import of_message_attributes
 from watcher.errors import Unreadable
 from watcher.model import Message
 from watcher.ports import Rejected
@@ -81,6 +82,7 @@ class SqsSource:
             "receive_message",
             timeout=self._wait + self._aws.call_deadline,
             MaxNumberOfMessages=batches.MAX_ENTRIES,
+            MessageAttributeNames=["traceparent", "tracestate"],
             WaitTimeSeconds=self._wait,
             VisibilityTimeout=self._visibility,
         )
@@ -129,4 +131,5 @@ def _parse(entries: Sequence[Mapping[str, Any]]) -> Iterator[Message]:
         if not (isinstance(id_, str) and isinstance(receipt, str) and isinstance(text, str)):
             raise Unreadable("shape", "a message without id, receipt or body")
         # intake rejects lone surrogates, and bodies longer than MAX_BODY
-        yield Message(id_, text.encode("utf-8", "surrogatepass")[: MAX_BODY + 1], receipt)
+        body = text.encode("utf-8", "surrogatepass")[: MAX_BODY + 1]
+        yield Message(id_, body, receipt, of_message_attributes(entry.get("MessageAttributes")))

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from pydantic import Field, SecretStr
 
+from watcher.core.trace_context import attributes_of, of_members
 from watcher.kinds.kind import Kind
 from watcher.model import Event, EventType, Transition, Watch
 from watcher.section import Section
@@ -50,6 +51,7 @@ class EventWriter:
             "datacontenttype": "application/json",
             "sequence": f"{transition.sequence:010d}",
             "partitionkey": watch.key,
+            **attributes_of(watch.trace),  # the distributed tracing extension of CloudEvents
             "data": self._data(kind, watch, transition),
         }
         return Event(
@@ -121,6 +123,11 @@ def iso(seconds: float | None) -> str | None:
     if seconds is None:
         return None
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def trace_of(event: Event) -> str | None:
+    """Return the trace context in the body of an event, as in `Watch.trace`."""
+    return of_members(json.loads(event.body)) if b'"traceparent"' in event.body else None
 
 
 def event_of(body: bytes, position: int, shard: int = 0) -> Event:

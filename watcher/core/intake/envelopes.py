@@ -16,6 +16,7 @@ from watcher.core.intake.aws_events import read_aws_event
 from watcher.core.intake.strict_json import JSON_SPACE, decode_text, text_of
 from watcher.core.intake.task_objects import names_task, objects_inside, pasted_kinds
 from watcher.core.intake.unwrapped import Unwrapped
+from watcher.core.trace_context import of_members, of_message_attributes
 from watcher.errors import InvalidInput
 from watcher.kinds.catalog import Catalog
 from watcher.model import Ignored
@@ -27,7 +28,7 @@ EVENT, RECORDS, STATE = "an EventBridge event", "a Records event", "a Step Funct
 
 _CONFIRMATIONS = ("SubscriptionConfirmation", "UnsubscribeConfirmation")
 _REFERENCE = re.compile(r"[^\s\"'<>{}\[\],/]+(?:/[^\s\"'<>{}\[\],/]*)+")
-_FOR_THE_TASK = ("context", "deadline_s", "deadline_at")
+_FOR_THE_TASK = ("context", "deadline_s", "deadline_at", "traceparent", "tracestate")
 """Members beside a state's input that are meant for the task in it."""
 
 
@@ -99,7 +100,17 @@ def _one(value: Any, catalog: Catalog, envelopes: tuple[str, ...]) -> Iterable[U
         decoded = decode_message(content) if isinstance(content, str) else content
     except InvalidInput as error:
         return [_invalid(error, inside)]
-    return _unwrap(decoded, catalog, inside)
+    trace, elements = _trace(value), _unwrap(decoded, catalog, inside)
+    return elements if trace is None else (replace(each, trace=each.trace or trace) for each in elements)
+
+
+def _trace(envelope: Mapping[str, Any]) -> str | None:
+    """The trace context of an envelope: the extension attributes of a CloudEvent, the message attributes of SQS and SNS."""
+    if "specversion" in envelope:
+        return of_members(envelope)
+    topic = envelope.get("Sns")
+    notification = topic if isinstance(topic, Mapping) else envelope
+    return of_message_attributes(envelope.get("messageAttributes") or notification.get("MessageAttributes"))
 
 
 def _envelope(value: Mapping[str, Any], catalog: Catalog) -> tuple[str, Any] | None:

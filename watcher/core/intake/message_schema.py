@@ -21,6 +21,8 @@ _REST: Schema = {
     "context": {"description": "Any JSON, at most 4 KiB. It is repeated in each event of the task."},
     "deadline_s": {"type": ["number", "null"], "exclusiveMinimum": 0, "description": "Stop watching after this many seconds."},
     "deadline_at": {"type": ["number", "null"], "description": "Stop watching at this time, in seconds since the epoch."},
+    "traceparent": {"description": "W3C Trace Context. Each event of the task repeats it; an invalid one is ignored."},
+    "tracestate": {"description": "W3C Trace Context. Ignored without a valid traceparent."},
     "region": {"type": ["string", "null"], "description": "The configured Region; a message cannot choose another one."},
     "target": {"enum": ["default", None]},
     "version": {"enum": [1, "1", "1.0", None]},

@@ -20,6 +20,7 @@ from watcher.core.intake.observations import has_status, observation_of
 from watcher.core.intake.strict_json import JSON_SPACE, text_of
 from watcher.core.intake.task_objects import as_the_api_spells, bare_values, objects_inside, pasted_kinds, pasted_task, spellings, value_of
 from watcher.core.intake.unwrapped import Unwrapped
+from watcher.core.trace_context import of_members
 from watcher.errors import InvalidInput
 from watcher.kinds.catalog import Catalog
 from watcher.kinds.kind import Kind, Param
@@ -80,6 +81,11 @@ def parse_ref(text: str, catalog: Catalog) -> TaskRef:
     return TaskRef(kind.name, tuple(_valid(param, part) for param, part in zip(kind.params, parts, strict=True)))
 
 
+def with_trace(submission: Submission, trace: str | None) -> Submission:
+    """The submission with the trace context of what is around it, if it has none of its own."""
+    return submission if trace is None or submission.trace is not None else replace(submission, trace=trace)
+
+
 def steering_members(body: bytes, catalog: Catalog) -> Sequence[str]:
     """Return the `FORBIDDEN_MEMBERS` of a message, in any spelling, each as often as it occurs. Never raises."""
     try:
@@ -118,9 +124,10 @@ class _Reader:
 
     def _outcome(self, element: Unwrapped, read_one: Callable[[], Submission | Ignored]) -> Submission | InvalidInput | Ignored:
         try:
-            return read_one()
+            found = read_one()
         except InvalidInput as error:
             return _for_a_person(error, element, self.catalog)
+        return with_trace(found, element.trace) if isinstance(found, Submission) else found
 
     def _submission(self, message: Mapping[str, Any], pasted: Kind | None) -> Submission:
         """`pasted` is the kind whose reply is part of the message."""
@@ -131,7 +138,8 @@ class _Reader:
         ref = TaskRef(kind.name, tuple(_valid(param, value) for param, value in zip(kind.params, values, strict=True)))
         context, deadline = context_of(message.get("context")), deadline_of(message, self.now)
         observation = observation_of(kind, task, self.now)
-        submission = Submission(ref, context, deadline, observation=observation, look_now=observation is None and has_status(kind, task))
+        look_now = observation is None and has_status(kind, task)
+        submission = Submission(ref, context, deadline, observation=observation, look_now=look_now, trace=of_members(message))
         if deadline is not None and deadline > MAX_DEADLINE_S:
             return replace(submission, deadline_s=MAX_DEADLINE_S, deadline_reduced=True)
         return submission

@@ -24,5 +24,7 @@ class Unwrapped:
     """The Region in which AWS itself says that this happened."""
     place: str = ""
     """Where in a batch the element was, as a prefix for error texts: `element 2: `."""
+    trace: str | None = None
+    """The trace context of the innermost envelope that has one."""
     envelopes: tuple[str, ...] = ()
     """The names of its envelopes, the outer one first, for error texts: `an SNS notification`."""

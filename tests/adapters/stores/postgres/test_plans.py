@@ -199,7 +199,7 @@ QUERIES: dict[str, tuple[Any, set[str], int]] = {
         {"dead_letters_id_key"},
         3000,
     ),
-    "the requests of operators": (lambda store: store.requests(), {"dead_letters_retry"}, 100),
+    "the requests of operators": (lambda store: store.requests(), {"dead_letters_retry", "watches_cancelled"}, 100),
     "an erasure by key": (lambda store: store.forget(Selection(key="speaker-search/vc7/t3007")), {"watches_key_key", "events_id"}, 200),
     "an erasure by connector": (
         lambda store: store.forget(Selection(value="vc9")),

@@ -15,6 +15,7 @@ from watcher.errors import StoreError, StoreRefused
 
 pytestmark = pytest.mark.process
 
+CURRENT = len(MIGRATIONS)
 COMPATIBLE = Migration(("ALTER TABLE watches ADD COLUMN later text",), compatible=True)
 BREAKING = Migration(("ALTER TABLE watches RENAME COLUMN key TO name",))
 
@@ -44,7 +45,7 @@ async def test_replicas_that_start_at_once(database: Database) -> None:
     async with anyio.create_task_group() as tasks:
         for store in stores:
             tasks.start_soon(store.open, ["bus", "log"])
-    assert database.execute("SELECT version, readable_from, shards FROM store") == [(1, 1, 4)]
+    assert database.execute("SELECT version, readable_from, shards FROM store") == [(CURRENT, 1, 4)]
     assert database.execute("SELECT count(*) FROM shards") == [(4,)]
     assert database.execute("SELECT sink, count(*) FROM cursors GROUP BY sink ORDER BY sink") == [("bus", 4), ("log", 4)]
     await closed(*stores)
@@ -80,7 +81,7 @@ async def test_the_check_names_the_versions(database: Database) -> None:
     """The server, and the schema of the store."""
     store = await opened(database)
     (version,) = database.execute("SHOW server_version")[0]
-    assert await store.check() == f"PostgreSQL {version.split()[0]}, schema 1"
+    assert await store.check() == f"PostgreSQL {version.split()[0]}, schema {CURRENT}"
     await store.close()
 
 
@@ -98,20 +99,42 @@ async def test_a_rolling_update(database: Database) -> None:
     assert [watch async for watches in new.arrivals([]) for watch in watches] == []
     again = await opened(database)
     assert await again.task(watch.key) == moved(watch).watch
-    assert database.execute("SELECT version, readable_from FROM store") == [(2, 1)]
+    assert database.execute("SELECT version, readable_from FROM store") == [(CURRENT + 1, 1)]
     await closed(old, new, again)
+
+
+async def test_a_store_of_the_first_version(database: Database) -> None:
+    """Its watches stay when it is migrated, it gets an identity, and replicas of that version still admit and end watches."""
+    first = database.store(migrations=MIGRATIONS[:1])
+    await first.open(["bus"])
+    admit = """INSERT INTO watches (n, shard, key, id, target, kind, params, admitted_at, deadline_at, sequence, polls)
+        SELECT nextval('watch_numbers'), 0, 'speaker-search/vc1/' || %s, 'id', 'default', 'speaker-search', ARRAY['vc1', %s],
+            1000, 9000, 0, 0 RETURNING n"""
+    database.execute(admit, "t1", "t1")
+    store = await opened(database)
+    assert database.execute("SELECT version, readable_from FROM store") == [(CURRENT, 1)]
+    assert await store.task(a_watch().key) == a_watch(watch="id")
+    assert len(await store.identity()) == 32
+    database.execute(admit, "t2", "t2")
+    assert await store.cancel([a_watch().key, a_watch("t2").key]) == 2
+    database.execute("UPDATE watches SET ended_at = 1, end_reason = 'terminal' WHERE key = %s RETURNING n", a_watch().key)
+    await store.claim()
+    assert dict((await store.requests()).cancelled) == {a_watch("t2").key: "id"}
+    await closed(first, store)
 
 
 async def test_a_breaking_migration_waits_until_all_replicas_stopped(database: Database) -> None:
     """It is refused while a replica runs that cannot work with its result; afterwards the old version is refused."""
     old = await opened(database)
     await old.claim()
-    with pytest.raises(StoreRefused, match=r"replicas of schema version 1 are running.* stop them all, then start this version"):
+    with pytest.raises(StoreRefused, match=rf"replicas of schema version {CURRENT} are running.* stop them all, then start this version"):
         await opened(database, BREAKING)
     await old.close()
     await closed(await opened(database, BREAKING))
     for refused in (old.open(["bus"]), a_store(database).attach()):
-        with pytest.raises(StoreRefused, match="has schema version 2, this program supports up to 1: run the newer program"):
+        with pytest.raises(
+            StoreRefused, match=f"has schema version {CURRENT + 1}, this program supports up to {CURRENT}: run the newer program"
+        ):
             await refused
     await old.close()
 
@@ -123,7 +146,7 @@ async def test_a_store_of_an_earlier_version(database: Database) -> None:
     with pytest.raises(StoreRefused, match="start a watcher of this version once to migrate the store"):
         await command.attach()
     await command.close()
-    assert database.execute("SELECT version FROM store") == [(1,)]
+    assert database.execute("SELECT version FROM store") == [(CURRENT,)]
 
 
 async def test_a_migration_that_fails_changes_nothing(database: Database) -> None:
@@ -132,7 +155,7 @@ async def test_a_migration_that_fails_changes_nothing(database: Database) -> Non
     broken = (COMPATIBLE, Migration(("SELECT 1 / 0",), compatible=True))
     with pytest.raises(Exception, match="division by zero"):
         await opened(database, *broken)
-    assert database.execute("SELECT version FROM store") == [(1,)]
+    assert database.execute("SELECT version FROM store") == [(CURRENT,)]
     assert database.execute(
         "SELECT count(*) FROM information_schema.columns WHERE table_schema = %s AND column_name = 'later'", database.schema
     ) == [(0,)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 
 from watcher.adapters.dead_letter_bodies import pack
@@ -11,6 +12,7 @@ from watcher.adapters.stores.postgres.schema import one
 from watcher.core.copying import marker
 from watcher.errors import StoreRefused
 from watcher.model import DEFAULT_TARGET, DeadLetter, Portion, StoredEvent, TaskRef, shard_of
+from watcher.ports import IDENTITY
 
 _HAS_CONTENT = "SELECT EXISTS (SELECT 1 FROM watches) OR EXISTS (SELECT 1 FROM dead_letters)"  # an event has a watch
 _LOCK_RECORD = "SELECT text FROM state WHERE name = %b FOR UPDATE"
@@ -62,6 +64,7 @@ async def begin(db: Connection, source: str, sinks: Sequence[str], shards: int) 
     record, progress = marker.begin(found, source)
     if found is None:
         await db.execute("DELETE FROM state")
+        await state_rows.save(db, IDENTITY, secrets.token_hex(16))  # the events of the copy get new positions
         await db.execute("DELETE FROM forgotten")
         await event_rows.set_sinks(db, [], shards)
         await event_rows.set_sinks(db, sinks, shards)
@@ -94,7 +97,9 @@ async def end(db: Connection) -> None:
 
 async def states(db: Connection) -> dict[str, str]:
     """The texts that belong to the content, by name."""
-    rows = await (await db.execute("SELECT name, text FROM state WHERE name <> %b ORDER BY name", (marker.NAME,))).fetchall()
+    rows = await (
+        await db.execute("SELECT name, text FROM state WHERE name <> ALL(%b::text[]) ORDER BY name", ([marker.NAME, IDENTITY],))
+    ).fetchall()
     return dict(rows)
 
 

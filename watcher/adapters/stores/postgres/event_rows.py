@@ -34,6 +34,8 @@ _BACKLOG = f"""SELECT c.sink,
         WHERE d.sink = c.sink AND d.shard = c.shard AND d.position > c.position),
     (SELECT e.at FROM events e WHERE {_UNSETTLED} ORDER BY e.position LIMIT 1)
     FROM cursors c"""  # noqa: S608
+_POSITIONS = """SELECT s.shard, e.position FROM shards s CROSS JOIN LATERAL (
+    SELECT position FROM events WHERE shard = s.shard ORDER BY position DESC LIMIT 1) e"""
 _UNDELIVERED = f"""SELECT c.sink, count(*) FROM watches w JOIN events e ON e.watch = w.n JOIN cursors c ON {_UNSETTLED}
     WHERE w.key = %b GROUP BY c.sink"""  # noqa: S608
 # The cursor moves up to the first event that is not settled, or to the newest one. `NOT IN` looks each event up in a hash
@@ -108,6 +110,11 @@ async def find(db: Connection, query: EventQuery, shards: int) -> list[Event]:
     afters = [query.after.get(shard, 0) for shard in range(shards)]
     statement = _FIND.format(join=join, where=where)
     return await _events(db, statement, (list(range(shards)), afters, *values, query.limit, query.limit))
+
+
+async def positions(db: Connection) -> dict[int, int]:
+    """The position of the newest event of each shard that has any."""
+    return dict(await (await db.execute(_POSITIONS)).fetchall())
 
 
 async def settle(db: Connection, settled: Iterable[Settled]) -> None:

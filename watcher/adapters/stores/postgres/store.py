@@ -27,8 +27,8 @@ from watcher.core.delivery.leftovers import check_same_sinks, leftovers, to_drop
 from watcher.core.ownership.grace import Grace
 from watcher.errors import StoreError, StoreRefused, StoreUnavailable
 from watcher.model import Backlog, Change, Claim, DeadLetter, Event, Lease, Leftover, Portion, Pruned, Replica, Report, Watch
-from watcher.ports import Requests, Signals
-from watcher.query import DeadLetterQuery, EventQuery, Page, Selection, TaskQuery
+from watcher.ports import IDENTITY, Requests, Signals
+from watcher.query import DeadLetterQuery, EventQuery, OpenCount, Page, Selection, TaskQuery
 
 T = TypeVar("T")
 
@@ -236,6 +236,12 @@ class PostgresStore:
 
     # --- queries ---------------------------------------------------------------------------------
 
+    async def identity(self) -> str:
+        found = await self.load_state(IDENTITY)
+        if found is None:
+            raise StoreRefused(f"{self._server.place}: the store has no identity, as after an incomplete restore: restore the whole schema")
+        return found
+
     async def task(self, key: str) -> Watch | None:
         return await self._read(partial(watch_rows.find, key=key))
 
@@ -248,11 +254,17 @@ class PostgresStore:
     async def count_open(self, kinds: Collection[str] | None = None) -> int:
         return await self._read(partial(watch_rows.count_open, kinds=kinds))
 
+    async def count_by_state(self, now: float) -> Sequence[OpenCount]:
+        return await self._read(partial(watch_rows.count_by_state, now=now))
+
     async def task_events(self, key: str) -> Sequence[Event]:
         return await self._read(partial(event_rows.of_task, key=key))
 
     async def events(self, query: EventQuery) -> Sequence[Event]:
         return await self._read(partial(event_rows.find, query=query, shards=self.shards))
+
+    async def positions(self) -> Mapping[int, int]:
+        return await self._read(event_rows.positions)
 
     async def undelivered(self, key: str) -> Mapping[str, int]:
         return await self._read(partial(event_rows.undelivered, key=key))
@@ -284,6 +296,9 @@ class PostgresStore:
         await self._in_pieces(partial(erasure_rows.forget_dead_letters, selection=selection))
         return watches
 
+    async def cancel(self, keys: Sequence[str]) -> int:
+        return await self._read(partial(watch_rows.cancel, keys=keys)) if keys else 0
+
     async def requests(self, after: str | None = None) -> Requests:
         if self._forgotten:  # returned before their records are removed, so that none is lost
             with suppress(StoreUnavailable):  # the next call tries again
@@ -291,8 +306,9 @@ class PostgresStore:
                 self._forgotten = set()
         erased = await self._read(partial(state_rows.forgotten, shards=sorted(self._owned), read=self._forgotten))
         retries = await self._read(partial(dead_letter_rows.to_retry, after=after, shards=sorted(self._owned)))
+        cancelled = await self._read(partial(watch_rows.cancelled, shards=sorted(self._owned)))
         self._forgotten |= {number for number, _ in erased}
-        return Requests([key for _, key in erased], retries.items, retries.next)
+        return Requests([key for _, key in erased], retries.items, retries.next, cancelled)
 
     # --- copies ----------------------------------------------------------------------------------
 

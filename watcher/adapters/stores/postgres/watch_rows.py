@@ -9,7 +9,8 @@ from typing import Any
 from watcher.adapters.stores.postgres.connections import Connection
 from watcher.adapters.stores.postgres.schema import one
 from watcher.model import TaskRef, Watch, shard_of
-from watcher.query import Page, TaskQuery, decode_cursor, page
+from watcher.ports import CANCEL_PAGE
+from watcher.query import AGE_BOUNDS_S, OpenCount, Page, TaskQuery, decode_cursor, page
 
 state = attrgetter(
     "admitted_at",
@@ -26,14 +27,15 @@ state = attrgetter(
     "polls",
     "ended_at",
     "end_reason",
+    "trace",
 )
 """The stored fields of a watch besides its names, in the order of `Watch` and of the columns."""
 
 STATE = (
     "admitted_at, deadline_at, context, status, status_since, changed_at, created_at, started_at, updated_at,"
-    " result_digest, sequence, polls, ended_at, end_reason"
+    " result_digest, sequence, polls, ended_at, end_reason, trace"
 )
-_TYPES = ["float8", "float8", "text", "text", "float8", "float8", "float8", "float8", "float8", "text", "int8", "int8", "float8", "text"]
+_TYPES = [*["float8"] * 2, *["text"] * 2, *["float8"] * 5, "text", *["int8"] * 2, "float8", *["text"] * 2]
 STATE_ARRAYS = ", ".join(f"%b::{type_}[]" for type_ in _TYPES)
 """Parameters: an array for each field of `STATE`."""
 
@@ -61,6 +63,15 @@ _ANNOUNCE = """WITH found AS (
     SELECT ARRAY(SELECT key FROM found), (SELECT count(pg_notify(%b, 'notified ' || owner || ' ' || key)) FROM others)"""
 _COUNT_OPEN = "SELECT count(*) FROM watches WHERE ended_at IS NULL"
 _COUNT_OPEN_OF = f"{_COUNT_OPEN} AND kind = ANY(%b::text[])"
+_AGE_CLASS = "".join(f" WHEN age <= {bound} THEN {number}" for number, bound in enumerate(AGE_BOUNDS_S[:-1]))
+_COUNT_BY_STATE = f"""SELECT kind, status, CASE{_AGE_CLASS} ELSE {len(AGE_BOUNDS_S) - 1} END AS age_class, count(*)
+    FROM (SELECT kind, status, %b::float8 - coalesce(status_since, admitted_at) AS age FROM watches WHERE ended_at IS NULL) w
+    GROUP BY kind, status, age_class"""  # noqa: S608
+# The watches are locked in the order in which commits lock them.
+_CANCEL = """UPDATE watches SET cancelled = true WHERE n IN (
+    SELECT n FROM watches WHERE key = ANY(%b::text[]) AND ended_at IS NULL ORDER BY n FOR NO KEY UPDATE)"""
+_CANCELLED = f"""SELECT key, id FROM watches WHERE cancelled AND ended_at IS NULL AND shard = ANY(%b::int[])
+    ORDER BY n LIMIT {CANCEL_PAGE}"""  # noqa: S608
 
 
 async def admit(db: Connection, watches: Mapping[str, Watch], shards: int, me: str, channel: str) -> dict[str, Watch]:
@@ -99,7 +110,11 @@ async def _find(db: Connection, keys: Sequence[str]) -> list[Watch]:
 async def find_all(db: Connection, query: TaskQuery) -> Page[Watch]:
     """One page of the watches that match. Walks the open ones or all of them, from the cursor on."""
     comparison, order = (">", "ASC") if query.oldest_first else ("<", "DESC")
-    filters: list[tuple[str, object]] = [("w.kind = %b", query.kind), ("w.status = %b", query.status)]
+    filters: list[tuple[str, object]] = [
+        ("w.kind = %b", query.kind),
+        ("w.status = %b", query.status),
+        ("strpos(w.key, %b) > 0", query.search),
+    ]
     if query.after is not None:
         filters.append((f"w.n {comparison} %b::int8", whole(decode_cursor(query.after, 1)[0])))
     conditions = [condition for condition, value in filters if value is not None]
@@ -115,6 +130,22 @@ async def find_all(db: Connection, query: TaskQuery) -> Page[Watch]:
 async def count_open(db: Connection, kinds: Collection[str] | None) -> int:
     """How many open watches there are of these kinds, or of all kinds."""
     return int((await (one(db, _COUNT_OPEN) if kinds is None else one(db, _COUNT_OPEN_OF, (list(kinds),))))[0])
+
+
+async def count_by_state(db: Connection, now: float) -> list[OpenCount]:
+    """How many open watches there are by kind, status, and age class."""
+    rows = await (await db.execute(_COUNT_BY_STATE, (now,))).fetchall()
+    return [OpenCount(kind, status, AGE_BOUNDS_S[number], count) for kind, status, number, count in rows]
+
+
+async def cancel(db: Connection, keys: Sequence[str]) -> int:
+    """Mark the open watches of these tasks to be ended. Returns how many there are."""
+    return (await db.execute(_CANCEL, (list(keys),))).rowcount
+
+
+async def cancelled(db: Connection, shards: Sequence[int]) -> dict[str, str]:
+    """The keys and ids of some open watches of these shards that are marked to be ended, in order of admission."""
+    return dict(await (await db.execute(_CANCELLED, (list(shards),))).fetchall())
 
 
 def columns(rows: Sequence[Sequence[Any]], width: int = 0) -> list[list[Any]]:
