@@ -175,7 +175,7 @@ function drawReplica(replica) {
 }
 
 function drawComponents({ components, paused }) {
-  const rows = components.map((each) =>
+  const rows = [...components].sort((a, b) => a.ok - b.ok).map((each) =>
     h(
       "li",
       { class: each.ok ? "" : "failing" },
@@ -191,7 +191,7 @@ function drawComponents({ components, paused }) {
     h("span", { class: "muted small reason" }, paused.length ? `paused: ${paused.map((each) => each.reason).join(", ")}` : "receives"),
     paused.map((each) => h("span", { class: "hint small" }, each.hint)),
   );
-  return h("ul", { class: "components-list" }, intake, rows);
+  return h("ul", { class: "components-list" }, paused.length ? intake : null, rows, paused.length ? null : intake);
 }
 
 /** Facts as a list of names and values: [name, value, striking]. */

@@ -7,7 +7,7 @@ import { clock, componentName, counted, since } from "./format.js";
 export function troubles(overview) {
   const bad = overview.components
     .filter((each) => !each.ok)
-    .map((each) => ({ ...each, component: each.name, name: `${componentName(each.name)} ${each.name.startsWith("circuit:") ? "is open" : "does not work"}`, level: "bad" }));
+    .map((each) => ({ ...each, component: each.name, name: `${componentName(each.name)} ${each.name.startsWith("circuit:") ? "is open" : "does not work"}`, reason: each.reason.replace(/^open: /, ""), level: "bad" }));
   const paused = overview.paused.map(({ reason, hint }) => ({ name: "No new tasks are received", reason, hint, level: "bad" }));
   const replicas = overview.replicas.trouble.map((sentence) => ({ name: "Replicas", hint: sentence, level: "warn" }));
   const unread = [overview.tasks, overview.replicas]
