@@ -71,8 +71,9 @@ class HttpApi:
     def __init__(self, server: HttpServer, access: Access, tail: EventTail, loops: Sequence[ApiLoop] = ()) -> None:
         self.server = server
         self.server.before_stop = tail.close
-        self._access = access
-        self._loops = [tail.run, *loops]
+        self.access = access
+        self.loops = [tail.run, *loops]
+        """What runs beside the server."""
 
     @property
     def url(self) -> str:
@@ -82,12 +83,12 @@ class HttpApi:
     async def open(self) -> None:
         """Bind the port and listen. Raises Unavailable, with host and port, where that fails."""
         await self.server.open()
-        self._access.beyond_loopback = self.server.beyond_loopback
+        self.access.beyond_loopback = self.server.beyond_loopback
 
     async def serve(self) -> None:
         """Answer until cancelled."""
         async with anyio.create_task_group() as group:
-            for loop in self._loops:
+            for loop in self.loops:
                 group.start_soon(loop)
             await self.server.serve()
 

@@ -35,7 +35,7 @@ class HttpServer:
             raise ValueError("api.listen is not set, so there is no address to listen on")
         host, _, port = settings.listen.rpartition(":")
         self._host, self._port = host.strip("[]"), int(port)
-        self._api = api
+        self.api = api
         self.before_stop: Callable[[], Awaitable[None]] | None = None
         """Ends the replies that would not end otherwise."""
         self._sockets: Sequence[socket.socket] = ()
@@ -68,7 +68,7 @@ class HttpServer:
     async def serve(self) -> None:
         """Answer until cancelled; then finish replies for at most `GRACE_S`."""
         sockets = list(self._open_sockets())
-        server = _Server(_config(self._api))
+        server = _Server(_config(self.api))
         try:
             await server.serve(sockets=sockets)
         finally:

@@ -1,4 +1,4 @@
-"""Carries out what operators requested from other processes: erasures, and retries of dead letters."""
+"""Carries out what operators requested from any process: erasures, cancellations, and retries of dead letters."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ class OperatorRequests:
         while True:
             await self._forget_again()
             requests = await self._store.requests(after)
+            self._pollers.cancel(requests.cancelled)
             for key in requests.forgotten:
                 await self._forget(key)
                 if under_way := self._pollers.reads.under_way:

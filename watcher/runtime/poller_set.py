@@ -147,6 +147,11 @@ class PollerSet:
         for poller in self:
             poller.forget(key, watch_id)
 
+    def cancel(self, watches: Mapping[str, str]) -> None:
+        """End these watches, by key their ids, with the reason `cancelled`. Those that are not here yet need another call."""
+        for poller in self:
+            poller.cancel(watches)
+
     def check_limit(self) -> None:
         """Pause intake at the limit of open watches, and resume it below."""
         if len(self) >= self._max_watches:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import anyio
+import structlog
 
 from watcher.core.polling.call_progress import CallProgress
 from watcher.core.polling.lane import ADOPTED
@@ -25,6 +26,7 @@ from watcher.kinds.kind import Kind, Quota
 from watcher.model import Lease, Observation, Step, Watch
 from watcher.ports import Probe
 from watcher.runtime.call_accounting import CallAccounting
+from watcher.runtime.cancellations import Cancellations, ends
 from watcher.runtime.instruments import Instruments
 from watcher.runtime.leases import Leases
 from watcher.runtime.outlet import Outlet
@@ -33,6 +35,8 @@ from watcher.runtime.poll_results import PollResults
 from watcher.runtime.remote_calls import Outcome, RemoteCalls
 from watcher.runtime.submitted_statuses import SubmittedStatuses
 from watcher.runtime.wakeup import Wakeup
+
+log = structlog.get_logger("watcher.polling")
 
 TICK_S = 1e-4
 """A timer may fire a tick early; waiting for the remainder would spin."""
@@ -71,6 +75,7 @@ class Poller:
         self._calls = RemoteCalls(probe, policy.circuits, self._clock)
         self._accounting = CallAccounting(quota, policy.pace, policy.circuits, instruments)
         self._submitted = SubmittedStatuses(self.pending, self._clock)
+        self._cancellations = Cancellations(self.pending)
         self._wakeup = Wakeup()
         self._wakes_at = 0.0
         """When `run` looks for work again without a wake-up."""
@@ -114,6 +119,11 @@ class Poller:
             self._wakeup.set()
         return known
 
+    def cancel(self, watches: Mapping[str, str]) -> None:
+        """End these watches, by key their ids, as soon as no call about them is in flight. Replaces an earlier request."""
+        if self._cancellations.request(watches):
+            self._wakeup.set()
+
     def watched(self, key: str) -> str | None:
         """The id of the watch under which this task is polled, also after a call about it that is in flight. None: it is not."""
         entry = self.pending.get(key)
@@ -155,6 +165,8 @@ class Poller:
             while not self._stopping:
                 if self._submitted:
                     calls.start_soon(self._observe_submitted, self._submitted.take(), name="submitted")
+                if taken := self._cancellations.take():
+                    calls.start_soon(self._end_cancelled, taken, name="cancelled")
                 call, wait = self._next()
                 if call is not None:
                     calls.start_soon(self._polls, call, name="polls")
@@ -183,6 +195,8 @@ class Poller:
         call: Call | None = first
         while call is not None:
             await self._poll(call)
+            if taken := self._cancellations.take():
+                await self._end_cancelled(taken)
             call = None if self._stopping else self._next()[0]
             now = self._clock.mono()
             if now + self.schedule.wait(now) < self._wakes_at:
@@ -195,6 +209,17 @@ class Poller:
             for step in steps:
                 self._results.settle_submitted(kind, step, gone=gone.get(step.watch.key))
         self._wakeup.set()  # `run` rests until something is due, and knows nothing of these yet
+
+    async def _end_cancelled(self, taken: Sequence[PendingEntry]) -> None:
+        """Commit the ends of watches that operators cancelled."""
+        leases = self._outlet.current_leases()
+        for kind, steps in ends(taken, self._catalog, self._clock.wall()):
+            gone = await self._outlet.commit(kind, steps, leases)
+            for step in steps:
+                self._results.settle(kind, step, gone=gone.get(step.watch.key))
+            if len(gone) < len(steps):
+                example = next(step.watch.key for step in steps if step.watch.key not in gone)
+                log.info("watches_cancelled", watches=len(steps) - len(gone), example=example)
 
     async def _poll(self, call: Call) -> None:
         """Make one call, account for it once, and apply the outcome of each task once."""

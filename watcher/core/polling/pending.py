@@ -108,7 +108,11 @@ class PendingSet:
     def add_in_flight(self, watch: Watch, now: float) -> PendingEntry | None:
         """Add a watch about which something else than a call decides first; it counts as no call. None: one in flight comes before it."""
         self.add(watch, now)
-        entry = self._waiting(watch.key)
+        return self.take_without_call(watch.key)
+
+    def take_without_call(self, key: str) -> PendingEntry | None:
+        """Take this watch, due or not, to decide about it without a call. None: it does not wait here."""
+        entry = self._waiting(key)
         if entry is not None:
             entry.shares_call = True
             self._shared_calls += 1

@@ -200,6 +200,8 @@ QUERIES: dict[str, tuple[Any, set[str], int]] = {
         3000,
     ),
     "the requests of operators": (lambda store: store.requests(), {"dead_letters_retry", "watches_cancelled"}, 100),
+    "a cancellation": (lambda store: store.cancel(["speaker-search/vc5/t3005"]), {"watches_key_key"}, 60),
+    "the newest positions": (lambda store: store.positions(), {"events_pkey"}, 64 * 10),
     "an erasure by key": (lambda store: store.forget(Selection(key="speaker-search/vc7/t3007")), {"watches_key_key", "events_id"}, 200),
     "an erasure by connector": (
         lambda store: store.forget(Selection(value="vc9")),

@@ -142,7 +142,7 @@ VERSION_2 = Migration(
         'ALTER TABLE watches ADD COLUMN trace text COLLATE "C"',
         # Whether an operator cancelled the task. Its end removes the entry of the index.
         "ALTER TABLE watches ADD COLUMN cancelled boolean NOT NULL DEFAULT false",
-        "CREATE INDEX watches_cancelled ON watches (n) WHERE cancelled AND ended_at IS NULL",
+        "CREATE INDEX watches_cancelled ON watches (shard, n) WHERE cancelled AND ended_at IS NULL",
         "INSERT INTO state VALUES ('identity', replace(gen_random_uuid()::text, '-', ''))"
         " ON CONFLICT (name) DO UPDATE SET text = excluded.text",
     ),
