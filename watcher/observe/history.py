@@ -87,7 +87,7 @@ class History:
     every_s = EVERY_S
 
     def __init__(
-        self, metrics: Metrics, catalog: Catalog, *, wall: Callable[[], float] = time.time, mono: Callable[[], float] = time.monotonic
+        self, metrics: Metrics, catalog: Catalog, *, wall: Callable[[], float] = time.time, mono: Callable[[], float] = anyio.current_time
     ) -> None:
         self._metrics = metrics
         self._quotas = {kind.name: kind.quota.name for kind in catalog}
