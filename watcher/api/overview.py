@@ -159,7 +159,7 @@ def history_columns(every_s: float, samples: Sequence[Sample]) -> HistoryColumns
     newest = samples[-1] if samples else None
     return HistoryColumns(
         every_s=every_s,
-        at=[round(sample.at, 3) for sample in samples],
+        at=[sample.at for sample in samples],
         open=_column(sample.open for sample in samples),
         events_per_s=_column(sample.events for sample in samples),
         lag_mean_s=_column(sample.lag_mean_s for sample in samples),

@@ -131,7 +131,7 @@ class History:
         changes, ended = lag.get(math.inf, 0.0), now.ended - first.ended
         self._samples.append(
             Sample(
-                at=self._wall(),
+                at=round(self._wall(), 3),
                 open=round(sum(sums_by("kind", metrics.watches).values())),
                 events=(now.events - before.events) / elapsed,
                 lag_mean_s=(now.lag_sum - first.lag_sum) / changes if changes else None,

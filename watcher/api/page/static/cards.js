@@ -15,7 +15,7 @@ function openCard({ tasks }, samples) {
   const most = Math.max(0, ...samples.points(open).map(([, value]) => value));
   return card("Open tasks", number(tasks.count ?? samples.last(open) ?? 0), samples, {
     label: `Open tasks: ${number(samples.last(open) ?? 0)} now, at most ${number(most)}.`,
-    series: [{ points: samples.points(open), style: "first", area: true }],
+    series: [{ name: "open", points: samples.points(open), style: "first", area: true }],
     write: number,
     entries: [{ name: "events", style: "none", value: rate === null ? "–" : `${number(rate)}/s` }],
   });
@@ -28,8 +28,8 @@ function lagCard(samples) {
   return card("Detection lag", now?.lag_mean_s == null ? "–" : duration(now.lag_mean_s), samples, {
     label: `Time from a change to its detection, over one minute each: ${duration(samples.last(mean))} on average, and 95 % within ${duration(samples.last(high))}, when it was last known.`,
     series: [
-      { points: samples.points(high), style: "second" },
-      { points: samples.points(mean), style: "first" },
+      { name: "95 % within", points: samples.points(high), style: "second" },
+      { name: "mean", points: samples.points(mean), style: "first" },
     ],
     write: duration,
     entries: [
@@ -44,7 +44,7 @@ function perTaskCard(samples) {
   const now = samples.rows.at(-1);
   return card("Calls a task", number(now?.calls_per_task), samples, {
     label: `Calls about a task until its end, mean of the tasks that ended in the last minute: ${number(samples.last(value))} when it was last known.`,
-    series: [{ points: samples.points(value), style: "first" }],
+    series: [{ name: "mean", points: samples.points(value), style: "first" }],
     write: number,
     entries: [{ name: "until its end, mean of one minute", style: "first", value: "" }],
   });
@@ -59,10 +59,10 @@ export function callsCard(calls, samples) {
   return card(`Calls: ${calls.quota}`, `${number(now ? now.answered + now.throttled + now.failed : 0)}/s`, samples, {
     label: `Calls per second under the quota ${calls.quota}: ${number(all)} in the last minute, ${share} of them throttled; the pace allows ${number(calls.pace)}.`,
     series: [
-      { points: of("answered"), style: "first", area: true },
-      { points: of("throttled"), style: "throttled", area: true },
-      { points: of("failed"), style: "failed", area: true },
-      { points: of("pace"), style: "limit" },
+      { name: "answered", points: of("answered"), style: "first", area: true },
+      { name: "throttled", points: of("throttled"), style: "throttled", area: true },
+      { name: "failed", points: of("failed"), style: "failed", area: true },
+      { name: "pace", points: of("pace"), style: "limit" },
     ],
     write: (value) => `${number(value)}/s`,
     entries: [

@@ -1,8 +1,8 @@
 // Numbers, times, and names as the page writes them. Pure functions.
 
-const UNITS = [["d", 86400], ["h", 3600], ["min", 60]];
+const UNITS = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
 
-/** A duration in seconds: "0.42 s", "7 s", "3 min", "2 h 5 min". */
+/** A duration in seconds: "0.42 s", "7 s", "3 min 20 s", "2 h 5 min", "12 d". */
 export function duration(seconds) {
   if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return "–";
   const value = Math.max(0, seconds);
@@ -10,12 +10,13 @@ export function duration(seconds) {
   if (value < 0.0995) return `${Math.round(value * 1000)} ms`;
   if (value < 9.95) return `${value.toFixed(value < 0.995 ? 2 : 1)} s`;
   if (value < 59.5) return `${Math.round(value)} s`;
-  const n = UNITS.findIndex(([, size]) => value >= size * 0.99);
-  const [unit, size] = UNITS[n < 0 ? UNITS.length - 1 : n];
-  const whole = Math.floor(value / size + 0.01);
-  const rest = UNITS[UNITS.findIndex(([name]) => name === unit) + 1];
-  const more = rest && whole < 10 ? Math.floor((value - whole * size) / rest[1]) : 0;
-  return more > 0 ? `${whole} ${unit} ${more} ${rest[0]}` : `${whole} ${unit}`;
+  const whole = Math.round(value);
+  const n = UNITS.findIndex(([, size]) => whole >= size);
+  const [unit, size] = UNITS[n];
+  const [smaller, part] = UNITS[n + 1];
+  const count = Math.floor(whole / size);
+  const more = count < 10 ? Math.floor((whole - count * size) / part) : 0;
+  return more > 0 ? `${count} ${unit} ${more} ${smaller}` : `${count} ${unit}`;
 }
 
 /** A rate or another number with as many digits as one can read. */

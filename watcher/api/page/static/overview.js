@@ -35,8 +35,8 @@ export class OverviewView {
       ...busyQuotas(overview, samples).map((calls) => callsCard(calls, samples)),
     ]);
     putIfChanged(this.#tasks.body, overview.tasks, () => drawTasks(overview));
-    putIfChanged(this.#sinks.body, [overview.sinks, overview.dead_letters, samples.since], () => drawSinks(overview, samples));
-    putIfChanged(this.#pace.body, overview.calls, () => overview.calls.map(drawCalls));
+    putIfChanged(this.#sinks.body, [overview.sinks, overview.dead_letters, samples.since], () => drawSinks(overview, samples, ofThisReplica(overview)));
+    putIfChanged(this.#pace.body, [overview.calls, overview.replicas.shared], () => [ofThisReplica(overview), overview.calls.map(drawCalls)]);
     putIfChanged(this.#replicas.body, overview.replicas, () => drawReplicas(overview.replicas));
     putIfChanged(this.#components.body, [overview.components, overview.paused], () => drawComponents(overview));
   }
@@ -106,7 +106,7 @@ function sum(groups) {
   return groups.reduce((total, group) => total + group.count, 0);
 }
 
-function drawSinks({ sinks, dead_letters: dead, components }, samples) {
+function drawSinks({ sinks, dead_letters: dead, components }, samples, note) {
   const of = (name) => components.find((each) => each.name === `sink:${name}`);
   const rows = sinks.map((sink) =>
     h(
@@ -122,7 +122,12 @@ function drawSinks({ sinks, dead_letters: dead, components }, samples) {
   const letters = all
     ? h("p", { class: "letters" }, sign("failed", counted(all, "dead letter")), ` ${number(dead.inputs)} of inputs, ${number(dead.events)} of events, of at most ${number(dead.limit)} each. Read them with `, h("code", {}, "watcher dead-letters list"), ".")
     : h("p", { class: "letters muted" }, "No dead letters.");
-  return [h("ul", { class: "blocks" }, rows), letters];
+  return [note, h("ul", { class: "blocks" }, rows), letters];
+}
+
+/** On a shared store, each replica knows its own calls and deliveries only. */
+function ofThisReplica({ replicas }) {
+  return replicas.shared ? h("p", { class: "muted small" }, "Of this replica. The plots above are, too.") : null;
 }
 
 /** How the backlog of a sink went, once it was more than a few events. */
@@ -131,7 +136,7 @@ function backlogPlot(sink, samples) {
   const most = Math.max(0, ...points.map(([, value]) => value));
   if (most < WORTH_A_PLOT) return null;
   const label = `Events that wait for the sink ${sink.name}: ${number(sink.backlog)} now, at most ${number(most)}.`;
-  return plot({ label, span: samples.span, every: samples.every, series: [{ points, style: sink.ok ? "first" : "failed", area: true }], write: (value) => `${number(value)} waiting` });
+  return plot({ label, span: samples.span, every: samples.every, series: [{ name: "waiting", points, style: sink.ok ? "first" : "failed", area: true }], write: number });
 }
 
 function drawCalls(calls) {
@@ -170,7 +175,7 @@ function drawReplica(replica) {
     "li",
     {},
     h("p", { class: "title" }, h("b", {}, replica.name), h("span", { class: "muted small" }, `${replica.version}, up ${since(replica.started_at)}`)),
-    facts(["shards", number(replica.shards)], ["which", replica.shard_ranges.join(", ") || "–"], ["tasks", number(watches)], ["allowed", `${number(rate)}/s`], ["renewed", `${duration(Math.round(replica.renewed_s_ago))} ago`]),
+    facts(["shards", number(replica.shards)], ["tasks", number(watches)], ["allowed", `${number(rate)}/s`], ["renewed", `${duration(Math.round(replica.renewed_s_ago))} ago`], ["which shards", replica.shard_ranges.join(", ") || "–", false, "long"]),
   );
 }
 
@@ -194,9 +199,9 @@ function drawComponents({ components, paused }) {
   return h("ul", { class: "components-list" }, paused.length ? intake : null, rows, paused.length ? null : intake);
 }
 
-/** Facts as a list of names and values: [name, value, striking]. */
+/** Facts as a list of names and values: [name, value, striking, style]. */
 export function facts(...entries) {
-  return h("dl", { class: "facts" }, entries.map(([name, value, striking]) => h("div", {}, h("dt", {}, name), h("dd", { class: striking ? "striking" : null }, value))));
+  return h("dl", { class: "facts" }, entries.map(([name, value, striking, style = null]) => h("div", { class: style }, h("dt", {}, name), h("dd", { class: striking ? "striking" : null }, value))));
 }
 
 function unavailable(reason) {

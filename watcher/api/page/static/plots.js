@@ -1,14 +1,14 @@
 // Small plots as SVG: lines, and areas on top of one another. The description of each says in words what it shows.
 
-import { h, svg } from "./dom.js";
-import { duration } from "./format.js";
+import { h, put, svg } from "./dom.js";
+import { clock, duration } from "./format.js";
 
 const WIDTH = 300;
 const HEIGHT = 72;
 const GAP = 4; // so many samples may be missing within a line
 
 /**
- * A plot. `series` are {name, points, style, area}: points are [seconds, value], the class of a line is its style.
+ * A plot. `series` are {name, points, style, area}, the name for the values under the pointer: points are [seconds, value], the class of a line is its style.
  * Areas are stacked in their order. `write` writes a value of the axis.
  */
 export function plot({ label, span, every, series, write, least = 0 }) {
@@ -18,21 +18,43 @@ export function plot({ label, span, every, series, write, least = 0 }) {
   const x = (at) => round(((at - start) / Math.max(1, end - start)) * WIDTH);
   const y = (value) => round(HEIGHT - (value / top) * (HEIGHT - 2) - 1);
   const shapes = stacked.flatMap((each) => draw(each, x, y, every * GAP));
+  const axis = h("p", { class: "axis", "aria-hidden": "true" });
+  const ends = () => put(axis, h("span", {}, `${duration(end - start)} ago`), h("span", {}, "now"));
+  ends();
   const drawing = svg(
     "svg",
     { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": label, class: "plot" },
+    svg("rect", { width: WIDTH, height: HEIGHT, class: "back" }),
     svg("line", { x1: 0, x2: WIDTH, y1: y(top), y2: y(top), class: "grid" }),
     svg("line", { x1: 0, x2: WIDTH, y1: y(top / 2), y2: y(top / 2), class: "grid" }),
     svg("line", { x1: 0, x2: WIDTH, y1: HEIGHT - 0.5, y2: HEIGHT - 0.5, class: "base" }),
     shapes,
   );
+  drawing.addEventListener("pointermove", (event) => {
+    const box = drawing.getBoundingClientRect();
+    const values = valuesAt(start + ((event.clientX - box.left) / box.width) * (end - start), series, write, every * GAP);
+    if (values) put(axis, values);
+    else ends();
+  });
+  drawing.addEventListener("pointerleave", ends);
   return h(
     "div",
     { class: "plotted" },
     h("p", { class: "axis top-value", "aria-hidden": "true" }, write(top)),
     drawing,
-    h("p", { class: "axis", "aria-hidden": "true" }, h("span", {}, `${duration(end - start)} ago`), h("span", {}, "now")),
+    axis,
   );
+}
+
+/** The values at the time under the pointer: "18:58:20: mean 0.4 s". Empty where there are none. */
+function valuesAt(at, series, write, near) {
+  const found = series.map(({ name, points }) => [name, nearest(points, at)]).filter(([, point]) => point && Math.abs(point[0] - at) <= near);
+  if (!found.length) return "";
+  return `${clock(found[0][1][0] * 1000)}: ${found.map(([name, [, value]]) => `${name} ${write(value)}`).join(", ")}`;
+}
+
+function nearest(points, at) {
+  return points.reduce((best, point) => (!best || Math.abs(point[0] - at) < Math.abs(best[0] - at) ? point : best), null);
 }
 
 /** The legend of a plot: [{name, style, value}]. */

@@ -9,7 +9,7 @@ export function troubles(overview) {
     .filter((each) => !each.ok)
     .map((each) => ({ ...each, component: each.name, name: `${componentName(each.name)} ${each.name.startsWith("circuit:") ? "is open" : "does not work"}`, reason: each.reason.replace(/^open: /, ""), level: "bad" }));
   const paused = overview.paused.map(({ reason, hint }) => ({ name: "No new tasks are received", reason, hint, level: "bad" }));
-  const replicas = overview.replicas.trouble.map((sentence) => ({ name: "Replicas", hint: sentence, level: "warn" }));
+  const replicas = overview.replicas.trouble.map((sentence) => ({ name: "Replicas", text: sentence, level: "warn" }));
   const unread = [overview.tasks, overview.replicas]
     .filter((part) => part.unavailable)
     .map((part) => ({ name: "The store cannot be read", reason: part.unavailable, hint: "check the store; polling goes on as far as it can", level: "warn" }));
@@ -56,7 +56,7 @@ function card(trouble) {
   return h(
     "li",
     { class: trouble.level },
-    h("p", { class: "what" }, h("b", {}, trouble.name), trouble.reason ? [": ", h("code", {}, trouble.reason)] : ""),
+    h("p", { class: "what" }, h("b", {}, trouble.name), trouble.reason ? [": ", h("code", {}, trouble.reason)] : trouble.text ? `: ${trouble.text}.` : ""),
     trouble.since ? h("p", { class: "when" }, `Since ${clock(trouble.since)}, for ${since(trouble.since)}`) : null,
     trouble.hint ? h("p", { class: "do" }, h("b", {}, "What to do: "), trouble.hint) : null,
   );
