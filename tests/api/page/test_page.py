@@ -49,21 +49,23 @@ async def test_a_task_goes_through_its_states_live(tmp_path):
 
 async def test_no_result_no_message_and_no_context_is_shown(tmp_path):
     """What the API returns about a task has its result, its message, and its context; the page has none of them."""
-    [ref] = tasks(1)
-    quiet = QUIET.model_copy(update={"mark": CANARY, "failed": 0, "stopped": 0})
+    quiet = QUIET.model_copy(update={"mark": CANARY, "failed": 0.5, "stopped": 0})
     async with simulator(quiet) as sim, scene(tmp_path, sim) as watched, watched.running() as app, browser() as chromium:
         async with opened(chromium, url(app)) as page:
             await expect(page.locator("#connection")).to_have_text("● Live")
-            watched.submit([ref])
-            await expect(page.get_by_role("region", name="Live transitions")).to_contain_text("SUCCEEDED")
-            overview = await page.content()
-            await page.get_by_role("region", name="Live transitions").get_by_role("link").first.click()
-            await expect(page.get_by_role("region", name="Timeline")).to_contain_text("SUCCEEDED")
-            assert CANARY not in overview + await page.content()
+            watched.submit(tasks(4))
+            live = page.get_by_role("region", name="Live transitions")
+            for end in ("SUCCEEDED", "FAILED"):
+                await expect(live).to_contain_text(end)
+                assert CANARY not in await page.content()
+                await live.get_by_role("listitem").filter(has_text=end).first.get_by_role("link").click()
+                await expect(page.get_by_role("region", name="Timeline")).to_contain_text(end)
+                assert CANARY not in await page.content()
+                await page.get_by_role("link", name="Overview").click()
         async with httpx.AsyncClient(base_url=url(app), trust_env=False) as client:
-            body = (await client.get(f"/v1/tasks/{ref.key}")).text
-            assert body.count(CANARY) > 2, "else the test could not fail"
-            assert CANARY not in (await client.get("/v1/overview")).text
+            events = [event["data"] for event in (await client.get("/v1/events")).json()["events"]]
+            for member in ("result", "message", "context"):
+                assert any(CANARY in str(data[member]) for data in events), "else the test could not fail"
 
 
 async def test_the_keyboard_is_enough(tmp_path):
