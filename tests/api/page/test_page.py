@@ -173,11 +173,10 @@ async def test_trouble_comes_first_with_what_to_do(tmp_path):
             await expect(trouble).to_contain_text("check AWS_PROFILE")
             await expect(page).to_have_title("(2) Watcher")
             await expect(page.locator(".cards .plot").first).to_be_visible()
-            for scheme in ("light", "dark"):
+            for scheme, viewport in (("light", WIDE), ("dark", NARROW)):
                 await page.emulate_media(color_scheme=scheme)
-                for viewport in (WIDE, NARROW):
-                    await page.set_viewport_size(viewport)
-                    await check_layout(page)
+                await page.set_viewport_size(viewport)
+                await check_layout(page)
 
 
 async def test_a_busy_page_and_a_task_are_accessible(tmp_path):
@@ -190,11 +189,12 @@ async def test_a_busy_page_and_a_task_are_accessible(tmp_path):
             await expect(page.locator(".cards .plot").first).to_be_visible()
             await check_layout(page)
             await page.emulate_media(color_scheme="dark")
+            await page.set_viewport_size(WIDE)
             await check_layout(page)
             end_tasks(sim, refs[:1])
             await page.goto(f"{url(app)}/#/tasks/{refs[0].key}")
             await expect(page.get_by_role("region", name="Timeline")).to_contain_text("STOPPED")
             await check_layout(page)
             await page.emulate_media(color_scheme="light")
-            await page.set_viewport_size(WIDE)
+            await page.set_viewport_size(NARROW)
             await check_layout(page)
