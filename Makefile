@@ -81,6 +81,8 @@ build/checks/.installed: requirements/checks.lock | .venv/.runtime
 	@touch $@
 
 deploy-check: setup build/checks/.installed sbom
+	@echo "deploy-check: Dockerfile, by hadolint"
+	@$(CHECKS)/hadolint Dockerfile
 	@echo "deploy-check: compose.yaml, by the schema of the Compose specification"
 	@$(CHECKS)/check-jsonschema --builtin-schema vendor.compose-spec config/deploy/compose.yaml
 	@echo "deploy-check: CloudFormation, by cfn-lint"
