@@ -76,7 +76,7 @@ dependencies: setup
 CHECKS := build/checks/bin
 OLDEST_KUBERNETES := 1.30
 
-build/checks/.installed: requirements/checks.lock .venv/.runtime
+build/checks/.installed: requirements/checks.lock | .venv/.runtime
 	@$(INSTALL) checks
 	@touch $@
 
