@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import anyio
+import structlog
 
 from watcher.api.access import Access, read_clients
 from watcher.api.application import build_api
@@ -26,6 +27,8 @@ from watcher.queries.poll_plan import PollSettings
 from watcher.runtime.event_tail import EventTail
 from watcher.runtime.service import Watcher
 from watcher.runtime.settings import ServiceSettings
+
+log = structlog.get_logger("watcher.api")
 
 ApiLoop = Callable[[], Coroutine[Any, Any, None]]
 
@@ -84,6 +87,8 @@ class HttpApi:
         """Bind the port and listen. Raises Unavailable, with host and port, where that fails."""
         await self.server.open()
         self.access.beyond_loopback = self.server.beyond_loopback
+        if self.access.closed:
+            log.warning("api_without_tokens", address=self.server.address, hint="add api.tokens, or let it listen on 127.0.0.1")
 
     async def serve(self) -> None:
         """Answer until cancelled."""
