@@ -8,7 +8,8 @@ from typing import Any
 import anyio
 
 from watcher.api.access import Access, read_clients
-from watcher.api.application import build_api
+from watcher.api.application import COMPONENTS, build_api
+from watcher.api.asyncapi import asyncapi_router
 from watcher.api.backend import Backend
 from watcher.api.cursors import Cursors
 from watcher.api.dead_letter_routes import dead_letter_router
@@ -16,9 +17,11 @@ from watcher.api.event_routes import event_router
 from watcher.api.health_routes import health_router
 from watcher.api.health_view import HealthView
 from watcher.api.replica_routes import replica_router
+from watcher.api.schemas import SCHEMAS
 from watcher.api.server import HttpServer
 from watcher.api.settings import ApiSettings
 from watcher.api.task_routes import task_router
+from watcher.core.delivery.event_schema import event_schemas
 from watcher.ports import Store
 from watcher.queries.poll_plan import PollSettings
 from watcher.runtime.event_tail import EventTail
@@ -50,14 +53,16 @@ def assemble_api(
         wall=wall,
     )
     access = Access(read_clients(settings.tokens))
+    schemas = {**SCHEMAS, **event_schemas(service.catalog, COMPONENTS)}
     routers = [
         health_router(view, watcher.metrics),
         task_router(backend, access),
         event_router(backend, access, cursors),
         dead_letter_router(backend, access),
         replica_router(backend, access),
+        asyncapi_router(service.catalog),
     ]
-    return HttpApi(HttpServer(settings, build_api(routers)), access, backend.tail)
+    return HttpApi(HttpServer(settings, build_api(routers, schemas)), access, backend.tail)
 
 
 class HttpApi:

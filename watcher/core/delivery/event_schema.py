@@ -88,7 +88,8 @@ def _event(type_: EventType, place: str) -> Schema:
         "description": f"{_WHEN[type_]} {_GROWS}",
         "required": list(members),
         "properties": members | trace,
-        "dependentRequired": {"tracestate": ["traceparent"]},
+        "if": {"required": ["tracestate"]},
+        "then": {"required": ["traceparent"]},
         "additionalProperties": True,
         "examples": [EXAMPLES[type_]],
     }
