@@ -16,6 +16,8 @@ from watcher.api.dead_letter_routes import dead_letter_router
 from watcher.api.event_routes import event_router
 from watcher.api.health_routes import health_router
 from watcher.api.health_view import HealthView
+from watcher.api.overview import OverviewReader, overview_router
+from watcher.api.page.routes import page_router
 from watcher.api.replica_routes import replica_router
 from watcher.api.schemas import SCHEMAS
 from watcher.api.server import HttpServer
@@ -53,16 +55,19 @@ def assemble_api(
         wall=wall,
     )
     access = Access(read_clients(settings.tokens))
-    schemas = {**SCHEMAS, **event_schemas(service.catalog, COMPONENTS)}
+    overview = OverviewReader(backend, watcher.health, watcher.loops.pollers)
     routers = [
         health_router(view, watcher.metrics),
         task_router(backend, access),
         event_router(backend, access, cursors),
         dead_letter_router(backend, access),
         replica_router(backend, access),
+        overview_router(overview, access),
         asyncapi_router(service.catalog),
+        page_router(),
     ]
-    return HttpApi(HttpServer(settings, build_api(routers, schemas)), access, backend.tail)
+    api = build_api(routers, {**SCHEMAS, **event_schemas(service.catalog, COMPONENTS)})
+    return HttpApi(HttpServer(settings, api), access, backend.tail, [overview.run])
 
 
 class HttpApi:

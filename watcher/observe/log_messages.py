@@ -45,6 +45,8 @@ MESSAGES: Mapping[str, str] = {
     "shards_adopted": "This replica ({replica}) now owns {owned} shards, {shards} of them new; replicas: {replicas}.",
     "signals_lost": "The store cannot signal what other replicas do: {reason}.",
     "pruned": "Tasks that ended longer ago than watch.retention were erased: {watches}.",
+    "tracing_unavailable": "The OTEL_* variables request traces, and the watcher sends none: {reason}.",
+    "spans_lost": "Spans could not be sent to the collector: {spans}.",
     "deprecated_setting": "The configuration has a setting without effect.",
     "config_invalid": "The configuration file has mistakes: {mistakes}.",
     "config_valid": "The configuration file is valid; the next start uses it.",

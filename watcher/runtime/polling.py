@@ -71,6 +71,7 @@ class Poller:
         self._outlet = outlet
         self._clock = instruments.clock
         self._metrics = instruments.metrics
+        self._tracer = instruments.tracer
         self._results = PollResults(self.schedule, self.progress, policy, instruments, self._removed)
         self._calls = RemoteCalls(probe, policy.circuits, self._clock)
         self._accounting = CallAccounting(quota, policy.pace, policy.circuits, instruments)
@@ -226,13 +227,15 @@ class Poller:
         kind = self._catalog[call.entries[0].watch.ref.kind]
         began = self._clock.mono()
         refs = [entry.watch.ref for entry in call.entries]
-        outcomes, error = await self._calls.observe(refs, began, call.until)
-        self._accounting.record(kind, refs, error, call.permit, began)
-        steps = []
-        for entry, outcome in zip(call.entries, outcomes, strict=True):
-            if entry.reason == "poll_now" and isinstance(outcome, Throttled | CredentialsRejected):
-                self.pending.poll_now(entry.watch.key, began)  # no answer yet: keep it before all others
-            steps.append(self._decide(kind, entry, outcome))
+        with self._tracer.poll(kind, call.entries) as span:
+            outcomes, error = await self._calls.observe(refs, began, call.until)
+            self._accounting.record(kind, refs, error, call.permit, began)
+            steps = []
+            for entry, outcome in zip(call.entries, outcomes, strict=True):
+                if entry.reason == "poll_now" and isinstance(outcome, Throttled | CredentialsRejected):
+                    self.pending.poll_now(entry.watch.key, began)  # no answer yet: keep it before all others
+                steps.append(self._decide(kind, entry, outcome))
+            span.polled(outcomes, steps)
         gone = await self._outlet.commit(kind, steps, call.leases)
         for entry, outcome, step in zip(call.entries, outcomes, steps, strict=True):
             self._results.learn(kind, entry, outcome, step)
