@@ -1,7 +1,10 @@
 # The image holds Python, the locked dependencies and the watcher. It holds no pip, no compiler and no source tree.
 # The watcher writes only to /var/lib/watcher; with the store `memory` it writes nothing.
 
-FROM python:3.13-slim AS build
+# For a build that can be repeated, name the base image by its digest: --build-arg PYTHON_IMAGE=python:3.13-slim@sha256:... (config/deploy/provenance.md)
+ARG PYTHON_IMAGE=python:3.13-slim
+
+FROM ${PYTHON_IMAGE} AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
 
@@ -21,7 +24,7 @@ RUN pip wheel --no-deps --no-build-isolation --no-index --wheel-dir dist . \
 RUN python -m compileall -q -f -j 0 --invalidation-mode unchecked-hash /opt/watcher/lib
 
 
-FROM python:3.13-slim
+FROM ${PYTHON_IMAGE}
 LABEL org.opencontainers.image.title="speaker-search-watcher" \
       org.opencontainers.image.description="Watches Amazon Chime SDK Voice tasks by polling and delivers an event for every status change: at least once, in order for each task." \
       org.opencontainers.image.licenses="Apache-2.0"

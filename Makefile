@@ -4,7 +4,7 @@ PYTHON ?= python3
 INSTALLER ?= uv
 BIN := .venv/bin
 
-.PHONY: setup demo test verify long simulate soak check lint types imports dependencies bench lock clean
+.PHONY: setup demo test verify long simulate soak check lint types imports dependencies deploy-check sbom bench lock clean
 
 setup: .venv/.dev
 
@@ -72,6 +72,32 @@ dependencies: setup
 	@echo "dependencies: deptry"
 	@$(BIN)/deptry watcher
 
+# The tools that read the files of config/deploy, in an environment of their own: they are large, and no test needs them.
+CHECKS := build/checks/bin
+OLDEST_KUBERNETES := 1.30
+
+build/checks/.installed: requirements/checks.lock | .venv/.runtime
+	@$(INSTALL) checks
+	@touch $@
+
+deploy-check: setup build/checks/.installed sbom
+	@echo "deploy-check: compose.yaml, by the schema of the Compose specification"
+	@$(CHECKS)/check-jsonschema --builtin-schema vendor.compose-spec config/deploy/compose.yaml
+	@echo "deploy-check: CloudFormation, by cfn-lint"
+	@$(CHECKS)/cfn-lint config/deploy/cloudformation/*.yaml
+	@echo "deploy-check: Kubernetes, by kubernetes-validate and the definitions of the custom resources"
+	@rm -rf build/kubernetes && $(BIN)/python -m tests.deploy.kustomize build/kubernetes
+	@$(CHECKS)/kubernetes-validate --strict --quiet build/kubernetes/core/*.yaml
+	@$(CHECKS)/kubernetes-validate --strict --quiet --kubernetes-version $(OLDEST_KUBERNETES) build/kubernetes/core/*.yaml
+	@$(CHECKS)/python tests/deploy/custom_resources.py build/kubernetes/custom/*.yaml
+
+# A CycloneDX document of what requirements/runtime.lock installs. The same lock gives the same bytes.
+sbom: build/checks/.installed
+	@echo "sbom: writing build/sbom.cdx.json"
+	@PYTHONWARNINGS=ignore $(CHECKS)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --spec-version 1.6 \
+	  -o build/sbom.raw.json requirements/runtime.lock
+	@$(CHECKS)/python requirements/sbom.py build/sbom.raw.json build/sbom.cdx.json
+
 # A pin stays where it is unless something asks for more; `make lock UPGRADE=--upgrade` takes the newest of everything.
 # One file serves every Python from 3.11 and every platform. The image is built and run with the versions of the tests: dev.lock leads.
 UV := build/uv/bin/uv
@@ -83,8 +109,9 @@ lock:
 	@build/uv/bin/pip install --quiet --quiet --disable-pip-version-check --require-hashes -r requirements/installer.lock
 	@echo "lock: writing requirements/*.lock"
 	@$(COMPILE) $(UPGRADE) --group installer -o requirements/installer.lock
-	@$(COMPILE) $(UPGRADE) --extra fast --extra postgres --group dev pyproject.toml -o requirements/dev.lock
-	@$(COMPILE) --constraint requirements/dev.lock --extra fast --extra postgres pyproject.toml -o requirements/runtime.lock
+	@$(COMPILE) $(UPGRADE) --extra fast --extra postgres --extra tracing --group dev pyproject.toml -o requirements/dev.lock
+	@$(COMPILE) --constraint requirements/dev.lock --extra fast --extra postgres --extra tracing pyproject.toml -o requirements/runtime.lock
+	@$(COMPILE) $(UPGRADE) --constraint requirements/dev.lock --group checks -o requirements/checks.lock
 	@$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 	  | $(COMPILE) --constraint requirements/dev.lock - -o requirements/build.lock
 

@@ -3,6 +3,7 @@
 #
 #     sh requirements/install.sh runtime   what the watcher needs, what builds it, and the watcher, editable
 #     sh requirements/install.sh dev       the tools for tests and checks, beside the above
+#     sh requirements/install.sh checks    the tools that check config/deploy, into build/checks, an environment of their own
 #
 # uv does the work; it is installed with pip first, pinned by requirements/installer.lock. Where there is no uv for the platform, or uv fails,
 # pip installs the same locks. INSTALLER=pip starts with pip. PYTHON names the interpreter that creates .venv.
@@ -11,6 +12,7 @@ set -eu
 python=${PYTHON:-python3}
 installer=${INSTALLER:-uv}
 log=.venv/installer.log
+target=.venv
 
 say() {
   echo "setup: $*"
@@ -67,12 +69,12 @@ use_pip() {
 # Takes what uv and pip understand alike.
 install() {
   if [ "$installer" = uv ]; then
-    if .venv/bin/uv pip install --quiet --python .venv/bin/python "$@" 2>"$log"; then
+    if .venv/bin/uv pip install --quiet --python "$target/bin/python" "$@" 2>"$log"; then
       return
     fi
     use_pip "uv failed"
   fi
-  pip install "$@"
+  pip --python "$target/bin/python" install "$@"
 }
 
 case $installer in
@@ -95,5 +97,11 @@ case $1 in
     say "installing the developer tools with $installer (requirements/dev.lock)"
     install --require-hashes -r requirements/dev.lock
     ;;
-  *) fail "expected runtime or dev, got \"$1\"" ;;
+  checks)
+    say "installing the tools that check config/deploy with $installer (requirements/checks.lock)"
+    target=build/checks
+    .venv/bin/python -m venv --clear --without-pip "$target"
+    install --require-hashes -r requirements/checks.lock
+    ;;
+  *) fail "expected runtime, dev, or checks, got \"$1\"" ;;
 esac

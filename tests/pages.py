@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("docs/*.md"), *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "config/deploy/README.md"))])
+PAGES = sorted([*ROOT.glob("docs/*.md"), *ROOT.glob("config/deploy/*.md"), *(ROOT / name for name in ("README.md", "CONTRIBUTING.md"))])
 ARCHITECTURE, OPERATING, EVENTS, EXTENDING = (ROOT / "docs" / f"{name}.md" for name in ("architecture", "operating", "events", "extending"))
 FENCE = re.compile(r"^( *)```(\S*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 

@@ -61,7 +61,7 @@ class WatcherProcess:
 
     def __init__(self, directory: Path, environment: Mapping[str, str], name: str = "watcher") -> None:
         self.directory = directory
-        self.environment = {**{k: v for k, v in os.environ.items() if not k.startswith("AWS_")}, **environment}
+        self.environment = {**{k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "OTEL_"))}, **environment}
         self.log = directory / f"{name}.log"
         self.out = directory / f"{name}.out"
         self._process: subprocess.Popen[bytes] | None = None

@@ -13,6 +13,7 @@ from watcher.errors import ConfigMistakes, Unavailable
 from watcher.kinds.catalog import Catalog, builtin_catalog
 from watcher.observe.loop_lag import Heartbeat, measure_loop_lag
 from watcher.observe.metrics import Metrics
+from watcher.observe.tracing import NO_TRACER, Tracer
 from watcher.ports import Sink
 from watcher.runtime.assembly import assemble
 from watcher.runtime.clock import Clock
@@ -30,7 +31,12 @@ ALIVE_S = 60.0
 
 
 def build(
-    settings: Settings, *, sinks: Sequence[Sink] = (), drop_sinks: Collection[str] = (), clock: Callable[[], float] = time.time
+    settings: Settings,
+    *,
+    sinks: Sequence[Sink] = (),
+    drop_sinks: Collection[str] = (),
+    clock: Callable[[], float] = time.time,
+    tracer: Tracer = NO_TRACER,
 ) -> App:
     """An app as configured. Opens nothing. `sinks` receive the events in addition to the configured ones.
 
@@ -54,7 +60,7 @@ def build(
         store=STORES[settings.store.type].build(settings.store, context),
         sinks=[*(SINKS[s.type].build(s, context) for s in settings.sinks), *sinks],
     )
-    return App(settings, catalog, adapters, aws, clock, frozenset(drop_sinks))
+    return App(settings, catalog, adapters, aws, clock, frozenset(drop_sinks), tracer)
 
 
 class App:
@@ -68,6 +74,7 @@ class App:
         aws: AwsClients,
         clock: Callable[[], float],
         drop_sinks: frozenset[str] = frozenset(),
+        tracer: Tracer = NO_TRACER,
     ) -> None:
         self.settings = settings
         self.adapters = adapters
@@ -78,7 +85,8 @@ class App:
             settings.watch, settings.pace, settings.cadence, settings.events, settings.limits, aws.region_required(), catalog, drop_sinks
         )
         beside: list[Loop] = [self._measure, self._serve]
-        self.watcher = assemble(adapters, service, determinism=Determinism(clock=Clock(clock)), metrics=self.metrics, beside=beside)
+        times = Determinism(clock=Clock(clock))
+        self.watcher = assemble(adapters, service, determinism=times, metrics=self.metrics, beside=beside, tracer=tracer)
         self.http: HttpApi | None = self._http_api(service, clock) if settings.api.listen else None
 
     async def __aenter__(self) -> App:

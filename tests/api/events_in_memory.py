@@ -36,6 +36,8 @@ class Log:
         self.cursors = Cursors(self.store, RETENTION_S, self.wall)
         self.tail = EventTail(self.store, self.feed, self.cursors.frame)
         self.watches: dict[str, Watch] = {}
+        self.padding = 0
+        """Bytes that make each event larger."""
 
     @staticmethod
     def wall() -> float:
@@ -46,7 +48,7 @@ class Log:
         new = [a_watch(task) for task in tasks if task not in self.watches]
         if new:
             self.watches |= {watch.ref.params[1]: watch for watch in await self.store.admit(new)}
-        changes = [_distinct(moved(self.watches[task], at=self.wall(), end=end)) for task in tasks]
+        changes = [_distinct(moved(self.watches[task], at=self.wall(), end=end), self.padding) for task in tasks]
         leases = {lease.shard: lease for lease in (await self.store.claim()).leases}
         await self.store.commit(changes, leases)
         for task, change in zip(tasks, changes, strict=True):
@@ -111,9 +113,10 @@ async def following(log: Log) -> AsyncIterator[anyio.abc.TaskGroup]:
         tasks.cancel_scope.cancel()
 
 
-def _distinct(change: Change) -> Change:
-    """The same change, with an event whose body no other event has."""
-    return replace(change, events=tuple(replace(event, body=json.dumps({"id": event.id}).encode()) for event in change.events))
+def _distinct(change: Change, padding: int) -> Change:
+    """The same change, with an event whose body no other event has, and so many bytes more."""
+    bodies_ = [json.dumps({"id": event.id, "padding": "x" * padding}).encode() for event in change.events]
+    return replace(change, events=tuple(replace(event, body=body) for event, body in zip(change.events, bodies_, strict=True)))
 
 
 def bodies(events: Sequence[Event]) -> list[str]:

@@ -107,6 +107,7 @@ async def seen(place: Place, sinks: Sequence[str] = SINKS) -> dict[str, Any]:
             "dead letters": unplaced(letters),
             "events of dead letters": [await _event_of(store, letter) for letter in letters],
             "states": dict(await store.states()),
+            "cancelled": await store.cancelled(),
         }
     finally:
         await store.close()

@@ -20,6 +20,7 @@ from tests.adapters.stores.test_stores_alike import (
     add_dead_letters,
     admit,
     call,
+    cancel,
     change,
     deliver,
     forget,
@@ -59,6 +60,7 @@ CALLS = st.one_of(
     call(
         operate, st.sampled_from(["retry", "purge"]), st.one_of(NAMES, st.builds("{}-w{}-0-{}".format, SOME_SINK, TASKS, st.integers(1, 3)))
     ),
+    call(cancel, st.lists(TASKS, max_size=2)),
     call(forget, SELECTIONS),
     call(prune, TIMES, st.none()),
     call(save_state, st.sampled_from(["pace a", "cadence a", "anything"]), st.text(max_size=5)),

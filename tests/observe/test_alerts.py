@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from tests.pages import OPERATING, ROOT, first_column
+from tests.pages import OPERATING, PAGES, ROOT, first_column
 from tests.process import completed
 from tests.prometheus import program
 
@@ -208,8 +208,15 @@ def firing(scene: Scene) -> dict[str, Any]:
 
 
 def test_each_alert_has_a_scene() -> None:
-    """An alert that was never seen to fire may be one that never fires."""
+    """An alert that was never seen to fire may be one that never fires, and one that was never quiet may be one that always fires."""
     assert {scene.alert for scene in SCENES} == set(RULES)
+    assert all(scene.fires and scene.quiet for scene in SCENES)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_alerts_that_a_page_names_exist(page: Path) -> None:
+    """Each alert that a page names is one of those that ship."""
+    assert set(re.findall(r"`(Watcher[A-Z]\w+)`", page.read_text())) <= set(RULES)
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.alert)

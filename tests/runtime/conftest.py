@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
+from watcher.observe.tracing import NO_TRACER, Tracer
 from watcher.ports import Source, Store
 from watcher.runtime.assembly import assemble
 from watcher.runtime.clock import Clock
@@ -37,6 +38,7 @@ class World:
         self.sinks = list(sinks)
         self.store = store
         self.settings = settings
+        self.tracer: Tracer = NO_TRACER
         self._ids = random.Random(7)
 
     @property
@@ -62,7 +64,8 @@ class World:
     def watcher(self) -> Watcher:
         """A watcher that is not started."""
         determinism = Determinism(Clock(self.wall), random.Random(3), lambda: f"{self._ids.getrandbits(128):032x}")
-        return assemble(Adapters(self.sources, self.probe, self.store, self.sinks), self.settings, determinism=determinism)
+        adapters = Adapters(self.sources, self.probe, self.store, self.sinks)
+        return assemble(adapters, self.settings, determinism=determinism, tracer=self.tracer)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Watcher]:

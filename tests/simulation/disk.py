@@ -18,6 +18,7 @@ from watcher.query import DeadLetterQuery, Selection
 
 WRITES = (
     "claim", "release", "admit", "commit", "settle", "add_dead_letters", "requests", "save_state", "prune", "purge", "retry", "forget",
+    "cancel",
 )  # fmt: skip
 READS = ("read_outbox", "count_backlog", "backlog", "load_state", "task", "task_events")
 NO_LIMIT = 10**9
@@ -64,6 +65,10 @@ class Disk(Protocol):
         """Erase tasks, as an operator does beside the watcher."""
         ...
 
+    async def cancel(self, keys: Sequence[str]) -> int:
+        """Cancel tasks, as an operator does beside the watcher."""
+        ...
+
 
 class NoDisk:
     """Each process has a new memory store with this number of shards."""
@@ -86,6 +91,9 @@ class NoDisk:
 
     async def forget(self, selection: Selection) -> int:
         return await self._store.forget(selection)
+
+    async def cancel(self, keys: Sequence[str]) -> int:
+        return await self._store.cancel(keys)
 
 
 class SimulatedDisk(MemoryStore):

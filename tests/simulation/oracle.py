@@ -184,7 +184,7 @@ def _true(record: Record, sink: str, key: str, events: list[dict[str, Any]]) -> 
             yield f"{sink} got the status {event['data']['to']} of {key}: {truth}"
     if last["terminal"] and last["to"] not in (None, *truth[-1:], "PARTIAL_SUCCESS"):
         yield f"{sink} got the last status {last['to']} of {key}: {truth}"
-    if last.get("reason") not in (None, own_reason(key)):
+    if last.get("reason") not in (None, own_reason(key), "cancelled" if key in record.cancelled else None):
         yield f"{sink} got the end of the watch of {key} with reason {last['reason']}: trouble in polling is no trouble of the task"
 
 

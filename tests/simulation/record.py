@@ -30,10 +30,12 @@ class Record:
     """When each key was erased; a later submission removes it."""
     resubmitted: set[str] = field(default_factory=set)
     """Keys that were erased and submitted again, so that they may have had two watches."""
+    cancelled: set[str] = field(default_factory=set)
+    """Keys of which a cancellation was requested."""
     stops: list[float] = field(default_factory=list)
     """How long each graceful stop took, in seconds."""
     seen: Counter[str] = field(default_factory=Counter)
-    """How often each trouble, kill, stop, and erasure occurred."""
+    """How often each trouble, kill, stop, erasure, and cancellation occurred."""
     idle: bool = False
     """All work was done within `IDLE_WITHIN_S` after the last trouble."""
     metrics: list[bytes] = field(default_factory=list)

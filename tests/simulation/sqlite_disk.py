@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from random import Random
@@ -20,6 +20,7 @@ from tests.simulation.turns import in_turns
 from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings, dead_letter_rows, event_rows, schema, watch_rows
 from watcher.errors import StoreError
 from watcher.model import Leftover, Watch
+from watcher.ports import Store
 from watcher.query import DeadLetterQuery, Selection, TaskQuery
 
 IN_MEMORY = "/dev/shm"
@@ -36,6 +37,7 @@ class SqliteDisk:
         self.killed = True
         self.visits = 0
         """Odd while another process has the file open."""
+        self._visitor = anyio.Lock()
         self._rng = rng
         self._slowest_s = slowest_s
         self._stores: list[RestartedStore] = []
@@ -69,12 +71,24 @@ class SqliteDisk:
             watch_rows.admit(db, watches)
 
     async def forget(self, selection: Selection) -> int:
-        """Erase tasks as `watcher forget` does: in another process, which opens the file as well."""
+        """Erase tasks as `watcher forget` does."""
+        return await self._operate(lambda store: store.forget(selection))
+
+    async def cancel(self, keys: Sequence[str]) -> int:
+        """Cancel tasks."""
+        return await self._operate(lambda store: store.cancel(keys))
+
+    async def _operate(self, request: Callable[[Store], Awaitable[int]]) -> int:
+        """Make a request in another process, which opens the file as well. One such process comes after the other."""
+        async with self._visitor:
+            return await self._visit(request)
+
+    async def _visit(self, request: Callable[[Store], Awaitable[int]]) -> int:
         store = self.store()
         self.visits += 1
         try:
             await store.attach()
-            return await store.forget(selection)
+            return await request(store)
         finally:
             with anyio.CancelScope(shield=True):
                 await store.close()

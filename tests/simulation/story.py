@@ -80,14 +80,16 @@ class Story:
     """Of a memory store."""
     pending: int = 0
     """Watches in the store at the beginning."""
+    cancellations: tuple[tuple[float, str], ...] = ()
+    """(time, key)."""
     replies: float = 0.0
     """The share of submissions that are the reply of the call that started the task, the same for each submission of it."""
 
     @property
     def calm_at(self) -> float:
-        """When the last trouble, submission, kill, and erasure is over."""
+        """When the last trouble, submission, kill, erasure, and cancellation is over."""
         times = [trouble.at + trouble.lasts_s for trouble in self.troubles]
-        times += [at for at, *_ in (*self.tasks, *self.ends, *self.erasures)]
+        times += [at for at, *_ in (*self.tasks, *self.ends, *self.erasures, *self.cancellations)]
         return max([*times, *self.invalid]) + 1
 
 
@@ -125,7 +127,15 @@ def draw(seed: int) -> Story:
         ends=tuple(sorted((rng.uniform(0.05, 120), rng.choice(["kill", "kill", "stop"])) for _ in range(rng.randint(0, 4)))),
         erasures=tuple((rng.uniform(2, 60), key_of(connector, name)) for _, connector, name in tasks if durable and rng.random() < 0.12),
     )
-    return _misdirected(_harder(story, rng), Random(seed + 5))
+    return _cancelled(_misdirected(_harder(story, rng), Random(seed + 5)), Random(seed + 6))
+
+
+def _cancelled(story: Story, rng: Random) -> Story:
+    """Let an operator of some stories cancel some of the tasks."""
+    if not story.durable or rng.random() >= 0.2:
+        return story
+    chosen = [(connector, task) for _, connector, task in story.tasks if rng.random() < 0.3]
+    return replace(story, cancellations=tuple((rng.uniform(2, 60), key_of(*names)) for names in chosen))
 
 
 def _misdirected(story: Story, rng: Random) -> Story:

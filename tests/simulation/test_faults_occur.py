@@ -13,7 +13,7 @@ from tests.simulation.story import FAULTS, MISSING, TROUBLES, Story, draw
 from watcher.simulator.faults import FAULTS as SERVICE_ERRORS
 
 SEEDS = range(200)
-ALWAYS = {"kill", "stop", "erasure", "message again", "event again"}
+ALWAYS = {"kill", "stop", "erasure", "cancellation", "message again", "event again"}
 ALL = {*FAULTS, *TROUBLES, *ALWAYS}
 
 
@@ -26,6 +26,7 @@ def met(record: Record, logged: Counter[str]) -> set[str]:
     signs |= {"sink": logged["sink:sink"], "postponing sink": logged["delivery_failed"], "rejecting sink": logged["event_rejected"]}
     signs |= {"refusing sink": logged["delivery_refused"], "misdirected": record.probe.misdirected}
     signs |= {"kill": seen["kill"], "stop": seen["stop"], "erasure": seen["erasure"]}
+    signs |= {"cancellation": sum(b'"cancelled"' in sent.event.body for inbox in record.inboxes for sent in inbox.sent)}
     signs |= {"message again": record.queue.redelivered, "event again": sum(inbox.replies_lost for inbox in record.inboxes)}
     return {name for name, times in signs.items() if times}
 
@@ -54,7 +55,7 @@ def surely_met(seed: int) -> set[str]:
 
 @pytest.mark.slow
 def test_everything_that_can_be_drawn_occurs() -> None:
-    """For each fault, each trouble, kills, stops, erasures, and repeats there is a story in which the watcher met it."""
+    """For each fault, each trouble, kills, stops, erasures, cancellations, and repeats there is a story in which the watcher met it."""
     missing = set(ALL)
     for seed in SEEDS:
         if missing & unambiguous(draw(seed)):

@@ -104,7 +104,7 @@ class World:
 
     def incidents(self) -> list[Incident]:
         """What happens beside the watcher, each to be started as a task."""
-        return [self._submit, self._submit_invalid, self._erase, *(cause(self, trouble) for trouble in self.story.troubles)]
+        return [self._submit, self._submit_invalid, self._erase, self._cancel, *(cause(self, trouble) for trouble in self.story.troubles)]
 
     def end_all_faults(self) -> None:
         """Let every call succeed from now on."""
@@ -165,11 +165,16 @@ class World:
                 self.record.erased[key] = self.awake()
             self.record.seen["erasure"] += 1
 
+    async def _cancel(self) -> None:
+        for at, key in sorted(self.story.cancellations):
+            await anyio.sleep(max(0.0, at - anyio.current_time()))
+            self.record.cancelled.add(key)  # before the call, which may take effect and fail
+            self.record.seen["cancellation"] += await _until_done(lambda key=key: self.disk.cancel([key]))
 
-async def _until_done(call: Callable[[], Awaitable[Any]]) -> None:
+
+async def _until_done(call: Callable[[], Awaitable[Any]]) -> Any:
     """Repeat the call, as an operator does, until it succeeds."""
     while True:
         with suppress(Exception):
-            await call()
-            return
+            return await call()
         await anyio.sleep(1)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import anyio
+import structlog
 
 from watcher.api.access import Access, read_clients
 from watcher.api.application import build_api
@@ -15,6 +16,8 @@ from watcher.api.dead_letter_routes import dead_letter_router
 from watcher.api.event_routes import event_router
 from watcher.api.health_routes import health_router
 from watcher.api.health_view import HealthView
+from watcher.api.overview import OverviewReader, overview_router
+from watcher.api.page.routes import page_router
 from watcher.api.replica_routes import replica_router
 from watcher.api.server import HttpServer
 from watcher.api.settings import ApiSettings
@@ -24,6 +27,8 @@ from watcher.queries.poll_plan import PollSettings
 from watcher.runtime.event_tail import EventTail
 from watcher.runtime.service import Watcher
 from watcher.runtime.settings import ServiceSettings
+
+log = structlog.get_logger("watcher.api")
 
 ApiLoop = Callable[[], Coroutine[Any, Any, None]]
 
@@ -50,14 +55,17 @@ def assemble_api(
         wall=wall,
     )
     access = Access(read_clients(settings.tokens))
+    overview = OverviewReader(backend, watcher.health, watcher.loops.pollers)
     routers = [
         health_router(view, watcher.metrics),
         task_router(backend, access),
         event_router(backend, access, cursors),
         dead_letter_router(backend, access),
         replica_router(backend, access),
+        overview_router(overview, access),
+        page_router(),
     ]
-    return HttpApi(HttpServer(settings, build_api(routers)), access, backend.tail)
+    return HttpApi(HttpServer(settings, build_api(routers)), access, backend.tail, [overview.run])
 
 
 class HttpApi:
@@ -79,6 +87,8 @@ class HttpApi:
         """Bind the port and listen. Raises Unavailable, with host and port, where that fails."""
         await self.server.open()
         self.access.beyond_loopback = self.server.beyond_loopback
+        if self.access.closed:
+            log.warning("api_without_tokens", address=self.server.address, hint="add api.tokens, or let it listen on 127.0.0.1")
 
     async def serve(self) -> None:
         """Answer until cancelled."""

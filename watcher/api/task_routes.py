@@ -16,6 +16,7 @@ from watcher.api.problems import Problem, responses, unavailable
 from watcher.api.replies import json_reply
 from watcher.api.request_body import read_json_body
 from watcher.core.intake import submissions
+from watcher.core.trace_context import trace_context
 from watcher.errors import InvalidInput
 from watcher.model import Ignored, Submission
 from watcher.queries.explain import explain_task
@@ -50,7 +51,8 @@ def task_router(backend: Backend, access: Access) -> APIRouter:
         The reply comes when the new watches are in the store. It has an outcome for each task, in their order. To send the same
         tasks again is safe: a task that is already watched is `known`.
         """
-        return await _submit(backend, await read_json_body(request))
+        trace = trace_context(request.headers.get("traceparent"), request.headers.get("tracestate"))
+        return await _submit(backend, await read_json_body(request), trace)
 
     @routes.get(
         "", dependencies=read, summary="List tasks", response_class=Response, responses=examples.TASKS | responses(400, 401, 403, 503)
@@ -118,8 +120,10 @@ async def _list(backend: Backend, params: TaskParams) -> dict[str, Any]:
     return {"tasks": [task_summary(watch, backend.catalog, progress).as_json() for watch in page.items], "next": page.next}
 
 
-async def _submit(backend: Backend, body: bytes) -> Response:
-    entries = submissions.read(body, backend.catalog, now=backend.wall(), region=backend.region)
+async def _submit(backend: Backend, body: bytes, trace: str | None) -> Response:
+    """`trace` is the trace context of the request, for tasks without one of their own."""
+    found = submissions.read(body, backend.catalog, now=backend.wall(), region=backend.region)
+    entries = [submissions.with_trace(entry, trace) if isinstance(entry, Submission) else entry for entry in found]
     if not any(isinstance(entry, Submission) for entry in entries):
         outcomes = [_without_watch(entry) for entry in entries if not isinstance(entry, Submission)]
         _count(backend, outcomes)

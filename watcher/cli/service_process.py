@@ -16,8 +16,11 @@ from watcher.app import App, build
 from watcher.cli.event_loop import run_stoppable
 from watcher.cli.stop_signals import StopSignals
 from watcher.config import Settings, read
+from watcher.config.peers import peers_of
 from watcher.errors import ConfigMistakes
 from watcher.observe.logs import configure
+from watcher.observe.tracing import Tracer
+from watcher.observe.tracing_setup import start_tracing
 
 log = structlog.get_logger("watcher.run")
 
@@ -33,12 +36,16 @@ def run_service(config: Path, drop_sinks: Sequence[str] = ()) -> int:
     configure(settings.logs, config=config)
     for sentence in settings.aws.deprecations():
         log.warning("deprecated_setting", hint=sentence)
+    tracing = start_tracing(os.environ, peers_of(settings))
     gc.collect()
     gc.freeze()  # a collection that visits all imported objects again stops the event loop for tens of milliseconds
-    return run_stoppable(partial(serve, settings, config, drop_sinks), settings.limits.stop_deadline)
+    try:
+        return run_stoppable(partial(serve, settings, config, drop_sinks, tracing.tracer), settings.limits.stop_deadline)
+    finally:
+        tracing.close()
 
 
-async def serve(settings: Settings, config: Path, drop_sinks: Sequence[str], signals: StopSignals) -> int:
+async def serve(settings: Settings, config: Path, drop_sinks: Sequence[str], tracer: Tracer, signals: StopSignals) -> int:
     """Run the app under signals. Returns the exit code."""
     # the receiver comes first: building the app takes a while, and a signal in that time must not raise inside the event loop
     with anyio.open_signal_receiver(signal.SIGHUP) as hangups:
@@ -46,7 +53,7 @@ async def serve(settings: Settings, config: Path, drop_sinks: Sequence[str], sig
             stop = _Stop(signals, process.cancel_scope)
             process.start_soon(_check_on_hangup, hangups, config)
             signals.attach(stop.drain, stop.end)
-            async with build(settings, drop_sinks=drop_sinks) as app:
+            async with build(settings, drop_sinks=drop_sinks, tracer=tracer) as app:
                 stop.app = app
                 if signals.received is not None:
                     app.stop()

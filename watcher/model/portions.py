@@ -30,3 +30,5 @@ class Portion:
     """In order of time. `position` and `shard` are those of the store that receives them; 0 if it does not have the event."""
     states: Mapping[str, str] = field(default_factory=dict)
     """Texts by name."""
+    cancelled: Sequence[str] = ()
+    """Keys of cancelled watches that have not ended yet. They come after their watches."""

@@ -23,10 +23,22 @@ from watcher.observe.log_messages import add_message
 from watcher.observe.redaction import redact
 from watcher.observe.settings import LogSettings
 
-_LIBRARIES = ("aioboto3", "aiobotocore", "aiohttp", "asyncio", "boto3", "botocore", "httpcore", "httpx", "urllib3", "uvicorn")
+_LIBRARIES = (
+    "aioboto3",
+    "aiobotocore",
+    "aiohttp",
+    "asyncio",
+    "boto3",
+    "botocore",
+    "httpcore",
+    "httpx",
+    "opentelemetry",
+    "urllib3",
+    "uvicorn",
+)
 """Libraries whose warnings and errors only are logged."""
-_SILENT_LIBRARIES = ("psycopg",)
-"""Libraries that log what they also raise."""
+_SILENT_LIBRARIES = ("opentelemetry.exporter", "opentelemetry.sdk._shared_internal", "psycopg")
+"""Libraries that log what they also raise, and those that log each attempt to export spans, which `span_export.py` reports."""
 _COMMAND = re.compile(r"\bwatcher (?:run|doctor|tasks|explain|forget|submit|dead-letters [a-z]+|config (?:check|show))\b")
 """A command of ours that takes `--config`, as hints write it."""
 

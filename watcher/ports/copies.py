@@ -11,7 +11,7 @@ from watcher.model import Portion
 class Copies(Protocol):
     """Moves the whole content of one store into another one, while no watcher runs on either of them.
 
-    The source is read by `Queries` and `states`, the target is written by `restore`.
+    The source is read by `Queries`, `states`, and `cancelled`, the target is written by `restore`.
     """
 
     async def attach_alone(self) -> None:
@@ -24,6 +24,10 @@ class Copies(Protocol):
 
     async def states(self) -> Mapping[str, str]:
         """The texts that are kept for the whole store, by name: without its identity, and those that replicas keep as their own."""
+        ...
+
+    async def cancelled(self) -> Sequence[str]:
+        """The keys of all cancelled watches that have not ended yet, in order of admission."""
         ...
 
     async def open_target(self) -> None:

@@ -16,6 +16,7 @@ from watcher.core.polling.pace import Pace
 from watcher.kinds.kind import Quota
 from watcher.model import DEFAULT_TARGET
 from watcher.observe.metrics import Metrics
+from watcher.observe.tracing import NO_TRACER, Tracer
 from watcher.runtime.acks import Acknowledger
 from watcher.runtime.admission import Admission
 from watcher.runtime.adoption import Owned
@@ -51,31 +52,34 @@ def assemble(
     determinism: Determinism | None = None,
     metrics: Metrics | None = None,
     beside: Sequence[Loop] = (),
+    tracer: Tracer = NO_TRACER,
 ) -> Watcher:
     """A watcher over these adapters. Opens nothing."""
-    return _Assembly(adapters, settings or ServiceSettings(), determinism or Determinism(), metrics, beside).watcher()
+    determinism, settings = determinism or Determinism(), settings or ServiceSettings()
+    metrics = metrics or Metrics(settings.catalog)
+    clock = determinism.clock
+    instruments = Instruments(clock, Health(clock.wall, metrics.show_component), metrics, tracer=tracer)
+    return _Assembly(adapters, settings, determinism, instruments, beside).watcher()
 
 
 class _Assembly:
     """Builds the loops of one watcher, in the order of their dependencies."""
 
     def __init__(
-        self, adapters: Adapters, settings: ServiceSettings, determinism: Determinism, metrics: Metrics | None, beside: Sequence[Loop]
+        self, adapters: Adapters, settings: ServiceSettings, determinism: Determinism, instruments: Instruments, beside: Sequence[Loop]
     ) -> None:
         self.adapters = adapters
         self.settings = settings
         self.determinism = determinism
         self.beside = beside
-        clock = determinism.clock
-        metrics = metrics or Metrics(settings.catalog)
-        self.instruments = Instruments(clock, Health(clock.wall, metrics.show_component), metrics)
+        self.instruments = instruments
         self.store = RetryingStore(adapters.store, self.instruments)
         self.leases = Leases()
         self.reads = OpenReads(self.leases)
         self.feed = Feed()
         self.gate = IntakeGate()
         new_id, owns = determinism.new_id, self.leases.owns
-        self.admission = Admission(self.store, self.feed, settings.watch, new_id, clock, self.reads, owns)
+        self.admission = Admission(self.store, self.feed, settings.watch, new_id, determinism.clock, self.reads, owns)
         self.outlet = Outlet(self.store, self.leases, self.feed, EventWriter(settings.events, settings.region or "local"), self.instruments)
         self.dead_letters = DeadLetterCounter(self.store, self.gate, settings.limits.max_dead_letters, self.instruments)
 

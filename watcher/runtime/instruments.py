@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from watcher.observe.metrics import Metrics
+from watcher.observe.tracing import NO_TRACER, Tracer
 from watcher.runtime.clock import Clock
 from watcher.runtime.health import Health
 from watcher.runtime.pending_writes import PendingWrites
@@ -18,3 +19,4 @@ class Instruments:
     health: Health
     metrics: Metrics
     writes: PendingWrites = field(default_factory=PendingWrites)
+    tracer: Tracer = NO_TRACER

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 import structlog
@@ -40,6 +40,10 @@ class Reading:
     """Notifications by AWS about tasks. They start a watch only if they are also `submitted`."""
     ignored: Sequence[str]
     """The names of what requires no action."""
+
+    def traced(self, context: str) -> Reading:
+        """The same reading, whose tasks have this trace context if they have none."""
+        return replace(self, submitted=[submissions.with_trace(each, context) for each in self.submitted])
 
     def as_dead_letter(self, origin: str, now: float) -> DeadLetter:
         """The whole message, with the first reason and the number of further ones."""
@@ -96,6 +100,7 @@ class Intake:
         self._gate = gate
         self._clock = instruments.clock
         self._health = instruments.health
+        self._tracer = instruments.tracer
         self._report = IntakeReport(instruments.metrics)
         self._receiving: set[anyio.CancelScope] = set()
         self._stopping = False
@@ -139,8 +144,11 @@ class Intake:
         """Admit the tasks of these messages, then acknowledge the messages."""
         name = source.name
         readings = [self._read(name, message, dead_letter_id(name, message), source) for message in messages]
-        deferring = await self._admit(name, readings)
-        await self._acks.accept(name, [(r.message, deferring & {s.ref.key for s in r.submitted}) for r in readings])
+        with self._tracer.intake(name, readings) as span:
+            if span.contexts:
+                readings = [reading.traced(context) for reading, context in zip(readings, span.contexts, strict=True)]
+            deferring = await self._admit(name, readings)
+            await self._acks.accept(name, [(r.message, deferring & {s.ref.key for s in r.submitted}) for r in readings])
 
     def _read(self, origin: str, message: Message, letter_id: str, source: Source | None) -> Reading:
         """`source` is None for a dead letter whose source is not configured any more."""

@@ -31,6 +31,7 @@ class Outlet:
         self._writer = writer
         self._clock = instruments.clock
         self._metrics = instruments.metrics
+        self._tracer = instruments.tracer
         self.on_fenced: Callable[[Iterable[int]], None] = lambda shards: None
         """Called with shards that turn out to be owned by another replica."""
         self.on_removed: Callable[[], None] = lambda: None
@@ -52,7 +53,8 @@ class Outlet:
         now = self._clock.wall()
         changes = [Change(step.watch, self._render(kind, step, now)) for step in changed]
         began = self._clock.mono()
-        gone = await self._write(changes, leases)
+        with self._tracer.commit(kind, changes):
+            gone = await self._write(changes, leases)
         self._metrics.store_seconds.labels("commit").observe(self._clock.mono() - began)
         for change in changes:
             if change.watch.key not in gone:

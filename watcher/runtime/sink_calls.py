@@ -22,9 +22,16 @@ class SinkCalls:
         self._is_local = isinstance(sink, LocalSink)
         self._clock = instruments.clock
         self._writes = instruments.writes
+        self._tracer = instruments.tracer
 
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
         """The outcome of each event. Raises what `Sink.send` raises; anything else is a bug in the sink, and `Unreadable`."""
+        with self._tracer.delivery(self._sink.name, events) as span:
+            outcomes = await self._send(events)
+            span.sent(outcomes)
+        return outcomes
+
+    async def _send(self, events: Sequence[Event]) -> Sequence[Outcome]:
         began = self._writes.begin(f"sink:{self._sink.name}", self._clock.mono()) if self._is_local else None
         try:
             return await self._sink.send(events)

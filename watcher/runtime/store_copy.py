@@ -53,6 +53,7 @@ async def survey(store: PortableStore, shards: int, doing: str = "reading", repo
         done += len(letters)
         report(doing, done, of)
     builder.add_states(await reader.states())
+    builder.add_cancelled(await reader.cancelled())
     return builder.result()
 
 
@@ -127,4 +128,4 @@ async def _dead_letters(reader: StoreReader, target: PortableStore, place: str |
 
 
 async def _states(reader: StoreReader) -> Stage:
-    yield Portion(states=await reader.states()), None
+    yield Portion(states=await reader.states(), cancelled=await reader.cancelled()), None

@@ -73,6 +73,10 @@ class StoreReader:
         """What was learned. What a watcher reports about itself while it runs is left out: the next one reports its own."""
         return {name: text for name, text in (await self.store.states()).items() if _is_learned(name)}
 
+    async def cancelled(self) -> Sequence[str]:
+        """The keys of cancelled watches that have not ended yet."""
+        return await self.store.cancelled()
+
     async def place(self, letter: DeadLetter, event_id: str | None) -> tuple[int, int]:
         """The shard and the position of the event of a dead letter in this store; zeros without an event."""
         if event_id is None or letter.key is None:

@@ -31,27 +31,33 @@ class IntakeGate:
     """Open unless a limit is reached. Each reason to pause has one writer, which both sets and clears it."""
 
     def __init__(self) -> None:
-        self.paused_by: set[str] = set()
+        self.hints: dict[str, str] = {}
+        """What to do about each reason that pauses intake at the moment."""
         self._opened = anyio.Event()
         self._opened.set()
 
+    @property
+    def paused_by(self) -> set[str]:
+        """The reasons that pause intake at the moment."""
+        return set(self.hints)
+
     def pause(self, reason: str, hint: str) -> None:
         """Pause intake for this reason; `hint` says what to do about it."""
-        if reason not in self.paused_by:
-            self.paused_by.add(reason)
+        if reason not in self.hints:
+            self.hints[reason] = hint
             if self._opened.is_set():  # else a loop that waits on the present event would never be woken
                 self._opened = anyio.Event()
             log.warning("intake_paused", reason=reason, hint=hint)
 
     def resume(self, reason: str) -> None:
         """Withdraw this reason."""
-        if reason in self.paused_by:
-            self.paused_by.remove(reason)
+        if reason in self.hints:
+            del self.hints[reason]
             log.info("intake_resumed", reason=reason)
-        if not self.paused_by:
+        if not self.hints:
             self._opened.set()
 
     async def wait(self) -> None:
         """Wait until no reason to pause is left."""
-        while self.paused_by:
+        while self.hints:
             await self._opened.wait()

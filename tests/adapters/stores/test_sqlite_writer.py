@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import struct
+import threading
 from pathlib import Path
 
 import anyio
@@ -49,6 +50,24 @@ async def together(
             await anyio.wait_all_tasks_blocked()
             other.execute("ROLLBACK")
     return failed
+
+
+async def test_a_long_query_delays_neither_reads_nor_writes(path: Path) -> None:
+    """While a query for the API is under way, tasks are admitted and committed, and the outbox is read."""
+    begun, over = threading.Event(), threading.Event()
+
+    def long(db: sqlite3.Connection) -> None:
+        db.execute("SELECT count(*) FROM watches").fetchone()
+        begun.set()
+        assert over.wait(HANG_S)
+
+    async with owned(path) as store, anyio.create_task_group() as tasks:
+        tasks.start_soon(store._file.query, long)
+        assert await anyio.to_thread.run_sync(begun.wait, HANG_S)
+        await committed(store)
+        assert len(await unsettled(store)) == 1
+        assert await store.task(a_watch().key) is not None
+        over.set()
 
 
 async def test_queued_calls_are_one_transaction(path: Path) -> None:

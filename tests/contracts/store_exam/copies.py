@@ -147,6 +147,15 @@ class CopiesExam:
         assert {letter.id: letter.tries for letter in await all_dead_letters(store)} == {"of-event": 5, "of-input": 2}
         await store.close()
 
+    async def test_a_restored_cancellation_is_carried_out(self, storage: Storage) -> None:
+        """A cancelled watch that had not ended is cancelled in the copy too."""
+        store = await begun(storage)
+        await store.restore(Portion(watches=[a_watch("t1"), a_watch("t2"), ended("t3")], cancelled=[a_watch("t2").key]), "1")
+        assert list(await store.cancelled()) == [a_watch("t2").key]
+        store = await completed(storage, store)
+        assert dict((await store.requests()).cancelled) == {a_watch("t2").key: a_watch("t2").id}
+        await store.close()
+
     async def test_a_copy_continues_after_its_last_portion(self, storage: Storage) -> None:
         """`begin_copy` again returns the progress of the last portion, keeps what was restored, and refuses other content."""
         store = await begun(storage)

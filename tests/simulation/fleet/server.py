@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from tests.simulation.disk import NO_LIMIT, Content
@@ -48,6 +48,10 @@ class Server(Protocol):
         """Erase tasks, as an operator does beside the watcher."""
         ...
 
+    async def cancel(self, keys: Sequence[str]) -> int:
+        """Cancel tasks, as an operator does beside the watcher."""
+        ...
+
     async def retry_all(self) -> int:
         """Request a retry of all dead letters of events."""
         ...
@@ -83,6 +87,9 @@ class MemoryServer:
 
     async def forget(self, selection: Selection) -> int:
         return self.shared.content.forget(selection)
+
+    async def cancel(self, keys: Sequence[str]) -> int:
+        return self.shared.content.cancel(keys)
 
     async def retry_all(self) -> int:
         letters = self.content().dead_letters

@@ -73,6 +73,9 @@ class SharedDisk:
     async def forget(self, selection: Selection) -> int:
         return await self._server.forget(selection)
 
+    async def cancel(self, keys: Sequence[str]) -> int:
+        return await self._server.cancel(keys)
+
 
 class FleetWorld(World):
     """Everything around the replicas. `make` assembles a watcher from adapters and settings."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from itertools import count
 from pathlib import Path
@@ -112,6 +112,9 @@ class PostgresFleet:
 
     async def forget(self, selection: Selection) -> int:
         return await self._operator.forget(selection)
+
+    async def cancel(self, keys: Sequence[str]) -> int:
+        return await self._operator.cancel(keys)
 
     async def retry_all(self) -> int:
         while True:

@@ -92,6 +92,11 @@ class FingerprintBuilder:
         _take(self._digest("learned texts"), sorted(states.items()))
         self._states += len(states)
 
+    def add_cancelled(self, keys: Sequence[str]) -> None:
+        """Take in the keys of cancelled watches, in order of admission."""
+        if keys:
+            _take(self._digest("cancellations"), keys)
+
     def result(self) -> Fingerprint:
         """The fingerprint of what was taken in."""
         digests = {name: digest.hexdigest() for name, digest in self._digests.items()}

@@ -12,7 +12,7 @@ from watcher.adapters.stores.memory.dead_letters import DeadLetters
 from watcher.adapters.stores.memory.shard import MemoryShard, total
 from watcher.errors import Fenced
 from watcher.model import DEFAULT_TARGET, Backlog, Change, DeadLetter, Event, Lease, Portion, Pruned, TaskRef, Watch, shard_of
-from watcher.ports import CANCEL_PAGE, IDENTITY
+from watcher.ports import IDENTITY
 from watcher.query import AGE_BOUNDS_S, EventQuery, OpenCount, Page, Selection, TaskQuery, age_class, decode_cursor, page
 
 LOAD_BATCH = 1000
@@ -110,10 +110,10 @@ class MemoryContent:
         return len(watches)
 
     def cancelled(self, shards: Collection[int]) -> dict[str, str]:
-        """The keys and ids of cancelled open watches of these shards. Forgets those that are not open any more."""
+        """The keys and ids of all cancelled open watches of these shards. Forgets those that are not open any more."""
         self._cancelled = {key: id_ for key, id_ in self._cancelled.items() if self._is_open(key, id_)}
         mine = sorted((key for key in self._cancelled if self.shard_of(key) in shards), key=self._numbers.__getitem__)
-        return {key: self._cancelled[key] for key in mine[:CANCEL_PAGE]}
+        return {key: self._cancelled[key] for key in mine}
 
     def count_by_state(self, now: float) -> list[OpenCount]:
         """As `Queries.count_by_state`."""
@@ -177,6 +177,7 @@ class MemoryContent:
             self.dead_letters.restore(letter, named if watch is None else watch.ref)
         for name, text in portion.states.items():
             self.state[name] = {"": text}
+        self.cancel(portion.cancelled)
 
     def erase(self, key: str) -> None:
         """Remove a watch with its events."""

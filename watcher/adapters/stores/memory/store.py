@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from itertools import islice
 from typing import Literal
 
 import anyio
@@ -16,7 +17,7 @@ from watcher.core.copying import marker
 from watcher.core.delivery.leftovers import leftovers, to_drop
 from watcher.errors import StoreRefused
 from watcher.model import Backlog, Change, Claim, DeadLetter, Event, Lease, Leftover, Portion, Pruned, Replica, Report, Watch, shard_of
-from watcher.ports import IDENTITY, Requests, Signals
+from watcher.ports import CANCEL_PAGE, IDENTITY, Requests, Signals
 from watcher.query import DeadLetterQuery, EventQuery, OpenCount, Page, Selection, TaskQuery
 from watcher.section import Section
 
@@ -178,6 +179,9 @@ class MemoryStore:
     async def states(self) -> Mapping[str, str]:
         return {name: texts[""] for name, texts in self.content.state.items() if "" in texts and name not in (marker.NAME, IDENTITY)}
 
+    async def cancelled(self) -> Sequence[str]:
+        return list(self.content.cancelled(range(self.shards)))
+
     async def open_target(self) -> None:
         marker.check_empty(self._copy_record(), has_content=bool(self.content.watches) or bool(self.content.dead_letters.count()))
         self._open = True
@@ -205,7 +209,8 @@ class MemoryStore:
     def _requests(self, shards: Collection[int], after: str | None) -> Requests:
         forgotten = self.content.take_forgotten(shards)
         retries = self.content.dead_letters.to_retry(after, lambda letter: self._shard_of_letter(letter) in shards)
-        return Requests(forgotten, retries.items, retries.next, self.content.cancelled(shards))
+        cancelled = dict(islice(self.content.cancelled(shards).items(), CANCEL_PAGE))
+        return Requests(forgotten, retries.items, retries.next, cancelled)
 
     def _shard_of_letter(self, letter: DeadLetter) -> int:
         return letter.shard if letter.what == "event" else shard_of(letter.id, self.shards)

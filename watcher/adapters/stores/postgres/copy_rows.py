@@ -86,6 +86,8 @@ async def restore(db: Connection, portion: Portion, record: str, progress: str, 
         await db.execute(_ADD_DEAD_LETTERS, watch_rows.columns([_dead_letter_row(each, shards) for each in portion.dead_letters]))
     for name, text in portion.states.items():
         await state_rows.save(db, name, text)
+    if portion.cancelled:
+        await watch_rows.cancel(db, portion.cancelled)
     await state_rows.save(db, marker.NAME, following)
     return following
 

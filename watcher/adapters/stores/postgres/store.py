@@ -27,7 +27,7 @@ from watcher.core.delivery.leftovers import check_same_sinks, leftovers, to_drop
 from watcher.core.ownership.grace import Grace
 from watcher.errors import StoreError, StoreRefused, StoreUnavailable
 from watcher.model import Backlog, Change, Claim, DeadLetter, Event, Lease, Leftover, Portion, Pruned, Replica, Report, Watch
-from watcher.ports import IDENTITY, Requests, Signals
+from watcher.ports import CANCEL_PAGE, IDENTITY, Requests, Signals
 from watcher.query import DeadLetterQuery, EventQuery, OpenCount, Page, Selection, TaskQuery
 
 T = TypeVar("T")
@@ -306,7 +306,7 @@ class PostgresStore:
                 self._forgotten = set()
         erased = await self._read(partial(state_rows.forgotten, shards=sorted(self._owned), read=self._forgotten))
         retries = await self._read(partial(dead_letter_rows.to_retry, after=after, shards=sorted(self._owned)))
-        cancelled = await self._read(partial(watch_rows.cancelled, shards=sorted(self._owned)))
+        cancelled = await self._read(partial(watch_rows.cancelled, shards=sorted(self._owned), limit=CANCEL_PAGE))
         self._forgotten |= {number for number, _ in erased}
         return Requests([key for _, key in erased], retries.items, retries.next, cancelled)
 
@@ -319,6 +319,9 @@ class PostgresStore:
 
     async def states(self) -> Mapping[str, str]:
         return await self._read(copy_rows.states)
+
+    async def cancelled(self) -> Sequence[str]:
+        return list(await self._read(partial(watch_rows.cancelled, shards=range(self.shards), limit=None)))
 
     async def open_target(self) -> None:
         await self._prepare()

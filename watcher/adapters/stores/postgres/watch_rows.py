@@ -9,7 +9,6 @@ from typing import Any
 from watcher.adapters.stores.postgres.connections import Connection
 from watcher.adapters.stores.postgres.schema import one
 from watcher.model import TaskRef, Watch, shard_of
-from watcher.ports import CANCEL_PAGE
 from watcher.query import AGE_BOUNDS_S, OpenCount, Page, TaskQuery, decode_cursor, page
 
 state = attrgetter(
@@ -70,8 +69,8 @@ _COUNT_BY_STATE = f"""SELECT kind, status, CASE{_AGE_CLASS} ELSE {len(AGE_BOUNDS
 # The watches are locked in the order in which commits lock them.
 _CANCEL = """UPDATE watches SET cancelled = true WHERE n IN (
     SELECT n FROM watches WHERE key = ANY(%b::text[]) AND ended_at IS NULL ORDER BY n FOR NO KEY UPDATE)"""
-_CANCELLED = f"""SELECT key, id FROM watches WHERE cancelled AND ended_at IS NULL AND shard = ANY(%b::int[])
-    ORDER BY n LIMIT {CANCEL_PAGE}"""  # noqa: S608
+_CANCELLED = """SELECT key, id FROM watches WHERE cancelled AND ended_at IS NULL AND shard = ANY(%b::int[])
+    ORDER BY n LIMIT %b::int8"""
 
 
 async def admit(db: Connection, watches: Mapping[str, Watch], shards: int, me: str, channel: str) -> dict[str, Watch]:
@@ -143,9 +142,9 @@ async def cancel(db: Connection, keys: Sequence[str]) -> int:
     return (await db.execute(_CANCEL, (list(keys),))).rowcount
 
 
-async def cancelled(db: Connection, shards: Sequence[int]) -> dict[str, str]:
-    """The keys and ids of some open watches of these shards that are marked to be ended, in order of admission."""
-    return dict(await (await db.execute(_CANCELLED, (list(shards),))).fetchall())
+async def cancelled(db: Connection, shards: Sequence[int], limit: int | None) -> dict[str, str]:
+    """The keys and ids of open watches of these shards that are marked to be ended, in order of admission."""
+    return dict(await (await db.execute(_CANCELLED, (list(shards), limit))).fetchall())
 
 
 def columns(rows: Sequence[Sequence[Any]], width: int = 0) -> list[list[Any]]:

@@ -62,6 +62,7 @@ def restore(db: sqlite3.Connection, portion: Portion, progress: str) -> None:
     db.executemany(_ADD_DEAD_LETTER, [_dead_letter_row(dead_letter) for dead_letter in portion.dead_letters])
     for name, text in portion.states.items():
         owner_rows.save_state(db, name, text)
+    watch_rows.cancel(db, portion.cancelled)
     owner_rows.save_state(db, marker.NAME, record)
 
 

@@ -19,7 +19,7 @@ from watcher.adapters.stores.sqlite.file import SqliteFile
 from watcher.core.delivery.leftovers import leftovers, to_drop
 from watcher.errors import Fenced, StoreRefused, StoreUnavailable
 from watcher.model import Backlog, Change, Claim, DeadLetter, Event, Lease, Leftover, Portion, Pruned, Replica, Report, Watch
-from watcher.ports import IDENTITY, Requests, Signals
+from watcher.ports import CANCEL_PAGE, IDENTITY, Requests, Signals
 from watcher.query import DeadLetterQuery, EventQuery, OpenCount, Page, Selection, TaskQuery
 from watcher.section import Section
 
@@ -236,7 +236,7 @@ class SqliteStore:
     async def requests(self, after: str | None = None) -> Requests:
         last, keys = await self._file.read(partial(owner_rows.forgotten, after=self._forgotten))
         retries = await self._file.read(partial(dead_letter_rows.to_retry, after=after))
-        cancelled = await self._file.read(watch_rows.cancelled)
+        cancelled = await self._file.read(partial(watch_rows.cancelled, limit=CANCEL_PAGE))
         if keys:  # returned before their records are removed, so that a full disk does not delay an erasure
             self._forgotten = last
         elif self._forgotten:
@@ -253,6 +253,9 @@ class SqliteStore:
 
     async def states(self) -> Mapping[str, str]:
         return await self._file.read(copy_rows.states)
+
+    async def cancelled(self) -> Sequence[str]:
+        return list(await self._file.query(partial(watch_rows.cancelled, limit=-1)))
 
     async def open_target(self) -> None:
         await self._file.own(self._begin)

@@ -9,7 +9,6 @@ from operator import attrgetter
 from typing import Any
 
 from watcher.model import Change, TaskRef, Watch
-from watcher.ports import CANCEL_PAGE
 from watcher.query import AGE_BOUNDS_S, OpenCount, Page, Selection, TaskQuery, decode_cursor, page
 
 LOAD_BATCH = 1000
@@ -134,9 +133,9 @@ def cancel(db: sqlite3.Connection, keys: Sequence[str]) -> int:
     return db.executemany(_CANCEL, [(key,) for key in dict.fromkeys(keys)]).rowcount if keys else 0
 
 
-def cancelled(db: sqlite3.Connection) -> dict[str, str]:
-    """The keys and ids of some open watches that are marked to be ended, in order of admission."""
-    return dict(db.execute(_CANCELLED, (CANCEL_PAGE,)).fetchall())
+def cancelled(db: sqlite3.Connection, limit: int) -> dict[str, str]:
+    """The keys and ids of open watches that are marked to be ended, in order of admission; all of them with a limit of -1."""
+    return dict(db.execute(_CANCELLED, (limit,)).fetchall())
 
 
 def forget(db: sqlite3.Connection, selection: Selection) -> int:

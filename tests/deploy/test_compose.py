@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
 from tests.pages import ROOT
+from tests.process import completed
+from tests.prometheus import program
 from tests.test_docs import command, command_lines
 from watcher.config import Settings, parse
 from watcher.core.intake.submissions import parse_ref
@@ -18,9 +21,11 @@ from watcher.kinds.catalog import builtin_catalog
 DEPLOY = ROOT / "config" / "deploy"
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 TEXT = (DEPLOY / "compose.yaml").read_text()
-COMPOSE: Mapping[str, Any] = YAML(typ="safe", pure=True).load(TEXT)
+load_yaml = YAML(typ="safe", pure=True).load
+COMPOSE: Mapping[str, Any] = load_yaml(TEXT)
 SERVICES: Mapping[str, Mapping[str, Any]] = COMPOSE["services"]
-OURS = {name: service for name, service in SERVICES.items() if name != "postgres"}
+MONITORING = {name: service for name, service in SERVICES.items() if service.get("profiles") == ["monitoring"]}
+OURS = {name: service for name, service in SERVICES.items() if name != "postgres" and name not in MONITORING}
 REPLICATED = {name: service for name, service in OURS.items() if "deploy" in service}
 SECRET = "/run/secrets/postgres-password"
 
@@ -31,10 +36,16 @@ def seconds(duration: str) -> float:
     return int(number) * {"s": 1, "m": 60}[unit]
 
 
+def mounts(name: str) -> Mapping[str, Path]:
+    """The files of this directory that a service mounts, by their place in the container."""
+    volumes = [volume.split(":") for volume in SERVICES[name].get("volumes", ()) if volume.startswith("./")]
+    assert all(mode == "ro" for _, _, mode in volumes)
+    return {place: DEPLOY / file for file, place, _ in volumes}
+
+
 def settings(name: str) -> Settings:
     """What the replicas of a service run with: the configuration in the image or the mounted one, and their environment."""
-    mounted = {place: DEPLOY / file for file, place, _ in (volume.split(":") for volume in SERVICES[name].get("volumes", ()))}
-    file = mounted.get("/etc/watcher/watcher.yaml", DEPLOY / "container.yaml")
+    file = mounts(name).get("/etc/watcher/watcher.yaml", DEPLOY / "container.yaml")
     from_outside = {"WATCHER_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/111122223333/tasks", "WATCHER_BUS": "default"}
     environ = {key: from_outside.get(key) if value is None else value for key, value in SERVICES[name]["environment"].items()}
     return parse(file.read_text(), file.name, {key: value for key, value in environ.items() if value is not None})
@@ -52,9 +63,10 @@ def test_three_replicas_by_default() -> None:
 
 
 def test_profiles_keep_the_trial_apart() -> None:
-    """Without a profile, PostgreSQL and the watcher start; the simulated service and its replicas only when they are named."""
+    """Without a profile, PostgreSQL and the watcher start; the simulated service, its replicas, and the monitoring only on request."""
     assert {name for name, service in SERVICES.items() if "profiles" not in service} == {"postgres", "watcher"}
     assert {name for name, service in SERVICES.items() if service.get("profiles") == ["simulator"]} == {"simulator", "trial"}
+    assert set(MONITORING) == {"prometheus", "grafana"}
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -135,6 +147,55 @@ def test_the_tasks_of_the_trial_are_references() -> None:
     mounted = dict(reversed(volume.split(":")[:2]) for volume in SERVICES["trial"]["volumes"])
     lines = [line for line in (DEPLOY / mounted[path]).read_text().splitlines() if not line.startswith("#")]
     assert len({parse_ref(line, builtin_catalog()).key for line in lines}) == len(lines) > 40
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_ports_are_open_on_loopback_only(name: str) -> None:
+    """No service can be reached from another machine."""
+    assert all(port.startswith("127.0.0.1:") for port in SERVICES[name].get("ports", ()))
+
+
+@pytest.mark.parametrize("name", MONITORING)
+def test_monitoring_has_no_privileges_and_a_version(name: str) -> None:
+    """Prometheus and Grafana have no capabilities, and images whose version is fixed."""
+    service = MONITORING[name]
+    assert (service["cap_drop"], service["security_opt"]) == (["ALL"], ["no-new-privileges:true"])
+    assert re.fullmatch(r"[\w/-]+:v?\d+\.\d+\.\d+", service["image"])
+
+
+def test_prometheus_scrapes_each_replica() -> None:
+    """Prometheus looks up each replicated service by its name, on the port that the image exposes, and loads the alerts that ship."""
+    jobs = {job["job_name"]: job["dns_sd_configs"] for job in load_yaml((DEPLOY / "prometheus.yaml").read_text())["scrape_configs"]}
+    assert set(jobs) == set(REPLICATED)
+    for name, (lookup,) in jobs.items():
+        assert (lookup["names"], lookup["type"]) == ([name], "A")
+        assert f"EXPOSE {lookup['port']}" in DOCKERFILE
+    mounted = mounts("prometheus")
+    assert mounted["/etc/prometheus/alerts.yaml"] == DEPLOY / "alerts.yaml"
+    assert mounted["/etc/prometheus/prometheus.yaml"] == DEPLOY / "prometheus.yaml"
+    assert "--config.file=/etc/prometheus/prometheus.yaml" in SERVICES["prometheus"]["command"]
+
+
+@pytest.mark.process
+def test_prometheus_accepts_its_configuration() -> None:
+    """promtool finds no mistake in the configuration of Prometheus and in the rules that it names."""
+    done = completed([program("promtool"), "check", "config", DEPLOY / "prometheus.yaml"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_grafana_shows_the_dashboard_to_viewers_only() -> None:
+    """Grafana has the data source, the dashboard as its home page, anonymous viewers, and no account that could change anything."""
+    mounted, environment = mounts("grafana"), SERVICES["grafana"]["environment"]
+    (source,) = load_yaml(mounted["/etc/grafana/provisioning/datasources/watcher.yaml"].read_text())["datasources"]
+    assert source["url"] == f"http://prometheus:{SERVICES['prometheus']['ports'][0].rpartition(':')[2]}"
+    assert source["isDefault"] is True
+    (provider,) = load_yaml(mounted["/etc/grafana/provisioning/dashboards/watcher.yaml"].read_text())["providers"]
+    home = environment["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert home.rpartition("/")[0] == provider["options"]["path"]
+    assert mounted[home] == DEPLOY / "grafana-dashboard.json"
+    assert environment["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
+    assert environment["GF_AUTH_BASIC_ENABLED"] == "false"
+    assert environment["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
 
 
 def test_the_commands_in_the_comments_parse() -> None:

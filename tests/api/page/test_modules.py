@@ -1,0 +1,69 @@
+"""The modules of the page that decide something, run in the browser without a watcher."""
+
+import random
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.chromium import browser
+from watcher.api.page.routes import HEADERS, page_files
+
+pytestmark = pytest.mark.process
+
+FILES = {file.path: file for file in page_files()}
+STREAM = "retry: 1000\n\nid: a\ndata: 1\n\n: comment\n\nid: b\n\nid: c\r\ndata: 2\r\ndata:3\r\n\r\ndata: 4\r\rid\n\ndata: half of a bl"
+BLOCKS = [["a", "1"], ["b", ""], ["c", "2\n3"], [None, "4"], ["", ""]]
+DURATIONS = {0: "0 s", 0.0004: "0 ms", 0.042: "42 ms", 0.42: "0.42 s", 4.2: "4.2 s", 42: "42 s", 60: "1 min", 95: "1 min 35 s", 3600: "1 h"}
+DURATIONS |= {5000: "1 h 23 min", 86_400: "1 d", 100_000: "1 d 3 h", 1_000_000: "11 d"}
+
+
+@asynccontextmanager
+async def blank_page():
+    """A page of the origin of the modules, which are served from the package."""
+
+    async def answer(route):
+        file = FILES.get(route.request.url.removeprefix("http://page.test"))
+        body, media_type = (file.body, file.media_type) if file else (b"", "text/html")
+        await route.fulfill(body=body, content_type=media_type, headers=HEADERS if file else {})
+
+    async with browser() as chromium:
+        page = await chromium.new_page()
+        await page.route("**/*", answer)
+        await page.goto("http://page.test/blank")
+        yield page
+        await page.close()
+
+
+async def test_the_modules():
+    """Server-sent events are read however they are cut; durations are readable; a key keeps its escapes; only known members pass."""
+    async with blank_page() as page:
+        for seed in range(20):
+            cuts = sorted(random.Random(seed).sample(range(len(STREAM)), seed))
+            pieces = [STREAM[start:end] for start, end in zip([0, *cuts], [*cuts, len(STREAM)], strict=True)]
+            read = """async (pieces) => {
+                const { blockReader } = await import("/page/stream.js");
+                const found = [];
+                const take = blockReader(({ id, data }) => found.push([id ?? null, data]));
+                pieces.forEach(take);
+                return found;
+            }"""
+            assert await page.evaluate(read, pieces) == BLOCKS, pieces
+        written = """async (values) => {
+            const { duration } = await import("/page/format.js");
+            return values.map(duration);
+        }"""
+        assert await page.evaluate(written, list(DURATIONS)) == list(DURATIONS.values())
+        path = """async (key) => (await import("/page/format.js")).keyPath(key)"""
+        assert await page.evaluate(path, "kind/a%2Fb/c d") == "kind/a%252Fb/c%20d"
+        data = {
+            "from": None,
+            "to": "X",
+            "terminal": False,
+            "result": "canary",
+            "message": "canary",
+            "context": "canary",
+            "detection_lag_s": 1,
+        }
+        known = """async (event) => JSON.stringify((await import("/page/stream.js")).transition(event))"""
+        found = await page.evaluate(known, {"type": "t", "subject": "k/1", "data": data})
+        assert ('"to":"X"' in found, "canary" in found) == (True, False)

@@ -1,0 +1,74 @@
+// The first thing on the page: one sentence whether all is well; and if not, what does not work, since when, and what to do.
+
+import { h, put, putIfChanged } from "./dom.js";
+import { clock, componentName, counted, since } from "./format.js";
+
+/** What is wrong in an overview: [{name, reason, since, hint, level}], the worst first. */
+export function troubles(overview) {
+  const bad = overview.components
+    .filter((each) => !each.ok)
+    .map((each) => ({ ...each, component: each.name, name: `${componentName(each.name)} ${each.name.startsWith("circuit:") ? "is open" : "does not work"}`, reason: each.reason.replace(/^open: /, ""), level: "bad" }));
+  const paused = overview.paused.map(({ reason, hint }) => ({ name: "No new tasks are received", reason, hint, level: "bad" }));
+  const replicas = overview.replicas.trouble.map((sentence) => ({ name: "Replicas", text: sentence, level: "warn" }));
+  const unread = [overview.tasks, overview.replicas]
+    .filter((part) => part.unavailable)
+    .map((part) => ({ name: "The store cannot be read", reason: part.unavailable, hint: "check the store; polling goes on as far as it can", level: "warn" }));
+  return [...bad, ...paused, ...replicas, ...unread.slice(0, bad.some((each) => each.component === "store") ? 0 : 1)];
+}
+
+/** Draws the verdict. `lost` is since when there is no answer, in milliseconds, or null. */
+export function drawVerdict(place, overview, { lost, found = troubles(overview) }) {
+  const level = lost ? "bad" : found.some((each) => each.level === "bad") ? "bad" : found.length ? "warn" : "ok";
+  place.root.className = `verdict ${level}`;
+  say(place.sentence, lost ? `The watcher has not answered since ${clock(lost)}.` : sentence(found));
+  put(place.detail, lost ? "What is shown is from that time. The page keeps trying; check that the process runs, and its log." : calm(overview, found));
+  putIfChanged(place.list, [lost, found, tick()], () => (lost ? [] : found.map(card)));
+}
+
+/** The parts of the verdict. */
+export function verdictPlace() {
+  const sentence = h("h1", { class: "sentence" });
+  const announcement = h("div", { role: "status" }, sentence);
+  const detail = h("p", { class: "detail" });
+  const list = h("ul", { class: "troubles" });
+  return { root: h("section", { class: "verdict", "aria-label": "Condition" }, announcement, detail, list), sentence, detail, list };
+}
+
+function sentence(found) {
+  if (!found.length) return "All is well.";
+  const [first] = found;
+  const when = first.since ? ` since ${clock(first.since)}` : "";
+  const others = found.length > 1 ? ` And ${counted(found.length - 1, "more problem")}.` : "";
+  return first.level === "warn" && first.name === "Replicas" ? `The replicas need attention.${others}` : `${first.name}${when}.${others}`;
+}
+
+function calm(overview, found) {
+  if (found.length) return "";
+  const { tasks, sinks, dead_letters: dead } = overview;
+  const waiting = sinks.reduce((sum, sink) => sum + sink.backlog, 0);
+  const open = tasks.count === 0 ? "No task is open" : `${counted(tasks.count, "task")} ${tasks.count === 1 ? "is" : "are"} watched`;
+  const letters = dead.inputs + dead.events;
+  const undecided = letters ? ` ${counted(letters, "dead letter")} ${letters === 1 ? "waits" : "wait"} for a decision.` : "";
+  return `${open}, ${waiting ? `${counted(waiting, "event")} on the way to a sink` : "every event is delivered"}.${undecided}`;
+}
+
+function card(trouble) {
+  return h(
+    "li",
+    { class: trouble.level },
+    h("p", { class: "what" }, h("b", {}, trouble.name), trouble.reason ? [": ", h("code", {}, trouble.reason)] : trouble.text ? `: ${trouble.text}.` : ""),
+    trouble.since ? h("p", { class: "when" }, `Since ${clock(trouble.since)}, for ${since(trouble.since)}`) : null,
+    trouble.hint ? h("p", { class: "do" }, h("b", {}, "What to do: "), trouble.hint) : null,
+  );
+}
+
+/** Changes the text only if it is another one: a screen reader says each change. */
+function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** Changes every ten seconds, so that "for 3 min" stays true. */
+function tick() {
+  return Math.floor(Date.now() / 10_000);
+}
+

@@ -1,0 +1,34 @@
+"""What the sources and sinks of a configuration communicate with, in the words of OpenTelemetry's semantic conventions.
+
+Only what identifies a queue, a topic, a bus, or a host: no path and no query of a URL, which may be secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from watcher.config.settings import Settings
+from watcher.section import Section
+
+
+def peers_of(settings: Settings) -> Mapping[str, Mapping[str, str]]:
+    """Return the attributes of each source and sink, by its name."""
+    return {each.name: _peer(each) for each in (*settings.sources, *settings.sinks)}
+
+
+def _peer(section: Section) -> Mapping[str, str]:
+    match getattr(section, "type", ""):
+        case "sqs":
+            return _messaging("aws_sqs", section.queue_url.rpartition("/")[2])  # type: ignore[attr-defined]  # `type` says the class
+        case "sns":
+            return _messaging("aws.sns", section.topic_arn.rpartition(":")[2])  # type: ignore[attr-defined]
+        case "eventbridge":
+            return {"rpc.system": "aws-api", "rpc.service": "EventBridge", "rpc.method": "PutEvents"}
+        case "webhook":
+            return {"http.request.method": "POST", "server.address": urlsplit(section.url).hostname or ""}  # type: ignore[attr-defined]
+    return {}
+
+
+def _messaging(system: str, destination: str) -> Mapping[str, str]:
+    return {"messaging.system": system, "messaging.destination.name": destination}
