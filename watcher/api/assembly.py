@@ -9,7 +9,8 @@ import anyio
 import structlog
 
 from watcher.api.access import Access, read_clients
-from watcher.api.application import build_api
+from watcher.api.application import COMPONENTS, build_api
+from watcher.api.asyncapi import asyncapi_router
 from watcher.api.backend import Backend
 from watcher.api.cursors import Cursors
 from watcher.api.dead_letter_routes import dead_letter_router
@@ -19,9 +20,11 @@ from watcher.api.health_view import HealthView
 from watcher.api.overview import OverviewReader, overview_router
 from watcher.api.page.routes import page_router
 from watcher.api.replica_routes import replica_router
+from watcher.api.schemas import SCHEMAS
 from watcher.api.server import HttpServer
 from watcher.api.settings import ApiSettings
 from watcher.api.task_routes import task_router
+from watcher.core.delivery.event_schema import event_schemas
 from watcher.ports import Store
 from watcher.queries.poll_plan import PollSettings
 from watcher.runtime.event_tail import EventTail
@@ -56,6 +59,7 @@ def assemble_api(
     )
     access = Access(read_clients(settings.tokens))
     overview = OverviewReader(backend, watcher.health, watcher.loops.pollers)
+    schemas = {**SCHEMAS, **event_schemas(service.catalog, COMPONENTS)}
     routers = [
         health_router(view, watcher.metrics),
         task_router(backend, access),
@@ -63,9 +67,10 @@ def assemble_api(
         dead_letter_router(backend, access),
         replica_router(backend, access),
         overview_router(overview, access),
+        asyncapi_router(service.catalog),
         page_router(),
     ]
-    return HttpApi(HttpServer(settings, build_api(routers)), access, backend.tail, [overview.run])
+    return HttpApi(HttpServer(settings, build_api(routers, schemas)), access, backend.tail, [overview.run])
 
 
 class HttpApi:
