@@ -217,7 +217,8 @@ async def test_a_store_is_followed_beside_its_owner(here: Path, tasks: None) -> 
 @pytest.mark.parametrize("columns", [70, 100])
 def test_a_line_fits_the_terminal(columns: int) -> None:
     """On a terminal no line is wider than it, and a task has a short name."""
-    seen = on_terminal([PYTHON, "-m", "watcher", "events", "--config", "w.yaml"], {**os.environ, "TERM": "xterm"}, columns)
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    seen = on_terminal([PYTHON, "-m", "watcher", "events", "--config", "w.yaml"], {**environment, "TERM": "xterm"}, columns)
     assert seen.code == 0
     assert max(seen.widths()) <= columns
     assert [line.split()[2] for line in seen.final(columns)[:4]] == ["abc/t1", "abc/t1", "abc/t2", "abc/t3"]
