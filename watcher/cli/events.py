@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("key", metavar="[KEY] [FILE]", required=False)
+@click.argument("key", metavar="[KEY]", required=False)
 @config_option(among="key", server=True)
 @click.option("--follow", "-f", is_flag=True, help="Also print new events, until Ctrl-C.")
 @click.option("--after", metavar="PLACE", default="start", help="start, now, or a cursor: print the events after it.")
