@@ -19,7 +19,7 @@ export function plot({ label, span, every, series, write, least = 0 }) {
   const y = (value) => round(HEIGHT - (value / top) * (HEIGHT - 2) - 1);
   const shapes = stacked.flatMap((each) => draw(each, x, y, every * GAP));
   const axis = h("p", { class: "axis", "aria-hidden": "true" });
-  const ends = () => put(axis, h("span", {}, `${duration(end - start)} ago`), h("span", {}, "now"));
+  const ends = () => put(axis, h("span", {}, `${duration(Math.round((end - start) / 60) * 60)} ago`), h("span", {}, "now"));
   ends();
   const drawing = svg(
     "svg",
