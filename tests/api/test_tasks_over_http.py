@@ -60,6 +60,16 @@ async def test_each_entry_has_an_outcome_in_its_order(world: MakeWorld) -> None:
     assert (outcomes[1]["reason"], outcomes[2]["key"]) == ("field", key("t2"))
 
 
+async def test_the_trace_of_the_request_goes_out_with_the_events(world: MakeWorld) -> None:
+    """The traceparent header of a submission is in the events of its tasks, except of a task with a context of its own."""
+    of_request, own = (f"00-{digit * 32}-{digit * 16}-01" for digit in "ab")
+    async with api_client(world(finite=False)) as client:
+        body = [ref("t1"), {"VoiceConnectorId": "abc123", "SpeakerSearchTaskId": "t2", "traceparent": own}]
+        await client.post("/v1/tasks", json=body, headers={"traceparent": of_request})
+        shown = [await until_ended(client, name) for name in ("t1", "t2")]
+    assert [{event["traceparent"] for event in each["events"]} for each in shown] == [{of_request}, {own}]
+
+
 async def test_a_task_that_has_ended_is_not_watched_again(world: MakeWorld) -> None:
     """To submit a task again after its end has the outcome `ended`."""
     async with api_client(world(finite=False)) as client:

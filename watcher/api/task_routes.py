@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import anyio
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from watcher.api import examples
 from watcher.api.access import Access
@@ -16,6 +16,7 @@ from watcher.api.problems import Problem, responses, unavailable
 from watcher.api.replies import json_reply
 from watcher.api.request_body import read_json_body
 from watcher.core.intake import submissions
+from watcher.core.trace_context import trace_context
 from watcher.errors import InvalidInput
 from watcher.model import Ignored, Submission
 from watcher.queries.explain import explain_task
@@ -27,6 +28,7 @@ SOURCE = "api"
 WRITE_S = 10.0
 """The longest time to wait for the store, in seconds. The runtime goes on trying for longer, but a client does not wait for hours."""
 
+TaskKey = Annotated[str, Path(description="The key of a task. A `%` in it is encoded again, as `%25`; a `/` need not be encoded.")]
 Entry = Submission | InvalidInput | Ignored
 
 
@@ -50,7 +52,8 @@ def task_router(backend: Backend, access: Access) -> APIRouter:
         The reply comes when the new watches are in the store. It has an outcome for each task, in their order. To send the same
         tasks again is safe: a task that is already watched is `known`.
         """
-        return await _submit(backend, await read_json_body(request))
+        trace = trace_context(request.headers.get("traceparent"), request.headers.get("tracestate"))
+        return await _submit(backend, await read_json_body(request), trace)
 
     @routes.get(
         "", dependencies=read, summary="List tasks", response_class=Response, responses=examples.TASKS | responses(400, 401, 403, 503)
@@ -66,7 +69,7 @@ def task_router(backend: Backend, access: Access) -> APIRouter:
         response_class=Response,
         responses=examples.TASK | responses(400, 401, 403, 404, 503),
     )
-    async def show(key: str) -> Response:
+    async def show(key: TaskKey) -> Response:
         """Everything that the store contains about a task: state, events, next poll and why, undelivered events, dead letters."""
         found = await explain_task(backend.store, backend.catalog, _storable(key), backend.polls, backend.wall())
         if found.task is None:
@@ -80,7 +83,7 @@ def task_router(backend: Backend, access: Access) -> APIRouter:
         response_class=Response,
         responses=examples.CANCELLED | responses(400, 401, 403, 404, 503),
     )
-    async def cancel(key: str) -> Response:
+    async def cancel(key: TaskKey) -> Response:
         """The owner of the task ends its watch within seconds, with a last event: `watcher.watch.ended.v1`, reason `cancelled`."""
         watch = await backend.store.task(_storable(key))
         if watch is None:
@@ -98,11 +101,11 @@ class TaskParams:
     def __init__(
         self,
         open: Annotated[bool | None, Query(description="`true`: tasks that are polled; `false`: those that have ended.")] = None,
-        kind: Annotated[str | None, Query(max_length=200)] = None,
-        status: Annotated[str | None, Query(max_length=200)] = None,
+        kind: Annotated[str | None, Query(max_length=200, description="A kind of task.")] = None,
+        status: Annotated[str | None, Query(max_length=200, description="A status, as the service names it.")] = None,
         search: Annotated[str | None, Query(max_length=500, description="A part of the key.")] = None,
         after: Annotated[str | None, Query(max_length=200, description="`next` of the previous page.")] = None,
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        limit: Annotated[int, Query(ge=1, le=1000, description="Tasks in a page.")] = 100,
         order: Annotated[Literal["newest", "oldest"], Query(description="By time of admission.")] = "newest",
     ) -> None:
         check_texts(kind, status, search, after)
@@ -118,8 +121,10 @@ async def _list(backend: Backend, params: TaskParams) -> dict[str, Any]:
     return {"tasks": [task_summary(watch, backend.catalog, progress).as_json() for watch in page.items], "next": page.next}
 
 
-async def _submit(backend: Backend, body: bytes) -> Response:
-    entries = submissions.read(body, backend.catalog, now=backend.wall(), region=backend.region)
+async def _submit(backend: Backend, body: bytes, trace: str | None) -> Response:
+    """`trace` is the trace context of the request, for tasks without one of their own."""
+    found = submissions.read(body, backend.catalog, now=backend.wall(), region=backend.region)
+    entries = [submissions.with_trace(entry, trace) if isinstance(entry, Submission) else entry for entry in found]
     if not any(isinstance(entry, Submission) for entry in entries):
         outcomes = [_without_watch(entry) for entry in entries if not isinstance(entry, Submission)]
         _count(backend, outcomes)
