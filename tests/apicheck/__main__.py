@@ -62,7 +62,7 @@ async def running(directory: Path, token: str | None = None, **sections: Any) ->
         try:
             with process.running(*RUN):
                 await until_ready(url, True, process)
-                os.write(source, b"abc123/stuck-1\nabc123/task-1\nvoice-tone/abc123/task-2\n{\nno task\n")
+                os.write(source, b"abc123/stuck-1\nabc123/partial-1\nvoice-tone/abc123/task-2\n{\nno task\n")
                 yield Target(url, process, await until_async(lambda: _known(client), process))
                 is_ready, components = await ready(url)
                 assert is_ready, components
