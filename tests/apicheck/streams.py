@@ -11,7 +11,7 @@ ACCEPT = {"Accept": "text/event-stream"}
 AFTER = ["start", "now", "", "no cursor", "é", "\0", "A" * 20_001, "AAAA"]
 FILTERS: list[Mapping[str, str]] = [
     {},
-    {"task": "speaker-search/abc123/task-1"},
+    {"task": "speaker-search/abc123/partial-1"},
     {"kind": "voice-tone", "terminal": "true"},
     {"terminal": "maybe"},
     {"task": "\0"},
