@@ -15,7 +15,7 @@ from watcher.model import Event
 from watcher.queries.event_pages import EventFilter
 from watcher.query import Selection
 from watcher.runtime import event_tail
-from watcher.runtime.event_tail import ReaderTooSlowError
+from watcher.runtime.event_tail import EventTail, ReaderTooSlowError
 
 pytestmark = pytest.mark.looptime
 
@@ -233,3 +233,40 @@ async def test_without_readers_the_store_is_not_read() -> None:
             assert len(reader.bodies) == count
             await anyio.sleep(60)
             await log.commit("t1")
+
+
+async def test_a_shutdown_moves_no_reader_past_events_that_it_was_not_sent() -> None:
+    """A reader that still catches up when the watcher shuts down goes on from its last id at the next process, and misses nothing."""
+    log = Log()
+    reader = Reader(log, pause_s=5.0)
+    async with following(log) as tasks:
+        for _ in range(15):
+            await log.commit(*(f"t{n}" for n in range(40)))
+        tasks.start_soon(reader.read)
+        await until_read(reader, 1)
+        await log.tail.close()
+        await anyio.sleep(60)
+        log.tail = EventTail(log.store, log.feed, log.cursors.frame)
+        tasks.start_soon(log.tail.run)
+        reader.pause_s = 0.0
+        with anyio.move_on_after(SETTLED_S):
+            await reader.read(reader.last_id)
+        stored = await log.stored()
+    assert Counter(reader.bodies) == identities(stored)
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_each_piece_of_a_stream_may_be_the_last_one(seed: int) -> None:
+    """A reader that is disconnected after any piece of its stream, while events are committed, goes on from its last id, and misses nothing."""
+    rng = random.Random(seed)
+    for pieces in range(2, 7):
+        log = Log()
+        reader = Reader(log, pause_s=rng.choice([0.1, 0.3]), pieces=pieces)
+        async with following(log) as tasks:
+            tasks.start_soon(commit_at_random, log, rng, 60)
+            await reader.read()
+            reader.pieces, reader.pause_s = None, 0.0
+            with anyio.move_on_after(60):
+                await reader.read(reader.last_id)
+            stored = await log.stored()
+        assert Counter(reader.bodies) == identities(stored)

@@ -51,7 +51,9 @@ class EventStream:
                 number += len(batch)
                 if frames := self._frames_of(batch, positions):
                     yield frames
-            yield self.cursors.mark(self.tail.positions)
+            if self.tail.closed:
+                return  # it may not have caught up
+            yield self.cursors.mark(positions)  # not those of the tail, which has gone on while this reader was sent what it missed
             async for live in self._live(number):
                 yield live
 
