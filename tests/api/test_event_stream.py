@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 from collections import Counter
 
@@ -135,6 +136,18 @@ async def test_a_rare_reader_gets_newer_and_newer_ids() -> None:
             await again.read(reader.last_id)
     assert heartbeats >= 3
     assert len(again.bodies) < HEARTBEAT_S + SETTLED_S
+
+
+async def test_readers_for_whom_nothing_happens_need_no_more_memory() -> None:
+    """While nothing is committed, what is kept about the readers does not grow, whatever their number of heartbeats."""
+    log = Log()
+    async with following(log) as tasks:
+        for _ in range(3):
+            tasks.start_soon(Reader(log).read)
+        await anyio.sleep(SETTLED_S)
+        before = sum(isinstance(each, anyio.Event) for each in gc.get_objects())
+        await anyio.sleep(100 * HEARTBEAT_S)
+        assert sum(isinstance(each, anyio.Event) for each in gc.get_objects()) < before + 100
 
 
 async def test_a_reader_that_begins_now_gets_later_events_only() -> None:
