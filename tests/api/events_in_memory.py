@@ -89,7 +89,9 @@ class Reader:
 
     async def read(self, after: str = "start") -> None:
         """Read until the stream ends, until `pieces`, or until cancelled."""
-        async with aclosing(self.log.stream(self.wanted).follow(await self.log.positions(after))) as stream:  # type: ignore[type-var]
+        positions = await self.log.positions(after)
+        blocks = self.log.stream(self.wanted).follow(positions, self.log.cursors.first(after, positions))
+        async with aclosing(blocks) as stream:  # type: ignore[type-var]
             number = 0
             async for chunk in stream:
                 self.blocks += parsed(chunk)

@@ -9,9 +9,10 @@ from collections import Counter
 import anyio
 import pytest
 
-from tests.api.events_in_memory import Log, Reader, bodies, commit_at_random, following
+from tests.api.events_in_memory import RETENTION_S, Log, Reader, bodies, commit_at_random, following
 from tests.contracts.store_exam.facts import a_watch
 from watcher.api.event_stream import HEARTBEAT_S
+from watcher.api.problems import Problem
 from watcher.model import Event
 from watcher.queries.event_pages import EventFilter
 from watcher.query import Selection
@@ -136,6 +137,24 @@ async def test_a_rare_reader_gets_newer_and_newer_ids() -> None:
             await again.read(reader.last_id)
     assert heartbeats >= 3
     assert len(again.bodies) < HEARTBEAT_S + SETTLED_S
+
+
+async def test_a_reader_that_reads_nothing_gets_no_younger() -> None:
+    """A reader that connects, and leaves before it was sent an event, keeps its cursor as it is: in the end it is too old, and says so."""
+    log = Log()
+    reader = Reader(log, pieces=1)
+    async with following(log):
+        await log.positions("start")
+        await log.commit("t1")
+        await log.commit("t1")
+        reader.blocks = [(log.cursors.after((await log.stored())[0], {0: 1}), None)]
+        cursor = reader.last_id
+        await anyio.sleep(RETENTION_S - 60)
+        await reader.read(cursor)
+        assert reader.last_id == cursor
+        await anyio.sleep(120)
+        with pytest.raises(Problem):
+            await reader.read(reader.last_id)
 
 
 async def test_readers_for_whom_nothing_happens_need_no_more_memory() -> None:
@@ -270,7 +289,7 @@ async def test_a_shutdown_moves_no_reader_past_events_that_it_was_not_sent() -> 
 
 @pytest.mark.parametrize("seed", range(8))
 async def test_each_piece_of_a_stream_may_be_the_last_one(seed: int) -> None:
-    """A reader that is disconnected after any piece of its stream, while events are committed, goes on from its last id, and misses nothing."""
+    """A reader that is disconnected after any piece of its stream, while events are committed, misses nothing from its last id on."""
     rng = random.Random(seed)
     for pieces in range(2, 7):
         log = Log()

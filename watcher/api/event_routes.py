@@ -92,14 +92,15 @@ async def _stream(backend: Backend, cursors: Cursors, request: Request, params: 
     connection = hold(request, None)
     stream = EventStream(backend.store, backend.tail, cursors, params.wanted)
     headers = {**NO_STORE, "X-Accel-Buffering": "no"}  # a proxy must pass each event on at once
-    return StreamingResponse(_frames(backend, stream, positions, connection), 200, headers, STREAM)
+    blocks = stream.follow(positions, cursors.first(params.after, positions))
+    return StreamingResponse(_frames(backend, blocks, connection), 200, headers, STREAM)
 
 
-async def _frames(backend: Backend, stream: EventStream, positions: Positions, connection: HeldConnection | None) -> AsyncIterator[bytes]:
+async def _frames(backend: Backend, blocks: AsyncIterator[bytes], connection: HeldConnection | None) -> AsyncIterator[bytes]:
     """The stream, which ends where the reader must connect again."""
     try:
         backend.metrics.event_readers.inc()
-        async for frames in stream.follow(positions):
+        async for frames in blocks:
             yield frames
     except ReaderTooSlowError:
         _cut_off(backend)

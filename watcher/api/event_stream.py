@@ -35,10 +35,10 @@ class EventStream:
     cursors: Cursors
     wanted: EventFilter
 
-    async def follow(self, after: Positions) -> AsyncIterator[bytes]:
-        """Yield blocks of the stream. Raises ReaderTooSlowError, and a StoreError while the reader catches up."""
+    async def follow(self, after: Positions, first: bytes = b"\n") -> AsyncIterator[bytes]:
+        """Yield blocks of the stream; `first` is the first one. Raises ReaderTooSlowError, and a StoreError while the reader catches up."""
         with self.tail.reader():
-            yield RETRY + (self.cursors.mark(after) if after else b"\n")
+            yield RETRY + first
             positions, number = dict(after), -1
             while not self.tail.closed and not (number >= 0 and self.tail.keeps(number)):
                 number = await self.tail.join()
