@@ -64,6 +64,7 @@ class Service:
             store=self.log.store,
             admission=None,  # type: ignore[arg-type]  # the routes of events admit nothing
             gate=None,  # type: ignore[arg-type]
+            loaded=None,  # type: ignore[arg-type]
             tail=self.log.tail,
             catalog=builtin_catalog(),
             metrics=self.metrics,

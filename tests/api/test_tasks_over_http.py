@@ -13,13 +13,13 @@ import anyio
 import httpx
 import pytest
 
-from tests.api.running import READ, WRITE, api_client
+from tests.api.running import READ, WRITE, api_client, api_of, client_of
 from tests.runtime.conftest import MakeWorld, key
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.api.late_writes import MAX_LATE
 from watcher.api.request_body import MAX_BODY
 from watcher.api.settings import ApiToken
-from watcher.model import EventType, Watch
+from watcher.model import Claim, EventType, Report, Watch
 from watcher.runtime.settings import Limits, ServiceSettings
 
 pytestmark = pytest.mark.looptime
@@ -137,6 +137,23 @@ async def test_a_task_that_is_stored_late_is_watched(world: MakeWorld) -> None:
         reply = await client.post("/v1/tasks", json=[ref("t1")])
         assert (reply.status_code, reply.headers["retry-after"]) == (503, "5")
         await anyio.sleep(60)
+        await until_ended(client, "t1")
+
+
+class SlowlyClaimedStore(LateStore):
+    """A store whose first claim takes some seconds, as after a full disk."""
+
+    async def claim(self, report: Report | None = None) -> Claim:
+        await asyncio.sleep(5)
+        return await super().claim(report)
+
+
+async def test_a_task_that_is_submitted_at_the_start_is_watched(world: MakeWorld) -> None:
+    """A task whose submission begins before the watcher has claimed its store, and ends after the store was loaded, is polled."""
+    w = world(finite=False, store=SlowlyClaimedStore(MemoryStoreSettings()))
+    async with w.running() as watcher, client_of(api_of(w, watcher).server.api) as client:
+        await client.post("/v1/tasks", json=[ref("t1")])
+        await anyio.sleep(120)
         await until_ended(client, "t1")
 
 

@@ -141,6 +141,7 @@ async def _submit(backend: Backend, writes: LateWrites, body: bytes, trace: str 
 async def _outcomes(backend: Backend, entries: Sequence[Entry]) -> list[dict[str, Any]]:
     new = [entry for entry in entries if isinstance(entry, Submission) and not entry.poll_now]
     notified = [entry.ref.key for entry in entries if isinstance(entry, Submission) and entry.poll_now]
+    await backend.loaded.wait()
     admitted = iter(await backend.admission.submit(new, SOURCE))
     polled = await backend.admission.notify(notified) if notified else ()
     outcomes = []
