@@ -14,7 +14,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from tests.api.events_in_memory import Log
 from tests.process import HANG_S, POLL_S
-from watcher.api import connections, event_stream
+from watcher.api import connections, event_stream, task_routes
 from watcher.api import server as server_module
 from watcher.api.access import Access
 from watcher.api.application import build_api
@@ -24,8 +24,10 @@ from watcher.api.event_routes import event_router
 from watcher.api.health_routes import health_router
 from watcher.api.server import HttpServer
 from watcher.api.settings import ApiSettings
+from watcher.api.task_routes import task_router
 from watcher.kinds.catalog import builtin_catalog
 from watcher.observe.metrics import Metrics
+from watcher.runtime.wakeup import IntakeGate
 
 STREAM = b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -62,9 +64,9 @@ class Service:
         access = Access(())
         backend = Backend(
             store=self.log.store,
-            admission=None,  # type: ignore[arg-type]  # the routes of events admit nothing
-            gate=None,  # type: ignore[arg-type]
-            loaded=None,  # type: ignore[arg-type]
+            admission=None,  # type: ignore[arg-type]  # nothing is admitted
+            gate=IntakeGate(),
+            loaded=anyio.Event(),  # never set: a submission waits for it
             tail=self.log.tail,
             catalog=builtin_catalog(),
             metrics=self.metrics,
@@ -73,7 +75,8 @@ class Service:
             max_readers=self._max_readers,
             wall=self.log.wall,
         )
-        routers = [health_router(self, self.metrics), event_router(backend, access, self.log.cursors)]  # type: ignore[arg-type]
+        events, tasks_ = event_router(backend, access, self.log.cursors), task_router(backend, access)
+        routers = [health_router(self, self.metrics), events, tasks_]  # type: ignore[arg-type]
         api = HttpApi(HttpServer(ApiSettings(listen="127.0.0.1:0"), build_api(routers)), access, self.log.tail)
         await api.open()
         async with anyio.create_task_group() as tasks:
@@ -190,6 +193,17 @@ def test_a_reader_that_does_not_read_is_disconnected(portal: BlockingPortal, mon
             again.read_until(b"data: ", times=rest)
             service.commit("later")
             again.read_until(b"data: ", times=rest + 1)
+
+
+def test_a_submission_that_waits_for_the_store_gets_its_answer(portal: BlockingPortal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client whose submission takes too long is told so: its connection is not closed before the answer."""
+    monkeypatch.setattr(connections, "REQUEST_S", 0.5)
+    monkeypatch.setattr(task_routes, "WRITE_S", 0.6)
+    body = b'["abc123/t1"]'
+    post = b"POST /v1/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+    with serving(portal) as (_, port), Client(port, post % (len(body), body)) as client:
+        client.read_until(b"did not answer in time")
+    assert b" 503 " in client.received
 
 
 def test_streams_are_no_idle_connections(portal: BlockingPortal, monkeypatch: pytest.MonkeyPatch) -> None:
