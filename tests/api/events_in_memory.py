@@ -91,13 +91,14 @@ class Reader:
         """Read until the stream ends, until `pieces`, or until cancelled."""
         positions = await self.log.positions(after)
         blocks = self.log.stream(self.wanted).follow(positions, self.log.cursors.first(after, positions))
-        async with aclosing(blocks) as stream:  # type: ignore[type-var]
-            number = 0
-            async for chunk in stream:
-                self.blocks += parsed(chunk)
-                await anyio.sleep(self.pause_s)
-                if (number := number + 1) == self.pieces:
-                    return
+        number = 0
+        with self.log.tail.reader():
+            async with aclosing(blocks) as stream:  # type: ignore[type-var]
+                async for chunk in stream:
+                    self.blocks += parsed(chunk)
+                    await anyio.sleep(self.pause_s)
+                    if (number := number + 1) == self.pieces:
+                        return
 
 
 def parsed(chunk: bytes) -> list[tuple[str, str | None]]:

@@ -235,6 +235,32 @@ def test_one_reader_too_many_is_sent_away(portal: BlockingPortal) -> None:
             third.read_until(b"id: ")
 
 
+def test_readers_that_come_at_once_are_limited_too(portal: BlockingPortal) -> None:
+    """Of many readers that connect at the same time, as after a restart, only api.max_readers stay."""
+    with serving(portal, max_readers=2) as (_, port), ExitStack() as open_:
+        readers = [open_.enter_context(Client(port, request=b"")) for _ in range(20)]
+        portal.call(lambda: [reader.socket.sendall(STREAM) for reader in readers])  # all in one turn of the server's loop
+        for reader in readers:
+            reader.read_until(b"\r\n\r\n")
+        assert sorted(reader.received[9:12] for reader in readers) == [b"200"] * 2 + [b"503"] * 18
+
+
+def test_long_polls_are_no_idle_connections(portal: BlockingPortal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that waits for an event is not closed for a new one."""
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 2)
+    poll = b"GET /v1/events?after=now&wait=60 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with serving(portal) as (service, port), ExitStack() as open_:
+        polls = []
+        for number in range(1, 5):
+            polls.append(open_.enter_context(Client(port, poll)))
+            until(lambda number=number: service.log.tail.readers == number, "a connection that waits was closed")
+        for _ in range(4):
+            open_.enter_context(Client(port, GET)).read_until(b'"ok":true')
+        service.commit("t1")
+        for each in polls:
+            each.read_until(b'"next"')
+
+
 def test_readers_get_the_end_of_the_stream_at_a_stop(portal: BlockingPortal, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the server stops, each stream ends in order, so that its client knows that it must connect again."""
     monkeypatch.setattr(server_module, "GRACE_S", round(HANG_S))
@@ -252,9 +278,11 @@ def test_readers_get_the_end_of_the_stream_at_a_stop(portal: BlockingPortal, mon
 def test_a_thousand_readers_get_each_event(portal: BlockingPortal) -> None:
     """1,000 readers on one process each get every event, once, while health checks are answered."""
     with serving(portal) as (service, port), ExitStack() as open_:
-        readers = [open_.enter_context(Client(port)) for _ in range(1000)]
-        for reader in readers:
-            reader.read_until(b"id: ")
+        readers: list[Client] = []
+        for _ in range(10):  # more that come at once, and have not sent their request yet, are too many connections
+            readers += [open_.enter_context(Client(port)) for _ in range(100)]
+            for reader in readers[-100:]:
+                reader.read_until(b"id: ")
         for n in range(20):
             service.commit(f"t{n % 4}")
             with Client(port, GET) as probe:
