@@ -13,7 +13,7 @@ from watcher.cli.task_lines import DATE_WIDTH, TaskNames, observed_line
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from watcher.adapters.watcher_api import SentEvent
+    from watcher.adapters.api_client import SentEvent
 
 
 class EventPrinter:

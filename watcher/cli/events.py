@@ -13,7 +13,7 @@ import click
 from watcher.cli.options import FILE, Server, config_option
 
 if TYPE_CHECKING:
-    from watcher.adapters.watcher_api import SentEvent
+    from watcher.adapters.api_client import SentEvent
     from watcher.cli.event_feed import EventRequest
     from watcher.cli.event_printer import EventPrinter
 
