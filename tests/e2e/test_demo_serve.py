@@ -24,7 +24,7 @@ import pytest
 
 from tests.e2e.scene import TRANSITION, get, together, until, until_async
 from tests.process import HANG_S, WatcherProcess, completed, process
-from watcher.simulator.simulated_task import SimulatedTask
+from watcher.simulator.simulated_task import SimulatedTask, iso
 from watcher.simulator.task_file import TaskFile
 
 pytestmark = pytest.mark.process
@@ -175,7 +175,7 @@ def simulated_tasks(state: Path) -> dict[str, SimulatedTask]:
 
 
 def check(found: list[dict[str, Any]], simulated: dict[str, SimulatedTask], restarted_at: float) -> None:
-    """Each event comes under one id, numbered from 1 for each task, with true statuses; no search of an earlier run is forgotten."""
+    """Each event comes under one id, numbered from 1 for each task, with true statuses and times. No earlier search is missing."""
     assert len({event["id"] for event in found}) == len(found)
     assert {event["type"] for event in found} == {TRANSITION}, "no watch ended without an answer of the service"
     by_task: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -183,9 +183,9 @@ def check(found: list[dict[str, Any]], simulated: dict[str, SimulatedTask], rest
         by_task[event["subject"]].append(event)
     for key, events in by_task.items():
         assert [int(event["sequence"]) for event in events] == list(range(1, len(events) + 1)), key
-        statuses = [event["data"]["to"] for event in events]
-        truth = [status for status, _ in simulated[key].truth()]
-        assert [status for status in truth if status in statuses] == statuses, f"{key}: {statuses} out of {truth}"
+        changes = [(event["data"]["to"], event["data"]["updated_at"]) for event in events]
+        truth = [(status, iso(at)) for status, at in simulated[key].truth()]
+        assert [change for change in truth if change in changes] == changes, f"{key}: {changes} out of {truth}"
     assert {key for key, task in simulated.items() if task.created_at < restarted_at} <= set(by_task)
 
 
@@ -231,7 +231,7 @@ async def a_task_by_curl(directory: Path) -> None:
         (command,) = (each for each in printed_commands(watcher) if each[0] == "curl" and "-N" not in each)
         reply = await anyio.to_thread.run_sync(lambda: completed(command, capture_output=True, env=WITHOUT_PROXY))
         (task,) = json.loads(reply.stdout)["tasks"]
-        assert task == {"outcome": "admitted", "key": "speaker-search/myConnector/failed-1"}
+        assert task == {"outcome": "admitted", "key": "speaker-search/abc123/failed-1"}
         (listing,) = (each for each in printed_commands(watcher) if each[:2] == ["watcher", "tasks"])
         lister = WatcherProcess(directory, {}, "tasks")
         assert await lister.run(*listing[1:]) == 0

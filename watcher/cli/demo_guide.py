@@ -10,7 +10,7 @@ from watcher.cli.live import Screen
 from watcher.cli.tables import counted
 
 _STREAM = "curl -N -H 'Accept: text/event-stream'"
-_TASK = '{"VoiceConnectorId": "myConnector", "SpeakerSearchTaskId": "failed-1"}'
+_TASK = '{"VoiceConnectorId": "abc123", "SpeakerSearchTaskId": "failed-1"}'
 
 
 def print_guide(screen: Screen, state: DemoState, url: str, known: int) -> None:
@@ -23,9 +23,11 @@ def print_guide(screen: Screen, state: DemoState, url: str, known: int) -> None:
         ("Open the page: tasks, transitions, lag, and calls.", f"{url}/"),
         ("Follow the events, from another terminal:", f"{_STREAM} {url}/v1/events", f"watcher events --follow --url {url}"),
         (
-            "curl shows an id before each event. Resume after the last one, also after a\nrestart: put it in place of ID.",
+            "Resume, also after a restart: curl shows an id before each event. Put the last\n"
+            "one in place of ID. watcher events keeps its place in a file.",
             f"{_STREAM} -H 'Last-Event-ID: ID' \\",
             f"  {url}/v1/events",
+            f"watcher events --follow --cursor-file place --url {url}",
         ),
         (
             "Submit a task. The beginning of its id decides how it ends: succeeded-,\nfailed-, stopped-, partial-, slow-, stuck-.",
