@@ -22,9 +22,9 @@ def normalized(name: str) -> str:
 
 
 def required_directly() -> set[str]:
-    """Return the names of the packages that pyproject.toml requires, with the extras of the image."""
+    """Return the names of the packages that pyproject.toml requires, with all extras: the image has them."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    required = [*project["dependencies"], *project["optional-dependencies"]["fast"], *project["optional-dependencies"]["postgres"]]
+    required = [*project["dependencies"], *(each for extra in project["optional-dependencies"].values() for each in extra)]
     return {normalized(re.split(r"[\[<>=; ]", each)[0]) for each in required}
 
 

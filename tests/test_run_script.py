@@ -84,9 +84,14 @@ KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "canary-sec
 
 
 def test_keys_and_region_are_passed_by_name(tmp_path: Path) -> None:
-    """The variables of AWS and of the watcher reach the container, none of them by value; what is not set is not passed."""
+    """The variables of AWS, OpenTelemetry, and the watcher reach the container, none of them by value; what is not set is not passed."""
     given = {**KEYS, "AWS_REGION": "eu-central-1", "AWS_ENDPOINT_URL_SQS": "http://10.0.0.1:9324", "WATCHER_QUEUE_URL": "https://sqs/1/q"}
-    given |= {"WATCHER_PACE__RATE": "5", "HTTPS_PROXY": "http://proxy:3128", "no_proxy": "10.0.0.0/8"}
+    given |= {
+        "WATCHER_PACE__RATE": "5",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
+        "HTTPS_PROXY": "http://proxy:3128",
+        "no_proxy": "10.0.0.0/8",
+    }
     container = start(tmp_path, **given)
     assert container.passed == set(given)
     assert "canary" not in " ".join(container.arguments)

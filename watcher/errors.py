@@ -4,6 +4,7 @@
     ├── ConfigMistakes              every mistake of a configuration, reported together   exit 78
     ├── InvalidInput                an input that names no task, with the reason          dead letter
     ├── PeerGone                    the reader of our output closed it                    exit 74
+    ├── ApiError                    a request to the HTTP API of a watcher failed         exit by its reason
     ├── StoreError
     │   ├── StoreUnavailable        disk full, locked, connection lost: retry             not ready
     │   ├── StoreRefused            newer, corrupt, or owned by another process           exit 74
@@ -52,6 +53,25 @@ class InvalidInput(WatcherError):
 
 class PeerGone(WatcherError):
     """The reader of this process's output is gone, so no event can be delivered to it any more."""
+
+
+class ApiError(WatcherError):
+    """A command's request to the HTTP API of a running watcher failed.
+
+    `reason` is one of `API_REASONS`. `retry_after` is the wait in seconds that the watcher requested, or None.
+    """
+
+    def __init__(self, reason: str, detail: str, *, retry_after: float | None = None) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.retry_after = retry_after
+
+
+API_REASONS = frozenset(
+    {"unreachable", "tls", "unauthorized", "forbidden", "not_found", "gone", "rejected", "busy", "failed", "redirect", "foreign"}
+)
+"""Why a request to the HTTP API failed: no connection, an untrusted certificate, the statuses 401, 403, 404, 410, other 4xx,
+503, other 5xx, a redirect, or a reply that no watcher sends."""
 
 
 class StoreError(WatcherError):

@@ -4,7 +4,7 @@
 # With your own configuration:         CONFIG=watcher.yaml ./run.sh     (it needs `api: {listen: ":8080"}`, as in container.yaml)
 # With a profile of ~/.aws:            AWS_PROFILE=default ./run.sh     (mounted read-only; a role of the machine needs none)
 # Arguments replace `run`:             CONFIG=watcher.yaml ./run.sh config check /etc/watcher/watcher.yaml
-# The container gets, from the environment: AWS_*, WATCHER_*, the proxy variables, and each variable that CONFIG names.
+# The container gets, from the environment: AWS_*, OTEL_*, WATCHER_*, the proxy variables, and each variable that CONFIG names.
 # Values are passed by name, so that no secret is an argument, which other users of the machine could read.
 set -eu
 : "${IMAGE:=speaker-search-watcher}" "${ENGINE:=docker}" "${RUN_AS:=}"
@@ -36,7 +36,7 @@ fi
 if [ -n "$owned" ]; then : "${RUN_AS:=$(id -u):10001}"; fi
 if [ -n "$RUN_AS" ]; then set -- --user "$RUN_AS" --env HOME="$state" "$@"; fi
 
-names=$(env | sed -n -e 's/^\(AWS_[A-Za-z0-9_]*\)=.*/\1/p' -e 's/^\(WATCHER_[A-Za-z0-9_]*\)=.*/\1/p')
+names=$(env | sed -n -e 's/^\(AWS_[A-Za-z0-9_]*\)=.*/\1/p' -e 's/^\(OTEL_[A-Za-z0-9_]*\)=.*/\1/p' -e 's/^\(WATCHER_[A-Za-z0-9_]*\)=.*/\1/p')
 names="$names HTTPS_PROXY HTTP_PROXY ALL_PROXY NO_PROXY https_proxy http_proxy all_proxy no_proxy"
 if [ -n "${CONFIG:-}" ]; then
   mounted="$(realpath "$CONFIG"):$config:ro"

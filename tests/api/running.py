@@ -10,6 +10,7 @@ import anyio
 import httpx
 from fastapi import FastAPI
 
+from tests.api.documented import Documented
 from tests.runtime.conftest import World
 from watcher.api.assembly import HttpApi, assemble_api
 from watcher.api.settings import ApiSettings, ApiToken
@@ -55,4 +56,6 @@ async def api_client(world: World, tokens: Sequence[ApiToken] = (), **settings: 
 
 
 def client_of(app: FastAPI) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url=HOST, trust_env=False)
+    """Each reply is held against the OpenAPI document of the application."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url=HOST, trust_env=False, event_hooks={"response": [Documented(app).check]})

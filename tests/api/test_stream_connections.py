@@ -88,6 +88,12 @@ def portal() -> Iterator[BlockingPortal]:
         yield running
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Close no connection because this machine is slow."""
+    monkeypatch.setattr(connections, "REQUEST_S", HANG_S)
+
+
 @contextmanager
 def serving(portal: BlockingPortal, max_readers: int = 1000) -> Iterator[tuple[Service, int]]:
     service = Service(portal, max_readers)

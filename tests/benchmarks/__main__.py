@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.benchmarks.table import Table, with_section
 
-BENCHMARKS = ("process", "lag", "drift", "hints", "restart", "pace", "sdk", "poll", "scale", "durable", "replicas", "start")
+BENCHMARKS = ("process", "lag", "drift", "hints", "restart", "pace", "sdk", "poll", "scale", "durable", "readers", "replicas", "start")
 """Modules of this package with `run(quick: bool) -> Table`, in the order of docs/benchmarks.md."""
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"

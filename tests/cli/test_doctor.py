@@ -26,6 +26,7 @@ from watcher.cli import check_result, exit_codes, local_checks, running_watcher
 from watcher.cli.aws_checks import check_identity
 from watcher.cli.check_result import Finding, run_check
 from watcher.cli.checks import run_checks
+from watcher.cli.local_checks import check_tokens
 from watcher.cli.running_watcher import check_ready
 from watcher.config import parse
 from watcher.errors import CredentialsRejected
@@ -275,6 +276,25 @@ async def test_the_running_watcher_says_whether_it_is_ready(monkeypatch: pytest.
     assert (ready.state, ready.seen.endswith("/readyz: ready")) == ("ok", True)
     assert (unready.state, unready.code, unready.hint) == ("failed", exit_codes.UNAVAILABLE, "store: free space")
     assert unready.seen.endswith("not ready: store: the disk is full")
+
+
+@pytest.mark.parametrize(
+    ("tokens", "state", "seen"),
+    [
+        ("[]", "ok", "none: /v1 is for clients on this machine only"),
+        ("[{name: ci, role: write, token_file: good}]", "ok", "ci (write)"),
+        ("[{name: ci, token_file: missing}]", "failed", "token 'ci': cannot read missing"),
+        ("[{name: ci, token_file: short}]", "failed", "token 'ci': short has fewer than 16 characters"),
+    ],
+)
+@pytest.mark.usefixtures("here")
+def test_the_tokens_of_the_api_are_read(tokens: str, state: str, seen: str) -> None:
+    """A token file that cannot be used is a failure, before a start fails with it; the names of the others are shown."""
+    Path("good").write_text("0123456789abcdef\n")
+    Path("short").write_text("0123\n")
+    settings = parse(f"{CONFIG}api: {{listen: '127.0.0.1:0', tokens: {tokens}}}\n", "w.yaml", {})
+    found = anyio.run(run_check, "API tokens", partial(check_tokens, settings))
+    assert (found.state, found.seen.startswith(seen)) == (state, True)
 
 
 @pytest.mark.usefixtures("moto_url", "here")

@@ -29,6 +29,8 @@ STORE = SETTINGS | {"jmespath"}
 """What a command on a SQLite store needs: the kinds too."""
 AWS = {"aioboto3", "aiobotocore", "aiohttp", "boto3", "botocore", "httpx", "jmespath"}
 """What calling AWS needs."""
+CLIENT = SETTINGS | {"h11", "httpx", "jmespath", "rich", "watcher.queries"}
+"""What a request to the HTTP API of a running watcher needs. httpx imports rich."""
 SERVICE = SETTINGS | AWS | {"prometheus_client", "rich", "structlog", "tenacity", "uvloop", "watcher.app"}
 """What running the service needs. structlog imports rich."""
 
@@ -43,6 +45,13 @@ RUNS = {
     "replicas --config w.yaml": STORE | {"watcher.queries"},
     "forget abc/t1 --config w.yaml": STORE | {"watcher.queries"},
     "submit abc/t1 --config w.yaml": STORE,
+    "events --config w.yaml": STORE | {"rich", "watcher.queries"},
+    "events -f --url http://127.0.0.1:1": CLIENT,
+    "tasks --url http://127.0.0.1:1": CLIENT,
+    "explain abc/t1 --url http://127.0.0.1:1": CLIENT,
+    "dead-letters list --url http://127.0.0.1:1": CLIENT,
+    "replicas --url http://127.0.0.1:1": CLIENT,
+    "submit abc/t1 --url http://127.0.0.1:1": CLIENT,
     "store copy --from w.db --config w.yaml": STORE,
     "run --config w.yaml": SERVICE,
     "watch abc": {"jmespath", "pydantic", "ruamel", "watcher.kinds"},

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from ruamel.yaml import YAML
 
 from watcher.cli import app
+from watcher.core.delivery.event_schema import event_schema
 from watcher.core.intake.message_schema import message_schema
 from watcher.kinds.catalog import builtin_catalog
 
@@ -140,6 +141,15 @@ def test_schema_prints_the_schema_of_messages() -> None:
     found = CliRunner().invoke(app, ["config", "schema", "--messages"])
     assert found.exit_code == 0
     assert json.loads(found.stdout) == message_schema(builtin_catalog())
+
+
+def test_schema_prints_the_schema_of_events() -> None:
+    """`config schema --events` prints the JSON Schema of the events; with `--messages` too, the command is wrong."""
+    found = CliRunner().invoke(app, ["config", "schema", "--events"])
+    assert found.exit_code == 0
+    assert json.loads(found.stdout) == event_schema(builtin_catalog())
+    both = CliRunner().invoke(app, ["config", "schema", "--events", "--messages"])
+    assert (both.exit_code, "exclude each other" in both.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(("events", "notes"), [("{results: hashed}", 1), ("{results: hashed, hash_key: 0123456789abcdef}", 0), ("{}", 0)])

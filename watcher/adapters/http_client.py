@@ -31,14 +31,16 @@ MAX_BODY_S = 1.0
 """Seconds for which that body is read. After them the connection is closed, which is the only effect."""
 
 
-def new_client(url: str, connections: int) -> httpx.AsyncClient:
+def new_client(url: str, connections: int, *, direct: bool = False) -> httpx.AsyncClient:
     """Return a client for requests to this URL. Call it in a worker thread: it imports httpx and loads certificates.
+
+    `direct`: through no proxy, whatever the environment names.
 
     Raises ConfigMistakes if the environment names a proxy or certificates that cannot be used.
     """
     import httpx
 
-    context, proxy = _trusted(), proxy_for(url, os.environ)
+    context, proxy = _trusted(), None if direct else proxy_for(url, os.environ)
     try:
         tls = context if proxy is not None and proxy.url.startswith("https:") else None
         via = None if proxy is None else httpx.Proxy(proxy.url, ssl_context=tls)

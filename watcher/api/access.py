@@ -15,13 +15,10 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-import structlog
 from fastapi import Request
 
 from watcher.api.problems import Problem
 from watcher.api.settings import MIN_TOKEN, ApiToken
-
-log = structlog.get_logger("watcher.api")
 
 Role = Literal["read", "write"]
 
@@ -54,6 +51,11 @@ class Access:
         self.beyond_loopback = True
         self._clients = clients
 
+    @property
+    def closed(self) -> bool:
+        """Whether nobody may use /v1."""
+        return self.beyond_loopback and not self._clients
+
     def require(self, role: Role) -> Callable[[Request], Awaitable[None]]:
         """Return the dependency of the routes that need this role. It raises Problem: 401, 403."""
 
@@ -66,7 +68,7 @@ class Access:
         """Raises Problem when a request with these headers must not do what this role may do."""
         if self._clients:
             self._check_token(role, headers.get("authorization", ""))
-        elif self.beyond_loopback:
+        elif self.closed:
             raise Problem(401, _NO_TOKENS, _CHALLENGE)
         elif not is_loopback(_host_name(headers.get("host", ""))):
             raise Problem(403, _HOST)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Response
@@ -17,8 +18,12 @@ Requests to `/v1` need a token of `api.tokens`, except from this machine while n
 in order for each task, with stable ids."""
 
 
-def build_api(routers: Sequence[APIRouter]) -> FastAPI:
-    """Return the application with these routes."""
+COMPONENTS = "#/components/schemas/"
+"""Where references to the schemas of the OpenAPI document start."""
+
+
+def build_api(routers: Sequence[APIRouter], schemas: Mapping[str, Any] = MappingProxyType({})) -> FastAPI:
+    """Return the application with these routes. `schemas` are added to those of the OpenAPI document, by name."""
     api = FastAPI(
         title="speaker-search-watcher",
         version=__version__,
@@ -31,7 +36,7 @@ def build_api(routers: Sequence[APIRouter]) -> FastAPI:
         _answer_head(router)
         api.include_router(router)
     install_error_handlers(api, [*api.routes, *(route for router in routers for route in router.routes)])
-    api.openapi = lambda: _document(api)  # type: ignore[method-assign]  # how FastAPI says to extend the document
+    api.openapi = lambda: _document(api, routers, schemas)  # type: ignore[method-assign]  # how FastAPI says to extend the document
     return api
 
 
@@ -48,14 +53,14 @@ def _answer_head(router: APIRouter) -> None:
         )
 
 
-def _document(api: FastAPI) -> dict[str, Any]:
+def _document(api: FastAPI, routers: Sequence[APIRouter], more: Mapping[str, Any]) -> dict[str, Any]:
     """The OpenAPI document: with the tokens, and with problem documents for invalid parameters, where FastAPI has its own form."""
     if api.openapi_schema is not None:
         return api.openapi_schema
     document = FastAPI.openapi(api)
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
-    schemas["ProblemDocument"] = ProblemDocument.model_json_schema()
+    schemas |= {"ProblemDocument": ProblemDocument.model_json_schema(), **more}
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
     components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer", "description": "A token of api.tokens."}}
@@ -66,4 +71,15 @@ def _document(api: FastAPI) -> dict[str, Any]:
                 del operation["responses"]["422"]
             if path.startswith("/v1/"):
                 operation["security"] = [{"token": []}, {}]
+    _restore_nulls(document, [route for router in routers for route in router.routes if isinstance(route, APIRoute)])
     return document
+
+
+def _restore_nulls(document: Mapping[str, Any], routes: Sequence[APIRoute]) -> None:
+    """FastAPI leaves out every null, also in examples, where a null has a meaning."""
+    for route in [each for each in routes if each.include_in_schema]:
+        for method in route.methods or ():
+            replies = document["paths"][route.path_format][method.lower()]["responses"]
+            for status, reply in route.responses.items():
+                for media_type, content in reply.get("content", {}).items():
+                    replies[str(status)]["content"][media_type].update(content)

@@ -6,9 +6,11 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import anyio
+import structlog
 
 from watcher.api.access import Access, read_clients
-from watcher.api.application import build_api
+from watcher.api.application import COMPONENTS, build_api
+from watcher.api.asyncapi import asyncapi_router
 from watcher.api.backend import Backend
 from watcher.api.cursors import Cursors
 from watcher.api.dead_letter_routes import dead_letter_router
@@ -18,14 +20,18 @@ from watcher.api.health_view import HealthView
 from watcher.api.overview import OverviewReader, overview_router
 from watcher.api.page.routes import page_router
 from watcher.api.replica_routes import replica_router
+from watcher.api.schemas import SCHEMAS
 from watcher.api.server import HttpServer
 from watcher.api.settings import ApiSettings
 from watcher.api.task_routes import task_router
+from watcher.core.delivery.event_schema import event_schemas
 from watcher.ports import Store
 from watcher.queries.poll_plan import PollSettings
 from watcher.runtime.event_tail import EventTail
 from watcher.runtime.service import Watcher
 from watcher.runtime.settings import ServiceSettings
+
+log = structlog.get_logger("watcher.api")
 
 ApiLoop = Callable[[], Coroutine[Any, Any, None]]
 
@@ -60,9 +66,11 @@ def assemble_api(
         dead_letter_router(backend, access),
         replica_router(backend, access),
         overview_router(overview, access),
+        asyncapi_router(service.catalog),
         page_router(),
     ]
-    return HttpApi(HttpServer(settings, build_api(routers)), access, backend.tail, [overview.run])
+    api = build_api(routers, {**SCHEMAS, **event_schemas(service.catalog, COMPONENTS)})
+    return HttpApi(HttpServer(settings, api), access, backend.tail, [overview.run])
 
 
 class HttpApi:
@@ -84,6 +92,8 @@ class HttpApi:
         """Bind the port and listen. Raises Unavailable, with host and port, where that fails."""
         await self.server.open()
         self.access.beyond_loopback = self.server.beyond_loopback
+        if self.access.closed:
+            log.warning("api_without_tokens", address=self.server.address, hint="add api.tokens, or let it listen on 127.0.0.1")
 
     async def serve(self) -> None:
         """Answer until cancelled."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from watcher.api import examples
@@ -24,6 +24,8 @@ from watcher.queries.dead_letters import (
 )
 from watcher.queries.pages import PAGE_SIZE
 from watcher.query import DeadLetterQuery
+
+LetterId = Annotated[str, Path(description="The id of a dead letter, or the start of it.")]
 
 
 class Choice(BaseModel):
@@ -56,7 +58,7 @@ def dead_letter_router(backend: Backend, access: Access) -> APIRouter:
     async def list_all(
         task: Annotated[str | None, Query(max_length=2000, description="Only those of the task with this key.")] = None,
         after: Annotated[str | None, Query(max_length=200, description="`next` of the previous page.")] = None,
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        limit: Annotated[int, Query(ge=1, le=1000, description="Dead letters in a page.")] = 100,
     ) -> Response:
         """Dead letters without their bodies, the newest first."""
         check_texts(task, after)
@@ -100,7 +102,7 @@ def dead_letter_router(backend: Backend, access: Access) -> APIRouter:
         response_class=Response,
         responses=examples.DEAD_LETTER | responses(400, 401, 403, 404, 503),
     )
-    async def show(id: str) -> Response:
+    async def show(id: LetterId) -> Response:
         """With its body, which may identify a person. An id may be shortened, as long as it names one dead letter."""
         return json_reply((await _find(backend, id)).as_json())
 
@@ -112,7 +114,7 @@ def dead_letter_router(backend: Backend, access: Access) -> APIRouter:
         response_class=Response,
         responses={202: examples.MARKED, **responses(400, 401, 403, 404, 503)},
     )
-    async def retry(id: str) -> Response:
+    async def retry(id: LetterId) -> Response:
         """The running watcher makes the retry, within seconds."""
         return json_reply({"marked": await backend.store.retry([(await _find(backend, id)).summary.id])}, 202)
 
@@ -122,9 +124,9 @@ def dead_letter_router(backend: Backend, access: Access) -> APIRouter:
         dependencies=write,
         summary="Erase a dead letter",
         response_class=Response,
-        responses=responses(400, 401, 403, 404, 503),
+        responses=examples.ERASED | responses(400, 401, 403, 404, 503),
     )
-    async def purge(id: str) -> Response:
+    async def purge(id: LetterId) -> Response:
         """It can no longer be shown or retried."""
         await backend.store.purge([(await _find(backend, id)).summary.id])
         return Response(status_code=204)

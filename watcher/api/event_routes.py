@@ -39,7 +39,7 @@ class EventParams:
             str, Query(max_length=20_000, description="`start`, `now`, or a cursor: the id of an event, or `next` of a page.")
         ] = "start",
         task: Annotated[str | None, Query(max_length=2000, description="The key of a task.")] = None,
-        kind: Annotated[str | None, Query(max_length=200)] = None,
+        kind: Annotated[str | None, Query(max_length=200, description="A kind of task.")] = None,
         terminal: Annotated[bool | None, Query(description="`true`: only the last event of each task.")] = None,
         limit: Annotated[int, Query(ge=1, le=1000, description="Events in a page. No effect on a stream.")] = 100,
         wait: Annotated[

@@ -8,6 +8,7 @@ from datetime import datetime
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict
 
+from watcher.api import examples
 from watcher.api.health_view import HealthView
 from watcher.observe.metrics import CONTENT_TYPE, Metrics
 from watcher.runtime.health import Condition
@@ -44,18 +45,31 @@ def health_router(view: HealthView, metrics: Metrics) -> APIRouter:
     """Return the routes for one running watcher."""
     routes = APIRouter(tags=["health"])
 
-    @routes.get("/healthz", response_model=Liveness, responses={503: {"model": Liveness}}, summary="Whether the event loop runs")
+    @routes.get(
+        "/healthz",
+        response_model=Liveness,
+        responses={200: examples.ALIVE, 503: {"model": Liveness, "description": "It hangs: restart it.", **examples.NOT_ALIVE}},
+        summary="Whether the event loop runs",
+    )
     async def healthz() -> Response:
+        """For a liveness probe: 503 means that the process hangs. It never depends on AWS, the store, or a sink."""
         ok, measurement = view.alive()
         return _json(ok, Liveness.model_validate({**measurement, "ok": ok}))
 
-    @routes.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness}}, summary="Whether all components work")
+    @routes.get(
+        "/readyz",
+        response_model=Readiness,
+        responses={200: examples.READY, 503: {"model": Readiness, "description": "A component does not work.", **examples.NOT_READY}},
+        summary="Whether all components work",
+    )
     async def readyz() -> Response:
+        """For alerts and operators: each component with the reason, and a hint of what to do."""
         ok, conditions = view.ready()
         return _json(ok, _readiness(ok, conditions))
 
-    @routes.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}}, summary="Metrics for Prometheus")
+    @routes.get("/metrics", response_class=Response, responses={200: examples.METRICS}, summary="Metrics for Prometheus")
     async def scrape() -> Response:
+        """All metrics of this process; docs/operating.md lists them."""
         return Response(metrics.render(), headers={"Content-Type": CONTENT_TYPE, **_NO_STORE})
 
     return routes

@@ -22,6 +22,12 @@ RETRY_AFTER_S = 5
 """What an answer with 503 recommends, in seconds."""
 
 
+_HEADERS: Mapping[int, Mapping[str, Any]] = {
+    401: {"headers": {"WWW-Authenticate": {"description": "How to authenticate: Bearer.", "schema": {"type": "string"}}}},
+    503: {"headers": {"Retry-After": {"description": "Try again after this many seconds.", "schema": {"type": "integer"}}}},
+}
+
+
 class ProblemDocument(BaseModel):
     """A problem document."""
 
@@ -52,7 +58,7 @@ def unavailable(detail: str) -> Problem:
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Document these statuses as problem documents."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
-    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content, **_HEADERS.get(status, {})} for status in statuses}
 
 
 def install_error_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:

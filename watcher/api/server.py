@@ -49,6 +49,11 @@ class HttpServer:
             raise Unavailable(code, f"cannot listen on {self._host}:{self._port}") from error
 
     @property
+    def address(self) -> str:
+        """Where it listens, as the settings say it."""
+        return f"{self._host}:{self._port}"
+
+    @property
     def port(self) -> int:
         """The port that is bound; for port 0 in the settings, the one that was chosen."""
         return int(self._bound()[1])

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import anyio
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from watcher.api import examples
 from watcher.api.access import Access
@@ -28,6 +28,7 @@ SOURCE = "api"
 WRITE_S = 10.0
 """The longest time to wait for the store, in seconds. The runtime goes on trying for longer, but a client does not wait for hours."""
 
+TaskKey = Annotated[str, Path(description="The key of a task. A `%` in it is encoded again, as `%25`; a `/` need not be encoded.")]
 Entry = Submission | InvalidInput | Ignored
 
 
@@ -68,7 +69,7 @@ def task_router(backend: Backend, access: Access) -> APIRouter:
         response_class=Response,
         responses=examples.TASK | responses(400, 401, 403, 404, 503),
     )
-    async def show(key: str) -> Response:
+    async def show(key: TaskKey) -> Response:
         """Everything that the store contains about a task: state, events, next poll and why, undelivered events, dead letters."""
         found = await explain_task(backend.store, backend.catalog, _storable(key), backend.polls, backend.wall())
         if found.task is None:
@@ -82,7 +83,7 @@ def task_router(backend: Backend, access: Access) -> APIRouter:
         response_class=Response,
         responses=examples.CANCELLED | responses(400, 401, 403, 404, 503),
     )
-    async def cancel(key: str) -> Response:
+    async def cancel(key: TaskKey) -> Response:
         """The owner of the task ends its watch within seconds, with a last event: `watcher.watch.ended.v1`, reason `cancelled`."""
         watch = await backend.store.task(_storable(key))
         if watch is None:
@@ -100,11 +101,11 @@ class TaskParams:
     def __init__(
         self,
         open: Annotated[bool | None, Query(description="`true`: tasks that are polled; `false`: those that have ended.")] = None,
-        kind: Annotated[str | None, Query(max_length=200)] = None,
-        status: Annotated[str | None, Query(max_length=200)] = None,
+        kind: Annotated[str | None, Query(max_length=200, description="A kind of task.")] = None,
+        status: Annotated[str | None, Query(max_length=200, description="A status, as the service names it.")] = None,
         search: Annotated[str | None, Query(max_length=500, description="A part of the key.")] = None,
         after: Annotated[str | None, Query(max_length=200, description="`next` of the previous page.")] = None,
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        limit: Annotated[int, Query(ge=1, le=1000, description="Tasks in a page.")] = 100,
         order: Annotated[Literal["newest", "oldest"], Query(description="By time of admission.")] = "newest",
     ) -> None:
         check_texts(kind, status, search, after)

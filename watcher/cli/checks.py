@@ -11,7 +11,7 @@ from watcher.adapters.aws.probe import AwsProbe
 from watcher.cli import exit_codes
 from watcher.cli.aws_checks import check_identity, check_region
 from watcher.cli.check_result import Check, Finding, run_check
-from watcher.cli.local_checks import check_adapter, check_port, check_store
+from watcher.cli.local_checks import check_adapter, check_port, check_store, check_tokens
 from watcher.cli.running_watcher import check_ready, is_running_with_api
 from watcher.cli.tables import counted
 from watcher.config import Settings, read
@@ -53,6 +53,7 @@ async def run_checks(settings: Settings, catalog: Catalog, context: AdapterConte
         *(_one(f"sink {each.name}", check_adapter(each, SINKS, context)) for each in settings.sinks),
         _one("store", lambda: check_store(settings, context)),
         _one("API port", lambda: check_port(settings, running)),
+        *([_one("API tokens", lambda: check_tokens(settings))] if settings.api.listen else ()),
         *([_one("running watcher", lambda: check_ready(str(settings.api.listen)))] if running else ()),
     ]
     found: dict[int, list[Finding]] = {}

@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, CommandEntry] = {
     "watch": CommandEntry("watch:watch", "Follow a few tasks on the screen until each one ends."),
     "submit": CommandEntry("submit:submit", "Submit tasks to the queue or the file that a watcher reads."),
     "tasks": CommandEntry("tasks:tasks", "List the tasks in the store, the newest first."),
+    "events": CommandEntry("events:events", "Print the events of tasks, and follow new ones."),
     "explain": CommandEntry("explain:explain", "Show one task: its history, its next poll, and the reasons."),
     "replicas": CommandEntry("replicas:replicas", "List the replicas of the store, and what each one owns."),
     "dead-letters": CommandEntry("dead_letters:dead_letters", "List, show, retry or erase dead letters."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.exceptions import Exit
@@ -124,27 +124,40 @@ def variables_command(config: Path) -> None:
 
 @config.command("schema")
 @click.option("--messages", is_flag=True, help="Print the JSON Schema of the input messages instead.")
-def schema_command(messages: bool) -> None:
+@click.option("--events", is_flag=True, help="Print the JSON Schema of the events instead.")
+def schema_command(messages: bool, events: bool) -> None:
     """Print the JSON Schema of the configuration file.
 
     An editor that supports YAML schemas checks and completes the file with it.
     With --messages, the schema describes the messages that name tasks: use it
-    to check what you send to the queue.
+    to check what you send to the queue. With --events, it describes the events
+    that the sinks and the HTTP API deliver.
 
     \b
     Examples:
       watcher config schema > watcher.schema.json
       watcher config schema --messages > message.schema.json
+      watcher config schema --events > event.schema.json
     """
+    if messages and events:
+        raise click.UsageError("--messages and --events exclude each other; give one of them")
+    click.echo(json.dumps(_schema(messages, events), indent=2))
+
+
+def _schema(messages: bool, events: bool) -> dict[str, Any]:
+    from watcher.kinds.catalog import builtin_catalog
+
     if messages:
         from watcher.core.intake.message_schema import message_schema
-        from watcher.kinds.catalog import builtin_catalog
 
-        click.echo(json.dumps(message_schema(builtin_catalog()), indent=2))
-        return
+        return message_schema(builtin_catalog())
+    if events:
+        from watcher.core.delivery.event_schema import event_schema
+
+        return event_schema(builtin_catalog())
     from watcher.config import schema
 
-    click.echo(json.dumps(schema(), indent=2))
+    return schema()
 
 
 def _exit(mistakes: ConfigMistakes) -> Exit:

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.exceptions import Exit
 
-from watcher.cli import exit_codes
 from watcher.cli.command_table import CommandGroup
-from watcher.cli.options import config_option, json_option
-from watcher.cli.store_access import StoreAccess, print_json
+from watcher.cli.dead_letter_access import access_to
+from watcher.cli.options import Server, config_option, json_option
+from watcher.cli.store_access import print_json
 from watcher.cli.tables import counted, duration, facts, printable, sentence, table
 
 if TYPE_CHECKING:
-    from watcher.ports import Store
-    from watcher.queries.dead_letters import DeadLetterDetails, DeadLetterSummary
-
-
-PAGE_SIZE = 1000
-"""Dead letters that are marked or erased in one transaction."""
+    from watcher.cli.dead_letter_access import DeadLetterAccess
+    from watcher.queries.dead_letters import DeadLetterSummary
 
 
 @click.group("dead-letters", cls=CommandGroup)
@@ -36,21 +31,20 @@ def dead_letters() -> None:
 
 
 @dead_letters.command("list")
-@config_option()
+@config_option(server=True)
 @json_option()
-def list_command(config: Path, as_json: bool) -> None:
+def list_command(config: Path, server: Server | None, as_json: bool) -> None:
     """List the dead letters, the newest first, without their bodies.
 
     The reason of an input says what is wrong with the message. The reason of an
     event is what the sink answered.
 
     \b
-    Example:
+    Examples:
       watcher dead-letters list
+      watcher dead-letters list --url https://watcher.example.com
     """
-    from watcher.queries.dead_letters import all_dead_letters
-
-    found = StoreAccess(config).run(all_dead_letters)
+    found = access_to(config, server).all()
     if as_json:
         print_json([letter.as_json() for letter in found])
     elif not found:
@@ -62,9 +56,9 @@ def list_command(config: Path, as_json: bool) -> None:
 
 @dead_letters.command()
 @click.argument("id_", metavar="ID")
-@config_option()
+@config_option(server=True)
 @json_option()
-def show(id_: str, config: Path, as_json: bool) -> None:
+def show(id_: str, config: Path, server: Server | None, as_json: bool) -> None:
     """Show one dead letter with its body, which may identify a person.
 
     ID is an id as watcher dead-letters list shows it, or a unique prefix of one.
@@ -73,7 +67,7 @@ def show(id_: str, config: Path, as_json: bool) -> None:
     Example:
       watcher dead-letters show 4f1c
     """
-    letter = _find(StoreAccess(config), id_)
+    letter = access_to(config, server).find(id_)
     if as_json:
         print_json(letter.as_json())
     else:
@@ -83,9 +77,9 @@ def show(id_: str, config: Path, as_json: bool) -> None:
 
 @dead_letters.command()
 @click.argument("ids", metavar="[ID]... [FILE]", nargs=-1)
-@config_option(among="ids")
+@config_option(among="ids", server=True)
 @click.option("--all", "every", is_flag=True, help="All dead letters.")
-def retry(ids: tuple[str, ...], config: Path, every: bool) -> None:
+def retry(ids: tuple[str, ...], config: Path, server: Server | None, every: bool) -> None:
     """Retry dead letters: read inputs again, send events again.
 
     ID is an id as watcher dead-letters list shows it, or a unique prefix of one.
@@ -99,9 +93,8 @@ def retry(ids: tuple[str, ...], config: Path, every: bool) -> None:
       watcher dead-letters retry --all watcher.yaml
     """
     _require_ids_or_all(ids, every)
-    access = StoreAccess(config)
-    chosen = _chosen(access, ids)
-    count = access.run(lambda store: _in_pieces(store.retry, chosen))
+    access = access_to(config, server)
+    count = access.retry(_chosen(access, ids))
     if count:
         sentence(f"{counted(count, 'dead letter')} marked for a retry: by the running watcher within a second, or at the next start.")
     else:
@@ -110,10 +103,10 @@ def retry(ids: tuple[str, ...], config: Path, every: bool) -> None:
 
 @dead_letters.command()
 @click.argument("ids", metavar="[ID]... [FILE]", nargs=-1)
-@config_option(among="ids")
+@config_option(among="ids", server=True)
 @click.option("--all", "every", is_flag=True, help="All dead letters.")
 @click.option("--yes", is_flag=True, help="Erase all without confirmation.")
-def purge(ids: tuple[str, ...], config: Path, every: bool, yes: bool) -> None:
+def purge(ids: tuple[str, ...], config: Path, server: Server | None, every: bool, yes: bool) -> None:
     """Erase dead letters: they can no longer be shown or retried.
 
     ID is an id as watcher dead-letters list shows it, or a unique prefix of one.
@@ -124,13 +117,18 @@ def purge(ids: tuple[str, ...], config: Path, every: bool, yes: bool) -> None:
       watcher dead-letters purge --all --yes watcher.yaml
     """
     _require_ids_or_all(ids, every)
-    access = StoreAccess(config)
+    access = access_to(config, server)
     chosen = _chosen(access, ids)
     if every and chosen and not yes:
         _confirm(f"Erase {counted(len(chosen), 'dead letter')}?")
     # by id, also for --all: a dead letter that was added after the question is not erased
-    count = access.run(lambda store: _in_pieces(store.purge, chosen))
+    count = access.purge(chosen)
     click.echo(f"Erased {counted(count, 'dead letter')}.")
+
+
+def _chosen(access: DeadLetterAccess, id_prefixes: Sequence[str]) -> list[str]:
+    """Return the full ids, or the ids of all dead letters where there are no prefixes."""
+    return access.ids(id_prefixes) if id_prefixes else [letter.id for letter in access.all()]
 
 
 def _confirm(question: str) -> None:
@@ -173,38 +171,6 @@ def _facts(letter: DeadLetterSummary) -> list[tuple[str, str]]:
     return [(name, value) for name, value in pairs if name != "task" or value]
 
 
-async def _in_pieces(work: Callable[[Sequence[str]], Awaitable[int]], ids: Sequence[str]) -> int:
-    """Apply `work` to a page of ids at a time, so that the watcher's own writes do not wait for all of them."""
-    return sum([await work(ids[start : start + PAGE_SIZE]) for start in range(0, len(ids), PAGE_SIZE)])
-
-
 def _require_ids_or_all(ids: Sequence[str], every: bool) -> None:
     if bool(ids) == every:
         raise click.BadParameter("give ids, or --all", param_hint="ID")
-
-
-def _find(access: StoreAccess, id_: str) -> DeadLetterDetails:
-    from watcher.queries.dead_letters import DeadLetterLookupError, find_dead_letter
-
-    try:
-        return access.run(lambda store: find_dead_letter(store, id_))
-    except DeadLetterLookupError as error:
-        raise _not_found(error) from None
-
-
-def _chosen(access: StoreAccess, id_prefixes: Sequence[str]) -> list[str]:
-    """Return the full ids, or the ids of all dead letters where there are no prefixes. Exits if one does not name exactly one."""
-    from watcher.queries.dead_letters import DeadLetterLookupError, all_dead_letters, find_ids
-
-    async def choose(store: Store) -> list[str]:
-        return await find_ids(store, id_prefixes) if id_prefixes else [letter.id for letter in await all_dead_letters(store)]
-
-    try:
-        return access.run(choose)
-    except DeadLetterLookupError as error:
-        raise _not_found(error) from None
-
-
-def _not_found(error: LookupError) -> Exit:
-    sentence(printable(str(error)), err=True)
-    return Exit(exit_codes.USAGE)

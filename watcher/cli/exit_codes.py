@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from watcher.core.hints import hint
-from watcher.errors import ConfigMistakes, CredentialsRejected, Invalid, InvalidInput, PeerGone, RemoteError, SinksRemoved, StoreError
+from watcher.errors import (
+    ApiError,
+    ConfigMistakes,
+    CredentialsRejected,
+    Invalid,
+    InvalidInput,
+    PeerGone,
+    RemoteError,
+    SinksRemoved,
+    StoreError,
+)
 
 OK = 0
 SOME_FAILED = 3
@@ -25,6 +35,18 @@ def of_remote(error: RemoteError) -> int:
     return CONFIG if isinstance(error, CredentialsRejected | Invalid) else UNAVAILABLE
 
 
+def of_api(error: ApiError) -> int:
+    """CONFIG for what a person must change, USAGE for a request that cannot succeed, TRY_AGAIN and UNAVAILABLE for what may pass."""
+    match error.reason:
+        case "unauthorized" | "forbidden" | "tls" | "redirect":
+            return CONFIG
+        case "rejected" | "gone":
+            return USAGE
+        case "busy":
+            return TRY_AGAIN
+    return UNAVAILABLE
+
+
 def describe(error: BaseException) -> tuple[int, str]:
     """Return the exit code for the exception that ended a command, and the message to print. A bug has no message."""
     for one in _flatten(error):
@@ -33,6 +55,10 @@ def describe(error: BaseException) -> tuple[int, str]:
                 return CONFIG, str(one)
             case SinksRemoved():
                 return CONFIG, str(one)
+            case ApiError():
+                from watcher.cli.api_advice import advice
+
+                return of_api(one), f"{one}. {advice(one)}"
             case StoreError():
                 return IO, f"store: {one}"
             case InvalidInput():

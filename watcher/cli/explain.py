@@ -12,7 +12,7 @@ import click
 from click.exceptions import Exit
 
 from watcher.cli import exit_codes
-from watcher.cli.options import command_line, config_option, json_option
+from watcher.cli.options import Server, command_line, config_option, json_option
 from watcher.cli.store_access import StoreAccess, print_json
 from watcher.cli.tables import counted, duration, facts, printable, sentence, table
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("key")
-@config_option()
+@config_option(server=True)
 @json_option()
-def explain(key: str, config: Path, as_json: bool) -> None:
+def explain(key: str, config: Path, server: Server | None, as_json: bool) -> None:
     """Show one task: its history, its next poll, and the reasons.
 
     KEY is VoiceConnectorId/TaskId, or a key as watcher tasks shows it.
@@ -40,25 +40,43 @@ def explain(key: str, config: Path, as_json: bool) -> None:
     Examples:
       watcher explain abc123/2f0e
       watcher explain voice-tone/abc123/77aa watcher.yaml --json
+      watcher explain abc123/2f0e --url https://watcher.example.com
     """
+    found = _stored(config, key) if server is None else _of_server(server, key)
+    if as_json:
+        print_json(found.as_json())
+    elif found.task is not None:
+        _print(found, found.task, config, server)
+    if found.task is None:
+        reasons = "it was not submitted yet, it was erased, or it ended longer ago than watch.retention"
+        sentence(f"{found.key}: this task is not in the store: {reasons}", err=True)
+        raise Exit(exit_codes.UNAVAILABLE)
+
+
+def _stored(config: Path, key: str) -> Explanation:
     from watcher.queries.explain import explain_task
     from watcher.queries.poll_plan import PollSettings
 
     access = StoreAccess(config, "watch", "pace", "cadence")
     settings = PollSettings(access.settings.watch, access.settings.cadence, granted=access.settings.pace.rate is not None)
     full_key = access.key_of(key)
-    found = access.run(lambda store: explain_task(store, access.catalog, full_key, settings, time.time()))
-    if as_json:
-        print_json(found.as_json())
-    elif found.task is not None:
-        _print(found, found.task, config)
-    if found.task is None:
-        reasons = "it was not submitted yet, it was erased, or it ended longer ago than watch.retention"
-        sentence(f"{full_key}: this task is not in the store: {reasons}", err=True)
-        raise Exit(exit_codes.UNAVAILABLE)
+    return access.run(lambda store: explain_task(store, access.catalog, full_key, settings, time.time()))
 
 
-def _print(found: Explanation, task: TaskSummary, config: Path) -> None:
+def _of_server(server: Server, key: str) -> Explanation:
+    from watcher.cli.server_access import ServerAccess
+    from watcher.queries.explain import Explanation
+    from watcher.queries.from_json import explanation_from_json
+
+    access = ServerAccess(server)
+    full_key = access.key_of(key)
+    found = access.run(lambda api: api.task(full_key))
+    if found is None:
+        return Explanation(full_key, None, None, None, (), {}, (), time.time())
+    return access.read(found, lambda value: explanation_from_json(value, time.time()))
+
+
+def _print(found: Explanation, task: TaskSummary, config: Path, server: Server | None) -> None:
     facts(_state(found, task))
     click.echo("\nHistory" if found.events else "\nHistory: no change seen yet")
     if found.events:
@@ -71,7 +89,9 @@ def _print(found: Explanation, task: TaskSummary, config: Path) -> None:
         for reason in found.next.why:
             sentence(f"  {reason}")
     if found.dead_letters:
-        click.echo(f"\nDead letters; show one with: {command_line('dead-letters', 'show', found.dead_letters[0].id, config=config)}")
+        click.echo(
+            f"\nDead letters; show one with: {command_line('dead-letters', 'show', found.dead_letters[0].id, config=config, server=server)}"
+        )
         rows = [(letter.id, letter.origin, letter.reason, letter.detail) for letter in found.dead_letters]
         table(("ID", "FOR", "REASON", "DETAIL"), rows)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import anyio.to_thread
 
 from watcher.adapters.stores.sqlite.owner import has_owner
+from watcher.api.access import TokenFileError, read_clients
 from watcher.api.listening import listen
 from watcher.cli import exit_codes
 from watcher.cli.check_result import Check, CheckFailed, CheckSkipped
@@ -107,6 +108,17 @@ async def check_port(settings: Settings, running: bool) -> str:
         advice = "stop the process that uses the address, or choose another api.listen"
         raise CheckFailed(f"{settings.api.listen}: {os.strerror(error.errno or 0)}", advice) from None
     return f"{settings.api.listen} is free"
+
+
+async def check_tokens(settings: Settings) -> str:
+    """Check that each token of the API can be read."""
+    if not settings.api.tokens:
+        return "none: /v1 is for clients on this machine only, and only if api.listen is a loopback address"
+    try:
+        clients = read_clients(settings.api.tokens)
+    except TokenFileError as error:
+        raise CheckFailed(str(error), "write a token of at least 16 characters into the file, or correct token_file") from None
+    return ", ".join(f"{client.name} ({client.role})" for client in clients)
 
 
 def _check_space(path: Path) -> None:

@@ -7,7 +7,8 @@ import shlex
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import click
 
@@ -19,6 +20,8 @@ DEFAULT_CONFIG = Path("watcher.yaml")
 """The configuration in the working directory, which is used where neither the command nor the environment names one."""
 STORE_CONFIG = "The configuration of the watcher whose store is used."
 DEFAULT_NOTE = "[default: $WATCHER_CONFIG, then watcher.yaml]"
+URL_VARIABLE, TOKEN_VARIABLE = "WATCHER_URL", "WATCHER_TOKEN_FILE"
+"""The environment variables that stand for `--url` and `--token-file`. Without a double underscore, they change no configuration."""
 SUFFIXES = (".yaml", ".yml")
 SEVERAL = ("ids", "tasks")
 """The parameters of commands that take any number of arguments: no other argument can follow them."""
@@ -26,11 +29,22 @@ SEVERAL = ("ids", "tasks")
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-def config_option(help_text: str = STORE_CONFIG, *, among: str | None = None, required: bool = True, default: bool = True) -> Decorator:
+class Server(NamedTuple):
+    """The HTTP API of a running watcher: its URL, and the file with the token for it, if it needs one."""
+
+    url: str
+    token_file: Path | None
+
+
+def config_option(
+    help_text: str = STORE_CONFIG, *, among: str | None = None, required: bool = True, default: bool = True, server: bool = False
+) -> Decorator:
     """Add `--config FILE` and the argument FILE, which mean the same. The command gets the path as `config`.
 
     `among` is a parameter with arguments of the command: one of them may be FILE. Without any, the command gets the default
     configuration, unless `default` is False; None where there is none and it is not `required`.
+
+    `server` adds `--url` and `--token-file`. The command gets both as `server`, and then no configuration; or None.
     """
 
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -38,7 +52,13 @@ def config_option(help_text: str = STORE_CONFIG, *, among: str | None = None, re
         def with_config(config: Path | None, config_file: Path | None = None, **others: Any) -> Any:
             if among is not None:
                 others[among], config_file = _split(others[among], config_file)
-            chosen = _one_of(config, config_file) or (default_config() if default else None)
+            chosen = _one_of(config, config_file)
+            if server:
+                given = (others.pop("url"), others.pop("token_file"))
+                others["server"] = _server(*given, chosen, others.get("queue_url"))
+                if others["server"] is not None:
+                    return command(config=None, **others)
+            chosen = chosen or (default_config() if default else None)
             if chosen is None and required:
                 raise click.UsageError(
                     f"no configuration: give FILE or --config FILE, set {CONFIG_VARIABLE}, or create {DEFAULT_CONFIG} with: watcher init"
@@ -47,9 +67,18 @@ def config_option(help_text: str = STORE_CONFIG, *, among: str | None = None, re
 
         option = click.option("--config", metavar="FILE", type=FILE, help=f"{help_text} The argument FILE is the same.  {DEFAULT_NOTE}")
         argument = click.argument("config_file", metavar="[FILE]", type=FILE, required=False)
-        return option(with_config if among in SEVERAL else argument(with_config))
+        given = option(with_config if among in SEVERAL else argument(with_config))
+        return _server_options(given) if server else given
 
     return add
+
+
+def _server_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    token = click.option(
+        "--token-file", metavar="FILE", type=FILE, help=f"The file with the token for --url.  [default: ${TOKEN_VARIABLE}]"
+    )
+    text = f"Ask the watcher at this URL, in place of a configuration.  [default: ${URL_VARIABLE}]"
+    return click.option("--url", metavar="URL", help=text)(token(command))
 
 
 def json_option() -> Decorator:
@@ -64,10 +93,41 @@ def default_config() -> Path | None:
     return DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None
 
 
-def command_line(*words: str, config: Path | None = None) -> str:
+def command_line(*words: str, config: Path | None = None, server: Server | None = None) -> str:
     """Return a command as a shell in this directory takes it: quoted, and with the configuration unless it is watcher.yaml here."""
+    if server is not None:
+        token = () if server.token_file is None else ("--token-file", str(server.token_file))
+        return shlex.join(["watcher", *words, "--url", server.url, *token])
     is_default = config is None or (config == DEFAULT_CONFIG and not os.environ.get(CONFIG_VARIABLE))
     return shlex.join(["watcher", *words, *(() if is_default else ("--config", str(config)))])
+
+
+def _server(url: str | None, token_file: Path | None, config: Path | None, queue_url: str | None) -> Server | None:
+    """Return the server that the options name, or the environment where they name nothing else."""
+    elsewhere = config is not None or queue_url is not None
+    if url is not None and elsewhere:
+        raise click.UsageError(f"--url and {'--config' if config is not None else '--queue-url'} exclude each other: give one of them")
+    named = url or (None if elsewhere else os.environ.get(URL_VARIABLE))
+    if not named:
+        if token_file is not None:
+            raise click.UsageError(f"--token-file needs --url, or {URL_VARIABLE}")
+        return None
+    variable = os.environ.get(TOKEN_VARIABLE)
+    return Server(_checked_url(named, "--url" if url else URL_VARIABLE), token_file or (Path(variable) if variable else None))
+
+
+def _checked_url(text: str, name: str) -> str:
+    """Return the URL of an API as it is. Raises a usage error, which does not repeat it, for any other text."""
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and text.isascii() and text.isprintable()
+    except ValueError:
+        usable = False
+    if not usable or " " in text:
+        raise click.BadParameter("expected a URL such as https://watcher.example.com or http://127.0.0.1:8080", param_hint=name)
+    if parts.username is not None or parts.query or parts.fragment:
+        raise click.BadParameter("the URL must not contain credentials, a query, or a fragment; use --token-file", param_hint=name)
+    return text
 
 
 def _one_of(option: Path | None, argument: Path | None) -> Path | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from watcher.cli.options import config_option, json_option
+from watcher.cli.options import Server, config_option, json_option
 from watcher.cli.store_access import StoreAccess, print_json
 from watcher.cli.tables import duration, has_columns, sentence, table
 
@@ -21,9 +21,9 @@ WIDE = 120
 
 
 @click.command()
-@config_option()
+@config_option(server=True)
 @json_option()
-def replicas(config: Path, as_json: bool) -> None:
+def replicas(config: Path, server: Server | None, as_json: bool) -> None:
     """List the replicas of the store, and what each one owns.
 
     For each replica that is alive: its version, when it started, when it last
@@ -39,9 +39,7 @@ def replicas(config: Path, as_json: bool) -> None:
       watcher replicas
       watcher replicas watcher.yaml --json | jq '.replicas[] | {name, shards}'
     """
-    from watcher.queries.replicas import living_replicas
-
-    found = StoreAccess(config).run(living_replicas, shared=True)
+    found = _stored(config) if server is None else _of_server(server)
     if as_json:
         print_json(found.as_json())
         return
@@ -49,6 +47,25 @@ def replicas(config: Path, as_json: bool) -> None:
         _print(found)
     for trouble in found.trouble:
         sentence(trouble, err=True)
+
+
+def _stored(config: Path) -> ReplicaList:
+    from watcher.queries.replicas import living_replicas
+
+    return StoreAccess(config).run(living_replicas, shared=True)
+
+
+def _of_server(server: Server) -> ReplicaList:
+    from watcher.cli.server_access import ServerAccess
+    from watcher.cli.store_access import SHARE
+    from watcher.errors import StoreRefused
+    from watcher.queries.from_json import replicas_from_json
+
+    access = ServerAccess(server)
+    found = access.read(access.run(lambda api: api.get("/v1/replicas")), replicas_from_json)
+    if not found.replicas:  # the one that answered would be among them
+        raise StoreRefused(f"the store of this watcher has a single owner, so it has no replicas: {SHARE}")
+    return found
 
 
 def _print(found: ReplicaList) -> None:

@@ -16,7 +16,7 @@ import click
 from click.exceptions import Exit
 
 from watcher.cli import exit_codes
-from watcher.cli.options import command_line, config_option, default_config
+from watcher.cli.options import Server, command_line, config_option, default_config
 from watcher.cli.tables import counted, sentence
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ DEFAULT_KIND = "speaker-search"
 
 @click.command()
 @click.argument("tasks", metavar="[TASK]... [FILE]", nargs=-1)
-@config_option("Send to a source of this configuration.", among="tasks", required=False, default=False)
+@config_option("Send to a source of this configuration.", among="tasks", required=False, default=False, server=True)
 @click.option("--queue-url", metavar="URL", help="Send to this SQS queue.")
 @click.option("--source", metavar="NAME", help="The source, if the configuration has more than one.")
 @click.option(
@@ -46,6 +46,7 @@ DEFAULT_KIND = "speaker-search"
 def submit(
     tasks: tuple[str, ...],
     config: Path | None,
+    server: Server | None,
     queue_url: str | None,
     source: str | None,
     file: Path | None,
@@ -60,8 +61,9 @@ def submit(
     TASK is VoiceConnectorId/TaskId, a key as watcher tasks shows it, or a JSON
     message, such as what aws chime-sdk-voice start-speaker-search-task prints.
     Give the tasks as arguments, with --file, or on stdin (-). Give the target
-    with --config, as the argument FILE, which is the same configuration, or
-    with --queue-url. A file of tasks is not FILE: name it with --file.
+    with --config, as the argument FILE, which is the same configuration, with
+    --queue-url, or with --url for the watcher itself. A file of tasks is not
+    FILE: name it with --file.
 
     All messages are checked first, as the watcher will read them: if one is
     invalid, all invalid ones are printed and nothing is sent (exit code 64).
@@ -82,21 +84,27 @@ def submit(
         https://sqs.us-east-1.amazonaws.com/111122223333/speaker-search-tasks
       list-open-tasks | watcher submit - --config watcher.yaml --deadline 2h
       watcher submit --file reply.json --dry-run
+      watcher submit abc123/2f0e --url https://watcher.example.com
     """
     from watcher.cli.submission import SubmitOptions
     from watcher.cli.submit_target import Target, own_region
     from watcher.kinds.catalog import builtin_catalog
 
     catalog = builtin_catalog()
-    config = config or (default_config() if queue_url is None else None)
-    target = Target() if dry_run and config is None and queue_url is None else _target(config, queue_url, source)
+    config = config or (default_config() if queue_url is None and server is None else None)
+    untargeted = server is not None or (dry_run and config is None and queue_url is None)
+    target = Target() if untargeted else _target(config, queue_url, source)
     if kind not in catalog:
         raise click.BadParameter(f"the kind is unknown; use one of {', '.join(catalog.kinds)}", param_hint="--kind")
     region = _environment_region() if dry_run else None if target.url is None else own_region()
     options = SubmitOptions(catalog, kind, _context(context), _deadline(deadline), region, target.watch_notified)
     messages = _checked(_messages(tasks, file), options, skip_bad=skip_bad)
     if dry_run:
-        _print_dry_run(messages, target.url or target.path)
+        _print_dry_run(messages, server.url if server is not None else target.url or target.path)
+    elif server is not None:
+        from watcher.cli.submit_to_server import submit_to_server
+
+        submit_to_server(server, messages)
     else:
         _send(messages, target, config)
 
@@ -137,7 +145,7 @@ def _target(config: Path | None, queue_url: str | None, source: str | None) -> T
         return target_of_config(config, source)
     if queue_url is not None and config is None:
         return Target(queue_of_url(queue_url))
-    raise click.BadParameter("give the target: either --config FILE or --queue-url URL", param_hint="--config")
+    raise click.BadParameter("give one target: --config FILE, --queue-url URL, or --url URL", param_hint="--config")
 
 
 def _environment_region() -> str | None:

@@ -14,17 +14,19 @@ STYLES = {"SUCCEEDED": "green", "FAILED": "red", "STOPPED": "yellow", "PARTIAL_S
 TIME_WIDTH, CHANGE_WIDTH, LAG_WIDTH, GAP = 8, 29, 11, 2
 """Characters of the columns of a line, except for the task, and between two columns. The longest usual change is
 `IN_PROGRESS → PARTIAL_SUCCESS`."""
+DATE_WIDTH = 14
+"""Characters of a time with its day."""
 MIN_NAME_WIDTH = 12
 
 
 class TaskNames:
     """The short name of each task: the same in all of its lines, and different from those of the others.
 
-    `width` is of the screen, in characters. A name has the kind of the task only with `kinds`.
+    `width` is of the screen, in characters, `time_width` of the times. A name has the kind of the task only with `kinds`.
     """
 
-    def __init__(self, width: int, *, kinds: bool = False) -> None:
-        self.width = max(MIN_NAME_WIDTH, width - TIME_WIDTH - CHANGE_WIDTH - LAG_WIDTH - 3 * GAP)
+    def __init__(self, width: int, *, kinds: bool = False, time_width: int = TIME_WIDTH) -> None:
+        self.width = max(MIN_NAME_WIDTH, width - time_width - CHANGE_WIDTH - LAG_WIDTH - 3 * GAP)
         self._kinds = kinds
         self._names: dict[str, str] = {}
         self._keys: dict[str, str] = {}
@@ -60,10 +62,22 @@ def short_task(task: str, width: int) -> str:
     return f"{shorten(connector, room - len(id_))}{slash}{id_}"
 
 
+def observed_line(body: dict[str, Any], names: TaskNames | None) -> Text:
+    """Return an event as one line that begins with the time of its observation, in UTC. Without names, it has the key of the task."""
+    at = printable(body["data"]["observed_at"])
+    text = Text(f"{at[5:10]} {at[11:19]}{' ' * GAP}", style="dim")
+    name = f"{body['subject']}{' ' * GAP}" if names is None else names.name(body["subject"]).ljust(names.width + GAP)
+    return _append_change(text.append(name, style="default not dim"), body)
+
+
 def event_line(body: dict[str, Any], elapsed_s: float, names: TaskNames) -> Text:
     """Return an event as one line: the time since the start, the task, the change, and how late it was detected."""
+    return _append_change(task_line(body["subject"], elapsed_s, names), body)
+
+
+def _append_change(text: Text, body: dict[str, Any]) -> Text:
+    """Add the change, and how late it was detected."""
     data = body["data"]
-    text = task_line(body["subject"], elapsed_s, names)
     change = _change(body["type"], data)
     text.append(change)
     lag = data["detection_lag_s"]

@@ -53,7 +53,11 @@ class TaskEvent:
 
 def parse_event(event: Event) -> TaskEvent:
     """Return what a stored event reports."""
-    body = json.loads(event.body)
+    return parse_body(json.loads(event.body))
+
+
+def parse_body(body: dict[str, Any]) -> TaskEvent:
+    """Return what a CloudEvent reports."""
     data = body["data"]
     return TaskEvent(
         body=body,

@@ -167,7 +167,7 @@ class Poller:
                 if self._submitted:
                     calls.start_soon(self._observe_submitted, self._submitted.take(), name="submitted")
                 if taken := self._cancellations.take():
-                    calls.start_soon(self._end_cancelled, taken, name="cancelled")
+                    calls.start_soon(self._end_cancelled, taken, self._outlet.current_leases(), name="cancelled")
                 call, wait = self._next()
                 if call is not None:
                     calls.start_soon(self._polls, call, name="polls")
@@ -197,7 +197,7 @@ class Poller:
         while call is not None:
             await self._poll(call)
             if taken := self._cancellations.take():
-                await self._end_cancelled(taken)
+                await self._end_cancelled(taken, self._outlet.current_leases())
             call = None if self._stopping else self._next()[0]
             now = self._clock.mono()
             if now + self.schedule.wait(now) < self._wakes_at:
@@ -211,9 +211,8 @@ class Poller:
                 self._results.settle_submitted(kind, step, gone=gone.get(step.watch.key))
         self._wakeup.set()  # `run` rests until something is due, and knows nothing of these yet
 
-    async def _end_cancelled(self, taken: Sequence[PendingEntry]) -> None:
-        """Commit the ends of watches that operators cancelled."""
-        leases = self._outlet.current_leases()
+    async def _end_cancelled(self, taken: Sequence[PendingEntry], leases: Mapping[int, Lease]) -> None:
+        """Commit the ends of watches that operators cancelled, under the leases of the moment at which they were taken."""
         for kind, steps in ends(taken, self._catalog, self._clock.wall()):
             gone = await self._outlet.commit(kind, steps, leases)
             for step in steps:

@@ -1,0 +1,97 @@
+"""Access to the HTTP API of a running watcher, for commands with `--url`, as `store_access.py` is for its store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
+
+import click
+
+from watcher.cli.options import TOKEN_VARIABLE, Server
+from watcher.cli.tables import sentence
+
+if TYPE_CHECKING:
+    from watcher.adapters.api_client import WatcherApi
+    from watcher.kinds.catalog import Catalog
+
+T = TypeVar("T")
+J = TypeVar("J")
+
+MAX_TOKEN = 4096
+"""Bytes of a token file. A larger one is the wrong file."""
+
+
+class ServerAccess:
+    """The API of one watcher. Reads the token when it connects. Warns if the token would be sent in plain text to another machine."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self._warned = False
+
+    @property
+    def catalog(self) -> Catalog:
+        """The kinds that this version knows."""
+        from watcher.kinds.catalog import builtin_catalog
+
+        return builtin_catalog()
+
+    def key_of(self, text: str) -> str:
+        """Return the key of a task. Raises InvalidInput for a text that names no task."""
+        from watcher.core.intake.submissions import parse_ref
+
+        return parse_ref(text, self.catalog).key
+
+    def run(self, work: Callable[[WatcherApi], Awaitable[T]]) -> T:
+        """Open a connection, run `work` on it, and close it. Raises ApiError."""
+        from watcher.cli.event_loop import run
+
+        return run(partial(self._connected, work))
+
+    def read(self, value: J, read: Callable[[J], T]) -> T:
+        """Return what `read` makes of a JSON value of the API. Raises ApiError where it has another shape."""
+        from watcher.errors import ApiError
+
+        try:
+            return read(value)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ApiError("foreign", f"{self.server.url}: the reply has another shape ({type(error).__name__}: {error})") from error
+
+    def token(self) -> str | None:
+        """Return the token of the file, read now: it may have been replaced. Raises a usage error without the content."""
+        file = self.server.token_file
+        if file is None:
+            return None
+        self._warn()
+        return _read_token(file)
+
+    async def _connected(self, work: Callable[[WatcherApi], Awaitable[T]]) -> T:
+        from watcher.adapters.api_client import open_api
+
+        async with open_api(self.server.url, self.token()) as api:
+            return await work(api)
+
+    def _warn(self) -> None:
+        from watcher.adapters.api_client import is_loopback
+
+        parts = urlsplit(self.server.url)
+        if parts.scheme == "http" and not is_loopback(self.server.url) and not self._warned:
+            self._warned = True
+            what = f"Warning: the token is sent to {parts.hostname} in plain text, which others on the network can read; use https://"
+            sentence(what, err=True)
+
+
+def _read_token(file: Path) -> str:
+    name = "--token-file" if str(file) != os.environ.get(TOKEN_VARIABLE) else TOKEN_VARIABLE
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(MAX_TOKEN + 1)
+    except OSError as error:
+        raise click.BadParameter(f"{file} cannot be read: {error.strerror}", param_hint=name) from None
+    text = content.strip().decode("latin-1")
+    if not text or len(content) > MAX_TOKEN or not all("!" <= character <= "~" for character in text):
+        raise click.BadParameter(f"{file} does not hold a token: one line of letters, digits, and signs", param_hint=name)
+    return text
