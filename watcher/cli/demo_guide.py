@@ -10,7 +10,6 @@ from watcher.cli.live import Screen
 from watcher.cli.tables import counted
 
 _STREAM = "curl -N -H 'Accept: text/event-stream'"
-_TASK = '{"VoiceConnectorId": "abc123", "SpeakerSearchTaskId": "failed-1"}'
 
 
 def print_guide(screen: Screen, state: DemoState, url: str, known: int) -> None:
@@ -31,9 +30,7 @@ def print_guide(screen: Screen, state: DemoState, url: str, known: int) -> None:
         ),
         (
             "Submit a task. The beginning of its id decides how it ends: succeeded-,\nfailed-, stopped-, partial-, slow-, stuck-.",
-            "curl -H 'Content-Type: application/json' \\",
-            f"  -d '{_TASK}' \\",
-            f"  {url}/v1/tasks",
+            f"curl {url}/v1/tasks --json '[\"abc123/failed-1\"]'",
         ),
         ("Kill it, and start it again with the same command. No event is lost.", f"kill -9 {os.getpid()}"),
         (
