@@ -4,7 +4,7 @@ PYTHON ?= python3
 INSTALLER ?= uv
 BIN := .venv/bin
 
-.PHONY: setup demo test verify long simulate soak check lint types imports dependencies deploy-check sbom bench lock clean
+.PHONY: setup demo test verify long simulate soak check lint types imports dependencies deploy-check api-check sbom bench lock clean
 
 setup: .venv/.dev
 
@@ -93,6 +93,15 @@ deploy-check: setup build/checks/.installed sbom
 	@$(CHECKS)/kubernetes-validate --strict --quiet --kubernetes-version $(OLDEST_KUBERNETES) build/kubernetes/core/*.yaml
 	@$(CHECKS)/python tests/deploy/custom_resources.py build/kubernetes/custom/*.yaml
 
+# Thousands of requests to a real watcher, made by schemathesis from the OpenAPI document; API_CHECK_ARGS="--examples 500" for more.
+build/apicheck/.installed: requirements/apicheck.lock .venv/.runtime
+	@$(INSTALL) apicheck
+	@touch $@
+
+api-check: setup build/apicheck/.installed
+	@echo "api-check: the OpenAPI document, and requests made from it"
+	@$(BIN)/python -m tests.apicheck --tools build/apicheck/bin $(API_CHECK_ARGS)
+
 # A CycloneDX document of what requirements/runtime.lock installs. The same lock gives the same bytes.
 sbom: build/checks/.installed
 	@echo "sbom: writing build/sbom.cdx.json"
@@ -114,6 +123,7 @@ lock:
 	@$(COMPILE) $(UPGRADE) --extra fast --extra postgres --extra tracing --group dev pyproject.toml -o requirements/dev.lock
 	@$(COMPILE) --constraint requirements/dev.lock --extra fast --extra postgres --extra tracing pyproject.toml -o requirements/runtime.lock
 	@$(COMPILE) $(UPGRADE) --constraint requirements/dev.lock --group checks -o requirements/checks.lock
+	@$(COMPILE) $(UPGRADE) --constraint requirements/dev.lock --group apicheck -o requirements/apicheck.lock
 	@$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 	  | $(COMPILE) --constraint requirements/dev.lock - -o requirements/build.lock
 

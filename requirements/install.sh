@@ -4,6 +4,7 @@
 #     sh requirements/install.sh runtime   what the watcher needs, what builds it, and the watcher, editable
 #     sh requirements/install.sh dev       the tools for tests and checks, beside the above
 #     sh requirements/install.sh checks    the tools that check config/deploy, into build/checks, an environment of their own
+#     sh requirements/install.sh apicheck  the tools that check the HTTP API, into build/apicheck, likewise
 #
 # uv does the work; it is installed with pip first, pinned by requirements/installer.lock. Where there is no uv for the platform, or uv fails,
 # pip installs the same locks. INSTALLER=pip starts with pip. PYTHON names the interpreter that creates .venv.
@@ -103,5 +104,11 @@ case $1 in
     .venv/bin/python -m venv --clear --without-pip "$target"
     install --require-hashes -r requirements/checks.lock
     ;;
-  *) fail "expected runtime, dev, or checks, got \"$1\"" ;;
+  apicheck)
+    say "installing the tools that check the HTTP API with $installer (requirements/apicheck.lock)"
+    target=build/apicheck
+    .venv/bin/python -m venv --clear --without-pip "$target"
+    install --require-hashes -r requirements/apicheck.lock
+    ;;
+  *) fail "expected runtime, dev, checks, or apicheck, got \"$1\"" ;;
 esac

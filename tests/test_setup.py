@@ -142,6 +142,9 @@ exit 100
 """
 
 
+INSTALL = ("/bin/sh", ROOT / ".ci" / "install", "prometheus", "promtool", "prometheus")
+
+
 def install_prometheus(directory: Path, user: str, reachable: str = "") -> subprocess.CompletedProcess[str]:
     """Run the script with nothing on PATH but an apt-get that needs an update first, for a user of this id."""
     binaries = directory / "bin"
@@ -154,14 +157,14 @@ def install_prometheus(directory: Path, user: str, reachable: str = "") -> subpr
     (directory / "program").write_text("#!/bin/sh\n")
     (directory / "program").chmod(0o755)
     environ = {"PATH": str(binaries), "REACHABLE": reachable}
-    return subprocess.run(["/bin/sh", ROOT / ".ci" / "prometheus"], cwd=directory, env=environ, text=True, capture_output=True, check=False)
+    return subprocess.run(INSTALL, cwd=directory, env=environ, text=True, capture_output=True, check=False)
 
 
 def test_ci_installs_prometheus_quietly_as_root(tmp_path: Path) -> None:
     """As root, CI installs Prometheus, with new lists of packages where it needs them, and prints one line; the next run prints none."""
     done = install_prometheus(tmp_path, "0", reachable="yes")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "ci: installing Prometheus with apt-get\n", "")
-    again = subprocess.run(["/bin/sh", ROOT / ".ci" / "prometheus"], env={"PATH": str(tmp_path / "bin")}, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ci: installing prometheus with apt-get\n", "")
+    again = subprocess.run(INSTALL, env={"PATH": str(tmp_path / "bin")}, capture_output=True, check=False)
     assert (again.returncode, again.stdout, again.stderr) == (0, b"", b"")
 
 
@@ -171,5 +174,5 @@ def test_ci_fails_clearly_without_prometheus(tmp_path: Path, user: str, said: st
     done = install_prometheus(tmp_path, user)
     assert done.returncode == 1
     assert said in done.stderr
-    assert done.stderr.endswith("promtool or prometheus is missing; install them (Debian: apt-get install prometheus)\n")
+    assert done.stderr.endswith("one of these is missing: promtool prometheus; install them (Debian: apt-get install prometheus)\n")
     assert (tmp_path / "calls").exists() == (user == "0")

@@ -17,6 +17,8 @@ ONE = "5ca1ab1e5ca1ab1e"
 READERS = {
     ("tasks",): 0,
     ("explain", "abc/t1"): 0,
+    ("events",): 0,
+    ("events", "abc/t1"): 0,
     ("dead-letters", "list"): 0,
     ("dead-letters", "show", ONE): 0,
     ("dead-letters", "retry", ONE): 0,

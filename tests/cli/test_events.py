@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from tests.cli.conftest import Command, in_store, recorded
 from tests.cli.running_api import RunningApi, lines
 from tests.process import POLL_S, PYTHON, WatcherProcess, process
 from tests.queries.recorded import RecordedTask
+from tests.terminal import on_terminal
 from watcher.adapters.stores.sqlite import SqliteStore
 from watcher.cli.event_feed import _wait_s
 from watcher.errors import ApiError
@@ -71,8 +73,9 @@ def test_a_line_for_a_person_has_time_task_and_change(command: Command, where: t
     assert ended.code == 0
     rows = ended.out.splitlines()
     assert [row[16:].split("  ")[0] for row in rows] == [KEYS[0], KEYS[0], KEYS[1], KEYS[2]]
+    assert ended.out.isascii()
     assert [re.fullmatch(r"\d\d-\d\d \d\d:\d\d:\d\d", row[:14]) is not None for row in rows] == [True] * 4
-    assert "IN_PROGRESS → SUCCEEDED" in rows[1]
+    assert "IN_PROGRESS -> SUCCEEDED" in rows[1]
     assert "watch ended: cancelled" in rows[3]
 
 
@@ -193,6 +196,32 @@ async def test_a_stream_survives_restarts_of_the_watcher(here: Path, tasks: None
     assert len({event["id"] for event in printed}) == len(printed) == 7
     assert "Connection lost" in reader.text()
     assert "Connected again" in reader.text()
+
+
+@pytest.mark.process
+async def test_a_store_is_followed_beside_its_owner(here: Path, tasks: None) -> None:
+    """`events -f` prints what another process commits, from a store without an API, until SIGTERM."""
+    reader = WatcherProcess(here, {}, "reader")
+    with reader.running("events", "-f", "--json", "--after", "now", "--cursor-file", "place", "--config", "w.yaml"):
+        while not Path("place").exists():  # noqa: ASYNC110, ASYNC240 - a file sets no event
+            await anyio.sleep(POLL_S)
+        await anyio.to_thread.run_sync(in_store, RecordedTask("t9").seen("IN_PROGRESS", 1).record)
+        await _printed(reader, 1)
+        reader.send(signal.SIGTERM)
+        assert await reader.wait() == 143
+    assert [event["subject"] for event in lines(reader.out.read_text())] == ["speaker-search/abc/t9"]
+
+
+@pytest.mark.process
+@pytest.mark.usefixtures("tasks")
+@pytest.mark.parametrize("columns", [70, 100])
+def test_a_line_fits_the_terminal(columns: int) -> None:
+    """On a terminal no line is wider than it, and a task has a short name."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    seen = on_terminal([PYTHON, "-m", "watcher", "events", "--config", "w.yaml"], {**environment, "TERM": "xterm"}, columns)
+    assert seen.code == 0
+    assert max(seen.widths()) <= columns
+    assert [line.split()[2] for line in seen.final(columns)[:4]] == ["abc/t1", "abc/t1", "abc/t2", "abc/t3"]
 
 
 async def _printed(reader: WatcherProcess, count: int) -> None:

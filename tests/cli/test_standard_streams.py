@@ -33,6 +33,8 @@ COMMANDS = {
     "dead-letters purge --all --config w.yaml": 64,
     "dead-letters retry --all --config w.yaml": 0,
     "explain abc/none --config w.yaml": 69,
+    "events --config w.yaml": 0,
+    "events --json --config w.yaml --cursor-file place": 0,
     "forget abc/none --config w.yaml": 0,
     "submit abc/t1 --config w.yaml": 0,
     "run --config w.yaml": 0,

@@ -116,7 +116,7 @@ def test_a_consumer_is_short(way: str, language: str) -> None:
 @pytest.mark.process
 def test_the_stream_is_consumed(here: Path) -> None:
     """A consumer of server-sent events continues after its own kill and after a restart of the watcher, and ignores what it has seen."""
-    tasks = 80
+    tasks = 40
     recorded(tasks, ["log"])
     api = RunningApi(*TOKENS)
     with ExitStack() as stack:
@@ -152,7 +152,7 @@ def test_the_stream_is_not_consumed_with_a_wrong_token(here: Path) -> None:
 @pytest.mark.process
 def test_web_hooks_are_consumed(here: Path) -> None:
     """A receiver of web hooks gets what it missed while it was down, ignores a repeat, and rejects a request without a signature."""
-    tasks = 40
+    tasks = 25
     recorded(tasks, LANGUAGES)
     ports = {language: free_port() for language in LANGUAGES}
     urls = {language: f"http://127.0.0.1:{port}/" for language, port in ports.items()}
@@ -174,7 +174,7 @@ def test_web_hooks_are_consumed(here: Path) -> None:
 @pytest.mark.process
 def test_queues_are_consumed(here: Path, moto_url: str) -> None:
     """A consumer of a FIFO queue gets the messages again that it had not deleted when it was killed, and ignores a repeat."""
-    tasks = 20
+    tasks = 12
     recorded(tasks, LANGUAGES)
     attributes = {"FifoQueue": "true", "VisibilityTimeout": "2", "ReceiveMessageWaitTimeSeconds": "1"}
     client = plain_client("sqs", moto_url)

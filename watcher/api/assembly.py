@@ -60,7 +60,6 @@ def assemble_api(
     )
     access = Access(read_clients(settings.tokens))
     overview = OverviewReader(backend, watcher.health, watcher.loops.pollers)
-    schemas = {**SCHEMAS, **event_schemas(service.catalog, COMPONENTS)}
     routers = [
         health_router(view, watcher.metrics),
         task_router(backend, access),
@@ -71,7 +70,8 @@ def assemble_api(
         asyncapi_router(service.catalog),
         page_router(),
     ]
-    return HttpApi(HttpServer(settings, build_api(routers, schemas)), access, backend.tail, [overview.run])
+    api = build_api(routers, {**SCHEMAS, **event_schemas(service.catalog, COMPONENTS)})
+    return HttpApi(HttpServer(settings, api), access, backend.tail, [overview.run])
 
 
 class HttpApi:

@@ -17,6 +17,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from watcher import __version__
 from watcher.api.access import Access
 from watcher.api.backend import Backend
+from watcher.api.overview_example import OVERVIEW
 from watcher.api.overview_model import (
     Calls,
     Component,
@@ -140,7 +141,7 @@ def overview_router(reader: OverviewReader, access: Access) -> APIRouter:
         response_model=Overview,
         dependencies=[Depends(access.require("read"))],
         summary="Show what the page shows",
-        responses=responses(400, 401, 403),
+        responses={200: {"content": {"application/json": {"example": OVERVIEW}}}, **responses(400, 401, 403)},
     )
     async def overview(
         since: Annotated[

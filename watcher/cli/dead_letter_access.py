@@ -15,7 +15,7 @@ from watcher.cli.tables import printable, sentence
 from watcher.errors import ApiError
 
 if TYPE_CHECKING:
-    from watcher.adapters.watcher_api import WatcherApi
+    from watcher.adapters.api_client import WatcherApi
     from watcher.ports import Store
     from watcher.queries.dead_letters import DeadLetterDetails, DeadLetterSummary
 

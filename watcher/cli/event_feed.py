@@ -11,7 +11,7 @@ from typing import Any
 
 import anyio
 
-from watcher.adapters.watcher_api import SentEvent, open_api
+from watcher.adapters.api_client import SentEvent, open_api
 from watcher.cli.server_access import ServerAccess
 from watcher.cli.tables import sentence
 from watcher.errors import ApiError

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from watcher.cli.cursor_file import CursorFile
 from watcher.cli.task_lines import DATE_WIDTH, TaskNames, observed_line
@@ -14,14 +13,14 @@ from watcher.cli.task_lines import DATE_WIDTH, TaskNames, observed_line
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from watcher.adapters.watcher_api import SentEvent
-
-WIDE = 120
-"""Columns of a line that no terminal limits."""
+    from watcher.adapters.api_client import SentEvent
 
 
 class EventPrinter:
-    """Prints at most `limit` events: as JSON, one event on each line, or as lines for a person. `file` keeps the last cursor."""
+    """Prints at most `limit` events: as JSON, one event on each line, or as lines for a person. `file` keeps the last cursor.
+
+    Only on a terminal the lines have its width, and tasks their short names.
+    """
 
     def __init__(self, *, as_json: bool, limit: int | None, file: CursorFile | None) -> None:
         self.cursor: str | None = None
@@ -29,9 +28,9 @@ class EventPrinter:
         self._as_json = as_json
         self._left = limit
         self._file = file
-        self._screen = None if as_json or not sys.stdout.isatty() else _screen()
-        width = WIDE if self._screen is None else shutil.get_terminal_size().columns
-        self._names = TaskNames(width, kinds=True, time_width=DATE_WIDTH)
+        self._out: TextIO | None = sys.stdout  # None: the caller has closed it
+        self._screen = None if as_json or self._out is None or not self._out.isatty() else _screen()
+        self._names = None if self._screen is None else TaskNames(self._screen.width, time_width=DATE_WIDTH)
 
     @property
     def done(self) -> bool:
@@ -48,20 +47,26 @@ class EventPrinter:
                 self._print(each.data)
                 self._left = None if self._left is None else self._left - 1
             cursor = each.cursor or cursor
-        sys.stdout.flush()
+        if self._out is not None:
+            self._out.flush()
         self.cursor = cursor
         if self._file is not None and cursor is not None:
             self._file.save(cursor)
 
     def _print(self, data: str) -> None:
         if self._as_json:
-            sys.stdout.write(f"{data}\n")
+            self._write(data)
             return
         line = observed_line(json.loads(data), self._names)
         if self._screen is None:
-            sys.stdout.write(f"{line.plain.rstrip()}\n")
+            self._write(line.plain.rstrip().replace("→", "->"))  # what reads it may know ASCII only
         else:
+            line.truncate(self._screen.width, overflow="ellipsis")
             self._screen.print(line, soft_wrap=True)
+
+    def _write(self, line: str) -> None:
+        if self._out is not None:
+            self._out.write(f"{line}\n")
 
 
 def _screen() -> Console:

@@ -13,13 +13,13 @@ import click
 from watcher.cli.options import FILE, Server, config_option
 
 if TYPE_CHECKING:
-    from watcher.adapters.watcher_api import SentEvent
+    from watcher.adapters.api_client import SentEvent
     from watcher.cli.event_feed import EventRequest
     from watcher.cli.event_printer import EventPrinter
 
 
 @click.command()
-@click.argument("key", metavar="[KEY] [FILE]", required=False)
+@click.argument("key", metavar="[KEY]", required=False)
 @config_option(among="key", server=True)
 @click.option("--follow", "-f", is_flag=True, help="Also print new events, until Ctrl-C.")
 @click.option("--after", metavar="PLACE", default="start", help="start, now, or a cursor: print the events after it.")

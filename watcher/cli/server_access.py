@@ -15,7 +15,7 @@ from watcher.cli.options import TOKEN_VARIABLE, Server
 from watcher.cli.tables import sentence
 
 if TYPE_CHECKING:
-    from watcher.adapters.watcher_api import WatcherApi
+    from watcher.adapters.api_client import WatcherApi
     from watcher.kinds.catalog import Catalog
 
 T = TypeVar("T")
@@ -69,13 +69,13 @@ class ServerAccess:
         return _read_token(file)
 
     async def _connected(self, work: Callable[[WatcherApi], Awaitable[T]]) -> T:
-        from watcher.adapters.watcher_api import open_api
+        from watcher.adapters.api_client import open_api
 
         async with open_api(self.server.url, self.token()) as api:
             return await work(api)
 
     def _warn(self) -> None:
-        from watcher.adapters.watcher_api import is_loopback
+        from watcher.adapters.api_client import is_loopback
 
         parts = urlsplit(self.server.url)
         if parts.scheme == "http" and not is_loopback(self.server.url) and not self._warned:

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 import anyio
 import click
 
-from watcher.adapters.watcher_api import SentEvent
+from watcher.adapters.api_client import SentEvent
 from watcher.cli.event_feed import PAGE_SIZE, EventRequest
 from watcher.ports import Queries
 from watcher.queries.event_cursor import EventCursor, ForeignCursorError, decode_event_cursor, seen_until

@@ -15,7 +15,7 @@ from watcher.cli.submission import Submittable
 from watcher.cli.tables import counted, printable, sentence
 
 if TYPE_CHECKING:
-    from watcher.adapters.watcher_api import WatcherApi
+    from watcher.adapters.api_client import WatcherApi
 
 MAX_REQUEST = 500_000
 """Bytes of the messages in one request. The API takes 1 MiB."""

@@ -62,12 +62,12 @@ def short_task(task: str, width: int) -> str:
     return f"{shorten(connector, room - len(id_))}{slash}{id_}"
 
 
-def observed_line(body: dict[str, Any], names: TaskNames) -> Text:
-    """Return an event as one line that begins with the time of its observation, in UTC."""
+def observed_line(body: dict[str, Any], names: TaskNames | None) -> Text:
+    """Return an event as one line that begins with the time of its observation, in UTC. Without names, it has the key of the task."""
     at = printable(body["data"]["observed_at"])
     text = Text(f"{at[5:10]} {at[11:19]}{' ' * GAP}", style="dim")
-    text.append(names.name(body["subject"]).ljust(names.width + GAP), style="default not dim")
-    return _append_change(text, body)
+    name = f"{body['subject']}{' ' * GAP}" if names is None else names.name(body["subject"]).ljust(names.width + GAP)
+    return _append_change(text.append(name, style="default not dim"), body)
 
 
 def event_line(body: dict[str, Any], elapsed_s: float, names: TaskNames) -> Text:

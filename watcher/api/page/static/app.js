@@ -2,7 +2,7 @@
 
 import { Refused, Unauthorized, json, keepToken, token } from "./api.js";
 import { h, put } from "./dom.js";
-import { clock, since } from "./format.js";
+import { clock, decoded, since } from "./format.js";
 import { OverviewView } from "./overview.js";
 import { Samples } from "./samples.js";
 import { SearchView } from "./search.js";
@@ -41,7 +41,7 @@ async function poll() {
   timer = null;
   try {
     const found = await json(`v1/overview?since=${samples.since}`);
-    if (failures) stream.soon(); // the watcher is back: do not wait out the rest of the pause
+    if (failures) comeBack();
     overview = found;
     kinds.known = found.kinds;
     samples.add(found.history);
@@ -60,6 +60,12 @@ async function poll() {
   if (!document.hidden) timer = setTimeout(poll, EVERY);
 }
 
+/** The watcher is back: do not wait out the rest of the pauses. */
+function comeBack() {
+  stream.soon();
+  view?.refresh().catch(failed);
+}
+
 function draw() {
   if (!overview) {
     if (failures >= LOST_AFTER) put(at("view"), h("p", { class: "note bad" }, refusal ?? "The watcher does not answer. The page keeps trying."));
@@ -75,7 +81,7 @@ function draw() {
 function route() {
   const [, name, rest] = /^#\/(tasks|search)\/(.+)$/.exec(location.hash) ?? [];
   if (!name && location.hash && location.hash !== "#/") return; // the skip link, for one
-  const text = rest && rest.split("/").map(decodeURIComponent).join("/");
+  const text = rest && decoded(rest);
   view = name === "tasks" ? new TaskView(text) : name === "search" ? new SearchView(text) : null;
   put(at("view"), view?.root ?? (overview ? overviewView.root : h("p", { class: "muted" }, "Reading the state of the watcher…")));
   scrollTo(0, 0);
@@ -139,7 +145,14 @@ document.addEventListener("keydown", (event) => {
   }
   if (event.key === "Escape" && event.target === at("search-text")) at("main").focus();
 });
-document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : poll()));
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) {
+    clearTimeout(timer);
+  } else {
+    poll();
+    view?.refresh().catch(failed);
+  }
+});
 addEventListener("hashchange", route);
 route();
 begin();

@@ -27,6 +27,12 @@ export function number(value) {
   return value.toFixed(Math.abs(value) >= 10 ? 1 : 2);
 }
 
+/** A count that fits into a narrow cell: from ten thousand on in thousands or millions. */
+export function compact(count) {
+  if (count < 10_000) return number(count);
+  return count < 999_500 ? `${Math.round(count / 1000)}k` : `${(count / 1e6).toFixed(count < 9.95e6 ? 1 : 0)}M`;
+}
+
 /** A share as percent. */
 export function percent(share) {
   if (!Number.isFinite(share)) return "–";
@@ -48,7 +54,7 @@ export function since(time, now = Date.now()) {
 
 /** The last part of a key, which tells tasks apart, decoded. */
 export function shortId(key) {
-  return decode(key.slice(key.lastIndexOf("/") + 1));
+  return decoded(key.slice(key.lastIndexOf("/") + 1));
 }
 
 /** Escapes a key for a path or a fragment: the escapes in it stay as they are. */
@@ -69,7 +75,8 @@ export function counted(count, one, many = `${one}s`) {
   return `${number(count)} ${count === 1 ? one : many}`;
 }
 
-function decode(text) {
+/** Resolves the escapes of a text. One with invalid escapes stays as it is. */
+export function decoded(text) {
   try {
     return decodeURIComponent(text);
   } catch {

@@ -1,7 +1,7 @@
 // The overview: condition, plots, open tasks by status and age, live transitions, sinks, pace, replicas, and components.
 
 import { h, putIfChanged } from "./dom.js";
-import { componentName, counted, duration, number, percent, since } from "./format.js";
+import { compact, componentName, counted, duration, number, percent, since } from "./format.js";
 import { callsCard, cards } from "./cards.js";
 import { plot } from "./plots.js";
 import { badge, sign, works } from "./status.js";
@@ -85,9 +85,9 @@ function drawKind(kind, statuses, tasks, { most, bare }) {
         h("th", { scope: "row" }, badge(kind, status)),
         tasks.ages.map((age) => {
           const n = count(status, age);
-          return h("td", { class: n ? "n heat" : `n none ${bare(age)}`, "--level": n ? 0.12 + 0.5 * Math.sqrt(n / most) : 0 }, n ? number(n) : "·");
+          return h("td", { class: n ? "n heat" : `n none ${bare(age)}`, title: n ? number(n) : null, "--level": n ? 0.12 + 0.5 * Math.sqrt(n / most) : 0 }, n ? compact(n) : "·");
         }),
-        h("td", { class: "n all" }, number(count(status))),
+        h("td", { class: "n all", title: number(count(status)) }, compact(count(status))),
       ),
     ),
   );

@@ -13,13 +13,13 @@ const GAP = 4; // so many samples may be missing within a line
  */
 export function plot({ label, span, every, series, write, least = 0 }) {
   const stacked = stack(series);
-  const top = niceTop(Math.max(least, ...stacked.flatMap(({ upper }) => upper.map(([, value]) => value))));
+  const top = niceTop(Math.max(least, highest(stacked)));
   const [start, end] = span;
   const x = (at) => round(((at - start) / Math.max(1, end - start)) * WIDTH);
-  const y = (value) => round(HEIGHT - (value / top) * (HEIGHT - 2) - 1);
+  const y = (value) => round(HEIGHT - (Math.min(value, top) / top) * (HEIGHT - 2) - 1);
   const shapes = stacked.flatMap((each) => draw(each, x, y, every * GAP));
   const axis = h("p", { class: "axis", "aria-hidden": "true" });
-  const ends = () => put(axis, h("span", {}, `${duration(end - start)} ago`), h("span", {}, "now"));
+  const ends = () => put(axis, h("span", {}, `${duration(Math.round((end - start) / 60) * 60)} ago`), h("span", {}, "now"));
   ends();
   const drawing = svg(
     "svg",
@@ -92,6 +92,14 @@ function draw({ upper, lower, style }, x, y, gap) {
     }
     return svg("polyline", { points: line.join(" "), class: style });
   });
+}
+
+/** The highest value to show. A limit far above what it limits would make that invisible: it runs along the upper edge instead. */
+function highest(stacked) {
+  const most = (chosen) => Math.max(0, ...chosen.flatMap(({ upper }) => upper.map(([, value]) => value)));
+  const limits = most(stacked.filter(({ style }) => style === "limit"));
+  const others = most(stacked.filter(({ style }) => style !== "limit"));
+  return others > 0 ? Math.max(others, Math.min(limits, 2 * others)) : limits;
 }
 
 /** The parts of a line without a long gap, as [from, to). */

@@ -90,7 +90,7 @@ function timeline({ task, events }) {
     before = each.observedAt;
     return step(each.observedAt, change(task.kind, each), detail(each), gap);
   });
-  return section("timeline", "Timeline", h("ol", { class: "timeline" }, step(task.admitted_at, h("span", {}, "Admitted"), "the store has the task, its message was acknowledged"), steps, task.open ? h("li", { class: "now muted small" }, h("span", {}), h("div", {}, "still watched")) : null));
+  return section("timeline", "Timeline", h("ol", { class: "timeline" }, step(task.admitted_at, h("span", {}, "Admitted"), "the store has the task"), steps, task.open ? h("li", { class: "now muted small" }, h("span", {}), h("div", {}, "still watched")) : null));
 }
 
 function detail(each) {

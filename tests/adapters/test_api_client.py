@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watcher.adapters.watcher_api import SentEvent, WatcherApi, is_loopback
-from watcher.adapters.watcher_api.client import CONNECT_S, REQUEST_S, SILENCE_S
-from watcher.adapters.watcher_api.server_sent_events import EventStreamReader
+from watcher.adapters.api_client import SentEvent, WatcherApi, is_loopback
+from watcher.adapters.api_client.client import CONNECT_S, REQUEST_S, SILENCE_S
+from watcher.adapters.api_client.server_sent_events import EventStreamReader
 from watcher.errors import ApiError
 
 URL = "http://watcher.example.com:8080/base/"

@@ -13,9 +13,9 @@ from urllib.parse import quote, urlsplit
 import anyio
 from anyio import to_thread
 
+from watcher.adapters.api_client.replies import connection_error, error_of, json_of, place_of, problem_of
+from watcher.adapters.api_client.server_sent_events import EventStreamReader, SentEvent
 from watcher.adapters.http_client import new_client
-from watcher.adapters.watcher_api.replies import connection_error, error_of, json_of, place_of, problem_of
-from watcher.adapters.watcher_api.server_sent_events import EventStreamReader, SentEvent
 from watcher.errors import ApiError
 
 if TYPE_CHECKING:

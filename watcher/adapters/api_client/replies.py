@@ -65,7 +65,7 @@ def connection_error(error: Exception, url: str) -> ApiError:
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLError):
             what = cause.verify_message if isinstance(cause, ssl.SSLCertVerificationError) else (cause.reason or "TLS failed")
-            return ApiError("tls", f"{place}: {what}")
+            return ApiError("tls", f"{place}: {what.rstrip('.')}")
         if isinstance(cause, socket.gaierror):
             return ApiError("unreachable", f"{place}: no address is known for this host")
         if isinstance(cause, OSError) and cause.errno is not None and cause.errno in errno.errorcode:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from watcher.adapters.watcher_api.client import WatcherApi, is_loopback, open_api
-from watcher.adapters.watcher_api.server_sent_events import SentEvent
+from watcher.adapters.api_client.client import WatcherApi, is_loopback, open_api
+from watcher.adapters.api_client.server_sent_events import SentEvent
 
 __all__ = ["SentEvent", "WatcherApi", "is_loopback", "open_api"]
