@@ -23,6 +23,7 @@ import anyio
 from watcher.app import build
 from watcher.cli import exit_codes
 from watcher.cli.demo_comparison import FixedLoop
+from watcher.cli.demo_searches import CONNECTOR
 from watcher.cli.demo_summary import GaugeLog, print_comparison, print_summary
 from watcher.cli.event_loop import run
 from watcher.cli.live import ConsoleSink, Screen
@@ -36,7 +37,6 @@ from watcher.observe.settings import LogSettings
 from watcher.simulator import Scenario, simulator
 from watcher.simulator.distributions import parse_durations
 
-CONNECTOR = "demo0voice0connector0"
 FEED_S = 12.0
 """The time in which all tasks are submitted, in seconds."""
 PATIENCE_S = 120.0
@@ -54,7 +54,6 @@ class DemoOptions:
     tasks: int
     quota: float
     seed: int
-    serve: bool
 
 
 def run_demo(options: DemoOptions) -> int:
@@ -70,10 +69,10 @@ async def _demo(directory: Path, options: DemoOptions) -> int:
     scenario = _scenario(options)
     loop = FixedLoop(scenario, options.quota)
     async with simulator(scenario) as sim:
-        with _aws_environment(sim.environment):
+        with aws_environment(sim.environment):
             pipe = directory / "tasks"
             os.mkfifo(pipe)
-            settings = parse(_configuration(directory, serve=options.serve), "demo", {})
+            settings = parse(_configuration(directory), "demo", {})
             screen.print(
                 f"A simulated Amazon Chime SDK Voice at {sim.url} allows {options.quota:g} calls per second. "
                 f"Submitted to it: {counted(options.tasks, 'speaker search', 'speaker searches')}.\n"
@@ -86,9 +85,6 @@ async def _demo(directory: Path, options: DemoOptions) -> int:
                 done = await _show_until_end(screen, sink, loop, options.tasks, gauges)
                 print_summary(screen, sim, sink, options.tasks, options.quota, gauges)
                 print_comparison(screen, sim, sink, loop, options.quota)
-                if options.serve and app.http is not None:
-                    screen.print(f"\nStill running: {app.http.url}/readyz and {app.http.url}/metrics. Press Ctrl-C to stop.")
-                    await anyio.sleep_forever()
                 app.stop()
                 work.cancel_scope.cancel()
     return exit_codes.OK if done else exit_codes.TRY_AGAIN
@@ -104,15 +100,13 @@ def _scenario(options: DemoOptions) -> Scenario:
     )
 
 
-def _configuration(directory: Path, *, serve: bool) -> str:
+def _configuration(directory: Path) -> str:
     """The configuration file: what a user would write, with paths in the temporary directory."""
     settings: dict[str, Any] = {
         "sources": [{"type": "lines", "path": str(directory / "tasks")}],
         "store": {"type": "sqlite", "path": str(directory / "watcher.db")},
         "sinks": [{"type": "jsonl", "path": str(directory / "events.jsonl")}],
     }
-    if serve:
-        settings["api"] = {"listen": "127.0.0.1:8080"}
     return json.dumps(settings)  # JSON is YAML
 
 
@@ -160,7 +154,7 @@ async def _wait_for_ends(
 
 
 @contextmanager
-def _aws_environment(variables: dict[str, str]) -> Iterator[None]:
+def aws_environment(variables: dict[str, str]) -> Iterator[None]:
     """Replace the AWS and proxy variables of this process for a while, so that only the simulator is called."""
     before = dict(os.environ)
     for name in [name for name in os.environ if name.startswith("AWS_") or name.lower().endswith("_proxy")]:

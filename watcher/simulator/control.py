@@ -56,6 +56,7 @@ def _set_status(request: HttpRequest, tasks: TaskTable, kind: SimulatedKind, ids
         return _reply(400, {"message": STATUS_HINT})
     task = tasks.ensure(kind, *ids, now)
     task.set_status(status, now)
+    tasks.keep(task)
     return _reply(200, _shown(task, now))
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
 
@@ -20,6 +20,9 @@ from watcher.simulator.scenario import Scenario
 from watcher.simulator.simulated_kinds import MAX_CONNECTOR, MAX_TASK_ID, TERMINAL, SimulatedKind
 from watcher.simulator.simulated_task import SimulatedTask
 from watcher.simulator.task_table import DENIED_PREFIX, Key, TaskTable
+
+if TYPE_CHECKING:
+    from watcher.simulator.task_file import TaskFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +69,10 @@ class Stats:
 
 
 class VoiceService:
-    """One simulated AWS account in one Region."""
+    """One simulated AWS account in one Region. With an open `file`, its tasks are kept there."""
 
-    def __init__(self, scenario: Scenario, clock: Callable[[], float]) -> None:
-        self.tasks = TaskTable(scenario)
+    def __init__(self, scenario: Scenario, clock: Callable[[], float], file: TaskFile | None = None) -> None:
+        self.tasks = TaskTable(scenario, file, 0.0 if file is None else clock())
         self.clock = clock
         self.stats = Stats()
         self._requests: Counter[Key] = Counter()  # requests in flight for each task, whatever their reply
@@ -150,6 +153,7 @@ class VoiceService:
             return ApiReply(NOT_FOUND.code, error=NOT_FOUND)
         elif request.action == "Stop":
             task.stop(now)
+            self.tasks.keep(task)
         elif task.period(now).status in TERMINAL:
             self.stats.after_end += task.end_seen
             task.end_seen = True
