@@ -46,6 +46,7 @@ def moto_server() -> Iterator[str]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     with pytest.MonkeyPatch.context() as patch:
         _lose_no_messages(patch)
+        _keep_the_order(patch)
         server.start()
         host, port = server.get_host_and_port()
         yield f"http://{host}:{port}"
@@ -63,6 +64,30 @@ def _lose_no_messages(patch: pytest.MonkeyPatch) -> None:
             delete(self, receipt_handle)
 
     patch.setattr(Queue, "delete_message", delete_message)
+
+
+def _keep_the_order(patch: pytest.MonkeyPatch) -> None:
+    """Give out no message of a FIFO queue while the queue has an earlier one of its group, as SQS does.
+
+    When several messages of a group become visible again, moto would give out the last of them first.
+    """
+    from moto.sqs.models import SQSBackend
+
+    receive = SQSBackend.receive_message
+
+    def receive_message(self: Any, queue_name: str, *arguments: Any) -> list[Any]:
+        queue, given = self.get_queue(queue_name), {}
+        for message in receive(self, queue_name, *arguments):
+            of_group = [each for each in queue._messages if each.group_id == message.group_id]
+            ids = [each.id for each in of_group]
+            if queue.fifo_queue and message.id in ids and not given.keys() >= set(ids[: ids.index(message.id)]):
+                of_group[ids.index(message.id)].change_visibility(0)
+                queue.pending_messages.discard(of_group[ids.index(message.id)])
+            else:
+                given[message.id] = message
+        return list(given.values())
+
+    patch.setattr(SQSBackend, "receive_message", receive_message)
 
 
 @pytest.fixture

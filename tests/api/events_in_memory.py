@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 import anyio
@@ -76,6 +76,8 @@ class Reader:
     """The id and the data of each block; None for a block without an event."""
     pause_s: float = 0.0
     """How long it takes to read what it is sent, in seconds."""
+    pieces: int | None = None
+    """After how many pieces of the stream it disconnects."""
 
     @property
     def bodies(self) -> list[str]:
@@ -86,10 +88,17 @@ class Reader:
         return self.blocks[-1][0] if self.blocks else "start"
 
     async def read(self, after: str = "start") -> None:
-        """Read until the stream ends, or until cancelled."""
-        async for chunk in self.log.stream(self.wanted).follow(await self.log.positions(after)):
-            self.blocks += parsed(chunk)
-            await anyio.sleep(self.pause_s)
+        """Read until the stream ends, until `pieces`, or until cancelled."""
+        positions = await self.log.positions(after)
+        blocks = self.log.stream(self.wanted).follow(positions, self.log.cursors.first(after, positions))
+        number = 0
+        with self.log.tail.reader():
+            async with aclosing(blocks) as stream:  # type: ignore[type-var]
+                async for chunk in stream:
+                    self.blocks += parsed(chunk)
+                    await anyio.sleep(self.pause_s)
+                    if (number := number + 1) == self.pieces:
+                        return
 
 
 def parsed(chunk: bytes) -> list[tuple[str, str | None]]:

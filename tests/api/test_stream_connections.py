@@ -14,7 +14,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from tests.api.events_in_memory import Log
 from tests.process import HANG_S, POLL_S
-from watcher.api import connections, event_stream
+from watcher.api import connections, event_stream, task_routes
 from watcher.api import server as server_module
 from watcher.api.access import Access
 from watcher.api.application import build_api
@@ -24,8 +24,10 @@ from watcher.api.event_routes import event_router
 from watcher.api.health_routes import health_router
 from watcher.api.server import HttpServer
 from watcher.api.settings import ApiSettings
+from watcher.api.task_routes import task_router
 from watcher.kinds.catalog import builtin_catalog
 from watcher.observe.metrics import Metrics
+from watcher.runtime.wakeup import IntakeGate
 
 STREAM = b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -62,8 +64,9 @@ class Service:
         access = Access(())
         backend = Backend(
             store=self.log.store,
-            admission=None,  # type: ignore[arg-type]  # the routes of events admit nothing
-            gate=None,  # type: ignore[arg-type]
+            admission=None,  # type: ignore[arg-type]  # nothing is admitted
+            gate=IntakeGate(),
+            loaded=anyio.Event(),  # never set: a submission waits for it
             tail=self.log.tail,
             catalog=builtin_catalog(),
             metrics=self.metrics,
@@ -72,7 +75,8 @@ class Service:
             max_readers=self._max_readers,
             wall=self.log.wall,
         )
-        routers = [health_router(self, self.metrics), event_router(backend, access, self.log.cursors)]  # type: ignore[arg-type]
+        events, tasks_ = event_router(backend, access, self.log.cursors), task_router(backend, access)
+        routers = [health_router(self, self.metrics), events, tasks_]  # type: ignore[arg-type]
         api = HttpApi(HttpServer(ApiSettings(listen="127.0.0.1:0"), build_api(routers)), access, self.log.tail)
         await api.open()
         async with anyio.create_task_group() as tasks:
@@ -157,8 +161,8 @@ def until(condition: object, what: str) -> None:
 
 def test_a_reader_stays_connected_for_longer_than_a_request_may_take(portal: BlockingPortal, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stream lasts: its connection is not closed by the limit for requests, and gets its cursor while nothing happens."""
-    monkeypatch.setattr(connections, "REQUEST_S", 0.2)
-    monkeypatch.setattr(event_stream, "HEARTBEAT_S", 0.3)
+    monkeypatch.setattr(connections, "REQUEST_S", 1.0)  # a busy machine needs a part of it to read the request
+    monkeypatch.setattr(event_stream, "HEARTBEAT_S", 0.4)
     with serving(portal) as (service, port), Client(port) as reader:
         reader.read_until(b"id: ", times=4)
         service.commit("t1")
@@ -191,6 +195,17 @@ def test_a_reader_that_does_not_read_is_disconnected(portal: BlockingPortal, mon
             again.read_until(b"data: ", times=rest + 1)
 
 
+def test_a_submission_that_waits_for_the_store_gets_its_answer(portal: BlockingPortal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client whose submission takes too long is told so: its connection is not closed before the answer."""
+    monkeypatch.setattr(connections, "REQUEST_S", 1.5)
+    monkeypatch.setattr(task_routes, "WRITE_S", 1.6)
+    body = b'["abc123/t1"]'
+    post = b"POST /v1/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+    with serving(portal) as (_, port), Client(port, post % (len(body), body)) as client:
+        client.read_until(b"did not answer in time")
+    assert b" 503 " in client.received
+
+
 def test_streams_are_no_idle_connections(portal: BlockingPortal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Streams do not count as connections that can be closed for a new one, and a health check is answered beside them."""
     monkeypatch.setattr(connections, "MAX_CONNECTIONS", 2)
@@ -220,6 +235,32 @@ def test_one_reader_too_many_is_sent_away(portal: BlockingPortal) -> None:
             third.read_until(b"id: ")
 
 
+def test_readers_that_come_at_once_are_limited_too(portal: BlockingPortal) -> None:
+    """Of many readers that connect at the same time, as after a restart, only api.max_readers stay."""
+    with serving(portal, max_readers=2) as (_, port), ExitStack() as open_:
+        readers = [open_.enter_context(Client(port, request=b"")) for _ in range(20)]
+        portal.call(lambda: [reader.socket.sendall(STREAM) for reader in readers])  # all in one turn of the server's loop
+        for reader in readers:
+            reader.read_until(b"\r\n\r\n")
+        assert sorted(reader.received[9:12] for reader in readers) == [b"200"] * 2 + [b"503"] * 18
+
+
+def test_long_polls_are_no_idle_connections(portal: BlockingPortal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that waits for an event is not closed for a new one."""
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 2)
+    poll = b"GET /v1/events?after=now&wait=60 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with serving(portal) as (service, port), ExitStack() as open_:
+        polls = []
+        for number in range(1, 5):
+            polls.append(open_.enter_context(Client(port, poll)))
+            until(lambda number=number: service.log.tail.readers == number, "a connection that waits was closed")
+        for _ in range(4):
+            open_.enter_context(Client(port, GET)).read_until(b'"ok":true')
+        service.commit("t1")
+        for each in polls:
+            each.read_until(b'"next"')
+
+
 def test_readers_get_the_end_of_the_stream_at_a_stop(portal: BlockingPortal, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the server stops, each stream ends in order, so that its client knows that it must connect again."""
     monkeypatch.setattr(server_module, "GRACE_S", round(HANG_S))
@@ -237,9 +278,11 @@ def test_readers_get_the_end_of_the_stream_at_a_stop(portal: BlockingPortal, mon
 def test_a_thousand_readers_get_each_event(portal: BlockingPortal) -> None:
     """1,000 readers on one process each get every event, once, while health checks are answered."""
     with serving(portal) as (service, port), ExitStack() as open_:
-        readers = [open_.enter_context(Client(port)) for _ in range(1000)]
-        for reader in readers:
-            reader.read_until(b"id: ")
+        readers: list[Client] = []
+        for _ in range(10):  # more that come at once, and have not sent their request yet, are too many connections
+            readers += [open_.enter_context(Client(port)) for _ in range(100)]
+            for reader in readers[-100:]:
+                reader.read_until(b"id: ")
         for n in range(20):
             service.commit(f"t{n % 4}")
             with Client(port, GET) as probe:

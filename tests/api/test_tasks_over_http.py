@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -10,11 +13,13 @@ import anyio
 import httpx
 import pytest
 
-from tests.api.running import READ, WRITE, api_client
+from tests.api.running import READ, WRITE, api_client, api_of, client_of
 from tests.runtime.conftest import MakeWorld, key
+from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
+from watcher.api.late_writes import MAX_LATE
 from watcher.api.request_body import MAX_BODY
 from watcher.api.settings import ApiToken
-from watcher.model import EventType
+from watcher.model import Claim, EventType, Report, Watch
 from watcher.runtime.settings import Limits, ServiceSettings
 
 pytestmark = pytest.mark.looptime
@@ -111,6 +116,59 @@ async def test_a_paused_intake_refuses_tasks(world: MakeWorld) -> None:
         assert "max_watches" in reply.json()["detail"]
         await until_ended(client, "t1")
         assert (await submitted(client, ref("t2")))[0]["outcome"] == "admitted"
+
+
+class LateStore(MemoryStore):
+    """An admission takes 30 s, and ends also when its caller has given up, as in a file or on a server."""
+
+    async def admit(self, watches: Sequence[Watch]) -> Sequence[Watch]:
+        async def late() -> Sequence[Watch]:
+            await asyncio.sleep(30)
+            return await MemoryStore.admit(self, watches)
+
+        task = asyncio.create_task(late())
+        await asyncio.wait([task])
+        return task.result()
+
+
+async def test_a_task_that_is_stored_late_is_watched(world: MakeWorld) -> None:
+    """A submission that the store takes too long for is answered with 503; its task is polled all the same, without a restart."""
+    async with api_client(world(finite=False, store=LateStore(MemoryStoreSettings()))) as client:
+        reply = await client.post("/v1/tasks", json=[ref("t1")])
+        assert (reply.status_code, reply.headers["retry-after"]) == (503, "5")
+        await anyio.sleep(60)
+        await until_ended(client, "t1")
+
+
+class SlowlyClaimedStore(LateStore):
+    """A store whose first claim takes some seconds, as after a full disk."""
+
+    async def claim(self, report: Report | None = None) -> Claim:
+        await asyncio.sleep(5)
+        return await super().claim(report)
+
+
+async def test_a_task_that_is_submitted_at_the_start_is_watched(world: MakeWorld) -> None:
+    """A task whose submission begins before the watcher has claimed its store, and ends after the store was loaded, is polled."""
+    w = world(finite=False, store=SlowlyClaimedStore(MemoryStoreSettings()))
+    async with w.running() as watcher, client_of(api_of(w, watcher).server.api) as client:
+        await client.post("/v1/tasks", json=[ref("t1")])
+        await anyio.sleep(120)
+        await until_ended(client, "t1")
+
+
+async def test_a_store_that_does_not_answer_keeps_few_submissions(world: MakeWorld) -> None:
+    """While the store does not answer, what clients sent and gave up does not pile up: further ones are refused at once."""
+    store = LateStore(MemoryStoreSettings())
+    async with api_client(world(finite=False, store=store)) as client:
+        async with anyio.create_task_group() as tasks:
+            for n in range(MAX_LATE):
+                tasks.start_soon(partial(client.post, "/v1/tasks", json=[ref(f"t{n}")]))
+        began = anyio.current_time()
+        assert (await client.post("/v1/tasks", json=[ref("one-more")])).status_code == 503
+        assert anyio.current_time() - began < 1
+        await anyio.sleep(60)
+        assert len((await client.get("/v1/tasks")).json()["tasks"]) == MAX_LATE
 
 
 async def test_tasks_are_listed_in_pages(world: MakeWorld) -> None:

@@ -36,6 +36,12 @@ def test_a_service_that_does_not_answer_has_the_hint_about_the_network() -> None
     assert "network, proxy" in hint(Unavailable("ECONNREFUSED"))
 
 
+def test_a_server_that_answers_with_an_error_has_a_hint_about_the_server() -> None:
+    """A server that answers 500 is reachable, so the hint is to look at the server and not at the network."""
+    assert "check its log" in hint(Unavailable("500"))
+    assert "network" not in hint(Unavailable("500"))
+
+
 @pytest.mark.parametrize(
     ("code", "words"),
     [

@@ -242,6 +242,21 @@ def test_a_quota_that_is_raised_from_0_is_found() -> None:
     assert not service.pace.refused_from_the_start
 
 
+def test_a_quota_that_is_gone_for_a_minute_is_noticed() -> None:
+    """A quota that throttles every call counts as unusable after a minute, and no longer once a call is accepted."""
+    service = Service(pace_of(), quota=20, burst=20)
+    service.run(100)
+    service.quota = service.burst = 0
+    service.run(55)
+    assert not service.pace.refused_for_long(service.now)
+    service.run(60)
+    assert service.pace.refused_for_long(service.now)
+    assert not service.pace.refused_from_the_start
+    service.quota = service.burst = 20
+    service.run(60)
+    assert not service.pace.refused_for_long(service.now)
+
+
 @pytest.mark.parametrize(("gone", "within"), [(20, 20), (600, 20), (4 * 3600, 120)])
 @pytest.mark.parametrize("quota", [5, 20, 100])
 def test_a_quota_that_was_gone_is_found_again(quota, gone, within) -> None:

@@ -84,6 +84,17 @@ SCENES = [
         [4, 11, 21],
         {"job": "watcher"},
     ),
+    Scene(  # the second one at 70; for three within an hour there is another alert
+        "WatcherReplicaExpired",
+        {
+            'watcher_takeovers_total{job="watcher",instance="a"}': "0x10 21x200",
+            'watcher_takeovers_total{job="watcher",instance="b"}': "0x69 5x200",
+            **{f'watcher_takeovers_total{{job="often",instance="{at}"}}': "0x10 21x200" for at in "cde"},
+        },
+        [12, 24, 72],
+        [10, 28, 90],
+        {"job": "watcher"},
+    ),
     Scene(  # three at two replicas, then none for an hour
         "WatcherReplicasExpire",
         {

@@ -53,6 +53,23 @@ async def test_a_quota_of_0_slows_no_other(world: MakeWorld) -> None:
     assert paces["voice-tone"] < 1 < paces["speaker-search"]
 
 
+async def test_a_quota_that_others_use_up_is_named_until_it_is_there_again(world: MakeWorld) -> None:
+    """When every call is throttled for a minute after a good time, readiness says so with the quota to raise, and then that it works."""
+    w = world(quota=20.0, durations="run=never", partial=0, finite=False)
+    w.submit(*(f"task-{n}" for n in range(10)))
+    async with w.running() as watcher:
+        await anyio.sleep(100)
+        w.service.change(quota=0.0, burst=0.0)
+        await anyio.sleep(45)
+        assert watcher.health.is_good("quota:speaker-search"), "another client may take all calls for a moment"
+        await anyio.sleep(60)
+        condition = watcher.health.ready()[1]["quota:speaker-search"]
+        assert (condition.ok, "for a minute" in condition.reason, "Speaker search" in condition.hint) == (False, True, True)
+        w.service.change(quota=20.0, burst=20.0)
+        await anyio.sleep(60)
+        assert watcher.health.is_good("quota:speaker-search")
+
+
 async def test_a_quota_of_0_without_tasks_does_not_keep_the_watcher_unready(world: MakeWorld) -> None:
     """When the last task under the quota is erased, the watcher is ready again, although no call was ever accepted."""
     w = world(quota=20.0, finite=False)

@@ -49,6 +49,7 @@ def assemble_api(
         store=store,
         admission=handles.admission,
         gate=handles.gate,
+        loaded=handles.loaded,
         tail=EventTail(watcher.adapters.store, handles.feed, cursors.frame),
         catalog=service.catalog,
         metrics=watcher.metrics,

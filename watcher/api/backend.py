@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import anyio
+
 from watcher.kinds.catalog import Catalog
 from watcher.observe.metrics import Metrics
 from watcher.ports import Store
@@ -21,6 +23,8 @@ class Backend:
     store: Store
     admission: Admission
     gate: IntakeGate
+    loaded: anyio.Event
+    """As in `runtime.service.Handles`."""
     tail: EventTail
     catalog: Catalog
     metrics: Metrics

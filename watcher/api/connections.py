@@ -16,7 +16,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from watcher.api.holding import SCOPE_KEY
 
 MAX_CONNECTIONS = 256
-"""The most connections at once besides streams. One more closes the one whose last request, or else whose start, is the longest ago."""
+"""The most connections at once besides those that wait for events. One more closes the one whose last request, or else whose start,
+is the longest ago."""
 IDLE_S = 5
 """For how long a connection may be idle after a reply, in whole seconds."""
 REQUEST_S = 10.0
@@ -32,6 +33,8 @@ class BoundedProtocol(H11Protocol):
         super().__init__(*args, **options)
         self.streams = False
         """It sends a stream, which may last."""
+        self.follows = False
+        """It waits for events. The number of such connections has a limit of its own, so it is not closed for a new one."""
         self.cut_off = False
         """It was closed because its client did not read."""
         self._turn = 0
@@ -49,7 +52,7 @@ class BoundedProtocol(H11Protocol):
         """Start to wait for the first request. Close the connection that has been without one for the longest, if there are too many."""
         super().connection_made(transport)
         self._restart()
-        others = [each for each in self.connections if isinstance(each, BoundedProtocol) and not each.streams]
+        others = [each for each in self.connections if isinstance(each, BoundedProtocol) and not each.follows]
         if len(others) > MAX_CONNECTIONS:
             min(others, key=lambda each: each._turn).drop()
 
@@ -67,7 +70,7 @@ class BoundedProtocol(H11Protocol):
 
     def on_response_complete(self) -> None:
         """Start to wait for the next request."""
-        self.streams = False
+        self.streams = self.follows = False
         super().on_response_complete()
         self._restart()
 
@@ -83,8 +86,9 @@ class BoundedProtocol(H11Protocol):
         if self.streams:
             self._cancel()
 
-    def hold(self, seconds: float | None) -> None:
+    def hold(self, seconds: float | None, *, follows: bool) -> None:
         """As `HeldConnection.hold`. For a reply that takes long, the time to send it comes on top."""
+        self.follows = follows
         if seconds is not None:
             self._restart(seconds + REQUEST_S)
             return

@@ -50,6 +50,12 @@ class Cursors:
         """The event as one block of a stream. The CloudEvent has no line break: it is JSON in ASCII."""
         return b"id: %b\ndata: %b\n\n" % (self.after(event, positions).encode(), event.body)
 
+    def first(self, after: str, positions: Positions) -> bytes:
+        """The first block for a reader that begins here. It keeps the reader's cursor as it is: its age is that of the reader."""
+        if after == "start":
+            return b"\n"
+        return self.mark(positions) if after == "now" else b"id: %b\n\n" % after.encode()
+
     def mark(self, positions: Positions) -> bytes:
         """A block without an event, which only moves the reader's last id on."""
         return b"id: %b\n\n" % self.now(positions).encode()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any
 
 import anyio
 import structlog
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from watcher.api import examples
 from watcher.api.access import Access
@@ -81,7 +82,7 @@ def event_router(backend: Backend, access: Access, cursors: Cursors) -> APIRoute
         if request.method == "HEAD":
             params.wait_s = 0
         if params.wait_s:
-            hold(request, params.wait_s)
+            hold(request, params.wait_s, follows=True)
         return await _page(backend, cursors, params, positions)
 
     return routes
@@ -89,17 +90,30 @@ def event_router(backend: Backend, access: Access, cursors: Cursors) -> APIRoute
 
 async def _stream(backend: Backend, cursors: Cursors, request: Request, params: EventParams, positions: Positions) -> Response:
     _check_room(backend)
-    connection = hold(request, None)
+    connection = hold(request, None, follows=True)
     stream = EventStream(backend.store, backend.tail, cursors, params.wanted)
     headers = {**NO_STORE, "X-Accel-Buffering": "no"}  # a proxy must pass each event on at once
-    return StreamingResponse(_frames(backend, stream, positions, connection), 200, headers, STREAM)
+    blocks = stream.follow(positions, cursors.first(params.after, positions))
+    return _Stream(backend.tail, _frames(backend, blocks, connection), headers)
 
 
-async def _frames(backend: Backend, stream: EventStream, positions: Positions, connection: HeldConnection | None) -> AsyncIterator[bytes]:
+class _Stream(StreamingResponse):
+    """Counts as a reader from the moment at which there was room for it, and until it has ended, however that happens."""
+
+    def __init__(self, tail: EventTail, frames: AsyncIterator[bytes], headers: Mapping[str, str]) -> None:
+        super().__init__(frames, 200, headers, STREAM)
+        self._tail = tail
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._tail.reader():
+            await super().__call__(scope, receive, send)
+
+
+async def _frames(backend: Backend, blocks: AsyncIterator[bytes], connection: HeldConnection | None) -> AsyncIterator[bytes]:
     """The stream, which ends where the reader must connect again."""
     try:
         backend.metrics.event_readers.inc()
-        async for frames in stream.follow(positions):
+        async for frames in blocks:
             yield frames
     except ReaderTooSlowError:
         _cut_off(backend)

@@ -35,25 +35,29 @@ class EventStream:
     cursors: Cursors
     wanted: EventFilter
 
-    async def follow(self, after: Positions) -> AsyncIterator[bytes]:
-        """Yield blocks of the stream. Raises ReaderTooSlowError, and a StoreError while the reader catches up."""
-        with self.tail.reader():
-            yield RETRY + (self.cursors.mark(after) if after else b"\n")
-            positions, number = dict(after), -1
-            while not self.tail.closed and not (number >= 0 and self.tail.keeps(number)):
-                number = await self.tail.join()
-                async for stored in self._catch_up(positions):
-                    yield stored
-                await self.tail.refresh()
-            settled = self.tail.end
-            while number < settled and not self.tail.closed:  # the tail has read what this reader has read, too: skip that
-                batch = self.tail.after(number, min(CHUNK, settled - number))
-                number += len(batch)
-                if frames := self._frames_of(batch, positions):
-                    yield frames
-            yield self.cursors.mark(self.tail.positions)
-            async for live in self._live(number):
-                yield live
+    async def follow(self, after: Positions, first: bytes = b"\n") -> AsyncIterator[bytes]:
+        """Yield blocks of the stream; `first` is the first one. Raises ReaderTooSlowError, and a StoreError while the reader catches up.
+
+        The caller counts as a reader of the tail meanwhile.
+        """
+        yield RETRY + first
+        positions, number = dict(after), -1
+        while not self.tail.closed and not (number >= 0 and self.tail.keeps(number)):
+            number = await self.tail.join()
+            async for stored in self._catch_up(positions):
+                yield stored
+            await self.tail.refresh()
+        settled = self.tail.end
+        while number < settled and not self.tail.closed:  # the tail has read what this reader has read, too: skip that
+            batch = self.tail.after(number, min(CHUNK, settled - number))
+            number += len(batch)
+            if frames := self._frames_of(batch, positions):
+                yield frames
+        if self.tail.closed:
+            return  # it may not have caught up
+        yield self.cursors.mark(positions)  # not those of the tail, which has gone on while this reader was sent what it missed
+        async for live in self._live(number):
+            yield live
 
     async def _catch_up(self, positions: dict[int, int]) -> AsyncIterator[bytes]:
         """Yield what is stored, and move the positions on."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-import anyio
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from watcher.api import examples
 from watcher.api.access import Access
 from watcher.api.backend import Backend
+from watcher.api.holding import hold
+from watcher.api.late_writes import LateWrites
 from watcher.api.parameters import check_texts, is_storable
 from watcher.api.problems import Problem, responses, unavailable
 from watcher.api.replies import json_reply
@@ -35,7 +36,7 @@ Entry = Submission | InvalidInput | Ignored
 def task_router(backend: Backend, access: Access) -> APIRouter:
     """Return the routes for tasks."""
     read, write = [Depends(access.require("read"))], [Depends(access.require("write"))]
-    routes = APIRouter(prefix="/v1/tasks", tags=["tasks"])
+    routes, writes = APIRouter(prefix="/v1/tasks", tags=["tasks"]), LateWrites()
 
     @routes.post(
         "",
@@ -53,7 +54,9 @@ def task_router(backend: Backend, access: Access) -> APIRouter:
         tasks again is safe: a task that is already watched is `known`.
         """
         trace = trace_context(request.headers.get("traceparent"), request.headers.get("tracestate"))
-        return await _submit(backend, await read_json_body(request), trace)
+        body = await read_json_body(request)
+        hold(request, WRITE_S)
+        return await _submit(backend, writes, body, trace)
 
     @routes.get(
         "", dependencies=read, summary="List tasks", response_class=Response, responses=examples.TASKS | responses(400, 401, 403, 503)
@@ -121,7 +124,7 @@ async def _list(backend: Backend, params: TaskParams) -> dict[str, Any]:
     return {"tasks": [task_summary(watch, backend.catalog, progress).as_json() for watch in page.items], "next": page.next}
 
 
-async def _submit(backend: Backend, body: bytes, trace: str | None) -> Response:
+async def _submit(backend: Backend, writes: LateWrites, body: bytes, trace: str | None) -> Response:
     """`trace` is the trace context of the request, for tasks without one of their own."""
     found = submissions.read(body, backend.catalog, now=backend.wall(), region=backend.region)
     entries = [submissions.with_trace(entry, trace) if isinstance(entry, Submission) else entry for entry in found]
@@ -131,14 +134,14 @@ async def _submit(backend: Backend, body: bytes, trace: str | None) -> Response:
         raise Problem(422, _why_none(entries), tasks=outcomes)
     if backend.gate.paused_by:
         raise unavailable(f"Intake is paused ({', '.join(sorted(backend.gate.paused_by))}); /readyz and the log say what to do.")
-    with anyio.move_on_after(WRITE_S):
-        return json_reply({"tasks": await _outcomes(backend, entries)}, 202)
-    raise unavailable("The store did not answer in time. Send the same request again: a task that was stored is then known.")
+    outcomes = await writes.run(lambda: _outcomes(backend, entries), WRITE_S)
+    return json_reply({"tasks": outcomes}, 202)
 
 
 async def _outcomes(backend: Backend, entries: Sequence[Entry]) -> list[dict[str, Any]]:
     new = [entry for entry in entries if isinstance(entry, Submission) and not entry.poll_now]
     notified = [entry.ref.key for entry in entries if isinstance(entry, Submission) and entry.poll_now]
+    await backend.loaded.wait()
     admitted = iter(await backend.admission.submit(new, SOURCE))
     polled = await backend.admission.notify(notified) if notified else ()
     outcomes = []

@@ -54,6 +54,8 @@ def hint(error: RemoteError, *, quota: str | None = None) -> str:
             return "the certificate of the service, or of a proxy in between, is not trusted: set AWS_CA_BUNDLE to a file with its issuer"
         case Unreadable() if error.code == "407":
             return "a proxy asks for credentials: add them to the URL in HTTPS_PROXY or HTTP_PROXY, or add the service to NO_PROXY"
+        case Unavailable() if error.code.isdecimal():
+            return "it can be reached, but answers with an error: check its log, and what is in between, such as a load balancer or a proxy"
         case Unavailable():
             return "check that it is running and reachable: network, proxy, path, and the AWS_ENDPOINT_URL variables"
     return "something other than the service answered: check the proxy and the AWS_ENDPOINT_URL variables"

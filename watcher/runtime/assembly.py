@@ -110,7 +110,7 @@ class _Assembly:
         adapters = Adapters(self.adapters.sources, self.adapters.probe, store, self.adapters.sinks)
         hung = HungWrites(self.instruments.writes, self.instruments.health, self.determinism.clock)
         beside = [hung.run, self.dead_letters.run, *self.beside]
-        handles = Handles(self.admission, self.gate, self.feed)
+        handles = Handles(self.admission, self.gate, self.feed, ownership.adoption.done)
         return Watcher(adapters, loops, handles, settings.limits.stop_deadline, self.instruments, beside, settings.drop_sinks)
 
     def _subscribe(

@@ -41,7 +41,7 @@ class CallAccounting:
         if isinstance(error, Throttled):
             self._pace.throttled(permit, now)
             self._metrics.pace_throttles.labels(refs[0].target, self._quota.name).inc()
-            self._report_zero_quota()
+            self._report_refusals(now)
         elif _is_of_the_service(error):
             self._pace.success(permit, now)
             if not self._health.is_good(self._component):
@@ -83,10 +83,13 @@ class CallAccounting:
             facts = {"service": kind.service, "quota": self._quota.name, "code": error.code, "failures": self._failures.in_a_row}
             log.warning("calls_failed", **facts, hint=hint(error))
 
-    def _report_zero_quota(self) -> None:
+    def _report_refusals(self, now: float) -> None:
+        advice = f'raise the quota "{self._quota.title}" for this account and Region'
         if self._pace.refused_from_the_start:
-            advice = f'raise the quota "{self._quota.title}" for this account and Region'
             self._health.bad(self._component, "every call since the start was throttled: the quota may be 0", advice)
+        elif self._pace.refused_for_long(now):
+            reason = "every call for a minute or longer was throttled: other clients may use the whole quota, or it was reduced"
+            self._health.bad(self._component, reason, f"find out what else makes such calls, or {advice}")
 
 
 def _is_of_the_service(error: RemoteError | None) -> bool:

@@ -71,9 +71,9 @@ class EventTail:
         """Reads of the store that have begun, and that have ended."""
         self._following = False
         """The loop has positions from which it reads."""
-        self._waiting: list[anyio.Event] = []
+        self._waiting: set[anyio.Event] = set()
         """Readers that wait for an event."""
-        self._joining: list[anyio.Event] = []
+        self._joining: set[anyio.Event] = set()
         """Readers that wait for the end of a read."""
         feed.on_events(lambda shard, events: self._wake.set() if self.readers else None)
 
@@ -175,16 +175,20 @@ class EventTail:
 
     async def _announce(self, *, events: bool) -> None:
         """Wake the readers a few at a time, so that polls and deliveries do not wait for all of them."""
-        waiting, self._joining = self._joining, []
+        waiting, self._joining = list(self._joining), set()
         if events:
-            waiting, self._waiting = waiting + self._waiting, []
+            waiting += self._waiting
+            self._waiting = set()
         for number, woken in enumerate(waiting, 1):
             woken.set()
             if number % WOKEN_AT_ONCE == 0:
                 await anyio.lowlevel.checkpoint()
 
 
-async def _woken(among: list[anyio.Event]) -> None:
+async def _woken(among: set[anyio.Event]) -> None:
     woken = anyio.Event()
-    among.append(woken)
-    await woken.wait()
+    among.add(woken)
+    try:
+        await woken.wait()
+    finally:
+        among.discard(woken)  # a wait may end without an event, and while nothing happens, thousands of waits do

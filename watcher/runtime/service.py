@@ -78,6 +78,8 @@ class Handles:
     admission: Admission
     gate: IntakeGate
     feed: Feed
+    loaded: anyio.Event
+    """Set when the watches of earlier runs are loaded. A task that is submitted before may miss both the load and the feed."""
 
 
 class Watcher:

@@ -166,10 +166,10 @@ async def test_trouble_comes_first_with_what_to_do(tmp_path):
         watched.submit(refs)
         async with opened(chromium, url(app)) as page:
             trouble = page.get_by_role("region", name="Condition")
-            await expect(trouble.get_by_role("heading")).to_contain_text("Sink crm does not work since")
+            await expect(trouble.get_by_role("heading")).to_contain_text("Sink crm has not worked since")
             await expect(trouble).to_contain_text("check that it is running and reachable")
             sim.service.scenario.credentials.clear()
-            await expect(trouble.get_by_role("heading")).to_contain_text("Circuit credentials is open since")
+            await expect(trouble.get_by_role("heading")).to_contain_text("The credentials have not been accepted since")
             await expect(trouble).to_contain_text("check AWS_PROFILE")
             await expect(page).to_have_title("(2) Watcher")
             await expect(page.locator(".cards .plot").first).to_be_visible()

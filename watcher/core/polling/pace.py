@@ -31,6 +31,8 @@ BLEND = 0.5
 """How far a rate moves toward the mean of all replicas."""
 LOST = 5
 """After so many cuts with no call accepted in between, the quota was not merely exceeded: it is gone, and the rate is unknown."""
+REFUSED_S = 60.0
+"""For how long every call must be throttled, after others were not, before the quota counts as unusable, in seconds."""
 
 
 class PaceSettings(Section):
@@ -70,6 +72,8 @@ class Pace:
         """Calls that were throttled."""
         self.accepted = 0
         """Calls that were not throttled."""
+        self._refused_since = math.inf
+        """When the first call was throttled since the last one that was not."""
         self._searching = not self._granted
         """The rate is unknown, and no call was throttled since one was accepted: the rate grows fast."""
         self._cuts = 0 if self._granted else LOST
@@ -101,7 +105,7 @@ class Pace:
     def success(self, permit: Permit, now: float) -> None:
         """Learn that a call was not throttled: any other answer of the service counts."""
         self.accepted += 1
-        self._cuts = 0
+        self._cuts, self._refused_since = 0, math.inf
         self._note(permit, now, throttled=False)
         if not permit.limited:
             return
@@ -117,6 +121,7 @@ class Pace:
     def throttled(self, permit: Permit, now: float) -> bool:
         """Learn that a call was throttled. False where that cut nothing: the call was in flight when the rate was last cut."""
         self.throttles += 1
+        self._refused_since = min(self._refused_since, now)
         self._note(permit, now, throttled=True)
         if permit.at <= self._cut_at:
             return False
@@ -132,6 +137,10 @@ class Pace:
     def refused_from_the_start(self) -> bool:
         """Every call so far was throttled, so the quota may be 0."""
         return self.accepted == 0 and self.throttles >= 3
+
+    def refused_for_long(self, now: float) -> bool:
+        """Every call for a minute was throttled, although some were not before: another client may use the whole quota."""
+        return self.accepted > 0 and now - self._refused_since >= REFUSED_S
 
     def share(self, replicas: int, now: float) -> None:
         """Divide the rate among this many replicas. The sum of their rates stays the same when one comes or goes."""

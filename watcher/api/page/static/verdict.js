@@ -1,7 +1,9 @@
 // The first thing on the page: one sentence whether all is well; and if not, what does not work, since when, and what to do.
 
 import { h, put, putIfChanged } from "./dom.js";
-import { clock, componentName, counted, since } from "./format.js";
+import { clock, componentName, counted, duration, percent, since } from "./format.js";
+
+const LATE_S = 60; // as in the alert WatcherBehind
 
 /** What is wrong in an overview: [{name, reason, since, hint, level}], the worst first. */
 export function troubles(overview) {
@@ -13,7 +15,19 @@ export function troubles(overview) {
   const unread = [overview.tasks, overview.replicas]
     .filter((part) => part.unavailable)
     .map((part) => ({ name: "The store cannot be read", reason: part.unavailable, hint: "check the store; polling goes on as far as it can", level: "warn" }));
-  return [...bad, ...paused, ...replicas, ...unread.slice(0, bad.some((each) => each.component === "store") ? 0 : 1)];
+  return [...bad, ...paused, ...(bad.length ? [] : lateCalls(overview)), ...replicas, ...unread.slice(0, bad.some((each) => each.component === "store") ? 0 : 1)];
+}
+
+/** Tasks that wait for their calls, although nothing is broken. */
+function lateCalls({ calls }) {
+  return calls
+    .filter((each) => each.lateness_s > LATE_S)
+    .map(({ quota, title, lateness_s: late, throttled, answered, failed }) => ({
+      name: `Calls under the quota ${quota} are late`,
+      reason: `a task has waited ${duration(late)}; ${percent(throttled ? throttled / (throttled + answered + failed) : 0)} of the calls are throttled`,
+      hint: `there are more tasks than the call rate allows: raise the quota "${title}", then pace.rate, or find out what else makes such calls`,
+      level: "warn",
+    }));
 }
 
 /** Draws the verdict. `lost` is since when there is no answer, in milliseconds, or null. */
@@ -37,9 +51,24 @@ export function verdictPlace() {
 function sentence(found) {
   if (!found.length) return "All is well.";
   const [first] = found;
-  const when = first.since ? ` since ${clock(first.since)}` : "";
   const others = found.length > 1 ? ` And ${counted(found.length - 1, "more problem")}.` : "";
-  return first.level === "warn" && first.name === "Replicas" ? `The replicas need attention.${others}` : `${first.name}${when}.${others}`;
+  if (first.name === "Replicas") return `The replicas need attention.${others}`;
+  return `${first.since ? `${failedSince(first.component)} since ${clock(first.since)}` : first.name}.${others}`;
+}
+
+/** What is wrong, in words for which one need not know the components. */
+function failedSince(component) {
+  const [type, name, service] = component.split(":");
+  if (type === "quota") return `All calls under the quota ${name} have been throttled`;
+  if (component === "leases") return "This replica has not renewed its leases in time";
+  if (type !== "circuit") return `${componentName(component)} has not worked`;
+  const circuits = {
+    credentials: "The credentials have not been accepted",
+    outage: `${service} has not answered`,
+    unreadable: `The replies of ${service} have not been readable`,
+    not_found: `No task has been found at ${service}`,
+  };
+  return circuits[name] ?? `${componentName(component)} has been open`;
 }
 
 function calm(overview, found) {
