@@ -235,9 +235,12 @@ async def test_replicas_that_end_or_hang_are_seen_everywhere(database: Database,
 
 async def are_well(page: Page, shared: Fleet, timeline: Timeline) -> None:
     """All replicas share the shards and are ready, and no alert fires."""
+
+    async def ready_each() -> bool:
+        return all([(await ready(replica.url))[0] for replica in shared.replicas])
+
     await shared.until_shared(*shared.replicas)
-    for replica in shared.replicas:
-        await shared.until_ready(replica)
+    await shared.until_async(ready_each, "all replicas are ready")
     await expect(page.get_by_role("heading", level=1)).to_have_text(WELL)
     timeline.add(*await twice(*(replica.url for replica in shared.replicas)), 70, ())
 
