@@ -18,7 +18,7 @@ from watcher.adapters.stores.sqlite import SqliteStore, schema
 from watcher.adapters.stores.sqlite.failures import store_error
 from watcher.adapters.stores.sqlite.schema import connect
 from watcher.adapters.stores.sqlite.writer import WriterThread
-from watcher.errors import Fenced, StoreRefused, StoreUnavailable
+from watcher.errors import Fenced, StoreError, StoreRefused, StoreUnavailable
 from watcher.model import Watch
 from watcher.query import Selection
 
@@ -84,6 +84,29 @@ async def test_a_long_query_delays_neither_reads_nor_writes(path: Path) -> None:
         assert len(await unsettled(store)) == 1
         assert await store.task(a_watch().key) is not None
         over.set()
+
+
+async def test_a_long_query_does_not_delay_the_close(path: Path) -> None:
+    """A query for the API that is under way, or waits for its turn, is broken off when the store is closed."""
+    begun, failed = threading.Event(), []
+
+    def long(db: sqlite3.Connection) -> None:
+        begun.set()
+        db.execute("WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 1e12) SELECT count(*) FROM c").fetchone()
+
+    async def query() -> None:
+        try:
+            await store._file.query(long)
+        except StoreError as error:
+            failed.append(error)
+
+    async with owned(path) as store, anyio.create_task_group() as tasks:
+        tasks.start_soon(query)
+        assert await anyio.to_thread.run_sync(begun.wait, HANG_S)
+        tasks.start_soon(query)
+        await anyio.wait_all_tasks_blocked()
+        await store.close()
+    assert len(failed) == 2
 
 
 async def test_queued_calls_are_one_transaction(path: Path) -> None:
