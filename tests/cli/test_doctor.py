@@ -281,7 +281,7 @@ async def test_the_running_watcher_says_whether_it_is_ready(monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("tokens", "state", "seen"),
     [
-        ("[]", "ok", "none: /v1 is for clients on this machine only"),
+        ("[]", "ok", "none: any program on this machine may use /v1"),
         ("[{name: ci, role: write, token_file: good}]", "ok", "ci (write)"),
         ("[{name: ci, token_file: missing}]", "failed", "token 'ci': cannot read missing"),
         ("[{name: ci, token_file: short}]", "failed", "token 'ci': short has fewer than 16 characters"),
@@ -295,6 +295,16 @@ def test_the_tokens_of_the_api_are_read(tokens: str, state: str, seen: str) -> N
     settings = parse(f"{CONFIG}api: {{listen: '127.0.0.1:0', tokens: {tokens}}}\n", "w.yaml", {})
     found = anyio.run(run_check, "API tokens", partial(check_tokens, settings))
     assert (found.state, found.seen.startswith(seen)) == (state, True)
+
+
+@pytest.mark.parametrize(
+    ("listen", "seen"),
+    [("localhost:0", "any program"), ("[::1]:0", "any program"), (":0", "/v1 answers 401 to all"), ("0.0.0.0:0", "/v1 answers 401 to all")],
+)
+def test_without_tokens_the_address_decides_who_can_use_the_api(listen: str, seen: str) -> None:
+    """On a loopback address, every program on this machine may use it; on another one, no client may."""
+    settings = parse(f"{CONFIG}api: {{listen: '{listen}'}}\n", "w.yaml", {})
+    assert anyio.run(check_tokens, settings).startswith(f"none: {seen}")
 
 
 @pytest.mark.usefixtures("moto_url", "here")

@@ -164,11 +164,19 @@ def test_a_file_that_is_no_cursor_file_is_an_error(command: Command, tasks: None
     assert Path("place").read_bytes() == content
 
 
-def test_a_cursor_file_that_cannot_be_written_is_an_error(command: Command, tasks: None) -> None:
-    """The events are printed, and the command exits with 74."""
+def test_a_cursor_file_without_a_directory_is_an_error(command: Command, tasks: None) -> None:
+    """No event is printed, and the command exits with 74."""
     ended = command("events", "--cursor-file", "missing/place", "--config", "w.yaml", "--json")
+    assert (ended.code, ended.out) == (74, "")
+    assert "there is no directory missing" in ended.err
+
+
+def test_a_cursor_file_that_cannot_be_written_is_an_error(command: Command, tasks: None) -> None:
+    """The events are printed, and the command exits with 74 and names the file."""
+    Path("place.new").mkdir()
+    ended = command("events", "--cursor-file", "place", "--config", "w.yaml", "--json")
     assert (ended.code, len(lines(ended.out))) == (74, 4)
-    assert "missing" in ended.err
+    assert "place" in ended.err
 
 
 @pytest.mark.process

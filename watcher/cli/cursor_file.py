@@ -18,11 +18,16 @@ class CursorFile:
         self._saved: str | None = None
 
     def load(self) -> str | None:
-        """Return the cursor, None where there is no file yet or an empty one. Raises OSError where it cannot be read or is another file."""
+        """Return the cursor, None where there is no file yet or an empty one. Raises OSError where it cannot be read, is another file,
+        or has no directory."""
         try:
             with self._path.open("rb") as file:
                 content = file.read(MAX_CURSOR + 1)
         except FileNotFoundError:
+            if not self._path.parent.is_dir():
+                raise OSError(
+                    f"{self._path}: there is no directory {self._path.parent}: create it, or name another --cursor-file"
+                ) from None
             return None
         text = content.strip().decode("latin-1")
         if len(content) > MAX_CURSOR or not all("!" <= character <= "~" for character in text):

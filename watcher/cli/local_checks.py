@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import anyio.to_thread
 
 from watcher.adapters.stores.sqlite.owner import has_owner
-from watcher.api.access import TokenFileError, read_clients
+from watcher.api.access import TokenFileError, is_loopback, read_clients
 from watcher.api.listening import listen
 from watcher.cli import exit_codes
 from watcher.cli.check_result import Check, CheckFailed, CheckSkipped
@@ -111,9 +111,12 @@ async def check_port(settings: Settings, running: bool) -> str:
 
 
 async def check_tokens(settings: Settings) -> str:
-    """Check that each token of the API can be read."""
+    """Check that each token of the API can be read. Without tokens, say who can use the API."""
     if not settings.api.tokens:
-        return "none: /v1 is for clients on this machine only, and only if api.listen is a loopback address"
+        host = str(settings.api.listen).rpartition(":")[0].strip("[]")
+        if is_loopback(host):
+            return "none: any program on this machine may use /v1"
+        return "none: /v1 answers 401 to all, because api.listen is no loopback address; health and metrics work"
     try:
         clients = read_clients(settings.api.tokens)
     except TokenFileError as error:

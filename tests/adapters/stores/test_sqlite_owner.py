@@ -19,7 +19,7 @@ from tests.adapters.stores.sqlite_ground import another_program, on, owned, refu
 from tests.contracts.store_exam.facts import committed, keys
 from tests.process import completed
 from watcher.adapters.stores.sqlite.owner import OwnerLock, has_owner
-from watcher.errors import StoreRefused
+from watcher.errors import StoreRefused, StoreUnavailable
 from watcher.query import TaskQuery
 
 OWN = """
@@ -142,6 +142,21 @@ async def test_an_operator_is_refused_under_a_name_that_has_another_log(path: Pa
         with pytest.raises(StoreRefused, match="another name of this file"):
             await operator.attach()
         await operator.close()
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_nothing_is_written_while_another_file_or_none_has_the_name(path: Path, *, replaced: bool) -> None:
+    """A write to a file that was moved away fails as unavailable and changes nothing; after the file is back, writes work."""
+    async with owned(path) as store:
+        kept = await committed(store, "before")
+        path.rename(path.with_name("away"))
+        if replaced:
+            path.write_bytes(b"")
+        with pytest.raises(StoreUnavailable, match="removed or replaced"):
+            await committed(store, "lost")
+        path.with_name("away").rename(path)
+        new = await committed(store, "after")
+        assert {watch.key for watch in (await store.tasks(TaskQuery())).items} == {kept.key, new.key}
 
 
 @pytest.mark.process

@@ -42,8 +42,13 @@ class SqliteFile:
 
     async def own(self, begin: Callable[[sqlite3.Connection], None]) -> None:
         """Create or migrate the file, as its only owner. `begin` is called at the start of each write transaction."""
+
+        def begin_with_the_file(db: sqlite3.Connection) -> None:
+            self._lock.check()
+            begin(db)
+
         await to_thread.run_sync(self._own)
-        self._writer = WriterThread(self._connections[0], self._path, begin)
+        self._writer = WriterThread(self._connections[0], self._path, begin_with_the_file)
 
     async def join(self, begin: Callable[[sqlite3.Connection], None], *, alone: bool = False) -> None:
         """Open an existing file beside its owner. `alone`: there is none, and until `close` none can start."""

@@ -12,7 +12,7 @@ import stat
 import time
 
 from watcher.adapters.stores.sqlite.schema import create
-from watcher.errors import StoreRefused
+from watcher.errors import StoreRefused, StoreUnavailable
 
 Inode = tuple[int, int]
 """The device and the number of a file: the same under each of its names."""
@@ -48,6 +48,20 @@ class OwnerLock:
             raise self._has_other_name() from error
         _owned.add(inode)
         self._inode = inode
+
+    def check(self) -> None:
+        """Raise StoreUnavailable if the name does not lead to the owned file any more: what is written to it would be lost at the end
+        of the process. Without the locks, this does nothing."""
+        if self._inode is None:
+            return
+        try:
+            inode: Inode | None = _inode(self._path)
+        except FileNotFoundError:
+            inode = None
+        except OSError:
+            return  # nothing is known about the file
+        if inode != self._inode:
+            raise StoreUnavailable(f"{self._path}: {NOT_THERE}")
 
     def release(self) -> None:
         """Stop being the owner, after the last connection was closed. Without the locks, this does nothing."""
@@ -97,6 +111,11 @@ LOOKS = 500
 """How often to try again, after a millisecond each, while a command looks whether there is an owner. It takes microseconds."""
 OTHER_NAME = (
     "owned by another watcher, which uses another name of this file (a hard link, or another mount), or whose lock file was removed"
+)
+
+NOT_THERE = (
+    "removed or replaced while the watcher uses it: move the file back, or start the watcher again with the file that is there now, "
+    "and submit the open tasks again"
 )
 
 
