@@ -168,9 +168,9 @@ def test_tokens_decide_what_a_command_may_do(command: Command, here: Path, monke
     [
         (503, {"Retry_After": "7"}, b"", 75, "Try again in 7 s"),
         (500, {}, b"oops", 69, "log of the watcher"),
-        (404, {}, b"<html>", 69, "Something other than a watcher"),
-        (200, {}, b"<html>", 69, "Something other than a watcher"),
-        (200, {}, b"[]", 69, "Something other than a watcher"),
+        (404, {}, b"<html>", 69, "The reply is not from a watcher"),
+        (200, {}, b"<html>", 69, "The reply is not from a watcher"),
+        (200, {}, b"[]", 69, "The reply is not from a watcher"),
         (200, {}, b'{"tasks": [{"key": 7}]}', 69, "another shape"),
         (422, {"Content_Type": "application/problem+json"}, b'{"detail": "wrong\\u001b[31m."}', 64, "wrong [31m"),
         (410, {"Content_Type": "application/problem+json"}, b'{"detail": "too old"}', 64, "--after"),

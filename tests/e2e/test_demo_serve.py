@@ -72,7 +72,7 @@ async def subscribe(directory: Path, follow: Follow, kills: int, rng: Random) ->
             watcher.send(signal.SIGINT)
             assert await watcher.wait() == 130, watcher.text()
     assert watcher.text() == "", "stderr is empty"
-    assert watcher.out.read_text().endswith("Stopped. The same command goes on from here.\n")
+    assert watcher.out.read_text().endswith("Stopped. To continue from this state, run the same command again.\n")
     assert received.events()[: len(stored)] == stored, "no gap, no repeat"
     check(received.events(), simulated_tasks(directory / STATE), restarted_at)
     return received
