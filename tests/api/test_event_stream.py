@@ -1,4 +1,4 @@
-"""The stream of events: stored events, then live ones, without a gap or an overlap, from any id on."""
+"""The stream of events: stored events, then new ones, without a gap or an overlap, from any cursor on."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def identities(events: list[Event]) -> Counter[str]:
 @pytest.mark.parametrize("announced", [True, False], ids=["own commits", "commits of other replicas"])
 @pytest.mark.parametrize("seed", range(8))
 async def test_each_reader_gets_each_event_once(seed: int, announced: bool) -> None:
-    """Readers that come at any time, while events are committed to several shards, get each stored event, and none twice."""
+    """Readers that connect at any time, while events are committed to several shards, get each stored event, and none twice."""
     rng, log = random.Random(seed), Log(announced=announced)
     readers = [Reader(log, pause_s=rng.choice([0.0, 0.0, 0.05, 0.3])) for _ in range(6)]
     async with following(log) as tasks:
@@ -55,8 +55,8 @@ async def test_each_reader_gets_each_event_once(seed: int, announced: bool) -> N
 
 
 @pytest.mark.parametrize("seed", range(8))
-async def test_a_reader_goes_on_from_any_id(seed: int) -> None:
-    """A reader that is disconnected again and again, and comes back with its last id, gets each event, and none twice."""
+async def test_a_reader_continues_from_any_cursor(seed: int) -> None:
+    """A reader that is disconnected repeatedly, and reconnects with its cursor, gets each event, and none twice."""
     rng, log = random.Random(seed), Log(announced=seed % 2 == 0)
     reader = Reader(log, EventFilter(terminal=rng.choice([None, None, False])))
     async with following(log) as tasks:
@@ -71,7 +71,7 @@ async def test_a_reader_goes_on_from_any_id(seed: int) -> None:
 
 
 async def test_every_id_continues_with_the_next_event() -> None:
-    """The id of each event, of those that were stored and of those that came live, continues with all events that were not sent yet."""
+    """From the cursor of each event, stored or new, a reader gets exactly the events that were not sent yet."""
     rng, log, first = random.Random(3), Log(), None
     async with following(log) as tasks:
         await commit_at_random(log, rng, 30)
@@ -88,7 +88,7 @@ async def test_every_id_continues_with_the_next_event() -> None:
 
 
 async def test_the_events_of_a_task_come_in_order() -> None:
-    """A reader gets the events of each task in the order of their commits, stored ones as well as live ones."""
+    """A reader gets the events of each task in the order of their commits, both stored and new events."""
     rng, log = random.Random(5), Log()
     reader = Reader(log)
     async with following(log) as tasks:
@@ -106,8 +106,8 @@ async def test_the_events_of_a_task_come_in_order() -> None:
 @pytest.mark.parametrize(
     "wanted", [EventFilter(key=a_watch("t3").key), EventFilter(kind="voice-tone"), EventFilter(terminal=True), EventFilter(terminal=False)]
 )
-async def test_a_reader_gets_only_what_it_wants(wanted: EventFilter) -> None:
-    """With a filter for a task, a kind, or last events, a reader gets all such events, stored and live, and no others."""
+async def test_a_reader_gets_only_events_that_pass_its_filter(wanted: EventFilter) -> None:
+    """With a filter for a task, a kind, or last events, a reader gets all such events, stored and new, and no others."""
     rng, log = random.Random(7), Log()
     reader = Reader(log, wanted)
     async with following(log) as tasks:
@@ -122,8 +122,8 @@ async def test_a_reader_gets_only_what_it_wants(wanted: EventFilter) -> None:
     assert Counter(reader.bodies) == identities([event for event in stored if wanted.matches(event)])
 
 
-async def test_a_rare_reader_gets_newer_and_newer_ids() -> None:
-    """A reader whose filter matches nothing gets the present cursor now and then, so that its last id never gets old."""
+async def test_a_reader_without_events_gets_newer_cursors() -> None:
+    """A reader whose filter matches no event gets a new cursor from time to time, so that its cursor does not expire."""
     log = Log()
     reader = Reader(log, EventFilter(kind="voice-tone"))
     async with following(log) as tasks:
@@ -139,8 +139,8 @@ async def test_a_rare_reader_gets_newer_and_newer_ids() -> None:
     assert len(again.bodies) < HEARTBEAT_S + SETTLED_S
 
 
-async def test_a_reader_that_reads_nothing_gets_no_younger() -> None:
-    """A reader that connects, and leaves before it was sent an event, keeps its cursor as it is: in the end it is too old, and says so."""
+async def test_a_reader_that_was_sent_nothing_keeps_its_cursor() -> None:
+    """A reader that disconnects before it was sent an event keeps its cursor, which gets 410 when it is older than the retention."""
     log = Log()
     reader = Reader(log, pieces=1)
     async with following(log):
@@ -157,8 +157,8 @@ async def test_a_reader_that_reads_nothing_gets_no_younger() -> None:
             await reader.read(reader.last_id)
 
 
-async def test_readers_for_whom_nothing_happens_need_no_more_memory() -> None:
-    """While nothing is committed, what is kept about the readers does not grow, whatever their number of heartbeats."""
+async def test_idle_readers_need_no_more_memory() -> None:
+    """While no event is committed, the memory for readers does not grow with the number of heartbeats."""
     log = Log()
     async with following(log) as tasks:
         for _ in range(3):
@@ -170,7 +170,7 @@ async def test_readers_for_whom_nothing_happens_need_no_more_memory() -> None:
 
 
 async def test_a_reader_that_begins_now_gets_later_events_only() -> None:
-    """With after=now, a reader gets what is committed later."""
+    """With after=now, a reader gets only events that are committed later."""
     log, reader = Log(), None
     async with following(log) as tasks:
         await log.commit("t1", "t2")
@@ -185,7 +185,7 @@ async def test_a_reader_that_begins_now_gets_later_events_only() -> None:
 
 
 async def test_an_erased_task_does_not_stop_its_readers() -> None:
-    """When the newest events are erased, readers of before and after get all later events."""
+    """When the newest events are erased, existing and new readers get all later events."""
     log = Log(shards=1)
     early, late = Reader(log), Reader(log)
     async with following(log) as tasks:
@@ -203,8 +203,8 @@ async def test_an_erased_task_does_not_stop_its_readers() -> None:
     assert late.bodies == early.bodies[-1:]
 
 
-async def test_a_slow_reader_is_cut_off_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reader that is behind what the tail keeps is cut off; from its last id it gets the rest. Another reader notices nothing."""
+async def test_a_slow_reader_is_disconnected_and_continues(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that falls behind the kept events is disconnected, and gets the rest from its cursor. Another reader is not affected."""
     monkeypatch.setattr(event_tail, "MAX_EVENTS", 50)
     log = Log()
     slow, fast = Reader(log, pause_s=30.0), Reader(log)
@@ -233,7 +233,7 @@ async def test_a_slow_reader_is_cut_off_and_goes_on(monkeypatch: pytest.MonkeyPa
 
 
 async def test_readers_end_when_the_watcher_shuts_down() -> None:
-    """Closing the tail ends every stream, so that a client connects to another replica."""
+    """Closing the tail ends every stream, so that readers connect to another replica."""
     log = Log()
     reader = Reader(log)
     ended = anyio.Event()
@@ -252,7 +252,7 @@ async def test_readers_end_when_the_watcher_shuts_down() -> None:
 
 
 async def test_without_readers_the_store_is_not_read() -> None:
-    """The tail reads the store only while there are readers, and follows again when one comes back."""
+    """The tail reads the store only while there are readers, and reads again when a reader connects."""
     log = Log()
     async with following(log):
         await log.commit("t1")
@@ -267,8 +267,8 @@ async def test_without_readers_the_store_is_not_read() -> None:
             await log.commit("t1")
 
 
-async def test_a_shutdown_moves_no_reader_past_events_that_it_was_not_sent() -> None:
-    """A reader that still catches up when the watcher shuts down goes on from its last id at the next process, and misses nothing."""
+async def test_a_shutdown_skips_no_event() -> None:
+    """A reader that still catches up when the watcher shuts down continues from its cursor at the next process, and misses no event."""
     log = Log()
     reader = Reader(log, pause_s=5.0)
     async with following(log) as tasks:
@@ -289,7 +289,7 @@ async def test_a_shutdown_moves_no_reader_past_events_that_it_was_not_sent() -> 
 
 @pytest.mark.parametrize("seed", range(8))
 async def test_each_piece_of_a_stream_may_be_the_last_one(seed: int) -> None:
-    """A reader that is disconnected after any piece of its stream, while events are committed, misses nothing from its last id on."""
+    """A reader that is disconnected after any piece of its stream, while events are committed, misses no event after its cursor."""
     rng = random.Random(seed)
     for pieces in range(2, 7):
         log = Log()

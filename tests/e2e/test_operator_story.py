@@ -1,4 +1,4 @@
-"""An operator sees what is broken: on the page, in /readyz, in the metric, and in the alert that fires. And sees that it is over."""
+"""Each failure, and its end, is visible on the page, in /readyz, in the metric, and in the alert that fires."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ WELL = "All is well."
 
 @dataclass(frozen=True)
 class Trouble:
-    """What an operator sees of one cause."""
+    """The signs of one failure."""
 
     component: str
     sentence: str
-    """How the page begins."""
+    """The beginning of the first sentence of the page."""
     reason: str
     hint: str
     """A part of each: the cause, and what to do."""
     alerts: Collection[str]
-    """What fires when it lasts."""
+    """The alert that fires when the failure lasts."""
     begin: Callable[[], Awaitable[Any]]
     end: Callable[[], Awaitable[Any]]
     may: Collection[str] = ()
@@ -205,14 +205,14 @@ async def is_well(page: Page, address: str, timeline: Timeline) -> None:
 
 @asynccontextmanager
 async def late(shared: Fleet, replica: Replica) -> AsyncIterator[None]:
-    """Hold the moment between the end of a replica and the takeover: while its row is locked, no other replica removes it."""
+    """Delay the takeover of a replica that has ended: while its row is locked, no other replica removes it."""
     with shared.database.connection() as db, db.transaction():
         db.execute("SELECT FROM replicas WHERE name = %s FOR UPDATE", [replica.name])
         yield
 
 
 async def test_a_replica_that_ends_or_hangs_is_seen_everywhere(database: Database, moto_url: str, tmp_path: Path) -> None:
-    """One of two replicas is killed, another time frozen: the other one's page, metrics, and alerts say it, until there are two again."""
+    """When one of two replicas is killed or frozen, the page, the metrics, and the alerts of the other show it, until there are two."""
     refs, timeline = one_in_each_shard(), Timeline()
     async with fleet(tmp_path, database, moto_url, endless(), count=2) as shared, browser() as chromium:
         stays, breaks = shared.replicas
@@ -258,7 +258,7 @@ async def is_missed(page: Page, stays: Replica, timeline: Timeline) -> None:
 
 
 async def is_replaced(page: Page, shared: Fleet, stays: Replica, timeline: Timeline) -> None:
-    """The other replica has taken the shards: that a replica expired is all that is left to say."""
+    """The other replica has taken the shards, and only the alert about the expired replica fires."""
     await shared.until_shared(stays)
     await expect(page.get_by_role("heading", level=1)).to_have_text(WELL)
     first, last = await twice(stays.url)

@@ -23,9 +23,7 @@ from watcher.api.settings import MIN_TOKEN, ApiToken
 Role = Literal["read", "write"]
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="watcher"'}
-_NO_TOKENS = (
-    "The API listens on an address that other machines can reach, and has no token. Set api.tokens, or listen on 127.0.0.1."
-)
+_NO_TOKENS = "The API listens on an address that other machines can reach, and has no token. Set api.tokens, or listen on 127.0.0.1."
 _SEND_ONE = "Send a token of api.tokens in the header Authorization: Bearer TOKEN."
 _UNKNOWN = "This token is not one of api.tokens."
 _READ_ONLY = "This token has the role read; this request needs the role write."

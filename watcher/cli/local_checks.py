@@ -113,7 +113,7 @@ async def check_port(settings: Settings, running: bool) -> str:
 async def check_tokens(settings: Settings) -> str:
     """Check that each token of the API can be read."""
     if not settings.api.tokens:
-        return "none: /v1 is for clients on this machine only, and only if api.listen is a loopback address"
+        return "none: only clients on this machine can use /v1, and only if api.listen is a loopback address"
     try:
         clients = read_clients(settings.api.tokens)
     except TokenFileError as error:

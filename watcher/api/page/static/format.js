@@ -19,7 +19,7 @@ export function duration(seconds) {
   return more > 0 ? `${count} ${unit} ${more} ${smaller}` : `${count} ${unit}`;
 }
 
-/** A rate or another number, with at most three significant digits if it is not an integer. */
+/** A rate or another number, rounded to the digits that matter. */
 export function number(value) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   if (value === 0) return "0";
