@@ -12,6 +12,14 @@ from watcher.section import Name, Section
 MIN_TOKEN = 16
 """The minimum length of a token in characters. A shorter token can be guessed."""
 
+SENDABLE = "only visible ASCII characters: no spaces, no line breaks"
+"""Characters of a token: a header passes nothing else on unchanged."""
+
+
+def is_token(text: str) -> bool:
+    """Whether a client can send this text as a token."""
+    return all("!" <= character <= "~" for character in text)
+
 
 class ApiToken(Section):
     """One client of the HTTP API. Exactly one of `token` and `token_file` is set."""
@@ -24,6 +32,13 @@ class ApiToken(Section):
     """What the client sends as `Authorization: Bearer TOKEN`. Treated as a secret."""
     token_file: str | None = Field(default=None, min_length=1)
     """A file that contains the token. It is read at the start."""
+
+    @field_validator("token")
+    @classmethod
+    def _can_be_sent(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and not is_token(token.get_secret_value()):
+            raise ValueError(f"a token has {SENDABLE}")
+        return token
 
     @model_validator(mode="after")
     def _one_source(self) -> ApiToken:
