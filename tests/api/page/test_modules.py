@@ -58,8 +58,8 @@ async def check_first_sentences(page):
 
 
 async def test_the_modules():
-    """Server-sent events are read however they are cut; durations and trouble have words; a key keeps its escapes; only known members pass."""
-    """Server-sent events are read in any pieces; durations and problems are readable; a key keeps its escapes; only known members pass."""
+    """Server-sent events are read in any pieces; durations and problems are readable; keys keep escapes; only known members pass."""
+    async with blank_page() as page:
         for seed in range(20):
             cuts = sorted(random.Random(seed).sample(range(len(STREAM)), seed))
             pieces = [STREAM[start:end] for start, end in zip([0, *cuts], [*cuts, len(STREAM)], strict=True)]
