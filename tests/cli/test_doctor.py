@@ -281,7 +281,7 @@ async def test_the_running_watcher_says_whether_it_is_ready(monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("tokens", "state", "seen"),
     [
-        ("[]", "ok", "none: any program on this machine may use /v1"),
+        ("[]", "ok", "none: any program on this machine can use /v1"),
         ("[{name: ci, role: write, token_file: good}]", "ok", "ci (write)"),
         ("[{name: ci, token_file: missing}]", "failed", "token 'ci': cannot read missing"),
         ("[{name: ci, token_file: short}]", "failed", "token 'ci': short has fewer than 16 characters"),
