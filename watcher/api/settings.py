@@ -12,6 +12,13 @@ from watcher.section import Name, Section
 MIN_TOKEN = 16
 """Characters of a token: fewer can be guessed."""
 
+HEADER_CHARACTERS = "ASCII letters, digits, and signs only, without white space"
+
+
+def fits_a_header(token: str) -> bool:
+    """Whether clients can send this token: each of its characters is allowed in a header and read the same by all."""
+    return all("!" <= character <= "~" for character in token)
+
 
 class ApiToken(Section):
     """One client of the HTTP API. Exactly one of `token` and `token_file` is set."""
@@ -24,6 +31,13 @@ class ApiToken(Section):
     """What the client sends as `Authorization: Bearer TOKEN`. Treated as a secret."""
     token_file: str | None = Field(default=None, min_length=1)
     """A file that contains the token. It is read at the start."""
+
+    @field_validator("token")
+    @classmethod
+    def _fits_a_header(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and not fits_a_header(token.get_secret_value()):
+            raise ValueError(f"expected {HEADER_CHARACTERS}")
+        return token
 
     @model_validator(mode="after")
     def _one_source(self) -> ApiToken:
