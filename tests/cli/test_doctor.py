@@ -285,6 +285,7 @@ async def test_the_running_watcher_says_whether_it_is_ready(monkeypatch: pytest.
         ("[{name: ci, role: write, token_file: good}]", "ok", "ci (write)"),
         ("[{name: ci, token_file: missing}]", "failed", "token 'ci': cannot read missing"),
         ("[{name: ci, token_file: short}]", "failed", "token 'ci': short has fewer than 16 characters"),
+        ("[{name: ci, token_file: two}]", "failed", "token 'ci': two must contain one token: ASCII letters"),
     ],
 )
 @pytest.mark.usefixtures("here")
@@ -292,6 +293,7 @@ def test_the_tokens_of_the_api_are_read(tokens: str, state: str, seen: str) -> N
     """A token file that cannot be used is a failure, before a start fails with it; the names of the others are shown."""
     Path("good").write_text("0123456789abcdef\n")
     Path("short").write_text("0123\n")
+    Path("two").write_text("0123456789abcdef\n0123456789abcdef\n")
     settings = parse(f"{CONFIG}api: {{listen: '127.0.0.1:0', tokens: {tokens}}}\n", "w.yaml", {})
     found = anyio.run(run_check, "API tokens", partial(check_tokens, settings))
     assert (found.state, found.seen.startswith(seen)) == (state, True)

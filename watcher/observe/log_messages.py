@@ -14,6 +14,7 @@ MESSAGES: Mapping[str, str] = {
     "started": "The watcher started and reads from {sources}; open watches: {open_watches}.",
     "stop_requested": "The watcher received the signal {signal} and stops.",
     "stopping": "The watcher is stopping and ends within {deadline_s} s; calls in flight: {in_flight}.",
+    "finished": "The watcher ends: all sources are read to their end, all watches have ended, and all events are settled.",
     "stopped_at_once": "A second signal ended the process at once.",
     "stopped_by_force": "The process did not end within {after_s} s and was ended by force.",
     "stopped_with_undelivered_events": "The watcher stopped; undelivered events: {events}.",

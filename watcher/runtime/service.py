@@ -212,6 +212,7 @@ class Watcher:
         while not await self._done():  # noqa: ASYNC110 - no single event marks the end of all work
             await anyio.sleep(IDLE_CHECK_S if self.loops.intake.exhausted else BUSY_CHECK_S)
         self.finished = True
+        log.info("finished", hint="to run until SIGTERM, add a source without an end, such as an SQS queue or a named pipe")
         waiting.cancel()
 
     async def _done(self) -> bool:
