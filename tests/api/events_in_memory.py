@@ -60,7 +60,7 @@ class Log:
         return await self.cursors.positions(after)
 
     def stream(self, wanted: EventFilter = EventFilter()) -> EventStream:  # noqa: B008 - frozen
-        return EventStream(self.store, self.tail, self.cursors, wanted)
+        return EventStream(self.tail.store, self.tail, self.cursors, wanted)
 
     async def stored(self) -> list[Event]:
         return list(await self.store.events(EventQuery(limit=100_000)))

@@ -103,7 +103,9 @@ def test_a_token_can_be_in_a_file(tmp_path: Path) -> None:
     assert status(access, "write", authorization=f"Bearer {WRITE}") == 200
 
 
-@pytest.mark.parametrize("content", [None, b"short", b"\xff" * 20], ids=["missing", "short", "not text"])
+@pytest.mark.parametrize(
+    "content", [None, b"short", b"\xff" * 20, b"two lines\nshort-0123456789"], ids=["missing", "short", "not text", "two lines"]
+)
 def test_a_token_file_that_cannot_be_used_is_named(tmp_path: Path, content: bytes | None) -> None:
     """A token file that is missing, too short, or not text is an error that names the token and the file, not the content."""
     path = tmp_path / "token"
@@ -121,10 +123,13 @@ def test_a_token_file_that_cannot_be_used_is_named(tmp_path: Path, content: byte
         [{"name": "a", "token": READ, "token_file": "x"}],
         [{"name": "a", "token": "short"}],
         [{"name": "a", "token": READ, "role": "admin"}],
+        [{"name": "a", "token": f"{READ} "}],
+        [{"name": "a", "token": f"{READ}\n"}],
+        [{"name": "a", "token": f"{READ}-ä"}],
         [{"name": "a", "token": READ}, {"name": "a", "token": WRITE}],
     ],
 )
 def test_a_token_of_the_configuration_is_checked(tokens: list[dict[str, str]]) -> None:
-    """A token needs exactly one of token and token_file, 16 characters, a known role, and a name of its own."""
+    """A token needs exactly one of token and token_file, 16 characters that a client can send, a known role, and a name of its own."""
     with pytest.raises(ValidationError):
         ApiSettings.model_validate({"tokens": tokens})

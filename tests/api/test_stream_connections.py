@@ -161,8 +161,8 @@ def until(condition: object, what: str) -> None:
 
 def test_a_reader_stays_connected_for_longer_than_a_request_may_take(portal: BlockingPortal, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stream lasts: its connection is not closed by the limit for requests, and gets its cursor while nothing happens."""
-    monkeypatch.setattr(connections, "REQUEST_S", 0.2)
-    monkeypatch.setattr(event_stream, "HEARTBEAT_S", 0.3)
+    monkeypatch.setattr(connections, "REQUEST_S", 1.0)  # a busy machine needs a part of it to read the request
+    monkeypatch.setattr(event_stream, "HEARTBEAT_S", 0.4)
     with serving(portal) as (service, port), Client(port) as reader:
         reader.read_until(b"id: ", times=4)
         service.commit("t1")
@@ -197,8 +197,8 @@ def test_a_reader_that_does_not_read_is_disconnected(portal: BlockingPortal, mon
 
 def test_a_submission_that_waits_for_the_store_gets_its_answer(portal: BlockingPortal, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client whose submission takes too long is told so: its connection is not closed before the answer."""
-    monkeypatch.setattr(connections, "REQUEST_S", 0.5)
-    monkeypatch.setattr(task_routes, "WRITE_S", 0.6)
+    monkeypatch.setattr(connections, "REQUEST_S", 1.5)
+    monkeypatch.setattr(task_routes, "WRITE_S", 1.6)
     body = b'["abc123/t1"]'
     post = b"POST /v1/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
     with serving(portal) as (_, port), Client(port, post % (len(body), body)) as client:

@@ -106,6 +106,14 @@ async def test_a_body_that_names_no_task_is_refused(world: MakeWorld, body: byte
     assert letters == {"dead_letters": [], "next": None}
 
 
+async def test_a_large_body_is_read(world: MakeWorld) -> None:
+    """A body may be larger than a message of a queue, up to the documented limit."""
+    async with api_client(world(finite=False)) as client:
+        body = json.dumps([ref("t1")]).encode()
+        reply = await client.post("/v1/tasks", content=body.rjust(MAX_BODY), headers=JSON)
+    assert (reply.status_code, reply.json()["tasks"][0]["outcome"]) == (202, "admitted")
+
+
 async def test_a_paused_intake_refuses_tasks(world: MakeWorld) -> None:
     """While intake is paused at a limit, a submission is refused with 503 and the reason, and is accepted later."""
     w = world(finite=False, settings=ServiceSettings(limits=Limits(max_watches=1)))

@@ -285,7 +285,7 @@ async def test_the_running_watcher_says_whether_it_is_ready(monkeypatch: pytest.
         ("[{name: ci, role: write, token_file: good}]", "ok", "ci (write)"),
         ("[{name: ci, token_file: missing}]", "failed", "token 'ci': cannot read missing"),
         ("[{name: ci, token_file: short}]", "failed", "token 'ci': short has fewer than 16 characters"),
-        ("[{name: ci, token_file: two}]", "failed", "token 'ci': two must contain one token: ASCII letters"),
+        ("[{name: ci, token_file: two}]", "failed", "token 'ci': two must have only visible ASCII characters"),
     ],
 )
 @pytest.mark.usefixtures("here")

@@ -405,3 +405,14 @@ def test_services_of_a_target_share_one_refresh() -> None:
     assert circuits.of(DEFAULT_TARGET, VOICE).may_refresh(1.0)
     assert not circuits.of(DEFAULT_TARGET, BATCH).may_refresh(1.0)
     assert circuits.of("eu", VOICE).may_refresh(1.0)
+
+
+def test_an_open_circuit_reports_another_cause() -> None:
+    """A renewed token with a wrong key is another problem than the expired one; the probes go on as before."""
+    circuits = opened("credentials")
+    assert note(circuits, CredentialsRejected("code"), now=5.0) == []
+    [change] = circuits.note(CredentialsRejected("SignatureDoesNotMatch"), [("k", "vc")], 15.0)
+    assert (change.component, change.opened, change.code) == ("circuit:credentials", True, "SignatureDoesNotMatch")
+    assert circuits.wait(15.0, 0) == 20.0
+    [change] = circuits.note(GOOD, [("k", "vc")], 35.0)
+    assert (change.opened, change.code) == (False, "SignatureDoesNotMatch")

@@ -92,7 +92,7 @@ class Timeline:
         self._series[series].append(values)
 
     def _expect(self, fires: Iterable[str], ignored: Iterable[str]) -> None:
-        firing = f'group by (alertname) (ALERTS{{alertstate="firing",alertname!~"{"|".join(ignored)}"}})'
+        firing = f'group by (alertname) (ALERTS{{alertstate="firing",alertname!~"{"|".join(sorted(ignored))}"}})'
         samples = [{"labels": f'{{alertname="{name}"}}', "value": 1} for name in fires]
         self._tests.append({"expr": firing, "eval_time": f"{self._minutes - 1}m", "exp_samples": samples})
 

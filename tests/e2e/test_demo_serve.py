@@ -72,7 +72,9 @@ async def subscribe(directory: Path, follow: Follow, kills: int, rng: Random) ->
             watcher.send(signal.SIGINT)
             assert await watcher.wait() == 130, watcher.text()
     assert watcher.text() == "", "stderr is empty"
-    assert watcher.out.read_text().endswith("Stopped. The same command goes on from here.\n")
+    printed = watcher.out.read_text().replace(str(directory / STATE), "~/.local/state/watcher-demo")
+    assert printed.endswith("Stopped. The same command goes on from here.\n")
+    assert max(map(len, printed.splitlines())) <= 80
     assert received.events()[: len(stored)] == stored, "no gap, no repeat"
     check(received.events(), simulated_tasks(directory / STATE), restarted_at)
     return received
@@ -116,14 +118,16 @@ async def a_port_in_use(directory: Path) -> None:
 
 
 async def a_state_in_use(directory: Path) -> None:
-    """Exit 74 with the option to use, for a second demo and for a path that is no directory."""
+    """Exit 74 with the option to use: for a second demo, a path that is no directory, and a directory with other files."""
     watcher = WatcherProcess(directory, {})
     (directory / STATE).mkdir()
     with TaskFile(directory / STATE / "simulator.db"):
         assert await watcher.run(*SERVE) == 74
     (directory / "file").touch()
     assert await watcher.run("demo", "--serve", "--port", "0", "--state", "file/state") == 74
-    assert watcher.text().count("--state") == 2
+    assert await watcher.run("demo", "--serve", "--port", "0", "--state", ".") == 74
+    assert not (directory / "watcher.yaml").exists()
+    assert watcher.text().count("--state") == 3
     assert "another process uses it" in watcher.text()
     assert "Traceback" not in watcher.text()
 

@@ -9,6 +9,7 @@ from tests.runtime.conftest import MakeWorld, key
 from watcher.errors import PeerGone, Unavailable
 from watcher.model import Event
 from watcher.ports import Delivered, Outcome, Retry
+from watcher.query import Selection
 from watcher.simulator.inbox import SimulatedInbox
 
 pytestmark = pytest.mark.looptime
@@ -31,6 +32,21 @@ async def test_a_sink_that_is_down_delays_only_itself(world: MakeWorld) -> None:
         await anyio.sleep(120)
     assert {e.id: e.body for e in up.events} == {e.id: e.body for e in down.events}
     assert watcher.health.ready()[0]
+
+
+async def test_a_sink_without_events_does_not_keep_the_watcher_unready(world: MakeWorld) -> None:
+    """When the events that failed are erased, or belong to another replica now, the sink counts as working without another event."""
+    inbox = SimulatedInbox()
+    w = world(sinks=[inbox], durations="run=never", finite=False)
+    inbox.failure = Unavailable("timeout")
+    w.submit("task-1")
+    async with w.running() as watcher:
+        await anyio.sleep(60)
+        assert not watcher.health.is_good("sink:inbox")
+        await w.store.forget(Selection(key=key("task-1")))
+        await anyio.sleep(120)
+        assert watcher.health.is_good("sink:inbox")
+        assert inbox.events == []
 
 
 async def test_a_later_event_of_a_task_waits_for_the_earlier_one(world: MakeWorld) -> None:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from fastapi import Request
 
 from watcher.api.problems import Problem
-from watcher.api.settings import HEADER_CHARACTERS, MIN_TOKEN, ApiToken, fits_a_header
+from watcher.api.settings import MIN_TOKEN, SENDABLE, ApiToken, is_token
 
 Role = Literal["read", "write"]
 
@@ -118,8 +118,8 @@ def _secret(token: ApiToken) -> str:
         raise TokenFileError(f"token {token.name!r}: cannot read {path}: {reason}") from error
     if len(secret) < MIN_TOKEN:
         raise TokenFileError(f"token {token.name!r}: {path} has fewer than {MIN_TOKEN} characters")
-    if not fits_a_header(secret):
-        raise TokenFileError(f"token {token.name!r}: {path} must contain one token: {HEADER_CHARACTERS}")
+    if not is_token(secret):
+        raise TokenFileError(f"token {token.name!r}: {path} must have {SENDABLE}")
     return secret
 
 

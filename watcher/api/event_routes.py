@@ -91,7 +91,7 @@ def event_router(backend: Backend, access: Access, cursors: Cursors) -> APIRoute
 async def _stream(backend: Backend, cursors: Cursors, request: Request, params: EventParams, positions: Positions) -> Response:
     _check_room(backend)
     connection = hold(request, None, follows=True)
-    stream = EventStream(backend.store, backend.tail, cursors, params.wanted)
+    stream = EventStream(backend.tail.store, backend.tail, cursors, params.wanted)
     headers = {**NO_STORE, "X-Accel-Buffering": "no"}  # a proxy must pass each event on at once
     blocks = stream.follow(positions, cursors.first(params.after, positions))
     return _Stream(backend.tail, _frames(backend, blocks, connection), headers)

@@ -36,7 +36,7 @@ class EventStream:
     wanted: EventFilter
 
     async def follow(self, after: Positions, first: bytes = b"\n") -> AsyncIterator[bytes]:
-        """Yield blocks of the stream; `first` is the first one. Raises ReaderTooSlowError, and a StoreError while the reader catches up.
+        """Yield blocks of the stream; `first` is the first one. Raises ReaderTooSlowError, and a StoreError of the store.
 
         The caller counts as a reader of the tail meanwhile.
         """

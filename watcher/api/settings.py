@@ -12,12 +12,13 @@ from watcher.section import Name, Section
 MIN_TOKEN = 16
 """Characters of a token: fewer can be guessed."""
 
-HEADER_CHARACTERS = "ASCII letters, digits, and signs only, without white space"
+SENDABLE = "only visible ASCII characters: no spaces, no line breaks"
+"""Characters of a token: a header passes nothing else on unchanged."""
 
 
-def fits_a_header(token: str) -> bool:
-    """Whether clients can send this token: each of its characters is allowed in a header and read the same by all."""
-    return all("!" <= character <= "~" for character in token)
+def is_token(text: str) -> bool:
+    """Whether a client can send this text as a token."""
+    return all("!" <= character <= "~" for character in text)
 
 
 class ApiToken(Section):
@@ -34,9 +35,9 @@ class ApiToken(Section):
 
     @field_validator("token")
     @classmethod
-    def _fits_a_header(cls, token: SecretStr | None) -> SecretStr | None:
-        if token is not None and not fits_a_header(token.get_secret_value()):
-            raise ValueError(f"expected {HEADER_CHARACTERS}")
+    def _can_be_sent(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and not is_token(token.get_secret_value()):
+            raise ValueError(f"a token has {SENDABLE}")
         return token
 
     @model_validator(mode="after")

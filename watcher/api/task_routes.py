@@ -15,7 +15,7 @@ from watcher.api.late_writes import LateWrites
 from watcher.api.parameters import check_texts, is_storable
 from watcher.api.problems import Problem, responses, unavailable
 from watcher.api.replies import json_reply
-from watcher.api.request_body import read_json_body
+from watcher.api.request_body import MAX_BODY, read_json_body
 from watcher.core.intake import submissions
 from watcher.core.trace_context import trace_context
 from watcher.errors import InvalidInput
@@ -126,7 +126,7 @@ async def _list(backend: Backend, params: TaskParams) -> dict[str, Any]:
 
 async def _submit(backend: Backend, writes: LateWrites, body: bytes, trace: str | None) -> Response:
     """`trace` is the trace context of the request, for tasks without one of their own."""
-    found = submissions.read(body, backend.catalog, now=backend.wall(), region=backend.region)
+    found = submissions.read(body, backend.catalog, now=backend.wall(), region=backend.region, max_body=MAX_BODY)
     entries = [submissions.with_trace(entry, trace) if isinstance(entry, Submission) else entry for entry in found]
     if not any(isinstance(entry, Submission) for entry in entries):
         outcomes = [_without_watch(entry) for entry in entries if not isinstance(entry, Submission)]

@@ -43,11 +43,11 @@ def serve_demo(options: DemoOptions, port: int, directory: Path | None) -> int:
 
     `directory` is where the state is; None: the default. Exits with a message where the port or the directory cannot be used.
     """
-    state = DemoState((directory or default_directory(os.environ)).absolute())
+    state = _state(directory)
     listen = f"{HOST}:{_free(port)}"
     with ExitStack() as opened:
         try:
-            state.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            state.create()
             file = opened.enter_context(TaskFile(state.simulated_tasks))
             settings = parse(state.prepare(listen), str(state.config), {})
         except (StoreRefused, OSError) as error:
@@ -56,6 +56,14 @@ def serve_demo(options: DemoOptions, port: int, directory: Path | None) -> int:
             raise Exit(exit_codes.IO) from None
         configure(LogSettings(level="error"))
         return run_stoppable(partial(_serve, options, state, settings, file), STOP_DEADLINE_S)
+
+
+def _state(directory: Path | None) -> DemoState:
+    try:
+        return DemoState((directory or default_directory(os.environ)).absolute())
+    except RuntimeError:
+        sentence("There is no home directory for the state of the demo. Choose a directory with --state.", err=True)
+        raise Exit(exit_codes.IO) from None
 
 
 def _free(port: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Mapping
@@ -18,7 +19,10 @@ MAX_EVENTS_BYTES = 16 * 1024 * 1024
 
 
 def default_directory(environ: Mapping[str, str]) -> Path:
-    """Return the directory for the state of programs, as the XDG Base Directory Specification defines it."""
+    """Return a directory below that for the state of programs, as the XDG Base Directory Specification defines it.
+
+    Raises RuntimeError if that depends on a home directory, and there is none.
+    """
     configured = environ.get("XDG_STATE_HOME", "")
     base = Path(configured) if os.path.isabs(configured) else Path("~/.local/state").expanduser()
     return base / "watcher-demo"
@@ -49,6 +53,12 @@ class DemoState:
     def simulated_tasks(self) -> Path:
         """What the simulated service knows."""
         return self.directory / "simulator.db"
+
+    def create(self) -> None:
+        """Create the directory. Raises OSError, also for a directory with other files: the demo would replace or use them."""
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self.simulated_tasks.exists() and any(self.directory.iterdir()):
+            raise OSError(errno.ENOTEMPTY, "the directory has files that are not of a demo")
 
     def prepare(self, listen: str) -> str:
         """Create what is missing, and write the configuration. Returns its text. Raises OSError."""

@@ -137,6 +137,8 @@ class SinkWorker:
                 self.wake(shard, events)
         if not self._unread and not len(self._queue):
             self._backlog.drained(self.sink.name)
+            if not self._slots.borrowed_tokens:
+                self._condition.idle()
 
     def _take(self) -> Sequence[Event]:
         """The next batch, empty while none may be sent."""

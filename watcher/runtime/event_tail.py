@@ -58,7 +58,8 @@ class EventTail:
         self.closed = False
         """No reader may go on: the process is about to end."""
         self.readers = 0
-        self._store = store
+        self.store = store
+        """Its calls are retried: while it is away, readers wait for it, and do not all come again and again."""
         self._render = render
         self._wanted = anyio.Event()
         self._wake = Wakeup()
@@ -136,10 +137,10 @@ class EventTail:
 
     async def run(self) -> None:
         """Follow the store while there are readers, until cancelled."""
-        poll_s = SINGLE_POLL_S if self._store.renew_s is None else POLL_S
+        poll_s = SINGLE_POLL_S if self.store.renew_s is None else POLL_S
         while True:
             await self._wanted.wait()
-            self._positions = dict(await self._store.positions())
+            self._positions = dict(await self.store.positions())
             self._following = True
             await self._announce(events=False)
             while self.readers:
@@ -155,7 +156,7 @@ class EventTail:
     async def _read(self) -> None:
         self._begun += 1
         while True:
-            events = await self._store.events(EventQuery(self._positions, limit=PAGE))
+            events = await self.store.events(EventQuery(self._positions, limit=PAGE))
             for event in events:
                 self._positions[event.shard] = event.position
                 frame = self._render(event, self._positions)

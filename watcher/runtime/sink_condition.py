@@ -46,6 +46,11 @@ class SinkCondition:
         elif not everything and any(each.ground == Ground.NOTHING_TO_COMPARE for each in verdict.dead):
             self._works()  # nothing shows that it does not
 
+    def idle(self) -> None:
+        """Nothing is left to send: what failed was erased, or another replica sends it. So nothing would report that the sink works."""
+        if not self._health.is_good(self._component):
+            self._health.good(self._component, "no event to deliver")
+
     def _works(self) -> None:
         self.resume_at = self.probe_at = 0.0
         self._failed_batches = self._failed_probes = 0

@@ -14,12 +14,13 @@ import pytest
 from tests.adapters.stores.sqlite_ground import an_error, another_program, owned
 from tests.contracts.store_exam.facts import a_watch, commit, committed, leases, moved, unsettled
 from tests.process import HANG_S
-from watcher.adapters.stores.sqlite import SqliteStore
+from watcher.adapters.stores.sqlite import SqliteStore, schema
 from watcher.adapters.stores.sqlite.failures import store_error
 from watcher.adapters.stores.sqlite.schema import connect
 from watcher.adapters.stores.sqlite.writer import WriterThread
-from watcher.errors import Fenced, StoreRefused, StoreUnavailable
+from watcher.errors import Fenced, StoreError, StoreRefused, StoreUnavailable
 from watcher.model import Watch
+from watcher.query import Selection
 
 
 def transactions(path: Path) -> int:
@@ -52,6 +53,21 @@ async def together(
     return failed
 
 
+async def test_a_long_query_does_not_stop_the_writes_after_an_erasure(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While somebody reads, the log cannot be emptied after an erasure. The writes go on, and it is emptied after a later one."""
+    monkeypatch.setattr(schema, "BUSY_S", 2 * HANG_S)  # a wait for the reader would be a hang
+    async with owned(path) as store:
+        await store.admit([a_watch("t1")])
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as reader, anyio.fail_after(HANG_S):
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM watches").fetchone()
+            assert await store.forget(Selection(key=a_watch("t1").key)) == 1
+            await store.admit([a_watch("t2")])
+            reader.execute("ROLLBACK")
+            await store.admit([a_watch("t3")])
+            assert path.with_name(path.name + "-wal").stat().st_size == 0
+
+
 async def test_a_long_query_delays_neither_reads_nor_writes(path: Path) -> None:
     """While a query for the API is under way, tasks are admitted and committed, and the outbox is read."""
     begun, over = threading.Event(), threading.Event()
@@ -68,6 +84,29 @@ async def test_a_long_query_delays_neither_reads_nor_writes(path: Path) -> None:
         assert len(await unsettled(store)) == 1
         assert await store.task(a_watch().key) is not None
         over.set()
+
+
+async def test_a_long_query_does_not_delay_the_close(path: Path) -> None:
+    """A query for the API that is under way, or waits for its turn, is broken off when the store is closed."""
+    begun, failed = threading.Event(), []
+
+    def long(db: sqlite3.Connection) -> None:
+        begun.set()
+        db.execute("WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 1e12) SELECT count(*) FROM c").fetchone()
+
+    async def query() -> None:
+        try:
+            await store._file.query(long)
+        except StoreError as error:
+            failed.append(error)
+
+    async with owned(path) as store, anyio.create_task_group() as tasks:
+        tasks.start_soon(query)
+        assert await anyio.to_thread.run_sync(begun.wait, HANG_S)
+        tasks.start_soon(query)
+        await anyio.wait_all_tasks_blocked()
+        await store.close()
+    assert len(failed) == 2
 
 
 async def test_queued_calls_are_one_transaction(path: Path) -> None:

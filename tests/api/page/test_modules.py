@@ -15,6 +15,18 @@ STREAM = "retry: 1000\n\nid: a\ndata: 1\n\n: comment\n\nid: b\n\nid: c\r\ndata: 
 BLOCKS = [["a", "1"], ["b", ""], ["c", "2\n3"], [None, "4"], ["", ""]]
 DURATIONS = {0: "0 s", 0.0004: "0 ms", 0.042: "42 ms", 0.42: "0.42 s", 4.2: "4.2 s", 42: "42 s", 60: "1 min", 95: "1 min 35 s", 3600: "1 h"}
 DURATIONS |= {5000: "1 h 23 min", 86_400: "1 d", 100_000: "1 d 3 h", 1_000_000: "11 d"}
+SENTENCES = {
+    "store": "The store has not worked",
+    "leases": "This replica has not renewed its leases",
+    "source:tasks": "Source tasks has not worked",
+    "sink:crm-eu": "Sink crm-eu has not worked",
+    "quota:voice-tone": "All calls under the quota voice-tone have been throttled",
+    "circuit:credentials": "The credentials have not been accepted",
+    "circuit:outage:chime-sdk-voice": "chime-sdk-voice has not answered",
+    "circuit:unreadable:chime-sdk-voice": "The replies of chime-sdk-voice have not been readable",
+    "circuit:not_found:chime-sdk-voice": "No task has been found at chime-sdk-voice",
+    "circuit:of_a_later_version:chime-sdk-voice": "Circuit of_a_later_version (chime-sdk-voice) has been open",
+}
 
 
 @asynccontextmanager
@@ -34,8 +46,19 @@ async def blank_page():
         await page.close()
 
 
+async def check_first_sentences(page):
+    """What does not work is said in words for which one need not know the components."""
+    first = """async (names) => {
+        const { sentence, troubles } = await import("/page/verdict.js");
+        const components = names.map((name) => ({ name, ok: false, reason: "r", hint: "h", since: new Date() }));
+        const overview = (each) => ({ components: [each], paused: [], calls: [], tasks: {}, replicas: { trouble: [] } });
+        return components.map((each) => sentence(troubles(overview(each))).replace(/ since [0-9:]+[.]$/, ""));
+    }"""
+    assert await page.evaluate(first, list(SENTENCES)) == list(SENTENCES.values())
+
+
 async def test_the_modules():
-    """Server-sent events are read however they are cut; durations are readable; a key keeps its escapes; only known members pass."""
+    """Server-sent events are read however they are cut; durations and trouble have words; keys keep escapes; only known members pass."""
     async with blank_page() as page:
         for seed in range(20):
             cuts = sorted(random.Random(seed).sample(range(len(STREAM)), seed))
@@ -67,3 +90,4 @@ async def test_the_modules():
         known = """async (event) => JSON.stringify((await import("/page/stream.js")).transition(event))"""
         found = await page.evaluate(known, {"type": "t", "subject": "k/1", "data": data})
         assert ('"to":"X"' in found, "canary" in found) == (True, False)
+        await check_first_sentences(page)

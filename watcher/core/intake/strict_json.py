@@ -32,10 +32,10 @@ def decode(body: bytes) -> Any:
     return decode_text(text_of(body))
 
 
-def text_of(body: bytes) -> str:
+def text_of(body: bytes, max_body: int = MAX_BODY) -> str:
     """Return the body as text, without a byte order mark. Raises InvalidInput: size, encoding, empty."""
-    if len(body) > MAX_BODY:
-        raise InvalidInput("size", f"the message is larger than {MAX_BODY} bytes; split it")
+    if len(body) > max_body:
+        raise InvalidInput("size", f"the message is larger than {max_body} bytes; split it")
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from watcher.core.intake.envelopes import decode_message, unwrap
 from watcher.core.intake.members import MAX_DEADLINE_S, check_scope, check_version, context_of, deadline_of
 from watcher.core.intake.observations import has_status, observation_of
-from watcher.core.intake.strict_json import JSON_SPACE, text_of
+from watcher.core.intake.strict_json import JSON_SPACE, MAX_BODY, text_of
 from watcher.core.intake.task_objects import as_the_api_spells, bare_values, objects_inside, pasted_kinds, pasted_task, spellings, value_of
 from watcher.core.intake.unwrapped import Unwrapped
 from watcher.core.trace_context import of_members
@@ -42,15 +42,22 @@ _FLAT = {name.replace("_", ""): name for name in FORBIDDEN_MEMBERS}
 
 
 def read(
-    body: bytes, catalog: Catalog, *, now: float, region: str | None = None, plain: bool = False, watch_notified: bool = False
+    body: bytes,
+    catalog: Catalog,
+    *,
+    now: float,
+    region: str | None = None,
+    plain: bool = False,
+    watch_notified: bool = False,
+    max_body: int = MAX_BODY,
 ) -> Sequence[Submission | InvalidInput | Ignored]:
     """Return an entry for each task that a message names, and for each part that requires no action, in their order. Never raises.
 
     `now` is in seconds since the epoch. `region` is the configured one. `plain` reads all that is not JSON as a reference
-    (`parse_ref`); else only what looks like one. `watch_notified`: a notification of AWS is a submission.
+    (`parse_ref`); else only what looks like one. `watch_notified`: a notification of AWS is a submission. `max_body` is in bytes.
     """
     try:
-        text = text_of(body)
+        text = text_of(body, max_body)
         if plain and text.lstrip(JSON_SPACE)[0] not in '{["':
             return [Submission(parse_ref(text, catalog))]
         value = decode_message(text)

@@ -12,7 +12,7 @@ PROBE_FIRST_S, PROBE_MAX_S = 5.0, 60.0
 
 @dataclass(frozen=True, slots=True)
 class CircuitChange:
-    """A circuit that opened or closed. `code` is the error code that opened it."""
+    """A circuit that opened or closed, or that is kept open by another error now. `code` is that of the last error that opened it."""
 
     name: str
     target: str
@@ -46,10 +46,12 @@ class Circuit:
         self._interval = PROBE_FIRST_S
 
     def open(self, code: str, now: float) -> list[CircuitChange]:
-        """Open it for this error code, unless it is open."""
-        if self.is_open:
+        """Open it for this error code. While it is open, a probe with another code is reported too: the cause is another one now."""
+        if self.is_open and (code == self._code or now < self.probe_at):
             return []
-        self.is_open, self._code, self._interval, self.probe_at = True, code, PROBE_FIRST_S, now + PROBE_FIRST_S
+        if not self.is_open:
+            self.is_open, self._interval, self.probe_at = True, PROBE_FIRST_S, now + PROBE_FIRST_S
+        self._code = code
         return [CircuitChange(self.name, self._target, self._service, True, code)]
 
     def close(self) -> list[CircuitChange]:

@@ -18,6 +18,7 @@ TEMPORARY = {
     sqlite3.SQLITE_LOCKED: LOCKED,
     sqlite3.SQLITE_PROTOCOL: LOCKED,
     sqlite3.SQLITE_NOMEM: NO_MEMORY,
+    sqlite3.SQLITE_INTERRUPT: "the read was broken off, because the store is closed",
     sqlite3.SQLITE_IOERR_NOMEM: NO_MEMORY,
 }
 """The failed write was rolled back and the file is intact, so a retry may succeed."""

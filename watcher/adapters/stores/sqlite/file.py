@@ -37,6 +37,8 @@ class SqliteFile:
         self._writer: WriterThread | None = None
         self._one_reader = CapacityLimiter(1)
         self._one_query = CapacityLimiter(1)
+        self._closing = False
+        """No read begins any more: `close` would wait for it."""
 
     async def own(self, begin: Callable[[sqlite3.Connection], None]) -> None:
         """Create or migrate the file, as its only owner. `begin` is called at the start of each write transaction."""
@@ -54,10 +56,15 @@ class SqliteFile:
         self._writer = WriterThread(self._connections[0], self._path, begin)
 
     async def close(self) -> None:
-        """Finish the queued writes, then close the file and release the lock."""
+        """Finish the queued writes, break off the reads, then close the file and release the lock."""
+        self._closing = True
         if self._writer is not None:
             await self._writer.stop()
+        for connection in self._connections[1:]:
+            connection.interrupt()  # a query of the API may take longer than a stop may
         with anyio.CancelScope(shield=True):
+            async with self._one_reader, self._one_query:
+                pass  # a connection that is closed during a read makes it fail in any way
             await to_thread.run_sync(self._close)  # the last connection syncs the file, which a hung disk delays
 
     def _close(self) -> None:
@@ -82,14 +89,21 @@ class SqliteFile:
     async def _run(self, work: Work[T], number: int, one: CapacityLimiter) -> T:
         if number >= len(self._connections):
             return await self.write(work)
+
+        def unless_closing(db: sqlite3.Connection) -> T:
+            if self._closing:
+                raise StoreRefused(f"{self._path}: the store is closed")
+            return work(db)
+
         try:
-            return await to_thread.run_sync(work, self._connections[number], limiter=one)
+            return await to_thread.run_sync(unless_closing, self._connections[number], limiter=one)
         except sqlite3.Error as error:
             if (named := store_error(error, self._path)) is None:
                 raise
             raise named from error
 
     def _own(self) -> None:
+        self._closing = False
         self._connect(schema.prepare, lock=not self._in_memory)
 
     def _join(self, *, alone: bool) -> None:
@@ -97,6 +111,7 @@ class SqliteFile:
             raise StoreRefused(f"{os.path.abspath(self._path)}: there is no store here: start the watcher first, or name its file")
         if not alone and is_owned_elsewhere(self._path):
             raise StoreRefused(f"{self._path}: {OTHER_NAME}: use the name that the watcher uses")
+        self._closing = False
         self._connect(schema.expect, lock=alone)
 
     def _connect(self, verify: Callable[[sqlite3.Connection, str], None], *, lock: bool) -> None:

@@ -19,10 +19,13 @@ import anyio
 from anyio import to_thread
 
 from watcher.adapters.stores.sqlite.failures import store_error
+from watcher.adapters.stores.sqlite.schema import BUSY_S
 from watcher.errors import Fenced, SinksRemoved, StoreError, StoreRefused
 
 CHECKPOINT_ROWS = 4000
 """Rows written between two checkpoints: a log of some megabytes."""
+EMPTY_S = 0.2
+"""How long to wait for the readers before the log can be emptied, in seconds. All commits wait with it."""
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -151,13 +154,15 @@ class WriterThread:
             return
         try:
             mode = "TRUNCATE" if self._erased else "PASSIVE"
+            self._db.execute(f"PRAGMA busy_timeout = {EMPTY_S * 1000:.0f}")
             busy = self._db.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()[0]
+            self._db.execute(f"PRAGMA busy_timeout = {BUSY_S * 1000:.0f}")
         except sqlite3.Error as error:
             if self._named(error) is None:
                 raise
             return
         self._checkpointed = self._db.total_changes
-        self._erased = self._erased and bool(busy)  # while another process reads, the log is emptied after a later group
+        self._erased = self._erased and bool(busy)  # while somebody reads, the log is emptied after a later group
 
 
 def _finish(calls: Sequence[_Call]) -> None:

@@ -48,7 +48,8 @@ export function verdictPlace() {
   return { root: h("section", { class: "verdict", "aria-label": "Condition" }, announcement, detail, list), sentence, detail, list };
 }
 
-function sentence(found) {
+/** The first sentence of the page. */
+export function sentence(found) {
   if (!found.length) return "All is well.";
   const [first] = found;
   const others = found.length > 1 ? ` And ${counted(found.length - 1, "more problem")}.` : "";
@@ -60,7 +61,7 @@ function sentence(found) {
 function failedSince(component) {
   const [type, name, service] = component.split(":");
   if (type === "quota") return `All calls under the quota ${name} have been throttled`;
-  if (component === "leases") return "This replica has not renewed its leases in time";
+  if (component === "leases") return "This replica has not renewed its leases";
   if (type !== "circuit") return `${componentName(component)} has not worked`;
   const circuits = {
     credentials: "The credentials have not been accepted",
