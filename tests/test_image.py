@@ -1,4 +1,4 @@
-"""What the image is made of fits together. The image itself is built and run by hand."""
+"""The parts of the image are consistent: Dockerfile, locks, and configuration. Building and running the image is not tested."""
 
 import json
 import re

@@ -71,7 +71,7 @@ API_REASONS = frozenset(
     {"unreachable", "tls", "unauthorized", "forbidden", "not_found", "gone", "rejected", "busy", "failed", "redirect", "foreign"}
 )
 """Why a request to the HTTP API failed: no connection, an untrusted certificate, the statuses 401, 403, 404, 410, other 4xx,
-503, other 5xx, a redirect, or a reply that no watcher sends."""
+503, other 5xx, a redirect, or a reply that is not from a watcher."""
 
 
 class StoreError(WatcherError):

@@ -1,4 +1,4 @@
-"""Holds replies against the OpenAPI document: the status, the type of the content, and the schema of the body."""
+"""Checks replies with the OpenAPI document: the status, the type of the content, and the schema of the body."""
 
 from __future__ import annotations
 

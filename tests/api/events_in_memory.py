@@ -75,9 +75,9 @@ class Reader:
     blocks: list[tuple[str, str | None]] = field(default_factory=list)
     """The id and the data of each block; None for a block without an event."""
     pause_s: float = 0.0
-    """How long it takes to read what it is sent, in seconds."""
+    """The time that it takes to read each piece of the stream, in seconds."""
     pieces: int | None = None
-    """After how many pieces of the stream it disconnects."""
+    """The number of pieces of the stream after which it disconnects."""
 
     @property
     def bodies(self) -> list[str]:

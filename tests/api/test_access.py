@@ -1,4 +1,4 @@
-"""Who may use /v1: tokens and roles, and without tokens the clients on this machine."""
+"""Authentication for /v1: tokens and roles; without tokens, only clients on this machine."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def status(access: Access, role: Role, **headers: str) -> int:
     ],
 )
 def test_a_token_decides_as_soon_as_there_is_one(beyond: bool, authorization: str, role: Role, expected: int) -> None:
-    """With tokens, a request needs one of them, with the role that it needs; the address does not matter."""
+    """If tokens are configured, each request needs a token with the right role, from any address."""
     access = Access(read_clients(TOKENS))
     access.beyond_loopback = beyond
     assert status(access, role, authorization=authorization, host="watcher.example") == expected
@@ -51,7 +51,7 @@ def test_a_token_decides_as_soon_as_there_is_one(beyond: bool, authorization: st
 
 @pytest.mark.parametrize("role", ["read", "write"])
 def test_without_tokens_nothing_is_served_beyond_this_machine(role: Role) -> None:
-    """An API that other machines can reach serves nothing without tokens, and asks for one."""
+    """An API that other machines can reach and that has no tokens replies with 401."""
     access = Access(())
     with pytest.raises(Problem, match=r"api\.tokens") as refused:
         access.check(role, {"host": "127.0.0.1:8080"})
@@ -73,7 +73,7 @@ def test_without_tokens_nothing_is_served_beyond_this_machine(role: Role) -> Non
     ],
 )
 def test_a_page_that_pretends_to_be_this_machine_is_refused(host: str, expected: int) -> None:
-    """Without tokens, a request must name this machine: a name of others that leads here is refused."""
+    """Without tokens, a request is refused if its Host header is not a name of this machine."""
     access = Access(())
     access.beyond_loopback = False
     assert status(access, "read", host=host) == expected

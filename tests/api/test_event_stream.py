@@ -1,4 +1,4 @@
-"""The stream of events: stored events, then live ones, without a gap or an overlap, from any id on."""
+"""The stream of events: stored events, then new ones, without a gap or an overlap, from any cursor on."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def identities(events: list[Event]) -> Counter[str]:
 @pytest.mark.parametrize("announced", [True, False], ids=["own commits", "commits of other replicas"])
 @pytest.mark.parametrize("seed", range(8))
 async def test_each_reader_gets_each_event_once(seed: int, announced: bool) -> None:
-    """Readers that come at any time, while events are committed to several shards, get each stored event, and none twice."""
+    """Readers that connect at any time, while events are committed to several shards, get each stored event, and none twice."""
     rng, log = random.Random(seed), Log(announced=announced)
     readers = [Reader(log, pause_s=rng.choice([0.0, 0.0, 0.05, 0.3])) for _ in range(6)]
     async with following(log) as tasks:
@@ -51,8 +51,8 @@ async def test_each_reader_gets_each_event_once(seed: int, announced: bool) -> N
 
 
 @pytest.mark.parametrize("seed", range(8))
-async def test_a_reader_goes_on_from_any_id(seed: int) -> None:
-    """A reader that is disconnected again and again, and comes back with its last id, gets each event, and none twice."""
+async def test_a_reader_continues_from_any_cursor(seed: int) -> None:
+    """A reader that is disconnected repeatedly, and reconnects with its cursor, gets each event, and none twice."""
     rng, log = random.Random(seed), Log(announced=seed % 2 == 0)
     reader = Reader(log, EventFilter(terminal=rng.choice([None, None, False])))
     async with following(log) as tasks:
@@ -67,7 +67,7 @@ async def test_a_reader_goes_on_from_any_id(seed: int) -> None:
 
 
 async def test_every_id_continues_with_the_next_event() -> None:
-    """The id of each event, of those that were stored and of those that came live, continues with all events that were not sent yet."""
+    """From the cursor of each event, stored or new, a reader gets exactly the events that were not sent yet."""
     rng, log, first = random.Random(3), Log(), None
     async with following(log) as tasks:
         await commit_at_random(log, rng, 30)
@@ -84,7 +84,7 @@ async def test_every_id_continues_with_the_next_event() -> None:
 
 
 async def test_the_events_of_a_task_come_in_order() -> None:
-    """A reader gets the events of each task in the order of their commits, stored ones as well as live ones."""
+    """A reader gets the events of each task in the order of their commits, both stored and new events."""
     rng, log = random.Random(5), Log()
     reader = Reader(log)
     async with following(log) as tasks:
@@ -102,8 +102,8 @@ async def test_the_events_of_a_task_come_in_order() -> None:
 @pytest.mark.parametrize(
     "wanted", [EventFilter(key=a_watch("t3").key), EventFilter(kind="voice-tone"), EventFilter(terminal=True), EventFilter(terminal=False)]
 )
-async def test_a_reader_gets_only_what_it_wants(wanted: EventFilter) -> None:
-    """With a filter for a task, a kind, or last events, a reader gets all such events, stored and live, and no others."""
+async def test_a_reader_gets_only_events_that_pass_its_filter(wanted: EventFilter) -> None:
+    """With a filter for a task, a kind, or last events, a reader gets all such events, stored and new, and no others."""
     rng, log = random.Random(7), Log()
     reader = Reader(log, wanted)
     async with following(log) as tasks:
@@ -118,8 +118,8 @@ async def test_a_reader_gets_only_what_it_wants(wanted: EventFilter) -> None:
     assert Counter(reader.bodies) == identities([event for event in stored if wanted.matches(event)])
 
 
-async def test_a_rare_reader_gets_newer_and_newer_ids() -> None:
-    """A reader whose filter matches nothing gets the present cursor now and then, so that its last id never gets old."""
+async def test_a_reader_without_events_gets_newer_cursors() -> None:
+    """A reader whose filter matches no event gets a new cursor from time to time, so that its cursor does not expire."""
     log = Log()
     reader = Reader(log, EventFilter(kind="voice-tone"))
     async with following(log) as tasks:
@@ -136,7 +136,7 @@ async def test_a_rare_reader_gets_newer_and_newer_ids() -> None:
 
 
 async def test_a_reader_that_begins_now_gets_later_events_only() -> None:
-    """With after=now, a reader gets what is committed later."""
+    """With after=now, a reader gets only events that are committed later."""
     log, reader = Log(), None
     async with following(log) as tasks:
         await log.commit("t1", "t2")
@@ -151,7 +151,7 @@ async def test_a_reader_that_begins_now_gets_later_events_only() -> None:
 
 
 async def test_an_erased_task_does_not_stop_its_readers() -> None:
-    """When the newest events are erased, readers of before and after get all later events."""
+    """When the newest events are erased, existing and new readers get all later events."""
     log = Log(shards=1)
     early, late = Reader(log), Reader(log)
     async with following(log) as tasks:

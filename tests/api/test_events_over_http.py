@@ -24,7 +24,7 @@ async def page(client: httpx.AsyncClient, after: str, **params: str | int) -> tu
 
 
 async def test_pages_have_each_event_once(world: MakeWorld) -> None:
-    """Pages of any size, each continued by the `next` of the previous one, have all events, each one once."""
+    """Pages of any size, each continued with `next` of the previous one, have all events without repeats."""
     async with api_client(world(finite=False)) as client:
         await submitted(client, *(ref(f"t{n}") for n in range(8)))
         for n in range(8):
@@ -41,7 +41,7 @@ async def test_pages_have_each_event_once(world: MakeWorld) -> None:
 
 
 async def test_a_long_poll_waits_for_the_next_event(world: MakeWorld) -> None:
-    """With `wait`, an empty page waits for the next event; without one, it comes after that time."""
+    """With `wait`, the watcher replies at the next event, or with an empty page after that time."""
     async with api_client(world(finite=False)) as client:
         _, end = await page(client, "now")
         began = anyio.current_time()
@@ -60,7 +60,7 @@ async def test_a_long_poll_waits_for_the_next_event(world: MakeWorld) -> None:
         assert len(got) == 1
 
 
-async def test_a_long_poll_waits_for_an_event_that_it_wants(world: MakeWorld) -> None:
+async def test_a_long_poll_waits_for_an_event_that_passes_its_filter(world: MakeWorld) -> None:
     """With `wait` and a filter, other events do not end the wait."""
     async with api_client(world(finite=False)) as client:
         _, end = await page(client, "now")
@@ -71,8 +71,8 @@ async def test_a_long_poll_waits_for_an_event_that_it_wants(world: MakeWorld) ->
 
 
 @pytest.mark.parametrize(("after", "status"), [("zz", 400), ("", 400), ("A" * 30, 400), ("x" * 20_001, 400)])
-async def test_a_text_that_is_no_cursor_is_refused(world: MakeWorld, after: str, status: int) -> None:
-    """A text that no reader was given is answered with 400, as a parameter and as Last-Event-ID."""
+async def test_a_text_that_is_not_a_cursor_is_refused(world: MakeWorld, after: str, status: int) -> None:
+    """A text that is not a cursor gets 400, as a parameter and as Last-Event-ID."""
     async with api_client(world(finite=False)) as client:
         reply = await client.get("/v1/events", params={"after": after})
         assert (reply.status_code, reply.headers["content-type"]) == (status, "application/problem+json")
@@ -81,7 +81,7 @@ async def test_a_text_that_is_no_cursor_is_refused(world: MakeWorld, after: str,
 
 
 async def test_a_cursor_of_another_store_is_gone(world: MakeWorld) -> None:
-    """A cursor of a store that no longer exists is answered with 410, and says what to do."""
+    """A cursor of another store gets 410, with what to do."""
     async with api_client(world(finite=False)) as client:
         _, before = await page(client, "now")
     async with api_client(world(finite=False, store=MemoryStore(MemoryStoreSettings()))) as client:
@@ -140,7 +140,7 @@ async def test_a_purge_needs_a_choice(world: MakeWorld, body: object) -> None:
 
 
 async def test_a_store_with_a_single_owner_lists_no_replicas(world: MakeWorld) -> None:
-    """/v1/replicas of a store that is not shared lists nobody, and no trouble."""
+    """/v1/replicas of a store that is not shared lists no replicas and no problems."""
     async with api_client(world(finite=False)) as client:
         reply = (await client.get("/v1/replicas")).json()
     assert (reply["replicas"], reply["unowned"], reply["trouble"]) == ([], 0, [])

@@ -1,4 +1,4 @@
-"""Streams that last: readers that are slow, disconnected, or idle, a store that is away, and the end of the watcher."""
+"""Long streams: readers that are slow, disconnected, or idle, a store that is unavailable, and a shutdown of the watcher."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from watcher.runtime.retrying_store import RetryingStore
 pytestmark = pytest.mark.looptime
 
 
-async def test_a_reader_that_reads_nothing_gets_no_younger() -> None:
-    """A reader that connects, and leaves before it was sent an event, keeps its cursor as it is: in the end it is too old, and says so."""
+async def test_a_reader_that_was_sent_nothing_keeps_its_cursor() -> None:
+    """A reader that disconnects before it was sent an event keeps its cursor, which gets 410 when it is older than the retention."""
     log = Log()
     reader = Reader(log, pieces=1)
     async with following(log):
@@ -50,7 +50,7 @@ async def test_a_reader_that_reads_nothing_gets_no_younger() -> None:
 
 
 class AbsentStore(MemoryStore):
-    """A store that can be away."""
+    """A store that can be unavailable."""
 
     away = False
 
@@ -60,8 +60,8 @@ class AbsentStore(MemoryStore):
         return await super().events(query)
 
 
-async def test_a_reader_waits_for_a_store_that_is_away() -> None:
-    """While the store is away, a stream stays open, and goes on when the store is back: else all readers would come again each second."""
+async def test_a_reader_waits_for_an_unavailable_store() -> None:
+    """While the store is unavailable, a stream stays open and later continues, so that readers do not reconnect each second."""
     log = Log()
     log.store = store = AbsentStore(MemoryStoreSettings(), shards=4)
     instruments = Instruments(Clock(log.wall), Health(log.wall), Metrics(builtin_catalog()))
@@ -77,8 +77,8 @@ async def test_a_reader_waits_for_a_store_that_is_away() -> None:
         await until_read(reader, 1)
 
 
-async def test_readers_for_whom_nothing_happens_need_no_more_memory() -> None:
-    """While nothing is committed, what is kept about the readers does not grow, whatever their number of heartbeats."""
+async def test_idle_readers_need_no_more_memory() -> None:
+    """While no event is committed, the memory for readers does not grow with the number of heartbeats."""
     log = Log()
     async with following(log) as tasks:
         for _ in range(3):
@@ -89,8 +89,8 @@ async def test_readers_for_whom_nothing_happens_need_no_more_memory() -> None:
         assert sum(isinstance(each, anyio.Event) for each in gc.get_objects()) < before + 100
 
 
-async def test_a_slow_reader_is_cut_off_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reader that is behind what the tail keeps is cut off; from its last id it gets the rest. Another reader notices nothing."""
+async def test_a_slow_reader_is_disconnected_and_continues(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that falls behind the kept events is disconnected, and gets the rest from its cursor. Another reader is not affected."""
     monkeypatch.setattr(event_tail, "MAX_EVENTS", 50)
     log = Log()
     slow, fast = Reader(log, pause_s=30.0), Reader(log)
@@ -119,7 +119,7 @@ async def test_a_slow_reader_is_cut_off_and_goes_on(monkeypatch: pytest.MonkeyPa
 
 
 async def test_readers_end_when_the_watcher_shuts_down() -> None:
-    """Closing the tail ends every stream, so that a client connects to another replica."""
+    """Closing the tail ends every stream, so that readers connect to another replica."""
     log = Log()
     reader = Reader(log)
     ended = anyio.Event()
@@ -138,7 +138,7 @@ async def test_readers_end_when_the_watcher_shuts_down() -> None:
 
 
 async def test_without_readers_the_store_is_not_read() -> None:
-    """The tail reads the store only while there are readers, and follows again when one comes back."""
+    """The tail reads the store only while there are readers, and reads again when a reader connects."""
     log = Log()
     async with following(log):
         await log.commit("t1")
@@ -153,8 +153,8 @@ async def test_without_readers_the_store_is_not_read() -> None:
             await log.commit("t1")
 
 
-async def test_a_shutdown_moves_no_reader_past_events_that_it_was_not_sent() -> None:
-    """A reader that still catches up when the watcher shuts down goes on from its last id at the next process, and misses nothing."""
+async def test_a_shutdown_skips_no_event() -> None:
+    """A reader that still catches up when the watcher shuts down continues from its cursor at the next process, and misses no event."""
     log = Log()
     reader = Reader(log, pause_s=5.0)
     async with following(log) as tasks:
@@ -175,7 +175,7 @@ async def test_a_shutdown_moves_no_reader_past_events_that_it_was_not_sent() -> 
 
 @pytest.mark.parametrize("seed", range(8))
 async def test_each_piece_of_a_stream_may_be_the_last_one(seed: int) -> None:
-    """A reader that is disconnected after any piece of its stream, while events are committed, misses nothing from its last id on."""
+    """A reader that is disconnected after any piece of its stream, while events are committed, misses no event after its cursor."""
     rng = random.Random(seed)
     for pieces in range(2, 7):
         log = Log()

@@ -95,7 +95,7 @@ def test_it_has_the_schema_of_each_event(document: dict[str, Any]) -> None:
 
 @pytest.mark.looptime
 async def test_the_events_of_a_simulated_service_have_the_schema(world: MakeWorld) -> None:
-    """The client of these tests holds each reply against the document: here all events of several tasks of both kinds."""
+    """All events of several tasks of both kinds are valid under the document, which the client checks for each reply."""
     async with api_client(world(finite=False)) as client:
         ids = ["a", "b", "c", "stuck-1"]
         await client.post("/v1/tasks", json=[*(f"abc123/{id_}" for id_ in ids), *(f"voice-tone/abc123/{id_}" for id_ in ids)])

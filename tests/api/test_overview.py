@@ -94,7 +94,7 @@ async def test_a_store_that_fails_makes_only_its_own_part_unavailable(world: Mak
 
 
 async def test_many_pages_are_one_read_of_the_store(world: MakeWorld) -> None:
-    """However many pages ask, the store is read at most once in two seconds, and not at all while no page asks."""
+    """For any number of open pages, the store is read at most once in two seconds, and without pages it is not read."""
     store = CountedStore(MemoryStoreSettings())
     async with api_client(world(store=store, finite=False)) as client:
         await anyio.sleep(60)
@@ -106,7 +106,7 @@ async def test_many_pages_are_one_read_of_the_store(world: MakeWorld) -> None:
         assert store.reads <= 1 + (anyio.current_time() - began) / EVERY_S
 
 
-async def test_a_store_that_hangs_holds_no_page() -> None:
+async def test_a_store_that_hangs_blocks_no_page() -> None:
     """A read that does not return delays the first answer by two seconds at most, and later ones not at all; the old value goes stale."""
     answers = anyio.Event()
 

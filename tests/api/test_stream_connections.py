@@ -1,4 +1,4 @@
-"""Streams over real connections: readers that last, that read slowly, and that are many."""
+"""Streams over real connections: long streams, slow readers, and many readers."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def until(condition: object, what: str) -> None:
 
 
 def test_a_reader_stays_connected_for_longer_than_a_request_may_take(portal: BlockingPortal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stream lasts: its connection is not closed by the limit for requests, and gets its cursor while nothing happens."""
+    """The time limit for requests does not close a stream, and the stream sends cursors while there is no event."""
     monkeypatch.setattr(connections, "REQUEST_S", 1.0)  # a busy machine needs a part of it to read the request
     monkeypatch.setattr(event_stream, "HEARTBEAT_S", 0.4)
     with serving(portal) as (service, port), Client(port) as reader:
@@ -172,7 +172,7 @@ def test_a_reader_stays_connected_for_longer_than_a_request_may_take(portal: Blo
 
 
 def test_a_reader_that_does_not_read_is_disconnected(portal: BlockingPortal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that reads nothing is disconnected and counted, and goes on from the last id that it has."""
+    """A reader that reads nothing is disconnected and counted, and continues from its cursor."""
     monkeypatch.setattr(connections, "REQUEST_S", 0.3)
     with serving(portal) as (service, port), Client(port, buffer=4096) as stuck:
         service.log.padding = 5000
@@ -196,7 +196,7 @@ def test_a_reader_that_does_not_read_is_disconnected(portal: BlockingPortal, mon
 
 
 def test_a_submission_that_waits_for_the_store_gets_its_answer(portal: BlockingPortal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client whose submission takes too long is told so: its connection is not closed before the answer."""
+    """A submission that takes too long gets a reply with 503: its connection is not closed earlier."""
     monkeypatch.setattr(connections, "REQUEST_S", 1.5)
     monkeypatch.setattr(task_routes, "WRITE_S", 1.6)
     body = b'["abc123/t1"]'
@@ -221,8 +221,8 @@ def test_streams_are_no_idle_connections(portal: BlockingPortal, monkeypatch: py
             reader.read_until(b"data: ")
 
 
-def test_one_reader_too_many_is_sent_away(portal: BlockingPortal) -> None:
-    """At api.max_readers, another reader is answered with 503 and when to try again; when one leaves, there is room."""
+def test_a_reader_above_the_limit_gets_503(portal: BlockingPortal) -> None:
+    """At api.max_readers, a further reader gets 503 with Retry-After; after a reader disconnects, it is accepted."""
     with serving(portal, max_readers=1) as (service, port), Client(port) as first:
         first.read_until(b"id: ")
         with Client(port) as second:
@@ -235,7 +235,7 @@ def test_one_reader_too_many_is_sent_away(portal: BlockingPortal) -> None:
             third.read_until(b"id: ")
 
 
-def test_readers_that_come_at_once_are_limited_too(portal: BlockingPortal) -> None:
+def test_readers_that_connect_at_the_same_time_are_limited(portal: BlockingPortal) -> None:
     """Of many readers that connect at the same time, as after a restart, only api.max_readers stay."""
     with serving(portal, max_readers=2) as (_, port), ExitStack() as open_:
         readers = [open_.enter_context(Client(port, request=b"")) for _ in range(20)]
@@ -262,7 +262,7 @@ def test_long_polls_are_no_idle_connections(portal: BlockingPortal, monkeypatch:
 
 
 def test_readers_get_the_end_of_the_stream_at_a_stop(portal: BlockingPortal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the server stops, each stream ends in order, so that its client knows that it must connect again."""
+    """When the server stops, each stream ends with a complete reply, so that its reader connects again."""
     monkeypatch.setattr(server_module, "GRACE_S", round(HANG_S))
     with serving(portal) as (service, port):
         reader = Client(port)
@@ -276,7 +276,7 @@ def test_readers_get_the_end_of_the_stream_at_a_stop(portal: BlockingPortal, mon
 
 @pytest.mark.slow
 def test_a_thousand_readers_get_each_event(portal: BlockingPortal) -> None:
-    """1,000 readers on one process each get every event, once, while health checks are answered."""
+    """1,000 readers of one process each get every event, without repeats, while health checks get replies."""
     with serving(portal) as (service, port), ExitStack() as open_:
         readers: list[Client] = []
         for _ in range(10):  # more that come at once, and have not sent their request yet, are too many connections

@@ -65,7 +65,7 @@ async def test_each_entry_has_an_outcome_in_its_order(world: MakeWorld) -> None:
     assert (outcomes[1]["reason"], outcomes[2]["key"]) == ("field", key("t2"))
 
 
-async def test_the_trace_of_the_request_goes_out_with_the_events(world: MakeWorld) -> None:
+async def test_events_have_the_trace_of_the_request(world: MakeWorld) -> None:
     """The traceparent header of a submission is in the events of its tasks, except of a task with a context of its own."""
     of_request, own = (f"00-{digit * 32}-{digit * 16}-01" for digit in "ab")
     async with api_client(world(finite=False)) as client:
@@ -76,7 +76,7 @@ async def test_the_trace_of_the_request_goes_out_with_the_events(world: MakeWorl
 
 
 async def test_a_task_that_has_ended_is_not_watched_again(world: MakeWorld) -> None:
-    """To submit a task again after its end has the outcome `ended`."""
+    """A task that is submitted again after its end has the outcome `ended`."""
     async with api_client(world(finite=False)) as client:
         await submitted(client, ref("t1"))
         await until_ended(client, "t1")
@@ -97,7 +97,7 @@ async def test_a_task_that_has_ended_is_not_watched_again(world: MakeWorld) -> N
     ids=["half", "empty", "no task", "no identifiers", "text", "no type", "too large"],
 )
 async def test_a_body_that_names_no_task_is_refused(world: MakeWorld, body: bytes, headers: dict[str, str], status: int) -> None:
-    """A body that names no task is refused with a problem document, and is no dead letter."""
+    """A body that names no task is refused with a problem document, and does not become a dead letter."""
     async with api_client(world(finite=False)) as client:
         reply = await client.post("/v1/tasks", content=body, headers=headers)
         letters = (await client.get("/v1/dead-letters")).json()
@@ -140,7 +140,7 @@ class LateStore(MemoryStore):
 
 
 async def test_a_task_that_is_stored_late_is_watched(world: MakeWorld) -> None:
-    """A submission that the store takes too long for is answered with 503; its task is polled all the same, without a restart."""
+    """If the store is slow, a submission gets 503; its task is still polled, without a restart."""
     async with api_client(world(finite=False, store=LateStore(MemoryStoreSettings()))) as client:
         reply = await client.post("/v1/tasks", json=[ref("t1")])
         assert (reply.status_code, reply.headers["retry-after"]) == (503, "5")
@@ -166,7 +166,7 @@ async def test_a_task_that_is_submitted_at_the_start_is_watched(world: MakeWorld
 
 
 async def test_a_store_that_does_not_answer_keeps_few_submissions(world: MakeWorld) -> None:
-    """While the store does not answer, what clients sent and gave up does not pile up: further ones are refused at once."""
+    """While the store does not answer, only a limited number of submissions is kept; further ones are refused immediately."""
     store = LateStore(MemoryStoreSettings())
     async with api_client(world(finite=False, store=store)) as client:
         async with anyio.create_task_group() as tasks:

@@ -281,7 +281,7 @@ async def test_the_running_watcher_says_whether_it_is_ready(monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("tokens", "state", "seen"),
     [
-        ("[]", "ok", "none: any program on this machine may use /v1"),
+        ("[]", "ok", "none: any program on this machine can use /v1"),
         ("[{name: ci, role: write, token_file: good}]", "ok", "ci (write)"),
         ("[{name: ci, token_file: missing}]", "failed", "token 'ci': cannot read missing"),
         ("[{name: ci, token_file: short}]", "failed", "token 'ci': short has fewer than 16 characters"),
@@ -301,7 +301,12 @@ def test_the_tokens_of_the_api_are_read(tokens: str, state: str, seen: str) -> N
 
 @pytest.mark.parametrize(
     ("listen", "seen"),
-    [("localhost:0", "any program"), ("[::1]:0", "any program"), (":0", "/v1 answers 401 to all"), ("0.0.0.0:0", "/v1 answers 401 to all")],
+    [
+        ("localhost:0", "any program"),
+        ("[::1]:0", "any program"),
+        (":0", "/v1 replies 401 to every request"),
+        ("0.0.0.0:0", "/v1 answers 401 to all"),
+    ],
 )
 def test_without_tokens_the_address_decides_who_can_use_the_api(listen: str, seen: str) -> None:
     """On a loopback address, every program on this machine may use it; on another one, no client may."""

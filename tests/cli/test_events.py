@@ -125,7 +125,7 @@ def test_a_text_that_is_no_cursor_is_a_usage_error(command: Command, where: tupl
     ended = command("events", "--after", "nonsense", *where)
     assert (ended.code, ended.out) == (64, "")
     assert "after" in ended.err
-    assert "no cursor" in ended.err
+    assert "not a cursor" in ended.err
 
 
 def test_a_cursor_of_another_store_is_a_usage_error(command: Command, tasks: None) -> None:
@@ -160,7 +160,7 @@ def test_a_file_that_is_no_cursor_file_is_an_error(command: Command, tasks: None
     Path("place").write_bytes(content)
     ended = command("events", "--cursor-file", "place", "--config", "w.yaml")
     assert (ended.code, ended.out) == (74, "")
-    assert "holds no cursor" in ended.err
+    assert "contains no cursor" in ended.err
     assert Path("place").read_bytes() == content
 
 

@@ -132,8 +132,8 @@ def test_the_environment_names_the_watcher(command: Command, api: RunningApi, mo
         (("tasks", "--url", "http://127.0.0.1:1?token=secret"), "must not contain credentials"),
         (("tasks", "--url", "http://127.0.0.1:99999"), "expected a URL"),
         (("tasks", "--url", "http://127.0.0.1:1", "--token-file", "missing"), "missing cannot be read"),
-        (("tasks", "--url", "http://127.0.0.1:1", "--token-file", "empty"), "does not hold a token"),
-        (("tasks", "--url", "http://127.0.0.1:1", "--token-file", "two-lines"), "does not hold a token"),
+        (("tasks", "--url", "http://127.0.0.1:1", "--token-file", "empty"), "has no token"),
+        (("tasks", "--url", "http://127.0.0.1:1", "--token-file", "two-lines"), "has no token"),
     ],
 )
 def test_wrong_use_is_a_usage_error(command: Command, arguments: tuple[str, ...], text: str) -> None:
@@ -168,10 +168,10 @@ def test_tokens_decide_what_a_command_may_do(command: Command, here: Path, monke
     [
         (503, {"Retry_After": "7"}, b"", 75, "Try again in 7 s"),
         (500, {}, b"oops", 69, "log of the watcher"),
-        (404, {}, b"<html>", 69, "Something other than a watcher"),
-        (200, {}, b"<html>", 69, "Something other than a watcher"),
-        (200, {}, b"[]", 69, "Something other than a watcher"),
-        (200, {}, b'{"tasks": [{"key": 7}]}', 69, "another shape"),
+        (404, {}, b"<html>", 69, "The reply is not from a watcher"),
+        (200, {}, b"<html>", 69, "The reply is not from a watcher"),
+        (200, {}, b"[]", 69, "The reply is not from a watcher"),
+        (200, {}, b'{"tasks": [{"key": 7}]}', 69, "an unknown shape"),
         (422, {"Content_Type": "application/problem+json"}, b'{"detail": "wrong\\u001b[31m."}', 64, "wrong [31m"),
         (410, {"Content_Type": "application/problem+json"}, b'{"detail": "too old"}', 64, "--after"),
     ],

@@ -109,7 +109,7 @@ class Consumer:
             file.write_text(f"{file.read_text()}\n{{}}")
             return
         with closing(sqlite3.connect(self.directory / "consumer.db")) as db, db:
-            db.execute("DELETE FROM place")
+            db.execute("DELETE FROM progress")
 
     def exit_code(self) -> int:
         """Wait until it ends, and return its exit code."""

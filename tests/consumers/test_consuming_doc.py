@@ -150,8 +150,8 @@ def test_the_stream_is_not_consumed_with_a_wrong_token(here: Path) -> None:
 
 
 @pytest.mark.process
-def test_web_hooks_are_consumed(here: Path) -> None:
-    """A receiver of web hooks gets what it missed while it was down, ignores a repeat, and rejects a request without a signature."""
+def test_webhooks_are_consumed(here: Path) -> None:
+    """A receiver of webhooks gets what it missed while it was down, ignores a repeat, and rejects a request without a signature."""
     tasks = 25
     recorded(tasks, LANGUAGES)
     ports = {language: free_port() for language in LANGUAGES}

@@ -1,7 +1,7 @@
-"""The alerts that ship, evaluated by promtool over what a running watcher shows on /metrics.
+"""The alerts of config/deploy, evaluated by promtool over the metrics of a running watcher.
 
-Alerts wait for minutes, a test does not. Two scrapes a moment apart say how the values change. A period of a timeline continues that
-change for as many minutes as an alert needs: counters grow at the rate that was seen, and all other values stay.
+Alerts need minutes, but the test is faster. It takes two scrapes with a short time between them. A period of a timeline continues the
+change between them for as many minutes as an alert needs: counters grow at the measured rate, and all other values stay.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`watcher demo --serve` as a new subscriber uses it: follow the events, kill the process, start it again, resume with the last id."""
+"""`watcher demo --serve` as a new reader uses it: follow the events, kill the process, start it again, resume from the cursor."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from typing import Any
 import anyio
 import pytest
 
+from tests.e2e.demo_reader import PAGE, WITHOUT_PROXY, Follow, Received, by_curl, by_httpx, printed_commands
 from tests.e2e.scene import TRANSITION, get, together, until, until_async
-from tests.e2e.subscriber import PAGE, WITHOUT_PROXY, Follow, Received, by_curl, by_httpx, printed_commands
 from tests.process import WatcherProcess, completed
 from watcher.simulator.simulated_task import SimulatedTask, iso
 from watcher.simulator.task_file import TaskFile
@@ -73,7 +73,7 @@ async def subscribe(directory: Path, follow: Follow, kills: int, rng: Random) ->
             assert await watcher.wait() == 130, watcher.text()
     assert watcher.text() == "", "stderr is empty"
     printed = watcher.out.read_text().replace(str(directory / STATE), "~/.local/state/watcher-demo")
-    assert printed.endswith("Stopped. The same command goes on from here.\n")
+    assert printed.endswith("Stopped. To continue from this state, run the same command again.\n")
     assert max(map(len, printed.splitlines())) <= 80
     assert received.events()[: len(stored)] == stored, "no gap, no repeat"
     check(received.events(), simulated_tasks(directory / STATE), restarted_at)
@@ -81,7 +81,7 @@ async def subscribe(directory: Path, follow: Follow, kills: int, rng: Random) ->
 
 
 def simulated_tasks(state: Path) -> dict[str, SimulatedTask]:
-    """What happened to the tasks in truth, by key."""
+    """The true history of the simulated tasks, by key."""
     with TaskFile(state / "simulator.db") as file:
         return {f"{task.kind.name}/{task.connector}/{task.task_id}": task for task in file.load(time.time())}
 
@@ -102,7 +102,7 @@ def check(found: list[dict[str, Any]], simulated: dict[str, SimulatedTask], rest
 
 
 async def one_kill(directory: Path) -> None:
-    """A subscriber with a client of its own."""
+    """A reader that is implemented with httpx."""
     await subscribe(directory, by_httpx, 1, Random(1))
 
 
@@ -133,7 +133,7 @@ async def a_state_in_use(directory: Path) -> None:
 
 
 async def with_curl(directory: Path) -> None:
-    """A subscriber who pastes what the demo prints, while it is killed again and again."""
+    """A reader that runs the printed commands, while the demo is killed repeatedly."""
     await subscribe(directory, by_curl, 4, Random(3))
 
 
@@ -173,8 +173,8 @@ def curl() -> str:
     return path
 
 
-async def test_a_subscriber_resumes_after_a_kill(tmp_path: Path) -> None:
-    """Over a kill and a restart, a subscriber that resumes with its last id gets each stored event, none of them twice."""
+async def test_a_reader_resumes_after_a_kill(tmp_path: Path) -> None:
+    """Over a kill and a restart, a reader that resumes from its cursor gets each stored event, and no id twice."""
     await together(tmp_path, one_kill)
 
 
@@ -186,5 +186,5 @@ async def test_what_is_in_use_is_named(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("curl")
 async def test_the_printed_commands_work(tmp_path: Path) -> None:
-    """curl follows and resumes over kills by the printed commands, and submits a task that the watcher reports."""
+    """The printed curl commands follow the events, resume after kills, and submit a task that the watcher reports."""
     await together(tmp_path, with_curl, a_task_by_curl)

@@ -1,4 +1,4 @@
-"""An operator sees what is broken: on the page, in /readyz, in the metric, and in the alert that fires. And sees that it is over."""
+"""Each failure, and its end, is visible on the page, in /readyz, in the metric, and in the alert that fires."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ WELL = "All is well."
 
 @dataclass(frozen=True)
 class Trouble:
-    """What an operator sees of one cause."""
+    """The signs of one failure."""
 
     component: str
     sentence: str
-    """How the page begins."""
+    """The beginning of the first sentence of the page."""
     reason: str
     hint: str
     """A part of each: the cause, and what to do."""
     alerts: Collection[str]
-    """What fires when it lasts."""
+    """The alert that fires when the failure lasts."""
     begin: Callable[[], Awaitable[Any]]
     end: Callable[[], Awaitable[Any]]
     may: Collection[str] = ()
@@ -205,14 +205,14 @@ async def is_well(page: Page, address: str, timeline: Timeline) -> None:
 
 @asynccontextmanager
 async def late(shared: Fleet, *replicas: Replica) -> AsyncIterator[None]:
-    """Hold the moment between the end of replicas and the takeover: while their rows are locked, no other replica removes them."""
+    """Delay the takeover of replicas that have ended: while their rows are locked, no other replica removes them."""
     with shared.database.connection() as db, db.transaction():
         db.execute("SELECT FROM replicas WHERE name = ANY(%s) FOR UPDATE", [[replica.name for replica in replicas]])
         yield
 
 
 async def test_replicas_that_end_or_hang_are_seen_everywhere(database: Database, moto_url: str, tmp_path: Path) -> None:
-    """Of three replicas one is killed and one frozen: the third one's page, metrics, and alerts say it, until there are three again."""
+    """If one of three replicas is killed and one is frozen, the page, metrics, and alerts of the third show it, until all three work."""
     refs, timeline = one_in_each_shard(), Timeline()
     async with fleet(tmp_path, database, moto_url, endless(), count=3) as shared, browser() as chromium:
         stays, killed, frozen = shared.replicas
@@ -260,7 +260,7 @@ async def are_missed(page: Page, stays: Replica, timeline: Timeline) -> int:
 
 
 async def are_replaced(page: Page, shared: Fleet, stays: Replica, missing: int, timeline: Timeline) -> None:
-    """The replica that stays has taken the shards: that others expired is all that is left to say."""
+    """The replica that stays has taken the shards, and only the alerts about the expired replicas fire."""
     await shared.until_shared(stays)
     await expect(page.get_by_role("heading", level=1)).to_have_text(WELL)
     first, last = await twice(stays.url)

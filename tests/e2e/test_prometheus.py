@@ -64,7 +64,7 @@ async def value(prometheus: str, query: str) -> list[float]:
 
 
 async def test_prometheus_sees_trouble_come_and_go(tmp_path: Path) -> None:
-    """A web hook that refuses connections and an invalid input raise their alerts and no other ones; a working hook ends the first."""
+    """A webhook that refuses connections and an invalid input raise their alerts and no other ones; a working hook ends the first."""
     api, own = free_port(), free_port()
     url = f"http://127.0.0.1:{own}"
     os.mkfifo(tmp_path / "tasks.txt")

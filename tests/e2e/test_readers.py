@@ -1,4 +1,4 @@
-"""Clients that follow the events of several replicas, over HTTP, while replicas are killed and replaced."""
+"""Readers of the events of several replicas, over HTTP, while replicas are killed and replaced."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 @dataclass
 class Reader:
-    """Follows the events at one replica after the other, with its last id."""
+    """Follows the events at one replica after the other, with its cursor."""
 
     found: Fleet
     turn: int
-    """The number of the replica that it asks next."""
+    """The number of the replica to which it connects next."""
     moves_after: int
-    """After so many events it leaves for the next replica, as behind a load balancer."""
+    """The number of events after which it connects to the next replica, as behind a load balancer."""
     events: list[dict[str, Any]] = field(default_factory=list)
     connections: int = 0
     last_id: str | None = None
@@ -68,8 +68,8 @@ class Reader:
 
 
 async def test_readers_of_a_fleet_get_each_event_once(tmp_path: Path, database: Database, moto_url: str) -> None:
-    """Readers that move from replica to replica with their last id, while one is killed and replaced and the database restarts, each
-    get every event of every task, in order for each task, and none twice."""
+    """Readers that move between replicas with their cursors, while a replica is killed and replaced and the database restarts, each get
+    every event of every task, in order for each task, and no id twice."""
     refs = tasks(600)
     lives = parse_durations("queue=exponential(1),run=5+exponential(3)")
     async with fleet(tmp_path, database, moto_url, Scenario(seed=12, quota=100, durations=lives)) as found:

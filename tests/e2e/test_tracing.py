@@ -1,4 +1,4 @@
-"""Spans of a real process: they reach a collector, and without one the watcher works as ever."""
+"""Spans of a real process: they reach a collector, and the watcher also works without a collector."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def a_collector_that_does_not_answer(directory: Path) -> None:
 
 
 async def a_collector_that_is_not_there(directory: Path) -> None:
-    """A line says so, without a traceback, and the watcher runs until SIGTERM."""
+    """The log has one line about it, without a traceback, and the watcher runs until SIGTERM."""
     refs = tasks(2)
     os.mkfifo(directory / "tasks.txt")
     configure(directory)

@@ -34,7 +34,7 @@ MAX_BODY_S = 1.0
 def new_client(url: str, connections: int, *, direct: bool = False) -> httpx.AsyncClient:
     """Return a client for requests to this URL. Call it in a worker thread: it imports httpx and loads certificates.
 
-    `direct`: through no proxy, whatever the environment names.
+    `direct`: without a proxy, even if the environment names one.
 
     Raises ConfigMistakes if the environment names a proxy or certificates that cannot be used.
     """

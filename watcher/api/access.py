@@ -1,7 +1,7 @@
-"""Who may use /v1: the clients with a token, and without any token in the configuration, the clients on this machine.
+"""Authentication and roles for /v1. Without tokens in the configuration, only clients on this machine have access.
 
-A browser on this machine runs pages of others, which can send requests here. So without tokens, a request must name this machine
-as its host, and a request that changes something must not come from a page of another site.
+A browser on this machine can run pages of other sites, which can send requests to the API. So without tokens, a request must name
+this machine as its host, and a request that changes something must not come from a page of another site.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from watcher.api.settings import MIN_TOKEN, SENDABLE, ApiToken, is_token
 Role = Literal["read", "write"]
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="watcher"'}
-_NO_TOKENS = "The API listens beyond this machine, and the configuration has no token. Set api.tokens, or let it listen on 127.0.0.1."
-_SEND_ONE = "Send a token of api.tokens: Authorization: Bearer TOKEN."
+_NO_TOKENS = "The API listens on an address that other machines can reach, and has no token. Set api.tokens, or listen on 127.0.0.1."
+_SEND_ONE = "Send a token of api.tokens in the header Authorization: Bearer TOKEN."
 _UNKNOWN = "This token is not one of api.tokens."
 _READ_ONLY = "This token has the role read; this request needs the role write."
-_HOST = "The Host header must name this machine, such as localhost, while no token is configured."
-_ORIGIN = "A page of another site must not send this request."
+_HOST = "While no token is configured, the Host header must name this machine, for example localhost."
+_ORIGIN = "While no token is configured, a page of another site must not send this request."
 
 
 class TokenFileError(Exception):
@@ -53,7 +53,7 @@ class Access:
 
     @property
     def closed(self) -> bool:
-        """Whether nobody may use /v1."""
+        """Whether every request to /v1 is refused."""
         return self.beyond_loopback and not self._clients
 
     def require(self, role: Role) -> Callable[[Request], Awaitable[None]]:
@@ -65,7 +65,7 @@ class Access:
         return check
 
     def check(self, role: Role, headers: Mapping[str, str]) -> None:
-        """Raises Problem when a request with these headers must not do what this role may do."""
+        """Check the headers of a request that needs this role. Raises Problem: 401, 403."""
         if self._clients:
             self._check_token(role, headers.get("authorization", ""))
         elif self.closed:

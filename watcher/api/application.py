@@ -1,4 +1,4 @@
-"""Puts the HTTP API together: routes, problem documents, and the OpenAPI document, but no pages that load scripts of others."""
+"""Builds the FastAPI application: routes, problem documents, and the OpenAPI document. No page loads scripts from other hosts."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from watcher.api.problems import ProblemDocument, install_error_handlers
 
 DESCRIPTION = """Tasks and their events. Every reply with an error is a problem document (RFC 9457).
 
-Requests to `/v1` need a token of `api.tokens`, except from this machine while no token is configured. Delivery is at least once,
-in order for each task, with stable ids."""
+Requests to `/v1` need a token of `api.tokens`. While no token is configured, requests from the same machine need none. Delivery is
+at least once, in order for each task, with stable ids."""
 
 
 COMPONENTS = "#/components/schemas/"
@@ -36,12 +36,12 @@ def build_api(routers: Sequence[APIRouter], schemas: Mapping[str, Any] = Mapping
         _answer_head(router)
         api.include_router(router)
     install_error_handlers(api, [*api.routes, *(route for router in routers for route in router.routes)])
-    api.openapi = lambda: _document(api, routers, schemas)  # type: ignore[method-assign]  # how FastAPI says to extend the document
+    api.openapi = lambda: _document(api, routers, schemas)  # type: ignore[method-assign]  # the documented way to extend the document
     return api
 
 
 def _answer_head(router: APIRouter) -> None:
-    """HTTP asks for HEAD wherever there is GET."""
+    """Add HEAD to each route with GET, as HTTP requires."""
     for route in [each for each in router.routes if isinstance(each, APIRoute) and "GET" in (each.methods or ())]:
         router.add_api_route(
             route.path.removeprefix(router.prefix),
@@ -54,7 +54,7 @@ def _answer_head(router: APIRouter) -> None:
 
 
 def _document(api: FastAPI, routers: Sequence[APIRouter], more: Mapping[str, Any]) -> dict[str, Any]:
-    """The OpenAPI document: with the tokens, and with problem documents for invalid parameters, where FastAPI has its own form."""
+    """Return the OpenAPI document, with the token scheme, and with problem documents in place of FastAPI's own validation errors."""
     if api.openapi_schema is not None:
         return api.openapi_schema
     document = FastAPI.openapi(api)
@@ -76,7 +76,7 @@ def _document(api: FastAPI, routers: Sequence[APIRouter], more: Mapping[str, Any
 
 
 def _restore_nulls(document: Mapping[str, Any], routes: Sequence[APIRoute]) -> None:
-    """FastAPI leaves out every null, also in examples, where a null has a meaning."""
+    """Put the nulls back into the examples, where they have a meaning. FastAPI leaves out every null."""
     for route in [each for each in routes if each.include_in_schema]:
         for method in route.methods or ():
             replies = document["paths"][route.path_format][method.lower()]["responses"]

@@ -39,7 +39,7 @@ ApiLoop = Callable[[], Coroutine[Any, Any, None]]
 def assemble_api(
     settings: ApiSettings, view: HealthView, watcher: Watcher, store: Store, service: ServiceSettings, wall: Callable[[], float]
 ) -> HttpApi:
-    """The HTTP API of a watcher that is not started yet. Reads the token files. Raises TokenFileError.
+    """Return the HTTP API of a watcher that is not started yet. Reads the token files. Raises TokenFileError.
 
     `store` is the store of the watcher without its retries. `wall` returns seconds since the epoch.
     """
@@ -82,7 +82,7 @@ class HttpApi:
         self.server.before_stop = tail.close
         self.access = access
         self.loops = [tail.run, *loops]
-        """What runs beside the server."""
+        """The loops that run beside the server."""
 
     @property
     def url(self) -> str:
@@ -94,7 +94,7 @@ class HttpApi:
         await self.server.open()
         self.access.beyond_loopback = self.server.beyond_loopback
         if self.access.closed:
-            log.warning("api_without_tokens", address=self.server.address, hint="add api.tokens, or let it listen on 127.0.0.1")
+            log.warning("api_without_tokens", address=self.server.address, hint="add api.tokens, or listen on 127.0.0.1")
 
     async def serve(self) -> None:
         """Answer until cancelled."""

@@ -1,4 +1,4 @@
-"""The AsyncAPI document: the events, and how they reach a consumer. Its schemas are those of `core.delivery.event_schema`."""
+"""The AsyncAPI document: the events, and the channels that deliver them. Its schemas are those of `core.delivery.event_schema`."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _SCHEMAS = "#/components/schemas/"
 _CLOUDEVENT = "application/cloudevents+json"
 _DESCRIPTION = """The events of tasks, as CloudEvents. Delivery is at least once, in order for each task, with stable ids.
 
-A consumer must ignore members that it does not know: members are added, and none is removed or renamed. A change that breaks
-consumers gets a new type. /openapi.json describes the requests."""
-_STREAM = """Server-sent events. Each event has the cursor after it as `id` and the CloudEvent as `data`, in one line, and no `event` field.
-Blocks with an `id` alone move the cursor on while there is no event. `Last-Event-ID`, or `after`, says where to go on."""
-_SINKS = """What each configured sink delivers: the same bytes. `jsonl`: one event in a line. `webhook`: the body of a POST request, with
+A consumer must ignore members that it does not know: later versions may add members, and never remove or rename one. A change that
+breaks consumers gets a new type. /openapi.json describes the requests."""
+_STREAM = """Server-sent events. In each block, `id` is the cursor after the event, and `data` is the CloudEvent on one line. There is no
+`event` field. While there is no event, blocks with only an `id` have a newer cursor. Send the last cursor as `Last-Event-ID` or `after`."""
+_SINKS = """What each configured sink delivers: the same bytes. `jsonl`: one event on each line. `webhook`: the body of a POST request, with
 the headers of Standard Webhooks. `sqs` and `sns`: the message, with the attributes `content-type`, `type`, `kind`, `to`,
 `terminal`, `traceparent`, and `tracestate`. `eventbridge`: `detail`, where `detail-type` is the type."""
 _SUMMARIES: Mapping[EventType, str] = {
@@ -36,13 +36,13 @@ _SUMMARIES: Mapping[EventType, str] = {
 
 
 def asyncapi_router(catalog: Catalog) -> APIRouter:
-    """Return the route of the document. It needs no token: it has no data of tasks."""
+    """Return the route of the document. It needs no token, because it contains no data of tasks."""
     routes = APIRouter(tags=["documents"])
     body = json.dumps(asyncapi_document(catalog))
 
     @routes.get(
         PATH,
-        summary="The AsyncAPI document",
+        summary="Get the AsyncAPI document",
         response_class=Response,
         responses={200: {"description": "AsyncAPI 3.0.", "content": {"application/json": {"schema": _FORM, "example": _SHORT}}}},
     )
@@ -74,7 +74,7 @@ def asyncapi_document(catalog: Catalog) -> Document:
         "defaultContentType": _CLOUDEVENT,
         "channels": {
             "stream": _channel("/v1/events", "The stream of events", _STREAM, NAMES.values()),
-            "pages": _channel("/v1/events", "Pages of events", "JSON. `wait` makes a request wait for the next event.", ["EventPage"]),
+            "pages": _channel("/v1/events", "Pages of events", "JSON. With `wait`, a request waits for the next event.", ["EventPage"]),
             "sinks": _channel(None, "The sinks", _SINKS, NAMES.values()),
         },
         "operations": {
@@ -124,7 +124,7 @@ _QUERY: Mapping[str, Document] = {
     "kind": {"type": "string", "description": "A kind of task."},
     "terminal": {"type": "boolean", "description": "`true`: only the last event of each task."},
     "limit": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100, "description": "Events in a page."},
-    "wait": {"type": "number", "minimum": 0, "maximum": 60, "default": 0, "description": "For how many seconds to wait for an event."},
+    "wait": {"type": "number", "minimum": 0, "maximum": 60, "default": 0, "description": "Seconds to wait for an event."},
 }
 _PAGE: Document = {
     "name": "EventPage",

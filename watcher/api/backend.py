@@ -18,7 +18,7 @@ from watcher.runtime.wakeup import IntakeGate
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """A running watcher, as the API sees it. The store makes one attempt for each call: a client tries again, not the server."""
+    """A running watcher, as the API sees it. The store makes one attempt for each call: the client retries, not the server."""
 
     store: Store
     admission: Admission
@@ -31,6 +31,6 @@ class Backend:
     polls: PollSettings
     region: str | None
     max_readers: int
-    """How many clients may follow the events at the same time."""
+    """The maximum number of readers at the same time."""
     wall: Callable[[], float]
     """Returns seconds since the epoch."""

@@ -1,8 +1,8 @@
 """Limits the connections of the HTTP API, so that idle and slow clients cannot block a health check.
 
-uvicorn limits only the time after a reply, and answers each request with 503 when too many connections are open. Here, a
-connection has limited time for each request, and the connection whose last request is the longest ago is closed for a new one.
-A stream of events may last; its reader is disconnected when it takes too long to read what was sent.
+uvicorn limits only the time after a reply, and answers each request with 503 when too many connections are open. Here, each
+request has a time limit. When there are too many connections, the one whose last request is the oldest is closed. A stream of
+events has no time limit, but its reader is disconnected if it takes too long to read what was sent.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from watcher.api.holding import SCOPE_KEY
 
 MAX_CONNECTIONS = 256
-"""The most connections at once besides those that wait for events. One more closes the one whose last request, or else whose start,
-is the longest ago."""
+"""The maximum number of connections, not counting readers. A further connection closes the one whose last request is the oldest; for a
+connection without a request, its start counts."""
 IDLE_S = 5
 """For how long a connection may be idle after a reply, in whole seconds."""
 REQUEST_S = 10.0
@@ -32,13 +32,13 @@ class BoundedProtocol(H11Protocol):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.streams = False
-        """It sends a stream, which may last."""
+        """Whether it sends a stream, which has no time limit."""
         self.follows = False
-        """It waits for events. The number of such connections has a limit of its own, so it is not closed for a new one."""
+        """Whether its client is a reader. Readers have a separate limit, so this connection is not closed for a new one."""
         self.cut_off = False
-        """It was closed because its client did not read."""
+        """Whether it was closed because its client did not read."""
         self._turn = 0
-        """Grows with each connection and each request of the process: the smallest one has been without a request for the longest."""
+        """Increases with each connection and each request of the process. The connection with the smallest value has the oldest request."""
         self._deadline: asyncio.TimerHandle | None = None
         app = self.app
 
@@ -75,19 +75,19 @@ class BoundedProtocol(H11Protocol):
         self._restart()
 
     def pause_writing(self) -> None:
-        """The client reads more slowly than the reply is written. A stream waits for it for a limited time."""
+        """Limit the time in which the client of a stream must read what was sent."""
         super().pause_writing()
         if self.streams:
             self._restart()
 
     def resume_writing(self) -> None:
-        """The client has read enough to go on."""
+        """Remove the limit: the client has read enough."""
         super().resume_writing()
         if self.streams:
             self._cancel()
 
     def hold(self, seconds: float | None, *, follows: bool) -> None:
-        """As `HeldConnection.hold`. For a reply that takes long, the time to send it comes on top."""
+        """As `HeldConnection.hold`. The time to send the reply is added to `seconds`."""
         self.follows = follows
         if seconds is not None:
             self._restart(seconds + REQUEST_S)
@@ -98,7 +98,7 @@ class BoundedProtocol(H11Protocol):
     def drop(self) -> None:
         """Close at once, also while a reply is being sent: a peer that does not read it would never let it end."""
         self.cut_off = True
-        self.connections.discard(self)  # the loop reports the loss later, and another connection may come before that
+        self.connections.discard(self)  # `connection_lost` is called later, and another connection may be made before that
         self.transport.abort()
 
     def _restart(self, seconds: float | None = None) -> None:

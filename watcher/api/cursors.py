@@ -1,4 +1,4 @@
-"""The cursors of readers, and the blocks of a stream that contain them."""
+"""The cursors of readers, and the blocks of a stream, which contain cursors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from watcher.queries.event_pages import Positions
 class Cursors:
     """Reads and writes the cursors of one store. `wall` returns seconds since the epoch.
 
-    `positions` comes before all others: it reads the identity of the store, which never changes.
+    Call `positions` before all other methods: it reads the identity of the store, which never changes.
     """
 
     def __init__(self, store: Queries, retention_s: float, wall: Callable[[], float]) -> None:
@@ -24,7 +24,7 @@ class Cursors:
         self._identity = ""
 
     async def positions(self, after: str) -> Positions:
-        """Where a reader begins. Raises Problem: 400, 410; StoreError."""
+        """Return the positions after which a reader starts. Raises Problem (400, 410) and StoreError."""
         if not self._identity:
             self._identity = await self._store.identity()
         if after == "start":
@@ -39,23 +39,23 @@ class Cursors:
             raise Problem(400, f"A parameter is invalid: after: {error}.") from None
 
     def after(self, event: Event, positions: Positions) -> str:
-        """The cursor after an event, with the positions after it."""
+        """Return the cursor after an event. `positions` are those after the event."""
         return EventCursor(self._identity, seen_until(event.at, self._wall(), self._retention_s), positions).encode()
 
     def now(self, positions: Positions) -> str:
-        """The cursor of a reader that has seen all there is."""
+        """Return the cursor of a reader that has received all events up to now."""
         return EventCursor(self._identity, self._wall(), positions).encode()
 
     def frame(self, event: Event, positions: Positions) -> bytes:
-        """The event as one block of a stream. The CloudEvent has no line break: it is JSON in ASCII."""
+        """Return the event as one block of a stream. The CloudEvent has no line break: it is JSON in ASCII."""
         return b"id: %b\ndata: %b\n\n" % (self.after(event, positions).encode(), event.body)
 
     def first(self, after: str, positions: Positions) -> bytes:
-        """The first block for a reader that begins here. It keeps the reader's cursor as it is: its age is that of the reader."""
+        """Return the first block for a reader that starts here. It repeats the cursor unchanged, so that its age still counts."""
         if after == "start":
             return b"\n"
         return self.mark(positions) if after == "now" else b"id: %b\n\n" % after.encode()
 
     def mark(self, positions: Positions) -> bytes:
-        """A block without an event, which only moves the reader's last id on."""
+        """Return a block without an event, which only gives the reader a newer cursor."""
         return b"id: %b\n\n" % self.now(positions).encode()

@@ -25,11 +25,11 @@ from watcher.queries.dead_letters import (
 from watcher.queries.pages import PAGE_SIZE
 from watcher.query import DeadLetterQuery
 
-LetterId = Annotated[str, Path(description="The id of a dead letter, or the start of it.")]
+LetterId = Annotated[str, Path(description="The id of a dead letter, or its beginning, if only one id begins with it.")]
 
 
 class Choice(BaseModel):
-    """Which dead letters: these, or all. An id may be shortened, as long as it names one dead letter."""
+    """Which dead letters: those with these ids, or all. An id can be shortened, as long as only one id begins with it."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -56,11 +56,11 @@ def dead_letter_router(backend: Backend, access: Access) -> APIRouter:
         responses=examples.DEAD_LETTERS | responses(400, 401, 403, 503),
     )
     async def list_all(
-        task: Annotated[str | None, Query(max_length=2000, description="Only those of the task with this key.")] = None,
+        task: Annotated[str | None, Query(max_length=2000, description="Only dead letters of the task with this key.")] = None,
         after: Annotated[str | None, Query(max_length=200, description="`next` of the previous page.")] = None,
         limit: Annotated[int, Query(ge=1, le=1000, description="Dead letters in a page.")] = 100,
     ) -> Response:
-        """Dead letters without their bodies, the newest first."""
+        """Lists dead letters without their bodies, the newest first."""
         check_texts(task, after)
         try:
             page = await list_dead_letters(backend.store, DeadLetterQuery(key=task, after=after, limit=limit))
@@ -78,20 +78,20 @@ def dead_letter_router(backend: Backend, access: Access) -> APIRouter:
         openapi_extra=examples.CHOICE,
     )
     async def retry_chosen(request: Request) -> Response:
-        """The running watcher makes the retries, within seconds."""
+        """Marks the dead letters. The running watcher retries them within seconds."""
         ids = await _chosen(backend, await read_model(request, Choice))
         return json_reply({"marked": sum([await backend.store.retry(piece) for piece in _pieces(ids)])}, 202)
 
     @routes.post(
         "/purge",
         dependencies=write,
-        summary="Erase dead letters",
+        summary="Purge dead letters",
         response_class=Response,
         responses=examples.PURGED | responses(400, 401, 403, 404, 413, 415, 503),
         openapi_extra=examples.CHOICE,
     )
     async def purge_chosen(request: Request) -> Response:
-        """They can no longer be shown or retried."""
+        """Erases the dead letters. They can no longer be shown or retried."""
         ids = await _chosen(backend, await read_model(request, Choice))
         return json_reply({"purged": sum([await backend.store.purge(piece) for piece in _pieces(ids)])})
 
@@ -103,7 +103,7 @@ def dead_letter_router(backend: Backend, access: Access) -> APIRouter:
         responses=examples.DEAD_LETTER | responses(400, 401, 403, 404, 503),
     )
     async def show(id: LetterId) -> Response:
-        """With its body, which may identify a person. An id may be shortened, as long as it names one dead letter."""
+        """Shows a dead letter with its body, which can identify a person."""
         return json_reply((await _find(backend, id)).as_json())
 
     @routes.post(
@@ -115,19 +115,19 @@ def dead_letter_router(backend: Backend, access: Access) -> APIRouter:
         responses={202: examples.MARKED, **responses(400, 401, 403, 404, 503)},
     )
     async def retry(id: LetterId) -> Response:
-        """The running watcher makes the retry, within seconds."""
+        """Marks the dead letter. The running watcher retries it within seconds."""
         return json_reply({"marked": await backend.store.retry([(await _find(backend, id)).summary.id])}, 202)
 
     @routes.delete(
         "/{id}",
         status_code=204,
         dependencies=write,
-        summary="Erase a dead letter",
+        summary="Purge a dead letter",
         response_class=Response,
         responses=examples.ERASED | responses(400, 401, 403, 404, 503),
     )
     async def purge(id: LetterId) -> Response:
-        """It can no longer be shown or retried."""
+        """Erases the dead letter. It can no longer be shown or retried."""
         await backend.store.purge([(await _find(backend, id)).summary.id])
         return Response(status_code=204)
 
@@ -151,7 +151,7 @@ async def _chosen(backend: Backend, choice: Choice) -> list[str]:
 
 
 def _pieces(ids: list[str]) -> list[list[str]]:
-    """So that the watcher's own writes do not wait for all of them."""
+    """Split the ids into several transactions, so that the writes of the watcher do not wait for all of them."""
     return [ids[start : start + PAGE_SIZE] for start in range(0, len(ids), PAGE_SIZE)]
 
 

@@ -1,4 +1,4 @@
-"""The events of all tasks, from where a reader left off: as a stream, as pages, and as pages that wait for the next event."""
+"""The events of all tasks after a cursor: as a stream, in pages, and with long polling."""
 
 from __future__ import annotations
 
@@ -32,23 +32,21 @@ MAX_WAIT_S = 60.0
 
 
 class EventParams:
-    """Which events, and after which cursor."""
+    """The parameters of a request for events."""
 
     def __init__(
         self,
         after: Annotated[
-            str, Query(max_length=20_000, description="`start`, `now`, or a cursor: the id of an event, or `next` of a page.")
+            str, Query(max_length=20_000, description="`start`, `now`, or a cursor: the `id` of a block in a stream, or `next` of a page.")
         ] = "start",
         task: Annotated[str | None, Query(max_length=2000, description="The key of a task.")] = None,
         kind: Annotated[str | None, Query(max_length=200, description="A kind of task.")] = None,
         terminal: Annotated[bool | None, Query(description="`true`: only the last event of each task.")] = None,
         limit: Annotated[int, Query(ge=1, le=1000, description="Events in a page. No effect on a stream.")] = 100,
-        wait: Annotated[
-            float, Query(ge=0, le=MAX_WAIT_S, description="For how many seconds to wait for an event. No effect on a stream.")
-        ] = 0,
+        wait: Annotated[float, Query(ge=0, le=MAX_WAIT_S, description="Seconds to wait for an event. No effect on a stream.")] = 0,
         last_event_id: Annotated[
             str | None,
-            Header(max_length=20_000, description="The id of the last event: takes precedence over `after`."),
+            Header(max_length=20_000, description="A cursor: the last `id` of a stream. Takes precedence over `after`."),
         ] = None,
     ) -> None:
         check_texts(after, task, kind, last_event_id)
@@ -70,11 +68,11 @@ def event_router(backend: Backend, access: Access, cursors: Cursors) -> APIRoute
         responses=examples.EVENTS | responses(400, 401, 403, 410, 503),
     )
     async def events(request: Request, params: Annotated[EventParams, Depends()]) -> Response:
-        """CloudEvents in order for each task, at least once: first what is stored after the cursor, then what is committed.
+        """CloudEvents, at least once, in order for each task, with stable ids: first stored events after the cursor, then new events.
 
-        With `Accept: text/event-stream`, the reply is a stream of server-sent events that does not end. The id of each event is the
-        cursor after it. A client that reads too slowly is disconnected, and goes on from its last id. Any other request gets a
-        page; `wait` makes it wait for the next event.
+        With `Accept: text/event-stream`, the reply is a stream of server-sent events that does not end. The `id` of each block is
+        the cursor after its event. A reader that reads too slowly is disconnected, and can continue from its cursor. Other requests
+        get a page; with `wait`, the request waits for the next event.
         """
         positions = await cursors.positions(params.after)
         if STREAM in request.headers.get("accept", "") and request.method == "GET":
@@ -92,13 +90,13 @@ async def _stream(backend: Backend, cursors: Cursors, request: Request, params: 
     _check_room(backend)
     connection = hold(request, None, follows=True)
     stream = EventStream(backend.tail.store, backend.tail, cursors, params.wanted)
-    headers = {**NO_STORE, "X-Accel-Buffering": "no"}  # a proxy must pass each event on at once
+    headers = {**NO_STORE, "X-Accel-Buffering": "no"}  # so that a proxy forwards each event immediately
     blocks = stream.follow(positions, cursors.first(params.after, positions))
     return _Stream(backend.tail, _frames(backend, blocks, connection), headers)
 
 
 class _Stream(StreamingResponse):
-    """Counts as a reader from the moment at which there was room for it, and until it has ended, however that happens."""
+    """Counts as a reader from the check of `api.max_readers` until it has ended, for whatever reason."""
 
     def __init__(self, tail: EventTail, frames: AsyncIterator[bytes], headers: Mapping[str, str]) -> None:
         super().__init__(frames, 200, headers, STREAM)
@@ -110,24 +108,24 @@ class _Stream(StreamingResponse):
 
 
 async def _frames(backend: Backend, blocks: AsyncIterator[bytes], connection: HeldConnection | None) -> AsyncIterator[bytes]:
-    """The stream, which ends where the reader must connect again."""
+    """Yield the blocks. Ends when the reader must connect again."""
     try:
         backend.metrics.event_readers.inc()
         async for frames in blocks:
             yield frames
     except ReaderTooSlowError:
-        _cut_off(backend)
+        _report_disconnect(backend)
     except StoreError as error:
         log.warning("api_store_error", reason=str(error))
     finally:
         backend.metrics.event_readers.dec()
         if connection is not None and connection.cut_off:
-            _cut_off(backend)
+            _report_disconnect(backend)
 
 
-def _cut_off(backend: Backend) -> None:
+def _report_disconnect(backend: Backend) -> None:
     backend.metrics.event_readers_cut_off.inc()
-    log.info("event_reader_cut_off", hint="its client reads more slowly than events are committed; it can go on from its last id")
+    log.info("event_reader_cut_off", hint="the reader is slower than events are committed; it can continue from its cursor")
 
 
 async def _page(backend: Backend, cursors: Cursors, params: EventParams, positions: Positions) -> Response:
@@ -150,7 +148,7 @@ async def _wait_for_page(backend: Backend, params: EventParams, page: EventPage)
 
 
 async def _until_wanted(tail: EventTail, wanted: EventFilter, number: int) -> None:
-    """Wait for an event from this number on that a reader wants, or that is kept no longer."""
+    """Wait until there is an event from this number on that the filter matches, or until the tail no longer keeps that number."""
     while tail.keeps(number) and not tail.closed:
         new = tail.after(number, tail.end - number)
         if any(wanted.matches(each.event) for each in new):
@@ -160,7 +158,7 @@ async def _until_wanted(tail: EventTail, wanted: EventFilter, number: int) -> No
 
 
 def _as_json(cursors: Cursors, page: EventPage) -> dict[str, Any]:
-    """The cursor of a last page is that of a reader that has seen everything, which stays valid for the whole retention."""
+    """Return the JSON of a page. After the last page, the cursor is as of now, so it stays valid for the whole retention."""
     cursor = cursors.now(page.positions) if page.last else cursors.after(page.events[-1], page.positions)
     return {"events": [json.loads(event.body) for event in page.events], "next": cursor}
 

@@ -1,7 +1,7 @@
-"""Server-sent events: first what is stored after the reader's cursor, then what is committed, without a gap or an overlap.
+"""Server-sent events: first stored events after the reader's cursor, then new events, on one connection without a gap or an overlap.
 
-A reader catches up from the store, then takes what the tail keeps. Between the two, the tail reads the store once more, so
-every event is in one of them, and what is in both is recognized by its position.
+A reader catches up from the store, then takes the events that the tail keeps. Between the two, the tail reads the store once more,
+so every event is in at least one of them. An event that is in both is recognized by its position.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from watcher.queries.event_pages import EventFilter, Positions, read_event_page
 from watcher.runtime.event_tail import EventTail, TailEvent
 
 HEARTBEAT_S = 15.0
-"""Seconds without an event after which the reader gets its cursor: so a proxy sees traffic, and a rare event makes no old cursor."""
+"""Seconds without an event after which the reader gets a new cursor, so that no proxy times out and the cursor does not get old."""
 PAGE = 200
 """Events in one read of the store, while a reader catches up."""
 CHUNK = 100
 """Events in one write to a reader."""
 RETRY = b"retry: 1000\n"
-"""How long a browser waits before it connects again, in milliseconds."""
+"""The time that a browser waits before it connects again, in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventStream:
-    """What one reader gets. `follow` ends when the reader is too slow, or when the watcher shuts down."""
+    """The stream of one reader. `follow` ends when the reader is too slow, or when the watcher shuts down."""
 
     store: Queries
     tail: EventTail
@@ -38,7 +38,7 @@ class EventStream:
     async def follow(self, after: Positions, first: bytes = b"\n") -> AsyncIterator[bytes]:
         """Yield blocks of the stream; `first` is the first one. Raises ReaderTooSlowError, and a StoreError of the store.
 
-        The caller counts as a reader of the tail meanwhile.
+        Call it inside `EventTail.reader`.
         """
         yield RETRY + first
         positions, number = dict(after), -1
@@ -48,19 +48,19 @@ class EventStream:
                 yield stored
             await self.tail.refresh()
         settled = self.tail.end
-        while number < settled and not self.tail.closed:  # the tail has read what this reader has read, too: skip that
+        while number < settled and not self.tail.closed:  # skip what this reader has already read from the store
             batch = self.tail.after(number, min(CHUNK, settled - number))
             number += len(batch)
             if frames := self._frames_of(batch, positions):
                 yield frames
         if self.tail.closed:
-            return  # it may not have caught up
-        yield self.cursors.mark(positions)  # not those of the tail, which has gone on while this reader was sent what it missed
+            return  # the reader may have missed events, so its cursor must stay
+        yield self.cursors.mark(positions)  # not those of the tail, which may already be ahead of this reader
         async for live in self._live(number):
             yield live
 
     async def _catch_up(self, positions: dict[int, int]) -> AsyncIterator[bytes]:
-        """Yield what is stored, and move the positions on."""
+        """Yield stored events, and update the positions."""
         last = False
         while not last and not self.tail.closed:
             page = await read_event_page(self.store, positions, self.wanted, PAGE)

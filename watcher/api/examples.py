@@ -1,4 +1,4 @@
-"""What the OpenAPI document says about requests and replies: descriptions, schemas, and examples. The tests check the examples."""
+"""Descriptions, schemas, and examples of requests and replies, for the OpenAPI document. The tests validate the examples."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ TASK = _ok(
     },
 )
 CANCELLED: Responses = {
-    200: _content("The task has ended already.", schemas.CANCELLED, {"key": KEY, "outcome": "ended"}),
+    200: _content("The task has already ended.", schemas.CANCELLED, {"key": KEY, "outcome": "ended"}),
     202: _content("The watch ends within seconds.", schemas.CANCELLED, {"key": KEY, "outcome": "cancelling"}),
 }
 EVENTS: Responses = {
@@ -115,9 +115,9 @@ EVENTS: Responses = {
 DEAD_LETTERS = _ok("One page.", schemas.DEAD_LETTERS, {"dead_letters": [_LETTER], "next": None})
 DEAD_LETTER = _ok("The dead letter.", schemas.DEAD_LETTER, {**_LETTER, "body": '{"specversion":"1.0"}'})
 CHOICE = _body(schemas.CHOICE, chosen=("Chosen ones", {"ids": [LETTER_ID]}), all=("All", {"all": True}))
-MARKED = _content("The running watcher retries them within seconds.", schemas.MARKED, {"marked": 1})
-PURGED = _ok("They are erased.", schemas.PURGED, {"purged": 1})
-ERASED: Responses = {204: {"description": "It is erased."}}
+MARKED = _content("The running watcher retries the dead letters within seconds.", schemas.MARKED, {"marked": 1})
+PURGED = _ok("The dead letters are erased.", schemas.PURGED, {"purged": 1})
+ERASED: Responses = {204: {"description": "The dead letter is erased."}}
 REPLICAS = _ok(
     "The replicas.",
     schemas.REPLICAS,

@@ -1,4 +1,4 @@
-"""Liveness, readiness and metrics, for probes and Prometheus: without a token. They render what the view returns, and decide nothing."""
+"""Liveness, readiness, and metrics, for probes and Prometheus. They need no token. The routes only render what the view returns."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def health_router(view: HealthView, metrics: Metrics) -> APIRouter:
     @routes.get(
         "/healthz",
         response_model=Liveness,
-        responses={200: examples.ALIVE, 503: {"model": Liveness, "description": "It hangs: restart it.", **examples.NOT_ALIVE}},
-        summary="Whether the event loop runs",
+        responses={200: examples.ALIVE, 503: {"model": Liveness, "description": "The process hangs: restart it.", **examples.NOT_ALIVE}},
+        summary="Check whether the event loop runs",
     )
     async def healthz() -> Response:
         """For a liveness probe: 503 means that the process hangs. It never depends on AWS, the store, or a sink."""
@@ -60,14 +60,14 @@ def health_router(view: HealthView, metrics: Metrics) -> APIRouter:
         "/readyz",
         response_model=Readiness,
         responses={200: examples.READY, 503: {"model": Readiness, "description": "A component does not work.", **examples.NOT_READY}},
-        summary="Whether all components work",
+        summary="Check whether all components work",
     )
     async def readyz() -> Response:
         """For alerts and operators: each component with the reason, and a hint of what to do."""
         ok, conditions = view.ready()
         return _json(ok, _readiness(ok, conditions))
 
-    @routes.get("/metrics", response_class=Response, responses={200: examples.METRICS}, summary="Metrics for Prometheus")
+    @routes.get("/metrics", response_class=Response, responses={200: examples.METRICS}, summary="Get metrics for Prometheus")
     async def scrape() -> Response:
         """All metrics of this process; docs/operating.md lists them."""
         return Response(metrics.render(), headers={"Content-Type": CONTENT_TYPE, **_NO_STORE})

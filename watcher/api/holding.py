@@ -1,4 +1,4 @@
-"""What a route may ask of the connection that its request came over: more time, because its reply takes long on purpose."""
+"""Lets a route extend the time limit of its connection, for a reply that takes long on purpose."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ class HeldConnection(Protocol):
     """A connection of `watcher.api.connections`."""
 
     cut_off: bool
-    """It was closed because its client did not read."""
+    """Whether it was closed because its client did not read."""
 
     def hold(self, seconds: float | None, *, follows: bool) -> None:
-        """Let the reply begin and be sent within this time; None: it is a stream, which may last, and only one write of it may not.
+        """Allow this time, in seconds, until the reply is sent. None: the reply is a stream, and only each write has a time limit.
 
-        `follows`: the client waits for events, and is not disconnected for another one.
+        `follows`: the client is a reader, and its connection is not closed for a new one.
         """
         ...
 
 
 def hold(request: Request, seconds: float | None, *, follows: bool = False) -> HeldConnection | None:
-    """Allow the reply to this request to take so long, in seconds; None for a stream. Another server may have no such limit."""
+    """Allow the reply to this request to take this time, in seconds; None for a stream. Returns None on a server without such limits."""
     connection: HeldConnection | None = request.scope.get(SCOPE_KEY)
     if connection is not None:
         connection.hold(seconds, follows=follows)

@@ -1,7 +1,7 @@
-"""Writes that end although their client was told that they take too long.
+"""Writes that run to their end, although the client already got 503 because they take too long.
 
-A write that is given up may be in the store all the same, and what follows from it must happen then: a watch that is stored and not
-announced would be polled only after the next start.
+Such a write may still be committed, and then the steps after it must follow: a watch that is stored but not announced would be
+polled only after the next start.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from watcher.api.problems import unavailable
 log = structlog.get_logger("watcher.api")
 
 MAX_LATE = 16
-"""The most writes that go on without a client. Each keeps the body of its request, so there is no further one until one has ended."""
+"""The maximum number of writes that continue without a client. Each keeps the body of its request, so further ones are refused."""
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ class LateWrites:
         self._late: set[asyncio.Task[Any]] = set()
 
     async def run(self, write: Callable[[], Coroutine[Any, Any, T]], seconds: float) -> T:
-        """Return the result of a write that takes at most `seconds`. Raises Problem, 503, for one that takes longer, and goes on."""
+        """Return the result of a write. Raises Problem (503) if it takes longer than `seconds`; the write then continues."""
         if len(self._late) >= MAX_LATE:
             raise unavailable("The store does not answer; earlier requests wait for it.")
         task = asyncio.create_task(write())
@@ -43,7 +43,7 @@ class LateWrites:
                 task.add_done_callback(self._ended)
         if task.done():
             return task.result()
-        raise unavailable("The store did not answer in time. Send the same request again: a task that was stored is then known.")
+        raise unavailable("The store did not answer in time. Send the request again: a task that was stored has the outcome known.")
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._late.discard(task)

@@ -1,7 +1,7 @@
-"""What the page of the operator shows: the health, the open tasks, the calls, the deliveries, the replicas, and the last hour.
+"""The data of the page for operators: the health, the open tasks, the calls, the deliveries, the replicas, and the last hour.
 
-Has no result, no status message, and no context. Everything but the tasks and the replicas comes from memory. A read of the
-store that fails makes only its own part unavailable.
+It contains no result, no status message, and no context. The tasks and the replicas are read from the store, everything else from
+memory. If a read of the store fails, only its part of the overview is unavailable.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from watcher.runtime.poller_set import PollerSet
 from watcher.runtime.polling import Poller
 
 RECENT_S = 60.0
-"""The time over which the present rates of calls are averaged, in seconds."""
+"""The time over which the current call rates are averaged, in seconds."""
 
 
 class OverviewReader:
@@ -57,13 +57,13 @@ class OverviewReader:
         self._parts = StoreParts({"tasks": self._open_tasks, "replicas": lambda: living_replicas(backend.store)})
 
     async def run(self) -> None:
-        """Take samples, and read the store while pages ask, until cancelled."""
+        """Take samples, and read the store while pages request it, until cancelled."""
         async with anyio.create_task_group() as loops:
             loops.start_soon(self._history.run, name="history")
             loops.start_soon(self._parts.run, name="overview")
 
     async def read(self, since: float) -> Overview:
-        """The overview now, with the samples that are newer than `since` (seconds since the epoch)."""
+        """Return the current overview, with the samples that are newer than `since` (seconds since the epoch)."""
         backend, parts = self._backend, await self._parts.latest()
         ok, conditions = self._health.ready()
         return Overview(
@@ -140,7 +140,7 @@ def overview_router(reader: OverviewReader, access: Access) -> APIRouter:
         "",
         response_model=Overview,
         dependencies=[Depends(access.require("read"))],
-        summary="Show what the page shows",
+        summary="Get the data of the page",
         responses={200: {"content": {"application/json": {"example": OVERVIEW}}}, **responses(400, 401, 403)},
     )
     async def overview(
@@ -156,7 +156,7 @@ def overview_router(reader: OverviewReader, access: Access) -> APIRouter:
 
 
 def history_columns(every_s: float, samples: Sequence[Sample]) -> HistoryColumns:
-    """The samples as columns: an hour is then a third of the size."""
+    """Return the samples as columns, which reduces the size of an hour to a third."""
     newest = samples[-1] if samples else None
     return HistoryColumns(
         every_s=every_s,

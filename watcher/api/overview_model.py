@@ -1,4 +1,4 @@
-"""The form of `GET /v1/overview`. Members are added, never removed or renamed."""
+"""The schema of `GET /v1/overview`. Members can be added, but never removed or renamed."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Pause(BaseModel):
 
 
 class TaskCount(BaseModel):
-    """So many open tasks of this kind have had this status for a time of this class."""
+    """The number of open tasks of this kind that have had this status for a time in this age class."""
 
     kind: str
     status: str | None
     """None before the first poll that saw the task. The age is then the time since its admission."""
     upto_s: float | None
-    """The upper bound of the class of ages, one of `OpenTasks.ages`."""
+    """The upper bound of the age class, one of `OpenTasks.ages`."""
     count: int
 
 
@@ -44,10 +44,10 @@ class OpenTasks(BaseModel):
 
     count: int | None = None
     ages: list[float | None] = Field(default_factory=list)
-    """The upper bounds of the classes of ages in seconds, the youngest first. None: no bound."""
+    """The upper bounds of the age classes in seconds, the youngest first. None: no bound."""
     groups: list[TaskCount] = Field(default_factory=list)
     unavailable: str | None = None
-    """Why the store does not say. The other members are then empty."""
+    """Why the store could not be read. The other members are then empty."""
 
 
 class Calls(BaseModel):
@@ -58,9 +58,9 @@ class Calls(BaseModel):
     open: int
     """Open tasks that this process polls under this quota."""
     pace: float
-    """The rate that is allowed now."""
+    """The call rate that the pace allows now."""
     configured: float | None
-    """The highest rate that the configuration allows, as far as it is this replica's. None: the watcher finds the rate."""
+    """The highest rate that the configuration allows to this replica. None: the watcher finds the rate."""
     answered: float
     throttled: float
     failed: float
@@ -92,7 +92,7 @@ class DeadLetterCounts(BaseModel):
 
 
 class Replicas(BaseModel):
-    """Who shares the store. `shared` is false for a store with a single owner, which has no replicas."""
+    """The replicas that share the store. `shared` is false for a store with a single owner, which has no replicas."""
 
     shared: bool
     shards: int = 0
@@ -130,7 +130,7 @@ class HistoryColumns(BaseModel):
 
 
 class Overview(BaseModel):
-    """The state of one watcher for the page of the operator. Without results, messages, and contexts."""
+    """The state of one watcher, for the page for operators. It has no results, messages, or contexts."""
 
     at: datetime
     version: str

@@ -1,4 +1,4 @@
-"""Texts from a client that are compared with texts in the store."""
+"""Checks of texts from a client that are compared with texts in the store."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ def is_storable(text: str) -> bool:
 
 
 def check_texts(*texts: str | None) -> None:
-    """Raises Problem: 400 for a parameter that no store can contain."""
+    """Check parameters. Raises Problem (400) for a text that no store can contain."""
     if not all(text is None or is_storable(text) for text in texts):
         raise Problem(400, "A parameter is invalid: it contains a NUL, or is not Unicode.")

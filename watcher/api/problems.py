@@ -19,7 +19,7 @@ log = structlog.get_logger("watcher.api")
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
-"""What an answer with 503 recommends, in seconds."""
+"""The `Retry-After` of a reply with status 503, in seconds."""
 
 
 _HEADERS: Mapping[int, Mapping[str, Any]] = {
@@ -51,7 +51,7 @@ class Problem(Exception):
 
 
 def unavailable(detail: str) -> Problem:
-    """A problem that goes away by itself: the client should try again."""
+    """Return a problem with status 503, for a temporary cause: the client should try again."""
     return Problem(503, detail, {"Retry-After": str(RETRY_AFTER_S)})
 
 
@@ -62,7 +62,7 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def install_error_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
-    """Make `app`, which has these routes, answer every error with a problem document."""
+    """Make `app`, which has these routes, reply to every error with a problem document."""
 
     async def http_error(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
@@ -101,7 +101,7 @@ async def _problem(_request: Request, error: Exception) -> Response:
 
 async def _store_error(_request: Request, error: Exception) -> Response:
     log.warning("api_store_error", reason=str(error))
-    return problem_response(503, "The store cannot be reached at the moment; /readyz says why.", {"Retry-After": str(RETRY_AFTER_S)})
+    return problem_response(503, "The store cannot be reached now; /readyz has the reason.", {"Retry-After": str(RETRY_AFTER_S)})
 
 
 async def _unexpected_error(_request: Request, _error: Exception) -> Response:

@@ -24,7 +24,7 @@ def replica_router(backend: Backend, access: Access) -> APIRouter:
         responses=examples.REPLICAS | responses(400, 401, 403, 503),
     )
     async def replicas() -> Response:
-        """Who is alive, what each one owns, and what is wrong. A store with a single owner has none."""
+        """Lists the living replicas, the shards that each one owns, and what is wrong. A store with a single owner has no replicas."""
         return json_reply((await living_replicas(backend.store)).as_json())
 
     return routes

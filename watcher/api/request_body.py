@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from watcher.api.problems import Problem
 
 MAX_BODY = 1024 * 1024
-"""Bytes. A message of SQS has at most as many."""
+"""The maximum size of a body in bytes, the same as that of an SQS message."""
 
 T = TypeVar("T", bound=BaseModel)
 

@@ -1,4 +1,4 @@
-"""The JSON Schemas of replies and requests, for the OpenAPI document. The tests hold real replies against them."""
+"""The JSON Schemas of replies and requests, for the OpenAPI document. The tests validate real replies with them."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ INTEGER: Document = {"type": "integer"}
 BOOLEAN: Document = {"type": "boolean"}
 TEXT: Document = {"type": ["string", "null"]}
 TIME: Document = {"type": ["string", "null"], "format": "date-time"}
-NEXT: Document = {"type": ["string", "null"], "description": "Give it as `after` to get the following page; null: there is none."}
+NEXT: Document = {"type": ["string", "null"], "description": "Send it as `after` to get the next page; null: there is no further page."}
 
 
 def members(**properties: Document) -> Document:
-    """An object with all these members, and perhaps others that a later version adds."""
+    """Return the schema of an object that has all these members, and can have others that a later version adds."""
     return {"type": "object", "properties": properties, "required": sorted(properties)}
 
 
 def array(items: Document) -> Document:
-    """An array of these."""
+    """Return the schema of an array of these items."""
     return {"type": "array", "items": items}
 
 
 def ref(name: str) -> Document:
-    """A schema of the components of the document."""
+    """Return a reference to a schema in the components of the document."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
 def described(schema: Document, description: str) -> Document:
-    """The same schema with a description."""
+    """Return the same schema with a description."""
     return {**schema, "description": description}
 
 
@@ -51,7 +51,7 @@ _TASK = members(
     polls=described(INTEGER, "The calls for it so far, as saved last: at most 30 s ago."),
     ended_at=TIME,
     end_reason=described(TEXT, "Why the watch ended, such as `terminal` or `deadline`."),
-    last_error=described(TEXT, "Why the last poll that is saved did not show the task."),
+    last_error=described(TEXT, "Why the last saved poll did not show the task."),
 )
 _PLAN: Document = {
     **members(
@@ -91,7 +91,7 @@ _REPLICA = members(
     started_at=TIME,
     renewed_s_ago=NUMBER,
     expires_in_s=NUMBER,
-    shards=described(INTEGER, "How many it owns."),
+    shards=described(INTEGER, "How many shards it owns."),
     adopted=described(INTEGER, "How many of them it had adopted at its last renewal."),
     shard_ranges=array(STRING),
     quotas={"type": "object", "additionalProperties": members(rate=NUMBER, watches=INTEGER, lateness_s=NUMBER, sharers=INTEGER)},
@@ -132,14 +132,14 @@ CHOICE: Document = {
         {"type": "object", "properties": {"all": {"const": True}}, "required": ["all"], "additionalProperties": False},
     ]
 }
-MARKED = members(marked=described(INTEGER, "How many are retried."))
-PURGED = members(purged=described(INTEGER, "How many were erased."))
+MARKED = members(marked=described(INTEGER, "How many dead letters are marked for a retry."))
+PURGED = members(purged=described(INTEGER, "How many dead letters were erased."))
 REPLICAS = members(
-    shards=described(INTEGER, "How many there are."),
-    unowned=described(INTEGER, "How many have no owner."),
+    shards=described(INTEGER, "How many shards there are."),
+    unowned=described(INTEGER, "How many shards have no owner."),
     unowned_ranges=array(STRING),
     trouble=described(array(STRING), "What is wrong, in sentences."),
     replicas=array(ref("Replica")),
 )
 SCHEMAS: Mapping[str, Document] = {"Task": _TASK, "PollPlan": _PLAN, "DeadLetter": _LETTER, "Replica": _REPLICA, "Outcome": _OUTCOME}
-"""What `ref` can name, except for the events: `core.delivery.event_schema` has those."""
+"""The schemas that `ref` can name, except for those of events, which are in `core.delivery.event_schema`."""

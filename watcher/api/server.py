@@ -37,7 +37,7 @@ class HttpServer:
         self._host, self._port = host.strip("[]"), int(port)
         self.api = api
         self.before_stop: Callable[[], Awaitable[None]] | None = None
-        """Ends the replies that would not end otherwise."""
+        """Ends the replies to readers at shutdown, because a stream does not end otherwise."""
         self._sockets: Sequence[socket.socket] = ()
 
     async def open(self) -> None:
@@ -50,7 +50,7 @@ class HttpServer:
 
     @property
     def address(self) -> str:
-        """Where it listens, as the settings say it."""
+        """The address on which it listens, as in the settings."""
         return f"{self._host}:{self._port}"
 
     @property

@@ -1,4 +1,4 @@
-"""The address of the HTTP API, and who may use it."""
+"""The address, the tokens, and the limits of the HTTP API."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from watcher.section import Name, Section
 
 MIN_TOKEN = 16
-"""Characters of a token: fewer can be guessed."""
+"""The minimum length of a token in characters. A shorter token can be guessed."""
 
 SENDABLE = "only visible ASCII characters: no spaces, no line breaks"
 """Characters of a token: a header passes nothing else on unchanged."""
@@ -25,7 +25,7 @@ class ApiToken(Section):
     """One client of the HTTP API. Exactly one of `token` and `token_file` is set."""
 
     name: Name
-    """For the log: the token itself is never shown."""
+    """The name for errors. The token itself is never shown."""
     role: Literal["read", "write"] = "read"
     """`read`: tasks, events, dead letters. `write`: also submit and cancel tasks, retry and purge dead letters."""
     token: SecretStr | None = Field(default=None, min_length=MIN_TOKEN)
@@ -53,9 +53,9 @@ class ApiSettings(Section):
     listen: str | None = Field(default=None, pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s]*):\d{1,5}$")
     """The address to listen on, as `host:port`; `:8080` and `[::]:8080` are all addresses, IPv4 and IPv6. Unset: there is no HTTP API."""
     tokens: tuple[ApiToken, ...] = ()
-    """Who may use /v1. Without any, only clients on this machine may, and only if `listen` is a loopback address."""
+    """The tokens for /v1. Without tokens, only clients on this machine can use /v1, and only if `listen` is a loopback address."""
     max_readers: int = Field(default=1000, ge=1, le=10_000)
-    """The maximum number of clients that follow the events at the same time."""
+    """The maximum number of readers, which are clients that follow events, at the same time."""
 
     @field_validator("tokens")
     @classmethod

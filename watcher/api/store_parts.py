@@ -1,6 +1,6 @@
-"""What the overview reads from the store, read by one loop for all pages that are open.
+"""The parts of the overview that come from the store, read by one loop for all open pages.
 
-A page never waits for the store: it gets the last answer, or the reason why there is none. While no page asks, nothing is read.
+A page gets the last answer of the store, or the reason why there is none. While no page sends requests, nothing is read.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from watcher.errors import StoreError
 from watcher.runtime.wakeup import Wakeup
 
 EVERY_S = 2.0
-"""The least time between two reads, in seconds."""
+"""The minimum time between two reads, in seconds."""
 WORK_SHARE = 0.1
-"""The largest share of the time in which the store reads for the pages: a store with many open tasks is read less often."""
+"""The maximum share of the time that reads for the pages may take. So a store with many open tasks is read less often."""
 FIRST_WAIT_S = 2.0
 """How long a page waits for an answer when there is none that is recent, in seconds."""
 STALE_S = 10.0
@@ -46,7 +46,7 @@ class StoreParts:
         self._answered = anyio.Event()
 
     async def run(self) -> None:
-        """Read while pages ask, until cancelled."""
+        """Read while pages send requests, until cancelled."""
         while True:
             await self._wanted.wait()
             began = self._mono()

@@ -25,11 +25,11 @@ from watcher.queries.tasks import load_progress, task_summary
 from watcher.query import TaskQuery
 
 SOURCE = "api"
-"""The name under which the metrics and the cadence know tasks from here."""
+"""The name of this source of tasks in the metrics and in the cadence."""
 WRITE_S = 10.0
-"""The longest time to wait for the store, in seconds. The runtime goes on trying for longer, but a client does not wait for hours."""
+"""The maximum time to wait for the store, in seconds. The runtime retries for longer, but a client should not wait for hours."""
 
-TaskKey = Annotated[str, Path(description="The key of a task. A `%` in it is encoded again, as `%25`; a `/` need not be encoded.")]
+TaskKey = Annotated[str, Path(description="The key of a task. Encode each `%` in it as `%25`. Do not encode `/`.")]
 Entry = Submission | InvalidInput | Ignored
 
 
@@ -50,8 +50,8 @@ def task_router(backend: Backend, access: Access) -> APIRouter:
     async def submit(request: Request) -> Response:
         """The body is any message that a queue may contain: one task, an array of tasks, or what AWS sends.
 
-        The reply comes when the new watches are in the store. It has an outcome for each task, in their order. To send the same
-        tasks again is safe: a task that is already watched is `known`.
+        The watcher replies after the new watches are in the store. The reply has an outcome for each task, in the same order. It is safe
+        to send the same tasks again: a task that is already watched has the outcome `known`.
         """
         trace = trace_context(request.headers.get("traceparent"), request.headers.get("tracestate"))
         body = await read_json_body(request)
@@ -62,7 +62,7 @@ def task_router(backend: Backend, access: Access) -> APIRouter:
         "", dependencies=read, summary="List tasks", response_class=Response, responses=examples.TASKS | responses(400, 401, 403, 503)
     )
     async def list_tasks(query: Annotated[TaskParams, Depends()]) -> Response:
-        """Tasks without results and contexts, in pages: give `next` of a page as `after` of the following one."""
+        """Lists tasks without results and contexts, in pages. Send `next` of a page as `after` to get the next page."""
         return json_reply(await _list(backend, query))
 
     @routes.get(
@@ -73,7 +73,7 @@ def task_router(backend: Backend, access: Access) -> APIRouter:
         responses=examples.TASK | responses(400, 401, 403, 404, 503),
     )
     async def show(key: TaskKey) -> Response:
-        """Everything that the store contains about a task: state, events, next poll and why, undelivered events, dead letters."""
+        """Shows everything that the store has about a task: state, events, next poll and why, undelivered events, dead letters."""
         found = await explain_task(backend.store, backend.catalog, _storable(key), backend.polls, backend.wall())
         if found.task is None:
             raise _no_task()
@@ -82,12 +82,12 @@ def task_router(backend: Backend, access: Access) -> APIRouter:
     @routes.delete(
         "/{key:path}",
         dependencies=write,
-        summary="Stop watching a task",
+        summary="Cancel the watch of a task",
         response_class=Response,
         responses=examples.CANCELLED | responses(400, 401, 403, 404, 503),
     )
     async def cancel(key: TaskKey) -> Response:
-        """The owner of the task ends its watch within seconds, with a last event: `watcher.watch.ended.v1`, reason `cancelled`."""
+        """The watch ends within seconds. Its last event is `watcher.watch.ended.v1` with the reason `cancelled`."""
         watch = await backend.store.task(_storable(key))
         if watch is None:
             raise _no_task()
@@ -133,7 +133,7 @@ async def _submit(backend: Backend, writes: LateWrites, body: bytes, trace: str 
         _count(backend, outcomes)
         raise Problem(422, _why_none(entries), tasks=outcomes)
     if backend.gate.paused_by:
-        raise unavailable(f"Intake is paused ({', '.join(sorted(backend.gate.paused_by))}); /readyz and the log say what to do.")
+        raise unavailable(f"Intake is paused ({', '.join(sorted(backend.gate.paused_by))}); see /readyz and the log for what to do.")
     outcomes = await writes.run(lambda: _outcomes(backend, entries), WRITE_S)
     return json_reply({"tasks": outcomes}, 202)
 
@@ -174,7 +174,7 @@ def _why_none(entries: Sequence[Entry]) -> str:
 
 
 def _storable(key: str) -> str:
-    """The key, if a store can contain it. Raises Problem: no task has such a key."""
+    """Return the key. Raises Problem (404) for a key that no store can contain."""
     if not is_storable(key):
         raise _no_task()
     return key

@@ -1,4 +1,4 @@
-"""What to do about a request to the HTTP API that failed: one sentence for each reason of an ApiError."""
+"""Advice for a failed request to the HTTP API: one sentence for each reason of an ApiError."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from watcher.errors import ApiError
 
 ADVICE = {
     "unreachable": "Check --url, that the watcher runs, and that its api.listen has this port on an address that this machine can reach",
-    "tls": "Check --url: http:// or https://, and the name of the host; for a certificate of your own, set SSL_CERT_FILE to its issuer",
-    "unauthorized": "Name the file with a token of api.tokens with --token-file, or WATCHER_TOKEN_FILE; this one is missing, wrong, or old",
-    "forbidden": "Name the file with a token that may do this with --token-file, or WATCHER_TOKEN_FILE",
+    "tls": "Check --url: http:// or https://, and the name of the host; for a private authority, set SSL_CERT_FILE to its certificate",
+    "unauthorized": "Set --token-file, or WATCHER_TOKEN_FILE, to a file with a token of api.tokens; this one is missing or not valid",
+    "forbidden": "Set --token-file, or WATCHER_TOKEN_FILE, to a file with a token that has the role for this command",
     "not_found": "Check the id",
     "gone": (
-        "The events after this cursor are erased, or it belongs to another store: start again with --after start (all stored events, "
-        "of which you have seen some) or --after now, and with no or a new --cursor-file"
+        "Events after this cursor may be erased, or it belongs to another store: start again with --after start (all stored events, "
+        "including some that you have already received) or --after now, and without --cursor-file or with a new one"
     ),
-    "rejected": "Correct what the message says",
+    "rejected": "Correct what the message names",
     "busy": "Try again later",
     "failed": "See the log of the watcher, or of the proxy in front of it",
-    "redirect": "The token is not sent there: if you trust this host, give its URL as --url",
-    "foreign": "Something other than a watcher with this API answered: check --url, the proxy, and the version of the watcher",
+    "redirect": "The command does not follow redirects, so that no other host gets the token: if you trust this host, use its URL as --url",
+    "foreign": "The reply is not from a watcher with this API: check --url, the proxy, and the version of the watcher",
 }
 
 

@@ -140,7 +140,7 @@ def schema_command(messages: bool, events: bool) -> None:
       watcher config schema --events > event.schema.json
     """
     if messages and events:
-        raise click.UsageError("--messages and --events exclude each other; give one of them")
+        raise click.UsageError("--messages and --events exclude each other; use one of them")
     click.echo(json.dumps(_schema(messages, events), indent=2))
 
 

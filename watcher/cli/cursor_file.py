@@ -1,4 +1,4 @@
-"""The file in which `watcher events` keeps the cursor after the last event that it has printed, so that a restart continues there."""
+"""The file in which `watcher events` stores the cursor after the last printed event, so that a restart continues there."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ class CursorFile:
         self._saved: str | None = None
 
     def load(self) -> str | None:
-        """Return the cursor, None where there is no file yet or an empty one. Raises OSError where it cannot be read, is another file,
-        or has no directory."""
+        """Return the cursor, None if the file is missing or empty.
+
+        Raises OSError if it cannot be read, contains no cursor, or has no directory.
+        """
         try:
             with self._path.open("rb") as file:
                 content = file.read(MAX_CURSOR + 1)
@@ -31,7 +33,7 @@ class CursorFile:
             return None
         text = content.strip().decode("latin-1")
         if len(content) > MAX_CURSOR or not all("!" <= character <= "~" for character in text):
-            raise OSError(f"{self._path} holds no cursor: name another --cursor-file")
+            raise OSError(f"{self._path} contains no cursor: use another --cursor-file")
         self._saved = text or None
         return self._saved
 
@@ -50,7 +52,7 @@ class CursorFile:
 
 
 def _sync_directory(directory: Path) -> None:
-    """Make the new name durable. A file system that cannot do that for a directory has done what it can."""
+    """Make the new name durable. An error is ignored: some file systems do not support fsync of a directory."""
     number = os.open(directory, os.O_RDONLY)
     try:
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Where `watcher dead-letters` reads and changes dead letters: a store, or the API of a running watcher."""
+"""Access of `watcher dead-letters` to dead letters: in a store, or through the API of a running watcher."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ SERVER_PAGE_SIZE = 100
 
 
 class DeadLetterAccess(Protocol):
-    """What the commands need. An id that names no dead letter, or several, ends the command with exit code 64."""
+    """The operations that the commands need. An id prefix that matches no dead letter, or several, ends the command with exit code 64."""
 
     def all(self) -> Sequence[DeadLetterSummary]:
         """All dead letters, the newest first, without their bodies."""
         ...
 
     def find(self, id_prefix: str) -> DeadLetterDetails:
-        """The only one whose id begins with this."""
+        """Return the only dead letter whose id begins with this prefix."""
         ...
 
     def ids(self, id_prefixes: Sequence[str]) -> list[str]:
-        """The full ids, each once."""
+        """Return the full ids, without duplicates."""
         ...
 
     def retry(self, ids: Sequence[str]) -> int:
-        """Mark these for a retry. Returns how many there were."""
+        """Mark these dead letters for a retry. Returns how many were marked."""
         ...
 
     def purge(self, ids: Sequence[str]) -> int:
-        """Erase these. Returns how many there were."""
+        """Erase these dead letters. Returns how many were erased."""
         ...
 
 
@@ -144,7 +144,7 @@ class _DeadLettersOfServer:
 
 
 async def _of_those_left(api: WatcherApi, work: Callable[[Sequence[str]], Awaitable[int]], ids: Sequence[str]) -> int:
-    """Apply `work` to the dead letters. The watcher refuses ids that are gone, such as of those that it has just retried."""
+    """Apply `work` to the dead letters. The watcher refuses ids that no longer exist, such as those that it has just retried."""
     try:
         return await work(ids)
     except ApiError as error:
@@ -156,7 +156,7 @@ async def _of_those_left(api: WatcherApi, work: Callable[[Sequence[str]], Awaita
 
 
 async def _in_pieces(work: Callable[[Sequence[str]], Awaitable[int]], ids: Sequence[str], size: int = PAGE_SIZE) -> int:
-    """Apply `work` to a page of ids at a time, so that the watcher's own writes do not wait for all of them."""
+    """Apply `work` to a page of ids at a time, so that the writes of the watcher do not wait for all of them."""
     return sum([await work(ids[start : start + size]) for start in range(0, len(ids), size)])
 
 

@@ -1,5 +1,5 @@
-"""`watcher demo`: the whole service on loopback, against a simulated voice service. `demo_run.py` and
-`demo_serve.py` do the work."""
+"""`watcher demo`: the whole service on loopback, against a simulated voice service. `demo_run.py` and `demo_serve.py`
+implement it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from click.exceptions import Exit
 )
 @click.option("--seed", metavar="N", type=int, default=0, help="With the same seed, the tasks have the same statuses and times.")
 @click.option("--serve", is_flag=True, help="Keep running until Ctrl-C, and serve a page.")
-@click.option("--port", metavar="PORT", type=click.IntRange(0, 65535), default=8080, help="With --serve: its port; 0: any free one.")
+@click.option("--port", metavar="PORT", type=click.IntRange(0, 65535), default=8080, help="With --serve: the port; 0: any free port.")
 @click.option(
     "--state",
     metavar="DIR",
@@ -36,8 +36,8 @@ def demo(context: click.Context, tasks: int, quota: float, seed: int, serve: boo
 
     With --serve, it starts new searches until Ctrl-C, and serves the HTTP API
     and the page. It prints how to open the page, follow the events, and submit
-    a task. The state is kept, so after a stop or a kill the same command goes
-    on where it was. --tasks is the number of searches in the first 12 s.
+    a task. It keeps its state, so after a stop or a kill the same command
+    continues. --tasks is the number of searches in the first 12 s.
 
     \b
     Examples:

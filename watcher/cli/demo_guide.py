@@ -1,4 +1,4 @@
-"""What `watcher demo --serve` tells a new person to do. Each command is printed as it is, so that it can be pasted."""
+"""The guide that `watcher demo --serve` prints. Commands are printed unchanged, without line breaks, so that they can be pasted."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ def print_guide(screen: Screen, state: DemoState, url: str, known: int) -> None:
     watcher, directory, config = program(sys.argv[0]), shlex.quote(str(state.directory)), shlex.quote(str(state.config))
     screen.print("The watcher polls a simulated Amazon Chime SDK Voice, where new speaker\nsearches start until you press Ctrl-C.")
     if known:
-        screen.print(f"It goes on where it was: {counted(known, 'search was', 'searches were')} started before.")
+        screen.print(f"It continues from its kept state: {counted(known, 'search was', 'searches were')} started before.")
     for text, *commands in (
         ("Open the page: tasks, transitions, lag, and calls.", f"{url}/"),
         ("Follow the events, from another terminal:", f"{_STREAM} {url}/v1/events", f"{watcher} events --follow --url {url}"),
         (
-            "Resume, also after a restart: curl shows an id before each event. Put the last\n"
-            "one in place of ID. watcher events keeps its place in a file.",
+            "Resume, also after a restart: curl prints an id before each event. Replace ID\n"
+            "with the last one. watcher events stores its cursor in a file.",
             f"{_STREAM} -H 'Last-Event-ID: ID' \\",
             f"  {url}/v1/events",
-            f"{watcher} events --follow --cursor-file place --url {url}",
+            f"{watcher} events --follow --cursor-file cursor --url {url}",
         ),
         (
             "Submit a task. The beginning of its id decides how it ends: succeeded-,\nfailed-, stopped-, partial-, slow-, stuck-.",
             f"curl {url}/v1/tasks --json '[\"abc123/failed-1\"]'",
         ),
-        ("Kill it, and start it again with the same command. No event is lost.", f"kill -9 {os.getpid()}"),
+        ("Kill the demo, and start it again with the same command. No event is lost.", f"kill -9 {os.getpid()}"),
         (
-            f"The state stays on this machine, each task for {RETENTION_S // 3600} h after its end. List the\ntasks; reset the demo.",
+            f"The state stays on this machine: each task for {RETENTION_S // 3600} h after its end. List\nthe tasks, or reset the demo:",
             f"{watcher} tasks --config {config}",
             f"rm -r {directory}",
         ),

@@ -21,23 +21,23 @@ CONNECTOR = "demo0voice0connector0"
 FIRST_S = 12.0
 """The time in which the first searches are started, in seconds."""
 SHORTEST_S, LONGEST_S = 0.7, 6.0
-"""The mean time between two searches after that, in seconds: it goes from one to the other and back."""
+"""The minimum and the maximum of the mean time between two later searches, in seconds. The mean alternates between them."""
 PERIOD_S = 180.0
-"""The time from one busy moment to the next, in seconds."""
+"""The period of this alternation, in seconds."""
 SUBMITTED_AGAIN = 20
 """The searches that are submitted again after a restart: a pipe loses the lines that were not read."""
 
 
 def mean_gap_s(elapsed_s: float) -> float:
-    """Return the mean time until the next search, in seconds, so long after the start: calls come in waves."""
+    """Return the mean time until the next search, in seconds, at this time after the start."""
     wave = (1 - math.cos(2 * math.pi * elapsed_s / PERIOD_S)) / 2
     return SHORTEST_S + (LONGEST_S - SHORTEST_S) * wave
 
 
 class SearchStarter:
-    """Starts `first` searches within `FIRST_S`, then one after the other without end. `pipe` is where the watcher reads tasks.
+    """Starts `first` searches within `FIRST_S`, then further ones without an end. `pipe` is where the watcher reads tasks.
 
-    Where there are searches already, the demo goes on: there are no first ones.
+    If there are searches of an earlier run, it starts no first ones.
     """
 
     def __init__(self, tasks: TaskTable, pipe: Path, first: int) -> None:
@@ -81,7 +81,7 @@ def _opened(pipe: Path) -> Iterator[int]:
 
 
 async def _write(pipe: int, ref: TaskRef) -> None:
-    """Submit a task, as soon as there is room: a watcher at a limit reads nothing."""
+    """Submit a task. Waits while the pipe is full, because a watcher at a limit does not read."""
     line = "/".join(ref.params).encode() + b"\n"
     while True:
         try:

@@ -93,7 +93,7 @@ async def _serve(options: DemoOptions, state: DemoState, settings: Settings, fil
                     beside.start_soon(_show, screen, sim, app, starter)
                     await app.run()
                     beside.cancel_scope.cancel()
-    screen.print("Stopped. The same command goes on from here.")
+    screen.print("Stopped. To continue from this state, run the same command again.")
     return signals.exit_code
 
 

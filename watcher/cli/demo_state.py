@@ -1,4 +1,4 @@
-"""Where `watcher demo --serve` keeps its state, so that it goes on after it was stopped or killed."""
+"""The state directory of `watcher demo --serve`, from which the demo continues after a stop or a kill."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 RETENTION_S = 86_400
-"""How long the demo keeps a task and its events after the end, in seconds, so that a demo that is left alone does not fill the disk."""
+"""How long the demo keeps a task and its events after the end, in seconds, so that a demo that runs for days does not fill the disk."""
 STOP_DEADLINE_S = 3
 """The time from Ctrl-C to the end of the process, in seconds."""
 MAX_EVENTS_BYTES = 16 * 1024 * 1024

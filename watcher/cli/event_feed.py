@@ -1,4 +1,4 @@
-"""Where `watcher events` gets events: from the API of a running watcher, or from a store. Yields batches, each with the cursor after it."""
+"""The source of `watcher events`: the API of a running watcher, or a store. Yields batches, each with the cursor after it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from watcher.errors import ApiError
 PAGE_SIZE = 1000
 """Events of one page."""
 MAX_WAIT_S = 30.0
-"""The longest wait before a connection is tried again, in seconds."""
+"""The maximum wait before the next attempt to connect, in seconds."""
 MAX_REQUESTED_S = 300.0
-"""The longest wait that a watcher can request, in seconds."""
+"""The maximum wait that a watcher can request, in seconds."""
 TEMPORARY = ("unreachable", "busy", "failed")
-"""Reasons for which a stream that worked is opened again. For any other one, a person must do something."""
+"""Reasons for which a broken stream is opened again. All others need a change by the user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ async def stream(
 ) -> AsyncGenerator[list[SentEvent], None]:
     """Yield stored events, then new ones, without an end. A connection that ends is opened again after the last cursor.
 
-    The first connection is tried once: its failure is most likely a wrong URL. Raises ApiError for what a retry cannot change.
+    The first connection is attempted once, because its failure is most likely a wrong URL. Raises ApiError for what a retry cannot change.
     """
     cursor = None if wanted.after in ("start", "now") else wanted.after
     failures, connected = 0, False
@@ -91,13 +91,13 @@ async def stream(
             error = failure
         failures += 1
         wait_s = _wait_s(failures, error, uniform)
-        what = "the watcher has closed the stream" if error is None else str(error)
+        what = "the watcher closed the stream" if error is None else str(error)
         sentence(f"Connection lost: {what}. Trying again in {wait_s:.1f} s.", err=True)
         await anyio.sleep(wait_s)
 
 
 async def _connection(access: ServerAccess, wanted: EventRequest, cursor: str | None) -> AsyncGenerator[list[SentEvent], None]:
-    """Yield what one connection brings, until it ends."""
+    """Yield the batches of one connection, until it ends."""
     filters = {**wanted.filters, "after": wanted.after}
     async with open_api(access.server.url, access.token()) as api, api.events(filters, cursor) as batches, aclosing(batches):
         async for batch in batches:

@@ -1,4 +1,4 @@
-"""Prints the events of `watcher events` on stdout, and then keeps the cursor after them: what is kept was printed."""
+"""Prints the events of `watcher events` on stdout, and then stores the cursor after them, so that no event is left out."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class EventPrinter:
-    """Prints at most `limit` events: as JSON, one event on each line, or as lines for a person. `file` keeps the last cursor.
+    """Prints at most `limit` events: as JSON, one event on each line, or as lines for a person. `file` stores the last cursor.
 
-    Only on a terminal the lines have its width, and tasks their short names.
+    On a terminal, lines fit its width, and tasks have short names.
     """
 
     def __init__(self, *, as_json: bool, limit: int | None, file: CursorFile | None) -> None:
         self.cursor: str | None = None
-        """The last cursor; what comes before it was printed."""
+        """The last cursor. All events before it were printed."""
         self._as_json = as_json
         self._left = limit
         self._file = file
@@ -38,7 +38,7 @@ class EventPrinter:
         return self._left == 0
 
     def show(self, batch: Sequence[SentEvent]) -> None:
-        """Print the events of a batch, flush them, and then keep the cursor. Raises BrokenPipeError and other OSErrors."""
+        """Print the events of a batch, flush them, and then store the cursor. Raises BrokenPipeError and other OSErrors."""
         cursor = self.cursor
         for each in batch:
             if each.data is not None:
@@ -59,7 +59,7 @@ class EventPrinter:
             return
         line = observed_line(json.loads(data), self._names)
         if self._screen is None:
-            self._write(line.plain.rstrip().replace("→", "->"))  # what reads it may know ASCII only
+            self._write(line.plain.rstrip().replace("→", "->"))  # a program that reads it may support only ASCII
         else:
             line.truncate(self._screen.width, overflow="ellipsis")
             self._screen.print(line, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`watcher events`: what is stored, and with `--follow` also what comes, from a running watcher or from its store."""
+"""`watcher events`: prints stored events and, with `--follow`, new ones, from a running watcher or from its store."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 @click.argument("key", metavar="[KEY]", required=False)
 @config_option(among="key", server=True)
 @click.option("--follow", "-f", is_flag=True, help="Also print new events, until Ctrl-C.")
-@click.option("--after", metavar="PLACE", default="start", help="start, now, or a cursor: print the events after it.")
+@click.option("--after", metavar="CURSOR", default="start", help="start, now, or a cursor: print the events after it.")
 @click.option("--task", metavar="KEY", help="The same as the argument KEY.")
 @click.option("--kind", metavar="NAME", help="Only events of tasks of this kind.")
 @click.option("--terminal", is_flag=True, help="Only the last event of each watch.")
 @click.option("--limit", metavar="N", type=click.IntRange(min=1), help="Stop after this many events.")
-@click.option("--cursor-file", metavar="FILE", type=FILE, help="Keep the cursor in this file, and continue from it.")
+@click.option("--cursor-file", metavar="FILE", type=FILE, help="Store the cursor in this file, and continue from it.")
 @click.option("--json", "as_json", is_flag=True, help="Print each event as one line of JSON: the CloudEvent.")
 def events(
     key: str | None,
@@ -48,19 +48,20 @@ def events(
     it, the events of all tasks are printed, in order for each task. The times
     are in UTC. With --json, results appear as the events contain them.
 
-    With --url, a running watcher sends the events. A connection that ends is
-    opened again, and continues after the last event (on stderr). Without --url,
-    the store of the configuration is read, once a second with --follow.
+    With --url, the events come from the API of a running watcher. When the
+    connection ends, the command prints a line on stderr, connects again, and
+    continues after the last event. Without --url, the events come from the
+    store of the configuration; --follow reads it once a second.
 
-    --cursor-file makes the command resumable: the cursor is written after the
-    event was printed, so a restart prints each event at least once. --after
-    applies as long as the file does not exist. Exits with 64 if the cursor is
-    no longer valid, with 69 if there is no answer to the first request.
+    --cursor-file makes the command resumable. It writes the cursor after it has
+    printed the event, so each event is printed at least once. --after applies
+    only while the file does not exist. Exits with 64 if the cursor is no longer
+    valid, and with 69 if the watcher does not reply to the first request.
 
     \b
     Examples:
       watcher events abc123/2f0e
-      watcher events -f --json --cursor-file place | my-consumer
+      watcher events -f --json --cursor-file cursor | my-consumer
       watcher events -f --after now --terminal \\
         --url https://watcher.example.com --token-file token
     """

@@ -36,7 +36,7 @@ def of_remote(error: RemoteError) -> int:
 
 
 def of_api(error: ApiError) -> int:
-    """CONFIG for what a person must change, USAGE for a request that cannot succeed, TRY_AGAIN and UNAVAILABLE for what may pass."""
+    """Return CONFIG for a wrong setup, USAGE for a request that cannot succeed, TRY_AGAIN or UNAVAILABLE for a temporary cause."""
     match error.reason:
         case "unauthorized" | "forbidden" | "tls" | "redirect":
             return CONFIG

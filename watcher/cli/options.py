@@ -21,7 +21,7 @@ DEFAULT_CONFIG = Path("watcher.yaml")
 STORE_CONFIG = "The configuration of the watcher whose store is used."
 DEFAULT_NOTE = "[default: $WATCHER_CONFIG, then watcher.yaml]"
 URL_VARIABLE, TOKEN_VARIABLE = "WATCHER_URL", "WATCHER_TOKEN_FILE"
-"""The environment variables that stand for `--url` and `--token-file`. Without a double underscore, they change no configuration."""
+"""The environment variables for `--url` and `--token-file`. They have no double underscore, so they set no key of a configuration."""
 SUFFIXES = (".yaml", ".yml")
 SEVERAL = ("ids", "tasks")
 """The parameters of commands that take any number of arguments: no other argument can follow them."""
@@ -77,7 +77,7 @@ def _server_options(command: Callable[..., Any]) -> Callable[..., Any]:
     token = click.option(
         "--token-file", metavar="FILE", type=FILE, help=f"The file with the token for --url.  [default: ${TOKEN_VARIABLE}]"
     )
-    text = f"Ask the watcher at this URL, in place of a configuration.  [default: ${URL_VARIABLE}]"
+    text = f"Use the API of the watcher at this URL, not a configuration.  [default: ${URL_VARIABLE}]"
     return click.option("--url", metavar="URL", help=text)(token(command))
 
 
@@ -103,7 +103,7 @@ def command_line(*words: str, config: Path | None = None, server: Server | None 
 
 
 def _server(url: str | None, token_file: Path | None, config: Path | None, queue_url: str | None) -> Server | None:
-    """Return the server that the options name, or the environment where they name nothing else."""
+    """Return the server of the options or, if they name neither a server nor a configuration, of the environment."""
     elsewhere = config is not None or queue_url is not None
     if url is not None and elsewhere:
         raise click.UsageError(f"--url and {'--config' if config is not None else '--queue-url'} exclude each other: give one of them")
@@ -117,7 +117,7 @@ def _server(url: str | None, token_file: Path | None, config: Path | None, queue
 
 
 def _checked_url(text: str, name: str) -> str:
-    """Return the URL of an API as it is. Raises a usage error, which does not repeat it, for any other text."""
+    """Return the URL unchanged. Raises a usage error, which does not repeat the text, if it is not the URL of an API."""
     try:
         parts = urlsplit(text)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and text.isascii() and text.isprintable()

@@ -26,7 +26,7 @@ MAX_TOKEN = 4096
 
 
 class ServerAccess:
-    """The API of one watcher. Reads the token when it connects. Warns if the token would be sent in plain text to another machine."""
+    """The API of one watcher. Reads the token when it connects. Warns if it sends the token in plain text to another machine."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -52,16 +52,16 @@ class ServerAccess:
         return run(partial(self._connected, work))
 
     def read(self, value: J, read: Callable[[J], T]) -> T:
-        """Return what `read` makes of a JSON value of the API. Raises ApiError where it has another shape."""
+        """Return the result of `read` for a JSON value of the API. Raises ApiError if the value does not have the expected shape."""
         from watcher.errors import ApiError
 
         try:
             return read(value)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ApiError("foreign", f"{self.server.url}: the reply has another shape ({type(error).__name__}: {error})") from error
+            raise ApiError("foreign", f"{self.server.url}: the reply has an unknown shape ({type(error).__name__}: {error})") from error
 
     def token(self) -> str | None:
-        """Return the token of the file, read now: it may have been replaced. Raises a usage error without the content."""
+        """Read the token file, at each connection, because it can be replaced. Raises a usage error without the content."""
         file = self.server.token_file
         if file is None:
             return None
@@ -93,5 +93,5 @@ def _read_token(file: Path) -> str:
         raise click.BadParameter(f"{file} cannot be read: {error.strerror}", param_hint=name) from None
     text = content.strip().decode("latin-1")
     if not text or len(content) > MAX_TOKEN or not all("!" <= character <= "~" for character in text):
-        raise click.BadParameter(f"{file} does not hold a token: one line of letters, digits, and signs", param_hint=name)
+        raise click.BadParameter(f"{file} has no token: expected one line of printable ASCII without spaces", param_hint=name)
     return text

@@ -19,7 +19,7 @@ POLL_S = 1.0
 
 
 async def stored_events(store: Queries, wanted: EventRequest, retention_s: float, *, follow: bool) -> AsyncGenerator[list[SentEvent], None]:
-    """Yield what is stored and, with `follow`, what is committed later, without an end.
+    """Yield stored events and, with `follow`, new events, without an end.
 
     Raises UsageError for a cursor that this store cannot continue.
     """
@@ -46,7 +46,7 @@ async def _positions(store: Queries, after: str, identity: str, retention_s: flo
     try:
         return decode_event_cursor(after, identity, time.time(), retention_s).positions
     except ForeignCursorError as error:
-        raise click.UsageError(f"{error}; with --cursor-file, name a new file") from None
+        raise click.UsageError(f"{error}; with --cursor-file, use a new file") from None
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--after") from None
 

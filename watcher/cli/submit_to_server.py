@@ -1,4 +1,4 @@
-"""Sends the messages of `watcher submit --url` to a running watcher, which stores the tasks before it answers."""
+"""Sends the messages of `watcher submit --url` to a running watcher, which stores the tasks before it replies."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from watcher.adapters.api_client import WatcherApi
 
 MAX_REQUEST = 500_000
-"""Bytes of the messages in one request. The API takes 1 MiB."""
+"""The maximum size of the messages in one request, in bytes. The API accepts 1 MiB."""
 MAX_MESSAGES = 500
 """Messages in one request, so that one commit of the store stays short."""
 
@@ -69,7 +69,7 @@ def _note(outcome: dict[str, Any]) -> str | None:
         case "known":
             return f"{key}: already watched; submitting it again changes nothing"
         case "ended":
-            return f"{key}: has ended, and is not watched again; to start over, an operator erases it: watcher forget {key}"
+            return f"{key}: has ended, and is not watched again; to watch it again, erase it first with: watcher forget {key}"
         case "invalid":
             return f"not submitted: {outcome.get('reason')}: {outcome.get('detail')}"
         case "ignored":

@@ -1,6 +1,6 @@
-"""What the sources and sinks of a configuration communicate with, in the words of OpenTelemetry's semantic conventions.
+"""The peers of the sources and sinks of a configuration, as attributes of OpenTelemetry's semantic conventions.
 
-Only what identifies a queue, a topic, a bus, or a host: no path and no query of a URL, which may be secret.
+They identify only a queue, a topic, a bus, or a host. They contain no path and no query of a URL, which may be secret.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def hint(error: RemoteError, *, quota: str | None = None) -> str:
         case Unreadable() if error.code == "407":
             return "a proxy asks for credentials: add them to the URL in HTTPS_PROXY or HTTP_PROXY, or add the service to NO_PROXY"
         case Unavailable() if error.code.isdecimal():
-            return "it can be reached, but answers with an error: check its log, and what is in between, such as a load balancer or a proxy"
+            return "it can be reached, but answers with an error: check its log, and any load balancer or proxy in between"
         case Unavailable():
             return "check that it is running and reachable: network, proxy, path, and the AWS_ENDPOINT_URL variables"
     return "something other than the service answered: check the proxy and the AWS_ENDPOINT_URL variables"

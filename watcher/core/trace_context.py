@@ -1,7 +1,7 @@
-"""Reads the W3C Trace Context (w3.org/TR/trace-context) of a message: who caused it, for the distributed tracing of its sender.
+"""Reads the W3C Trace Context (w3.org/TR/trace-context) of a message, which links the task to the trace of the sender.
 
 A trace context is one text, as in `Watch.trace`: the `traceparent`, then, if there is one, a space and the `tracestate`. An
-invalid context counts as none. It never makes a message invalid, because it says nothing about a task. Raises nothing.
+invalid context is ignored. It never makes a message invalid, because it does not describe a task. Raises nothing.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from typing import Any
 
 MAX_TRACESTATE = 512
-"""Characters of a `tracestate` that are passed on, as the specification asks for at least. A longer one loses whole entries."""
+"""The maximum length of a `tracestate` in characters, the minimum that the specification requires. Excess entries are removed."""
 MAX_ENTRIES = 32
-"""Entries of a `tracestate`. One with more is invalid."""
+"""The maximum number of entries of a `tracestate`. One with more is invalid."""
 LONG_ENTRY = 128
-"""Characters. Entries that are longer are removed first."""
+"""The length of an entry in characters. Longer entries are removed first."""
 
 _TRACEPARENT = re.compile(
     r"(?P<version>(?!ff)[0-9a-f]{2})-(?P<trace>(?!0{32})[0-9a-f]{32})-(?P<parent>(?!0{16})[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})(?P<more>-.*)?"
@@ -29,7 +29,7 @@ _SAMPLED = 0x01
 def trace_context(traceparent: Any, tracestate: Any = None) -> str | None:
     """Return the context of these two values; None where the `traceparent` is invalid. An invalid `tracestate` is left out.
 
-    A `traceparent` of a later version is written as one of version 00, as the specification requires of who passes it on.
+    A `traceparent` of a later version is written as version 00, as the specification requires.
     """
     match = _TRACEPARENT.fullmatch(traceparent) if isinstance(traceparent, str) else None
     if match is None or (match["version"] == "00" and match["more"]):
@@ -73,7 +73,7 @@ def _attribute(value: Any) -> Any:
 
 
 def _tracestate(value: Any) -> str:
-    """The entries without empty ones and without spaces around them, as many as fit; empty for an invalid one."""
+    """Return the entries that fit, without empty entries and surrounding spaces. Returns an empty text for an invalid `tracestate`."""
     if not isinstance(value, str):
         return ""
     entries = [entry for entry in (part.strip(" \t") for part in value.split(",")) if entry]

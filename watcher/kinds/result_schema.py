@@ -1,6 +1,6 @@
-"""The JSON Schema of the results in events, made from what a kind says about its results: its expressions and its types.
+"""The JSON Schema of the results in events, generated from the expressions and the types of a kind.
 
-It is exact where an expression is made of members, objects, lists, alternatives, and constants. Any other part may be any JSON.
+It is exact for expressions of members, objects, lists, alternatives, and constants. For all other parts it accepts any JSON.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from watcher.kinds.results import ResultRules
 
 Schema = Mapping[str, Any]
 Alternatives = tuple[Schema, ...]
-"""What a value may be. Each schema has one type; `ANYTHING` has none."""
+"""The possible schemas of a value. Each one has one type; `ANYTHING` has none."""
 
 ANYTHING: Alternatives = ({},)
 NULL: Schema = {"type": "null"}
@@ -37,7 +37,7 @@ def result_schema(rules: ResultRules) -> Schema:
 
 
 def _of_types(types: Types) -> Alternatives:
-    """What a member of the task may be: of its declared type, or null."""
+    """Return the schemas of a member of the task: its declared type, or null."""
     if not types.type:
         return ANYTHING
     schema: dict[str, Any] = {"type": _JSON_TYPES[types.type]}
@@ -49,7 +49,7 @@ def _of_types(types: Types) -> Alternatives:
 
 
 def _infer(ast: Ast, value: Alternatives) -> Alternatives:
-    """What an expression may find in such a value."""
+    """Return the schemas of the result of an expression on such a value."""
     match ast["type"], ast["children"]:
         case "identity", _:
             return value
@@ -73,7 +73,7 @@ def _infer(ast: Ast, value: Alternatives) -> Alternatives:
 
 
 def _truthy(ast: Ast, value: Alternatives) -> Alternatives:
-    """What an expression may find if that counts as true: at least not null."""
+    """Return the schemas of a result that counts as true, so that it is not null."""
     match ast["type"], ast["children"]:
         case "and_expression", [_, right]:
             return _truthy(right, value)
@@ -93,7 +93,7 @@ def _member(schema: Schema, name: str) -> Alternatives:
 
 
 def _elements(schema: Schema, ast: Ast) -> Alternatives:
-    """What a projection makes of a list; of any other value it makes null. It leaves out nulls."""
+    """Return the schemas of a projection: a list without nulls, or null for a value that is not a list."""
     if not schema:
         return ANYTHING
     if schema["type"] != "array":
@@ -118,7 +118,7 @@ def _type_of(value: Any) -> str:
 
 
 def _with_digests(value: Alternatives, private: Sequence[Path], *, shows_nothing: bool) -> Alternatives:
-    """A digest, or null, can take the place of each identifier of a person."""
+    """Add the forms in which an identifier of a person is replaced by a digest or by null."""
     instead = (STRING, NULL) if shows_nothing else (STRING,)
     for path in private:
         value = _changed(value, path, instead)
@@ -147,7 +147,7 @@ def _not_null(value: Alternatives) -> Alternatives:
 
 
 def _union(*parts: Iterable[Schema]) -> Alternatives:
-    """Each alternative of the parts, as a set. A list without elements is a case of any other list."""
+    """Return the alternatives of all parts without duplicates. A list without elements is covered by any other list."""
     found: list[Schema] = []
     for schema in (each for part in parts for each in part):
         if not schema:
@@ -167,7 +167,7 @@ def _schema(value: Alternatives) -> Schema:
 
 
 def _alternatives(schema: Schema) -> Alternatives:
-    """The reverse of `_schema`."""
+    """Return the alternatives of a schema, the reverse of `_schema`."""
     if "anyOf" in schema:
         return tuple(schema["anyOf"])
     if isinstance(schema.get("type"), list):

@@ -18,7 +18,7 @@ class Message:
     body: bytes
     receipt: Any = None
     trace: str | None = None
-    """The W3C trace context beside the body, as in `Watch`. It counts for each task for which the body has none."""
+    """The W3C trace context beside the body, as in `Watch`. It is used for each task for which the body has none."""
 
 
 @dataclass(frozen=True, slots=True)

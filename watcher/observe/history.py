@@ -1,6 +1,6 @@
-"""The last hour of a watcher in samples, for the page of the operator.
+"""Samples of the last hour of a watcher, for the page for operators.
 
-Read from the metrics, one sample every few seconds, so the loops of the watcher do nothing for it. Kept in memory only.
+A sample is taken from the metrics every few seconds, so the loops of the watcher need no code for it. Samples are kept only in memory.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ANSWERED = ("unchanged", "changed", "stale")
 """The outcomes of polls that showed the task. All others, except `throttled`, count as failed."""
 THROTTLED = "throttled"
 WINDOW = 12
-"""The number of samples over which lag and calls per task are taken: one minute, since a few seconds may have no change at all."""
+"""The number of samples over which lag and calls per task are averaged: one minute, because a few seconds can have no change."""
 GROUPS = ("answered", THROTTLED, "failed")
 
 
@@ -40,7 +40,7 @@ class QuotaSample:
     throttled: float
     failed: float
     pace: float
-    """The rate that is allowed."""
+    """The call rate that the pace allows."""
     price_s: float
     """The expected lag at which a task is polled."""
 
@@ -56,9 +56,9 @@ class Sample:
     events: float
     """Committed events per second."""
     lag_mean_s: float | None
-    """Of the changes of the last minute whose lag is known. None: there was none."""
+    """The mean lag of the changes of the last minute whose lag is known. None: there was no such change."""
     lag_p95_s: float | None
-    """Of the same changes, interpolated between the limits of the histogram."""
+    """The 95th percentile of the lag of these changes, interpolated between the limits of the histogram."""
     calls_per_task: float | None
     """The mean number of calls about a task whose watch ended in the last minute. None: none ended."""
     quotas: Mapping[str, QuotaSample]
@@ -118,7 +118,7 @@ class History:
             self.take()
 
     def begin(self) -> None:
-        """Count from now on. Before `take`."""
+        """Set the start of the first sample. Call it before `take`."""
         self._window.append(self._totals())
 
     def take(self) -> None:

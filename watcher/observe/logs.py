@@ -38,7 +38,7 @@ _LIBRARIES = (
 )
 """Libraries whose warnings and errors only are logged."""
 _SILENT_LIBRARIES = ("opentelemetry.exporter", "opentelemetry.sdk._shared_internal", "psycopg")
-"""Libraries that log what they also raise, and those that log each attempt to export spans, which `span_export.py` reports."""
+"""Libraries that log errors that they also raise, and libraries that log each failed export of spans, which `span_export.py` reports."""
 _COMMAND = re.compile(r"\bwatcher (?:run|doctor|tasks|explain|forget|submit|dead-letters [a-z]+|config (?:check|show))\b")
 """A command of ours that takes `--config`, as hints write it."""
 

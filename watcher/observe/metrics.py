@@ -208,9 +208,9 @@ class Metrics:
         self.store_seconds = self._histogram(
             "watcher_store_operation_duration_seconds", "Duration of a store operation.", _STORE_BUCKETS, ["operation"]
         )
-        self.event_readers = self._gauge("watcher_event_readers", "Clients that follow the events over HTTP at the moment.")
+        self.event_readers = self._gauge("watcher_event_readers", "Readers: clients that follow events over HTTP now.")
         self.event_readers_cut_off = self._counter(
-            "watcher_event_readers_cut_off_total", "Clients that were disconnected because they read events too slowly."
+            "watcher_event_readers_cut_off_total", "Readers that were disconnected because they read events too slowly."
         )
         self.build_info = self._gauge("watcher_build_info", "Always 1; the label is the version that runs.", ["version"])
         for collector in (ProcessCollector, PlatformCollector, GCCollector):

@@ -1,7 +1,7 @@
 """The spans of the watcher in OpenTelemetry: their names, attributes, parents, and links. Imports the SDK, which is an extra.
 
-Names and attributes follow the semantic conventions for messaging and for AWS clients; what these do not define begins with
-`watcher.`. No attribute holds a result, a status message, a body, a context, or an identifier of a person.
+Names and attributes follow the semantic conventions for messaging and for AWS clients; attributes that these do not define begin with
+`watcher.`. No attribute contains a result, a status message, a body, a context, or an identifier of a person.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class OpenTelemetryTracer:
         self._peers = peers
 
     def intake(self, origin: str, messages: Sequence[ReadMessage]) -> Span:
-        """A span for each message, in the trace of its sender. Without one, a trace starts here, and the tasks carry it on."""
+        """A span for each message, in the trace of its sender. If there is none, a new trace starts, and the tasks get its context."""
         peer = self._peers.get(origin, {})
         name = f"process {peer.get('messaging.destination.name', origin)}"
         started = [
@@ -129,7 +129,7 @@ class _Spans:
 
 
 _OUTCOMES: Mapping[type[Outcome], str] = {Delivered: "delivered", Retry: "retried", Rejected: "refused"}
-"""By the words of the metric `watcher_deliveries_total`."""
+"""The outcomes, as in the metric `watcher_deliveries_total`."""
 
 
 def _intake_attributes(origin: str, read: ReadMessage) -> Attributes:
@@ -144,7 +144,7 @@ def _intake_attributes(origin: str, read: ReadMessage) -> Attributes:
 
 
 def _about(kind: Kind, watches: Sequence[Watch]) -> Attributes:
-    """The key of a task has its identifiers, which the log and `watcher explain` show too."""
+    """Return the attributes about tasks. The key of a task has its identifiers, which the log and `watcher explain` also show."""
     about: dict[str, AttributeValue] = {"watcher.kind": kind.name, "watcher.tasks": len(watches)}
     return about | {"watcher.task": watches[0].key} if len(watches) == 1 else about
 

@@ -1,4 +1,4 @@
-"""Reports spans that cannot be exported, in a few lines: the SDK itself logs every attempt. Imports the SDK, which is an extra."""
+"""Logs spans that cannot be exported, at most one line in ten minutes; the SDK would log every attempt. Imports the SDK, an extra."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ log = structlog.get_logger("watcher.tracing")
 
 REPORT_S = 600.0
 """Seconds between two lines about spans that are lost."""
-HINT = "check the collector and OTEL_EXPORTER_OTLP_ENDPOINT; the watcher works without it"
+HINT = "check the collector and OTEL_EXPORTER_OTLP_ENDPOINT; the watcher works without a collector"
 
 
 class ReportingExporter(SpanExporter):

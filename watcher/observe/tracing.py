@@ -1,7 +1,7 @@
-"""Where the loops report their work to distributed tracing, as spans: intake, poll, commit, delivery.
+"""The interface through which the loops report spans to distributed tracing: intake, poll, commit, delivery.
 
-`NO_TRACER` is used while nothing requests tracing: a span is then one object that does nothing, made once. Only
-`open_telemetry.py` imports OpenTelemetry. A tracer never raises, never waits, and sees no more than the metrics and the log may.
+If tracing is off, `NO_TRACER` is used: all of its spans are the same object, which does nothing. Only `open_telemetry.py` imports
+OpenTelemetry. A tracer never raises and never waits, and spans contain only data that may appear in metrics and logs.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class ReadMessage(Protocol):
 
     @property
     def invalid(self) -> Sequence[InvalidInput]:
-        """What is wrong with it."""
+        """The entries of the message that are invalid."""
         ...
 
 
 class Span(Protocol):
-    """One piece of work, from the start of its `with` block to the end. An exception that leaves the block is its error."""
+    """One operation, from the start of its `with` block to the end. An exception that leaves the block is the error of the span."""
 
     contexts: Sequence[str]
     """Of an intake: for each message, the trace context of its span, for the tasks that have no context of their own."""
@@ -47,11 +47,11 @@ class Span(Protocol):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
 
     def polled(self, outcomes: Sequence[Observation | RemoteError], steps: Sequence[Step]) -> None:
-        """The poll has these outcomes, and they led to these steps."""
+        """Record the outcomes of a poll, and the steps that follow from them."""
         ...
 
     def sent(self, outcomes: Sequence[Outcome]) -> None:
-        """The sink gave these outcomes."""
+        """Record the outcomes of a delivery."""
         ...
 
 
@@ -59,19 +59,19 @@ class Tracer(Protocol):
     """Starts spans. `origin` and `sink` are names of the configuration."""
 
     def intake(self, origin: str, messages: Sequence[ReadMessage]) -> Span:
-        """Messages are admitted and acknowledged: a span for each."""
+        """Start a span for each message, until it is acknowledged."""
         ...
 
     def poll(self, kind: Kind, entries: Sequence[PendingEntry]) -> Span:
-        """A call is made about these tasks."""
+        """Start a span for a call about these tasks."""
         ...
 
     def commit(self, kind: Kind, changes: Sequence[Change]) -> Span:
-        """Changes are written in one transaction."""
+        """Start a span for one transaction that writes these changes."""
         ...
 
     def delivery(self, sink: str, events: Sequence[Event]) -> Span:
-        """A batch is sent to a sink, in one attempt."""
+        """Start a span for one attempt to send a batch to a sink."""
         ...
 
 

@@ -1,7 +1,7 @@
 """Sets up tracing from the standard variables of OpenTelemetry (`OTEL_*`), or leaves it off.
 
-Tracing never keeps the watcher from running: what prevents it is one line of the log. The exporter sends from a thread of its
-own, its queue is bounded, and the end of the process waits `FLUSH_S` for it at most.
+Tracing never prevents the watcher from running: if tracing cannot start, the log has one line. The exporter uses a separate thread
+and a bounded queue, and the end of the process waits at most `FLUSH_S` for it.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ log = structlog.get_logger("watcher.tracing")
 SERVICE_NAME = "speaker-search-watcher"
 """The `service.name` of the spans, unless a variable sets another one."""
 FLUSH_S = 1.5
-"""The longest time for sending the last spans, in seconds. A service that is stopped has two seconds after its stop deadline."""
+"""The maximum time to send the last spans, in seconds. After its stop deadline, a process has two seconds left."""
 INSTALL = "install the watcher with its extra: pip install '.[tracing]'; the image includes it"
 
 
 class Tracing:
-    """A tracer and what sends its spans. `close` sends the last ones."""
+    """A tracer and its exporter. `close` sends the last spans."""
 
     def __init__(self, tracer: Tracer = NO_TRACER, shutdown: Callable[[], None] | None = None) -> None:
         self.tracer = tracer
         self._shutdown = shutdown
 
     def close(self) -> None:
-        """Send what is left, for `FLUSH_S` at most. What a collector does not accept until then is lost."""
+        """Send the remaining spans, for at most `FLUSH_S`. Spans that the collector does not accept until then are lost."""
         if self._shutdown is not None:
             thread = threading.Thread(target=self._shutdown, name="end of tracing", daemon=True)
             thread.start()
@@ -46,7 +46,7 @@ class Tracing:
 
 
 def start_tracing(environment: Mapping[str, str], peers: Mapping[str, Mapping[str, str]]) -> Tracing:
-    """Tracing as the variables say. `peers` are attributes of each source and sink, by its name. Raises nothing."""
+    """Start tracing as the variables request. `peers` are attributes of each source and sink, by its name. Raises nothing."""
     if not is_requested(environment):
         return Tracing()
     if obstacle := _obstacle(environment):
@@ -89,7 +89,7 @@ def tracing_to(exporter: SpanExporter, peers: Mapping[str, Mapping[str, str]], p
 
 
 def _obstacle(environment: Mapping[str, str]) -> tuple[str, str] | None:
-    """What in the variables the watcher cannot do, and what to do about it."""
+    """Return the variable that the watcher does not support, and what to do about it."""
     exporter = environment.get("OTEL_TRACES_EXPORTER", "").strip().lower()
     if exporter not in ("", "otlp"):
         return "OTEL_TRACES_EXPORTER is not otlp", "set it to otlp, or to none to turn tracing off"

@@ -19,7 +19,7 @@ class Requests:
     next: str | None = None
     """Continues after these retries; None when there are no more."""
     cancelled: Mapping[str, str] = field(default_factory=dict)
-    """By key, the id of the open watch that is to end. The key alone could mean a watch that was added since."""
+    """By key, the id of the open watch that is to end. The key alone could match a watch that was added later."""
 
 
 RETRY_PAGE = 100

@@ -56,7 +56,7 @@ class Queries(Protocol):
         ...
 
     async def count_by_state(self, now: float) -> Sequence[OpenCount]:
-        """How many open watches there are by kind, status, and age class, in no order. Reads all open watches.
+        """Return the number of open watches by kind, status, and age class, in any order. Reads all open watches.
 
         The age of a watch is that of its status, or the time since its admission where that is not known. `now` is in
         seconds since the epoch.
@@ -75,7 +75,7 @@ class Queries(Protocol):
         """The position of the newest event of each shard that has any. Reads no events.
 
         All events of a shard up to this position are visible to later reads, and those committed later have higher ones.
-        No position is given twice, also after its event was erased and the store was opened again.
+        No position is used twice, even after its event was erased and the store was opened again.
         """
         ...
 

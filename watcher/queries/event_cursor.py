@@ -1,7 +1,7 @@
-"""The place of a reader in the stored events, as a text that the reader keeps and gives back.
+"""The cursor of a reader: its positions in the stored events, as a text that the reader stores and sends back.
 
-A reader has one position for each shard, because positions of different shards cannot be compared. The text also names the store
-and the time up to which the reader has seen everything: another store has other positions, and old events are erased.
+A reader has one position for each shard, because positions of different shards cannot be compared. The cursor also contains the
+identity of the store, because another store has other positions, and a time, because old events are erased.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 MARGIN_S = 3600.0
-"""For how long a cursor is valid at least, in seconds, however old the event is that it stands after."""
+"""The minimum time for which a cursor is valid, in seconds, even if its event is old."""
 
 _HEAD = struct.Struct(">B8sQ")
 """Version, the first 8 bytes of the store's identity, and the time in milliseconds since the epoch."""
@@ -23,12 +23,12 @@ _MAX_LENGTH = 20_000
 
 
 class ForeignCursorError(ValueError):
-    """A cursor of another store, or one that is older than the store keeps events. The text says which."""
+    """A cursor of another store, or a cursor older than the retention. The text says which."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventCursor:
-    """A place after some events. `positions`: by shard, the last position that the reader has seen; none for a shard without any."""
+    """A decoded cursor. `positions`: by shard, the last position that the reader has seen; a shard without one is missing."""
 
     store: str
     """The identity of the store, 32 hex digits."""
@@ -37,16 +37,16 @@ class EventCursor:
     positions: Mapping[int, int] = field(default_factory=dict)
 
     def encode(self) -> str:
-        """The text: safe in a URL, a header, and a file."""
+        """Return the cursor as a text that is safe in a URL, a header, and a file."""
         head = _HEAD.pack(_VERSION, bytes.fromhex(self.store)[:8], max(0, int(self.seen_until * 1000)))
         numbers = b"".join(_varint(shard) + _varint(position) for shard, position in sorted(self.positions.items()))
         return base64.urlsafe_b64encode(head + numbers).rstrip(b"=").decode()
 
 
 def decode_event_cursor(text: str, store: str, now: float, retention_s: float) -> EventCursor:
-    """Return the cursor of a text. `now` is in seconds since the epoch; `retention_s` is how long the store keeps events.
+    """Decode a cursor. `now` is in seconds since the epoch; `retention_s` is how long the store keeps events.
 
-    Raises ValueError for a text that is no cursor, and its subclass ForeignCursorError for a cursor that this store cannot continue.
+    Raises ValueError for a text that is not a cursor, and its subclass ForeignCursorError for a cursor that this store cannot continue.
     """
     if len(text) > _MAX_LENGTH:
         raise _no_cursor()
@@ -60,10 +60,10 @@ def decode_event_cursor(text: str, store: str, now: float, retention_s: float) -
     if version != _VERSION:
         raise _no_cursor()
     if identity != bytes.fromhex(store)[:8]:
-        raise ForeignCursorError("the cursor belongs to another store; begin again with after=start, or with after=now")
+        raise ForeignCursorError("the cursor belongs to another store; start again with after=start or after=now")
     if at / 1000 < now - retention_s:
         raise ForeignCursorError(
-            "the cursor is older than the watcher keeps events, so some may be erased; begin again with after=start, or with after=now"
+            "the cursor is older than watch.retention, so events after it may be erased; start again with after=start or after=now"
         )
     return EventCursor(store, at / 1000, positions)
 
@@ -72,13 +72,13 @@ def seen_until(event_at: float, now: float, retention_s: float) -> float:
     """The time for the cursor after an event that was committed at `event_at` and is read `now`, both in seconds since the epoch.
 
     An event that is older than the retention is kept because its task ended later. The cursor after it is valid for a while, so
-    that a reader can go on from page to page.
+    that a reader can continue from page to page.
     """
     return max(event_at, now - retention_s + min(MARGIN_S, retention_s / 2))
 
 
 def _no_cursor() -> ValueError:
-    return ValueError("this is no cursor; use the id of an event, or the `next` of a page, unchanged")
+    return ValueError("this is not a cursor; use the `id` of a block in a stream, or `next` of a page, unchanged")
 
 
 def _varint(number: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Stored events of all tasks, page by page, for readers that own no queue."""
+"""Stored events of all tasks, page by page, for readers."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Positions = Mapping[int, int]
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which events a reader wants. A filter that is None matches all."""
+    """The filter of a reader. A field that is None matches all events."""
 
     key: str | None = None
     kind: str | None = None
     terminal: bool | None = None
 
     def matches(self, event: Event) -> bool:
-        """Whether the reader wants this event."""
+        """Whether the event passes the filter."""
         return (
             self.key in (None, event.key) and self.kind in (None, event.kind) and (self.terminal is None or self.terminal == event.terminal)
         )
@@ -38,11 +38,11 @@ class EventPage:
 
 
 async def read_event_page(store: Queries, after: Positions, wanted: EventFilter, limit: int) -> EventPage:
-    """Return the next events that a reader wants, at most `limit`.
+    """Return the next events that pass the filter, at most `limit`.
 
-    The positions also pass the events that the reader does not want: after the last page, they are those of the whole store.
+    The positions also cover events that do not pass the filter: after the last page, they are those of the whole store.
     """
-    passed = await store.positions()  # before the events: what is committed in between may be in neither, and is in the next page
+    passed = await store.positions()  # read before the events, so that an event that is committed in between is in the next page
     events = await store.events(EventQuery(after, wanted.key, wanted.kind, wanted.terminal, limit))
     positions = dict(after)
     for event in events:

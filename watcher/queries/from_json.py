@@ -1,7 +1,7 @@
-"""Reads the JSON forms of what this package returns, as the HTTP API sends them, back into the same objects.
+"""Parses the JSON of the HTTP API into the objects that this package returns.
 
-A member that is missing or has another type raises KeyError, TypeError, or ValueError. Unknown members are ignored: the
-watcher that sent them may be newer.
+A missing member, or one with another type, raises KeyError, TypeError, or ValueError. Unknown members are ignored, because the
+watcher can be newer than this command.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def dead_letter_details_from_json(value: Mapping[str, Any]) -> DeadLetterDetails
 
 @dataclass(frozen=True, slots=True)
 class ReportedReplicas(ReplicaList):
-    """A list of replicas whose troubles another process found, which knows the interval of renewals."""
+    """A list of replicas with the problems that the watcher reported. Only the watcher knows the interval of renewals."""
 
     reported: Sequence[str] = ()
 

@@ -89,7 +89,7 @@ class CallAccounting:
             self._health.bad(self._component, "every call since the start was throttled: the quota may be 0", advice)
         elif self._pace.refused_for_long(now):
             reason = "every call for a minute or longer was throttled: other clients may use the whole quota, or it was reduced"
-            self._health.bad(self._component, reason, f"find out what else makes such calls, or {advice}")
+            self._health.bad(self._component, reason, f"find the other clients that make such calls, or {advice}")
 
 
 def _is_of_the_service(error: RemoteError | None) -> bool:

@@ -1,4 +1,4 @@
-"""The watches that operators cancelled, until the poller ends them. Each waits here only while a call about its task is in flight."""
+"""The watches that operators cancelled, until the poller ends them. A watch waits here only while a call about its task is in flight."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from watcher.kinds.kind import Kind
 from watcher.model import Step
 
 COMMIT = 500
-"""Watches in one commit, so that the event loop does not stop for all of them."""
+"""The maximum number of watches in one commit, so that a commit does not block the event loop for long."""
 
 
 class Cancellations:
@@ -24,12 +24,12 @@ class Cancellations:
         """By key, the ids of the watches."""
 
     def request(self, watches: Mapping[str, str]) -> bool:
-        """End these watches, by key their ids, as far as they are in the pending set. Replaces earlier requests. Returns whether any is."""
+        """End those of these watches (ids by key) that are in the pending set. Replaces earlier requests. Returns whether there are any."""
         self._requested = {key: id_ for key, id_ in watches.items() if self._has(key, id_)}
         return bool(self._requested)
 
     def take(self) -> list[PendingEntry]:
-        """Take those that are not in flight, due or not. They are in flight until their ends are settled: nothing polls them."""
+        """Take the requested watches that are not in flight, due or not. They are in flight until their ends are settled."""
         if not self._requested:  # the usual case, on the path of every call
             return []
         self.request(self._requested)
@@ -44,7 +44,7 @@ class Cancellations:
 
 
 def ends(taken: Sequence[PendingEntry], catalog: Catalog, now: float) -> Iterator[tuple[Kind, Sequence[Step]]]:
-    """Yield the kinds, each with the ends of some of the watches, in pieces for one commit each. `now` is wall-clock seconds."""
+    """Yield the ends of the watches by kind, in pieces of one commit each. `now` is wall-clock seconds."""
     for kind in catalog:
         watches = [entry.watch for entry in taken if entry.watch.ref.kind == kind.name]
         for start in range(0, len(watches), COMMIT):

@@ -1,7 +1,7 @@
-"""Follows the stored events of all shards and replicas while somebody reads them, once for all readers of this process.
+"""Reads the new events of all shards and replicas while there are readers, with one loop for all readers of this process.
 
-The store is read, not the feed: another replica may own a shard, and events of a shard are committed in the order of their
-positions whoever owns it. The feed only says when to read. A reader never waits for another one, and the watcher for none.
+It reads the store, not the feed, because another replica can own a shard. Events of a shard are committed in the order of their
+positions, whichever replica owns it. The feed only triggers a read. Neither another reader nor the watcher waits for a reader.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ POLL_S = 0.5
 SINGLE_POLL_S = 5.0
 """The same on a store with a single owner, where the feed announces every commit."""
 GAP_S, GAP_FOR_EACH_READER_S = 0.05, 0.0005
-"""The least seconds between two reads, and how much each reader adds: to write to 1,000 readers takes a tenth of a second."""
+"""The minimum time between two reads, and the time that each reader adds, in seconds. A write to 1,000 readers takes 0.1 s."""
 PAGE = 1000
 """Events in one read."""
 MAX_EVENTS, MAX_BYTES = 20_000, 16 * 1024 * 1024
-"""What is kept for the readers: the last events, up to this number and this size of their frames."""
+"""The limits of the events that are kept for the readers: their number, and the size of their frames in bytes."""
 WOKEN_AT_ONCE = 32
-"""Readers that are woken before other work of the event loop gets its turn."""
+"""The number of readers that are woken before the event loop runs other work."""
 
 Render = Callable[[Event, Mapping[int, int]], bytes]
-"""Makes of an event, and of the positions after it, what all readers are sent."""
+"""Renders an event, with the positions after it, as the frame for all readers."""
 
 
 @dataclass(frozen=True, slots=True)
 class TailEvent:
-    """One event, and its frame: what every reader that has seen all earlier events is sent."""
+    """One event, and the frame for every reader that has received all earlier events."""
 
     event: Event
     frame: bytes
 
 
 class ReaderTooSlowError(Exception):
-    """A reader is further behind than the events that are kept for the readers."""
+    """The next event of a reader is no longer kept."""
 
 
 class EventTail:
@@ -56,7 +56,7 @@ class EventTail:
 
     def __init__(self, store: Queries, feed: Feed, render: Render) -> None:
         self.closed = False
-        """No reader may go on: the process is about to end."""
+        """Whether all readers must end, because the process shuts down."""
         self.readers = 0
         self.store = store
         """Its calls are retried: while it is away, readers wait for it, and do not all come again and again."""
@@ -71,7 +71,7 @@ class EventTail:
         self._begun = self._done = 0
         """Reads of the store that have begun, and that have ended."""
         self._following = False
-        """The loop has positions from which it reads."""
+        """Whether the loop has positions from which it reads."""
         self._waiting: set[anyio.Event] = set()
         """Readers that wait for an event."""
         self._joining: set[anyio.Event] = set()
@@ -90,7 +90,7 @@ class EventTail:
 
     @contextmanager
     def reader(self) -> Iterator[None]:
-        """Count as a reader. While there is any, the store is followed."""
+        """Count as a reader. The store is read while there are readers."""
         self.readers += 1
         self._wanted.set()
         try:
@@ -99,7 +99,7 @@ class EventTail:
             self.readers -= 1
 
     async def join(self) -> int:
-        """Wait until the store is followed. Returns the number of the next event: later ones are kept for this reader."""
+        """Wait until the loop reads the store. Returns the number of the next event. Events from it on are kept for this reader."""
         while not self._following and not self.closed:
             await _woken(self._joining)
         return self.end
@@ -131,7 +131,7 @@ class EventTail:
         return number >= self._first
 
     async def close(self) -> None:
-        """Let all readers end."""
+        """End all readers."""
         self.closed = True
         await self._announce(events=True)
 
@@ -192,4 +192,4 @@ async def _woken(among: set[anyio.Event]) -> None:
     try:
         await woken.wait()
     finally:
-        among.discard(woken)  # a wait may end without an event, and while nothing happens, thousands of waits do
+        among.discard(woken)  # a wait can end without an event, and in an idle watcher thousands of waits do

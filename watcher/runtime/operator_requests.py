@@ -1,4 +1,4 @@
-"""Carries out what operators requested from any process: erasures, cancellations, and retries of dead letters."""
+"""Carries out requests of operators from any process: erasures, cancellations, and retries of dead letters."""
 
 from __future__ import annotations
 

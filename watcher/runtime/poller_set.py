@@ -148,7 +148,7 @@ class PollerSet:
             poller.forget(key, watch_id)
 
     def cancel(self, watches: Mapping[str, str]) -> None:
-        """End these watches, by key their ids, with the reason `cancelled`. Those that are not here yet need another call."""
+        """End these watches (ids by key) with the reason `cancelled`. For watches that are not loaded yet, call it again later."""
         for poller in self:
             poller.cancel(watches)
 

@@ -121,7 +121,7 @@ class Poller:
         return known
 
     def cancel(self, watches: Mapping[str, str]) -> None:
-        """End these watches, by key their ids, as soon as no call about them is in flight. Replaces an earlier request."""
+        """End these watches (ids by key) as soon as no call about them is in flight. Replaces an earlier request."""
         if self._cancellations.request(watches):
             self._wakeup.set()
 
@@ -212,7 +212,7 @@ class Poller:
         self._wakeup.set()  # `run` rests until something is due, and knows nothing of these yet
 
     async def _end_cancelled(self, taken: Sequence[PendingEntry], leases: Mapping[int, Lease]) -> None:
-        """Commit the ends of watches that operators cancelled, under the leases of the moment at which they were taken."""
+        """Commit the ends of watches that operators cancelled, under the leases that were valid when they were taken."""
         for kind, steps in ends(taken, self._catalog, self._clock.wall()):
             gone = await self._outlet.commit(kind, steps, leases)
             for step in steps:

@@ -79,7 +79,7 @@ class Handles:
     gate: IntakeGate
     feed: Feed
     loaded: anyio.Event
-    """Set when the watches of earlier runs are loaded. A task that is submitted before may miss both the load and the feed."""
+    """Set when the watches of earlier runs are loaded. A task that is submitted earlier could be in neither the load nor the feed."""
 
 
 class Watcher:

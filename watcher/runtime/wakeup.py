@@ -32,13 +32,13 @@ class IntakeGate:
 
     def __init__(self) -> None:
         self.hints: dict[str, str] = {}
-        """What to do about each reason that pauses intake at the moment."""
+        """What to do about each reason that currently pauses intake."""
         self._opened = anyio.Event()
         self._opened.set()
 
     @property
     def paused_by(self) -> set[str]:
-        """The reasons that pause intake at the moment."""
+        """The reasons that currently pause intake."""
         return set(self.hints)
 
     def pause(self, reason: str, hint: str) -> None:

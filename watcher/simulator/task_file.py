@@ -1,7 +1,7 @@
-"""Keeps simulated tasks in a file, so that a simulator that is killed and started again still knows each task as it was.
+"""Keeps simulated tasks in a file, so that a simulator has the same tasks after a kill and a restart.
 
-A task is written before the reply that shows it, with all that was drawn for it: another seed, or another version, changes no
-task that exists. The file survives the end of the process at any moment, but not a loss of power.
+A task is written before the first reply that shows it, with all of its random values, so another seed or another version does not
+change existing tasks. The file survives a kill of the process at any time, but not a loss of power.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ ON CONFLICT (kind, connector, task) DO UPDATE SET body = excluded.body"""
 
 
 class TaskFile:
-    """The tasks of one simulator. It is open, and belongs to this process, while the block runs."""
+    """The tasks of one simulator. The file is open, and locked by this process, while the block runs."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._database: sqlite3.Connection | None = None
 
     def __enter__(self) -> TaskFile:
-        """Open the file, which is created if there is none. Raises StoreRefused if another process has it open, or it is no such file."""
+        """Open the file, which is created if there is none. Raises StoreRefused if another process has it open, or if it is invalid."""
         database = sqlite3.connect(self.path, timeout=0, isolation_level=None)
         try:
             for statement in ("PRAGMA locking_mode = EXCLUSIVE", "PRAGMA journal_mode = WAL", "PRAGMA synchronous = OFF", _SCHEMA):
@@ -52,7 +52,7 @@ class TaskFile:
         self._database = None
 
     def load(self, now: float) -> Iterator[SimulatedTask]:
-        """Yield the tasks in the order of their creation, without those that the service keeps no longer: they are removed."""
+        """Yield the tasks in the order of their creation, and remove those that the service no longer keeps."""
         database = self._open()
         for number, kind, connector, task_id, body in database.execute("SELECT * FROM tasks ORDER BY number").fetchall():
             task = _task(kind, connector, task_id, json.loads(body))
@@ -73,12 +73,12 @@ class TaskFile:
 
     def _open(self) -> sqlite3.Connection:
         if self._database is None:
-            raise RuntimeError("the file is not open; enter it first")
+            raise RuntimeError("the file is not open; use it in a with block")
         return self._database
 
 
 def _body(task: SimulatedTask) -> dict[str, Any]:
-    """What is kept of a task. Not how often it was called: that decides only which fault the next call has."""
+    """Return the stored form of a task. The number of its calls is not stored, because it decides only the fault of the next call."""
     return {
         "call": [task.call.transaction_id, task.call.is_caller],
         "periods": [[period.status, period.at, period.matches, period.voiceprint] for period in task.periods],

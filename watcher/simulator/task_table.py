@@ -29,7 +29,7 @@ Key = tuple[str, str, str]
 class TaskTable:
     """The tasks of one scenario. Each method that depends on the time takes it as `now`, in wall seconds.
 
-    With a `file`, which must be open, it begins with the tasks in it, and keeps its tasks there.
+    With a `file`, which must be open, it starts with the tasks in the file, and stores its tasks there.
     """
 
     def __init__(self, scenario: Scenario, file: TaskFile | None = None, now: float = 0.0) -> None:
@@ -103,7 +103,7 @@ class TaskTable:
         return Random(int.from_bytes(digest[:8], "big"))  # noqa: S311  a simulation must be repeatable
 
     def _new_id(self, kind: SimulatedKind, connector: str) -> str:
-        """Draw the id of a Start request without a token. Tasks of a file may have the first ones."""
+        """Draw the id of a Start request without a token. Tasks from the file can already have the first ids."""
         while True:
             self._started += 1
             task_id = self._drawn_id(kind, connector, f"#{self._started}")

@@ -23,7 +23,7 @@ def client():
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.path)
 async def test_each_file_is_served_with_its_headers(client, file):
-    """Each file has its type, a policy that allows nothing from elsewhere and no markup from a script, and no referrer."""
+    """Each file has its type, a policy that allows nothing from other hosts and no markup from a script, and no referrer."""
     reply = await client.get(file.path)
     assert (reply.status_code, reply.content, reply.headers["content-type"]) == (200, file.body, file.media_type)
     policy = reply.headers["content-security-policy"]
@@ -34,7 +34,7 @@ async def test_each_file_is_served_with_its_headers(client, file):
 
 
 async def test_a_file_that_did_not_change_is_not_sent_again(client):
-    """A file is checked each time it is used, and sent only if it is another one."""
+    """A file is revalidated each time it is used, and sent again only if it changed."""
     etag = (await client.get("/")).headers["etag"]
     again = await client.get("/", headers={"If-None-Match": f'"other", W/{etag}'})
     assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)

@@ -58,7 +58,7 @@ async def check_first_sentences(page):
 
 
 async def test_the_modules():
-    """Server-sent events are read however they are cut; durations and trouble have words; keys keep escapes; only known members pass."""
+    """Server-sent events are read in any pieces; durations and problems are readable; keys keep escapes; only known members pass."""
     async with blank_page() as page:
         for seed in range(20):
             cuts = sorted(random.Random(seed).sample(range(len(STREAM)), seed))

@@ -103,7 +103,7 @@ async def test_the_keyboard_is_enough(tmp_path):
 
 
 async def test_a_token_is_asked_for(tmp_path):
-    """The page asks for a token where the API wants one, refuses a wrong one, and keeps the right one for this tab only."""
+    """The page asks for a token if the API needs one, shows the error for a wrong one, and keeps a valid one for this tab only."""
     api = {"listen": "127.0.0.1:0", "tokens": [{"name": "page", "role": "read", "token": TOKEN}]}
     async with (
         simulator(endless()) as sim,
@@ -128,7 +128,7 @@ async def test_a_token_is_asked_for(tmp_path):
 
 
 async def test_it_reconnects_after_a_restart(tmp_path):
-    """While the watcher is down, the page says so; afterwards it goes on, and shows what was detected before it was back."""
+    """While the watcher is down, the page says so; then it reconnects, and shows the transitions that it missed."""
     [ref] = tasks(1)
     listen = f"127.0.0.1:{free_port()}"
     async with simulator(endless()) as sim, scene(tmp_path, sim, listen=listen) as watched, browser() as chromium:
@@ -180,7 +180,7 @@ async def test_trouble_comes_first_with_what_to_do(tmp_path):
 
 
 async def test_a_busy_page_and_a_task_are_accessible(tmp_path):
-    """axe finds no fault with many tasks, nor on the page of a task, in light and dark, wide and narrow."""
+    """axe finds no fault on a page with many tasks and on the page of a task, in light and dark, wide and narrow."""
     refs = tasks(60)
     async with simulator(endless()) as sim, scene(tmp_path, sim) as watched, watched.running() as app, browser() as chromium:
         watched.submit(refs)

@@ -1,4 +1,4 @@
-"""The client of the HTTP API of a running watcher, for commands with `--url`. One attempt for each request; it never waits or logs."""
+"""The client of the HTTP API, for commands with `--url`. It makes one attempt for each request, and never sleeps or logs."""
 
 from __future__ import annotations
 

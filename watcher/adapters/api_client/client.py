@@ -1,5 +1,5 @@
-"""Requests to the HTTP API of a running watcher: one attempt each. Raises ApiError. Redirects are not followed, so that no other
-host gets the token."""
+"""Sends requests to the HTTP API of a running watcher, one attempt each. Raises ApiError. It does not follow redirects, so that no
+other host gets the token."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ REQUEST_S = 60.0
 CONNECT_S = 10.0
 """The limit for the first byte of an event stream, in seconds."""
 SILENCE_S = 45.0
-"""An event stream without a byte for this long is dead, in seconds. The watcher sends something every 15 s."""
+"""The limit between two reads of an event stream, in seconds. The watcher sends at least a cursor every 15 s."""
 PAGE_SIZE = 1000
-"""Items of one page: the most that the API returns."""
+"""Items of one page, the maximum of the API."""
 
 Params = Mapping[str, str | int | bool | None]
 
@@ -51,7 +51,7 @@ def is_loopback(url: str) -> bool:
 
 
 class WatcherApi:
-    """The API of one watcher. JSON goes in and out as Python values; nothing is retried."""
+    """The API of one watcher. JSON is passed and returned as Python values. Nothing is retried."""
 
     def __init__(self, client: httpx.AsyncClient, url: str, token: str | None) -> None:
         self._client = client
@@ -91,8 +91,8 @@ class WatcherApi:
         return await self.get(f"/v1/dead-letters/{quote(id_prefix, safe='')}")
 
     async def submit(self, messages: Sequence[str]) -> list[dict[str, Any]]:
-        """Submit messages, each the text of a JSON value, unchanged. Returns an outcome for each task that they name, in their order,
-        also where none is valid."""
+        """Submit messages, each the text of a JSON value, unchanged. Returns an outcome for each task that they name, in the same
+        order, also if none is valid."""
         content = f"[{','.join(messages)}]".encode()
         reply = await self._request("POST", "/v1/tasks", content=content, headers={"content-type": "application/json"})
         problem = problem_of(reply) if reply.status_code == 422 else None
@@ -102,7 +102,7 @@ class WatcherApi:
 
     @asynccontextmanager
     async def events(self, params: Params, cursor: str | None) -> AsyncIterator[AsyncGenerator[list[SentEvent], None]]:
-        """Open the stream of events, after `cursor` if there is one. Yields the blocks that arrived together; ends when the stream does.
+        """Open the stream of events, after `cursor` if there is one. Yields the blocks that arrive together. Ends when the stream ends.
 
         Raises ApiError also when the stream breaks or is silent.
         """
@@ -118,7 +118,7 @@ class WatcherApi:
                     await reply.aread()
                 raise error_of(reply)
             if not reply.headers.get("content-type", "").startswith("text/event-stream"):
-                raise ApiError("foreign", f"{place_of(self._url)}: the reply is no stream of events")
+                raise ApiError("foreign", f"{place_of(self._url)}: the reply is not a stream of events")
             yield self._blocks(reply)
         finally:
             await reply.aclose()
@@ -161,7 +161,7 @@ def _texts(params: Params | None) -> dict[str, str]:
 
 def _object(value: Any, url: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ApiError("foreign", f"{place_of(url)}: the reply is no JSON object")
+        raise ApiError("foreign", f"{place_of(url)}: the reply is not a JSON object")
     return value
 
 

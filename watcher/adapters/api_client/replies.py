@@ -1,4 +1,4 @@
-"""What a reply of the HTTP API, or the lack of one, means: the JSON, or an ApiError. No error contains the token or a body as it is."""
+"""Reads replies of the HTTP API, and turns errors into ApiError. No error contains the token or an unchanged body."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def json_of(reply: httpx.Response) -> Any:
     try:
         return json.loads(reply.content)
     except ValueError:
-        raise ApiError("foreign", f"{_place(reply)}: the reply is no JSON") from None
+        raise ApiError("foreign", f"{_place(reply)}: the reply is not JSON") from None
 
 
 def error_of(reply: httpx.Response) -> ApiError:
-    """Return the error for a reply that is no success, and whose body was read."""
+    """Return the error for a reply without success. Its body must have been read."""
     status, place = reply.status_code, _place(reply)
     if reply.has_redirect_location or 300 <= status < 400:
         target = urlsplit(reply.headers.get("location", ""))

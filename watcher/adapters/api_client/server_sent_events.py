@@ -1,4 +1,4 @@
-"""Reads a stream of server-sent events (the HTML standard, section 9.2.6), as far as the API of a watcher uses them. No I/O."""
+"""Reads a stream of server-sent events (the HTML standard, section 9.2.6), as far as the API of a watcher uses it. No I/O."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class SentEvent:
 
 
 class EventStreamReader:
-    """Collects the bytes of one connection, and returns the blocks that are complete. What is incomplete at its end was not sent."""
+    """Collects the bytes of one connection, and returns the blocks that are complete. An incomplete block at the end is dropped."""
 
     def __init__(self) -> None:
         self._line = b""

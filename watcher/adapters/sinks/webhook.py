@@ -112,7 +112,7 @@ class WebhookSink:
         self._keys = [_key(secret) for secret in settings.secrets]
         self._headers = {name: value.get_secret_value() for name, value in settings.headers.items()}
         self._passes_trace = not any(name.lower() in ("traceparent", "tracestate") for name in self._headers)
-        """Whether requests have the headers of W3C Trace Context. Configured headers of these names replace them."""
+        """Whether the sink adds the headers of W3C Trace Context. It does not if `headers` sets one of them."""
         self._clock = clock
         self._client: httpx.AsyncClient | None = None
 

@@ -1,1 +1,1 @@
-"""The page of the operator: static files, which read `GET /v1/overview`, `GET /v1/events`, and `GET /v1/tasks` in the browser."""
+"""The page for operators: static files, which request `GET /v1/overview`, `GET /v1/events`, and `GET /v1/tasks` in the browser."""

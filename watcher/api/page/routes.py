@@ -1,6 +1,6 @@
-"""Serves the page of the operator at `/`, and its files. They are in the package, hold no data, and need no token.
+"""Serves the page for operators at `/`, and its files. They are in the package, contain no data, and need no token.
 
-The browser may load nothing from anywhere else: see `HEADERS`.
+The browser may not load anything from other hosts: see `HEADERS`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ HEADERS = {
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",  # keep it, and ask each time whether it is still current: an update shows at once
+    "Cache-Control": "no-cache",  # the browser revalidates each time, so an update is visible immediately
 }
 INDEX = "index.html"
 TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
@@ -28,7 +28,7 @@ ICON = "icon.svg"
 
 @dataclass(frozen=True, slots=True)
 class PageFile:
-    """One file of the page, as it is sent."""
+    """One file of the page, with its headers."""
 
     path: str
     body: bytes

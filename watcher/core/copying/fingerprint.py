@@ -123,7 +123,7 @@ def _fields(watch: Watch) -> list[object]:
         watch.end_reason,
     )
     numbers = (watch.sequence, watch.polls)
-    trace = () if watch.trace is None else (watch.trace,)  # left out, so that a copy that an earlier version began can be continued
+    trace = () if watch.trace is None else (watch.trace,)  # left out if None: a copy of an earlier version can continue
     return [*texts, *numbers, *(None if at is None else float(at) for at in (*times, watch.updated_at, watch.ended_at)), *trace]
 
 

@@ -1,7 +1,7 @@
-"""The JSON Schema of the events, made from the kinds, for consumers and their tools.
+"""The JSON Schema of the events, generated from the kinds, for consumers and their tools.
 
-Members may be added to events, so the schemas accept members that they do not name. They cannot say what holds between two
-values: that the key repeats the identifiers, that an update has the same status twice, or that events are in order.
+Later versions can add members to events, so the schemas accept members that they do not name. They cannot describe relations
+between values: that the key repeats the identifiers, that an update has the same status twice, or that events are in order.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ADDED_LATER = frozenset({"observed_from"})
 """Members that events of earlier versions do not have. A store may still contain such events."""
 
 _TIME_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$"
-_GROWS = "Members may be added: ignore those that you do not know."
+_GROWS = "Later versions can add members: ignore members that you do not know."
 _WHEN: Mapping[EventType, str] = {
     EventType.TRANSITION: "The status of a task changed.",
     EventType.UPDATED: "The status is the same, and its result changed; or a provisional status became final.",
@@ -70,7 +70,7 @@ def _event(type_: EventType, place: str) -> Schema:
         "source": _string("`/watcher/KIND/REGION/` and the identifiers of the task.", pattern="^/watcher/", format="uri-reference"),
         "type": {"const": type_.value},
         "subject": key,
-        "time": _time("When it happened: by the service's timestamp, or else when the watcher saw it."),
+        "time": _time("The time of the change: the timestamp of the service, or else the time at which the watcher saw it."),
         "datacontenttype": {"const": "application/json"},
         "sequence": _string("Counts the events of a watch, without gaps. Sorts as text.", pattern="^[0-9]{10,}$"),
         "partitionkey": {**key, "description": "The key of the task again, for transports that partition by it."},
@@ -100,13 +100,13 @@ def _data(type_: EventType, place: str) -> Schema:
         "task": {"$ref": f"{place}EventTask"},
         **_statuses(type_),
         **_observation(type_),
-        "polls": {"type": "integer", "minimum": 0, "description": "The calls made for this watch up to this event."},
-        "result": {"type": ["object", "null"], "description": "What the task found, as far as events.results allows; null: nothing yet."},
+        "polls": {"type": "integer", "minimum": 0, "description": "The number of calls for this watch up to this event."},
+        "result": {"type": ["object", "null"], "description": "The result, as far as events.results allows; null: no result yet."},
         "message": {"type": ["string", "null"], "description": "The service's StatusMessage; null unless events.results is `full`."},
         "context": {"description": "The JSON that was submitted with the task, unchanged; null if there was none."},
     }
     if type_ is EventType.ENDED:
-        members["reason"] = _string("Why the watch ended, such as `deadline` or `cancelled`. Later versions may have other reasons.")
+        members["reason"] = _string("Why the watch ended, such as `deadline` or `cancelled`. Later versions can add reasons.")
     return {
         "type": "object",
         "description": f"The whole state of the task. {_GROWS}",
@@ -122,16 +122,16 @@ def _statuses(type_: EventType) -> dict[str, Schema]:
     after: Schema = {"type": "null" if type_ is EventType.ENDED else "string"}
     terminal: Schema = {"const": True} if type_ is EventType.ENDED else {"type": "boolean"}
     return {
-        "from": {**before, "description": "The status before; null in the first event of a watch."},
+        "from": {**before, "description": "The previous status; null in the first event of a watch."},
         "to": {
             **after,
-            "description": "The status now, as the service names it, known to this version or not; null: the watch ended without one.",
+            "description": "The status now, as the service names it, known to this version or not; null: the watch ended without a status.",
         },
         "terminal": {**terminal, "description": "True: this is the last event of the watch."},
         "skipped": {
             "type": "array",
             "items": {"type": "string"},
-            "description": "Statuses between `from` and `to` that the task must have had and that were not seen, in order.",
+            "description": "Statuses between `from` and `to` that the task must have had but that no poll saw, in order.",
         },
     }
 
@@ -139,7 +139,7 @@ def _statuses(type_: EventType) -> dict[str, Schema]:
 def _observation(type_: EventType) -> dict[str, Schema]:
     lag: Schema = {"type": "null"} if type_ is EventType.ENDED else {"type": ["number", "null"], "minimum": 0}
     return {
-        "observed_at": _time("When the watcher saw it."),
+        "observed_at": _time("The time at which the watcher saw the status."),
         "observed_from": _string(
             "`poll`, or `submission`: the message that submitted the task. Events of earlier versions do not have it."
         ),

@@ -89,7 +89,7 @@ def parse_ref(text: str, catalog: Catalog) -> TaskRef:
 
 
 def with_trace(submission: Submission, trace: str | None) -> Submission:
-    """The submission with the trace context of what is around it, if it has none of its own."""
+    """Return the submission with this trace context, unless it already has one. `trace` is that of its envelope or message."""
     return submission if trace is None or submission.trace is not None else replace(submission, trace=trace)
 
 

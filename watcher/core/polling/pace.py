@@ -32,7 +32,7 @@ BLEND = 0.5
 LOST = 5
 """After so many cuts with no call accepted in between, the quota was not merely exceeded: it is gone, and the rate is unknown."""
 REFUSED_S = 60.0
-"""For how long every call must be throttled, after others were not, before the quota counts as unusable, in seconds."""
+"""The time in seconds for which every call must be throttled until the quota counts as unusable, if earlier calls were accepted."""
 
 
 class PaceSettings(Section):
@@ -73,7 +73,7 @@ class Pace:
         self.accepted = 0
         """Calls that were not throttled."""
         self._refused_since = math.inf
-        """When the first call was throttled since the last one that was not."""
+        """The time of the first throttled call after the last call that was not throttled."""
         self._searching = not self._granted
         """The rate is unknown, and no call was throttled since one was accepted: the rate grows fast."""
         self._cuts = 0 if self._granted else LOST
@@ -139,7 +139,7 @@ class Pace:
         return self.accepted == 0 and self.throttles >= 3
 
     def refused_for_long(self, now: float) -> bool:
-        """Every call for a minute was throttled, although some were not before: another client may use the whole quota."""
+        """Whether every call for a minute was throttled, although earlier calls were not: other clients may use the whole quota."""
         return self.accepted > 0 and now - self._refused_since >= REFUSED_S
 
     def share(self, replicas: int, now: float) -> None:

@@ -111,7 +111,7 @@ class PendingSet:
         return self.take_without_call(watch.key)
 
     def take_without_call(self, key: str) -> PendingEntry | None:
-        """Take this watch, due or not, to decide about it without a call. None: it does not wait here."""
+        """Take this watch, due or not, to decide about it without a call. None if it is not pending, or is in flight."""
         entry = self._waiting(key)
         if entry is not None:
             entry.shares_call = True

@@ -110,7 +110,7 @@ class MemoryContent:
         return len(watches)
 
     def cancelled(self, shards: Collection[int]) -> dict[str, str]:
-        """The keys and ids of all cancelled open watches of these shards. Forgets those that are not open any more."""
+        """The keys and ids of all cancelled open watches of these shards. Removes those that are no longer open."""
         self._cancelled = {key: id_ for key, id_ in self._cancelled.items() if self._is_open(key, id_)}
         mine = sorted((key for key in self._cancelled if self.shard_of(key) in shards), key=self._numbers.__getitem__)
         return {key: self._cancelled[key] for key in mine}

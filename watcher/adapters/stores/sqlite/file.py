@@ -33,7 +33,7 @@ class SqliteFile:
         self._in_memory = path == schema.MEMORY
         self._lock = OwnerLock(path)
         self._connections: list[sqlite3.Connection] = []
-        """For writes, and in a file one for reads and one for queries."""
+        """One connection for writes and, in a file, one for reads and one for queries."""
         self._writer: WriterThread | None = None
         self._one_reader = CapacityLimiter(1)
         self._one_query = CapacityLimiter(1)

@@ -2,10 +2,10 @@
 
 const TOKEN = "watcher-token";
 
-/** The API wants a token, or another one. */
+/** The API needs a token, or does not accept this one. */
 export class Unauthorized extends Error {}
 
-/** The API answered with another status than 200. `status` is that status, `message` what the problem document says. */
+/** The API replied with an error. `status` is its status, `message` is the detail of the problem document. */
 export class Refused extends Error {
   constructor(status, detail) {
     super(detail);

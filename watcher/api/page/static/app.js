@@ -1,4 +1,4 @@
-// The page: shows the view of the fragment, asks for the overview every two seconds, and follows the events.
+// The page: shows the view that the fragment names, requests the overview every two seconds, and follows the events.
 
 import { Refused, Unauthorized, json, keepToken, token } from "./api.js";
 import { h, put } from "./dom.js";
@@ -13,7 +13,7 @@ import { Transitions } from "./transitions.js";
 import { troubles } from "./verdict.js";
 
 const EVERY = 2000;
-const LOST_AFTER = 2; // so many requests without an answer, until the page says so
+const LOST_AFTER = 2; // failed requests in a row until the page says that the watcher does not answer
 
 const at = (id) => document.getElementById(id);
 const samples = new Samples();
@@ -23,7 +23,7 @@ let view = null; // a TaskView or a SearchView; null: the overview
 let overview = null;
 let answeredAt = null;
 let failures = 0;
-let refusal = null; // what the watcher says instead of an overview
+let refusal = null; // the error that the watcher returns instead of an overview
 let timer = null;
 let wasLive = false;
 
@@ -60,7 +60,7 @@ async function poll() {
   if (!document.hidden) timer = setTimeout(poll, EVERY);
 }
 
-/** The watcher is back: do not wait out the rest of the pauses. */
+/** The watcher answers again: reconnect now, without the rest of the wait. */
 function comeBack() {
   stream.soon();
   view?.refresh().catch(failed);
@@ -80,7 +80,7 @@ function draw() {
 
 function route() {
   const [, name, rest] = /^#\/(tasks|search)\/(.+)$/.exec(location.hash) ?? [];
-  if (!name && location.hash && location.hash !== "#/") return; // the skip link, for one
+  if (!name && location.hash && location.hash !== "#/") return; // for example, the skip link
   const text = rest && decoded(rest);
   view = name === "tasks" ? new TaskView(text) : name === "search" ? new SearchView(text) : null;
   put(at("view"), view?.root ?? (overview ? overviewView.root : h("p", { class: "muted" }, "Reading the state of the watcher…")));
@@ -113,7 +113,7 @@ function showConnection(state) {
   };
   const [style, text] = texts[state];
   at("connection").className = `pill ${style}`;
-  if (at("connection").textContent !== text) at("connection").textContent = text; // a screen reader says each change
+  if (at("connection").textContent !== text) at("connection").textContent = text; // a screen reader announces each change
 }
 
 function begin() {

@@ -1,10 +1,10 @@
-// The cards at the top of the overview: one number each, and how it went in the last hour.
+// The cards at the top of the overview: one number each, and its plot over the last hour.
 
 import { h } from "./dom.js";
 import { duration, number, percent } from "./format.js";
 import { legend, plot } from "./plots.js";
 
-/** Open tasks, detection lag, and calls a task. */
+/** Open tasks, detection lag, and calls per task. */
 export function cards(overview, samples) {
   return [openCard(overview, samples), lagCard(samples), perTaskCard(samples)];
 }
@@ -26,7 +26,7 @@ function lagCard(samples) {
   const high = (row) => row.lag_p95_s;
   const now = samples.rows.at(-1);
   return card("Detection lag", now?.lag_mean_s == null ? "–" : duration(now.lag_mean_s), samples, {
-    label: `Time from a change to its detection, over one minute each: ${duration(samples.last(mean))} on average, and 95 % within ${duration(samples.last(high))}, when it was last known.`,
+    label: `Time from a change to its detection, averaged over one minute: ${duration(samples.last(mean))} on average, and 95 % within ${duration(samples.last(high))}, at the last sample with a value.`,
     series: [
       { name: "95 % within", points: samples.points(high), style: "second" },
       { name: "mean", points: samples.points(mean), style: "first" },
@@ -42,8 +42,8 @@ function lagCard(samples) {
 function perTaskCard(samples) {
   const value = (row) => row.calls_per_task;
   const now = samples.rows.at(-1);
-  return card("Calls a task", number(now?.calls_per_task), samples, {
-    label: `Calls about a task until its end, mean of the tasks that ended in the last minute: ${number(samples.last(value))} when it was last known.`,
+  return card("Calls per task", number(now?.calls_per_task), samples, {
+    label: `Calls about a task until its end, mean of the tasks that ended in the last minute: ${number(samples.last(value))} at the last sample with a value.`,
     series: [{ name: "mean", points: samples.points(value), style: "first" }],
     write: number,
     entries: [{ name: "until its end, mean of one minute", style: "first", value: "" }],
@@ -81,7 +81,7 @@ function card(title, value, samples, { label, series, write, entries }) {
     { class: "card", "aria-label": title },
     h("h2", {}, title),
     h("p", { class: "figure" }, value),
-    empty ? h("p", { class: "plotted waiting muted small" }, "The plot begins in a few seconds.") : plot({ label, span: samples.span, every: samples.every, series, write }),
+    empty ? h("p", { class: "plotted waiting muted small" }, "The plot starts in a few seconds.") : plot({ label, span: samples.span, every: samples.every, series, write }),
     legend(entries),
   );
 }

@@ -19,7 +19,7 @@ export function duration(seconds) {
   return more > 0 ? `${count} ${unit} ${more} ${smaller}` : `${count} ${unit}`;
 }
 
-/** A rate or another number with as many digits as one can read. */
+/** A rate or another number, rounded to the digits that matter. */
 export function number(value) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   if (value === 0) return "0";
@@ -27,7 +27,7 @@ export function number(value) {
   return value.toFixed(Math.abs(value) >= 10 ? 1 : 2);
 }
 
-/** A count that fits into a narrow cell: from ten thousand on in thousands or millions. */
+/** A count for a narrow cell: 10,000 and more in thousands or millions. */
 export function compact(count) {
   if (count < 10_000) return number(count);
   return count < 999_500 ? `${Math.round(count / 1000)}k` : `${(count / 1e6).toFixed(count < 9.95e6 ? 1 : 0)}M`;
@@ -52,7 +52,7 @@ export function since(time, now = Date.now()) {
   return duration((now - new Date(time).getTime()) / 1000);
 }
 
-/** The last part of a key, which tells tasks apart, decoded. */
+/** The last part of a key, decoded: the id of the task. */
 export function shortId(key) {
   return decoded(key.slice(key.lastIndexOf("/") + 1));
 }

@@ -63,7 +63,7 @@ function drawTasks({ tasks, kinds }) {
   return h(
     "table",
     { class: "matrix" },
-    h("caption", { class: "hidden" }, "The number of open tasks by status, and by how long they have had it"),
+    h("caption", { class: "hidden" }, "The number of open tasks by status, and by the time since the status changed"),
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "For up to"), tasks.ages.map((age, n) => h("th", { scope: "col", class: `n ${bare(age)}` }, ageName(tasks.ages, n))), h("th", { scope: "col", class: "n" }, "all"))),
     present.map((kind) => drawKind(kind, kinds[kind] ?? {}, tasks, { most, bare })),
   );
@@ -120,17 +120,17 @@ function drawSinks({ sinks, dead_letters: dead, components }, samples, note) {
   );
   const all = dead.inputs + dead.events;
   const letters = all
-    ? h("p", { class: "letters" }, sign("failed", counted(all, "dead letter")), ` ${number(dead.inputs)} of inputs, ${number(dead.events)} of events, of at most ${number(dead.limit)} each. Read them with `, h("code", {}, "watcher dead-letters list"), ".")
+    ? h("p", { class: "letters" }, sign("failed", counted(all, "dead letter")), ` ${number(dead.inputs)} of inputs, ${number(dead.events)} of events, limit ${number(dead.limit)} each. To list them, run `, h("code", {}, "watcher dead-letters list"), ".")
     : h("p", { class: "letters muted" }, "No dead letters.");
   return [note, h("ul", { class: "blocks" }, rows), letters];
 }
 
-/** On a shared store, each replica knows its own calls and deliveries only. */
+/** On a shared store, the calls and deliveries are only those of the replica that replies. */
 function ofThisReplica({ replicas }) {
-  return replicas.shared ? h("p", { class: "muted small" }, "Of this replica. The plots above are, too.") : null;
+  return replicas.shared ? h("p", { class: "muted small" }, "Only of this replica, as are the plots above.") : null;
 }
 
-/** How the backlog of a sink went, once it was more than a few events. */
+/** The plot of the backlog of a sink, if it was more than a few events. */
 function backlogPlot(sink, samples) {
   const points = samples.points((row) => row.backlog[sink.name] ?? null);
   const most = Math.max(0, ...points.map(([, value]) => value));
@@ -199,7 +199,7 @@ function drawComponents({ components, paused }) {
   return h("ul", { class: "components-list" }, paused.length ? intake : null, rows, paused.length ? null : intake);
 }
 
-/** Facts as a list of names and values: [name, value, striking, style]. */
+/** Facts as a list of names and values: [name, value, highlighted, style]. */
 export function facts(...entries) {
   return h("dl", { class: "facts" }, entries.map(([name, value, striking, style = null]) => h("div", { class: style }, h("dt", {}, name), h("dd", { class: striking ? "striking" : null }, value))));
 }

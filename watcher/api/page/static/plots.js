@@ -1,11 +1,11 @@
-// Small plots as SVG: lines, and areas on top of one another. The description of each says in words what it shows.
+// Small plots as SVG: lines and stacked areas. The label of each plot describes it in words.
 
 import { h, put, svg } from "./dom.js";
 import { clock, duration } from "./format.js";
 
 const WIDTH = 300;
 const HEIGHT = 72;
-const GAP = 4; // so many samples may be missing within a line
+const GAP = 4; // the number of samples that may be missing within a line
 
 /**
  * A plot. `series` are {name, points, style, area}, the name for the values under the pointer: points are [seconds, value], the class of a line is its style.
@@ -94,7 +94,7 @@ function draw({ upper, lower, style }, x, y, gap) {
   });
 }
 
-/** The highest value to show. A limit far above what it limits would make that invisible: it runs along the upper edge instead. */
+/** The highest value to show. A limit far above the other values is drawn at the upper edge, so that these stay visible. */
 function highest(stacked) {
   const most = (chosen) => Math.max(0, ...chosen.flatMap(({ upper }) => upper.map(([, value]) => value)));
   const limits = most(stacked.filter(({ style }) => style === "limit"));

@@ -1,4 +1,4 @@
-// The samples of the last hour, kept by the page: the server sends only what is new since the last one.
+// The samples of the last hour, kept by the page. The server sends only the samples since the last one.
 
 const KEPT = 720;
 
@@ -6,7 +6,7 @@ export class Samples {
   rows = [];
   every = 5;
 
-  /** Since when the page needs samples, in seconds since the epoch. */
+  /** The time after which the page needs samples, in seconds since the epoch. */
   get since() {
     return this.rows.at(-1)?.at ?? 0;
   }

@@ -15,7 +15,7 @@ export class SearchView {
     this.root = h("article", { class: "found" }, h("p", { class: "small" }, h("a", { href: "#/" }, "← Overview")), h("h1", {}, `Tasks with “${text}” in their id`), this.summary, this.body);
   }
 
-  /** Reads the tasks. Opens the only one at once. */
+  /** Reads the tasks. If there is only one, opens it. */
   async refresh() {
     let found;
     try {
@@ -29,7 +29,7 @@ export class SearchView {
       location.replace(`#/tasks/${keyPath(found.tasks[0].key)}`);
       return;
     }
-    put(this.summary, found.tasks.length ? `${counted(found.tasks.length, "task")}${found.next ? ", and more: search for a longer part" : ""}, the newest first.` : "No task has this in its id. Upper and lower case differ.");
+    put(this.summary, found.tasks.length ? `${counted(found.tasks.length, "task")}${found.next ? ", and more: search for a longer part" : ""}, the newest first.` : "No task has this text in its id. The search is case-sensitive.");
     put(this.body, found.tasks.length ? results(found.tasks) : "");
   }
 

@@ -1,13 +1,13 @@
-// How a status looks: a sign and a color by its class, and its name. Never the color alone.
+// Draws a status: a sign and a color by its class, and its name. Color is never the only difference.
 
 import { h } from "./dom.js";
 
 const SIGNS = { open: "○", running: "◐", provisional: "◒", succeeded: "✓", failed: "✕", ended: "■", unknown: "?" };
 
-/** Knows the classes of the statuses, from the overview: {kind: {status: class}}. */
+/** The classes of the statuses, from the overview: {kind: {status: class}}. */
 export const kinds = { known: {} };
 
-/** A status of a kind as an element. null is a task that was not seen yet. */
+/** A status of a kind as an element. null: no poll has seen the task yet. */
 export function badge(kind, status) {
   if (status === null || status === undefined) return sign("unknown", "not seen yet");
   return sign(look(kind, status), status);

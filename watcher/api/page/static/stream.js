@@ -4,8 +4,8 @@ import { Refused, Unauthorized, request } from "./api.js";
 
 const FIRST_WAIT = 1000;
 const LONGEST_WAIT = 30_000;
-const SILENCE = 45_000; // the server sends something every 15 s
-const AWAY = 60_000; // a page that was hidden for longer starts at the present again
+const SILENCE = 45_000; // the server sends at least a cursor every 15 s
+const AWAY = 60_000; // a page that was hidden for longer starts with new events
 
 /** Splits a stream of text into blocks {id, data}. Call it with each piece; it calls `onBlock`. */
 export function blockReader(onBlock) {
@@ -29,7 +29,7 @@ export function blockReader(onBlock) {
   };
 }
 
-/** What the page may know of an event: never its result, its message, or its context. */
+/** The members of an event that the page uses: never its result, its message, or its context. */
 export function transition(event) {
   const { type, subject, time, data } = event;
   return {

@@ -1,4 +1,4 @@
-// The page of one task: its state, its timeline, why it is polled when, and what of it waits. No result, message, or context.
+// The page of one task: its state, its timeline, its next poll and why, and its events that wait. No result, message, or context.
 
 import { Refused, json } from "./api.js";
 import { h, put, putIfChanged } from "./dom.js";
@@ -36,20 +36,20 @@ export class TaskView {
       if (asked === this.#asked) putIfChanged(this.body, [found, Math.floor(Date.now() / 10_000)], () => draw(found));
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
-      put(this.body, h("p", { class: "warn" }, error.status === 404 ? "The store does not have this task: it was never submitted, or it was erased." : error.message));
+      put(this.body, h("p", { class: "warn" }, error.status === 404 ? "This task is not in the store: it was not submitted, it was erased, or it ended longer ago than watch.retention." : error.message));
     } finally {
       clearTimeout(this.#timer);
       this.#timer = setTimeout(() => this.root.isConnected && !document.hidden && this.refresh().catch(() => {}), AGAIN);
     }
   }
 
-  /** A transition came; if it is about this task, the page shows it at once. */
+  /** Reads the task again if this transition is about it. */
   note(each) {
     if (each.key === this.key) this.refresh().catch(() => {});
   }
 }
 
-/** What the page uses of the answer. Everything else of it, such as results and the context, is dropped here. */
+/** The members of the reply that the page uses. All others, such as results and the context, are removed here. */
 function known({ task, next, end, events, not_yet_taken, dead_letters }) {
   const { kind, open, status, status_since, admitted_at, deadline_at, polls, ended_at, last_error } = task ?? {};
   return {
@@ -72,8 +72,8 @@ function draw(found) {
 
 function next({ task, next: plan, end }) {
   if (!task.open) return section("end", "Why it is no longer polled", h("p", {}, `The watch ended: ${end}.`));
-  const circuits = plan.open_circuits.length ? h("p", { class: "warn" }, sign("failed", `Held by ${plan.open_circuits.join(", ")}`)) : null;
-  return section("next", "Next poll, and why", circuits, h("ul", { class: "why-list" }, plan.why.map((sentence) => h("li", {}, sentence))), h("p", { class: "muted small" }, "From what the watcher saved last: at most 30 s ago."));
+  const circuits = plan.open_circuits.length ? h("p", { class: "warn" }, sign("failed", `Paused by ${plan.open_circuits.join(", ")}`)) : null;
+  return section("next", "Next poll, and why", circuits, h("ul", { class: "why-list" }, plan.why.map((sentence) => h("li", {}, sentence))), h("p", { class: "muted small" }, "As last saved by the watcher, at most 30 s ago."));
 }
 
 function waiting({ undelivered, deadLetters }) {
@@ -90,7 +90,7 @@ function timeline({ task, events }) {
     before = each.observedAt;
     return step(each.observedAt, change(task.kind, each), detail(each), gap);
   });
-  return section("timeline", "Timeline", h("ol", { class: "timeline" }, step(task.admitted_at, h("span", {}, "Admitted"), "the store has the task"), steps, task.open ? h("li", { class: "now muted small" }, h("span", {}), h("div", {}, "still watched")) : null));
+  return section("timeline", "Timeline", h("ol", { class: "timeline" }, step(task.admitted_at, h("span", {}, "Admitted"), "the task is in the store"), steps, task.open ? h("li", { class: "now muted small" }, h("span", {}), h("div", {}, "still watched")) : null));
 }
 
 function detail(each) {

@@ -1,4 +1,4 @@
-// The live list of transitions. It stands still while someone points at it or has the focus in it, so that a link can be hit.
+// The live list of transitions. It does not change while the pointer or the focus is in it, so that a link can be clicked.
 
 import { h, put } from "./dom.js";
 import { clock, duration, keyPath, number, shortId } from "./format.js";
@@ -6,7 +6,7 @@ import { badge, ended } from "./status.js";
 
 const SHOWN = 14;
 const KEPT = 200;
-const DRAW_EVERY = 400; // milliseconds: hundreds of transitions a second are one drawing
+const DRAW_EVERY = 400; // milliseconds, so that hundreds of transitions per second are drawn together
 
 export class Transitions {
   list = h("ol", { class: "live", "aria-label": "The newest transitions first" });
@@ -31,19 +31,19 @@ export class Transitions {
   }
 
   gap() {
-    this.list.prepend(h("li", { class: "gap muted" }, "Some transitions are not shown here: the page was away for too long."));
+    this.list.prepend(h("li", { class: "gap muted" }, "Some transitions are missing here, because the page was disconnected for too long."));
   }
 
   #draw() {
     this.#timer = null;
     if (this.root.isConnected && this.root.matches(":hover, :focus-within") && this.list.childElementCount >= SHOWN) {
       const held = this.#waiting.length;
-      put(this.note, held ? `${held >= KEPT ? `${KEPT} or more` : number(held)} newer, shown when you leave this list.` : "");
+      put(this.note, held ? `${held >= KEPT ? `${KEPT} or more` : number(held)} newer; shown when you leave this list.` : "");
       return;
     }
     this.list.prepend(...this.#waiting.splice(0).slice(-SHOWN).reverse().map(row));
     while (this.list.childElementCount > SHOWN) this.list.lastElementChild.remove();
-    put(this.note, this.#seen ? `${number(this.#seen)} since ${clock(this.#since)}` : `No transition since ${clock(this.#since)}. They appear here as they are detected.`);
+    put(this.note, this.#seen ? `${number(this.#seen)} since ${clock(this.#since)}` : `No transition since ${clock(this.#since)}. Transitions appear here when they are detected.`);
   }
 }
 

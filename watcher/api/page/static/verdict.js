@@ -1,4 +1,4 @@
-// The first thing on the page: one sentence whether all is well; and if not, what does not work, since when, and what to do.
+// The top of the page: one sentence that says whether all is well, and if not, what does not work, since when, and what to do.
 
 import { h, put, putIfChanged } from "./dom.js";
 import { clock, componentName, counted, duration, percent, since } from "./format.js";
@@ -14,11 +14,11 @@ export function troubles(overview) {
   const replicas = overview.replicas.trouble.map((sentence) => ({ name: "Replicas", text: sentence, level: "warn" }));
   const unread = [overview.tasks, overview.replicas]
     .filter((part) => part.unavailable)
-    .map((part) => ({ name: "The store cannot be read", reason: part.unavailable, hint: "check the store; polling goes on as far as it can", level: "warn" }));
+    .map((part) => ({ name: "The store cannot be read", reason: part.unavailable, hint: "check the store; polling continues where it can", level: "warn" }));
   return [...bad, ...paused, ...(bad.length ? [] : lateCalls(overview)), ...replicas, ...unread.slice(0, bad.some((each) => each.component === "store") ? 0 : 1)];
 }
 
-/** Tasks that wait for their calls, although nothing is broken. */
+/** Tasks whose calls are late, although every component works. */
 function lateCalls({ calls }) {
   return calls
     .filter((each) => each.lateness_s > LATE_S)
@@ -30,12 +30,12 @@ function lateCalls({ calls }) {
     }));
 }
 
-/** Draws the verdict. `lost` is since when there is no answer, in milliseconds, or null. */
+/** Draws the verdict. `lost` is the time of the last reply, in milliseconds, or null while the watcher replies. */
 export function drawVerdict(place, overview, { lost, found = troubles(overview) }) {
   const level = lost ? "bad" : found.some((each) => each.level === "bad") ? "bad" : found.length ? "warn" : "ok";
   place.root.className = `verdict ${level}`;
   say(place.sentence, lost ? `The watcher has not answered since ${clock(lost)}.` : sentence(found));
-  put(place.detail, lost ? "What is shown is from that time. The page keeps trying; check that the process runs, and its log." : calm(overview, found));
+  put(place.detail, lost ? "The page shows the data of that time, and keeps trying. Check that the process runs, and check its log." : calm(overview, found));
   putIfChanged(place.list, [lost, found, tick()], () => (lost ? [] : found.map(card)));
 }
 
@@ -57,7 +57,7 @@ export function sentence(found) {
   return `${first.since ? `${failedSince(first.component)} since ${clock(first.since)}` : first.name}.${others}`;
 }
 
-/** What is wrong, in words for which one need not know the components. */
+/** What is wrong, in words that need no knowledge of the components. */
 function failedSince(component) {
   const [type, name, service] = component.split(":");
   if (type === "quota") return `All calls under the quota ${name} have been throttled`;
@@ -78,8 +78,8 @@ function calm(overview, found) {
   const waiting = sinks.reduce((sum, sink) => sum + sink.backlog, 0);
   const open = tasks.count === 0 ? "No task is open" : `${counted(tasks.count, "task")} ${tasks.count === 1 ? "is" : "are"} watched`;
   const letters = dead.inputs + dead.events;
-  const undecided = letters ? ` ${counted(letters, "dead letter")} ${letters === 1 ? "waits" : "wait"} for a decision.` : "";
-  return `${open}, ${waiting ? `${counted(waiting, "event")} on the way to a sink` : "every event is delivered"}.${undecided}`;
+  const undecided = letters ? ` ${counted(letters, "dead letter")} ${letters === 1 ? "needs" : "need"} a decision.` : "";
+  return `${open}, ${waiting ? `${counted(waiting, "event")} not delivered yet` : "every event is delivered"}.${undecided}`;
 }
 
 function card(trouble) {
@@ -92,12 +92,12 @@ function card(trouble) {
   );
 }
 
-/** Changes the text only if it is another one: a screen reader says each change. */
+/** Changes the text only if it differs, because a screen reader announces each change. */
 function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** Changes every ten seconds, so that "for 3 min" stays true. */
+/** A number that changes every ten seconds, so that durations are drawn again. */
 function tick() {
   return Math.floor(Date.now() / 10_000);
 }

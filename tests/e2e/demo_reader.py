@@ -1,4 +1,4 @@
-"""A subscriber of `watcher demo --serve`: it follows the events as the guide of the demo says, and resumes with its last id."""
+"""A reader of `watcher demo --serve`: it follows the events as the guide of the demo says, and resumes from its cursor."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WITHOUT_PROXY = {name: value for name, value in os.environ.items() if not name.l
 
 @dataclass
 class Received:
-    """What a subscriber has received over several connections, as text."""
+    """What a reader has received over several connections, as text."""
 
     connections: list[str] = field(default_factory=list)
 
@@ -39,7 +39,7 @@ class Received:
         return [json.loads(frame["data"]) for frame in self.frames() if "data" in frame]
 
     def last_id(self) -> str | None:
-        """The id that a subscriber remembers."""
+        """The cursor of the reader: the last id."""
         return next((frame["id"] for frame in reversed(self.frames()) if "id" in frame), None)
 
     def ended(self) -> set[str]:
@@ -53,7 +53,7 @@ Follow = Callable[[WatcherProcess, str, Received], AbstractAsyncContextManager[N
 
 @asynccontextmanager
 async def by_httpx(watcher: WatcherProcess, url: str, received: Received) -> AsyncIterator[None]:
-    """Follow with a client of our own, until the connection or the block ends."""
+    """Follow with httpx, until the connection or the block ends."""
     resumed = {"Last-Event-ID": last} if (last := received.last_id()) else {}
     received.connections.append("")
 
