@@ -305,7 +305,7 @@ def test_the_tokens_of_the_api_are_read(tokens: str, state: str, seen: str) -> N
         ("localhost:0", "any program"),
         ("[::1]:0", "any program"),
         (":0", "/v1 replies 401 to every request"),
-        ("0.0.0.0:0", "/v1 answers 401 to all"),
+        ("0.0.0.0:0", "/v1 replies 401 to every request"),
     ],
 )
 def test_without_tokens_the_address_decides_who_can_use_the_api(listen: str, seen: str) -> None:
