@@ -44,6 +44,7 @@ def build(
     """
     from watcher.adapters.aws.probe import AwsProbe
     from watcher.adapters.aws.session import AwsClients
+    from watcher.api.source import ApiSource
     from watcher.registry import SINKS, SOURCES, STORES, AdapterContext
 
     catalog, limits = builtin_catalog(), settings.limits
@@ -55,7 +56,7 @@ def build(
     )
     context = AdapterContext(aws, clock)
     adapters = Adapters(
-        sources=[SOURCES[s.type].build(s, context) for s in settings.sources],
+        sources=[SOURCES[s.type].build(s, context) for s in settings.sources] or [ApiSource()],
         probe=AwsProbe(aws, catalog, call_deadline=limits.call_deadline, clock=clock),
         store=STORES[settings.store.type].build(settings.store, context),
         sinks=[*(SINKS[s.type].build(s, context) for s in settings.sinks), *sinks],

@@ -202,3 +202,10 @@ def test_mistakes_are_one_error() -> None:
     with pytest.raises(ConfigMistakes) as caught:
         settings("a: 1\nb: 2\n")
     assert str(caught.value).count("\n") == len(caught.value.mistakes) - 1 == 1
+
+
+@pytest.mark.parametrize("text", ["api: {listen: ':8080'}", "sources: []\nsinks: []\napi: {listen: ':8080'}"], ids=["left out", "empty"])
+def test_with_the_api_there_may_be_no_source_and_no_sink(tmp_path: Path, text: str) -> None:
+    """A configuration whose tasks and events come and go over HTTP needs no source and no sink."""
+    found = loaded(tmp_path, text).settings
+    assert (found.sources, found.sinks) == ((), ())

@@ -54,12 +54,13 @@ def _default_store() -> Section:
 class Settings(Section):
     """The configuration of the watcher."""
 
-    sources: tuple[Annotated[Any, OneOf(SOURCES)], ...] = Field(min_length=1)
-    """Where task ids come from, one entry for each source. `type` is sqs or lines."""
+    sources: tuple[Annotated[Any, OneOf(SOURCES)], ...]
+    """Where task ids come from, one entry for each source. `type` is sqs or lines. With `api.listen`, there may be none."""
     store: Annotated[Any, OneOf(STORES)] = Field(default_factory=_default_store)
     """Where watches and undelivered events are kept across restarts."""
-    sinks: tuple[Annotated[Any, OneOf(SINKS)], ...] = Field(min_length=1)
-    """Where events are delivered, one entry for each sink. An outage of one sink delays only that sink."""
+    sinks: tuple[Annotated[Any, OneOf(SINKS)], ...]
+    """Where events are delivered, one entry for each sink. An outage of one sink delays only that sink. With `api.listen` and a durable
+    store, there may be none: readers then get the events over HTTP."""
     watch: WatchSettings = WatchSettings()
     """How long a task is watched, and how ambiguous statuses are treated."""
     pace: PaceSettings = PaceSettings()

@@ -55,12 +55,23 @@ def _raw_sections(raw_config: RawConfig) -> Iterator[tuple[KeyPath, type[Section
 def _entries(raw_config: RawConfig, key: str, value: Any) -> Iterator[tuple[KeyPath, type[Section], Any]]:
     """Return the entries of `sources` or `sinks`."""
     if value is None or value == []:
-        raw_config.add_mistake((key,), f"expected at least one entry; add one, such as {_example(key)}")
+        if not _may_be_empty(raw_config, key):
+            raw_config.add_mistake((key,), f"expected at least one entry; add one, such as {_example(key)}")
     elif not isinstance(value, list):
         raw_config.add_mistake((key,), f"expected a list, got {type_name(value)}; start each entry with a dash")
     else:
         for index, entry in enumerate(value):
             yield from _adapter(raw_config, (key, index), entry)
+
+
+def _may_be_empty(raw_config: RawConfig, key: str) -> bool:
+    """With the HTTP API, tasks and events need no source and no sink. A store that is not durable acknowledges a message when a sink
+    has its events, so there must be one."""
+    api, store = (raw_config.values.get(name) for name in ("api", "store"))
+    if not isinstance(api, dict) or not api.get("listen"):
+        return False
+    kept = not isinstance(store, dict) or (store.get("type") != "memory" and store.get("path") != ":memory:")
+    return key == "sources" or kept
 
 
 def _adapter(raw_config: RawConfig, path: KeyPath, value: Any) -> Iterator[tuple[KeyPath, type[Section], Any]]:

@@ -30,6 +30,22 @@ if TYPE_CHECKING:
 class OutboxExam:
     reopened: Callable[..., Awaitable[Store]]
 
+    # --- no sink ---------------------------------------------------------------------------------
+
+    async def test_a_store_without_sinks_keeps_events_for_readers(self, storage: Storage) -> None:
+        """Without a sink, events are stored and read, none waits for delivery, and they are erased with their ended tasks."""
+        store = storage.store()
+        await store.open([])
+        try:
+            watch = await committed(store)
+            await commit(store, moved(watch, "SUCCEEDED", at=1002.0, end=True))
+            assert [event.to for event in await all_events(store)] == ["IN_PROGRESS", "SUCCEEDED"]
+            assert dict(await store.backlog()) == {}
+            assert (await store.prune(before=1003.0)).watches == 1
+            assert await all_events(store) == []
+        finally:
+            await store.close()
+
     # --- positions -------------------------------------------------------------------------------
 
     async def test_positions_grow_in_the_order_of_commits(self, store: Store) -> None:
