@@ -221,15 +221,20 @@ async def webhook_receiver(status: int, listener: socket.socket | None = None) -
     ids: list[str] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-        fields = dict(line.split(": ", 1) for line in head.splitlines()[1:] if ": " in line)
-        body = await reader.readexactly(int(fields["content-length"]))
-        echo = b"" if status == 204 else body
-        writer.write(b"HTTP/1.1 %d Status\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (status, len(echo), echo))
-        await writer.drain()
-        writer.close()
-        await writer.wait_closed()
-        ids.append(fields["webhook-id"])
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+            fields = dict(line.split(": ", 1) for line in head.splitlines()[1:] if ": " in line)
+            body = await reader.readexactly(int(fields["content-length"]))
+            echo = b"" if status == 204 else body
+            writer.write(b"HTTP/1.1 %d Status\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (status, len(echo), echo))
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+            ids.append(fields["webhook-id"])
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return  # the watcher ended in the middle of a request
+        finally:
+            writer.transport.abort()  # nothing of a connection that broke may be left
 
     place: dict[str, Any] = {"host": "127.0.0.1", "port": 0} if listener is None else {"sock": listener}
     async with await asyncio.start_server(answer, **place) as server:
