@@ -159,5 +159,6 @@ def _note(count: int) -> str:
 A watcher commits {RATE} transitions a second to SQLite, durably, one by one, {count} in all. Clients in another process follow them
 as server-sent events. The time of a commit is relative to that without readers. CPU is that of the watcher's process, in one core.
 The delay is from before the commit until the client has the event. A client that reads nothing is disconnected when the buffers of
-its connection are full. Aim: commits as fast as without readers, all events received, and no block of the loop above 50 ms.
+its connection are full. Aim: commits as fast as without readers, all events received, and no block of the loop above 50 ms. With
+1,000 readers, the longest block is a full run of Python's garbage collector, which visits the objects of all connections.
 """
