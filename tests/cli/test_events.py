@@ -181,7 +181,8 @@ def test_a_cursor_file_that_cannot_be_written_is_an_error(command: Command, task
 
 @pytest.mark.process
 async def test_a_stream_survives_restarts_of_the_watcher(here: Path, tasks: None) -> None:
-    """`events -f` connects again when the watcher has restarted, without a gap or a repeat, and continues after a kill of itself."""
+    """`events -f` connects again when the watcher has restarted, without a gap or a repeat. After a kill of itself, it continues, and may
+    repeat the event whose cursor it had not stored."""
     api = RunningApi()
     reader = WatcherProcess(here, {}, "reader")
     with ExitStack() as stack:
@@ -200,8 +201,9 @@ async def test_a_stream_survives_restarts_of_the_watcher(here: Path, tasks: None
             await _printed(reader, 7)
             reader.send(signal.SIGINT)
             assert await reader.wait() == 130
-    printed = lines(reader.out.read_text())
-    assert len({event["id"] for event in printed}) == len(printed) == 7
+    printed = [event["id"] for event in lines(reader.out.read_text())]
+    assert len(set(printed)) == 7
+    assert printed in (list(dict.fromkeys(printed)), [*printed[:5], printed[4], *printed[6:]])
     assert "Connection lost" in reader.text()
     assert "Connected again" in reader.text()
 
@@ -233,8 +235,8 @@ def test_a_line_fits_the_terminal(columns: int) -> None:
 
 
 async def _printed(reader: WatcherProcess, count: int) -> None:
-    """Wait until the reader has printed so many lines."""
-    while reader.out.read_bytes().count(b"\n") < count:
+    """Wait until the reader has printed so many different lines."""
+    while len(set(reader.out.read_bytes().split(b"\n")[:-1])) < count:
         assert not reader.ended, reader.text()
         await anyio.sleep(POLL_S)
 
