@@ -60,7 +60,7 @@ def in_some_form(n: int, ref: TaskRef) -> str:
     return "\ufeff" + json.dumps(own) if form == "bom" else json.dumps(form)
 
 
-@pytest.mark.parametrize("count", [40, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [40, pytest.param(300, marks=pytest.mark.long)])
 async def test_nothing_is_lost_over_two_kills(moto_url: str, tmp_path: Path, count: int) -> None:
     """Tasks in all message forms between invalid messages, faults, a small quota, two kills: each task's transitions arrive on the bus
     in order with the right end, a repeat has the same id, every message is acknowledged, and each invalid one is a dead letter."""
