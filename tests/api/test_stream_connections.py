@@ -50,7 +50,7 @@ class Service:
 
     @property
     def cut_off(self) -> float:
-        return self.metrics.registry.get_sample_value("watcher_event_readers_cut_off_total") or 0.0
+        return self.metrics.registry.get_sample_value("watcher_event_readers_disconnected_total") or 0.0
 
     def commit(self, *tasks: str) -> None:
         self._portal.call(self.log.commit, *tasks)

@@ -17,7 +17,7 @@ ATTRIBUTES = [
     *("detection_lag", "calls_per_task", "pace_rate", "pace_throttles", "price", "announced_share", "due_lateness"),
     *("outbox_events", "outbox_age", "deliveries", "delivery_seconds", "dead_letters", "dead_letters_kept", "dead_letters_limit"),
     *("shards", "shards_owned", "shard_changes", "takeovers", "lease_age"),
-    *("component_healthy", "circuit_open", "loop_lag", "store_seconds", "event_readers", "event_readers_cut_off", "build_info"),
+    *("component_healthy", "circuit_open", "loop_lag", "store_seconds", "event_readers", "event_readers_disconnected", "build_info"),
 ]
 
 

@@ -35,7 +35,7 @@ class BoundedProtocol(H11Protocol):
         """Whether it sends a stream, which has no time limit."""
         self.follows = False
         """Whether its client is a reader. Readers have a separate limit, so this connection is not closed for a new one."""
-        self.cut_off = False
+        self.unread = False
         """Whether it was closed because its client did not read."""
         self._turn = 0
         """Increases with each connection and each request of the process. The connection with the smallest value has the oldest request."""
@@ -97,7 +97,7 @@ class BoundedProtocol(H11Protocol):
 
     def drop(self) -> None:
         """Close at once, also while a reply is being sent: a peer that does not read it would never let it end."""
-        self.cut_off = True
+        self.unread = True
         self.connections.discard(self)  # `connection_lost` is called later, and another connection may be made before that
         self.transport.abort()
 

@@ -119,13 +119,13 @@ async def _frames(backend: Backend, blocks: AsyncIterator[bytes], connection: He
         log.warning("api_store_error", reason=str(error))
     finally:
         backend.metrics.event_readers.dec()
-        if connection is not None and connection.cut_off:
+        if connection is not None and connection.unread:
             _report_disconnect(backend)
 
 
 def _report_disconnect(backend: Backend) -> None:
-    backend.metrics.event_readers_cut_off.inc()
-    log.info("event_reader_cut_off", hint="the reader is slower than events are committed; it can continue from its cursor")
+    backend.metrics.event_readers_disconnected.inc()
+    log.info("event_reader_disconnected", hint="the reader is slower than events are committed; it can continue from its cursor")
 
 
 async def _page(backend: Backend, cursors: Cursors, params: EventParams, positions: Positions) -> Response:

@@ -13,7 +13,7 @@ SCOPE_KEY = "watcher.connection"
 class HeldConnection(Protocol):
     """A connection of `watcher.api.connections`."""
 
-    cut_off: bool
+    unread: bool
     """Whether it was closed because its client did not read."""
 
     def hold(self, seconds: float | None, *, follows: bool) -> None:

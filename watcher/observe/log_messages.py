@@ -49,7 +49,7 @@ MESSAGES: Mapping[str, str] = {
     "tracing_unavailable": "The OTEL_* variables turn tracing on, but the watcher cannot send spans: {reason}.",
     "api_without_tokens": "The API listens on {address}, and no token is configured: only health and metrics are available.",
     "api_store_error": "An HTTP request failed because the store could not be reached: {reason}.",
-    "event_reader_cut_off": "A reader was disconnected because it reads events too slowly.",
+    "event_reader_disconnected": "A reader was disconnected because it reads events too slowly.",
     "spans_lost": "Spans could not be sent to the collector: {spans}.",
     "deprecated_setting": "The configuration has a setting without effect.",
     "config_invalid": "The configuration file has mistakes: {mistakes}.",

@@ -209,8 +209,8 @@ class Metrics:
             "watcher_store_operation_duration_seconds", "Duration of a store operation.", _STORE_BUCKETS, ["operation"]
         )
         self.event_readers = self._gauge("watcher_event_readers", "Readers: clients that follow events over HTTP now.")
-        self.event_readers_cut_off = self._counter(
-            "watcher_event_readers_cut_off_total", "Readers that were disconnected because they read events too slowly."
+        self.event_readers_disconnected = self._counter(
+            "watcher_event_readers_disconnected_total", "Readers that were disconnected because they read events too slowly."
         )
         self.build_info = self._gauge("watcher_build_info", "Always 1; the label is the version that runs.", ["version"])
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
