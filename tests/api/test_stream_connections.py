@@ -261,6 +261,17 @@ def test_long_polls_are_no_idle_connections(portal: BlockingPortal, monkeypatch:
             each.read_until(b'"next"')
 
 
+def test_a_long_poll_whose_client_left_makes_room(portal: BlockingPortal) -> None:
+    """When the client of a long poll closes the connection, another reader gets its place at once."""
+    poll = b"GET /v1/events?after=now&wait=60 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with serving(portal, max_readers=1) as (service, port):
+        with Client(port, poll):
+            until(lambda: service.log.tail.readers == 1, "the long poll does not wait")
+        until(lambda: service.log.tail.readers == 0, "the client that left still has its place")
+        with Client(port) as reader:
+            reader.read_until(b"id: ")
+
+
 def test_readers_get_the_end_of_the_stream_at_a_stop(portal: BlockingPortal, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the server stops, each stream ends with a complete reply, so that its reader connects again."""
     monkeypatch.setattr(server_module, "GRACE_S", round(HANG_S))

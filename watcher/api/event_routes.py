@@ -81,7 +81,7 @@ def event_router(backend: Backend, access: Access, cursors: Cursors) -> APIRoute
             params.wait_s = 0
         if params.wait_s:
             hold(request, params.wait_s, follows=True)
-        return await _page(backend, cursors, params, positions)
+        return await _page(backend, cursors, request, params, positions)
 
     return routes
 
@@ -128,13 +128,23 @@ def _report_disconnect(backend: Backend) -> None:
     log.info("event_reader_disconnected", hint="the reader is slower than events are committed; it can continue from its cursor")
 
 
-async def _page(backend: Backend, cursors: Cursors, params: EventParams, positions: Positions) -> Response:
+async def _page(backend: Backend, cursors: Cursors, request: Request, params: EventParams, positions: Positions) -> Response:
     page = await read_event_page(backend.store, positions, params.wanted, params.limit)
     if params.wait_s and not page.events:
         _check_room(backend)
         with backend.tail.reader(), anyio.move_on_after(params.wait_s):
-            page = await _wait_for_page(backend, params, page)
+            async with anyio.create_task_group() as waiting:
+                waiting.start_soon(_cancel_without_client, request, waiting.cancel_scope)
+                page = await _wait_for_page(backend, params, page)
+                waiting.cancel_scope.cancel()
     return json_reply(_as_json(cursors, page))
+
+
+async def _cancel_without_client(request: Request, waiting: anyio.CancelScope) -> None:
+    """Stop waiting when the client closes the connection, so that another reader gets its place."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    waiting.cancel()
 
 
 async def _wait_for_page(backend: Backend, params: EventParams, page: EventPage) -> EventPage:

@@ -20,7 +20,7 @@ from watcher.adapters.stores.sqlite.schema import connect
 from watcher.adapters.stores.sqlite.writer import WriterThread
 from watcher.errors import Fenced, StoreError, StoreRefused, StoreUnavailable
 from watcher.model import Watch
-from watcher.query import Selection
+from watcher.query import EventQuery, Selection
 
 
 def transactions(path: Path) -> int:
@@ -69,7 +69,7 @@ async def test_a_long_query_does_not_stop_the_writes_after_an_erasure(path: Path
 
 
 async def test_a_long_query_delays_neither_reads_nor_writes(path: Path) -> None:
-    """While a query for the API is under way, tasks are admitted and committed, and the outbox is read."""
+    """While a query for the API is under way, tasks are admitted and committed, and the outbox and the events for readers are read."""
     begun, over = threading.Event(), threading.Event()
 
     def long(db: sqlite3.Connection) -> None:
@@ -83,6 +83,7 @@ async def test_a_long_query_delays_neither_reads_nor_writes(path: Path) -> None:
         await committed(store)
         assert len(await unsettled(store)) == 1
         assert await store.task(a_watch().key) is not None
+        assert len(await store.events(EventQuery())) == len(await store.positions()) == 1
         over.set()
 
 

@@ -198,10 +198,12 @@ class SqliteStore:
         return await self._file.read(partial(event_rows.of_task, key=key))
 
     async def events(self, query: EventQuery) -> Sequence[Event]:
-        return await self._file.query(partial(event_rows.find, query=query))
+        # a filter may pass over all events; without one, as for the readers of the API, a page is read at once
+        run = self._file.read if query.kind is None and query.terminal is None and query.key is None else self._file.query
+        return await run(partial(event_rows.find, query=query))
 
     async def positions(self) -> Mapping[int, int]:
-        return await self._file.query(event_rows.positions)
+        return await self._file.read(event_rows.positions)
 
     async def undelivered(self, key: str) -> Mapping[str, int]:
         return await self._file.query(partial(event_rows.undelivered, key=key))
