@@ -71,6 +71,18 @@ def test_a_refused_part_of_a_batch_is_dead_at_once() -> None:
     assert verdict.held == []
 
 
+def test_a_sink_that_recovers_in_the_middle_of_a_batch_gets_the_rest_once_more() -> None:
+    """After it refused everything, what a sink refuses beside its first accepted event is sent again, and is dead only if refused again."""
+    refusals = Refusals(HOUR)
+    for n in range(MANY):
+        refuse(refusals, f"held-{n}")
+    assert refusals.refuses_everything
+    first = refusals.judge([event("good")], [Refusal(event("bad"), "field")], 1.0)
+    assert (dead(first), keys(first.held)) == ([], ["bad"])
+    again = refusals.judge([event("good-2")], [Refusal(event("bad"), "field")], 2.0)
+    assert dead(again) == [("bad", Ground.SAME_BATCH)]
+
+
 def test_an_event_that_can_never_be_accepted_is_dead_at_once() -> None:
     """What the adapter knows without asking the sink, such as a size, needs no comparison, and says nothing about the sink."""
     refusals = Refusals(HOUR)

@@ -106,7 +106,11 @@ class Refusals:
         return bool(self._waiting) and not self._released
 
     def judge(self, accepted: Sequence[Event], refused: Sequence[Refusal], now: float) -> Verdict:
-        """Decide about the refused events of a batch, and about earlier ones that can now be compared."""
+        """Decide about the refused events of a batch, and about earlier ones that can now be compared.
+
+        A sink that refused everything may begin to work in the middle of a batch. What it refused in that batch is sent once more.
+        """
+        compares = bool(accepted) and not self.refuses_everything
         dead = list(self._compare(now)) if accepted else []
         for event in accepted:
             self._put_off.pop(event.id, None)
@@ -114,7 +118,7 @@ class Refusals:
                 self._accepted_again += 1
         held = []
         for refusal in refused:
-            ground = self._ground(refusal, now, with_others=bool(accepted))
+            ground = self._ground(refusal, now, with_others=compares)
             if ground is None:
                 held.append(refusal.event)
             else:
