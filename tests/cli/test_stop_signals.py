@@ -74,15 +74,26 @@ async def work():
     await anyio.sleep_forever()
 command(work)
 """
+RECEIVED_BY_ANOTHER_THREAD = """
+async def work():
+    threading.Timer(0.05, lambda: signal.pthread_kill(threading.get_ident(), signal.{number})).start()
+    await anyio.sleep_forever()
+command(work)
+"""
 
 
-SCRIPTS = [ENDS_AT_THE_SAME_MOMENT, ABSORBED_BY_A_SCOPE, IN_THE_WAY_OF_A_DEADLINE, WHILE_IT_WAITS, BEFORE_THE_LOOP]
+SCRIPTS = [
+    ENDS_AT_THE_SAME_MOMENT,
+    ABSORBED_BY_A_SCOPE,
+    IN_THE_WAY_OF_A_DEADLINE,
+    WHILE_IT_WAITS,
+    BEFORE_THE_LOOP,
+    RECEIVED_BY_ANOTHER_THREAD,
+]
 
 
 @pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
-@pytest.mark.parametrize(
-    "script", [ENDS_AT_THE_SAME_MOMENT, ABSORBED_BY_A_SCOPE, IN_THE_WAY_OF_A_DEADLINE, WHILE_IT_WAITS, BEFORE_THE_LOOP]
-)
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_no_signal_is_lost(script: str, number: str, code: int) -> None:
     """Whatever the command does at the moment of the signal, it ends with the code of the signal, and prints no result."""
     done = completed([PYTHON, "-c", PRELUDE + script.format(number=number)], capture_output=True, text=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -48,6 +49,8 @@ class StopSignals:
         self._loop: Any = None
         self._first: Notify = _nothing
         self._second: Notify = _nothing
+        self._wakeup: tuple[socket.socket, ...] = ()
+        """A pair of sockets: Python writes to the second one at a signal, and the event loop reads the first one."""
 
     @property
     def exit_code(self) -> int:
@@ -62,15 +65,38 @@ class StopSignals:
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if self._wakeup:
+            signal.set_wakeup_fd(-1)
+            for each in self._wakeup:
+                each.close()
 
     def attach(self, first: Notify, second: Notify = _nothing) -> None:
         """Call `first` on the running event loop at the first signal, and `second` at the second one; now, for those that came already."""
         import asyncio
 
         self._loop = asyncio.get_running_loop()
+        self._wake_loop_at_signals()
         self._first, self._second = first, second
         for function in (first, second)[: self._count]:
             function()
+
+    def _wake_loop_at_signals(self) -> None:
+        """Let a signal end the wait of the event loop. Python runs a handler only when the main thread runs: without this, a signal
+        that another thread receives, or that comes just before the loop begins to wait, stays unnoticed until something else happens.
+
+        uvloop does the same itself.
+        """
+        if not self._before or self._wakeup:
+            return
+        other = signal.set_wakeup_fd(-1)
+        if other != -1:
+            signal.set_wakeup_fd(other, warn_on_full_buffer=False)
+            return
+        self._wakeup = reader, writer = socket.socketpair()
+        for each in self._wakeup:
+            each.setblocking(False)
+        self._loop.add_reader(reader, reader.recv, 4096)
+        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
 
     def _handle(self, number: int, _: FrameType | None) -> None:
         self._count += 1
