@@ -93,7 +93,7 @@ class TestStandardQueue(SourceExam):
             await source.check()
 
     async def test_a_message_has_the_trace_context_of_its_attributes(self, peer: SqsPeer) -> None:
-        """Whoever sends the message, its instrumentation adds the context as message attributes. An invalid one is none."""
+        """The instrumentation of the sender adds the context as message attributes. An invalid context is ignored."""
         parent, state = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "congo=t61rcWkgMzE"
         sent = {"one": {"traceparent": parent, "tracestate": state, "other": "x"}, "two": {"traceparent": "invalid"}, "three": {}}
         for body, attributes in sent.items():

@@ -54,7 +54,7 @@ async def together(
 
 
 async def test_a_long_query_does_not_stop_the_writes_after_an_erasure(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While somebody reads, the log cannot be emptied after an erasure. The writes go on, and it is emptied after a later one."""
+    """While a read is under way, the log cannot be emptied after an erasure. The writes go on, and it is emptied after a later one."""
     monkeypatch.setattr(schema, "BUSY_S", 2 * HANG_S)  # a wait for the reader would be a hang
     async with owned(path) as store:
         await store.admit([a_watch("t1")])

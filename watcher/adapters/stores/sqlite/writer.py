@@ -162,7 +162,7 @@ class WriterThread:
                 raise
             return
         self._checkpointed = self._db.total_changes
-        self._erased = self._erased and bool(busy)  # while somebody reads, the log is emptied after a later group
+        self._erased = self._erased and bool(busy)  # while a read is under way, the log is emptied after a later group
 
 
 def _finish(calls: Sequence[_Call]) -> None:
