@@ -45,8 +45,14 @@ class Choice(BaseModel):
 
 def dead_letter_router(backend: Backend, access: Access) -> APIRouter:
     """Return the routes for dead letters."""
-    read, write = [Depends(access.require("read"))], [Depends(access.require("write"))]
     routes = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"])
+    _add_routes_of_several(routes, backend, access)
+    _add_routes_of_one(routes, backend, access)
+    return routes
+
+
+def _add_routes_of_several(routes: APIRouter, backend: Backend, access: Access) -> None:
+    read, write = [Depends(access.require("read"))], [Depends(access.require("write"))]
 
     @routes.get(
         "",
@@ -95,6 +101,10 @@ def dead_letter_router(backend: Backend, access: Access) -> APIRouter:
         ids = await _chosen(backend, await read_model(request, Choice))
         return json_reply({"purged": sum([await backend.store.purge(piece) for piece in _pieces(ids)])})
 
+
+def _add_routes_of_one(routes: APIRouter, backend: Backend, access: Access) -> None:
+    read, write = [Depends(access.require("read"))], [Depends(access.require("write"))]
+
     @routes.get(
         "/{id}",
         dependencies=read,
@@ -130,8 +140,6 @@ def dead_letter_router(backend: Backend, access: Access) -> APIRouter:
         """Erases the dead letter. It can no longer be shown or retried."""
         await backend.store.purge([(await _find(backend, id)).summary.id])
         return Response(status_code=204)
-
-    return routes
 
 
 async def _find(backend: Backend, id_prefix: str) -> DeadLetterDetails:

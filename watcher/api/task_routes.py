@@ -35,8 +35,15 @@ Entry = Submission | InvalidInput | Ignored
 
 def task_router(backend: Backend, access: Access) -> APIRouter:
     """Return the routes for tasks."""
+    routes = APIRouter(prefix="/v1/tasks", tags=["tasks"])
+    _add_routes_of_several(routes, backend, access)
+    _add_routes_of_one(routes, backend, access)
+    return routes
+
+
+def _add_routes_of_several(routes: APIRouter, backend: Backend, access: Access) -> None:
     read, write = [Depends(access.require("read"))], [Depends(access.require("write"))]
-    routes, writes = APIRouter(prefix="/v1/tasks", tags=["tasks"]), LateWrites()
+    writes = LateWrites()
 
     @routes.post(
         "",
@@ -64,6 +71,10 @@ def task_router(backend: Backend, access: Access) -> APIRouter:
     async def list_tasks(query: Annotated[TaskParams, Depends()]) -> Response:
         """Lists tasks without results and contexts, in pages. Send `next` of a page as `after` to get the next page."""
         return json_reply(await _list(backend, query))
+
+
+def _add_routes_of_one(routes: APIRouter, backend: Backend, access: Access) -> None:
+    read, write = [Depends(access.require("read"))], [Depends(access.require("write"))]
 
     @routes.get(
         "/{key:path}",
@@ -94,8 +105,6 @@ def task_router(backend: Backend, access: Access) -> APIRouter:
         if await backend.store.cancel([key]):
             return json_reply({"key": key, "outcome": "cancelling"}, 202)
         return json_reply({"key": key, "outcome": "ended"})
-
-    return routes
 
 
 class TaskParams:
