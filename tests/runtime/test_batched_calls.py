@@ -32,7 +32,7 @@ JOB = """
 name: {name}
 service: batch
 operation: describe_jobs
-params: {{jobId: {{field: job}}}}
+params: {{jobs: {{field: job, list: true}}}}
 task: jobs[0]
 id: jobId
 status: status
@@ -61,7 +61,7 @@ class BatchProbe:
 
     async def open(self) -> None: ...
     async def close(self) -> None: ...
-    async def refresh(self) -> None: ...
+    async def refresh(self, target: str) -> None: ...
     async def check(self) -> str:
         return ""
 
@@ -212,7 +212,7 @@ async def test_rejected_credentials_of_a_call_are_refreshed_once() -> None:
     refreshes = []
 
     class Expiring(BatchProbe):
-        async def refresh(self) -> None:
+        async def refresh(self, target: str) -> None:
             refreshes.append(len(self.calls))
             self.failure = None
 

@@ -132,7 +132,7 @@ class RecordingProbe(SimulatedProbe):
         self.calls.append(defaultdict(list))
         self._accepted = True
 
-    async def refresh(self) -> None:
+    async def refresh(self, target: str) -> None:
         await super().refresh()
         self.needless_refreshes += not self._accepted
         self._accepted = False

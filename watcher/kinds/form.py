@@ -3,107 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Sequence
+from typing import Any, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from watcher.kinds.arn import ArnTemplate
+from watcher.kinds.form_parts import (
+    ArnText,
+    BatchForm,
+    DurationForm,
+    JmesPath,
+    MemberPath,
+    NotificationsForm,
+    ParamForm,
+    Pattern,
+    QuotaForm,
+    StartForm,
+    expression,
+)
 from watcher.kinds.kind import Kind, Notifications, Param, Quota, ReplyPaths, StartCall, StatusClass, UsualDuration
 from watcher.kinds.member_types import Types
-from watcher.kinds.paths import Expression, parse_expression, parse_path
+from watcher.kinds.paths import Expression, parse_path
 from watcher.kinds.results import ResultRules
 from watcher.section import Name, Seconds, Section
-
-
-def _checked(check: Callable[[str], Any]) -> AfterValidator:
-    """Keep a string as it is if `check` raises no ValueError for it."""
-
-    def validate(text: str) -> str:
-        check(text)
-        return text
-
-    return AfterValidator(validate)
-
-
-def _check_pattern(text: str) -> None:
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"not a valid regular expression: {error.msg}") from None
-
-
-JmesPath = Annotated[str, _checked(parse_expression)]
-MemberPath = Annotated[str, _checked(parse_path)]
-Pattern = Annotated[str, _checked(_check_pattern)]
-
-
-class ParamForm(Section):
-    """One identifier of a task, under the name of the request's parameter."""
-
-    field: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9_]*$")
-    """The name in messages. Default: the parameter's own name in snake case."""
-    pattern: Pattern = r"[A-Za-z0-9](?:[A-Za-z0-9_.:-]{0,254}[A-Za-z0-9])?"
-    """A regular expression that a whole value must match."""
-
-
-class QuotaForm(Section):
-    """The rate limit that the calls are counted against."""
-
-    name: Name
-    """A name for metrics and settings. Kinds with the same name share one pace."""
-    title: str = Field(min_length=1)
-    """The name of the quota in AWS's console."""
-
-
-class NotificationsForm(Section):
-    """The notifications that AWS sends about tasks of this kind."""
-
-    source: str = Field(min_length=1)
-    """The `source` of the event, such as `aws.chime`."""
-    detail_types: tuple[str, ...] = Field(min_length=1)
-    """The values of `detail-type` that announce a change of such a task."""
-    id: str | None = None
-    """The member of `detail` with the task's own id, where it is not spelled as the last parameter is."""
-    other_detail_types: tuple[str, ...] = ()
-    """Further values of `detail-type` of this source, which are known and require no action."""
-
-
-class StartForm(Section):
-    """The call that starts a task. A CloudTrail record of it is a submission: the reply in it has the members of `task`."""
-
-    event_name: str = Field(pattern=r"^[A-Z][A-Za-z0-9]{0,127}$")
-    """The `eventName` of the record."""
-    source: str = Field(min_length=1)
-    """The `source` of the EventBridge event. Records of other calls from this source are known and require no action."""
-
-
-class DurationForm(Section):
-    """How long tasks usually stay in a status: what the cadence assumes until about twenty tasks have left it."""
-
-    at_least: Seconds = Field(default=0, ge=0, le=86_400)
-    """Hardly any task leaves the status before this age. In seconds."""
-    median: Seconds = Field(gt=0, le=7 * 86_400)
-    """Half of the tasks have left it by this age, which is more than `at_least`. In seconds."""
-
-    @model_validator(mode="after")
-    def _check_order(self) -> Self:
-        if self.median <= self.at_least:
-            raise ValueError("median must be more than at_least")
-        return self
-
-
-class BatchForm(Section):
-    """The call that describes many tasks at once. Only `size` is used so far."""
-
-    operation: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    param: str = Field(min_length=1)
-    """The request's list of ids."""
-    size: int = Field(ge=2, le=1000)
-    """Most ids in one call."""
-    items: JmesPath
-    """The list of tasks in the reply."""
-    id: JmesPath
-    """The id in each of them."""
 
 
 class KindForm(Section):
@@ -121,8 +44,8 @@ class KindForm(Section):
     """Constant members of the request."""
     task: JmesPath
     """The task in the reply. The paths below are relative to it."""
-    id: JmesPath
-    """The task's own id: must equal the last parameter."""
+    id: JmesPath | None = None
+    """The task's own id: must equal the last parameter. Default: the name of that parameter."""
     status: JmesPath
     created: JmesPath | None = None
     """When the first status began."""
@@ -146,9 +69,15 @@ class KindForm(Section):
     """Each status and its class, in the order of a task's life. An open status after an end can follow any open status."""
     durations: dict[str, DurationForm] = Field(default_factory=dict)
     """How long a status usually lasts. One that is not listed may last any time."""
-    quota: QuotaForm
-    retention: Seconds = Field(gt=0)
-    """For how long the service keeps a finished task. In seconds."""
+    quota: QuotaForm | None = None
+    """Default: a quota of this kind alone."""
+    retention: Seconds = Field(default=30 * 86_400, gt=0)
+    """For how long the service keeps a finished task. In seconds. A task that is older, and is not found, has expired."""
+    not_found: dict[str, Pattern | None] = Field(default_factory=dict)
+    """Error codes that mean "no such task", besides those that mean it for all services. The value is null, or a regular expression
+    to be found in the text of the error."""
+    arn: ArnText | None = None
+    """How the ARN of a task looks, with params in braces: `arn:*:batch:*:*:job/{jobs}`. A last param that is not in it is the whole ARN."""
     notifications: NotificationsForm | None = None
     start: StartForm | None = None
     batch: BatchForm | None = None
@@ -174,6 +103,11 @@ class KindForm(Section):
         fields = [form.field or _snake(name) for name, form in self.params.items()]
         if len(set(fields)) != len(fields):
             raise ValueError("two params have the same field; give each its own")
+        own = next(reversed(self.params))
+        if self.batch is not None and self.batch.operation == self.operation and self.batch.param != own:
+            raise ValueError(f"batch.param must be {own}, because batch.operation is the operation of the kind")
+        if self.arn is not None and (unbound := ArnTemplate(self.arn).unbound(list(self.params))):
+            raise ValueError(f"arn does not contain {{{unbound[0]}}}; all params but the last one must be in it")
         for status in self.durations:
             if self.statuses.get(status) not in (StatusClass.OPEN, StatusClass.PROVISIONAL):
                 raise ValueError(f"durations has {status}, which is not an open or provisional status; list only such statuses")
@@ -185,35 +119,43 @@ class KindForm(Section):
             name=self.name,
             service=self.service,
             operation=self.operation,
-            params=tuple(Param(name, form.field or _snake(name), re.compile(form.pattern)) for name, form in self.params.items()),
+            params=tuple(_param(name, form) for name, form in self.params.items()),
             extra=self.extra,
             reply=ReplyPaths(
                 task=Expression(self.task),
-                id=Expression(self.id),
+                id=Expression(self.id or next(reversed(self.params))),
                 status=Expression(self.status),
-                created=_expression(self.created),
-                started=_expression(self.started),
-                updated=_expression(self.updated),
-                message=_expression(self.message),
+                created=expression(self.created),
+                started=expression(self.started),
+                updated=expression(self.updated),
+                message=expression(self.message),
             ),
             results=self._results(),
             statuses={status: StatusClass(word) for status, word in self.statuses.items()},
-            quota=Quota(self.quota.name, self.quota.title),
+            quota=self._quota(),
             retention_s=self.retention,
             notifications=self._notifications(),
             start=None if self.start is None else StartCall(self.start.event_name, self.start.source),
             usual={status: UsualDuration(form.at_least, form.median) for status, form in self.durations.items()},
-            batch_size=1 if self.batch is None else self.batch.size,
+            batch=None if self.batch is None else self.batch.batch(),
+            not_found={code: None if text is None else re.compile(text) for code, text in self.not_found.items()},
+            arn=None if self.arn is None else ArnTemplate(self.arn),
         )
 
     def _results(self) -> ResultRules:
         return ResultRules(
-            expression=_expression(self.result),
+            expression=expression(self.result),
             types=Types.of(self.types),
-            settled=_expression(self.settled),
-            count=_expression(self.count),
+            settled=expression(self.settled),
+            count=expression(self.count),
             private=None if self.private is None else tuple(map(parse_path, self.private)),
         )
+
+    def _quota(self) -> Quota:
+        if self.quota is not None:
+            return Quota(self.quota.name, self.quota.title)
+        operation = "".join(word.capitalize() for word in self.operation.split("_"))
+        return Quota(self.name, f"Rate of {operation} requests")
 
     def _notifications(self) -> Notifications | None:
         form = self.notifications
@@ -234,8 +176,8 @@ def keys_at(path: Sequence[str | int]) -> Sequence[str]:
     return list(form.model_fields)
 
 
-def _expression(text: str | None) -> Expression | None:
-    return None if text is None else Expression(text)
+def _param(name: str, form: ParamForm) -> Param:
+    return Param(name, form.field or _snake(name), re.compile(form.pattern), form.list, form.names)
 
 
 def _snake(name: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from watcher.kinds.arn import ArnTemplate
 from watcher.kinds.paths import Expression
 from watcher.kinds.results import Mode, ResultRules
 from watcher.model import Result, TaskRef
@@ -55,6 +56,10 @@ class Param:
     """As our own messages spell it."""
     pattern: re.Pattern[str]
     """What a value must match as a whole before it may become part of a request."""
+    in_list: bool = False
+    """Whether the request has a list in this place: it is sent as a list of one value, or of those of a batch."""
+    other_names: tuple[str, ...] = ()
+    """Further names in messages, such as that in the reply of the call that starts a task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,28 @@ class StartCall:
     """The `eventName` of the record, such as `StartSpeakerSearchTask`."""
     source: str
     """The `source` of the EventBridge event with the record, such as `aws.chime`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The call that describes many tasks at once. All tasks of a call have the same target and the same params but the last."""
+
+    operation: str
+    """As the method of botocore's client is named."""
+    param: str
+    """The list of ids in the request. It replaces the last of `Kind.params`."""
+    size: int
+    """Most ids in one call."""
+    items: Expression
+    """The list of tasks in the reply. Each has the form of the task in the reply of `Kind.operation`."""
+    id: Expression
+    """The id in each of them, as it was requested."""
+    failures: Expression | None = None
+    """The list of tasks in the reply that could not be described. A task in neither list does not exist."""
+    failure_id: Expression | None = None
+    """The id in each failure."""
+    failure_code: Expression | None = None
+    """The error code in each failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +174,13 @@ class Kind:
     start: StartCall | None = None
     usual: Mapping[str, UsualDuration] = field(default_factory=dict)
     """By status, how long it usually lasts."""
-    batch_size: int = 1
-    """Most tasks in one call; 1: one Get for each task."""
+    batch: Batch | None = None
+    """None: one call for each task."""
+    not_found: Mapping[str, re.Pattern[str] | None] = field(default_factory=dict)
+    """The error codes that mean "no such task", besides those that mean it for all services. With a pattern, only where it is found in
+    the text of the error: some services have one code for many errors."""
+    arn: ArnTemplate | None = None
+    """How the ARN of a task looks, where it has one that names all params."""
     first_status: str = field(init=False)
     """The status that begins at `reply.created`."""
     running_status: str | None = field(init=False)
@@ -178,6 +210,11 @@ class Kind:
         }
         for name, value in facts.items():
             object.__setattr__(self, name, value)
+
+    @property
+    def batch_size(self) -> int:
+        """Most tasks in one call."""
+        return 1 if self.batch is None else self.batch.size
 
     def phase(self, status: str) -> Phase:
         """What this status means for a watch. One that the kind does not declare is open."""

@@ -9,7 +9,7 @@ from watcher.model.changes import Change, Event, EventType, Step, Transition
 from watcher.model.inputs import Ignored, Message, Submission
 from watcher.model.portions import Portion, StoredEvent
 from watcher.model.replicas import Claim, QuotaUse, Replica, Report
-from watcher.model.tasks import DEFAULT_TARGET, Lease, TaskRef, shard_of
+from watcher.model.tasks import DEFAULT_TARGET, Lease, Scope, TaskRef, shard_of
 from watcher.model.undelivered import Backlog, DeadLetter, Leftover, Pruned, RefusalCause
 from watcher.model.watches import Observation, Result, Watch
 
@@ -33,6 +33,7 @@ __all__ = [
     "Replica",
     "Report",
     "Result",
+    "Scope",
     "Step",
     "StoredEvent",
     "Submission",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal
 
@@ -73,6 +73,9 @@ class Event:
     position: int = 0
     """Assigned by the store. Positions grow in commit order within a shard, and start at 1."""
     shard: int = 0
+    task_tokens: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    """Task tokens of AWS Step Functions that wait for the end of the task. Only a sink that answers them gets them, and they are not stored
+    with the event."""
 
     def placed(self, position: int, shard: int = 0) -> Event:
         """The same event with the position that the store assigned."""

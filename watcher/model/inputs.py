@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from watcher.model.tasks import TaskRef
@@ -39,6 +39,8 @@ class Submission:
     """The message has a status that is no observation, such as that of an ended task. A new watch is then polled at once."""
     trace: str | None = None
     """The W3C trace context of the message, as in `Watch`."""
+    task_token: str | None = field(default=None, repr=False)
+    """The task token of a state of AWS Step Functions that waits for the end of the task. A secret: only a sink that answers it gets it."""
     deadline_reduced: bool = False
     """The input requested more than the longest deadline, which `deadline_s` is instead."""
 

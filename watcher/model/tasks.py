@@ -37,6 +37,15 @@ class TaskRef:
         return self._key  # type: ignore[return-value]  # set above; cached because a poll reads it ten times
 
 
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where the tasks of a target are: an account in a Region. None where that is not known."""
+
+    region: str | None = None
+    account: str | None = None
+    """12 digits."""
+
+
 def shard_of(key: str, shards: int) -> int:
     """The shard of a task: the first 8 bytes of BLAKE2b of its key, as a big-endian number, modulo the number of shards."""
     if shards == 1:

@@ -19,12 +19,12 @@ class Probe(Protocol):
     async def observe(self, refs: Sequence[TaskRef]) -> Sequence[Observation | RemoteError]:
         """Make one wire request about these tasks. Returns an outcome for each, in order.
 
-        `refs` are of one batch group: the same kind and target, at most `kind.batch_size` of them. The call ends within
+        `refs` are of one batch group: the same kind and target, and `Kind.group`, at most `kind.batch_size` of them. The call ends within
         the call deadline, whatever the peer does. Raises a `RemoteError` when the call as a whole failed, and nothing
         else; a reply that makes no sense is `Unreadable`.
         """
         ...
 
-    async def refresh(self) -> None:
-        """Discard the current credentials and fetch new ones, with one attempt."""
+    async def refresh(self, target: str) -> None:
+        """Discard the current credentials of a target and fetch new ones, with one attempt."""
         ...

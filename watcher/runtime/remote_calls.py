@@ -36,7 +36,7 @@ class RemoteCalls:
         try:
             outcomes = await (self._probe.observe(refs) if until == math.inf else self._observe_until(refs, until))
         except CredentialsRejected as error:
-            await self._refresh(error, began)
+            await self._refresh(error, began, refs[0].target)
             return [error] * len(refs), error
         except RemoteError as error:
             return [error] * len(refs), error
@@ -53,12 +53,12 @@ class RemoteCalls:
                 return await self._probe.observe(refs)
         raise Unavailable("lease_ended")
 
-    async def _refresh(self, error: CredentialsRejected, began: float) -> None:
+    async def _refresh(self, error: CredentialsRejected, began: float, target: str) -> None:
         """Fetch new credentials once for each expiry, whichever call finds out first."""
         if not error.expired or not self._circuits.may_refresh(began):
             return
         try:
-            await self._probe.refresh()
+            await self._probe.refresh(target)
         except RemoteError as failure:
             log.warning("refresh_failed", code=failure.code, hint=hint(failure))
         self._circuits.refreshed(self._clock.mono())

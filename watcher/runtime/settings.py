@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from pydantic import Field
@@ -14,6 +14,7 @@ from watcher.core.polling.cadence import CadenceSettings
 from watcher.core.polling.pace import PaceSettings
 from watcher.core.polling.transitions import WatchSettings
 from watcher.kinds.catalog import Catalog, builtin_catalog
+from watcher.model import DEFAULT_TARGET, Scope
 from watcher.runtime.clock import Clock
 from watcher.section import Seconds, Section
 
@@ -51,6 +52,13 @@ class ServiceSettings:
     catalog: Catalog = field(default_factory=builtin_catalog)
     drop_sinks: frozenset[str] = frozenset()
     """Names of sinks that are no longer configured, and whose events the store may erase."""
+    targets: Mapping[str, Scope] = field(default_factory=dict)
+    """By name, the targets besides the default one, which is in `region`."""
+
+    @property
+    def scopes(self) -> Mapping[str, Scope]:
+        """By name, where the tasks of all targets are."""
+        return {DEFAULT_TARGET: Scope(self.region), **self.targets}
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ class SimulatedProbe:
         """Return a description; the simulator is always reachable."""
         return f"the simulator, seed {self.service.scenario.seed}"
 
-    async def refresh(self) -> None:
+    async def refresh(self, target: str) -> None:
         """Count the call. Credentials that the scenario rejects stay rejected until it changes."""
         self.refreshes += 1
 

@@ -55,6 +55,6 @@ class AwsProbe:
             return f"{kind.operation} is permitted"
         return f"{kind.operation} answered"
 
-    async def refresh(self) -> None:
-        """Discard the current credentials and fetch new ones, with one attempt."""
+    async def refresh(self, target: str) -> None:
+        """Discard the current credentials of a target and fetch new ones, with one attempt."""
         await self._aws.refresh()
