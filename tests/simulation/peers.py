@@ -133,7 +133,7 @@ class RecordingProbe(SimulatedProbe):
         self._accepted = True
 
     async def refresh(self, target: str) -> None:
-        await super().refresh()
+        await super().refresh(target)
         self.needless_refreshes += not self._accepted
         self._accepted = False
         if self.on_refresh is not None:
