@@ -49,10 +49,10 @@ def build(
 
     catalog, limits = builtin_catalog(), settings.limits
     aws = AwsClients(
-        max_connections=limits.max_in_flight * len(catalog.quotas),
+        max_connections=limits.max_in_flight,
         call_deadline=limits.call_deadline,
         clock=clock,
-        polled_services=catalog.services,
+        catalog=catalog,
     )
     context = AdapterContext(aws, clock)
     adapters = Adapters(

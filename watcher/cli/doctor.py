@@ -63,7 +63,7 @@ async def _run_checks(settings: Settings) -> list[Finding]:
     from watcher.registry import AdapterContext
 
     catalog = builtin_catalog()
-    aws = AwsClients(call_deadline=CALL_S, polled_services=catalog.services)
+    aws = AwsClients(call_deadline=CALL_S, catalog=catalog)
     try:
         return await run_checks(settings, catalog, AdapterContext(aws, time.time))
     finally:
