@@ -37,7 +37,7 @@ class KindForm(Section):
     service: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
     """The AWS service, as botocore names it."""
     operation: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    """The call that reads one task, as the method of botocore's client is named."""
+    """The call that reads one task, as the method of botocore's client is named: `get_transcription_job`."""
     params: dict[str, ParamForm] = Field(min_length=1)
     """The identifiers of a task, in the order of its key. The last one is the task's own id."""
     extra: dict[str, Any] = Field(default_factory=dict)
