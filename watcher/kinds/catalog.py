@@ -54,12 +54,17 @@ class Catalog:
 @functools.cache
 def builtin_catalog() -> Catalog:
     """The kinds that are shipped with the package. They are read at the first call."""
-    from importlib.resources import files
-
     from watcher.kinds.kind_files import read_kinds  # with pydantic and ruamel.yaml: not every command needs the catalog
 
+    return Catalog(read_kinds(builtin_texts()), DEFAULT_KIND)
+
+
+def builtin_texts() -> Mapping[str, str]:
+    """The YAML texts of the kinds that are shipped with the package, by the names of their files. Each has one kind."""
+    from importlib.resources import files
+
     texts = sorted((file.name, file.read_text("utf-8")) for file in (files("watcher.kinds") / "builtin").iterdir())
-    return Catalog(read_kinds({name: text for name, text in texts if name.endswith(".yaml")}), DEFAULT_KIND)
+    return {name: text for name, text in texts if name.endswith(".yaml")}
 
 
 def _contradictions(kinds: Sequence[Kind], default: str | None) -> Iterator[str]:

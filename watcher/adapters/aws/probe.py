@@ -19,8 +19,8 @@ from watcher.model import DEFAULT_TARGET, Observation, TaskRef
 class AwsProbe:
     """Makes one call for each `observe`. `call_deadline` is in seconds; `clock` returns wall seconds.
 
-    Clients are created at the first use. They belong to `aws`, which sources and sinks may share, and to `targets`, which
-    has those of the other targets by name.
+    Clients are created at the first use. Sources and sinks may share `aws`, which its creator closes. `targets` has the
+    clients of the other targets by name, which this class closes.
     """
 
     def __init__(
@@ -32,6 +32,7 @@ class AwsProbe:
         call_deadline: float,
         clock: Callable[[], float],
     ) -> None:
+        self._targets = targets
         self._clients: Mapping[str, AwsClients] = {DEFAULT_TARGET: aws, **targets}
         self._catalog = catalog
         self._call_deadline = call_deadline
@@ -41,7 +42,9 @@ class AwsProbe:
         """Do nothing: credentials that are missing now may come later, so a start does not fail for them."""
 
     async def close(self) -> None:
-        """Do nothing: the creator of the clients closes them."""
+        """Close the connections of all targets but the default one. May be called twice."""
+        for clients in self._targets.values():
+            await clients.close()
 
     async def observe(self, refs: Sequence[TaskRef]) -> Sequence[Observation | RemoteError]:
         """Make one call about tasks of one batch group. Raises a `RemoteError`, and ValueError for tasks that no call can be about.
