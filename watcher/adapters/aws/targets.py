@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from aiobotocore.credentials import AioDeferredRefreshableCredentials
+from aiobotocore.credentials import AioCredentials, AioDeferredRefreshableCredentials
 
 from watcher.adapters.aws.credentials import CheckedCredentials
 from watcher.adapters.aws.errors import reply_status
@@ -55,16 +55,13 @@ class TargetResolver:
         }
 
 
-class _OwnCredentials:
+class _OwnCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore ships no types
     """The credentials of the watcher itself, as they are at each call."""
 
-    method = "shared"
-
     def __init__(self, source: AwsClients) -> None:
+        super().__init__("", "", method="shared")
         self._source = source
 
     async def get_frozen_credentials(self) -> Any:
+        """Those of this moment. Raises CredentialsRejected or Unavailable."""
         return await (await self._source.credentials()).get_frozen_credentials()
-
-    async def get_account_id(self) -> str | None:
-        return (await self.get_frozen_credentials()).account_id  # type: ignore[no-any-return]
