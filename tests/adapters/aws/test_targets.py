@@ -117,11 +117,11 @@ async def test_a_target_is_polled_with_its_role_in_its_region(own: AwsClients, s
 
 
 async def test_a_target_without_a_role_uses_the_own_credentials(own: AwsClients, sts: Sts, wire: Wire, aws_env: pytest.MonkeyPatch) -> None:
-    """Also those that the watcher has after a refresh of its own."""
+    """It reads them again when they were rejected."""
     probe = probe_of(own, NEAR)
     assert await ask(probe, "near") == "IN_PROGRESS"
     aws_env.setenv("AWS_ACCESS_KEY_ID", "AKIDSECOND")
-    await probe.refresh("default")
+    await probe.refresh("near")
     assert await ask(probe, "near") == "IN_PROGRESS"
     assert [(signer(each), region(each)) for each in wire.requests] == [("AKIDFIRST", "eu-west-1"), ("AKIDSECOND", "eu-west-1")]
     assert sts.calls == []

@@ -69,14 +69,14 @@ def load_data(session: Any, service: str) -> None:
         loader.load_data(name)
 
 
-async def load_credentials(session: Any) -> Any:
-    """Return the credentials of a session. Raises NoCredentialsError where there are none."""
+async def fetch_credentials(session: Any) -> None:
+    """Fetch the credentials of a session. Raises NoCredentialsError where there are none."""
     from botocore.exceptions import NoCredentialsError
 
     credentials = await session.get_credentials()
     if credentials is None:
         raise NoCredentialsError
-    return credentials
+    await credentials.get_frozen_credentials()
 
 
 def client_config(read_timeout: float, limits: ClientLimits) -> Any:

@@ -62,7 +62,7 @@ class AwsClients:
         """Earlier generations that have calls in flight."""
 
     def for_target(self, target: TargetSettings, resolver: Any) -> AwsClients:
-        """Return clients with the same limits for another target. `resolver` is a component `credential_provider` of the SDK."""
+        """Return clients with the same limits for another target. `resolver` is a component of the SDK; None: its own."""
         return AwsClients(
             max_connections=self._max_connections,
             call_deadline=self.call_deadline,
@@ -159,35 +159,15 @@ class AwsClients:
         generation.session = await anyio.to_thread.run_sync(load)
         return generation.session
 
-    async def credentials(self) -> Any:
-        """Return the SDK's credentials. Do not keep them: `refresh` replaces them. Raises `CredentialsRejected` if there are none."""
-        if self._current.credentials is None or self._current.rejected:
-            async with self._lock:
-                if self._current.is_outdated():
-                    await self._retire()
-                await self._load_credentials()
-        return self._current.credentials
-
     async def refresh(self) -> None:
         """Drop credentials and clients, and fetch credentials again. Raises `CredentialsRejected` if there are none."""
         async with self._lock:
             await self._retire()
-            await self._load_credentials(fetch=True)
-
-    async def _load_credentials(self, *, fetch: bool = False) -> None:
-        """Load the credentials of the current generation, and fetch them, if that is what their source needs."""
-        reply_status.set(None)
-        generation = self._current
-        try:
-            with anyio.fail_after(self.call_deadline):
-                if generation.credentials is None:
-                    generation.credentials = await sdk.load_credentials(await self._load_session())
-                if fetch:
-                    await generation.credentials.get_frozen_credentials()
-        except Exception as error:  # noqa: BLE001 - credential providers raise exceptions of many kinds
-            named = setup_error(error)
-            generation.rejected = generation.rejected or _rejects_setup(named)
-            raise named from None
+            try:
+                with anyio.fail_after(self.call_deadline):
+                    await sdk.fetch_credentials(await self._load_session())
+            except Exception as error:  # noqa: BLE001 - credential providers raise exceptions of many kinds
+                raise setup_error(error) from None
 
     async def _retire(self) -> None:
         """Begin a new generation. Calls in flight keep the old one open."""
@@ -235,8 +215,6 @@ class _Generation:
     """A session with its clients, which share credentials, endpoints, and certificates as they were read at its beginning."""
 
     session: Any = None
-    credentials: Any = None
-    """Those of the session, once they were asked for apart from a client."""
     clients: dict[tuple[str, float | None, str | None], Any] = field(default_factory=dict)
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     calls: int = 0
