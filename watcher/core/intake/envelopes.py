@@ -10,9 +10,11 @@ import binascii
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import chain, islice
 from typing import Any
 
 from watcher.core.intake.aws_events import read_aws_event
+from watcher.core.intake.members import TASK_TOKEN
 from watcher.core.intake.strict_json import JSON_SPACE, decode_text, text_of
 from watcher.core.intake.task_objects import names_task, objects_inside, pasted_kinds
 from watcher.core.intake.unwrapped import Unwrapped
@@ -101,6 +103,8 @@ def _one(value: Any, catalog: Catalog, envelopes: tuple[str, ...]) -> Iterable[U
     except InvalidInput as error:
         return [_invalid(error, inside)]
     trace, elements = _trace(value), _unwrap(decoded, catalog, inside)
+    if name == STATE and (token := _token_beside(value)):
+        elements = _for_the_only_one(elements, token)
     return elements if trace is None else (replace(each, trace=each.trace or trace) for each in elements)
 
 
@@ -111,6 +115,21 @@ def _trace(envelope: Mapping[str, Any]) -> str | None:
     topic = envelope.get("Sns")
     notification = topic if isinstance(topic, Mapping) else envelope
     return of_message_attributes(envelope.get("messageAttributes") or notification.get("MessageAttributes"))
+
+
+def _token_beside(state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The task token beside an input, also as the context object of a state has it."""
+    task = state.get("Task")
+    of_context = {TASK_TOKEN[0]: task["Token"]} if "Execution" in state and isinstance(task, Mapping) and "Token" in task else {}
+    return {name: state[name] for name in TASK_TOKEN if name in state} or of_context
+
+
+def _for_the_only_one(elements: Iterator[Unwrapped], beside: Mapping[str, Any]) -> Iterator[Unwrapped]:
+    """A task token is answered once, so it is for one task. The innermost one counts."""
+    first = list(islice(elements, 2))
+    if len(first) == 1 and not first[0].beside:
+        first = [replace(first[0], beside=beside)]
+    return chain(first, elements)
 
 
 def _envelope(value: Mapping[str, Any], catalog: Catalog) -> tuple[str, Any] | None:

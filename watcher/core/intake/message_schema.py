@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from watcher.core.intake.aws_events import API_CALL
+from watcher.core.intake.members import MAX_TASK_TOKEN, TASK_TOKEN
 from watcher.core.intake.task_objects import lower_camel, spellings
 from watcher.kinds.catalog import Catalog
 from watcher.kinds.kind import Kind, Param
@@ -17,12 +18,17 @@ from watcher.kinds.kind import Kind, Param
 Schema = Mapping[str, Any]
 
 REFERENCE = r"^[^\s\"'<>{}\[\],/]+(/[^\s\"'<>{}\[\],/]+){1,3}$"
+_TOKEN: Schema = {
+    "anyOf": [{"type": "string", "pattern": rf"^[ -~]{{1,{MAX_TASK_TOKEN}}}$(?!\n)"}, {"type": "null"}],
+    "description": "The task token of a state of AWS Step Functions. It is a secret.",
+}
 _REST: Schema = {
     "context": {"description": "Any JSON, at most 4 KiB. It is repeated in each event of the task."},
     "deadline_s": {"type": ["number", "null"], "exclusiveMinimum": 0, "description": "Stop watching after this many seconds."},
     "deadline_at": {"type": ["number", "null"], "description": "Stop watching at this time, in seconds since the epoch."},
     "traceparent": {"description": "W3C Trace Context. Each event of the task repeats it; an invalid one is ignored."},
     "tracestate": {"description": "W3C Trace Context. Ignored without a valid traceparent."},
+    **dict.fromkeys(TASK_TOKEN, _TOKEN),
     "region": {"type": ["string", "null"], "description": "The configured Region; a message cannot choose another one."},
     "target": {"enum": ["default", None]},
     "version": {"enum": [1, "1", "1.0", None]},

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from watcher.core.intake.envelopes import decode_message, unwrap
-from watcher.core.intake.members import MAX_DEADLINE_S, check_scope, check_version, context_of, deadline_of
+from watcher.core.intake.members import MAX_DEADLINE_S, check_scope, check_version, context_of, deadline_of, task_token_of
 from watcher.core.intake.observations import has_status, observation_of
 from watcher.core.intake.strict_json import JSON_SPACE, MAX_BODY, text_of
 from watcher.core.intake.task_objects import as_the_api_spells, bare_values, objects_inside, pasted_kinds, pasted_task, spellings, value_of
@@ -114,6 +114,13 @@ class _Reader:
 
     def outcomes(self, element: Unwrapped) -> Iterator[Submission | InvalidInput | Ignored]:
         """One outcome for each task in the element."""
+        found = list(self._tasks(element))
+        content = element.content if isinstance(element.content, Mapping) else {}
+        if len(found) == 1 and isinstance(found[0], Submission) and not found[0].poll_now:
+            found = [self._outcome(element, partial(_with_token, found[0], content, element.beside))]
+        return iter(found)
+
+    def _tasks(self, element: Unwrapped) -> Iterator[Submission | InvalidInput | Ignored]:
         content = element.content
         if isinstance(content, InvalidInput):
             yield _for_a_person(content, element, self.catalog)
@@ -175,6 +182,12 @@ class _Reader:
     def _check_region(self, element: Unwrapped) -> None:
         if self.region is not None:
             check_scope({"region": element.region}, self.region)
+
+
+def _with_token(submission: Submission, message: Mapping[str, Any], beside: Mapping[str, Any]) -> Submission:
+    """The submission with the task token of its message, or with that beside it. Raises InvalidInput: field."""
+    token = task_token_of(message) or task_token_of(beside)
+    return submission if token is None else replace(submission, task_token=token)
 
 
 def _task_of(message: Mapping[str, Any], kind: Kind, pasted: Kind | None) -> tuple[Mapping[str, Any], Sequence[Any]]:

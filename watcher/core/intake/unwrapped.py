@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from watcher.errors import InvalidInput
@@ -26,5 +26,7 @@ class Unwrapped:
     """Where in a batch the element was, as a prefix for error texts: `element 2: `."""
     trace: str | None = None
     """The trace context of the innermost envelope that has one."""
+    beside: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """What stands beside an input of Step Functions and is meant for the only task in it, such as a task token."""
     envelopes: tuple[str, ...] = ()
     """The names of its envelopes, the outer one first, for error texts: `an SNS notification`."""
