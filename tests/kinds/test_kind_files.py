@@ -55,7 +55,7 @@ def mistakes_of(text: str) -> tuple[str, ...]:
         (RETENTION, "retention: soon", "k.yaml:20: retention: "),
         (RETENTION, "retention: 1d\nretention: 2d", "k.yaml:21: retention: duplicate key "),
         ("'\\w+'", "'['", "k.yaml:7: params.AnalyticsTaskId.pattern: not a valid regular expression: "),
-        ("field: pipeline_id", "field: analytics_task_id", "k.yaml:1: file: two params have the same field"),
+        ("field: pipeline_id", "field: analytics_task_id", "k.yaml:5: params: two params have the same field"),
         ("service: chime", "service: [chime", "k.yaml:3: file: a { or [ starts here"),
         (PIPELINE, "just text", "k.yaml:1: file: "),
         (PIPELINE, "", "k.yaml:1: file: "),
