@@ -15,10 +15,12 @@ from watcher.core.intake.message_schema import message_schema
 from watcher.core.intake.submissions import good_message, read
 from watcher.errors import InvalidInput
 from watcher.kinds.catalog import builtin_catalog
+from watcher.model import Scope
 
 CATALOG = builtin_catalog()
 SCHEMA = message_schema(CATALOG)
 VALIDATOR = Draft202012Validator(SCHEMA)
+SCOPES = {"default": Scope("us-east-1")}
 NOW = 1_790_000_000.0
 MESSAGES = Path(__file__).parent.parent / "data" / "messages"
 VALID = sorted([*(MESSAGES / "accepted").iterdir(), *(MESSAGES / "ignored").iterdir()])
@@ -34,7 +36,7 @@ BEYOND = {
 
 
 def accepted(message: Any) -> bool:
-    return not any(isinstance(each, InvalidInput) for each in read(json.dumps(message).encode(), CATALOG, now=NOW, region="us-east-1"))
+    return not any(isinstance(each, InvalidInput) for each in read(json.dumps(message).encode(), CATALOG, now=NOW, scopes=SCOPES))
 
 
 def loaded(path: Path) -> Any:
@@ -134,7 +136,7 @@ def test_it_agrees_with_the_reader_about_any_task(message: dict[str, Any]) -> No
 def test_it_accepts_no_envelope_whose_content_is_invalid(message: Any) -> None:
     """As long as the content is JSON and not a text."""
     if VALIDATOR.is_valid(message):
-        outcomes = read(json.dumps(message).encode(), CATALOG, now=NOW, region="us-east-1")
+        outcomes = read(json.dumps(message).encode(), CATALOG, now=NOW, scopes=SCOPES)
         assert not [
             each for each in outcomes if isinstance(each, InvalidInput) and each.reason != "depth" and "list inside" not in each.detail
         ]

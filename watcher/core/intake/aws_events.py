@@ -90,13 +90,18 @@ def _notification(value: Mapping[str, Any], catalog: Catalog) -> Unwrapped | Non
     """None for an event of another sender: its detail is a message."""
     type_, source = value["detail-type"], value.get("source")
     notifying = [(kind, kind.notifications) for kind in catalog if kind.notifications is not None]
-    about = [kind for kind, known in notifying if type_ in known.detail_types]
     first = first_kinds(catalog)
-    kinds = [kind for kind in about if kind in first or (kind.notifications is not None and kind.notifications.source == source)]
+    kinds = [kind for kind, known in notifying if type_ in known.detail_types and (kind in first or known.source == source)]
     detail = value.get("detail")
     if kinds and isinstance(detail, Mapping):
-        place = {"region": value.get("region"), "account": value.get("account"), "resources": value.get("resources")}
-        return Unwrapped(detail, notified=tuple(kinds), envelopes=(NOTIFICATION,), **place)
+        return Unwrapped(
+            detail,
+            notified=tuple(kinds),
+            region=value.get("region"),
+            account=value.get("account"),
+            resources=value.get("resources"),
+            envelopes=(NOTIFICATION,),
+        )
     if kinds:
         raise InvalidInput("shape", "the notification has no detail object")
     if all(source != known.source for _, known in notifying):

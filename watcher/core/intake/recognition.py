@@ -91,10 +91,8 @@ def unknown_kind(catalog: Catalog) -> InvalidInput:
 def bare_task(message: Message, kind: Kind) -> NamedTask:
     """The task of a message that has its identifiers among its own members. Raises InvalidInput: field."""
     task = as_the_api_spells(message, kind)
-    values = [*bare_values(message, kind)]
-    if values[-1] is None:
-        values[-1] = own_id_in(task, kind)
-    values, arn = by_arn(kind, values, [message])
+    *outer, own_id = bare_values(message, kind)
+    values, arn = by_arn(kind, [*outer, own_id_in(task, kind) if own_id is None else own_id], [message])
     return NamedTask(kind, task, values, arn)
 
 
@@ -111,9 +109,8 @@ def task_of_reply(message: Message, pasted: Pasted, kind: Kind) -> NamedTask:
     own_id = value_of([task] if pasted.place else objects, spellings(own))
     if own_id is None:
         own_id = own_id_in(task, kind)
-    values, arn = by_arn(
-        kind, [*(value_of(objects, spellings(param)) for param in outer), own_id], [task] if pasted.place else [beside, task]
-    )
+    given = [*(value_of(objects, spellings(param)) for param in outer), own_id]
+    values, arn = by_arn(kind, given, [task] if pasted.place else [beside, task])
     return NamedTask(kind, task, values, arn)
 
 

@@ -82,9 +82,7 @@ def _ref_of_arn(head: Sequence[str], text: str, catalog: Catalog, targets: Targe
         raise unknown_kind(catalog)
     kinds = [kind for kind in found if not head or kind.name == head[-1]]
     if not kinds:
-        raise InvalidInput(
-            "kind", "the ARN is not that of a task of this kind" if head else "the ARN is not that of a task of a known kind"
-        )
+        raise InvalidInput("kind", f"the ARN is not that of a task of {'this' if head else 'a known'} kind")
     if len(kinds) > 1:
         raise InvalidInput("kind", f"several kinds have such ARNs: {', '.join(kind.name for kind in kinds)}; write the kind before it")
     arn = found[kinds[0]]

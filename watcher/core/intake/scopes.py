@@ -37,9 +37,8 @@ class Targets:
     def check_region(self, name: str, region: Any) -> None:
         """Check that the Region in a message is that of its target."""
         if region is not None and name in self.scopes and region != self.scopes[name].region:
-            raise InvalidInput(
-                "scope", "the region is not the configured one" if name == DEFAULT_TARGET else f"{name} is in another region"
-            )
+            configured = "the configured one" if name == DEFAULT_TARGET else f"that of the target {name}"
+            raise InvalidInput("scope", f"the region is not {configured}")
 
     def check_place(self, name: str, region: Any, account: Any) -> None:
         """Check that a target can have tasks in this account and Region. None or an empty string: not known."""
@@ -60,9 +59,7 @@ class Targets:
         if len(found) > 1:
             raise InvalidInput("scope", f"several targets are in the account and Region of the task: {', '.join(found)}; add the target")
         if not found and not self.others:
-            raise InvalidInput(
-                "scope", f"no configured target is in the account and Region of the task; there are: {', '.join(self.scopes)}"
-            )
+            raise InvalidInput("scope", f"no target is in the account and Region of the task; configured: {', '.join(self.scopes)}")
         return found[0] if found else DEFAULT_TARGET
 
 
