@@ -24,7 +24,7 @@ from watcher.kinds.form_parts import (
 )
 from watcher.kinds.kind import Kind, Notifications, Param, Quota, ReplyPaths, StartCall, StatusClass, UsualDuration
 from watcher.kinds.member_types import Types
-from watcher.kinds.paths import Expression, parse_path
+from watcher.kinds.paths import Expression, parse_expression, parse_path
 from watcher.kinds.results import ResultRules
 from watcher.section import Name, Seconds, Section
 
@@ -44,7 +44,7 @@ class KindForm(Section):
     """Constant members of the request."""
     task: JmesPath
     """The task in the reply. The paths below are relative to it."""
-    id: JmesPath | Literal[False] | None = None
+    id: str | Literal[False] | None = None
     """The task's own id: must equal the last parameter. Default: the name of that parameter. false: the reply does not have it."""
     status: JmesPath
     created: JmesPath | None = None
@@ -93,6 +93,13 @@ class KindForm(Section):
         if StatusClass.SUCCEEDED not in classes and StatusClass.FAILED not in classes:
             raise ValueError("at least one status must be succeeded or failed")
         return statuses
+
+    @field_validator("id")
+    @classmethod
+    def _check_id(cls, id_: str | Literal[False] | None) -> str | Literal[False] | None:
+        if isinstance(id_, str):
+            parse_expression(id_)
+        return id_
 
     @field_validator("types")
     @classmethod
