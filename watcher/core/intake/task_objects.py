@@ -38,9 +38,9 @@ def objects_inside(members: Mapping[str, Any]) -> Objects:
 
 def own_id_in(task: Mapping[str, Any], kind: Kind) -> Any:
     """The task's own id as a reply has it, where that is not the name of a parameter; None where there is none. Never raises."""
-    for path in (kind.reply.id, *([kind.batch.id] if kind.batch is not None else [])):
+    for path in (kind.reply.id, None if kind.batch is None else kind.batch.id):
         try:
-            found = path.find(task)
+            found = None if path is None else path.find(task)
         except ValueError:
             continue
         if isinstance(found, str):
