@@ -20,6 +20,19 @@ def example_ids(kind: Kind) -> tuple[str, ...]:
     return tuple(_example(kind, param) for param in kind.params)
 
 
+def example_arn(kind: Kind) -> str:
+    """Return the ARN of a task whose identifiers are those of `example_ids`. Raises ValueError for a kind without ARNs."""
+    if kind.arn is None:
+        raise ValueError(f"{kind.name} has no ARNs")
+    ids = example_ids(kind)
+    if kind.params[-1].name not in kind.arn.names:
+        return ids[-1]
+    text = kind.arn.text
+    for param, value in zip(kind.params, ids, strict=True):
+        text = text.replace(f"{{{param.name}}}", value)
+    return next(_arns(text))
+
+
 def _example(kind: Kind, param: Param) -> str:
     return next((value for value in _candidates(kind, param) if param.pattern.fullmatch(value)), param.name)
 
@@ -27,7 +40,10 @@ def _example(kind: Kind, param: Param) -> str:
 def _candidates(kind: Kind, param: Param) -> Iterator[str]:
     yield from (param.name, param.name.lower(), _UUID, _HEX, f"ami-{_HEX}", "1234567890123-abcdef", f"example:{_UUID}", "example")
     if kind.arn is not None and param is kind.params[-1]:
-        yield from _arns(kind.arn.text.replace("{", "").replace("}", ""))
+        text = kind.arn.text
+        for outer in kind.params[:-1]:
+            text = text.replace(f"{{{outer.name}}}", _example(kind, outer))
+        yield from _arns(text)
 
 
 def _arns(template: str) -> Iterator[str]:
