@@ -30,6 +30,7 @@ TROUBLE: Mapping[str, str] = {
     "unavailable": "no answer",
     "credentials": "credentials rejected",
     "unreadable": "reply not readable",
+    "batch": "a call about several tasks failed",
 }
 """What the last poll of an open task showed in place of the task, by the reason of the error."""
 RETRY_RULES: Mapping[str, str] = {
