@@ -216,6 +216,6 @@ def planned_polls(entries: Sequence[PendingEntry], now: float) -> float:
     return sum(min(1.0, (now - entry.placed_at) * entry.rate / whole) for entry in entries)
 
 
-def state_name(what: Literal["pace", "cadence", "progress"], quota: Quota, target: str = DEFAULT_TARGET) -> str:
+def state_name(what: Literal["pace", "cadence", "progress", "open"], quota: Quota, target: str = DEFAULT_TARGET) -> str:
     """The name under which the store keeps what was learned about this quota of this target."""
     return f"{what} {TargetQuota(quota, target).name}"
