@@ -44,8 +44,8 @@ class KindForm(Section):
     """Constant members of the request."""
     task: JmesPath
     """The task in the reply. The paths below are relative to it."""
-    id: JmesPath | None = None
-    """The task's own id: must equal the last parameter. Default: the name of that parameter."""
+    id: JmesPath | Literal[False] | None = None
+    """The task's own id: must equal the last parameter. Default: the name of that parameter. false: the reply does not have it."""
     status: JmesPath
     created: JmesPath | None = None
     """When the first status began."""
@@ -67,6 +67,8 @@ class KindForm(Section):
     """Where the result contains identifiers of persons. Not declared: `hashed` and `count` show nothing."""
     statuses: dict[str, Literal["open", "provisional", "succeeded", "failed"]]
     """Each status and its class, in the order of a task's life. An open status after an end can follow any open status."""
+    optional: tuple[str, ...] = ()
+    """The open statuses that a task can skip, such as the one of a task that waits for another."""
     durations: dict[str, DurationForm] = Field(default_factory=dict)
     """How long a status usually lasts. One that is not listed may last any time."""
     quota: QuotaForm | None = None
@@ -108,6 +110,9 @@ class KindForm(Section):
             raise ValueError(f"batch.param must be {own}, because batch.operation is the operation of the kind")
         if self.arn is not None and (unbound := ArnTemplate(self.arn).unbound(list(self.params))):
             raise ValueError(f"arn does not contain {{{unbound[0]}}}; all params but the last one must be in it")
+        for status in self.optional:
+            if self.statuses.get(status) != StatusClass.OPEN:
+                raise ValueError(f"optional has {status}, which is not an open status; list only such statuses")
         for status in self.durations:
             if self.statuses.get(status) not in (StatusClass.OPEN, StatusClass.PROVISIONAL):
                 raise ValueError(f"durations has {status}, which is not an open or provisional status; list only such statuses")
@@ -123,7 +128,7 @@ class KindForm(Section):
             extra=self.extra,
             reply=ReplyPaths(
                 task=Expression(self.task),
-                id=Expression(self.id or next(reversed(self.params))),
+                id=None if self.id is False else Expression(self.id or next(reversed(self.params))),
                 status=Expression(self.status),
                 created=expression(self.created),
                 started=expression(self.started),
@@ -132,6 +137,7 @@ class KindForm(Section):
             ),
             results=self._results(),
             statuses={status: StatusClass(word) for status, word in self.statuses.items()},
+            optional=frozenset(self.optional),
             quota=self._quota(),
             retention_s=self.retention,
             notifications=self._notifications(),
