@@ -90,7 +90,7 @@ def create_task(scenario: Scenario, kind: Kind, params: tuple[str, ...], now: fl
     words = list(kind.statuses)
     first_end = next((n for n, word in enumerate(words) if kind.phase(word) is Phase.TERMINAL), len(words))
     stages = [word for word in words[:first_end] if kind.phase(word) is Phase.OPEN]
-    stages = [word for word in stages if word not in getattr(kind, "optional", ()) or rng.random() < OPTIONAL] or stages[:1]
+    stages = [word for word in stages if word not in kind.optional or rng.random() < OPTIONAL] or stages[:1]
     provisional = next((word for word in words if kind.phase(word) is Phase.PROVISIONAL), None)
     waits = [scenario.durations.queue.draw(rng) for _ in stages[1:]]
     run = rule.run_s(scenario.durations.run.draw(rng))
