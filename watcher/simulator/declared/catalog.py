@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from watcher.kinds.kind import Kind
 from watcher.simulator.declared.contents import Contents
-from watcher.simulator.declared.models import ApiModel, Operation, load_api
+from watcher.simulator.declared.models import Operation, load_api
 from watcher.simulator.simulated_kinds import SIMULATED_KINDS
 
 Kinds = Callable[[], Iterable[Kind]]
@@ -38,7 +38,6 @@ class ServedKinds:
         self._kinds = kinds
         self._mark = mark
         self._routes: Sequence[Route] | None = None
-        self._apis: dict[str, ApiModel] = {}
 
     @property
     def routes(self) -> Sequence[Route]:
@@ -67,8 +66,7 @@ class ServedKinds:
         return found.get(True) or found[False]
 
     def _routes_of(self, kind: Kind) -> Iterator[Route]:
-        api = self._apis.get(kind.service) or load_api(kind.service)
-        self._apis[kind.service] = api
+        api = load_api(kind.service)
         if kind.batch is not None:
             yield self._route(kind, api.operation(kind.batch.operation), batched=True)
         if kind.batch is None or kind.batch.operation != kind.operation:

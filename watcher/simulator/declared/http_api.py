@@ -97,7 +97,9 @@ def _response(call: Call, reply: Reply, number: int) -> HttpReply:
         return write_error(api, reply.error.code, reply.error.status, reply.error.meaning)
     tasks = reply.found
     if reply.fault == "wrong-id":
-        tasks = [replace(task, params=(*task.params[:-1], "another-task")) for task in tasks]
+        # a list may have further tasks, so one without an id is what makes it unreadable
+        wrong = "" if call.route.batched else "another-task"
+        tasks = [replace(task, params=(*task.params[:-1], wrong)) for task in tasks]
     failures = [(item.id, item.code) for item in reply.tasks if isinstance(item, Missing)]
     response = write_reply(call.route.operation, call.route.contents.reply(tasks, failures, reply.as_of))
     if reply.fault not in BODY_FAULTS or reply.fault == "wrong-id":

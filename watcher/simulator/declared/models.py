@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 
@@ -61,8 +62,9 @@ PROTOCOLS = ("json", "rest-json", "rest-xml", "query", "ec2")
 """Those that can be served."""
 
 
+@cache
 def load_api(service: str) -> ApiModel:
-    """Load the model of a service. Raises ValueError for a service that botocore does not know, or with another protocol."""
+    """Return the model of a service, which is loaded at the first call. Raises ValueError for a service that botocore does not know, or with another protocol."""
     from botocore.exceptions import UnknownServiceError
     from botocore.loaders import create_loader
     from botocore.model import ServiceModel

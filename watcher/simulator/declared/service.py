@@ -115,6 +115,8 @@ class DeclaredService:
         rng = self.voice.tasks.rng("call", kind.name, *(existing[0].params if existing else ()), str(self._count(existing)))
         fault, latency = pick_fault(scenario.faults, rng.random()), scenario.latency.draw(rng)
         fault = next((rule.fault for params in call.params if (rule := rule_of(deciding_part(params[-1]))).fault), fault)
+        if fault == "wrong-id" and kind.reply.id is None and not call.route.batched:
+            fault = None  # the reply has no id
         await anyio.sleep(latency + (scenario.slow if fault == "slow" and error is None else 0.0))
         if error is not None:
             return self._failed(call, error)
