@@ -118,7 +118,7 @@ class KindForm(Section):
         if self.arn is not None and (unbound := ArnTemplate(self.arn).unbound(list(self.params))):
             raise ValueError(f"arn does not contain {{{unbound[0]}}}; all params but the last one must be in it")
         for status in self.optional:
-            if self.statuses.get(status) != StatusClass.OPEN:
+            if self.statuses.get(status) != "open":
                 raise ValueError(f"optional has {status}, which is not an open status; list only such statuses")
         for status in self.durations:
             if self.statuses.get(status) not in (StatusClass.OPEN, StatusClass.PROVISIONAL):
@@ -190,7 +190,7 @@ def keys_at(path: Sequence[str | int]) -> Sequence[str]:
 
 
 def _param(name: str, form: ParamForm) -> Param:
-    return Param(name, form.field or _snake(name), re.compile(form.pattern), form.list, form.names)
+    return Param(name, form.field or _snake(name), re.compile(form.pattern), form.list, form.names, form.example or name)
 
 
 def _snake(name: str) -> str:
