@@ -24,7 +24,7 @@ from watcher.kinds.form_parts import (
 )
 from watcher.kinds.kind import Kind, Notifications, Param, Quota, ReplyPaths, StartCall, StatusClass, UsualDuration
 from watcher.kinds.member_types import Types
-from watcher.kinds.paths import Expression, parse_path
+from watcher.kinds.paths import Expression, parse_expression, parse_path
 from watcher.kinds.results import ResultRules
 from watcher.section import Name, Seconds, Section
 
@@ -44,7 +44,7 @@ class KindForm(Section):
     """Constant members of the request."""
     task: JmesPath
     """The task in the reply. The paths below are relative to it."""
-    id: JmesPath | Literal[False] | None = None
+    id: str | Literal[False] | None = None
     """The task's own id: must equal the last parameter. Default: the name of that parameter. false: the reply does not have it."""
     status: JmesPath
     created: JmesPath | None = None
@@ -94,6 +94,13 @@ class KindForm(Section):
             raise ValueError("at least one status must be succeeded or failed")
         return statuses
 
+    @field_validator("id")
+    @classmethod
+    def _check_id(cls, id_: str | Literal[False] | None) -> str | Literal[False] | None:
+        if isinstance(id_, str):
+            parse_expression(id_)
+        return id_
+
     @field_validator("types")
     @classmethod
     def _check_types(cls, types: dict[str, str]) -> dict[str, str]:
@@ -111,7 +118,7 @@ class KindForm(Section):
         if self.arn is not None and (unbound := ArnTemplate(self.arn).unbound(list(self.params))):
             raise ValueError(f"arn does not contain {{{unbound[0]}}}; all params but the last one must be in it")
         for status in self.optional:
-            if self.statuses.get(status) != StatusClass.OPEN:
+            if self.statuses.get(status) != "open":
                 raise ValueError(f"optional has {status}, which is not an open status; list only such statuses")
         for status in self.durations:
             if self.statuses.get(status) not in (StatusClass.OPEN, StatusClass.PROVISIONAL):
@@ -183,7 +190,7 @@ def keys_at(path: Sequence[str | int]) -> Sequence[str]:
 
 
 def _param(name: str, form: ParamForm) -> Param:
-    return Param(name, form.field or _snake(name), re.compile(form.pattern), form.list, form.names)
+    return Param(name, form.field or _snake(name), re.compile(form.pattern), form.list, form.names, form.example or name)
 
 
 def _snake(name: str) -> str:
