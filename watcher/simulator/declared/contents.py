@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ from watcher.model import Observation
 from watcher.simulator.declared.examples import completed, example
 from watcher.simulator.declared.life import DeclaredTask
 from watcher.simulator.declared.models import Operation
-from watcher.simulator.declared.places import Place, list_place_of, place_of, places_read, put, shape_at, wrapped
+from watcher.simulator.declared.places import Place, list_place_of, place_of, places_read, put, remove, shape_at, wrapped
 from watcher.simulator.declared.status_members import StatusMembers
 from watcher.simulator.simulated_task import iso
 
@@ -68,7 +68,8 @@ class Contents:
             member = self._shape.members.get(param.name)
             if member is not None and member.type_name == "string":
                 contents[param.name] = value
-        for place, at in self._times(task, now).items():
+        times = self._times(task, now)
+        for place, at in times.items():
             put(contents, place, self._time(place, at))
         if self._message is not None and class_ is StatusClass.FAILED:
             put(contents, self._message, f"{self.mark}{MESSAGE}")
@@ -76,7 +77,11 @@ class Contents:
             put(contents, place, task.params[-1])
         for place, value in self._status.of(period.status).items():
             put(contents, place, value)
-        return contents
+        whole = completed(self._shape, contents, period.at)
+        for absent in (self._created, self._started, self._updated):
+            if absent is not None and absent not in times:
+                remove(whole, absent)  # AWS Batch requires the time of a start that has not come
+        return whole
 
     def reply(self, tasks: Sequence[DeclaredTask], failures: Iterable[tuple[str, str]], now: float) -> dict[str, Any]:
         """Return the whole reply. `failures` are ids that could not be described, with error codes; not all kinds have them."""
@@ -85,21 +90,22 @@ class Contents:
         if self.lists_tasks or items:
             whole = wrapped(self._root, items if self.lists_tasks else items[0])
         self._add_failures(whole, list(failures))
-        return completed(self.operation.output_shape, whole, now)
+        shape = self.operation.output_shape
+        for name in shape.required_members if self._root else ():  # the tasks are complete
+            whole.setdefault(name, example(shape.members[name], name, now))
+        return whole
 
     def observation(self, task: DeclaredTask, as_of: float, observed_at: float) -> Observation:
         """Return what a probe reads from the task as it was at `as_of`."""
-        contents = self.task(task, as_of)
-        period, times = task.period(as_of), self._times(task, as_of)
-        created, started, updated = (times.get(place) if place else None for place in (self._created, self._started, self._updated))
+        contents, paths = self.task(task, as_of), self.kind.reply
         return Observation(
-            status=period.status,
+            status=task.period(as_of).status,
             observed_at=observed_at,
             result=self.kind.results.read(contents),
-            created_at=created,
-            started_at=started,
-            updated_at=updated,
-            message=None if self.kind.reply.message is None else self.kind.reply.message.find(contents),
+            created_at=_seconds(paths.created, contents),
+            started_at=_seconds(paths.started, contents),
+            updated_at=_seconds(paths.updated, contents),
+            message=None if paths.message is None else paths.message.find(contents),
         )
 
     def _times(self, task: DeclaredTask, now: float) -> dict[Place, float]:
@@ -113,13 +119,11 @@ class Contents:
         return times
 
     def _time(self, place: Place, at: float) -> Any:
-        """Return a time in the type of its member: services also use milliseconds as a number, and texts."""
+        """Return a time in the type of its member: some services have numbers, which are milliseconds, or texts."""
         kind = shape_at(self._shape, place).type_name
         if kind == "timestamp":
             return datetime.fromtimestamp(at, UTC)
-        if kind == "string":
-            return iso(at)
-        return round(at * 1000) if kind == "long" else int(at)
+        return iso(at) if kind == "string" else round(at * 1000)
 
     def _add_failures(self, whole: dict[str, Any], failures: Sequence[tuple[str, str]]) -> None:
         batch = self.kind.batch
@@ -146,3 +150,10 @@ class Contents:
         """Return the place of a path, None where there is no such place in the API model."""
         place = place_of(path)
         return None if place is None or shape_at(self._shape, place) is None else place
+
+
+def _seconds(path: Expression | None, contents: Mapping[str, Any]) -> float | None:
+    at = None if path is None else path.find(contents)
+    if isinstance(at, datetime):
+        return at.timestamp()
+    return at / 1000 if isinstance(at, int) else None

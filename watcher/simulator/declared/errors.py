@@ -62,8 +62,8 @@ _ALL_PROTOCOLS: Mapping[str, Code] = {
 }
 
 _NAMES = {
-    THROTTLED.code: re.compile("throttl|TooManyRequests", re.IGNORECASE),
-    FAULTS["throttling"].code: re.compile("throttl|TooManyRequests", re.IGNORECASE),
+    THROTTLED.code: re.compile("^(?:Throttl|TooManyRequests)"),
+    FAULTS["throttling"].code: re.compile("^(?:Throttl|TooManyRequests)"),
     BUSY.code: re.compile("conflict", re.IGNORECASE),
     NOT_FOUND.code: re.compile("NotFound|DoesNotExist|NoSuch"),
 }
@@ -89,6 +89,13 @@ def error_about(operation: Operation, kind: Kind, error: ServiceError, task_id: 
     if documented is not None:
         return replace(error, code=documented, status=_status(operation, documented, error.status))
     return error_of(operation.api, error)
+
+
+def failure_code(operation: Operation, kind: Kind) -> str:
+    """Return the code of a missing task in a reply about several tasks: one that the kind declares, and no error of a whole call has."""
+    of_calls = {shape.error_code for shape in operation.errors}
+    declared = [code for code, pattern in kind.not_found.items() if pattern is None and code not in of_calls]
+    return declared[0] if declared else "NotFound"
 
 
 def _status(operation: Operation, code: str, default: int) -> int:

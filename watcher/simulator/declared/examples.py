@@ -51,7 +51,10 @@ def _members(shape: Any, at: float, mark: str, depth: int) -> dict[str, Any]:
         for name, member in shape.members.items()
         if member.type_name not in ("structure", "list", "map")
     }
-    return dict(list(plain.items())[:1]) if getattr(shape, "is_tagged_union", False) else plain
+    if not shape.is_tagged_union:
+        return plain
+    name, member = next(iter(shape.members.items()))
+    return {name: example(member, name, at, mark, depth - 1)}
 
 
 def _text(name: str, mark: str) -> str:

@@ -64,7 +64,10 @@ PROTOCOLS = ("json", "rest-json", "rest-xml", "query", "ec2")
 
 @cache
 def load_api(service: str) -> ApiModel:
-    """Return the model of a service, which is loaded at the first call. Raises ValueError for a service that botocore does not know, or with another protocol."""
+    """Return the model of a service, which is loaded at the first call.
+
+    Raises ValueError for a service that botocore does not know, or that has another protocol.
+    """
     from botocore.exceptions import UnknownServiceError
     from botocore.loaders import create_loader
     from botocore.model import ServiceModel

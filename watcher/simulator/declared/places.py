@@ -115,6 +115,15 @@ def put(container: Any, place: Place, value: Any) -> None:
         container[last] = value
 
 
+def remove(container: Any, place: Place) -> None:
+    """Remove the member of an object that is at a place, if it is there."""
+    for part in place[:-1]:
+        found = container.get(part) if isinstance(container, dict) else container[:1] if isinstance(container, list) else None
+        container = found[0] if isinstance(part, int) and found else found
+    if isinstance(container, dict):
+        container.pop(place[-1], None)
+
+
 def _member(container: Any, part: str | int, new: Any) -> Any:
     if isinstance(container, list):
         if not container:

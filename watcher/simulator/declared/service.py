@@ -16,7 +16,7 @@ from watcher.errors import NotFound, RemoteError
 from watcher.kinds.kind import Kind, Phase
 from watcher.model import Observation, TaskRef
 from watcher.simulator.declared.catalog import Kinds, Route, ServedKinds
-from watcher.simulator.declared.errors import error_about
+from watcher.simulator.declared.errors import error_about, failure_code
 from watcher.simulator.declared.life import DeclaredTask, deciding_part
 from watcher.simulator.declared.tasks import DeclaredTasks
 from watcher.simulator.faults import DENIED, FAULTS, INVALID, NOT_FOUND, THROTTLED, ServiceError, pick_fault
@@ -155,8 +155,7 @@ class DeclaredService:
         return Reply(fault or "ok", tuple(described), as_of, fault=fault)
 
     def _missing(self, call: Call, params: tuple[str, ...]) -> Missing:
-        error = error_about(call.route.operation, call.route.kind, NOT_FOUND, params[-1])
-        return Missing(params[-1], error.code)
+        return Missing(params[-1], failure_code(call.route.operation, call.route.kind))
 
     def _refused(self, call: Call, item: DeclaredTask | Missing) -> DeclaredTask | Missing:
         """Return the error of a task whose id asks for one, in a reply that has errors of single tasks."""
