@@ -18,7 +18,7 @@ import anyio
 
 from watcher.model import TaskRef
 from watcher.simulator.control import answer as control
-from watcher.simulator.control import is_control
+from watcher.simulator.control import is_control, names_voice_kind
 from watcher.simulator.declared import DeclaredApi, DeclaredService, Kinds
 from watcher.simulator.dispatch import REDIRECTED, Refused, dispatch, format_refusal
 from watcher.simulator.http_api import format_reply
@@ -126,7 +126,7 @@ class Simulator:
     async def _reply(self, connection: HttpConnection, request: HttpRequest) -> None:
         began = self.service.clock()
         if is_control(request):
-            response = control(request, self.tasks, began)
+            response = self._control(request, began)
             self._log(request, began, "control", response)
             await self._send(connection, response)
             return
@@ -147,6 +147,10 @@ class Simulator:
                 response = self._redirected(answer.response, answer.fault)
                 self._log(request, began, answer.outcome, response, answer.statuses)
                 await self._send_reply(connection, answer.fault, response)
+
+    def _control(self, request: HttpRequest, now: float) -> HttpReply:
+        found = None if self.declared is None or names_voice_kind(request) else self.declared.control(request, now)
+        return control(request, self.tasks, now) if found is None else found
 
     def _redirected(self, response: HttpReply, fault: str | None) -> HttpReply:
         if fault != "redirect":

@@ -57,6 +57,14 @@ class Contents:
         results = [place for place in places_read(kind.results.expression) if place not in self._status.places]
         self._results = [place for place in results if shape_at(self._shape, place) is not None]
 
+    def can_show(self, status: str) -> bool:
+        """Whether there is a reply in which the kind reads this status."""
+        try:
+            self._status.of(status)
+        except ValueError:
+            return False
+        return True
+
     def task(self, task: DeclaredTask, now: float) -> dict[str, Any]:
         """Return the task as the API shows it at `now`, in wall seconds."""
         period, contents = task.period(now), dict[str, Any]()

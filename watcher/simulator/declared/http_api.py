@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from watcher.simulator.declared import control
 from watcher.simulator.declared.catalog import Route
 from watcher.simulator.declared.errors import error_of
 from watcher.simulator.declared.models import ApiModel
@@ -42,6 +43,10 @@ class DeclaredApi:
     def accepts(self, signing_name: str) -> bool:
         """Whether a kind belongs to a service whose requests are signed with this name. Loads all API models at its first call."""
         return bool(self.service.kinds.signed_as(signing_name))
+
+    def control(self, request: HttpRequest, now: float) -> HttpReply | None:
+        """Return the reply to a request by which a user sets or reads a status; None: it is about no kind that is declared."""
+        return control.answer(request, self.service, now)
 
     def find_call(self, request: HttpRequest, signing_name: str) -> Call | None:
         """Return the call that a request makes; None: no kind is read by this operation."""
