@@ -22,7 +22,7 @@ ARN = "arn:aws:ecs:us-east-1:111122223333:task/blue/"
 
 @pytest.fixture
 async def probe(aws: AwsClients) -> AsyncIterator[AwsProbe]:
-    clients = AwsClients(polled_services=CATALOG.services)
+    clients = AwsClients(catalog=CATALOG)
     yield AwsProbe(clients, CATALOG, call_deadline=300.0, clock=time.time)
     await clients.close()
 

@@ -24,7 +24,7 @@ def probe_of(monkeypatch: pytest.MonkeyPatch) -> Connect:
         catalog = catalog or builtin_catalog()
         for name, value in sim.environment.items():
             monkeypatch.setenv(name, value)
-        clients = AwsClients(call_deadline=HANG_S, polled_services=catalog.services)
+        clients = AwsClients(call_deadline=HANG_S, catalog=catalog)
         try:
             yield AwsProbe(clients, catalog, call_deadline=HANG_S, clock=time.time)
         finally:
