@@ -1,4 +1,4 @@
-"""The simulated service as a probe, without sockets: for tests and benchmarks in virtual time.
+"""The simulated services as a probe, without sockets: for tests and benchmarks in virtual time.
 
 Quota, faults and the limit of one call per task are those of the HTTP server. A fault that breaks the bytes of a reply
 becomes the error that a reader of those bytes must raise.
@@ -12,16 +12,21 @@ import anyio
 
 from watcher.errors import CredentialsRejected, RemoteError, Unavailable
 from watcher.model import Observation, TaskRef
-from watcher.simulator.faults import FAULTS
+from watcher.simulator.declared import DeclaredService
+from watcher.simulator.faults import FAULTS, ServiceError
 from watcher.simulator.service import ApiReply, ApiRequest, VoiceService
 from watcher.simulator.simulated_kinds import SIMULATED_KINDS
 
 
 class SimulatedProbe:
-    """Implements `ports.Probe` with a `VoiceService`. `deadline` limits a call, in seconds."""
+    """Implements `ports.Probe` with a `VoiceService`, and with `declared` for tasks of other kinds.
 
-    def __init__(self, service: VoiceService, deadline: float = 15.0) -> None:
+    `deadline` limits a call, in seconds.
+    """
+
+    def __init__(self, service: VoiceService, deadline: float = 15.0, declared: DeclaredService | None = None) -> None:
         self.service = service
+        self.declared = declared
         self.deadline = deadline
         self.refreshes = 0
         """The number of calls of `refresh`."""
@@ -41,8 +46,18 @@ class SimulatedProbe:
         self.refreshes += 1
 
     async def observe(self, refs: Sequence[TaskRef]) -> Sequence[Observation | RemoteError]:
-        """Observe each task. The simulated API has no batch call, so `refs` is one task."""
-        return [await self.observe_one(ref) for ref in refs]
+        """Make one call about tasks of one batch group. The voice service has no batch call, so its `refs` are one task."""
+        if self.declared is None or refs[0].kind in SIMULATED_KINDS:
+            return [await self.observe_one(ref) for ref in refs]
+        call = self.declared.call(refs)
+        with anyio.move_on_after(self.deadline):
+            async with self.declared.handle(call) as reply:
+                if reply.fault in ("hang", "drip"):
+                    await anyio.sleep_forever()
+                if (error := _error(reply.error, reply.fault)) is not None:
+                    raise _remote_error(error, reply.outcome)
+                return self.declared.outcomes(call, reply)
+        raise Unavailable("timeout")
 
     async def observe_one(self, ref: TaskRef) -> Observation:
         """Make one call to the service. Raises the `RemoteError` that fits its reply."""
@@ -57,12 +72,17 @@ class SimulatedProbe:
 
 
 def _read(reply: ApiReply, now: float) -> Observation:
-    error = reply.error or (FAULTS[reply.fault] if reply.fault else None)
-    if error is not None and error.raises is not None:
-        raise _remote_error(error.raises, reply.outcome)
+    if (error := _error(reply.error, reply.fault)) is not None:
+        raise _remote_error(error, reply.outcome)
     if reply.task is None:
         raise AssertionError("the reply to a Get must be a task or an error")
     return reply.task.observation(reply.as_of, now)
+
+
+def _error(error: ServiceError | None, fault: str | None) -> type[RemoteError] | None:
+    """Return the error that a client must raise for a reply; None: it has a valid task."""
+    shown = error or (FAULTS[fault] if fault else None)
+    return None if shown is None else shown.raises
 
 
 def _remote_error(error: type[RemoteError], code: str) -> RemoteError:

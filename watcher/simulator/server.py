@@ -1,13 +1,16 @@
-"""The simulated service on a port, for any AWS SDK: it reads HTTP requests, checks their signatures and sends the service's replies."""
+"""The simulated services on a port, for any AWS SDK: it reads HTTP requests, checks their signatures and sends the replies.
+
+The voice service is one of them. The others, if there are any, belong to the kinds that `declared` has.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from email.utils import formatdate
 from typing import Any
 
@@ -15,41 +18,30 @@ import anyio
 
 from watcher.model import TaskRef
 from watcher.simulator.control import answer as control
-from watcher.simulator.control import is_control
-from watcher.simulator.faults import INVALID, ServiceError
-from watcher.simulator.http_api import format_error, format_reply, parse_request
+from watcher.simulator.control import is_control, names_voice_kind
+from watcher.simulator.declared import DeclaredApi, DeclaredService, Kinds
+from watcher.simulator.dispatch import REDIRECTED, Refused, dispatch, format_refusal
+from watcher.simulator.http_api import format_reply
 from watcher.simulator.scenario import Scenario
-from watcher.simulator.service import ApiReply, ApiRequest, Stats, VoiceService
-from watcher.simulator.sigv4 import SignatureRejected, verify
+from watcher.simulator.service import ApiRequest, Stats, VoiceService
+from watcher.simulator.simulated_kinds import SIMULATED_KINDS
 from watcher.simulator.simulated_task import Truth, iso
 from watcher.simulator.task_table import TaskTable
 from watcher.simulator.wire import BadRequest, HttpConnection, HttpReply, HttpRequest
 from watcher.simulator.wire_faults import CONNECTION_FAULTS
 
 REGION = "us-east-1"
-REDIRECTED = "/redirected"
-"""Where the fault `redirect` sends a client, under another name of this host. A client must not follow; a request here is counted."""
-
 OnRequest = Callable[[dict[str, Any]], None]
 """Takes one request: `at`, `method`, `path`, `query`, the `status` and the `outcome` of the reply, the `task_status` in it,
 and the `duration_s` until it was known."""
 
-UNKNOWN_OPERATION = ServiceError("this operation does not exist", None, 404, "UnknownOperationException")
-
-
-@dataclass(frozen=True, slots=True)
-class _Refused:
-    """A request that does not reach the service, and the name under which `Stats.outcomes` counts it."""
-
-    outcome: str
-    error: ServiceError
-
 
 class Simulator:
-    """A service that listens on `port` at `url`. Everything else belongs to the `VoiceService`."""
+    """Services that listen on `port` at `url`. Everything else belongs to the `VoiceService`, and to `declared` for other kinds."""
 
-    def __init__(self, service: VoiceService, host: str, on_request: OnRequest | None = None) -> None:
+    def __init__(self, service: VoiceService, host: str, on_request: OnRequest | None = None, declared: DeclaredApi | None = None) -> None:
         self.service = service
+        self.declared = declared
         self.host = host
         self.on_request = on_request
         """Called for each request, with what was requested and what the reply is, when the reply is known."""
@@ -68,16 +60,17 @@ class Simulator:
 
     @property
     def tasks(self) -> TaskTable:
-        """The simulated tasks."""
+        """The simulated tasks of the voice service."""
         return self.service.tasks
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment variables that point an AWS SDK at this service."""
+        """The environment variables that point an AWS SDK at this service: for all services if it serves more than one."""
         scenario = self.service.scenario
         access, secret = next(iter(scenario.credentials.items()))
         token = {"AWS_SESSION_TOKEN": scenario.session_tokens[access]} if access in scenario.session_tokens else {}
         return {
+            **({} if self.declared is None else {"AWS_ENDPOINT_URL": self.url}),
             "AWS_ENDPOINT_URL_CHIME_SDK_VOICE": self.url,
             "AWS_ACCESS_KEY_ID": access,
             "AWS_SECRET_ACCESS_KEY": secret,
@@ -88,7 +81,9 @@ class Simulator:
 
     def truth(self, ref: TaskRef) -> Truth:
         """Return every status of a task with its time: see `TaskTable.truth`."""
-        return self.tasks.truth(ref)
+        if self.declared is None or ref.kind in SIMULATED_KINDS:
+            return self.tasks.truth(ref)
+        return self.declared.service.tasks.truth(ref)
 
     def change(self, **updates: Any) -> None:
         """Change the scenario while it runs: see `VoiceService.change`."""
@@ -131,51 +126,50 @@ class Simulator:
     async def _reply(self, connection: HttpConnection, request: HttpRequest) -> None:
         began = self.service.clock()
         if is_control(request):
-            response = control(request, self.tasks, began)
+            response = self._control(request, began)
             self._log(request, began, "control", response)
             await self._send(connection, response)
             return
-        parsed = self._parse(request)
-        if isinstance(parsed, _Refused):
+        parsed = dispatch(request, self.service, self.declared)
+        if isinstance(parsed, Refused):
             self.stats.outcomes[parsed.outcome] += 1
-            response = format_error(parsed.error)
+            response = format_refusal(parsed, self.declared)
             self._log(request, began, parsed.outcome, response)
             await self._send(connection, response)
-            return
-        async with self.service.handle(parsed) as reply:
-            response = self._format(parsed, reply)
-            self._log(request, began, reply.outcome, response, reply)
-            await self._send_reply(connection, reply, response)
+        elif isinstance(parsed, ApiRequest):
+            async with self.service.handle(parsed) as reply:
+                response = self._redirected(format_reply(parsed, reply, self.stats.outcomes[reply.outcome]), reply.fault)
+                statuses = [] if reply.task is None else [reply.task.period(reply.as_of).status]
+                self._log(request, began, reply.outcome, response, statuses)
+                await self._send_reply(connection, reply.fault, response)
+        elif self.declared is not None:
+            async with self.declared.handle(parsed) as answer:
+                response = self._redirected(answer.response, answer.fault)
+                self._log(request, began, answer.outcome, response, answer.statuses)
+                await self._send_reply(connection, answer.fault, response)
 
-    def _parse(self, request: HttpRequest) -> ApiRequest | _Refused:
-        scenario = self.service.scenario
-        if request.path == REDIRECTED:
-            return _Refused("redirected", INVALID)
-        try:
-            verify(request, scenario.credentials, scenario.session_tokens, self.service.clock())
-        except SignatureRejected as error:
-            return _Refused("signature", ServiceError(str(error), None, 403, error.code))
-        return parse_request(request) or _Refused("unknown-operation", UNKNOWN_OPERATION)
+    def _control(self, request: HttpRequest, now: float) -> HttpReply:
+        found = None if self.declared is None or names_voice_kind(request) else self.declared.control(request, now)
+        return control(request, self.tasks, now) if found is None else found
 
-    def _format(self, request: ApiRequest, reply: ApiReply) -> HttpReply:
-        response = format_reply(request, reply, self.stats.outcomes[reply.outcome])
-        if reply.fault == "redirect":
-            location = {"Location": f"http://localhost:{self.port}{REDIRECTED}"}
-            response = replace(response, status=307, headers={**response.headers, **location})
-        return response
+    def _redirected(self, response: HttpReply, fault: str | None) -> HttpReply:
+        if fault != "redirect":
+            return response
+        location = {"Location": f"http://localhost:{self.port}{REDIRECTED}"}
+        return replace(response, status=307, headers={**response.headers, **location})
 
-    def _log(self, request: HttpRequest, began: float, outcome: str, response: HttpReply, reply: ApiReply | None = None) -> None:
+    def _log(self, request: HttpRequest, began: float, outcome: str, response: HttpReply, statuses: Sequence[str] = ()) -> None:
         if self.on_request is None:
             return
         now = self.service.clock()
         record = {"at": iso(began), "method": request.method, "path": request.path, "query": request.query}
-        task_status = reply.task.period(reply.as_of).status if reply is not None and reply.task is not None else None
+        task_status = ",".join(statuses) or None
         self.on_request(
             {**record, "status": response.status, "outcome": outcome, "task_status": task_status, "duration_s": round(now - began, 3)}
         )
 
-    async def _send_reply(self, connection: HttpConnection, reply: ApiReply, response: HttpReply) -> None:
-        send_broken = CONNECTION_FAULTS.get(reply.fault or "")
+    async def _send_reply(self, connection: HttpConnection, fault: str | None, response: HttpReply) -> None:
+        send_broken = CONNECTION_FAULTS.get(fault or "")
         if send_broken is not None:
             await send_broken(connection, self._dated(response))
         else:
@@ -192,10 +186,14 @@ class Simulator:
 
 @asynccontextmanager
 async def serve(
-    service: VoiceService, host: str = "127.0.0.1", port: int = 0, on_request: OnRequest | None = None
+    service: VoiceService,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    on_request: OnRequest | None = None,
+    declared: DeclaredApi | None = None,
 ) -> AsyncIterator[Simulator]:
-    """Serve `service` on a port (0: any free port) until the block ends. Raises OSError when the port is in use."""
-    sim = Simulator(service, host, on_request)
+    """Serve on a port (0: any free port) until the block ends. Raises OSError when the port is in use."""
+    sim = Simulator(service, host, on_request, declared)
     server = await asyncio.start_server(sim.accept, host, port, backlog=1024)
     sim.port = server.sockets[0].getsockname()[1]
     try:
@@ -223,7 +221,13 @@ async def simulator(
     host: str = "127.0.0.1",
     port: int = 0,
     clock: Callable[[], float] = time.time,
+    kinds: Kinds | None = None,
 ) -> AsyncIterator[Simulator]:
-    """Serve a scenario on a port until the block ends: the shortest way to a voice service in a test."""
-    async with serve(VoiceService(scenario or Scenario(), clock), host, port) as sim:
+    """Serve a scenario on a port until the block ends: the shortest way to a service in a test.
+
+    `kinds` returns kinds to serve besides those of the voice service, such as `builtin_catalog`; it is called when they are needed.
+    """
+    voice = VoiceService(scenario or Scenario(), clock)
+    declared = None if kinds is None else DeclaredApi(DeclaredService(kinds, voice))
+    async with serve(voice, host, port, declared=declared) as sim:
         yield sim

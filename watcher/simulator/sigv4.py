@@ -19,6 +19,7 @@ from watcher.simulator.wire import HttpRequest
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 SIGNING_NAME = "chime"
+"""Of Amazon Chime SDK Voice."""
 MAX_SKEW_S = 300.0
 
 _AUTHORIZATION = re.compile(r"Credential=([^,\s]+),\s*SignedHeaders=([^,\s]+),\s*Signature=([0-9a-f]{64})")
@@ -48,16 +49,29 @@ class Scope:
         return f"{self.date}/{self.region}/{self.service}/aws4_request"
 
 
-def verify(request: HttpRequest, credentials: Mapping[str, str], tokens: Mapping[str, str], now: float) -> str:
-    """Return the access key that signed `request`. `tokens` maps access keys to their session tokens. Raises SignatureRejected."""
+def signed_service(request: HttpRequest) -> str:
+    """Return the service in the credential scope, also where the signature is wrong; empty without a signature."""
+    try:
+        return _authorization(request.header("authorization"))[0].service
+    except SignatureRejected:
+        return ""
+
+
+def verify(
+    request: HttpRequest, credentials: Mapping[str, str], tokens: Mapping[str, str], now: float, signing_name: str = SIGNING_NAME
+) -> str:
+    """Return the access key that signed `request` for the service with this signing name. Raises SignatureRejected.
+
+    `tokens` maps access keys to their session tokens.
+    """
     scope, signed, signature = _authorization(request.header("authorization"))
     token = request.header("x-amz-security-token")
     if scope.access_key not in credentials or tokens.get(scope.access_key, token) != token:
         raise SignatureRejected("UnrecognizedClientException", "The security token included in the request is invalid.")
     if "host" not in signed or (token and "x-amz-security-token" not in signed):
         raise SignatureRejected("InvalidSignatureException", "Host and the security token must be among the signed headers.")
-    if scope.service != SIGNING_NAME:
-        raise SignatureRejected("InvalidSignatureException", f"Credential should be scoped to correct service: '{SIGNING_NAME}'.")
+    if scope.service != signing_name:
+        raise SignatureRejected("InvalidSignatureException", f"Credential should be scoped to correct service: '{signing_name}'.")
     stamp = request.header("x-amz-date")
     _check_time(stamp, scope, now)
     key = _signing_key(credentials[scope.access_key], scope)

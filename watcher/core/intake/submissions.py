@@ -213,8 +213,7 @@ def _for_a_person(error: InvalidInput, element: Unwrapped, kind: Kind, place: st
 
 def good_message(kind: Kind) -> str:
     """The shortest message that names a task of this kind, as JSON."""
-    ids = zip(kind.params, example_ids(kind), strict=True)
-    return json.dumps({"kind": kind.name, **{param.field: value for param, value in ids}})
+    return json.dumps({"kind": kind.name, **{param.field: param.example for param in kind.params}})
 
 
 def _flat(name: str) -> str:

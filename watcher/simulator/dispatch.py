@@ -1,0 +1,52 @@
+"""Decides which service a request on the port is for, and checks its signature before the service sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from watcher.simulator.declared import DeclaredApi
+from watcher.simulator.declared.service import Call
+from watcher.simulator.faults import INVALID, ServiceError
+from watcher.simulator.http_api import format_error, parse_request
+from watcher.simulator.service import ApiRequest, VoiceService
+from watcher.simulator.sigv4 import SIGNING_NAME, SignatureRejected, signed_service, verify
+from watcher.simulator.wire import HttpReply, HttpRequest
+
+REDIRECTED = "/redirected"
+"""Where the fault `redirect` sends a client, under another name of this host. A client must not follow; a request here is counted."""
+
+UNKNOWN_OPERATION = ServiceError("this operation does not exist", None, 404, "UnknownOperationException")
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A request that does not reach a service, and the name under which `Stats.outcomes` counts it."""
+
+    outcome: str
+    error: ServiceError
+    signing_name: str = SIGNING_NAME
+
+
+def dispatch(request: HttpRequest, voice: VoiceService, declared: DeclaredApi | None) -> ApiRequest | Call | Refused:
+    """Return the call of the voice service or of another one, or why there is none. Raises BadRequest for a body that is not JSON."""
+    if request.path == REDIRECTED:
+        return Refused("redirected", INVALID)
+    name = signed_service(request)
+    if name != SIGNING_NAME and (declared is None or not declared.accepts(name)):
+        name, declared = SIGNING_NAME, None
+    try:
+        verify(request, voice.scenario.credentials, voice.scenario.session_tokens, voice.clock(), name)
+    except SignatureRejected as error:
+        return Refused("signature", ServiceError(str(error), None, 403, error.code), name)
+    call = parse_request(request) if name == SIGNING_NAME else None
+    if call is not None:
+        return call
+    found = None if declared is None else declared.find_call(request, name)
+    return found or Refused("unknown-operation", UNKNOWN_OPERATION, name)
+
+
+def format_refusal(refused: Refused, declared: DeclaredApi | None) -> HttpReply:
+    """Return the error as the service would send it for which the request is signed."""
+    if declared is None or refused.signing_name == SIGNING_NAME:
+        return format_error(refused.error)
+    return declared.refusal(refused.signing_name, refused.error)
