@@ -34,7 +34,7 @@ class ServerAccess:
 
     @property
     def catalog(self) -> Catalog:
-        """The kinds that this version knows."""
+        """The shipped kinds. Those of the configuration of the server are not known here."""
         from watcher.kinds.catalog import builtin_catalog
 
         return builtin_catalog()

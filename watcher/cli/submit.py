@@ -16,6 +16,7 @@ import click
 from click.exceptions import Exit
 
 from watcher.cli import exit_codes
+from watcher.cli.kind_catalog import catalog_for
 from watcher.cli.options import Server, command_line, config_option, default_config
 from watcher.cli.tables import counted, sentence
 
@@ -88,10 +89,9 @@ def submit(
     """
     from watcher.cli.submission import SubmitOptions
     from watcher.cli.submit_target import Target, own_region
-    from watcher.kinds.catalog import builtin_catalog
 
-    catalog = builtin_catalog()
     config = config or (default_config() if queue_url is None and server is None else None)
+    catalog = catalog_for(config)
     untargeted = server is not None or (dry_run and config is None and queue_url is None)
     target = Target() if untargeted else _target(config, queue_url, source)
     if kind not in catalog:

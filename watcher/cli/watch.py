@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from click.exceptions import Exit
+
+from watcher.cli.kind_catalog import catalog_for
+from watcher.cli.options import FILE
 
 if TYPE_CHECKING:
     from watcher.kinds.catalog import Catalog
@@ -27,8 +31,9 @@ if TYPE_CHECKING:
     default=60,
     help="Stop (exit code 75) after this time without a reply that shows an open task: not found, denied, or no reply at all.",
 )
+@click.option("--config", metavar="FILE", type=FILE, help="Also know the kinds of this configuration. Nothing else in it is used.")
 @click.option("--json", "as_json", is_flag=True, help="Print each event as one line of JSON: the CloudEvent.")
-def watch(tasks: tuple[str, ...], rate: float | None, patience: float, as_json: bool) -> None:
+def watch(tasks: tuple[str, ...], rate: float | None, patience: float, config: Path | None, as_json: bool) -> None:
     """Follow a few tasks on the screen until each one ends.
 
     TASK is VoiceConnectorId/TaskId or kind/VoiceConnectorId/TaskId; without a
@@ -48,9 +53,7 @@ def watch(tasks: tuple[str, ...], rate: float | None, patience: float, as_json: 
     Example:
       watcher watch abc123/2f0c7f3e-6d0b-4d2c-9a45-0d7c5a7f1f10
     """
-    from watcher.kinds.catalog import builtin_catalog
-
-    catalog = builtin_catalog()
+    catalog = catalog_for(config)
     keys = {_key(task, catalog) for task in tasks}
 
     from watcher.cli.event_loop import run_stoppable

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from watcher.kinds.arn import ArnTemplate
 from watcher.kinds.form_parts import (
@@ -37,7 +37,7 @@ class KindForm(Section):
     service: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
     """The AWS service, as botocore names it."""
     operation: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    """The call that reads one task, as the method of botocore's client is named."""
+    """The call that reads one task, as the method of botocore's client is named: `get_transcription_job`."""
     params: dict[str, ParamForm] = Field(min_length=1)
     """The identifiers of a task, in the order of its key. The last one is the task's own id."""
     extra: dict[str, Any] = Field(default_factory=dict)
@@ -84,6 +84,14 @@ class KindForm(Section):
     start: StartForm | None = None
     batch: BatchForm | None = None
 
+    @field_validator("params")
+    @classmethod
+    def _check_params(cls, params: dict[str, ParamForm]) -> dict[str, ParamForm]:
+        fields = [form.field or _snake(name) for name, form in params.items()]
+        if len(set(fields)) != len(fields):
+            raise ValueError("two params have the same field; give each its own")
+        return params
+
     @field_validator("statuses")
     @classmethod
     def _check_statuses(cls, statuses: dict[str, str]) -> dict[str, str]:
@@ -107,23 +115,39 @@ class KindForm(Section):
         Types.of(types)
         return types
 
-    @model_validator(mode="after")
-    def _check_fields(self) -> Self:
-        fields = [form.field or _snake(name) for name, form in self.params.items()]
-        if len(set(fields)) != len(fields):
-            raise ValueError("two params have the same field; give each its own")
-        own = next(reversed(self.params))
-        if self.batch is not None and self.batch.operation == self.operation and self.batch.param != own:
-            raise ValueError(f"batch.param must be {own}, because batch.operation is the operation of the kind")
-        if self.arn is not None and (unbound := ArnTemplate(self.arn).unbound(list(self.params))):
-            raise ValueError(f"arn does not contain {{{unbound[0]}}}; all params but the last one must be in it")
-        for status in self.optional:
-            if self.statuses.get(status) != "open":
-                raise ValueError(f"optional has {status}, which is not an open status; list only such statuses")
-        for status in self.durations:
-            if self.statuses.get(status) not in (StatusClass.OPEN, StatusClass.PROVISIONAL):
-                raise ValueError(f"durations has {status}, which is not an open or provisional status; list only such statuses")
-        return self
+    @field_validator("optional")
+    @classmethod
+    def _check_optional(cls, optional: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        statuses = info.data.get("statuses", {})  # empty if they have a mistake
+        for status in optional if statuses else ():
+            if statuses.get(status) != StatusClass.OPEN:
+                raise ValueError(f"{status} is not an open status; list only such statuses")
+        return optional
+
+    @field_validator("durations")
+    @classmethod
+    def _check_durations(cls, durations: dict[str, DurationForm], info: ValidationInfo) -> dict[str, DurationForm]:
+        statuses = info.data.get("statuses", {})  # empty if they have a mistake
+        for status in durations if statuses else ():
+            if statuses.get(status) not in (StatusClass.OPEN, StatusClass.PROVISIONAL):
+                raise ValueError(f"{status} is not an open or provisional status; list only such statuses")
+        return durations
+
+    @field_validator("arn")
+    @classmethod
+    def _check_arn(cls, arn: str | None, info: ValidationInfo) -> str | None:
+        params = list(info.data.get("params", ()))
+        if arn is not None and (unbound := ArnTemplate(arn).unbound(params)):
+            raise ValueError(f"does not contain {{{unbound[0]}}}; all params but the last one must be in it")
+        return arn
+
+    @field_validator("batch")
+    @classmethod
+    def _check_batch(cls, batch: BatchForm | None, info: ValidationInfo) -> BatchForm | None:
+        own = next(reversed(info.data.get("params", {})), None)
+        if batch is not None and own is not None and batch.operation == info.data.get("operation") and batch.param != own:
+            raise ValueError(f"param must be {own}, because the operation is that of the kind")
+        return batch
 
     def kind(self) -> Kind:
         """Return the kind, with all paths compiled."""
