@@ -15,7 +15,6 @@ from typing import Any
 
 from watcher.core.intake.aws_tasks import notified_task, recorded_task, recorded_tasks
 from watcher.core.intake.envelopes import decode_message, unwrap
-from watcher.core.intake.example_ids import example_ids
 from watcher.core.intake.members import MAX_DEADLINE_S, check_version, context_of, deadline_of, task_token_of
 from watcher.core.intake.observations import has_status, observation_of
 from watcher.core.intake.recognition import NamedTask, first_kinds, read_task, tasks_in
