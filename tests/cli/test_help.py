@@ -43,7 +43,7 @@ def test_help_fits_80_columns(path: tuple[str, ...]) -> None:
     assert not re.search(r"<\w+>|INTEGER|FLOAT|BOOLEAN", text)
 
 
-@pytest.mark.parametrize("path", [(), ("config",), ("dead-letters",)], ids=" ".join)
+@pytest.mark.parametrize("path", [(), ("config",), ("dead-letters",), ("kinds",)], ids=" ".join)
 @pytest.mark.parametrize("width", [50, 78])
 def test_no_summary_is_cut(path: tuple[str, ...], width: int) -> None:
     """The help of a group has the whole summary of each command, also on a narrow terminal."""

@@ -54,6 +54,10 @@ RUNS = {
     "submit abc/t1 --url http://127.0.0.1:1": CLIENT,
     "store copy --from w.db --config w.yaml": STORE,
     "run --config w.yaml": SERVICE,
+    "kinds list": {"jmespath", "pydantic", "ruamel", "watcher.kinds"},
+    "kinds show voice-tone": {"jmespath", "pydantic", "ruamel", "watcher.kinds"},
+    "kinds list --config w.yaml": STORE,
+    "kinds from-waiter sqs Nothing": {"botocore", "jmespath", "pydantic", "ruamel", "watcher.adapters", "watcher.kinds"},
     "watch abc": {"jmespath", "pydantic", "ruamel", "watcher.kinds"},
 }
 """What each command may import to do its work; `watch abc` finds no task in its argument."""

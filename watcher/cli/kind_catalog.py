@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from watcher.kinds.catalog import Catalog
 
 
@@ -19,3 +21,8 @@ def catalog_for(config: Path | None) -> Catalog:
     from watcher.config import catalog_of, read_sections
 
     return catalog_of(read_sections(config, os.environ, ("kinds",)))
+
+
+def shipped_names() -> Collection[str]:
+    """Return the names of the kinds that ship with the watcher."""
+    return catalog_for(None).kinds

@@ -85,7 +85,7 @@ class ServiceApi:
     operations: Mapping[str, Operation]
     """By the method of botocore's client."""
     waiters: Mapping[str, Mapping[str, Any]]
-    """botocore's waiters by name, in the form of `waiters-2.json`: `operation` and `acceptors`."""
+    """botocore's waiters by name, in the form of `waiters-2.json`: `acceptors`, and `operation`, here the method of the client."""
 
 
 class ServiceApis(Protocol):

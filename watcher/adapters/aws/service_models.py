@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from botocore import xform_name
@@ -34,33 +34,55 @@ class ServiceModels:
         return list(self._loader.list_available_services("service-2"))
 
     def _service(self, name: str) -> ServiceApi:
-        model = ServiceModel(self._loader.load_service_model(name, "service-2"), name)
-        operations = {xform_name(operation): operation for operation in model.operation_names}
-        return ServiceApi(name, _Lazy(operations, lambda operation: _operation(model, operation)), self._waiters(name))
+        return ServiceApi(name, _Operations(lambda: self._loader.load_service_model(name, "service-2"), name), self._waiters(name))
 
     def _waiters(self, name: str) -> Mapping[str, Mapping[str, Any]]:
         try:
-            waiters: Mapping[str, Mapping[str, Any]] = self._loader.load_service_model(name, "waiters-2")["waiters"]
+            waiters = self._loader.load_service_model(name, "waiters-2")["waiters"]
         except BotoCoreError:  # most services have no waiters
             return {}
-        return waiters
+        return {waiter: {**described, "operation": xform_name(described["operation"])} for waiter, described in waiters.items()}
 
 
-class _Lazy(Mapping[str, Any]):
-    """A mapping whose values are made when they are asked for."""
+class _Members(Mapping[str, Shape | None]):
+    """The members of a structure, each read when it is asked for: shapes can contain themselves."""
 
-    def __init__(self, sources: Mapping[str, Any], make: Callable[[Any], Any]) -> None:
-        self._sources = sources
-        self._make = make
+    def __init__(self, members: Mapping[str, ModelShape]) -> None:
+        self._members = members
 
-    def __getitem__(self, key: str) -> Any:
-        return self._make(self._sources[key])
+    def __getitem__(self, name: str) -> Shape | None:
+        return _shape(self._members[name])
 
-    def __iter__(self) -> Any:
-        return iter(self._sources)
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._members)
 
     def __len__(self) -> int:
-        return len(self._sources)
+        return len(self._members)
+
+
+class _Operations(Mapping[str, Operation]):
+    """The operations of one service. The model is loaded at the first use."""
+
+    def __init__(self, load: Callable[[], Any], service: str) -> None:
+        self._load = load
+        self._service = service
+
+    @functools.cached_property
+    def _model(self) -> ServiceModel:
+        return ServiceModel(self._load(), self._service)
+
+    @functools.cached_property
+    def _names(self) -> Mapping[str, str]:
+        return {xform_name(name): name for name in self._model.operation_names}
+
+    def __getitem__(self, method: str) -> Operation:
+        return _operation(self._model, self._names[method])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def _operation(model: ServiceModel, name: str) -> Operation:
@@ -87,7 +109,7 @@ def _shape(shape: ModelShape | None) -> Shape | None:
 def _inner(shape: ModelShape) -> Mapping[str, Shape | None]:
     match shape.type_name:
         case "structure":
-            return _Lazy(shape.members, _shape)
+            return _Members(shape.members)
         case "list":
             return {"": _shape(shape.member)}
         case "map":

@@ -1,0 +1,121 @@
+"""Kinds made of botocore's waiters."""
+
+from __future__ import annotations
+
+import pytest
+
+from watcher.adapters.aws.service_models import ServiceModels
+from watcher.kinds.api_check import check_kind
+from watcher.kinds.form import KindForm
+from watcher.kinds.from_waiter import default_name, kind_from_waiter
+from watcher.kinds.waiter_status import UnusableWaiter
+from watcher.yaml_text import read_yaml_text
+
+APIS = ServiceModels()
+
+
+def written(service: str, waiter: str) -> str:
+    api = APIS.service(service)
+    return kind_from_waiter(api, waiter, default_name(api, waiter))
+
+
+def form_of(text: str) -> KindForm:
+    (entry,) = read_yaml_text(f"kinds:\n{text}", "w.yaml")["kinds"]
+    return KindForm.model_validate(entry)
+
+
+@pytest.mark.parametrize(
+    ("service", "waiter", "task", "id_", "status"),
+    [
+        ("sagemaker", "TrainingJobCompletedOrStopped", "@", None, "TrainingJobStatus"),
+        ("sagemaker", "ProcessingJobCompletedOrStopped", "@", None, "ProcessingJobStatus"),
+        ("rds", "DBSnapshotAvailable", "DBSnapshots[0]", None, "Status"),
+        ("ecs", "TasksStopped", "tasks[0]", "taskArn", "lastStatus"),
+        ("ec2", "ImageAvailable", "Images[0]", "ImageId", "State"),
+        ("ec2", "InstanceRunning", "Reservations[0].Instances[0]", "InstanceId", "State.Name"),
+        ("cloudformation", "StackCreateComplete", "Stacks[0]", None, "StackStatus"),
+        ("codedeploy", "DeploymentSuccessful", "deploymentInfo", None, "status"),
+        ("ssm", "CommandExecuted", "@", None, "Status"),
+        ("emr", "StepComplete", "Step", "Id", "Status.State"),
+        ("deadline", "JobCreateComplete", "@", None, "lifecycleStatus"),
+        ("eks", "ClusterActive", "cluster", None, "status"),
+        ("lambda", "FunctionActiveV2", "Configuration", None, "State"),
+        ("redshift", "ClusterAvailable", "Clusters[0]", None, "ClusterStatus"),
+        ("cloudfront", "InvalidationCompleted", "Invalidation", None, "Status"),
+        ("medialive", "ChannelRunning", "@", "Id", "State"),
+    ],
+)
+def test_a_waiter_becomes_a_kind_that_fits_its_api(service: str, waiter: str, task: str, id_: str | None, status: str) -> None:
+    """The kind parses, passes the comparison with the API model, and has the call, the task, its id and its status."""
+    form = form_of(written(service, waiter))
+    assert (form.task, form.id, form.status) == (task, id_, status)
+    assert check_kind(form, APIS) == []
+    assert form.kind().statuses
+
+
+def test_the_statuses_have_the_classes_of_the_waiter() -> None:
+    """Its success is succeeded, its failure failed, all other words of the API open, with a question where they look like an end."""
+    text = written("ec2", "ImageAvailable")
+    statuses = form_of(text).statuses
+    assert (statuses["available"], statuses["failed"], statuses["pending"]) == ("succeeded", "failed", "open")
+    assert "      error: open  # check: succeeded or failed, if no other status follows it\n" in text
+
+
+def test_guesses_are_marked() -> None:
+    """What the model does not say has a comment: the id of a task, statuses without an enum, codes with several meanings."""
+    text = written("ecs", "TasksStopped")
+    assert "    id: taskArn  # check: the member that is equal to tasks\n" in text
+    assert "# check: the API model does not list the statuses" in text
+    assert 'ValidationError: "not exist|not found"  # check: ' in written("cloudformation", "StackCreateComplete")
+    assert form_of(written("ssm", "CommandExecuted")).not_found == {"InvocationDoesNotExist": None}
+
+
+def test_times_are_found_by_their_names() -> None:
+    """A time of creation, of the start and of the end are those of the kind."""
+    form = form_of(written("sagemaker", "TrainingJobCompletedOrStopped"))
+    assert (form.created, form.started, form.updated, form.message) == (
+        "CreationTime",
+        "TrainingStartTime",
+        "TrainingEndTime",
+        "FailureReason",
+    )
+    assert list(form.params) == ["TrainingJobName"]
+
+
+def test_the_own_id_is_the_last_param() -> None:
+    """A call with several identifiers has the one that the task repeats last."""
+    assert list(form_of(written("deadline", "JobCreateComplete")).params) == ["farmId", "queueId", "jobId"]
+    assert form_of(written("ecs", "TasksStopped")).params["tasks"].list
+
+
+@pytest.mark.parametrize(
+    ("service", "waiter", "reason"),
+    [
+        ("s3", "BucketExists", "it calls head_bucket"),
+        ("iam", "UserExists", "it looks only at HTTP statuses and error codes"),
+        ("ec2", "InstanceExists", "it compares no status with a word of success"),
+        ("eks", "ClusterDeleted", "its success is the error ResourceNotFoundException"),
+        ("dms", "ReplicationTaskReady", "DescribeReplicationTasks has no parameter that names one task"),
+        ("ecr", "ImageScanComplete", "the API requires imageId"),
+        ("omics", "VariantStoreDeleted", "status has none of the statuses that it waits for"),
+    ],
+)
+def test_a_waiter_without_a_status_says_why(service: str, waiter: str, reason: str) -> None:
+    """A waiter that cannot become a kind has a reason, which names what it looks at instead."""
+    with pytest.raises(UnusableWaiter, match=reason):
+        written(service, waiter)
+
+
+@pytest.mark.slow
+def test_most_waiters_become_kinds() -> None:
+    """Of all waiters that botocore ships, nearly three in four become kinds, and each one of these fits its API."""
+    results = [_result(service, waiter) for service in APIS.services for waiter in APIS.service(service).waiters]
+    assert [each for each in results if isinstance(each, list) and each] == []
+    assert len([each for each in results if each == []]) > 0.7 * len(results) > 200
+
+
+def _result(service: str, waiter: str) -> list[object] | str:
+    try:
+        return list(check_kind(form_of(written(service, waiter)), APIS))
+    except UnusableWaiter as reason:
+        return str(reason)

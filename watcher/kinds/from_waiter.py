@@ -1,0 +1,139 @@
+"""Turns one of botocore's waiters into a kind, as YAML to paste below `kinds:`. Pure.
+
+A waiter knows the call, where the status is, and which statuses are a success or a failure. The rest is guessed by the names in the
+API model; what is not sure has a `# check:` comment.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from watcher.kinds.api_model import READING_PREFIXES, Operation, ServiceApi, Shape
+from watcher.kinds.waiter_guesses import OwnId, dashed, is_param, message_of, noun_of, optional_of, result_of, times_of
+from watcher.kinds.waiter_status import StatusPlace, UnusableWaiter, place_of, statuses_of
+from watcher.yaml_text.writer import scalar
+
+_MISSING = re.compile(r"NotFound|NoSuch|NotExist|Unknown", re.IGNORECASE)
+"""Error codes that mean "no such task"."""
+_MISSING_EVERYWHERE = frozenset({"NotFound", "NotFoundException", "ResourceNotFound", "ResourceNotFoundException"})
+"""Those that mean it for all services, without `not_found`."""
+_GENERAL = re.compile(r"Validation|BadRequest|InvalidParameter|InvalidInput|InvalidRequest", re.IGNORECASE)
+"""Error codes that mean it for some of their texts."""
+_ARN = "arn:[A-Za-z0-9_.:/+=,@-]{1,2000}"
+
+
+def default_name(api: ServiceApi, waiter: str) -> str:
+    """Return a name from the service and what the call describes: `glue-job-run`."""
+    return f"{api.name}-{dashed(noun_of(api.operations[str(api.waiters[waiter]['operation'])].name))}"[:63]
+
+
+def kind_from_waiter(api: ServiceApi, waiter: str, name: str) -> str:
+    """Return an entry of the list `kinds`, which parses and fits the API. Raises UnusableWaiter with the reason."""
+    acceptors = api.waiters[waiter]["acceptors"]
+    operation = _operation(api, str(api.waiters[waiter]["operation"]))
+    noun = noun_of(operation.name)
+    place = place_of(acceptors, operation, noun)
+    lines = [
+        f"  # From botocore's waiter {waiter} of {api.name}, which calls {operation.name}.",
+        f"  - name: {scalar(name)}",
+        f"    service: {api.name}",
+        f"    operation: {operation.method}",
+        *_params(operation, place.own),
+        f"    task: {scalar(place.task)}",
+        *_id(place.own),
+        f"    status: {scalar(place.status)}",
+        *_facts(place),
+        "    statuses:",
+        *(f"      {scalar(word)}: {class_}{_check(check)}" for word, class_, check in statuses_of(acceptors, place)),
+        *_not_found(acceptors),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _operation(api: ServiceApi, method: str) -> Operation:
+    operation = api.operations[method]
+    if not operation.only_reads:
+        names = ", ".join(f"{prefix}..." for prefix in READING_PREFIXES)
+        raise UnusableWaiter(f"it calls {method}, and the call of a kind must be one of {names}")
+    return operation
+
+
+def _params(operation: Operation, own: OwnId) -> Iterator[str]:
+    """The identifiers, the own one last; constants for what else the API requires; and what else the call could have."""
+    request = operation.request
+    required = [name for name in request.required if is_param(request.members[name])]
+    yield "    params:"
+    for name in [*(name for name in required if name != own.param), own.param]:
+        shape = request.members[name]
+        keys = {"pattern": f'"{_ARN}"'} if re.search(r"arns?$", name, re.IGNORECASE) else {}
+        keys |= {"list": "true"} if shape is not None and shape.type == "list" else {}
+        yield f"      {name}: {{{', '.join(f'{key}: {value}' for key, value in keys.items())}}}"
+    others = [name for name in optional_of(operation) if name not in (*required, own.param)]
+    if others:
+        yield f"      # check: can the identifiers of a task include one of these, too: {', '.join(others[:6])}"
+    constants = [name for name in request.required if name not in required]
+    if constants:
+        yield "    extra:"
+    for name in constants:
+        yield f"      {name}: {_constant(name, request.members[name])}  # check: required by the API"
+
+
+def _constant(name: str, shape: Shape | None) -> str:
+    """A value that the API accepts for a required parameter that cannot be an identifier."""
+    match None if shape is None else shape.type:
+        case "boolean":
+            return "true"
+        case "integer" | "long" | "float" | "double":
+            return "1"
+        case "list":
+            return "[]"
+    raise UnusableWaiter(f"the API requires {name}, which is neither a string nor a number")
+
+
+def _id(own: OwnId) -> Iterator[str]:
+    question = "" if own.sure else f"the member that is equal to {own.param}"
+    if own.member != own.param or question:
+        yield f"    id: {scalar(_name(own.member))}{_check(question)}"
+
+
+def _facts(place: StatusPlace) -> Iterator[str]:
+    """The times, the message, and a result to start from."""
+    times, message = times_of(place.shape), message_of(place.shape)
+    for key, member in (("created", times.created), ("started", times.started)):
+        if member:
+            yield f"    {key}: {scalar(_name(member))}"
+    if times.updated:
+        yield f"    updated: {scalar(_name(times.updated))}{_check('' if times.updated_is_end else 'when the present status began')}"
+    if message:
+        yield f"    message: {scalar(_name(message))}"
+    if members := result_of(place.shape, (place.own.member, message)):
+        pairs = ", ".join(f"{key}: {_name(member)}" for key, member in members.items())
+        yield f'    # result: "{{{pairs}}}"  # check: what events contain of a task'
+
+
+def _not_found(acceptors: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """The error codes of the waiter that mean a missing task."""
+    codes: dict[str, str] = {}
+    for acceptor in acceptors:
+        code = acceptor["expected"]
+        if acceptor["matcher"] != "error" or not isinstance(code, str) or code in _MISSING_EVERYWHERE:
+            continue
+        if _MISSING.search(code):
+            codes[code] = "null"
+        elif _GENERAL.search(code) or acceptor["state"] == "success":
+            codes[code] = '"not exist|not found"' + _check("the text of the error for a task that does not exist")
+    if codes:
+        yield "    not_found:"
+    yield from (f"      {scalar(code)}: {value}" for code, value in codes.items())
+
+
+def _check(what: str) -> str:
+    return f"  # check: {what}" if what else ""
+
+
+def _name(member: str) -> str:
+    """Return a member's name as an expression."""
+    return member if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", member) else json.dumps(member)

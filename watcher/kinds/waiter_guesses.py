@@ -1,0 +1,155 @@
+"""Guesses about an API that its model does not say: which parameter names a task, and what its times and texts are. Pure.
+
+Each guess is by name. A guess that is not sure has a reason, which becomes a `# check:` comment.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from watcher.kinds.api_model import Operation, Shape
+
+_PAGING = re.compile(r"token|marker|max(results|records|items)|next|limit|pagesize|sort|order|filter|include", re.IGNORECASE)
+"""Names of parameters that do not name a task."""
+_GENERIC = ("identifier", "name", "arn", "id")
+_CREATED = re.compile(r"creat|submi|request|initiat|queued", re.IGNORECASE)
+_STARTED = re.compile(r"start|begin|began|launch", re.IGNORECASE)
+_ENDED = re.compile(r"complet|ended|end(time|date|at|_)|finish|stopped", re.IGNORECASE)
+_CHANGED = re.compile(r"status.*(time|date|at$)|updat|modif|chang", re.IGNORECASE)
+_TEXT = re.compile(r"(status|state|fail|error).*(message|reason|detail|description)|^(message|reason)$|failurereason", re.IGNORECASE)
+_SURE = 60
+"""The score from which a guess needs no check."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnId:
+    """The parameter that names one task, and the member of the task that repeats it."""
+
+    param: str
+    member: str
+    score: int
+    """How sure the guess is, from 0 to 100."""
+
+    @property
+    def sure(self) -> bool:
+        """Whether the guess needs no check."""
+        return self.score >= _SURE
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Members of a task that are points in time. Empty: there is none."""
+
+    created: str = ""
+    started: str = ""
+    updated: str = ""
+    updated_is_end: bool = False
+    """Whether `updated` is when the task ended, which is when its last status began."""
+
+
+def params_of(operation: Operation) -> Sequence[str]:
+    """Return the parameters that can name a task: the required ones; if there are none, the optional ones."""
+    members = operation.request.members
+    required = [name for name in operation.request.required if is_param(members[name])]
+    return required or optional_of(operation)
+
+
+def optional_of(operation: Operation) -> Sequence[str]:
+    """Return the optional parameters that can be identifiers."""
+    members = operation.request.members
+    optional = (name for name in members if name not in operation.request.required and not _PAGING.search(name))
+    return [name for name in optional if is_param(members[name])]
+
+
+def is_param(shape: Shape | None) -> bool:
+    """Whether a param of a kind can stand here: a string, or a list of strings."""
+    value = shape.element if shape is not None and shape.type == "list" else shape
+    return value is not None and value.type == "string"
+
+
+def own_id(params: Sequence[str], task: Shape, noun: str) -> OwnId | None:
+    """Return the parameter and the member of the task that fit best. None if the task has no string at all.
+
+    `noun` is what the operation describes, such as `DBSnapshots`.
+    """
+    strings = [name for name, shape in task.members.items() if shape is not None and shape.type == "string" and not shape.enum]
+    scored = [
+        (_score(param, member, noun), _plain(param).startswith(_plain(noun)), index, -order, param, member)
+        for index, param in enumerate(params)
+        for order, member in enumerate(strings)
+    ]
+    if not scored:
+        return None
+    score, _, _, _, param, member = max(scored)
+    return OwnId(param, member, score)
+
+
+def times_of(task: Shape) -> Times:
+    """Return the members of the task that are its times, by their names."""
+    names = [name for name, shape in task.members.items() if shape is not None and shape.type == "timestamp"]
+    created = next((name for name in names if _CREATED.search(name)), "")
+    started = next((name for name in names if _STARTED.search(name) and name != created), "")
+    left = [name for name in names if name not in (created, started)]
+    ended = next((name for name in left if _ENDED.search(name)), "")
+    updated = ended or next((name for name in left if _CHANGED.search(name)), "")
+    if not created:
+        created, started = started, ""
+    return Times(created, started, updated, bool(ended))
+
+
+def message_of(task: Shape) -> str:
+    """Return the member with the service's text about the status; empty if there is none."""
+    names = [name for name, shape in task.members.items() if shape is not None and shape.type == "string" and not shape.enum]
+    return next((name for name in names if _TEXT.search(name)), "")
+
+
+def result_of(task: Shape, taken: Sequence[str]) -> Mapping[str, str]:
+    """Return up to three members of the task that could be its result, by the name in the result."""
+    plain = ("string", "integer", "long", "double", "float", "boolean")
+    shapes = {name: shape for name, shape in task.members.items() if shape is not None and name not in taken}
+    found = [name for name, shape in shapes.items() if shape.type in plain and not shape.enum]
+    words = re.compile(r"uri|url|output|result|location|count|size|code", re.IGNORECASE)
+    return {_snake(name): name for name in sorted(found, key=lambda name: not words.search(name))[:3]}
+
+
+def noun_of(operation: str) -> str:
+    """Return what an operation describes: `DBSnapshots` for `DescribeDBSnapshots`."""
+    return re.sub(r"^(BatchDescribe|BatchGet|Describe|Get|List)", "", operation) or operation
+
+
+def dashed(name: str) -> str:
+    """Return `DBSnapshots` as `db-snapshot`: lower case, with dashes, and singular."""
+    return _singular(_snake(name).replace("_", "-"))
+
+
+def _score(param: str, member: str, noun: str) -> int:
+    """How likely a parameter and a member of the task are the same identifier: 0 to 100."""
+    one, other, about = _plain(param), _plain(member), _plain(noun)
+    same = next((word for word in _GENERIC if one.endswith(word) and other.endswith(word)), None)
+    if one == other or _plain(_singular(param)) == other:
+        return 100
+    if other in _GENERIC and one.endswith(other):
+        return 80
+    if one in _GENERIC and other == about + one:
+        return 75
+    if same is not None and other.startswith(about):
+        return 70
+    if _plain(_singular(param)) in (about, "id", "name", "arn") and any(other == about + word for word in _GENERIC):
+        return 50
+    return 40 if same is not None else 20 if any(other.endswith(word) for word in _GENERIC) else 0
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", _singular(name).lower())
+
+
+def _singular(name: str) -> str:
+    if re.search(r"(ss|us|is)$", name, re.IGNORECASE):
+        return name
+    return re.sub(r"ies$", "y", name) if name.endswith("ies") else name.removesuffix("s")
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).replace("-", "_").lower()
