@@ -266,21 +266,6 @@ def test_times_are_rfc_3339_to_the_millisecond(seconds, text) -> None:
     assert iso(seconds) == text
 
 
-@pytest.mark.parametrize(
-    ("transition", "succeeded"),
-    [
-        (CHANGED, True),
-        (replace(CHANGED, after="FAILED"), False),
-        (replace(UPDATED, after="PARTIAL_SUCCESS", terminal=True), True),
-        (replace(CHANGED, after="IN_PROGRESS", terminal=False), None),
-        (ENDED, None),
-    ],
-)
-def test_the_last_event_says_whether_the_task_succeeded(transition, succeeded) -> None:
-    """A final partial success counts; before the end, and where the watch ended without a status, nothing is known."""
-    assert body(transition)["data"]["succeeded"] is succeeded
-
-
 @pytest.mark.parametrize("transition", [CHANGED, ENDED, UPDATED], ids=lambda transition: transition.type.name)
 @pytest.mark.parametrize("target", ["default", "eu"])
 def test_an_event_can_be_restored_from_its_body(transition, target) -> None:

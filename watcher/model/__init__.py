@@ -2,7 +2,8 @@
 
 Times are wall-clock seconds since the epoch (UTC) as floats; durations are seconds. The modules in the order of the
 data: `inputs` and `tasks` come in, `watches` are polled, `changes` are committed and delivered, `undelivered` is the rest.
-`task_tokens` are the secrets of those who wait for a task. `replicas` says which watchers share the work. `portions` are the content of a store on its way into another one.
+`task_tokens` are secrets of executions that wait for a task. `replicas` says which watchers share the work. `portions` are the
+content of a store on its way into another one.
 """
 
 from watcher.model.changes import Change, Event, EventType, Step, Transition

@@ -16,7 +16,23 @@ from watcher.adapters.stores.memory.lease_table import LeaseTable
 from watcher.core.copying import marker
 from watcher.core.delivery.leftovers import leftovers, to_drop
 from watcher.errors import StoreRefused
-from watcher.model import NO_TOKENS, Backlog, Change, Claim, DeadLetter, Event, Lease, Leftover, Portion, Pruned, Replica, Report, TaskTokens, Watch, shard_of
+from watcher.model import (
+    NO_TOKENS,
+    Backlog,
+    Change,
+    Claim,
+    DeadLetter,
+    Event,
+    Lease,
+    Leftover,
+    Portion,
+    Pruned,
+    Replica,
+    Report,
+    TaskTokens,
+    Watch,
+    shard_of,
+)
 from watcher.ports import CANCEL_PAGE, IDENTITY, Requests, Signals
 from watcher.query import DeadLetterQuery, EventQuery, OpenCount, Page, Selection, TaskQuery
 from watcher.section import Section

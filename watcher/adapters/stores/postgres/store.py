@@ -13,7 +13,16 @@ from typing import TypeVar
 
 import anyio
 
-from watcher.adapters.stores.postgres import copy_rows, dead_letter_rows, erasure_rows, event_rows, replica_rows, state_rows, token_rows, watch_rows
+from watcher.adapters.stores.postgres import (
+    copy_rows,
+    dead_letter_rows,
+    erasure_rows,
+    event_rows,
+    replica_rows,
+    state_rows,
+    token_rows,
+    watch_rows,
+)
 from watcher.adapters.stores.postgres.adoption import Adoption, reset_future_xids
 from watcher.adapters.stores.postgres.connections import Connection, Limits, Server, Session, Sessions
 from watcher.adapters.stores.postgres.owner_writes import Commit, OwnerWrite, OwnerWrites, Settlement
@@ -26,7 +35,22 @@ from watcher.adapters.stores.postgres.writer import Lane
 from watcher.core.delivery.leftovers import check_same_sinks, leftovers, to_drop
 from watcher.core.ownership.grace import Grace
 from watcher.errors import StoreError, StoreRefused, StoreUnavailable
-from watcher.model import NO_TOKENS, Backlog, Change, Claim, DeadLetter, Event, Lease, Leftover, Portion, Pruned, Replica, Report, TaskTokens, Watch
+from watcher.model import (
+    NO_TOKENS,
+    Backlog,
+    Change,
+    Claim,
+    DeadLetter,
+    Event,
+    Lease,
+    Leftover,
+    Portion,
+    Pruned,
+    Replica,
+    Report,
+    TaskTokens,
+    Watch,
+)
 from watcher.ports import CANCEL_PAGE, IDENTITY, Requests, Signals
 from watcher.query import DeadLetterQuery, EventQuery, OpenCount, Page, Selection, TaskQuery
 

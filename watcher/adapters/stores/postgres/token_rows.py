@@ -74,7 +74,6 @@ def _places(tokens: TaskTokens) -> list[list[object]]:
     return columns([(key, token_digest(token)) for key, given in tokens.items() for token in given], 2)
 
 
-
 def _by_key(rows: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for key, token in rows:

@@ -18,7 +18,22 @@ from watcher.adapters.stores.sqlite.event_rows import SHARD
 from watcher.adapters.stores.sqlite.file import SqliteFile
 from watcher.core.delivery.leftovers import leftovers, to_drop
 from watcher.errors import Fenced, StoreRefused, StoreUnavailable
-from watcher.model import NO_TOKENS, Backlog, Change, Claim, DeadLetter, Event, Lease, Leftover, Portion, Pruned, Replica, Report, TaskTokens, Watch
+from watcher.model import (
+    NO_TOKENS,
+    Backlog,
+    Change,
+    Claim,
+    DeadLetter,
+    Event,
+    Lease,
+    Leftover,
+    Portion,
+    Pruned,
+    Replica,
+    Report,
+    TaskTokens,
+    Watch,
+)
 from watcher.ports import CANCEL_PAGE, IDENTITY, Requests, Signals
 from watcher.query import DeadLetterQuery, EventQuery, OpenCount, Page, Selection, TaskQuery
 from watcher.section import Section
