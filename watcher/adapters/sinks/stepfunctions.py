@@ -31,7 +31,7 @@ MAX_BATCH, CONCURRENCY = 10, 8
 """Events in one send, which are one call for each token, and sends at the same time."""
 _SUCCEEDED = frozenset({"SUCCEEDED", "PARTIAL_SUCCESS"})
 """The good ends of the kinds of earlier versions, whose events do not say whether a task succeeded."""
-_NO_CONNECTION = frozenset({"ConnectTimeoutError", "EndpointConnectionError", "ProxyConnectionError", "ConnectionError"})
+_NO_CONNECTION = frozenset({"ConnectTimeoutError", "EndpointConnectionError", "ProxyConnectionError"})
 """Names of errors before a request was sent."""
 
 Answer = tuple[str, Mapping[str, str]]
@@ -86,7 +86,8 @@ class StepFunctionsSink:
 
     def may_have_arrived(self, error: RemoteError) -> bool:
         """A request may have arrived when its reply did not: after a timeout, or on a connection that broke. An error reply is definite."""
-        return isinstance(error, Unavailable) and not error.code.isdigit() and not {error.code, error.detail} & _NO_CONNECTION
+        answered = error.code.isdigit() or error.detail.startswith("HTTP ")
+        return isinstance(error, Unavailable) and not answered and not {error.code, error.detail} & _NO_CONNECTION
 
     async def _answer_all(self, answers: Sequence[tuple[Answer, Sequence[str]]]) -> Sequence[Outcome]:
         outcomes: list[Outcome] = []
