@@ -96,7 +96,7 @@ async def letters(w: World) -> list[DeadLetter]:
 
 
 def a_world(world: MakeWorld, sink: TokenInbox, **more: object) -> World:
-    return world(sinks=[SimulatedInbox(), sink], finite=False, **{"durations": "run=fixed(5)", **more})
+    return world(sinks=[SimulatedInbox(), sink], finite=False, partial=0, **{"durations": "run=fixed(5)", **more})
 
 
 async def test_the_last_event_answers_each_token_of_its_task(world: MakeWorld) -> None:
@@ -192,6 +192,21 @@ async def test_a_token_that_timed_out_is_a_dead_letter(world: MakeWorld) -> None
         await w.store.retry([letter.id])
         await anyio.sleep(5)
         assert await letters(w) == []
+
+
+async def test_a_refused_heartbeat_keeps_the_token(world: MakeWorld) -> None:
+    """A change before the end that the execution refuses is no dead letter; the token still gets its answer."""
+    sink = TokenInbox()
+    sink.closed = {"a"}
+    w = a_world(world, sink, durations="queue=fixed(0),run=fixed(30)")
+    async with w.running() as watcher:
+        await submit(watcher, submission("t1", "a"))
+        await anyio.sleep(10)
+        assert await letters(w) == []
+        sink.closed = set()
+        await anyio.sleep(60)
+    assert sink.answered() == ["a"]
+    assert await letters(w) == []
 
 
 async def test_a_late_token_that_timed_out_is_one_dead_letter(world: MakeWorld) -> None:
@@ -295,7 +310,7 @@ async def test_heartbeats_go_on_while_a_task_runs(world: MakeWorld) -> None:
 
 
 async def test_a_heartbeat_that_is_refused_is_not_repeated(world: MakeWorld) -> None:
-    """One warning without the token; the next event of the task becomes a dead letter."""
+    """One warning without the token; if the answer is refused too, the last event becomes a dead letter."""
     sink = TokenInbox(heartbeat_s=10.0)
     w = a_world(world, sink, durations="queue=fixed(0),run=fixed(300)")
     with capture_logs() as logs:

@@ -39,7 +39,7 @@ class TaskTokens:
         self._clock = clock
         self._wakeup = Wakeup()
         self._refused: set[bytes] = set()
-        """Digests of tokens whose heartbeat was refused. Their next event becomes a dead letter; until then they need no heartbeat."""
+        """Digests of tokens whose heartbeat was refused. They get no further one, only the answer."""
 
     def wake(self) -> None:
         """Look for late tokens: one was admitted."""
@@ -101,5 +101,5 @@ class TaskTokens:
         for (key, token), outcome in zip(waiting, outcomes, strict=True):
             if isinstance(outcome, Rejected):
                 self._refused.add(token_digest(token))
-                hint = "the execution does not wait any more; the next event of the task becomes a dead letter of this sink"
+                hint = "the execution probably does not wait any more; if it refuses the answer too, the last event becomes a dead letter"
                 log.warning("task_token_refused", sink=self._sink.name, task=key, reason=outcome.reason, hint=hint)

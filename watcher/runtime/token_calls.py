@@ -63,7 +63,11 @@ class TokenCalls(SinkCalls):
             self._unanswered.difference_update(refused)
 
     def _decided(self, part: Event, outcome: Outcome, doubtful: set[Place]) -> Outcome:
-        """The outcome of one token, or of an event without one."""
+        """The outcome of one token, or of an event without one. A heartbeat that is refused is no dead letter: the answer may be."""
+        if isinstance(outcome, Rejected) and not part.terminal:
+            hint = "the execution probably does not wait any more; if it refuses the answer too, the last event becomes a dead letter"
+            log.warning("task_token_refused", sink=self._answering.name, task=part.key, reason=outcome.reason, hint=hint)
+            return Delivered()
         places = [(part.key, token) for token in part.task_tokens] if part.terminal else []
         if isinstance(outcome, Retry):
             self._note(places, doubtful, outcome.error)
