@@ -10,7 +10,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from watcher.errors import ConfigMistakes, Unavailable
-from watcher.kinds.catalog import Catalog, builtin_catalog
+from watcher.kinds.catalog import Catalog
+from watcher.model import Scope
 from watcher.observe.loop_lag import Heartbeat, measure_loop_lag
 from watcher.observe.metrics import Metrics
 from watcher.observe.tracing import NO_TRACER, Tracer
@@ -45,9 +46,10 @@ def build(
     from watcher.adapters.aws.probe import AwsProbe
     from watcher.adapters.aws.session import AwsClients
     from watcher.api.source import ApiSource
+    from watcher.config import catalog_of
     from watcher.registry import SINKS, SOURCES, STORES, AdapterContext
 
-    catalog, limits = builtin_catalog(), settings.limits
+    catalog, limits = catalog_of(settings), settings.limits
     aws = AwsClients(
         max_connections=limits.max_in_flight * len(catalog.quotas),
         call_deadline=limits.call_deadline,
@@ -83,7 +85,15 @@ class App:
         self.heartbeat = Heartbeat()
         self._aws = aws
         service = ServiceSettings(
-            settings.watch, settings.pace, settings.cadence, settings.events, settings.limits, aws.region_required(), catalog, drop_sinks
+            settings.watch,
+            settings.pace,
+            settings.cadence,
+            settings.events,
+            settings.limits,
+            aws.region_required(),
+            catalog,
+            drop_sinks,
+            {target.name: Scope(target.region, target.account) for target in settings.targets},
         )
         beside: list[Loop] = [self._measure, self._serve]
         times = Determinism(clock=Clock(clock))

@@ -13,6 +13,16 @@ from watcher.core.intake.message_schema import message_schema
 from watcher.kinds.catalog import builtin_catalog
 
 GOOD = "sources: [{type: lines}]\nsinks: [{type: jsonl}]\n"
+KIND = """
+kinds:
+  - name: exports
+    service: logs
+    operation: describe_export_tasks
+    params: {taskId: {}}
+    task: exportTasks[0]
+    status: status.code
+    statuses: {PENDING: open, RUNNING: open, COMPLETED: succeeded, FAILED: failed, PENDING_CANCEL: open, CANCELLED: failed}
+"""
 load_yaml = YAML(typ="safe", pure=True).load
 
 
@@ -150,6 +160,15 @@ def test_schema_prints_the_schema_of_events() -> None:
     assert json.loads(found.stdout) == event_schema(builtin_catalog())
     both = CliRunner().invoke(app, ["config", "schema", "--events", "--messages"])
     assert (both.exit_code, "exclude each other" in both.stderr) == (2, True)
+
+
+def test_schemas_include_the_kinds_of_the_configuration(file: Path) -> None:
+    """`config schema --messages` and `--events` with a configuration describe its kinds too."""
+    file.write_text(GOOD + KIND, encoding="utf-8")
+    for option in ("--messages", "--events"):
+        without = CliRunner().invoke(app, ["config", "schema", option]).stdout
+        found = CliRunner().invoke(app, ["config", "schema", option, "--config", str(file)])
+        assert (found.exit_code, "exports" in found.stdout, "exports" in without) == (0, True, False)
 
 
 @pytest.mark.parametrize(("events", "notes"), [("{results: hashed}", 1), ("{results: hashed, hash_key: 0123456789abcdef}", 0), ("{}", 0)])

@@ -11,6 +11,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from watcher.config import Loaded, Settings, read, schema
+from watcher.config.settings import section_in
+from watcher.kinds.form import KindForm
 from watcher.registry import SINKS, SOURCES, STORES, AdapterType
 from watcher.section import Section
 
@@ -74,6 +76,18 @@ def test_full_shows_the_other_stores() -> None:
         section = STORES[type_].settings.model_validate(store)
         optional = {name: field.get_default(call_default_factory=True) for name, field in fields.items() if not field.is_required()}
         assert {name: getattr(section, name) for name in optional} == optional
+
+
+@pytest.mark.parametrize("key", ["params", "durations", "quota", "notifications", "start", "batch"])
+def test_full_shows_the_parts_of_a_kind(key: str) -> None:
+    """full.yaml shows each part of a kind in a comment, with every key, and with its default where it has one."""
+    form = section_in(KindForm.model_fields[key].annotation)
+    assert form is not None
+    shown = [load_yaml(text) for text in re.findall(r"#.*?(\{\w+: .*\}+)", FULL.read_text(encoding="utf-8"))]
+    shown += [inner for each in shown for inner in each.values() if isinstance(inner, dict)]
+    (example,) = [each for each in shown if list(each) == list(form.model_fields)]
+    optional = {name: field.get_default() for name, field in form.model_fields.items() if not field.is_required() and name != "at_least"}
+    assert {name: getattr(form.model_validate(example), name) for name in optional} == optional
 
 
 def test_full_gives_each_key_its_reason() -> None:

@@ -12,6 +12,7 @@ from click.exceptions import Exit
 
 from watcher.cli.command_table import CommandGroup
 from watcher.cli.exit_codes import CONFIG
+from watcher.cli.kind_catalog import catalog_for
 from watcher.cli.options import config_option
 from watcher.cli.tables import counted, sentence
 
@@ -123,15 +124,17 @@ def variables_command(config: Path) -> None:
 
 
 @config.command("schema")
+@config_option("With --messages and --events: the configuration whose kinds to include.", required=False)
 @click.option("--messages", is_flag=True, help="Print the JSON Schema of the input messages instead.")
 @click.option("--events", is_flag=True, help="Print the JSON Schema of the events instead.")
-def schema_command(messages: bool, events: bool) -> None:
+def schema_command(config: Path | None, messages: bool, events: bool) -> None:
     """Print the JSON Schema of the configuration file.
 
     An editor that supports YAML schemas checks and completes the file with it.
     With --messages, the schema describes the messages that name tasks: use it
     to check what you send to the queue. With --events, it describes the events
-    that the sinks and the HTTP API deliver.
+    that the sinks and the HTTP API deliver. Both include the kinds of the
+    configuration, if there is one.
 
     \b
     Examples:
@@ -141,20 +144,18 @@ def schema_command(messages: bool, events: bool) -> None:
     """
     if messages and events:
         raise click.UsageError("--messages and --events exclude each other; use one of them")
-    click.echo(json.dumps(_schema(messages, events), indent=2))
+    click.echo(json.dumps(_schema(config, messages, events), indent=2))
 
 
-def _schema(messages: bool, events: bool) -> dict[str, Any]:
-    from watcher.kinds.catalog import builtin_catalog
-
+def _schema(config: Path | None, messages: bool, events: bool) -> dict[str, Any]:
     if messages:
         from watcher.core.intake.message_schema import message_schema
 
-        return message_schema(builtin_catalog())
+        return message_schema(catalog_for(config))
     if events:
         from watcher.core.delivery.event_schema import event_schema
 
-        return event_schema(builtin_catalog())
+        return event_schema(catalog_for(config))
     from watcher.config import schema
 
     return schema()

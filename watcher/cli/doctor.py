@@ -59,10 +59,10 @@ async def _run_checks(settings: Settings) -> list[Finding]:
     from watcher.adapters.aws.session import AwsClients
     from watcher.cli.check_result import CALL_S
     from watcher.cli.checks import run_checks
-    from watcher.kinds.catalog import builtin_catalog
+    from watcher.config import catalog_of
     from watcher.registry import AdapterContext
 
-    catalog = builtin_catalog()
+    catalog = catalog_of(settings)
     aws = AwsClients(call_deadline=CALL_S, polled_services=catalog.services)
     try:
         return await run_checks(settings, catalog, AdapterContext(aws, time.time))

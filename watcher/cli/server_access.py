@@ -34,14 +34,14 @@ class ServerAccess:
 
     @property
     def catalog(self) -> Catalog:
-        """The kinds that this version knows."""
+        """The shipped kinds. Those of the configuration of the server are not known here."""
         from watcher.kinds.catalog import builtin_catalog
 
         return builtin_catalog()
 
     def key_of(self, text: str) -> str:
         """Return the key of a task. Raises InvalidInput for a text that names no task."""
-        from watcher.core.intake.submissions import parse_ref
+        from watcher.core.intake.references import parse_ref
 
         return parse_ref(text, self.catalog).key
 

@@ -21,18 +21,17 @@ SHARE = "to run several, set store.type to postgres"
 
 
 class StoreAccess:
-    """The store of one configuration, and the kinds. Reads the section `store` and the given ones only. Raises ConfigMistakes."""
+    """The store of one configuration, and its kinds. Reads `store`, `kinds` and the given sections only. Raises ConfigMistakes."""
 
     def __init__(self, config: Path, *sections: str) -> None:
-        from watcher.config import read_sections
-        from watcher.kinds.catalog import builtin_catalog
+        from watcher.config import catalog_of, read_sections
 
-        self.settings = read_sections(config, os.environ, ("store", *sections))
-        self.catalog = builtin_catalog()
+        self.settings = read_sections(config, os.environ, ("store", "kinds", *sections))
+        self.catalog = catalog_of(self.settings)
 
     def key_of(self, text: str) -> str:
         """Return the key of a task. Raises InvalidInput for a text that names no task."""
-        from watcher.core.intake.submissions import parse_ref
+        from watcher.core.intake.references import parse_ref
 
         return parse_ref(text, self.catalog).key
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from click.exceptions import Exit
 
+from watcher.cli.kind_catalog import catalog_for
+from watcher.cli.options import FILE
+
 if TYPE_CHECKING:
+    from watcher.core.intake.scopes import Targets
     from watcher.kinds.catalog import Catalog
 
 
@@ -27,12 +32,13 @@ if TYPE_CHECKING:
     default=60,
     help="Stop (exit code 75) after this time without a reply that shows an open task: not found, denied, or no reply at all.",
 )
+@click.option("--config", metavar="FILE", type=FILE, help="Also know the kinds of this configuration. Nothing else in it is used.")
 @click.option("--json", "as_json", is_flag=True, help="Print each event as one line of JSON: the CloudEvent.")
-def watch(tasks: tuple[str, ...], rate: float | None, patience: float, as_json: bool) -> None:
+def watch(tasks: tuple[str, ...], rate: float | None, patience: float, config: Path | None, as_json: bool) -> None:
     """Follow a few tasks on the screen until each one ends.
 
-    TASK is VoiceConnectorId/TaskId or kind/VoiceConnectorId/TaskId; without a
-    kind it is a speaker search.
+    TASK is VoiceConnectorId/TaskId, kind/identifiers, or the ARN of a task;
+    without a kind it is a speaker search.
 
     On a terminal, each open task has a row. Otherwise, or with NO_COLOR or
     TERM=dumb, each change is a line. Ids are shortened to the width of the
@@ -48,9 +54,7 @@ def watch(tasks: tuple[str, ...], rate: float | None, patience: float, as_json: 
     Example:
       watcher watch abc123/2f0c7f3e-6d0b-4d2c-9a45-0d7c5a7f1f10
     """
-    from watcher.kinds.catalog import builtin_catalog
-
-    catalog = builtin_catalog()
+    catalog = catalog_for(config)
     keys = {_key(task, catalog) for task in tasks}
 
     from watcher.cli.event_loop import run_stoppable
@@ -64,11 +68,20 @@ def watch(tasks: tuple[str, ...], rate: float | None, patience: float, as_json: 
     raise Exit(run_stoppable(partial(follow, keys, catalog, options), Limits().stop_deadline))
 
 
+def _own_target() -> Targets:
+    """Where the tasks must be: the command polls in the configured Region alone."""
+    from watcher.cli.submit_target import own_region
+    from watcher.core.intake.scopes import Targets
+    from watcher.model import DEFAULT_TARGET, Scope
+
+    return Targets({DEFAULT_TARGET: Scope(own_region())})
+
+
 def _key(task: str, catalog: Catalog) -> str:
-    from watcher.core.intake.submissions import parse_ref
+    from watcher.core.intake.references import parse_ref
     from watcher.errors import InvalidInput
 
     try:
-        return parse_ref(task, catalog).key
+        return parse_ref(task, catalog, _own_target() if "arn:" in task else None).key
     except InvalidInput as error:
         raise click.BadParameter(f"{task!r}: {error}", param_hint="TASK") from None

@@ -5,8 +5,9 @@ The modules in the order of the data: `yaml_reader` reads the file, `overrides` 
 `RawConfig`, which knows where each value was set.
 """
 
+from watcher.config.catalog import catalog_of
 from watcher.config.load import Loaded, defaults, load, parse, read, read_sections, variables
 from watcher.config.settings import Settings, schema
 from watcher.config.show import show
 
-__all__ = ["Loaded", "Settings", "defaults", "load", "parse", "read", "read_sections", "schema", "show", "variables"]
+__all__ = ["Loaded", "Settings", "catalog_of", "defaults", "load", "parse", "read", "read_sections", "schema", "show", "variables"]

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from os.path import abspath
-from typing import Any, NamedTuple
+from typing import Any
 
-from watcher.section import Section, local_file
+from watcher.config.conflict import Conflict, Sections
+from watcher.config.kind_conflicts import find_kind_conflicts
+from watcher.section import local_file
 from watcher.yaml_text import KeyPath, dotted
-
-Sections = Mapping[KeyPath, Section]
-
-
-class Conflict(NamedTuple):
-    """A key that conflicts with others. `what` says what is wrong with `key` and what to do."""
-
-    key: KeyPath
-    others: tuple[KeyPath, ...]
-    what: str
 
 
 def find_conflicts(sections: Sections, invalid_paths: Collection[KeyPath]) -> Iterator[Conflict]:
     """Return all conflicts but those in which a key has a mistake of its own: its value is not what the user means."""
-    for check in (_check_cadence, _check_port, _check_names, _check_files, _check_queues, _check_token_sinks):
+    for check in (_check_cadence, _check_port, _check_names, _check_files, _check_queues, _check_token_sinks, find_kind_conflicts):
         for conflict in check(sections):
-            if not {conflict.key, *conflict.others} & set(invalid_paths):
+            if not any(at[: len(key)] == key for at in invalid_paths for key in (conflict.key, *conflict.others)):
                 yield conflict
 
 
@@ -52,7 +44,7 @@ def _check_port(sections: Sections) -> Iterator[Conflict]:
 
 
 def _check_names(sections: Sections) -> Iterator[Conflict]:
-    """Positions, metrics and dead letters are stored by name, so two sources or two sinks must not share one."""
+    """Positions, metrics and dead letters are stored by name, so no two entries of a list may share one."""
     first: dict[tuple[Any, str], KeyPath] = {}
     for path, section in sections.items():
         if name := getattr(section, "name", None):

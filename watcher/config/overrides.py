@@ -1,7 +1,8 @@
 """Applies environment variables over the file: `WATCHER_PACE__RATE=5` sets `pace.rate`.
 
 `WATCHER_SINKS__0__PATH` names an entry of a list by its index; the index after the last one adds an entry. Variables
-without a double underscore are ignored. `validate` reports unknown keys, as for the file.
+without a double underscore are ignored. Case does not matter, except for a name that is not a key of ours and not in the
+file, such as a further status of a kind. `validate` reports unknown keys, as for the file.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from watcher.yaml_text import KeyPath, dotted, encoding_mistake, plain_value
 
 PREFIX = "WATCHER_"
 _INDEX = re.compile(r"[0-9]{1,4}")
+_NAMES = frozenset({"params", "extra", "types", "statuses", "durations", "not_found"})
+"""The keys of a kind below which there are names: of parameters, statuses, members, and error codes."""
 
 
 def apply_overrides(raw_config: RawConfig, environ: Mapping[str, str]) -> None:
@@ -33,7 +36,9 @@ def _key_path(variable: str) -> KeyPath:
 def _set(raw_config: RawConfig, variable: str, text: str) -> str | None:
     """Set one value, with the sections and lists that lead to it. Returns what is wrong, or None."""
     path = _key_path(variable)
+    spelled = variable.removeprefix(PREFIX).split("__")
     origin = SourceLine(variable=variable)
+    at: KeyPath = ()
     parent: Any = raw_config.values
     for depth, part in enumerate(path):
         if isinstance(parent, list):
@@ -42,11 +47,11 @@ def _set(raw_config: RawConfig, variable: str, text: str) -> str | None:
             if part == len(parent):
                 parent.append(None)
         elif isinstance(parent, dict):
-            part = str(part)
+            part = _key_in(parent, at, str(part), spelled[depth])
             parent.setdefault(part, None)
         else:
             return f"{dotted(path[:depth])} holds a single value and has no keys; rename or remove this variable"
-        at = (*path[:depth], part)
+        at = (*at, part)
         if depth == len(path) - 1:
             parent[part] = plain_value(text)
             raw_config.origins[at] = origin
@@ -56,3 +61,14 @@ def _set(raw_config: RawConfig, variable: str, text: str) -> str | None:
             raw_config.origins[at] = origin
         parent = parent[part]
     return None
+
+
+def _key_in(parent: Mapping[str, Any], at: KeyPath, key: str, spelled: str) -> str:
+    """Return the key of a mapping that a variable means: `jobname` for `JobName` where the mapping has that, and `JobName` as it is
+    spelled where it can be any name."""
+    if key in parent:
+        return key
+    same = [known for known in parent if known.lower() == key]
+    if same:
+        return same[0]
+    return spelled if at[:1] == ("kinds",) and len(at) == 3 and at[2] in _NAMES else key

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from watcher.adapters.aws.settings import AwsSettings
+from watcher.adapters.aws.settings import AwsSettings, TargetSettings
 from watcher.api.settings import ApiSettings
 from watcher.core.delivery.events import EventSettings
 from watcher.core.polling.cadence import CadenceSettings
 from watcher.core.polling.pace import PaceSettings
 from watcher.core.polling.transitions import WatchSettings
+from watcher.kinds.form import KindForm
 from watcher.observe.settings import LogSettings
 from watcher.registry import SINKS, SOURCES, STORES, AdapterType
 from watcher.runtime.settings import Limits
@@ -71,6 +72,10 @@ class Settings(Section):
     """How much of a task's results an event contains."""
     limits: Limits = Limits()
     """Limits on watches, events, calls and time. At a limit intake pauses; nothing is dropped."""
+    kinds: tuple[KindForm, ...] = ()
+    """Kinds of tasks beside the shipped ones, one entry for each kind."""
+    targets: tuple[TargetSettings, ...] = ()
+    """Accounts and Regions whose tasks are polled beside those of the watcher's own, one entry for each target."""
     aws: AwsSettings = AwsSettings()
     """How AWS is called. Region, credentials and endpoints come from AWS's own environment variables and files."""
     api: ApiSettings = ApiSettings()
@@ -81,12 +86,21 @@ class Settings(Section):
 
 TABLES: Mapping[str, Mapping[str, AdapterType]] = {"sources": SOURCES, "store": STORES, "sinks": SINKS}
 """The keys that hold adapters, and the adapters that their `type` may name."""
+LISTS: Mapping[str, type[Section]] = {"kinds": KindForm, "targets": TargetSettings}
+"""The keys that hold lists of sections without a `type`, which may be empty."""
 
 
 def section_of(key: str) -> type[Section] | None:
     """Return the class of a section that has no `type`."""
     annotation = Settings.model_fields[key].annotation
     return annotation if isinstance(annotation, type) and issubclass(annotation, Section) else None
+
+
+def section_in(annotation: Any) -> type[Section] | None:
+    """Return the class of the sections that a field holds: one, one or null, a list, or a mapping of them. None for other fields."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation
+    return next(filter(None, map(section_in, get_args(annotation))), None)
 
 
 def schema() -> dict[str, Any]:

@@ -33,7 +33,7 @@ def show(loaded: Loaded) -> str:
 def _rows(value: Any, path: KeyPath, loaded: Loaded) -> Iterator[tuple[str, str]]:
     """Return lines and the origin of the value on each; a line that starts a mapping or a list has no origin."""
     key = path[-1]
-    head = "  " * (len(path) - 1) + ("-" if isinstance(key, int) else f"{key}:")
+    head = "  " * (len(path) - 1) + ("-" if isinstance(key, int) else f"{_scalar(key)}:")
     entries = _entries(value)
     if not entries:
         yield f"{head} {_scalar(value)}", loaded.origin(path)
@@ -48,7 +48,7 @@ def _entries(value: Any) -> list[tuple[str | int, Any]]:
         case BaseModel():
             return [(name, _hidden(getattr(value, name), field.metadata)) for name, field in type(value).model_fields.items()]
         case dict():
-            return [(str(name), MASK if entry is not None else None) for name, entry in value.items()]
+            return [(str(name), entry) for name, entry in value.items()]
         case tuple() | list():
             return list(enumerate(value))
         case _:

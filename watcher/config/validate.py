@@ -14,7 +14,7 @@ from watcher.config.cross_checks import find_conflicts
 from watcher.config.messages import explain, suggest, type_name
 from watcher.config.overrides import PREFIX
 from watcher.config.raw_config import RawConfig
-from watcher.config.settings import TABLES, Settings, section_of
+from watcher.config.settings import LISTS, TABLES, Settings, section_in, section_of
 from watcher.section import Section
 from watcher.yaml_text import KeyPath, dotted
 
@@ -29,7 +29,7 @@ def validate(raw_config: RawConfig) -> Settings:
     for conflict in find_conflicts(sections, raw_config.invalid_paths):
         raw_config.add_mistake(conflict.key, conflict.what)
     raw_config.raise_mistakes()
-    lists = {key: tuple(section for path, section in sections.items() if path[0] == key) for key in ("sources", "sinks")}
+    lists = {key: tuple(section for path, section in sections.items() if path[0] == key) for key in ("sources", "sinks", *LISTS)}
     values: dict[str, Any] = {**lists, **{str(path[0]): section for path, section in sections.items() if len(path) == 1}}
     # sources and sinks that are skipped are empty, which is not valid
     return Settings.model_construct(**values) if raw_config.skipped else Settings(**values)
@@ -46,6 +46,8 @@ def _raw_sections(raw_config: RawConfig) -> Iterator[tuple[KeyPath, type[Section
             continue
         if key in ("sources", "sinks"):
             yield from _entries(raw_config, key, value)
+        elif key in LISTS:
+            yield from _listed(raw_config, key, value)
         elif key == "store":
             yield from _adapter(raw_config, (key,), DEFAULT_STORE if value is None else value)
         elif cls := section_of(key):
@@ -57,11 +59,24 @@ def _entries(raw_config: RawConfig, key: str, value: Any) -> Iterator[tuple[KeyP
     if value is None or value == []:
         if not _may_be_empty(raw_config, key):
             raw_config.add_mistake((key,), f"expected at least one entry; add one, such as {_example(key)}")
-    elif not isinstance(value, list):
+        return
+    for path, entry in _numbered(raw_config, key, value):
+        yield from _adapter(raw_config, path, entry)
+
+
+def _listed(raw_config: RawConfig, key: str, value: Any) -> Iterator[tuple[KeyPath, type[Section], Any]]:
+    """Return the entries of a list that may be empty, and whose entries have no `type`."""
+    for path, entry in _numbered(raw_config, key, [] if value is None else value):
+        yield path, LISTS[key], entry
+
+
+def _numbered(raw_config: RawConfig, key: str, value: Any) -> Iterator[tuple[KeyPath, Any]]:
+    """Return the entries of a list with their paths. Notes a mistake for any other value."""
+    if not isinstance(value, list):
         raw_config.add_mistake((key,), f"expected a list, got {type_name(value)}; start each entry with a dash")
-    else:
-        for index, entry in enumerate(value):
-            yield from _adapter(raw_config, (key, index), entry)
+        return
+    for index, entry in enumerate(value):
+        yield (key, index), entry
 
 
 def _may_be_empty(raw_config: RawConfig, key: str) -> bool:
@@ -175,8 +190,7 @@ def _owner(cls: type[Section], at: KeyPath) -> type[Section]:
     """Return the class of the section that holds the last key of this path."""
     for part in at[:-1]:
         field = cls.model_fields.get(str(part))
-        if field and isinstance(field.annotation, type) and issubclass(field.annotation, Section):
-            cls = field.annotation
+        cls = (section_in(field.annotation) if field else None) or cls
     return cls
 
 

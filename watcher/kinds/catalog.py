@@ -59,7 +59,14 @@ def builtin_catalog() -> Catalog:
     from watcher.kinds.kind_files import read_kinds  # with pydantic and ruamel.yaml: not every command needs the catalog
 
     texts = sorted((file.name, file.read_text("utf-8")) for file in (files("watcher.kinds") / "builtin").iterdir())
-    return Catalog(read_kinds({name: text for name, text in texts if name.endswith(".yaml")}), DEFAULT_KIND)
+    kinds = read_kinds({name: text for name, text in texts if name.endswith(".yaml")})
+    return Catalog(_in_order(kinds), DEFAULT_KIND)
+
+
+def _in_order(kinds: Sequence[Kind]) -> Sequence[Kind]:
+    """The kinds of the default kind's service first, then by name: a reply that fits kinds of several services is one of them."""
+    first = next(kind.service for kind in kinds if kind.name == DEFAULT_KIND)
+    return sorted(kinds, key=lambda kind: (kind.service != first, kind.name))
 
 
 def _contradictions(kinds: Sequence[Kind], default: str | None) -> Iterator[str]:

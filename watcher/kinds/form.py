@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from watcher.kinds.arn import ArnTemplate
 from watcher.kinds.form_parts import (
@@ -24,7 +24,7 @@ from watcher.kinds.form_parts import (
 )
 from watcher.kinds.kind import Kind, Notifications, Param, Quota, ReplyPaths, StartCall, StatusClass, UsualDuration
 from watcher.kinds.member_types import Types
-from watcher.kinds.paths import Expression, parse_path
+from watcher.kinds.paths import Expression, parse_expression, parse_path
 from watcher.kinds.results import ResultRules
 from watcher.section import Name, Seconds, Section
 
@@ -37,15 +37,15 @@ class KindForm(Section):
     service: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
     """The AWS service, as botocore names it."""
     operation: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    """The call that reads one task, as the method of botocore's client is named."""
+    """The call that reads one task, as the method of botocore's client is named: `get_transcription_job`."""
     params: dict[str, ParamForm] = Field(min_length=1)
     """The identifiers of a task, in the order of its key. The last one is the task's own id."""
     extra: dict[str, Any] = Field(default_factory=dict)
     """Constant members of the request."""
     task: JmesPath
     """The task in the reply. The paths below are relative to it."""
-    id: JmesPath | None = None
-    """The task's own id: must equal the last parameter. Default: the name of that parameter."""
+    id: str | Literal[False] | None = None
+    """The task's own id: must equal the last parameter. Default: the name of that parameter. false: the reply does not have it."""
     status: JmesPath
     created: JmesPath | None = None
     """When the first status began."""
@@ -67,6 +67,8 @@ class KindForm(Section):
     """Where the result contains identifiers of persons. Not declared: `hashed` and `count` show nothing."""
     statuses: dict[str, Literal["open", "provisional", "succeeded", "failed"]]
     """Each status and its class, in the order of a task's life. An open status after an end can follow any open status."""
+    optional: tuple[str, ...] = ()
+    """The open statuses that a task can skip, such as the one of a task that waits for another."""
     durations: dict[str, DurationForm] = Field(default_factory=dict)
     """How long a status usually lasts. One that is not listed may last any time."""
     quota: QuotaForm | None = None
@@ -82,6 +84,14 @@ class KindForm(Section):
     start: StartForm | None = None
     batch: BatchForm | None = None
 
+    @field_validator("params")
+    @classmethod
+    def _check_params(cls, params: dict[str, ParamForm]) -> dict[str, ParamForm]:
+        fields = [form.field or _snake(name) for name, form in params.items()]
+        if len(set(fields)) != len(fields):
+            raise ValueError("two params have the same field; give each its own")
+        return params
+
     @field_validator("statuses")
     @classmethod
     def _check_statuses(cls, statuses: dict[str, str]) -> dict[str, str]:
@@ -92,26 +102,52 @@ class KindForm(Section):
             raise ValueError("at least one status must be succeeded or failed")
         return statuses
 
+    @field_validator("id")
+    @classmethod
+    def _check_id(cls, id_: str | Literal[False] | None) -> str | Literal[False] | None:
+        if isinstance(id_, str):
+            parse_expression(id_)
+        return id_
+
     @field_validator("types")
     @classmethod
     def _check_types(cls, types: dict[str, str]) -> dict[str, str]:
         Types.of(types)
         return types
 
-    @model_validator(mode="after")
-    def _check_fields(self) -> Self:
-        fields = [form.field or _snake(name) for name, form in self.params.items()]
-        if len(set(fields)) != len(fields):
-            raise ValueError("two params have the same field; give each its own")
-        own = next(reversed(self.params))
-        if self.batch is not None and self.batch.operation == self.operation and self.batch.param != own:
-            raise ValueError(f"batch.param must be {own}, because batch.operation is the operation of the kind")
-        if self.arn is not None and (unbound := ArnTemplate(self.arn).unbound(list(self.params))):
-            raise ValueError(f"arn does not contain {{{unbound[0]}}}; all params but the last one must be in it")
-        for status in self.durations:
-            if self.statuses.get(status) not in (StatusClass.OPEN, StatusClass.PROVISIONAL):
-                raise ValueError(f"durations has {status}, which is not an open or provisional status; list only such statuses")
-        return self
+    @field_validator("optional")
+    @classmethod
+    def _check_optional(cls, optional: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        statuses = info.data.get("statuses", {})  # empty if they have a mistake
+        for status in optional if statuses else ():
+            if statuses.get(status) != StatusClass.OPEN:
+                raise ValueError(f"{status} is not an open status; list only such statuses")
+        return optional
+
+    @field_validator("durations")
+    @classmethod
+    def _check_durations(cls, durations: dict[str, DurationForm], info: ValidationInfo) -> dict[str, DurationForm]:
+        statuses = info.data.get("statuses", {})  # empty if they have a mistake
+        for status in durations if statuses else ():
+            if statuses.get(status) not in (StatusClass.OPEN, StatusClass.PROVISIONAL):
+                raise ValueError(f"{status} is not an open or provisional status; list only such statuses")
+        return durations
+
+    @field_validator("arn")
+    @classmethod
+    def _check_arn(cls, arn: str | None, info: ValidationInfo) -> str | None:
+        params = list(info.data.get("params", ()))
+        if arn is not None and (unbound := ArnTemplate(arn).unbound(params)):
+            raise ValueError(f"does not contain {{{unbound[0]}}}; all params but the last one must be in it")
+        return arn
+
+    @field_validator("batch")
+    @classmethod
+    def _check_batch(cls, batch: BatchForm | None, info: ValidationInfo) -> BatchForm | None:
+        own = next(reversed(info.data.get("params", {})), None)
+        if batch is not None and own is not None and batch.operation == info.data.get("operation") and batch.param != own:
+            raise ValueError(f"param must be {own}, because the operation is that of the kind")
+        return batch
 
     def kind(self) -> Kind:
         """Return the kind, with all paths compiled."""
@@ -123,7 +159,7 @@ class KindForm(Section):
             extra=self.extra,
             reply=ReplyPaths(
                 task=Expression(self.task),
-                id=Expression(self.id or next(reversed(self.params))),
+                id=None if self.id is False else Expression(self.id or next(reversed(self.params))),
                 status=Expression(self.status),
                 created=expression(self.created),
                 started=expression(self.started),
@@ -132,6 +168,7 @@ class KindForm(Section):
             ),
             results=self._results(),
             statuses={status: StatusClass(word) for status, word in self.statuses.items()},
+            optional=frozenset(self.optional),
             quota=self._quota(),
             retention_s=self.retention,
             notifications=self._notifications(),

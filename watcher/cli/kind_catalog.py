@@ -1,0 +1,21 @@
+"""The kinds that a command knows: those of its configuration, or the shipped ones."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from watcher.kinds.catalog import Catalog
+
+
+def catalog_for(config: Path | None) -> Catalog:
+    """Return the shipped kinds and, with a configuration, its own. Reads the section `kinds` only. Raises ConfigMistakes."""
+    if config is None:
+        from watcher.kinds.catalog import builtin_catalog
+
+        return builtin_catalog()
+    from watcher.config import catalog_of, read_sections
+
+    return catalog_of(read_sections(config, os.environ, ("kinds",)))
