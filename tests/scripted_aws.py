@@ -75,7 +75,7 @@ def _region(request: web.Request) -> str:
 async def scripted_aws(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ScriptedAws]:
     """The server, with the environment of the process pointed at it."""
     server = ScriptedAws()
-    app = web.Application(client_max_size=1 << 22)
+    app = web.Application(client_max_size=1 << 23)
     app.router.add_route("*", "/{path:.*}", server.handle)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()

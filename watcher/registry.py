@@ -74,4 +74,7 @@ SINKS: Mapping[str, AdapterType] = {
     "sqs": AdapterType("watcher.adapters.sinks.sqs:SqsSink", takes=("aws",)),
     "sns": AdapterType("watcher.adapters.sinks.sns:SnsSink", takes=("aws",)),
     "eventbridge": AdapterType("watcher.adapters.sinks.eventbridge:EventBridgeSink", takes=("aws",)),
+    "kinesis": AdapterType("watcher.adapters.sinks.kinesis:KinesisSink", takes=("aws",)),
+    "lambda": AdapterType("watcher.adapters.sinks.lambda_:LambdaSink", takes=("aws",)),
+    "stepfunctions": AdapterType("watcher.adapters.sinks.stepfunctions:StepFunctionsSink", takes=("aws",)),
 }

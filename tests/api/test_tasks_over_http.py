@@ -19,7 +19,7 @@ from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.api.late_writes import MAX_LATE
 from watcher.api.request_body import MAX_BODY
 from watcher.api.settings import ApiToken
-from watcher.model import Claim, EventType, Report, Watch
+from watcher.model import NO_TOKENS, Claim, EventType, Report, TaskTokens, Watch
 from watcher.runtime.settings import Limits, ServiceSettings
 
 pytestmark = pytest.mark.looptime
@@ -129,10 +129,10 @@ async def test_a_paused_intake_refuses_tasks(world: MakeWorld) -> None:
 class LateStore(MemoryStore):
     """An admission takes 30 s, and ends also when its caller has given up, as in a file or on a server."""
 
-    async def admit(self, watches: Sequence[Watch]) -> Sequence[Watch]:
+    async def admit(self, watches: Sequence[Watch], task_tokens: TaskTokens = NO_TOKENS) -> Sequence[Watch]:
         async def late() -> Sequence[Watch]:
             await asyncio.sleep(30)
-            return await MemoryStore.admit(self, watches)
+            return await MemoryStore.admit(self, watches, task_tokens)
 
         task = asyncio.create_task(late())
         await asyncio.wait([task])

@@ -217,7 +217,7 @@ def test_a_running_watcher_is_reported(here: Path, monkeypatch: pytest.MonkeyPat
 
         async def work(_: SqliteStore) -> None:
             found = await anyio.to_thread.run_sync(findings, text)
-            assert found["store"].seen.endswith("schema 3, a watcher runs on it")
+            assert found["store"].seen.endswith("schema 4, a watcher runs on it")
             assert (found["API port"].state, found["API port"].seen.endswith("a watcher runs")) == ("ok", True)
             silent = found["running watcher"]
             assert (silent.state, silent.code, "no answer of a watcher" in silent.seen) == ("failed", exit_codes.UNAVAILABLE, True)

@@ -5,7 +5,7 @@ The sinks call a server on loopback that sends the replies of the test, in the p
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import escape
@@ -42,13 +42,6 @@ OUTSIDE = [
 """Codes of entries whose cause an operator can remove, or that passes, and the error that they become in all three services."""
 ABOUT_THE_ENTRY = ["MalformedDetail", "InvalidArgument", "InvalidMessageContents", "MessageSizeLimitExceeded", "ValidationException"]
 TOPIC = "arn:aws:sns:us-east-1:111122223333:events"
-
-
-@pytest.fixture
-async def aws() -> AsyncIterator[AwsClients]:
-    clients = AwsClients()
-    yield clients
-    await clients.close()
 
 
 def comparable(outcomes: Sequence[Outcome]) -> list[Any]:

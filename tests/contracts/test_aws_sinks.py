@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from cloudevents.core.formats.json import JSONFormat
 from pydantic import ValidationError
 
 from tests.contracts.sink_exam import PATIENCE, RemoteSinkExam, RemoteSinkPeer, all_delivered, an_event
-from tests.moto_server import environment, plain_client
+from tests.moto_server import plain_client
 from tests.relay import Relay
 from watcher.adapters.aws.session import AwsClients
 from watcher.adapters.sinks.eventbridge import EventBridgeSink, EventBridgeSinkSettings
@@ -126,20 +126,6 @@ class EventBridgePeer(AwsPeer):
     def body(self, message: dict[str, Any]) -> bytes:
         """EventBridge stores JSON, not bytes: members and their order are compared, white space cannot be."""
         return json.dumps(json.loads(message["Body"])["detail"], ensure_ascii=False, separators=(",", ":")).encode()
-
-
-@pytest.fixture
-async def relay(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Relay]:
-    async with Relay(moto_url) as relay:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", environment(relay.url)["AWS_ENDPOINT_URL"])
-        yield relay
-
-
-@pytest.fixture
-async def aws() -> AsyncIterator[AwsClients]:
-    clients = AwsClients()
-    yield clients
-    await clients.close()
 
 
 class AttributeExam:

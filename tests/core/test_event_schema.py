@@ -200,6 +200,8 @@ def test_it_rejects_a_member_of_another_type(type_: EventType) -> None:
     for place in ((), ("data",), ("data", "task")):
         for name, value in inside(EXAMPLES[type_], place).items():
             for wrong in ([1], True):
+                if (name, wrong) == ("succeeded", True) and type_ is not EventType.ENDED:
+                    continue  # null in the example, as before the end of a task
                 if name == "context" or (isinstance(value, type(wrong)) and value != []):
                     continue
                 event = copy.deepcopy(EXAMPLES[type_])

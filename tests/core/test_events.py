@@ -76,6 +76,7 @@ def test_the_envelope_is_as_documented() -> None:
             "from": "IN_QUEUE",
             "to": "SUCCEEDED",
             "terminal": True,
+            "succeeded": True,
             "skipped": ["IN_PROGRESS"],
             "observed_at": "2026-09-21T14:13:20.000Z",
             "observed_from": "poll",
@@ -166,6 +167,21 @@ def test_rendering_an_event_twice_gives_the_same_bytes(message, context, at) -> 
     assert one == other
     assert one.body.isascii()
     assert json.loads(one.body)["data"]["context"] == context
+
+
+@pytest.mark.parametrize(
+    ("transition", "succeeded"),
+    [
+        (CHANGED, True),
+        (replace(CHANGED, after="FAILED"), False),
+        (replace(UPDATED, after="PARTIAL_SUCCESS", terminal=True), True),
+        (replace(CHANGED, after="IN_PROGRESS", terminal=False), None),
+        (ENDED, None),
+    ],
+)
+def test_the_last_event_says_whether_the_task_succeeded(transition, succeeded) -> None:
+    """A final partial success counts; before the end, and where the watch ended without a status, nothing is known."""
+    assert body(transition)["data"]["succeeded"] is succeeded
 
 
 @pytest.mark.parametrize("transition", [CHANGED, ENDED, UPDATED], ids=lambda transition: transition.type.name)

@@ -10,7 +10,7 @@ import pytest
 from tests.runtime.conftest import MakeWorld, key
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.errors import Unavailable
-from watcher.model import DeadLetter, Watch
+from watcher.model import NO_TOKENS, DeadLetter, TaskTokens, Watch
 from watcher.ports import Delivered, Rejected
 from watcher.query import DeadLetterQuery, Selection
 from watcher.simulator.inbox import SimulatedInbox
@@ -97,7 +97,7 @@ async def test_a_retried_input_is_a_dead_letter_until_its_task_is_admitted(world
     class Stuck(MemoryStore):
         """Never ends to write a watch."""
 
-        async def admit(self, watches: Sequence[Watch]) -> Sequence[Watch]:
+        async def admit(self, watches: Sequence[Watch], task_tokens: TaskTokens = NO_TOKENS) -> Sequence[Watch]:
             await anyio.sleep_forever()
             raise AssertionError
 

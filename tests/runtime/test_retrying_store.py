@@ -13,7 +13,7 @@ from tests.contracts.store_exam.facts import a_dead_letter, a_watch, an_event, m
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.errors import Fenced, StoreError, StoreRefused, StoreUnavailable
 from watcher.kinds.catalog import builtin_catalog
-from watcher.model import Lease, Watch
+from watcher.model import NO_TOKENS, Lease, TaskTokens, Watch
 from watcher.observe.metrics import Metrics
 from watcher.ports import Store
 from watcher.query import DeadLetterQuery, EventQuery, Selection, TaskQuery
@@ -191,7 +191,7 @@ async def test_a_read_that_works_does_not_hide_a_write_that_fails(store: Retryin
     """On a full disk every read still works: the store stays unhealthy until the write succeeds."""
     full = True
 
-    async def admit(watches: Sequence[Watch]) -> Sequence[Watch]:
+    async def admit(watches: Sequence[Watch], task_tokens: TaskTokens = NO_TOKENS) -> Sequence[Watch]:
         if full:
             raise StoreUnavailable("disk full")
         return watches

@@ -12,7 +12,7 @@ from tests.runtime.shared_store import RENEW_S, SHARDS, SharedStore, names_in, n
 from watcher.adapters.stores.memory import SharedMemory
 from watcher.core.polling.circuits import Circuits
 from watcher.errors import StoreUnavailable, Unavailable
-from watcher.model import DEFAULT_TARGET, Claim, Lease, Report, TaskRef, Watch
+from watcher.model import DEFAULT_TARGET, NO_TOKENS, Claim, Lease, Report, TaskRef, TaskTokens, Watch
 from watcher.query import Selection
 from watcher.runtime.clock import Clock
 from watcher.runtime.remote_calls import RemoteCalls
@@ -57,8 +57,8 @@ class LateReplies(SharedStore):
     admit_s = 0.0
     arrivals_s = 0.0
 
-    async def admit(self, watches: Sequence[Watch]) -> Sequence[Watch]:
-        admitted = await super().admit(watches)
+    async def admit(self, watches: Sequence[Watch], task_tokens: TaskTokens = NO_TOKENS) -> Sequence[Watch]:
+        admitted = await super().admit(watches, task_tokens)
         await anyio.sleep(self.admit_s)
         return admitted
 

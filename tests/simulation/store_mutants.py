@@ -9,13 +9,13 @@ from typing import Any
 
 from watcher.adapters.stores.memory import MemoryStore
 from watcher.adapters.stores.sqlite import SqliteStore, watch_rows
-from watcher.model import Change, Lease, Watch
+from watcher.model import NO_TOKENS, Change, Lease, TaskTokens, Watch
 
 
 def admit_everything(store: Any) -> None:
     """Let every message start a new watch, also about a task that is watched already."""
 
-    async def admit(watches: Sequence[Watch]) -> Sequence[Watch]:
+    async def admit(watches: Sequence[Watch], task_tokens: TaskTokens = NO_TOKENS) -> Sequence[Watch]:
         if isinstance(store, MemoryStore):
             for watch in watches:
                 store.content.admit(watch)

@@ -14,7 +14,7 @@ from watcher.yaml_text import KeyPath, dotted
 
 def find_conflicts(sections: Sections, invalid_paths: Collection[KeyPath]) -> Iterator[Conflict]:
     """Return all conflicts but those in which a key has a mistake of its own: its value is not what the user means."""
-    for check in (_check_cadence, _check_port, _check_names, _check_files, _check_queues, find_kind_conflicts):
+    for check in (_check_cadence, _check_port, _check_names, _check_files, _check_queues, _check_token_sinks, find_kind_conflicts):
         for conflict in check(sections):
             if not any(at[: len(key)] == key for at in invalid_paths for key in (conflict.key, *conflict.others)):
                 yield conflict
@@ -77,3 +77,16 @@ def _check_queues(sections: Sections) -> Iterator[Conflict]:
             other = sources[url]
             what = f"{dotted(other)} already receives from this queue; send events to another queue"
             yield Conflict((*path, "queue_url"), ((*other, "queue_url"),), what)
+
+
+def _check_token_sinks(sections: Sections) -> Iterator[Conflict]:
+    """An execution takes one answer: a second sink would get each of them refused."""
+    first: KeyPath | None = None
+    for path, section in sections.items():
+        if path[0] != "sinks" or getattr(section, "type", None) != "stepfunctions":
+            continue
+        if first is None:
+            first = path
+        else:
+            what = f"{dotted(first)} already answers the task tokens; keep one sink of this type"
+            yield Conflict((*path, "type"), ((*first, "type"),), what)

@@ -1,6 +1,6 @@
 """The peers of the sources and sinks of a configuration, as attributes of OpenTelemetry's semantic conventions.
 
-They identify only a queue, a topic, a bus, or a host. They contain no path and no query of a URL, which may be secret.
+They identify only a queue, a topic, a bus, a function, or a host. They contain no path and no query of a URL, which may be secret.
 """
 
 from __future__ import annotations
@@ -25,6 +25,13 @@ def _peer(section: Section) -> Mapping[str, str]:
             return _messaging("aws.sns", section.topic_arn.rpartition(":")[2])  # type: ignore[attr-defined]
         case "eventbridge":
             return {"rpc.system": "aws-api", "rpc.service": "EventBridge", "rpc.method": "PutEvents"}
+        case "kinesis":
+            return {"rpc.system": "aws-api", "rpc.service": "Kinesis", "rpc.method": "PutRecords"}
+        case "lambda":
+            function = section.function.partition(":function:")[2] or section.function  # type: ignore[attr-defined]
+            return {"faas.invoked_provider": "aws", "faas.invoked_name": function.partition(":")[0]}
+        case "stepfunctions":
+            return {"rpc.system": "aws-api", "rpc.service": "SFN"}
         case "webhook":
             return {"http.request.method": "POST", "server.address": urlsplit(section.url).hostname or ""}  # type: ignore[attr-defined]
     return {}

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from watcher.model.changes import Event
+from watcher.model.task_tokens import TaskTokens
 from watcher.model.undelivered import DeadLetter
 from watcher.model.watches import Watch
 
@@ -24,6 +25,8 @@ class Portion:
 
     watches: Sequence[Watch] = ()
     """In order of admission."""
+    task_tokens: TaskTokens = field(default_factory=dict, repr=False)
+    """Those of these watches that are not answered."""
     events: Sequence[StoredEvent] = ()
     """In order of position within each shard."""
     dead_letters: Sequence[DeadLetter] = ()

@@ -18,7 +18,7 @@ from watcher.ports.outbox import Outbox
 from watcher.ports.probe import Probe
 from watcher.ports.queries import IDENTITY, Queries
 from watcher.ports.shards import Shards, Signals
-from watcher.ports.sink import Delivered, LocalSink, Outcome, Rejected, Retry, Sink
+from watcher.ports.sink import Delivered, LocalSink, Outcome, Rejected, Retry, Sink, TokenSink
 from watcher.ports.source import Source
 from watcher.ports.store import PortableStore, Store
 
@@ -43,4 +43,5 @@ __all__ = [
     "Sink",
     "Source",
     "Store",
+    "TokenSink",
 ]

@@ -1,11 +1,12 @@
-"""The part of the store port for delivery."""
+"""The part of the store port for delivery: events, and the task tokens that one sink answers with them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from watcher.model import Backlog, DeadLetter, Event, Lease
+from watcher.model import Backlog, DeadLetter, Event, Lease, TaskTokens
+from watcher.query import Page
 
 
 class Outbox(Protocol):
@@ -28,4 +29,27 @@ class Outbox(Protocol):
 
     async def count_backlog(self, shard: int) -> Mapping[str, Backlog]:
         """For each sink, the events of this shard that it has not settled. Reads them all: once per adopted shard."""
+        ...
+
+    async def task_tokens(self, keys: Sequence[str]) -> TaskTokens:
+        """The tokens that wait for these tasks, open or ended, in order of arrival. A key without one is left out.
+
+        A token is either seen by every call after the commit that ended its watch, or returned by `late_tokens`.
+        """
+        ...
+
+    async def begin_answers(self, tokens: TaskTokens) -> TaskTokens:
+        """Record that these tokens are about to be answered. Returns those that were recorded before, whose answer may have arrived."""
+        ...
+
+    async def drop_tokens(self, tokens: TaskTokens) -> None:
+        """Erase these tokens: they are answered, or refused. Keeps their digests, to ignore a message that comes again."""
+        ...
+
+    async def late_tokens(self, shards: Collection[int], limit: int) -> Sequence[str]:
+        """Keys of tasks of these shards that got a token after they had ended, the longest waiting first, at most `limit`."""
+        ...
+
+    async def open_tokens(self, shards: Collection[int], after: str | None, limit: int) -> Page[tuple[str, str]]:
+        """One page of the open tasks of these shards that have tokens: the key and one token, in order of arrival."""
         ...

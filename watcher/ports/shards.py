@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from watcher.model import Change, Claim, DeadLetter, Lease, Leftover, Pruned, Report, Watch
+from watcher.model import NO_TOKENS, Change, Claim, DeadLetter, Lease, Leftover, Pruned, Report, TaskTokens, Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +100,12 @@ class Shards(Protocol):
         """
         ...
 
-    async def admit(self, watches: Sequence[Watch]) -> Sequence[Watch]:
-        """Add watches; needs no lease. Returns for each key the watch that now exists: the new one, or an earlier one."""
+    async def admit(self, watches: Sequence[Watch], task_tokens: TaskTokens = NO_TOKENS) -> Sequence[Watch]:
+        """Add watches; needs no lease. Returns for each key the watch that now exists: the new one, or an earlier one.
+
+        `task_tokens`, by the keys of some of these watches, are kept with the watches that now exist, in the same transaction.
+        A token that the watch has, or had before it was answered, is ignored. They are erased with their watch.
+        """
         ...
 
     async def announce(self, keys: Sequence[str]) -> Collection[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -64,3 +64,27 @@ class LocalSink(Sink, Protocol):
 
     writes_here: bool
     """True. A `send` that takes longer than 10 s makes the sink unhealthy."""
+
+
+@runtime_checkable
+class TokenSink(Sink, Protocol):
+    """A sink that answers the task tokens of executions that wait for the end of a task.
+
+    In a `send`, each event has one token or none; an event with several tokens is given several times. The last event of a task is
+    the answer, any other one is a heartbeat. An event without a token is `Delivered`.
+    """
+
+    answers_task_tokens: bool
+    """True."""
+    heartbeat_s: float | None
+    """Seconds between two heartbeats for each token; None: only events are heartbeats."""
+    closed_reasons: Collection[str]
+    """The reasons of a `Rejected` that can mean that the token was answered before."""
+
+    async def heartbeat(self, tokens: Sequence[str]) -> Sequence[Outcome]:
+        """Say of each token that its task goes on. Returns an outcome for each, and raises, as `send` does."""
+        ...
+
+    def may_have_arrived(self, error: RemoteError) -> bool:
+        """Whether an answer may have arrived although the attempt ended with this error."""
+        ...

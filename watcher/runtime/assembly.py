@@ -12,6 +12,7 @@ from watcher.core.delivery.events import EventWriter
 from watcher.core.intake.unacked_messages import UnackedMessages
 from watcher.observe.metrics import Metrics
 from watcher.observe.tracing import NO_TRACER, Tracer
+from watcher.ports import TokenSink
 from watcher.runtime.acks import Acknowledger
 from watcher.runtime.admission import Admission
 from watcher.runtime.adoption import Owned
@@ -36,6 +37,7 @@ from watcher.runtime.poller_set import PollerSet
 from watcher.runtime.retrying_store import RetryingStore
 from watcher.runtime.service import Adapters, Handles, Loop, Loops, Watcher
 from watcher.runtime.settings import Determinism, ServiceSettings
+from watcher.runtime.task_tokens import TaskTokens
 from watcher.runtime.wakeup import IntakeGate
 
 
@@ -105,7 +107,7 @@ class _Assembly:
         )
         adapters = Adapters(self.adapters.sources, self.adapters.probe, store, self.adapters.sinks)
         hung = HungWrites(self.instruments.writes, self.instruments.health, self.determinism.clock)
-        beside = [hung.run, self.dead_letters.run, *self.beside]
+        beside = [hung.run, self.dead_letters.run, *self._token_loops(workers), *self.beside]
         handles = Handles(self.admission, self.gate, self.feed, ownership.adoption.done)
         return Watcher(adapters, loops, handles, settings.limits.stop_deadline, self.instruments, beside, settings.drop_sinks)
 
@@ -123,6 +125,15 @@ class _Assembly:
             worker.dead_letters_full = self.dead_letters.full
             worker.settlements.on_fenced = ownership.fenced
             worker.settlements.on_settled = acks.settled
+
+    def _token_loops(self, workers: Sequence[SinkWorker]) -> list[Loop]:
+        """The loop that answers task tokens which no new event answers, if there is a sink that answers tokens."""
+        for worker in workers:
+            if isinstance(worker.sink, TokenSink):
+                tokens = TaskTokens(worker.sink, worker, self.store, self.leases, self.determinism.clock)
+                self.admission.keeps_tokens, self.admission.on_late_token = True, tokens.wake
+                return [tokens.run]
+        return []
 
     def _pollers(self) -> PollerSet:
         settings, leases, instruments = self.settings, self.leases, self.instruments

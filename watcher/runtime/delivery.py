@@ -18,7 +18,7 @@ from watcher.core.delivery.refusals import DeadEvent, Refusal, Refusals, Verdict
 from watcher.core.delivery.sink_queue import SinkQueue
 from watcher.errors import Invalid, PeerGone, RemoteError, Unavailable
 from watcher.model import DeadLetter, Event
-from watcher.ports import Delivered, Outcome, Rejected, Retry, Sink, Store
+from watcher.ports import Delivered, Outcome, Rejected, Retry, Sink, Store, TokenSink
 from watcher.runtime.backlog import BacklogCounter
 from watcher.runtime.delivery_report import DeliveryReport
 from watcher.runtime.instruments import Instruments
@@ -27,6 +27,7 @@ from watcher.runtime.retrying import backoff, until_accepted
 from watcher.runtime.settlements import Settlements
 from watcher.runtime.sink_calls import SinkCalls
 from watcher.runtime.sink_condition import SinkCondition
+from watcher.runtime.token_calls import TokenCalls
 from watcher.runtime.wakeup import Wakeup
 
 RENEWAL_CHECK_S = 0.2
@@ -52,7 +53,7 @@ class SinkWorker:
         self._clock = instruments.clock
         self._health = instruments.health
         self._metrics = instruments.metrics
-        self._calls = SinkCalls(sink, instruments)
+        self._calls = TokenCalls(sink, store, instruments) if isinstance(sink, TokenSink) else SinkCalls(sink, instruments)
         self._queue = SinkQueue()
         self._refusals = Refusals(retry_refused)
         self._condition = SinkCondition(sink.name, instruments)
@@ -228,8 +229,10 @@ class SinkWorker:
                 self._refusals.put_off([event])
                 self._postpone(event, outcome)
         await self.settlements.record(delivered, [each.refusal for each in dead])
+        settled = [*delivered, *(each.refusal.event for each in dead)]
+        await self._calls.settled(settled)
         self._report.settled(len(delivered), dead)
-        self._queue.settle([*delivered, *(each.refusal.event for each in dead)])
+        self._queue.settle(settled)
 
     def _within_limit(self, dead: Sequence[DeadEvent]) -> Sequence[DeadEvent]:
         """While there is no room for dead letters, keep their events in the outbox, and try them again. A retried one has its room."""

@@ -16,7 +16,7 @@ import anyio
 from tenacity import wait_random_exponential
 
 from watcher.errors import Fenced, StoreUnavailable
-from watcher.model import Backlog, Change, Claim, DeadLetter, Event, Lease, Leftover, Pruned, Replica, Report, Watch
+from watcher.model import NO_TOKENS, Backlog, Change, Claim, DeadLetter, Event, Lease, Leftover, Pruned, Replica, Report, TaskTokens, Watch
 from watcher.ports import Requests, Signals, Store
 from watcher.query import DeadLetterQuery, EventQuery, OpenCount, Page, Selection, TaskQuery
 from watcher.runtime.health import Health
@@ -95,8 +95,8 @@ class RetryingStore:
                 self._succeeded(after_failure=failures > 0)
                 return
 
-    async def admit(self, watches: Sequence[Watch]) -> Sequence[Watch]:
-        return await self._retry(lambda: self._store.admit(watches))
+    async def admit(self, watches: Sequence[Watch], task_tokens: TaskTokens = NO_TOKENS) -> Sequence[Watch]:
+        return await self._retry(lambda: self._store.admit(watches, task_tokens))
 
     async def announce(self, keys: Sequence[str]) -> Collection[str]:
         return await self._retry(lambda: self._store.announce(keys))
@@ -126,6 +126,21 @@ class RetryingStore:
 
     async def count_backlog(self, shard: int) -> Mapping[str, Backlog]:
         return await self._retry(lambda: self._store.count_backlog(shard))
+
+    async def task_tokens(self, keys: Sequence[str]) -> TaskTokens:
+        return await self._retry(lambda: self._store.task_tokens(keys))
+
+    async def begin_answers(self, tokens: TaskTokens) -> TaskTokens:
+        return await self._retry(lambda: self._store.begin_answers(tokens))
+
+    async def drop_tokens(self, tokens: TaskTokens) -> None:
+        await self._retry(lambda: self._store.drop_tokens(tokens))
+
+    async def late_tokens(self, shards: Collection[int], limit: int) -> Sequence[str]:
+        return await self._retry(lambda: self._store.late_tokens(shards, limit))
+
+    async def open_tokens(self, shards: Collection[int], after: str | None, limit: int) -> Page[tuple[str, str]]:
+        return await self._retry(lambda: self._store.open_tokens(shards, after, limit))
 
     async def identity(self) -> str:
         return await self._retry(self._store.identity)

@@ -31,6 +31,9 @@ class SinkCalls:
             span.sent(outcomes)
         return outcomes
 
+    async def settled(self, events: Sequence[Event]) -> None:
+        """These events are delivered, or dead letters, and recorded. Nothing is left to do for a sink without task tokens."""
+
     async def _send(self, events: Sequence[Event]) -> Sequence[Outcome]:
         began = self._writes.begin(f"sink:{self._sink.name}", self._clock.mono()) if self._is_local else None
         try:

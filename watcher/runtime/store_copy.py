@@ -41,6 +41,7 @@ async def survey(store: PortableStore, shards: int, doing: str = "reading", repo
     done = 0
     async for watches, _ in reader.watches():
         builder.add_watches(watches)
+        builder.add_task_tokens(await reader.task_tokens(watches))
         done += len(watches)
         report(doing, done, of)
     async for events, _ in reader.events():
@@ -109,7 +110,7 @@ def _stage(name: str, reader: StoreReader, target: PortableStore, place: Any) ->
 
 async def _watches(reader: StoreReader, place: str | None) -> Stage:
     async for watches, after in reader.watches(place):
-        yield Portion(watches=watches), after
+        yield Portion(watches=watches, task_tokens=await reader.task_tokens(watches)), after
 
 
 async def _events(reader: StoreReader, place: Sequence[tuple[int, int]]) -> Stage:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from math import inf
 
 from watcher.core.polling import open_circuits
-from watcher.model import DeadLetter, Event, StoredEvent, Watch
+from watcher.model import NO_TOKENS, DeadLetter, Event, StoredEvent, TaskTokens, Watch
 from watcher.ports import RETRY_PAGE, PortableStore
 from watcher.query import DeadLetterQuery, EventQuery, TaskQuery
 
@@ -36,6 +36,10 @@ class StoreReader:
     async def of(cls, store: PortableStore) -> StoreReader:
         """A reader of this store."""
         return cls(store, list(await store.backlog()))
+
+    async def task_tokens(self, watches: Sequence[Watch]) -> TaskTokens:
+        """The task tokens of these watches that are not answered."""
+        return await self.store.task_tokens([watch.key for watch in watches]) if watches else NO_TOKENS
 
     async def watches(self, after: str | None = None) -> AsyncIterator[tuple[Sequence[Watch], str | None]]:
         """Watches in order of admission, and the cursor after them; None after the last ones."""

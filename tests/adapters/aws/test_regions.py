@@ -13,6 +13,8 @@ from watcher.adapters.aws.arns import arn_region, queue_region
 from watcher.adapters.aws.queue import OutgoingMessage, Queue
 from watcher.adapters.aws.session import AwsClients
 from watcher.adapters.sinks.eventbridge import EventBridgeSink, EventBridgeSinkSettings
+from watcher.adapters.sinks.kinesis import KinesisSink, KinesisSinkSettings
+from watcher.adapters.sinks.lambda_ import LambdaSink, LambdaSinkSettings
 from watcher.adapters.sinks.sns import SnsSink, SnsSinkSettings
 from watcher.adapters.sinks.sqs import SqsSink, SqsSinkSettings
 from watcher.adapters.sources.sqs import SqsSource, SqsSourceSettings
@@ -83,6 +85,16 @@ def bus(url: str, aws: AwsClients) -> list[Callable[[], Awaitable[Any]]]:
     return [bus.check, lambda: bus.send([an_event()])]
 
 
+def stream(url: str, aws: AwsClients) -> list[Callable[[], Awaitable[Any]]]:
+    stream = KinesisSink(KinesisSinkSettings(stream=f"arn:aws:kinesis:{queue_region(url)}:111122223333:stream/events"), aws)
+    return [stream.check, lambda: stream.send([an_event()])]
+
+
+def function(url: str, aws: AwsClients) -> list[Callable[[], Awaitable[Any]]]:
+    function = LambdaSink(LambdaSinkSettings(function=f"arn:aws:lambda:{queue_region(url)}:111122223333:function:events:live"), aws)
+    return [function.check, lambda: function.send([an_event()])]
+
+
 @pytest.fixture
 async def aws(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AwsClients]:
     monkeypatch.setenv("AWS_REGION", HERE)
@@ -91,7 +103,7 @@ async def aws(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AwsClients]:
     await clients.close()
 
 
-@pytest.mark.parametrize("calls", [source, sink, submission, topic, bus])
+@pytest.mark.parametrize("calls", [source, sink, submission, topic, bus, stream, function])
 @pytest.mark.parametrize("region", [HERE, THERE])
 async def test_each_call_is_signed_for_the_region_of_its_resource(
     scripted_aws: ScriptedAws,  # noqa: F811 - the fixture

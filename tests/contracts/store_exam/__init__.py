@@ -18,6 +18,7 @@ from tests.contracts.store_exam.operations import OperationsExam
 from tests.contracts.store_exam.outbox import OutboxExam
 from tests.contracts.store_exam.queries import QueriesExam
 from tests.contracts.store_exam.shards import ShardsExam
+from tests.contracts.store_exam.tokens import TokensExam
 from watcher.ports import PortableStore
 
 
@@ -29,7 +30,7 @@ class Storage(Protocol):
         """A store on this content, not open."""
 
 
-class StoreExam(ShardsExam, CommitExam, LeaseExam, OutboxExam, QueriesExam, OperationsExam, CopiesExam):
+class StoreExam(ShardsExam, CommitExam, LeaseExam, OutboxExam, QueriesExam, OperationsExam, TokensExam, CopiesExam):
     """Subclasses have the fixture `storage`."""
 
     @pytest.fixture

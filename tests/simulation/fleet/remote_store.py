@@ -13,7 +13,7 @@ from tests.simulation.fleet.audit import Audit
 from tests.simulation.fleet.link import Link
 from tests.simulation.fleet.server import Server
 from watcher.errors import Fenced, StoreError, StoreUnavailable
-from watcher.model import Change, Claim, DeadLetter, Event, Lease, Leftover, Report, Watch, shard_of
+from watcher.model import NO_TOKENS, Change, Claim, DeadLetter, Event, Lease, Leftover, Report, TaskTokens, Watch, shard_of
 from watcher.ports import Signals
 
 RESTART_S = 5.0
@@ -85,9 +85,9 @@ class RemoteStore:
         shards = {item.shard for item in (*delivered, *dead_letters)}
         await self._write("settle", partial(self._store.settle, sink, delivered, dead_letters, leases), shards, leases)
 
-    async def admit(self, watches: Sequence[Watch]) -> Sequence[Watch]:
+    async def admit(self, watches: Sequence[Watch], task_tokens: TaskTokens = NO_TOKENS) -> Sequence[Watch]:
         async def work() -> Sequence[Watch]:
-            existing = await self._store.admit(watches)
+            existing = await self._store.admit(watches, task_tokens)
             self._audit.admitted(self._process, {watch.key for watch in existing} & {watch.key for watch in watches if watch in existing})
             return existing
 

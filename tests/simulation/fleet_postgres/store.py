@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from watcher.adapters.stores.postgres import PostgresStore, PostgresStoreSettings
 from watcher.errors import StoreError
-from watcher.model import Change, Claim, DeadLetter, Event, Lease, Report, Watch, shard_of
+from watcher.model import NO_TOKENS, Change, Claim, DeadLetter, Event, Lease, Report, TaskTokens, Watch, shard_of
 from watcher.ports import Signals
 
 if TYPE_CHECKING:
@@ -71,9 +71,9 @@ class FleetStore(PostgresStore):
         await super().release(leases, leaving=leaving)
         self._fleet.io.signals_expected = True
 
-    async def admit(self, watches: Sequence[Watch]) -> Sequence[Watch]:
+    async def admit(self, watches: Sequence[Watch], task_tokens: TaskTokens = NO_TOKENS) -> Sequence[Watch]:
         self._fleet.slow_commit(self._process)
-        found = await super().admit(watches)
+        found = await super().admit(watches, task_tokens)
         self._fleet.io.signals_expected = True
         return found
 

@@ -1,4 +1,7 @@
-"""Setting types for the names of queues, topics and event buses. They check the form only; `watcher doctor` checks that a name exists."""
+"""Setting types for the names of queues, topics, event buses, streams and functions.
+
+They check the form only; `watcher doctor` checks that a name exists.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ _QUEUE_URL = re.compile(r"https?://[^/\s?#@]+(?:/[^/\s?#]+)*/(?P<name>[A-Za-z0-9
 _QUEUE_ARN = re.compile(r"arn:(?P<partition>aws[a-z-]*):sqs:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):(?P<name>\S+)")
 _TOPIC_ARN = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:(?:[A-Za-z0-9_-]{1,256}|[A-Za-z0-9_-]{1,251}\.fifo)")
 _BUS = re.compile(r"(?:arn:aws[a-z-]*:events:[a-z0-9-]+:\d{12}:event-bus/)?[A-Za-z0-9._/-]{1,256}")
+_STREAM = re.compile(r"(?:arn:aws[a-z-]*:kinesis:[a-z0-9-]+:\d{12}:stream/)?[A-Za-z0-9_.-]{1,128}")
+_FUNCTION = re.compile(r"(?:arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:function:)?[A-Za-z0-9_-]{1,64}(?::(?:\$LATEST|[A-Za-z0-9_-]{1,128}))?")
 _QUEUE_HOST = re.compile(
     r"(?:vpce-[a-z0-9-]+\.)?sqs(?:-fips)?\.(?P<region>[a-z]{2,}(?:-[a-z]+)+-\d+)\.(?:vpce\.)?(?:amazonaws\.com(?:\.cn)?|api\.aws)"
     r"|(?:(?P<old>[a-z]{2,}(?:-[a-z]+)+-\d+)\.)?queue\.amazonaws\.com(?:\.cn)?"
@@ -45,6 +50,23 @@ def _check_bus(value: str) -> str:
     )
 
 
+def _check_stream(value: str) -> str:
+    if _STREAM.fullmatch(value):
+        return value
+    raise ValueError(
+        "expected the name or the ARN of a stream, such as my-stream or arn:aws:kinesis:us-east-1:111122223333:stream/my-stream"
+    )
+
+
+def _check_function(value: str) -> str:
+    if _FUNCTION.fullmatch(value):
+        return value
+    raise ValueError(
+        "expected the name or the ARN of a function, with or without an alias or a version, such as my-function, my-function:live or"
+        " arn:aws:lambda:us-east-1:111122223333:function:my-function:live"
+    )
+
+
 def queue_region(url: str) -> str | None:
     """Return the Region in the URL of a queue. None if its host contains none, such as that of a local server."""
     host = url.partition("://")[2].partition("/")[0].partition(":")[0].lower()
@@ -63,3 +85,5 @@ def arn_region(name: str) -> str | None:
 QueueUrl = Annotated[str, AfterValidator(_check_queue_url)]
 TopicArn = Annotated[str, AfterValidator(_check_topic_arn)]
 BusName = Annotated[str, AfterValidator(_check_bus)]
+StreamName = Annotated[str, AfterValidator(_check_stream)]
+FunctionName = Annotated[str, AfterValidator(_check_function)]

@@ -1,4 +1,4 @@
-"""Batch calls to SQS, SNS and EventBridge: fit entries into calls, and return an outcome for each entry.
+"""Batch calls to SQS, SNS, EventBridge, and Kinesis: fit entries into calls, and return an outcome for each entry.
 
 A batch call that returns status 200 can still have failed in part. An entry counts as delivered only if the reply says
 so for that entry. Each entry is sent at most once here: the runtime decides about a retry.
@@ -20,7 +20,7 @@ from watcher.model import Event
 from watcher.ports import Delivered, Outcome, Rejected, Retry
 
 MAX_ENTRIES = 10
-"""Entries in one batch call, in all three services."""
+"""Entries in one batch call of SQS, SNS, and EventBridge."""
 
 MAX_MESSAGE_BYTES = 256 * 1024
 """Bytes of all entries in one call to SQS or SNS, bodies and attributes together. SQS accepts more if a queue is
@@ -62,15 +62,15 @@ def in_batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
     return (items[start : start + MAX_ENTRIES] for start in range(0, len(items), MAX_ENTRIES))
 
 
-async def send_all(entries: Sequence[BatchEntry | Rejected], limit: int, send: SendBatch) -> Sequence[Outcome]:
-    """Send each entry once, in as few calls of at most `limit` bytes as possible. Returns an outcome for each, in order.
+async def send_all(entries: Sequence[BatchEntry | Rejected], limit: int, send: SendBatch, *, most: int = MAX_ENTRIES) -> Sequence[Outcome]:
+    """Send each entry once, in as few calls of at most `limit` bytes and `most` entries as possible. Returns an outcome for each, in order.
 
     If a call fails before anything was delivered, its RemoteError is raised. If a later call fails, its entries and the
     ones not yet sent get the outcome `Retry`.
     """
     outcomes: dict[int, Outcome] = {index: entry for index, entry in enumerate(entries) if isinstance(entry, Rejected)}
     failed: Outcome | None = None
-    for batch in _batches({index: entry for index, entry in enumerate(entries) if isinstance(entry, BatchEntry)}, limit):
+    for batch in _batches({index: entry for index, entry in enumerate(entries) if isinstance(entry, BatchEntry)}, limit, most):
         try:
             results = await send([entry.fields for entry in batch.values()]) if failed is None else [failed] * len(batch)
         except RemoteError as error:
@@ -82,14 +82,16 @@ async def send_all(entries: Sequence[BatchEntry | Rejected], limit: int, send: S
     return [outcomes[index] for index in range(len(entries))]
 
 
-def _batches(entries: Mapping[int, BatchEntry], limit: int) -> Iterator[dict[int, BatchEntry]]:
-    """Yield the entries by their index, in order, in groups of at most `limit` bytes and `MAX_ENTRIES` entries."""
+def _batches(entries: Mapping[int, BatchEntry], limit: int, most: int) -> Iterator[dict[int, BatchEntry]]:
+    """Yield the entries by their index, in order, in groups of at most `limit` bytes and `most` entries."""
     batch: dict[int, BatchEntry] = {}
+    size = 0
     for index, entry in entries.items():
-        if batch and (len(batch) == MAX_ENTRIES or sum(e.size for e in batch.values()) + entry.size > limit):
+        if batch and (len(batch) == most or size + entry.size > limit):
             yield batch
-            batch = {}
+            batch, size = {}, 0
         batch[index] = entry
+        size += entry.size
     if batch:
         yield batch
 

@@ -157,6 +157,9 @@ COMMON = frozenset(
 CREDENTIAL_CALLS = frozenset(["AssumeRole", "AssumeRoleWithWebIdentity", "AssumeRoleWithSAML", "GetRoleCredentials", "CreateToken"])
 """Operations that the SDK calls to fetch credentials. An error of one of them says nothing about a task."""
 
+TOKEN_CALLS = frozenset(["SendTaskSuccess", "SendTaskFailure", "SendTaskHeartbeat"])
+"""Operations for which `InvalidToken` is about the task token of the request. Everywhere else it is about a session token."""
+
 CREDENTIAL_ERRORS = frozenset(
     [
         "NoCredentialsError",

@@ -28,6 +28,7 @@ from watcher.adapters.aws.codes import (
     NOT_FOUND,
     SETUP_ERRORS,
     THROTTLED,
+    TOKEN_CALLS,
     UNAVAILABLE,
 )
 from watcher.adapters.aws.polled_call import PolledCall
@@ -140,6 +141,8 @@ def _from_client_error(error: Any, now: float | None, polled: PolledCall | None)
     code = str(about.get("Code") or "")
     retry_after = retry_after_s(headers.get("retry-after"), now)
     named = classify(code, status, retry_after=retry_after, clock_skew_s=_clock_skew(headers, now))
+    if error.operation_name in TOKEN_CALLS and code == "InvalidToken":
+        return Invalid(code, f"HTTP {status}")
     if error.operation_name in CREDENTIAL_CALLS:
         return _about_credentials(named, f"HTTP {status} while fetching credentials")
     if polled is None:

@@ -10,12 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from io import BytesIO
 from typing import Any
 
 from aiobotocore.httpsession import AIOHTTPSession
 
 from watcher.adapters.aws.errors import reply_status
 from watcher.errors import Unreadable
+
+LARGE_REQUEST = 512 * 1024
+"""Bytes of a request body above which it is written in pieces: only Kinesis gets such ones."""
 
 
 def session_class(body_limit: int) -> Callable[..., GuardedSession]:
@@ -42,6 +46,9 @@ class _ClientSession:
     body_limit: int
 
     async def request(self, method: str, **options: Any) -> _Reply:
+        data = options.get("data")
+        if isinstance(data, bytes | bytearray) and len(data) > LARGE_REQUEST:
+            options["data"] = BytesIO(data)  # written in pieces; at once it would block the event loop, and aiohttp warns
         async with self.session.request(method, allow_redirects=False, **options) as response:
             reply_status.set(response.status)
             if 300 <= response.status < 400:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
-from watcher.model import DeadLetter, StoredEvent, Watch, shard_of
+from watcher.model import DeadLetter, StoredEvent, TaskTokens, Watch, shard_of
 
 _DIGEST_BYTES = 16
 
@@ -70,6 +70,11 @@ class FingerprintBuilder:
             _take(digest, _fields(watch))
         self._watches += len(watches)
         self._open += sum(watch.open for watch in watches)
+
+    def add_task_tokens(self, tokens: TaskTokens) -> None:
+        """Take in the task tokens of watches that were taken in last. Without any, a copy of an earlier version can continue."""
+        if tokens:
+            _take(self._digest("task tokens"), sorted((key, list(given)) for key, given in tokens.items()))
 
     def add_events(self, events: Sequence[StoredEvent]) -> None:
         """Take in events, in order of position within each shard."""

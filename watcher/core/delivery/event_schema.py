@@ -24,7 +24,7 @@ NAMES: Mapping[EventType, str] = {
     EventType.ENDED: "EndedEvent",
 }
 """The name of the schema of each type."""
-ADDED_LATER = frozenset({"observed_from"})
+ADDED_LATER = frozenset({"observed_from", "succeeded"})
 """Members that events of earlier versions do not have. A store may still contain such events."""
 
 _TIME_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$"
@@ -121,6 +121,7 @@ def _statuses(type_: EventType) -> dict[str, Schema]:
     before: Schema = {"type": "string" if type_ is EventType.UPDATED else ["string", "null"]}
     after: Schema = {"type": "null" if type_ is EventType.ENDED else "string"}
     terminal: Schema = {"const": True} if type_ is EventType.ENDED else {"type": "boolean"}
+    succeeded: Schema = {"type": "null" if type_ is EventType.ENDED else ["boolean", "null"]}
     return {
         "from": {**before, "description": "The previous status; null in the first event of a watch."},
         "to": {
@@ -128,6 +129,11 @@ def _statuses(type_: EventType) -> dict[str, Schema]:
             "description": "The status now, as the service names it, known to this version or not; null: the watch ended without a status.",
         },
         "terminal": {**terminal, "description": "True: this is the last event of the watch."},
+        "succeeded": {
+            **succeeded,
+            "description": "Whether the task did what it was started for; null: it has not ended, or the watch ended without a status."
+            " Events of earlier versions do not have it.",
+        },
         "skipped": {
             "type": "array",
             "items": {"type": "string"},

@@ -87,6 +87,7 @@ class EventWriter:
             "from": transition.before,
             "to": transition.after,
             "terminal": transition.terminal,
+            "succeeded": _succeeded(kind, transition),
             "skipped": list(transition.skipped),
             "observed_at": iso(transition.observed_at),
             "observed_from": transition.observed_from,
@@ -112,6 +113,11 @@ class EventWriter:
         if self.settings.hash_key is None:
             return "sha256:" + hashlib.sha256(data).hexdigest()
         return "hmac-sha256:" + hmac.new(self.settings.hash_key.get_secret_value().encode(), data, hashlib.sha256).hexdigest()
+
+
+def _succeeded(kind: Kind, transition: Transition) -> bool | None:
+    """Whether the task did what it was started for. None before its end, and where the watch ended without it."""
+    return kind.succeeded(transition.after) if transition.terminal and transition.after is not None else None
 
 
 def _time(watch: Watch, transition: Transition) -> float:

@@ -10,8 +10,9 @@ from itertools import islice
 
 from watcher.adapters.stores.memory.dead_letters import DeadLetters
 from watcher.adapters.stores.memory.shard import MemoryShard, total
+from watcher.adapters.stores.memory.task_tokens import MemoryTokens
 from watcher.errors import Fenced
-from watcher.model import DEFAULT_TARGET, Backlog, Change, DeadLetter, Event, Lease, Portion, Pruned, TaskRef, Watch, shard_of
+from watcher.model import DEFAULT_TARGET, Backlog, Change, DeadLetter, Event, Lease, Portion, Pruned, TaskRef, TaskTokens, Watch, shard_of
 from watcher.ports import IDENTITY
 from watcher.query import AGE_BOUNDS_S, EventQuery, OpenCount, Page, Selection, TaskQuery, age_class, decode_cursor, page
 
@@ -29,6 +30,7 @@ class MemoryContent:
         self.admitted = 0
         """The number of the last admission."""
         self.dead_letters = DeadLetters()
+        self.tokens = MemoryTokens()
         self.forgotten: list[tuple[int, str]] = []
         """The shards and keys of erasures that their owners have not read yet."""
         self.state: dict[str, dict[str, str]] = {IDENTITY: {"": secrets.token_hex(16)}}
@@ -56,6 +58,23 @@ class MemoryContent:
         self.admitted += 1
         self._numbers[watch.key] = self.admitted
         return self.watches.setdefault(watch.key, _stored(watch))
+
+    def add_tokens(self, tokens: TaskTokens) -> None:
+        """Keep task tokens with their watches."""
+        for key, given in tokens.items():
+            self.tokens.add(key, given, late=not self.watches[key].open)
+
+    def late_tokens(self, shards: Collection[int], limit: int) -> list[str]:
+        """As `Outbox.late_tokens`."""
+        keys = dict.fromkeys(key for _, key, _ in self.tokens.waiting(late=True))
+        return list(islice((key for key in keys if self.shard_of(key) in shards), limit))
+
+    def open_tokens(self, shards: Collection[int], after: str | None, limit: int) -> Page[tuple[str, str]]:
+        """As `Outbox.open_tokens`."""
+        last = 0 if after is None else decode_cursor(after, 1)[0]
+        waiting = ((number, key, token) for number, key, token in self.tokens.waiting(late=False) if number > last)
+        mine = (each for each in waiting if self.watches[each[1]].open and self.shard_of(each[1]) in shards)
+        return page((((number,), (key, token)) for number, key, token in mine), limit)
 
     def commit(self, changes: Sequence[Change], leases: Mapping[int, Lease]) -> list[str]:
         """As `Shards.commit`."""
@@ -165,6 +184,7 @@ class MemoryContent:
         """As `Copies.restore`. The task of a dead letter whose watch is gone is named by its key."""
         for admitted in portion.watches:
             self.admit(admitted)
+        self.add_tokens(portion.task_tokens)
         for stored in portion.events:
             shard = self.shards[self.shard_of(stored.event.key)]
             placed = shard.add(stored.event)
@@ -182,6 +202,7 @@ class MemoryContent:
     def erase(self, key: str) -> None:
         """Remove a watch with its events."""
         del self.watches[key], self._numbers[key]
+        self.tokens.erase(key)
         for event in self._task_events.pop(key, ()):
             self.shards[event.shard].erase(event.position)
 

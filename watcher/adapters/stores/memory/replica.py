@@ -16,7 +16,7 @@ from watcher.adapters.stores.memory.lease_table import LeaseTable
 from watcher.adapters.stores.memory.store import MemoryStore, MemoryStoreSettings
 from watcher.core.delivery.leftovers import check_not_removed, check_same_sinks
 from watcher.errors import StoreRefused
-from watcher.model import Claim, Lease, Leftover, Replica, Report, Watch
+from watcher.model import NO_TOKENS, Claim, Lease, Leftover, Replica, Report, TaskTokens, Watch
 from watcher.ports import Requests, Signals
 
 AT_FIRST = Signals(admitted=True, released=True)
@@ -133,8 +133,8 @@ class MemoryReplica(MemoryStore):
                     yield watches[start : start + LOAD_BATCH]
                 self._loaded[lease] = newest
 
-    async def admit(self, watches: Sequence[Watch]) -> Sequence[Watch]:
-        admitted = await super().admit(watches)
+    async def admit(self, watches: Sequence[Watch], task_tokens: TaskTokens = NO_TOKENS) -> Sequence[Watch]:
+        admitted = await super().admit(watches, task_tokens)
         self._shared.signal(self, Signals(admitted=True), {self.content.shard_of(watch.key) for watch in watches})
         return admitted
 

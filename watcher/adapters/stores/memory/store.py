@@ -16,7 +16,23 @@ from watcher.adapters.stores.memory.lease_table import LeaseTable
 from watcher.core.copying import marker
 from watcher.core.delivery.leftovers import leftovers, to_drop
 from watcher.errors import StoreRefused
-from watcher.model import Backlog, Change, Claim, DeadLetter, Event, Lease, Leftover, Portion, Pruned, Replica, Report, Watch, shard_of
+from watcher.model import (
+    NO_TOKENS,
+    Backlog,
+    Change,
+    Claim,
+    DeadLetter,
+    Event,
+    Lease,
+    Leftover,
+    Portion,
+    Pruned,
+    Replica,
+    Report,
+    TaskTokens,
+    Watch,
+    shard_of,
+)
 from watcher.ports import CANCEL_PAGE, IDENTITY, Requests, Signals
 from watcher.query import DeadLetterQuery, EventQuery, OpenCount, Page, Selection, TaskQuery
 from watcher.section import Section
@@ -77,8 +93,10 @@ class MemoryStore:
         for _ in ():
             yield ()
 
-    async def admit(self, watches: Sequence[Watch]) -> Sequence[Watch]:
-        return [self.content.admit(watch) for watch in watches]
+    async def admit(self, watches: Sequence[Watch], task_tokens: TaskTokens = NO_TOKENS) -> Sequence[Watch]:
+        admitted = [self.content.admit(watch) for watch in watches]
+        self.content.add_tokens(task_tokens)
+        return admitted
 
     async def announce(self, keys: Sequence[str]) -> Collection[str]:
         return [key for key in keys if (watch := self.content.watches.get(key)) is not None and watch.open]
@@ -108,6 +126,21 @@ class MemoryStore:
 
     async def count_backlog(self, shard: int) -> Mapping[str, Backlog]:
         return self.content.shards[shard].backlog()
+
+    async def task_tokens(self, keys: Sequence[str]) -> TaskTokens:
+        return self.content.tokens.find(keys)
+
+    async def begin_answers(self, tokens: TaskTokens) -> TaskTokens:
+        return self.content.tokens.begin(tokens)
+
+    async def drop_tokens(self, tokens: TaskTokens) -> None:
+        self.content.tokens.drop(tokens)
+
+    async def late_tokens(self, shards: Collection[int], limit: int) -> Sequence[str]:
+        return self.content.late_tokens(shards, limit)
+
+    async def open_tokens(self, shards: Collection[int], after: str | None, limit: int) -> Page[tuple[str, str]]:
+        return self.content.open_tokens(shards, after, limit)
 
     # --- queries ---------------------------------------------------------------------------------
 

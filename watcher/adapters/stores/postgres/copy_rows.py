@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Sequence
 
 from watcher.adapters.dead_letter_bodies import pack
-from watcher.adapters.stores.postgres import event_rows, state_rows, watch_rows
+from watcher.adapters.stores.postgres import event_rows, state_rows, token_rows, watch_rows
 from watcher.adapters.stores.postgres.connections import Connection
 from watcher.adapters.stores.postgres.schema import one
 from watcher.core.copying import marker
@@ -80,6 +80,8 @@ async def restore(db: Connection, portion: Portion, record: str, progress: str, 
     following = marker.advance(None if found is None else found[0], progress)
     if portion.watches:
         await watch_rows.admit(db, {watch.key: watch for watch in portion.watches}, shards, "", "")
+    if portion.task_tokens:
+        await token_rows.add(db, portion.task_tokens)
     if portion.events:
         await _add_events(db, portion.events, shards)
     if portion.dead_letters:

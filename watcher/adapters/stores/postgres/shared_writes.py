@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from watcher.adapters.stores.postgres import dead_letter_rows, watch_rows
+from watcher.adapters.stores.postgres import dead_letter_rows, token_rows, watch_rows
 from watcher.adapters.stores.postgres.connections import Connection
-from watcher.model import DeadLetter, Watch
+from watcher.model import DeadLetter, TaskTokens, Watch
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Watches to add."""
+    """Watches to add, and tokens that wait for their tasks."""
 
     watches: Sequence[Watch]
+    task_tokens: TaskTokens = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,4 +52,21 @@ class SharedWrites:
         watches: dict[str, Watch] = {}
         for watch in (watch for call in calls for watch in call.watches):
             watches.setdefault(watch.key, watch)
-        return await watch_rows.admit(db, watches, self.shards, self.me, self._channel)
+        tokens: dict[str, list[str]] = {}
+        for key, given in (each for call in calls for each in call.task_tokens.items()):
+            tokens.setdefault(key, []).extend(given)
+        if not tokens:
+            return await watch_rows.admit(db, watches, self.shards, self.me, self._channel)
+        async with db.transaction():
+            return await self._admit_with(db, watches, tokens)
+
+    async def _admit_with(self, db: Connection, watches: Mapping[str, Watch], tokens: TaskTokens) -> dict[str, Watch]:
+        """Add watches and tokens in a transaction."""
+        existing: dict[str, Watch] = {}
+        missing = dict(watches)
+        while missing:  # again only for a task that was erased after it was found to exist, so that its token is kept
+            existing |= await watch_rows.admit(db, missing, self.shards, self.me, self._channel)
+            waiting = {key: tokens[key] for key in missing if key in tokens}
+            kept = await token_rows.add(db, waiting) if waiting else set()
+            missing = {key: watches[key] for key in waiting if key not in kept}
+        return existing

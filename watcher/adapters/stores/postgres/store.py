@@ -13,7 +13,16 @@ from typing import TypeVar
 
 import anyio
 
-from watcher.adapters.stores.postgres import copy_rows, dead_letter_rows, erasure_rows, event_rows, replica_rows, state_rows, watch_rows
+from watcher.adapters.stores.postgres import (
+    copy_rows,
+    dead_letter_rows,
+    erasure_rows,
+    event_rows,
+    replica_rows,
+    state_rows,
+    token_rows,
+    watch_rows,
+)
 from watcher.adapters.stores.postgres.adoption import Adoption, reset_future_xids
 from watcher.adapters.stores.postgres.connections import Connection, Limits, Server, Session, Sessions
 from watcher.adapters.stores.postgres.owner_writes import Commit, OwnerWrite, OwnerWrites, Settlement
@@ -26,7 +35,22 @@ from watcher.adapters.stores.postgres.writer import Lane
 from watcher.core.delivery.leftovers import check_same_sinks, leftovers, to_drop
 from watcher.core.ownership.grace import Grace
 from watcher.errors import StoreError, StoreRefused, StoreUnavailable
-from watcher.model import Backlog, Change, Claim, DeadLetter, Event, Lease, Leftover, Portion, Pruned, Replica, Report, Watch
+from watcher.model import (
+    NO_TOKENS,
+    Backlog,
+    Change,
+    Claim,
+    DeadLetter,
+    Event,
+    Lease,
+    Leftover,
+    Portion,
+    Pruned,
+    Replica,
+    Report,
+    TaskTokens,
+    Watch,
+)
 from watcher.ports import CANCEL_PAGE, IDENTITY, Requests, Signals
 from watcher.query import DeadLetterQuery, EventQuery, OpenCount, Page, Selection, TaskQuery
 
@@ -187,8 +211,8 @@ class PostgresStore:
     def arrivals(self, leases: Sequence[Lease]) -> AsyncIterator[Sequence[Watch]]:
         return self._adoption.arrivals(leases)
 
-    async def admit(self, watches: Sequence[Watch]) -> Sequence[Watch]:
-        found: Sequence[Watch] = await self._shared_lane.run(Admission(watches)) if watches else ()
+    async def admit(self, watches: Sequence[Watch], task_tokens: TaskTokens = NO_TOKENS) -> Sequence[Watch]:
+        found: Sequence[Watch] = await self._shared_lane.run(Admission(watches, task_tokens)) if watches else ()
         return found
 
     async def announce(self, keys: Sequence[str]) -> Collection[str]:
@@ -233,6 +257,21 @@ class PostgresStore:
 
     async def count_backlog(self, shard: int) -> Mapping[str, Backlog]:
         return await self._read(partial(event_rows.backlog, shard=shard))
+
+    async def task_tokens(self, keys: Sequence[str]) -> TaskTokens:
+        return await self._read(partial(token_rows.find, keys=keys))
+
+    async def begin_answers(self, tokens: TaskTokens) -> TaskTokens:
+        return await self._read(partial(token_rows.begin, tokens=tokens))
+
+    async def drop_tokens(self, tokens: TaskTokens) -> None:
+        await self._read(partial(token_rows.drop, tokens=tokens))
+
+    async def late_tokens(self, shards: Collection[int], limit: int) -> Sequence[str]:
+        return await self._read(partial(token_rows.late, shards=sorted(shards), limit=limit))
+
+    async def open_tokens(self, shards: Collection[int], after: str | None, limit: int) -> Page[tuple[str, str]]:
+        return await self._read(partial(token_rows.waiting, shards=sorted(shards), after=after, limit=limit))
 
     # --- queries ---------------------------------------------------------------------------------
 

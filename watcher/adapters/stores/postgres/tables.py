@@ -3,7 +3,8 @@
 A released migration never changes: a new version is appended. During a rolling update, replicas of two versions work on one
 store. So a migration is `compatible` if the versions before it can work with what it leaves.
 
-No table has a foreign key to watches: whoever writes for a watch holds a lock on its row. Each column that a commit
+Only task tokens have a foreign key to watches, so that also a replica of an earlier version erases them with their watch. Other
+tables need none: a transaction that writes for a watch holds a lock on its row. Each column that a commit
 changes is in no index but those that the end of a watch changes, so that an update stays within its page (HOT).
 """
 
@@ -149,4 +150,21 @@ VERSION_2 = Migration(
     compatible=True,
 )
 
-MIGRATIONS: Sequence[Migration] = (VERSION_1, VERSION_2)
+VERSION_3 = Migration(
+    (
+        # Secrets of executions of AWS Step Functions that wait for a task. An answered one has no token any more.
+        """CREATE TABLE task_tokens (
+            n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            shard integer NOT NULL,
+            watch bigint NOT NULL REFERENCES watches ON DELETE CASCADE,
+            digest bytea NOT NULL,
+            token text COLLATE "C",
+            late boolean NOT NULL,
+            begun boolean NOT NULL DEFAULT false,
+            UNIQUE (watch, digest))""",
+        "CREATE INDEX task_tokens_waiting ON task_tokens (shard, late, n) WHERE token IS NOT NULL",
+    ),
+    compatible=True,
+)
+
+MIGRATIONS: Sequence[Migration] = (VERSION_1, VERSION_2, VERSION_3)

@@ -57,7 +57,7 @@ def begin(db: sqlite3.Connection, source: str, sinks: Sequence[str]) -> str:
 def restore(db: sqlite3.Connection, portion: Portion, progress: str) -> None:
     """Add a portion, and record how far the copy got."""
     record = marker.advance(owner_rows.load_state(db, marker.NAME), progress)
-    watch_rows.admit(db, portion.watches)
+    watch_rows.admit(db, portion.watches, portion.task_tokens)
     _add_events(db, portion.events)
     db.executemany(_ADD_DEAD_LETTER, [_dead_letter_row(dead_letter) for dead_letter in portion.dead_letters])
     for name, text in portion.states.items():

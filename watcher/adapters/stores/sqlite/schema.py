@@ -108,8 +108,21 @@ VERSION_3 = (
         ON CONFLICT (name) DO UPDATE SET text = excluded.text""",
 )
 
+VERSION_4 = (
+    # Secrets of executions of AWS Step Functions that wait for a task. An answered one has no token any more.
+    """CREATE TABLE task_tokens (
+        n INTEGER PRIMARY KEY,
+        watch INTEGER NOT NULL REFERENCES watches (n),
+        digest BLOB NOT NULL,
+        token TEXT,
+        late INTEGER NOT NULL,
+        begun INTEGER NOT NULL DEFAULT 0)""",
+    "CREATE UNIQUE INDEX task_tokens_digest ON task_tokens (watch, digest)",
+    "CREATE INDEX task_tokens_waiting ON task_tokens (late, n) WHERE token IS NOT NULL",
+)
+
 Migration = Sequence[str]
-MIGRATIONS: Sequence[Migration] = (VERSION_1, VERSION_2, VERSION_3)
+MIGRATIONS: Sequence[Migration] = (VERSION_1, VERSION_2, VERSION_3, VERSION_4)
 
 
 def connect(path: str) -> sqlite3.Connection:

@@ -13,12 +13,27 @@ from typing import Literal
 import anyio
 from pydantic import Field
 
-from watcher.adapters.stores.sqlite import copy_rows, dead_letter_rows, event_rows, owner_rows, schema, watch_rows
+from watcher.adapters.stores.sqlite import copy_rows, dead_letter_rows, event_rows, owner_rows, schema, token_rows, watch_rows
 from watcher.adapters.stores.sqlite.event_rows import SHARD
 from watcher.adapters.stores.sqlite.file import SqliteFile
 from watcher.core.delivery.leftovers import leftovers, to_drop
 from watcher.errors import Fenced, StoreRefused, StoreUnavailable
-from watcher.model import Backlog, Change, Claim, DeadLetter, Event, Lease, Leftover, Portion, Pruned, Replica, Report, Watch
+from watcher.model import (
+    NO_TOKENS,
+    Backlog,
+    Change,
+    Claim,
+    DeadLetter,
+    Event,
+    Lease,
+    Leftover,
+    Portion,
+    Pruned,
+    Replica,
+    Report,
+    TaskTokens,
+    Watch,
+)
 from watcher.ports import CANCEL_PAGE, IDENTITY, Requests, Signals
 from watcher.query import DeadLetterQuery, EventQuery, OpenCount, Page, Selection, TaskQuery
 from watcher.section import Section
@@ -118,8 +133,8 @@ class SqliteStore:
         for _ in ():
             yield ()
 
-    async def admit(self, watches: Sequence[Watch]) -> Sequence[Watch]:
-        return await self._file.write(partial(watch_rows.admit, watches=watches))
+    async def admit(self, watches: Sequence[Watch], task_tokens: TaskTokens = NO_TOKENS) -> Sequence[Watch]:
+        return await self._file.write(partial(watch_rows.admit, watches=watches, task_tokens=task_tokens))
 
     async def announce(self, keys: Sequence[str]) -> Collection[str]:
         watches = [await self.task(key) for key in keys]
@@ -170,6 +185,23 @@ class SqliteStore:
 
     async def count_backlog(self, shard: int) -> Mapping[str, Backlog]:
         return await self._file.read(event_rows.backlog)
+
+    async def task_tokens(self, keys: Sequence[str]) -> TaskTokens:
+        return await self._file.read(partial(token_rows.find, keys=keys))
+
+    async def begin_answers(self, tokens: TaskTokens) -> TaskTokens:
+        return await self._file.write(partial(token_rows.begin, tokens=tokens))
+
+    async def drop_tokens(self, tokens: TaskTokens) -> None:
+        await self._file.write(partial(token_rows.drop, tokens=tokens))
+
+    async def late_tokens(self, shards: Collection[int], limit: int) -> Sequence[str]:
+        return await self._file.read(partial(token_rows.late, limit=limit)) if SHARD in shards else []
+
+    async def open_tokens(self, shards: Collection[int], after: str | None, limit: int) -> Page[tuple[str, str]]:
+        if SHARD not in shards:
+            return Page([])
+        return await self._file.read(partial(token_rows.waiting, after=after, limit=limit))
 
     # --- queries ---------------------------------------------------------------------------------
 

@@ -8,7 +8,8 @@ from collections.abc import Collection, Sequence
 from operator import attrgetter
 from typing import Any
 
-from watcher.model import Change, TaskRef, Watch
+from watcher.adapters.stores.sqlite import token_rows
+from watcher.model import NO_TOKENS, Change, TaskRef, TaskTokens, Watch
 from watcher.query import AGE_BOUNDS_S, OpenCount, Page, Selection, TaskQuery, decode_cursor, page
 
 LOAD_BATCH = 1000
@@ -62,10 +63,12 @@ _PRUNABLE = """SELECT n FROM watches WHERE ended_at < ? AND NOT EXISTS (
         SELECT 1 FROM settled d WHERE d.sink = s.name AND d.position = e.position)) LIMIT ?"""
 
 
-def admit(db: sqlite3.Connection, watches: Sequence[Watch]) -> Sequence[Watch]:
-    """Add watches. Returns for each key the watch that now exists."""
+def admit(db: sqlite3.Connection, watches: Sequence[Watch], task_tokens: TaskTokens = NO_TOKENS) -> Sequence[Watch]:
+    """Add watches, and tokens that wait for their tasks. Returns for each key the watch that now exists."""
     rows = [_names(watch) + _state(watch) for watch in watches]
-    if db.executemany(_ADMIT, rows).rowcount == len(rows):
+    added = db.executemany(_ADMIT, rows).rowcount
+    token_rows.add(db, task_tokens)
+    if added == len(rows):
         return watches
     return [_existing(db, row[0]) for row in rows]
 
@@ -171,6 +174,7 @@ def _selected(selection: Selection) -> tuple[str, list[str]]:
 def _erase(db: sqlite3.Connection, numbers: Sequence[int]) -> None:
     rows = [(number,) for number in numbers]
     db.executemany("DELETE FROM events WHERE watch = ?", rows)
+    token_rows.erase(db, rows)
     db.executemany("DELETE FROM watches WHERE n = ?", rows)
 
 

@@ -1,0 +1,65 @@
+"""The task tokens of the memory store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from watcher.model import TaskTokens, token_digest
+
+
+@dataclass(slots=True)
+class _Entry:
+    number: int
+    token: str | None
+    """None: answered."""
+    late: bool
+    begun: bool = False
+
+
+class MemoryTokens:
+    """Task tokens by the key of their task, and by their digest."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, dict[bytes, _Entry]] = {}
+        self._newest = 0
+
+    def add(self, key: str, tokens: Iterable[str], *, late: bool) -> None:
+        """Keep tokens. One that was kept before is ignored, also if it was answered."""
+        for token in tokens:
+            self._newest += 1
+            self._entries.setdefault(key, {}).setdefault(token_digest(token), _Entry(self._newest, token, late))
+
+    def find(self, keys: Iterable[str]) -> dict[str, list[str]]:
+        """The tokens of these tasks that are not answered."""
+        found = {key: [entry.token for entry in self._entries.get(key, {}).values() if entry.token is not None] for key in keys}
+        return {key: tokens for key, tokens in found.items() if tokens}
+
+    def begin(self, tokens: TaskTokens) -> dict[str, list[str]]:
+        """Record that these are about to be answered. Returns those that were recorded before."""
+        earlier: dict[str, list[str]] = {}
+        for key, token, entry in self._kept(tokens):
+            if entry.begun:
+                earlier.setdefault(key, []).append(token)
+            entry.begun = True
+        return earlier
+
+    def drop(self, tokens: TaskTokens) -> None:
+        """Erase tokens that are answered, except their digests."""
+        for _, _, entry in self._kept(tokens):
+            entry.token = None
+
+    def waiting(self, *, late: bool) -> list[tuple[int, str, str]]:
+        """The number, the key, and the token of each that is not answered, in order of arrival."""
+        entries = ((key, entry) for key, by_digest in self._entries.items() for entry in by_digest.values())
+        return sorted((entry.number, key, entry.token) for key, entry in entries if entry.token is not None and entry.late == late)
+
+    def erase(self, key: str) -> None:
+        """Erase all tokens of a task."""
+        self._entries.pop(key, None)
+
+    def _kept(self, tokens: TaskTokens) -> Iterator[tuple[str, str, _Entry]]:
+        for key, given in tokens.items():
+            for token in given:
+                if (entry := self._entries.get(key, {}).get(token_digest(token))) is not None and entry.token is not None:
+                    yield key, token, entry

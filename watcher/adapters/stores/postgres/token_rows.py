@@ -1,0 +1,81 @@
+"""Task tokens in the tables. A watch that is erased takes its tokens with it (ON DELETE CASCADE)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from watcher.adapters.stores.postgres.connections import Connection
+from watcher.adapters.stores.postgres.schema import one
+from watcher.adapters.stores.postgres.watch_rows import columns, whole
+from watcher.model import TaskTokens, token_digest
+from watcher.query import Page, decode_cursor, page
+
+# The lock waits for a commit that ends the watch: a token is either there when the last event is sent, or `late`.
+# Owners and erasures lock watches in the same order.
+_ADD = """WITH given AS MATERIALIZED (
+        SELECT n, shard, key, ended_at FROM watches WHERE key = ANY(%b::text[]) ORDER BY n FOR SHARE),
+    added AS (
+        INSERT INTO task_tokens (shard, watch, digest, token, late)
+        SELECT w.shard, w.n, v.digest, v.token, w.ended_at IS NOT NULL
+        FROM unnest(%b::text[], %b::bytea[], %b::text[]) WITH ORDINALITY AS v (key, digest, token, number)
+        JOIN given w ON w.key = v.key ORDER BY w.n, v.number ON CONFLICT (watch, digest) DO NOTHING)
+    SELECT ARRAY(SELECT key FROM given)"""
+_FIND = """SELECT w.key, t.token FROM watches w JOIN task_tokens t ON t.watch = w.n
+    WHERE w.key = ANY(%b::text[]) AND t.token IS NOT NULL ORDER BY t.n"""
+# Only the owner of a shard answers, so no other transaction changes these rows in another order.
+_OF_WATCHES = """FROM unnest(%b::text[], %b::bytea[]) AS v (key, digest) JOIN watches w ON w.key = v.key
+    WHERE t.watch = w.n AND t.digest = v.digest AND t.token IS NOT NULL"""
+# S608 below: the statements consist of constants of this file and parameters, never of data.
+_BEGIN = f"UPDATE task_tokens t SET begun = true {_OF_WATCHES} AND NOT t.begun RETURNING w.key, t.token"  # noqa: S608
+_DROP = f"UPDATE task_tokens t SET token = NULL {_OF_WATCHES}"  # noqa: S608
+_LATE = """SELECT w.key FROM task_tokens t JOIN watches w ON w.n = t.watch
+    WHERE t.shard = ANY(%b::int[]) AND t.token IS NOT NULL AND t.late GROUP BY w.key ORDER BY min(t.n) LIMIT %b"""
+_OPEN = """SELECT t.n, w.key, t.token FROM task_tokens t JOIN watches w ON w.n = t.watch
+    WHERE t.shard = ANY(%b::int[]) AND t.token IS NOT NULL AND NOT t.late AND t.n > %b::int8 AND w.ended_at IS NULL
+    ORDER BY t.n LIMIT %b"""
+
+
+async def add(db: Connection, tokens: TaskTokens) -> set[str]:
+    """Keep tokens with their watches. One that was kept before is ignored, also if it was answered. Returns the keys that have a watch."""
+    rows = [(key, token_digest(token), token) for key, given in tokens.items() for token in given]
+    found: list[str] = (await one(db, _ADD, (list(tokens), *columns(rows, 3))))[0]
+    return set(found)
+
+
+async def find(db: Connection, keys: Sequence[str]) -> dict[str, list[str]]:
+    """The tokens of these tasks that are not answered, in order of arrival."""
+    return _by_key(await (await db.execute(_FIND, (list(keys),))).fetchall())
+
+
+async def begin(db: Connection, tokens: TaskTokens) -> dict[str, list[str]]:
+    """Record that these are about to be answered. Returns those that were recorded before."""
+    new = set(await (await db.execute(_BEGIN, _places(tokens))).fetchall())
+    return _by_key([(key, token) for key, given in tokens.items() for token in given if (key, token) not in new])
+
+
+async def drop(db: Connection, tokens: TaskTokens) -> None:
+    """Erase tokens that are answered, except their digests."""
+    await db.execute(_DROP, _places(tokens))
+
+
+async def late(db: Connection, shards: Sequence[int], limit: int) -> list[str]:
+    """The keys of tasks that got a token after their end that is not answered, the longest waiting first."""
+    return [row[0] for row in await (await db.execute(_LATE, (list(shards), limit))).fetchall()]
+
+
+async def waiting(db: Connection, shards: Sequence[int], after: str | None, limit: int) -> Page[tuple[str, str]]:
+    """One page of the keys and tokens of open watches."""
+    first = 0 if after is None else whole(decode_cursor(after, 1)[0])
+    rows = await (await db.execute(_OPEN, (list(shards), first, limit + 1))).fetchall()
+    return page((((number,), (key, token)) for number, key, token in rows), limit)
+
+
+def _places(tokens: TaskTokens) -> list[list[object]]:
+    return columns([(key, token_digest(token)) for key, given in tokens.items() for token in given], 2)
+
+
+def _by_key(rows: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for key, token in rows:
+        found.setdefault(key, []).append(token)
+    return found

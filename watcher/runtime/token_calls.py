@@ -1,0 +1,110 @@
+"""The attempts at a sink that answers task tokens: gives it the tokens that wait for each event, and drops those that are answered.
+
+Answered before dropped: a crash between the two repeats an answer, which Step Functions refuses. So the store records before the first
+attempt that an answer is under way, and a refusal of a repeated answer counts as its success.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import structlog
+
+from watcher.errors import RemoteError
+from watcher.model import Event, TaskTokens
+from watcher.ports import Delivered, Outcome, Rejected, Retry, Store, TokenSink
+from watcher.runtime.instruments import Instruments
+from watcher.runtime.sink_calls import SinkCalls
+
+log = structlog.get_logger("watcher.delivery")
+
+Place = tuple[str, str]
+"""The key of a task, and a token."""
+
+
+class TokenCalls(SinkCalls):
+    """The attempts at one sink that answers task tokens."""
+
+    def __init__(self, sink: TokenSink, store: Store, instruments: Instruments) -> None:
+        super().__init__(sink, instruments)
+        self._answering = sink
+        self._store = store
+        self._unanswered: set[Place] = set()
+        """Tokens whose answer was begun by this process, and did certainly not arrive."""
+        self._refused: dict[str, list[str]] = {}
+        """By event id, tokens that are dropped when their event is settled, so that a crash before that repeats the refusal."""
+
+    async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
+        """The outcome of each event, with all of its tokens: one that must be answered later makes it a Retry."""
+        found = await self._store.task_tokens([event.key for event in events])
+        parts = [part for event in events for part in _parts(event, found)]
+        last = [(event.key, token) for event in parts if event.terminal for token in event.task_tokens]
+        begun = _places(await self._store.begin_answers(_by_key(last))) if last else set()
+        doubtful = begun - self._unanswered
+        try:
+            outcomes = await super().send(parts)
+        except RemoteError as error:
+            self._note(last, doubtful, error)
+            raise
+        outcomes = [self._decided(part, outcome, doubtful) for part, outcome in zip(parts, outcomes, strict=True)]
+        pairs = list(zip(parts, outcomes, strict=True))
+        answered = [(part.key, token) for part, each in pairs if part.terminal and each == Delivered() for token in part.task_tokens]
+        if answered:
+            await self._store.drop_tokens(_by_key(answered))
+            self._unanswered.difference_update(answered)
+        return [self._merged(event, [(part, each) for part, each in pairs if part.id == event.id]) for event in events]
+
+    async def settled(self, events: Sequence[Event]) -> None:
+        """Drop the refused tokens of events that are dead letters now."""
+        refused = [(event.key, token) for event in events for token in self._refused.pop(event.id, ())]
+        if refused:
+            await self._store.drop_tokens(_by_key(refused))
+            self._unanswered.difference_update(refused)
+
+    def _decided(self, part: Event, outcome: Outcome, doubtful: set[Place]) -> Outcome:
+        """The outcome of one token, or of an event without one. A heartbeat that is refused is no dead letter: the answer may be."""
+        if isinstance(outcome, Rejected) and not part.terminal:
+            hint = "the execution probably does not wait any more; if it refuses the answer too, the last event becomes a dead letter"
+            log.warning("task_token_refused", sink=self._answering.name, task=part.key, reason=outcome.reason, hint=hint)
+            return Delivered()
+        places = [(part.key, token) for token in part.task_tokens] if part.terminal else []
+        if isinstance(outcome, Retry):
+            self._note(places, doubtful, outcome.error)
+        if isinstance(outcome, Rejected) and doubtful.intersection(places) and outcome.reason in self._answering.closed_reasons:
+            hint = "an earlier answer probably arrived; if the execution timed out instead, its history shows it"
+            log.warning("task_token_closed", task=part.key, reason=outcome.reason, hint=hint)
+            return Delivered()
+        return outcome
+
+    def _note(self, places: Iterable[Place], doubtful: set[Place], error: RemoteError) -> None:
+        """Note of a failed attempt whether the answers may have arrived."""
+        if not self._answering.may_have_arrived(error):
+            self._unanswered.update(set(places) - doubtful)
+        else:
+            self._unanswered.difference_update(places)
+
+    def _merged(self, event: Event, parts: Sequence[tuple[Event, Outcome]]) -> Outcome:
+        if later := next((each for _, each in parts if isinstance(each, Retry)), None):
+            return later
+        refused = [(part, each) for part, each in parts if isinstance(each, Rejected)]
+        if not refused:
+            return Delivered()
+        self._refused[event.id] = [token for part, _ in refused for token in part.task_tokens]
+        return refused[0][1]
+
+
+def _parts(event: Event, tokens: TaskTokens) -> list[Event]:
+    """The event with each of the tokens alone, or without one."""
+    return [replace(event, task_tokens=(token,)) for token in tokens.get(event.key, ())] or [event]
+
+
+def _places(tokens: TaskTokens) -> set[Place]:
+    return {(key, token) for key, given in tokens.items() for token in given}
+
+
+def _by_key(places: Iterable[Place]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for key, token in places:
+        found.setdefault(key, []).append(token)
+    return found
