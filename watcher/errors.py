@@ -18,6 +18,7 @@
         ├── NotFound                grace period, then the watch ends
         ├── Denied                  a few tries, then the watch ends
         ├── Invalid                 no retry can help: the watch ends, an event becomes a dead letter
+        ├── BatchFailed             a call about several tasks failed: poll each of them alone
         ├── CredentialsRejected     the setup of this process, never the task: opens the credentials circuit
         └── Unreadable              the reply is not a description of the task, or not of the service
 
@@ -120,6 +121,8 @@ class RemoteError(WatcherError):
     """
 
     reason = "remote"
+    alone = False
+    """The error makes a call about several tasks fail as a whole: poll this task alone until a poll of it succeeds."""
 
     def __init__(self, code: str, detail: str = "", *, retry_after: float | None = None) -> None:
         super().__init__(f"{code}: {detail}" if detail else code)
@@ -162,6 +165,20 @@ class Invalid(RemoteError):
     """The request is wrong; repeating it cannot succeed."""
 
     reason = "invalid"
+
+
+class BatchFailed(RemoteError):
+    """A call about several tasks failed as a whole, perhaps because of one of them. So it says nothing about a single task.
+
+    `cause` is the error of the call.
+    """
+
+    reason = "batch"
+    alone = True
+
+    def __init__(self, cause: RemoteError) -> None:
+        super().__init__(cause.code, cause.detail, retry_after=cause.retry_after)
+        self.cause = cause
 
 
 class CredentialsRejected(RemoteError):

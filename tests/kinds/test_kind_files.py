@@ -52,6 +52,7 @@ def mistakes_of(text: str) -> tuple[str, ...]:
         (RETENTION, "retention: 1d\ntypes: {'a[*]': string, a.b: list}", "k.yaml:21: types: a cannot be both a list and an object"),
         (RETENTION, "retention: 1d\ntypes: {a: text}", "k.yaml:21: types.a: unknown value; use one of: object, list, string, number"),
         (RETENTION, "retention: 1d\ntypes: {'a b': list}", "k.yaml:21: types.a b: not a valid JMESPath expression"),
+        (RETENTION, "retention: 1d\noptional: [Failed]", "k.yaml:21: optional: Failed is not an open status"),
         (RETENTION, "retention: soon", "k.yaml:20: retention: "),
         (RETENTION, "retention: 1d\nretention: 2d", "k.yaml:21: retention: duplicate key "),
         ("'\\w+'", "'['", "k.yaml:7: params.AnalyticsTaskId.pattern: not a valid regular expression: "),
@@ -97,6 +98,19 @@ def test_the_field_of_a_param_defaults_to_its_name_in_snake_case(pipeline: Kind)
     form = PIPELINE.replace('  PipelineId: {field: pipeline_id, pattern: "[a-z0-9-]{1,64}"}\n', "".join(f"  {n}: {{}}\n" for n in names))
     (kind,) = read_kinds({"k.yaml": form})
     assert [param.field for param in kind.params][:-1] == ["voice_connector_id", "job_id", "db_snapshot_identifier", "x_ref"]
+
+
+def test_a_status_that_a_task_can_skip_is_never_reported_as_skipped() -> None:
+    """Without the declaration, all open statuses before an observed one count as skipped."""
+    (kind,) = read_kinds({"k.yaml": PIPELINE + "optional: [Initializing]"})
+    assert kind.skipped(None, "InProgress") == ("NotStarted",)
+    assert replace(kind, optional=frozenset()).skipped(None, "InProgress") == ("NotStarted", "Initializing")
+
+
+def test_a_kind_can_say_that_replies_have_no_id() -> None:
+    """Else the id is where the name of the last param is."""
+    (kind,) = read_kinds({"k.yaml": PIPELINE.replace("id: AnalyticsTaskId\n", "id: false\n")})
+    assert kind.reply.id is None
 
 
 def test_a_batch_call_sets_the_batch_size() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Mapping
 
-from watcher.errors import CredentialsRejected, Denied, Invalid, NotFound, RemoteError, Throttled, Unavailable, Unreadable
+from watcher.errors import BatchFailed, CredentialsRejected, Denied, Invalid, NotFound, RemoteError, Throttled, Unavailable, Unreadable
 
 SKEW_S = 60.0
 """The difference of clocks, in seconds, from which the hint is to correct the clock. AWS rejects signatures from 300 s on."""
@@ -36,6 +36,8 @@ def hint(error: RemoteError, *, quota: str | None = None) -> str:
     match error:
         case RemoteError() if error.code in _OF_THIS_MACHINE:
             return _OF_THIS_MACHINE[error.code]
+        case BatchFailed():
+            return hint(error.cause, quota=quota)
         case CredentialsRejected():
             return _credentials(error)
         case Denied():

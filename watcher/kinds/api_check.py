@@ -6,6 +6,7 @@ does not say, such as the values of a status without an enum, is no mistake.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from watcher.kinds.api_model import READING_PREFIXES, Operation, ServiceApi, ServiceApis, Shape, nearest
@@ -15,15 +16,15 @@ from watcher.kinds.form_parts import BatchForm
 from watcher.kinds.path_shapes import a, shape_found
 from watcher.yaml_text import KeyPath
 
-_PATHS: Mapping[str, str] = {
-    "id": "string",
-    "status": "string",
-    "created": "timestamp",
-    "started": "timestamp",
-    "updated": "timestamp",
-    "message": "string",
+_PATHS: Mapping[str, tuple[str, ...]] = {
+    "id": ("string",),
+    "status": ("string",),
+    "created": ("timestamp", "long"),
+    "started": ("timestamp", "long"),
+    "updated": ("timestamp", "long"),
+    "message": ("string",),
 }
-"""The paths over the task, and what each must find."""
+"""The paths over the task, and what each must find, the usual shape first. A long is a time in milliseconds."""
 _NOT_JSON = frozenset({"timestamp", "blob"})
 """What the SDK does not return as JSON, so that no result can contain it."""
 _MEMBER_TYPES: Mapping[str, frozenset[str]] = {
@@ -71,11 +72,11 @@ class _KindCheck:
             return None
         return operation
 
-    def _found(self, key: KeyPath, text: str, shape: Shape | None, expected: str = "") -> Shape | None:
+    def _found(self, key: KeyPath, text: str, shape: Shape | None, *expected: str) -> Shape | None:
         """Return what a path finds, and note names that do not exist, and a shape that is not the expected one."""
         found = shape_found(text, shape, lambda what: self.mistakes.append((key, what)))
-        if found is not None and expected and found.type not in (expected, "null"):
-            self.mistakes.append((key, f"finds {a(found)}, expected {a(Shape(expected))}"))
+        if found is not None and expected and found.type not in (*expected, "null"):
+            self.mistakes.append((key, f"finds {a(found)}, expected {a(Shape(expected[0]))}"))
             return None
         return found
 
@@ -90,14 +91,24 @@ class _KindCheck:
     def _check_task(self, task: Shape | None) -> None:
         """Compare what is relative to the task. Nothing is wrong with a task of any shape."""
         for key, expected in _PATHS.items():
-            text = getattr(self._form, key) or (next(reversed(self._form.params)) if key == "id" else None)
-            found = None if text is None else self._found((key,), text, task, expected)
+            text = self._id(task) if key == "id" else getattr(self._form, key)
+            found = None if text is None else self._found((key,), text, task, *expected)
             if key == "status" and found is not None and found.enum:
                 self._check_statuses(found.enum)
         for member, type_ in self._form.types.items():
             self._check_type(member, type_, task)
         if self._form.result is not None:
             self._check_result(self._object(("result",), self._form.result, task))
+
+    def _id(self, task: Shape | None) -> str | None:
+        """Return the path to the id, None for a reply without one. Notes a default that the task does not have."""
+        if self._form.id is not None:
+            return self._form.id or None
+        own = next(reversed(self._form.params))
+        if task is None or task.type != "structure" or own in task.members:
+            return json.dumps(own)
+        self.mistakes.append((("id",), f"the task has no member {own}; {nearest(own, task.members)} or id: false if no member is the id"))
+        return None
 
     def _check_statuses(self, words: Sequence[str]) -> None:
         missing = [word for word in words if word not in self._form.statuses]

@@ -56,7 +56,7 @@ def builtin_catalog() -> Catalog:
     """The kinds that are shipped with the package. They are read at the first call."""
     from watcher.kinds.kind_files import read_kinds  # with pydantic and ruamel.yaml: not every command needs the catalog
 
-    return Catalog(read_kinds(builtin_texts()), DEFAULT_KIND)
+    return Catalog(_in_order(read_kinds(builtin_texts())), DEFAULT_KIND)
 
 
 def builtin_texts() -> Mapping[str, str]:
@@ -65,6 +65,12 @@ def builtin_texts() -> Mapping[str, str]:
 
     texts = sorted((file.name, file.read_text("utf-8")) for file in (files("watcher.kinds") / "builtin").iterdir())
     return {name: text for name, text in texts if name.endswith(".yaml")}
+
+
+def _in_order(kinds: Sequence[Kind]) -> Sequence[Kind]:
+    """The kinds of the default kind's service first, then by name: a reply that fits kinds of several services is one of them."""
+    first = next(kind.service for kind in kinds if kind.name == DEFAULT_KIND)
+    return sorted(kinds, key=lambda kind: (kind.service != first, kind.name))
 
 
 def _contradictions(kinds: Sequence[Kind], default: str | None) -> Iterator[str]:

@@ -24,7 +24,7 @@ from watcher.kinds.form_parts import (
 )
 from watcher.kinds.kind import Kind, Notifications, Param, Quota, ReplyPaths, StartCall, StatusClass, UsualDuration
 from watcher.kinds.member_types import Types
-from watcher.kinds.paths import Expression, parse_path
+from watcher.kinds.paths import Expression, parse_expression, parse_path
 from watcher.kinds.results import ResultRules
 from watcher.section import Name, Seconds, Section
 
@@ -44,8 +44,8 @@ class KindForm(Section):
     """Constant members of the request."""
     task: JmesPath
     """The task in the reply. The paths below are relative to it."""
-    id: JmesPath | None = None
-    """The task's own id: must equal the last parameter. Default: the name of that parameter."""
+    id: str | Literal[False] | None = None
+    """The task's own id: must equal the last parameter. Default: the name of that parameter. false: the reply does not have it."""
     status: JmesPath
     created: JmesPath | None = None
     """When the first status began."""
@@ -67,6 +67,8 @@ class KindForm(Section):
     """Where the result contains identifiers of persons. Not declared: `hashed` and `count` show nothing."""
     statuses: dict[str, Literal["open", "provisional", "succeeded", "failed"]]
     """Each status and its class, in the order of a task's life. An open status after an end can follow any open status."""
+    optional: tuple[str, ...] = ()
+    """The open statuses that a task can skip, such as the one of a task that waits for another."""
     durations: dict[str, DurationForm] = Field(default_factory=dict)
     """How long a status usually lasts. One that is not listed may last any time."""
     quota: QuotaForm | None = None
@@ -100,11 +102,27 @@ class KindForm(Section):
             raise ValueError("at least one status must be succeeded or failed")
         return statuses
 
+    @field_validator("id")
+    @classmethod
+    def _check_id(cls, id_: str | Literal[False] | None) -> str | Literal[False] | None:
+        if isinstance(id_, str):
+            parse_expression(id_)
+        return id_
+
     @field_validator("types")
     @classmethod
     def _check_types(cls, types: dict[str, str]) -> dict[str, str]:
         Types.of(types)
         return types
+
+    @field_validator("optional")
+    @classmethod
+    def _check_optional(cls, optional: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        statuses = info.data.get("statuses", {})  # empty if they have a mistake
+        for status in optional if statuses else ():
+            if statuses.get(status) != StatusClass.OPEN:
+                raise ValueError(f"{status} is not an open status; list only such statuses")
+        return optional
 
     @field_validator("durations")
     @classmethod
@@ -141,7 +159,7 @@ class KindForm(Section):
             extra=self.extra,
             reply=ReplyPaths(
                 task=Expression(self.task),
-                id=Expression(self.id or next(reversed(self.params))),
+                id=None if self.id is False else Expression(self.id or next(reversed(self.params))),
                 status=Expression(self.status),
                 created=expression(self.created),
                 started=expression(self.started),
@@ -150,6 +168,7 @@ class KindForm(Section):
             ),
             results=self._results(),
             statuses={status: StatusClass(word) for status, word in self.statuses.items()},
+            optional=frozenset(self.optional),
             quota=self._quota(),
             retention_s=self.retention,
             notifications=self._notifications(),

@@ -60,6 +60,8 @@ class Param:
     """Whether the request has a list in this place: it is sent as a list of one value, or of those of a batch."""
     other_names: tuple[str, ...] = ()
     """Further names in messages, such as that in the reply of the call that starts a task."""
+    example: str = ""
+    """A value for good messages and the documentation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +134,8 @@ class ReplyPaths:
     """Where to find each fact in a reply. All paths but `task` are relative to the task."""
 
     task: Expression
-    id: Expression
-    """Must equal the last parameter."""
+    id: Expression | None
+    """Must equal the last parameter. None where the reply does not say which task it is about."""
     status: Expression
     created: Expression | None = None
     """When the first status began."""
@@ -167,6 +169,8 @@ class Kind:
     quota: Quota
     retention_s: float
     """For how long the service keeps a finished task, in seconds. A task that is older and not found has expired."""
+    optional: frozenset[str] = frozenset()
+    """The open statuses that a task can skip, besides those that can follow any other."""
     results: ResultRules = field(default_factory=ResultRules)
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Constant members of the request."""
@@ -205,7 +209,7 @@ class Kind:
             "first_status": words[0],
             "running_status": main[-1] if len(main) > 1 else None,
             "_stages": tuple(word for word in words if self.phase(word) is not Phase.TERMINAL),
-            "_optional": frozenset(side | provisional),
+            "_optional": frozenset(side | provisional | self.optional),
             "_sudden": frozenset(side | failed),
         }
         for name, value in facts.items():

@@ -12,6 +12,7 @@ import pytest
 from watcher import errors
 from watcher.adapters.aws import codes
 from watcher.adapters.aws.errors import classify, remote_error, setup_error
+from watcher.adapters.aws.polled_call import PolledCall
 
 CANARY = "canary-7f3a"
 NOW = 1795341600.0
@@ -83,11 +84,11 @@ def test_an_answer_without_an_error_code_is_not_the_services(status: int) -> Non
 )
 def test_a_code_that_the_polled_service_does_not_have_is_not_its_own(code: str, status: int) -> None:
     """Of a service whose tasks are polled, only the codes in its model and those common to AWS end a watch; a queue may have more."""
-    named = remote_error(client_error(code, status), polled=True)
+    named = remote_error(client_error(code, status), polled=PolledCall())
     assert isinstance(named, errors.Unreadable)
     assert named.foreign
     assert not isinstance(remote_error(client_error(code, status)), errors.Unreadable)
-    assert type(remote_error(client_error("ValidationException", 400), polled=True)) is errors.Invalid
+    assert type(remote_error(client_error("ValidationException", 400), polled=PolledCall())) is errors.Invalid
 
 
 SDK_ERRORS = [

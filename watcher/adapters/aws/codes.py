@@ -19,6 +19,9 @@ THROTTLED = frozenset(
 )
 """A code that contains `throttl` is a throttle too, without an entry here."""
 
+MISSING = frozenset(["MISSING"])
+"""Codes of single tasks in a reply about several: the task does not exist. The list of a reply has few other codes."""
+
 UNAVAILABLE = frozenset(
     [
         "ServiceUnavailable",
@@ -29,8 +32,13 @@ UNAVAILABLE = frozenset(
         "InternalException",
         "InternalServerError",
         "InternalServerErrorException",
+        "InternalServerException",
+        "InternalServiceError",
+        "InternalServiceErrorException",
+        "ServerException",
         "InternalErrorException",
         "InternalServiceException",
+        "OperationTimeoutException",
         "RequestTimeout",
         "RequestTimeoutException",
     ]
@@ -60,6 +68,9 @@ DENIED = frozenset(
         "NotAuthorizedException",
         "UnauthorizedOperation",
         "OptInRequired",
+        # an account that may not make any call
+        "Blocked",
+        "PendingVerification",
         # an encryption key that SQS or SNS cannot use: an operator can fix it, and the event waits until then
         "KmsAccessDenied",
         "KmsDisabled",
@@ -76,6 +87,9 @@ DENIED = frozenset(
         "KMSOptInRequired",
         "KMSAccessDeniedException",
         "KMSAccessDenied",
+        "KmsAccessDeniedException",
+        "KmsInvalidStateException",
+        "GlueEncryptionException",
     ]
 )
 
@@ -117,6 +131,8 @@ BAD_CREDENTIALS = frozenset(
         "IDPRejectedClaim",
     ]
 )
+
+KNOWN = THROTTLED | UNAVAILABLE | NOT_FOUND | DENIED | EXPIRED | BAD_SIGNATURE | BAD_CREDENTIALS
 
 COMMON = frozenset(
     [

@@ -1,9 +1,10 @@
 """Convert the exceptions of the AWS SDK to the named errors of `watcher.errors`.
 
-The error code of the service and the HTTP status decide, never the message. A 4xx without an error code of AWS was not
-sent by the service: a proxy, a mesh, or a gateway answered, so it is `Unreadable` and says nothing about a task. What
-fails before a request is sent is caused by the setup of the process. Error texts contain codes, statuses and names of
-exception types only: messages, bodies and addresses can contain identifiers of persons and are left out.
+The error code of the service and the HTTP status decide, never the message; only `polled_call` compares it with the pattern
+of a kind. A 4xx without an error code of AWS was not sent by the service: a proxy, a mesh, or a gateway answered, so it is
+`Unreadable` and says nothing about a task. What fails before a request is sent is caused by the setup of the process. Error
+texts contain codes, statuses and names of exception types only: messages, bodies and addresses can contain identifiers of
+persons and are left out.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ from watcher.adapters.aws.codes import (
     CREDENTIAL_ERRORS,
     DENIED,
     EXPIRED,
+    KNOWN,
     NOT_FOUND,
     SETUP_ERRORS,
     THROTTLED,
     UNAVAILABLE,
 )
+from watcher.adapters.aws.polled_call import PolledCall
 from watcher.adapters.http_headers import http_date, retry_after_s
 from watcher.errors import (
     Busy,
@@ -44,24 +47,25 @@ from watcher.errors import (
 reply_status: ContextVar[int | None] = ContextVar("reply_status", default=None)
 """HTTP status of the last reply in this asyncio task. Needed when the SDK cannot parse the body of an error reply."""
 
-_KNOWN_CODES = THROTTLED | UNAVAILABLE | NOT_FOUND | DENIED | EXPIRED | BAD_SIGNATURE | BAD_CREDENTIALS
 _WORD = re.compile(r"[A-Za-z][A-Za-z.]{2,63}")
 """An unknown error code is copied into an error text only if it is a word: with digits it could be an identifier."""
 
 
-def remote_error(error: BaseException, *, now: float | None = None, status: int | None = None, polled: bool = False) -> RemoteError:
+def remote_error(
+    error: BaseException, *, now: float | None = None, status: int | None = None, polled: PolledCall | None = None
+) -> RemoteError:
     """Return the named error for any exception that a call through the SDK raises.
 
     `now` is this machine's wall time in seconds since the epoch, needed for clock skew and for dates in `Retry-After`.
-    `status` is the HTTP status of the reply, None if no reply came. `polled` means that the error may end a watch: then
-    only the error codes that AWS documents for this service count as its own.
+    `status` is the HTTP status of the reply, None if no reply came. `polled` describes a call whose error may end a watch:
+    then only the error codes that AWS documents for this service count as its own.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
     if isinstance(error, RemoteError):
         return error
     if isinstance(error, ClientError):
-        return _from_client_error(error, now, polled=polled)
+        return _from_client_error(error, now, polled)
     if isinstance(error, BotoCoreError):
         return _from_sdk_error(error, now, status)
     return _from_other_error(error, status)
@@ -80,7 +84,7 @@ def classify(code: str, status: int, *, retry_after: float | None = None, clock_
 
     The code has precedence, but status 429 is always a throttle. A code that is neither known nor a word is ignored.
     """
-    known = code in _KNOWN_CODES or _WORD.fullmatch(code) is not None
+    known = code in KNOWN or _WORD.fullmatch(code) is not None
     name = code if known else str(status)
     detail = "" if name == str(status) else f"HTTP {status}"
     if status == 429 or code in THROTTLED or "throttl" in code.lower():
@@ -128,21 +132,19 @@ def _about_credentials(named: RemoteError, detail: str) -> RemoteError:
     return CredentialsRejected(named.code, detail, unsent=True)
 
 
-def _from_client_error(error: Any, now: float | None, *, polled: bool) -> RemoteError:
+def _from_client_error(error: Any, now: float | None, polled: PolledCall | None) -> RemoteError:
     meta = error.response.get("ResponseMetadata") or {}
     status = meta.get("HTTPStatusCode") or 0
     headers: Mapping[str, str] = meta.get("HTTPHeaders") or {}
-    code = str((error.response.get("Error") or {}).get("Code") or "")
+    about = error.response.get("Error") or {}
+    code = str(about.get("Code") or "")
     retry_after = retry_after_s(headers.get("retry-after"), now)
     named = classify(code, status, retry_after=retry_after, clock_skew_s=_clock_skew(headers, now))
     if error.operation_name in CREDENTIAL_CALLS:
         return _about_credentials(named, f"HTTP {status} while fetching credentials")
-    says_own = isinstance(named, Busy | Denied | Invalid | NotFound) or (
-        isinstance(named, CredentialsRejected) and code not in _KNOWN_CODES
-    )
-    if polled and says_own and not _is_documented(error, code):
-        return Unreadable(named.code, f"HTTP {status} with an error code that this service does not have", foreign=True)
-    return named
+    if polled is None:
+        return named
+    return polled.judge(named, code, error.response, documented=_is_documented(error, code))
 
 
 def _is_documented(error: Any, code: str) -> bool:

@@ -25,6 +25,9 @@ MAX_MESSAGE = 1024
 MAX_RESULT = 128 * 1024
 """Bytes of a result as an event carries it, in compact ASCII JSON: half of what a queue message holds."""
 
+TIMES_MS = range(100_000_000_000, 253_402_300_800_000)
+"""The numbers that are a time in milliseconds since the epoch: from 1973 to 9999. A smaller one is in seconds, or no time."""
+
 MAX_AHEAD = 86_400.0
 """Seconds by which a timestamp may be ahead of our clock. A later time is ignored, so that it does not hide the status beside it."""
 
@@ -33,14 +36,21 @@ def read_reply(kind: Kind, ref: TaskRef, reply: object, observed_at: float) -> O
     """Return what the reply says about `ref`. Raises `Unreadable`, whose text names the member that is wrong, never its value.
 
     A status that the kind does not declare, also in another case, is kept as it is. A reply without the task's id is
-    rejected like one with the id of another task: it does not show which task it is about.
+    rejected like one with the id of another task: it does not show which task it is about. Only where the kind says that
+    its replies have no id, nothing is compared.
     """
     paths = kind.reply
-    task = _find(paths.task, reply, "no_task")
+    task = find(paths.task, reply, "no_task")
     if not isinstance(task, dict):
         raise Unreadable("no_task", f"{paths.task.text} is not an object")
-    if _find(paths.id, task, "other_task") != ref.params[-1]:
+    if paths.id is not None and find(paths.id, task, "other_task") != ref.params[-1]:
         raise Unreadable("other_task", f"{paths.id.text} is not the id of the polled task")
+    return read_task(kind, task, observed_at)
+
+
+def read_task(kind: Kind, task: dict[str, Any], observed_at: float) -> Observation:
+    """Return what the description of a task says. The caller has checked which task it is. Raises `Unreadable` like `read_reply`."""
+    paths = kind.reply
     return Observation(
         status=_status(paths.status, task),
         observed_at=observed_at,
@@ -52,7 +62,8 @@ def read_reply(kind: Kind, ref: TaskRef, reply: object, observed_at: float) -> O
     )
 
 
-def _find(path: Expression, value: object, code: str) -> Any:
+def find(path: Expression, value: object, code: str) -> Any:
+    """Return what a path finds in a reply. Raises `Unreadable` with this code where it does not fit the reply."""
     try:
         return path.find(value)
     except ValueError as error:
@@ -60,7 +71,7 @@ def _find(path: Expression, value: object, code: str) -> Any:
 
 
 def _status(path: Expression, task: dict[str, Any]) -> str:
-    status = _find(path, task, "status")
+    status = find(path, task, "status")
     if not isinstance(status, str) or not status.strip() or len(status) > MAX_STATUS or not status.isprintable():
         raise Unreadable("status", f"{path.text} is not a printable string of 1 to {MAX_STATUS} characters")
     return status
@@ -85,10 +96,15 @@ def _result(kind: Kind, task: dict[str, Any]) -> Result | None:
 
 
 def _time(path: Expression | None, task: dict[str, Any], observed_at: float) -> float | None:
-    """Seconds since the epoch, from the `datetime` that the SDK makes of a timestamp. None for an impossible time."""
-    at = None if path is None else _find(path, task, "timestamp")
+    """Seconds since the epoch, from the `datetime` that the SDK makes of a timestamp. None for an impossible time.
+
+    Where the model of an API has a number instead, as that of AWS Batch does, it is milliseconds since the epoch.
+    """
+    at = None if path is None else find(path, task, "timestamp")
     if at is None or path is None:
         return None
+    if isinstance(at, int) and at in TIMES_MS:
+        at = datetime.fromtimestamp(at / 1000, UTC)
     if not isinstance(at, datetime) or at.utcoffset() is None:
         raise Unreadable("timestamp", f"{path.text} is not a point in time")
     try:
@@ -100,7 +116,7 @@ def _time(path: Expression | None, task: dict[str, Any], observed_at: float) -> 
 
 def _message(path: Expression | None, task: dict[str, Any]) -> str | None:
     """The message for any screen and encoding: characters that do not print become spaces."""
-    message = None if path is None else _find(path, task, "message")
+    message = None if path is None else find(path, task, "message")
     if message is None or path is None:
         return None
     if not isinstance(message, str):

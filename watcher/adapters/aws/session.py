@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import anyio
@@ -18,6 +19,7 @@ import anyio.to_thread
 
 from watcher.adapters.aws import sdk
 from watcher.adapters.aws.errors import remote_error, reply_status, setup_error
+from watcher.adapters.aws.polled_call import NotFoundRules, PolledCall
 from watcher.errors import CredentialsRejected
 
 REREAD_S = 5.0
@@ -60,6 +62,7 @@ class AwsClients:
         read_timeout: float | None = None,
         deadline: float | None = None,
         region: str | None = None,
+        not_found: NotFoundRules = MappingProxyType({}),
     ) -> Any:
         """Make one call and return its reply. `operation` is the name of the client's method. Raises only `RemoteError`.
 
@@ -67,16 +70,19 @@ class AwsClients:
 
         `read_timeout` is for calls that wait on purpose, such as a long poll; it is added to the default deadline.
         Both are in seconds.
+
+        `not_found` has the error codes that mean "no such task" to the kind of the task, if the service is polled.
         """
         reply_status.set(None)
         if deadline is None:
             deadline = self.call_deadline + (read_timeout or 0.0)
-        generation = self._current
+        generation, protocol = self._current, None
         try:
             async with asyncio.timeout(deadline):  # half the cost of an anyio cancel scope; every poll runs this
                 client = await self.client(service, read_timeout=read_timeout, region=region)
                 generation = self._current
                 generation.calls += 1
+                protocol = client.meta.service_model.resolved_protocol
                 try:
                     return await getattr(client, operation)(**params)
                 finally:
@@ -84,7 +90,7 @@ class AwsClients:
                     if not generation.calls and generation in self._retired:
                         await self._close(generation)
         except Exception as error:  # noqa: BLE001 - an unreadable reply raises anything from inside the SDK
-            polled = service in self._polled_services
+            polled = PolledCall(not_found, protocol) if service in self._polled_services else None
             named = remote_error(error, now=self._clock(), status=reply_status.get(), polled=polled)
             generation.rejected = generation.rejected or isinstance(named, CredentialsRejected)
             raise named from None

@@ -232,7 +232,7 @@ def _for_a_person(error: InvalidInput, element: Unwrapped, catalog: Catalog) -> 
 
 def good_message(kind: Kind) -> str:
     """The shortest message that names a task of this kind, as JSON."""
-    return json.dumps({"kind": kind.name, **{param.field: param.name for param in kind.params}})
+    return json.dumps({"kind": kind.name, **{param.field: param.example for param in kind.params}})
 
 
 def _flat(name: str) -> str:

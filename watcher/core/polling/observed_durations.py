@@ -17,7 +17,7 @@ def durations(kind: Kind, before: Watch, seen: Observation, step: Step) -> Itera
     """
     if not step.transitions:
         return
-    if seen.created_at is not None and seen.started_at is not None and before.started_at is None:
+    if seen.created_at is not None and seen.started_at is not None and before.started_at is None and _follows(kind):
         yield kind.first_status, seen.started_at - seen.created_at
     if before.status is not None and kind.phase(before.status) is Phase.PROVISIONAL:
         duration_s = _provisional(before, seen, step)
@@ -27,6 +27,11 @@ def durations(kind: Kind, before: Watch, seen: Observation, step: Step) -> Itera
     ended = kind.phase(seen.status) is not Phase.OPEN
     if ended and kind.running_status is not None and seen.started_at is not None and seen.updated_at is not None:
         yield kind.running_status, seen.updated_at - seen.started_at
+
+
+def _follows(kind: Kind) -> bool:
+    """Whether the running status follows the first one. With others between them, the timestamps do not say how long each of them lasts."""
+    return kind.running_status is not None and not kind.skipped(kind.first_status, kind.running_status)
 
 
 def _provisional(before: Watch, seen: Observation, step: Step) -> float | None:
