@@ -45,25 +45,32 @@ def reply(status: str) -> dict[str, Any]:
 
 async def outcome(results: str) -> tuple[list[dict[str, Any]], str]:
     """The events of a task, and what the process logs and measures beside them."""
-    Path("tasks.txt").write_text('{"kind": "exports", "taskId": "e-1"}\n')
     with capture_logs() as logs:
         async with build(parse(f"{CONFIG}events: {{results: {results}}}\n", "w.yaml", {})) as app:
             await app.run()
         measured = generate_latest(app.metrics.registry).decode()
-    events = [json.loads(line)["data"] for line in Path("events.jsonl").read_text().splitlines()]
-    return events, measured + repr(logs)
+    return _events(), measured + repr(logs)
 
 
+def _events() -> list[dict[str, Any]]:
+    return [json.loads(line)["data"] for line in Path("events.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture
+def submitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task of the kind in the file of the source, in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tasks.txt").write_text('{"kind": "exports", "taskId": "e-1"}\n')
+
+
+@pytest.mark.usefixtures("submitted")
 @pytest.mark.parametrize(("results", "owner"), [("full", CANARY), ("hashed", "sha256:"), ("count", None), ("none", "absent")])
 async def test_a_private_value_is_hidden(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     scripted_aws: ScriptedAws,  # noqa: F811  the fixture
     results: str,
     owner: str | None,
 ) -> None:
     """With `hashed` and `count`, the events of such a kind have the other members of its result; with `none` they have no result."""
-    monkeypatch.chdir(tmp_path)
     scripted_aws.answer(reply("RUNNING"))
     scripted_aws.answer({"__type": "InternalFailure", "message": CANARY}, status=500)
     scripted_aws.answer(reply("COMPLETED"))
