@@ -125,7 +125,7 @@ def test_a_kind_that_fits_its_api_has_no_mistakes(tmp_path: Path, text: str) -> 
         ("task: JobRun", "task: Job", "11: kinds[0].task: GetJobRunResponse has no member Job; did you mean JobRun?"),
         ("task: JobRun", "task: JobRun.Id", "11: kinds[0].task: finds a string, expected an object"),
         ("id: Id", "id: ID", "12: kinds[0].id: JobRun has no member ID; did you mean Id?"),
-        ("    id: Id\n", "", "4: kinds[0].id: JobRun has no member RunId; did you mean Id?"),
+        ("    id: Id\n", "", "4: kinds[0].id: the task has no member RunId; did you mean Id? or id: false if no member is the id"),
         ("id: Id", "id: Attempt", "12: kinds[0].id: finds an integer, expected a string"),
         ("JobRunState", "JobRunStat", "13: kinds[0].status: JobRun has no member JobRunStat; did you mean JobRunState?"),
         ("status: JobRunState", "status: Attempt", "13: kinds[0].status: finds an integer, expected a string"),

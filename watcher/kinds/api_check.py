@@ -6,6 +6,7 @@ does not say, such as the values of a status without an enum, is no mistake.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from watcher.kinds.api_model import READING_PREFIXES, Operation, ServiceApi, ServiceApis, Shape, nearest
@@ -15,17 +16,15 @@ from watcher.kinds.form_parts import BatchForm
 from watcher.kinds.path_shapes import a, shape_found
 from watcher.yaml_text import KeyPath
 
-_TIMES = ("timestamp", "long")
-"""A number is a time in milliseconds, as in the API of AWS Batch."""
-_PATHS: Mapping[str, Sequence[str]] = {
+_PATHS: Mapping[str, tuple[str, ...]] = {
     "id": ("string",),
     "status": ("string",),
-    "created": _TIMES,
-    "started": _TIMES,
-    "updated": _TIMES,
+    "created": ("timestamp", "long"),
+    "started": ("timestamp", "long"),
+    "updated": ("timestamp", "long"),
     "message": ("string",),
 }
-"""The paths over the task, and what each may find: of several shapes, the first one is usual."""
+"""The paths over the task, and what each must find, the usual shape first. A long is a time in milliseconds."""
 _NOT_JSON = frozenset({"timestamp", "blob"})
 """What the SDK does not return as JSON, so that no result can contain it."""
 _MEMBER_TYPES: Mapping[str, frozenset[str]] = {
@@ -92,16 +91,24 @@ class _KindCheck:
     def _check_task(self, task: Shape | None) -> None:
         """Compare what is relative to the task. Nothing is wrong with a task of any shape."""
         for key, expected in _PATHS.items():
-            text = getattr(self._form, key)
-            if key == "id" and text is None:
-                text = next(reversed(self._form.params))
-            found = self._found((key,), text, task, *expected) if text else None
+            text = self._id(task) if key == "id" else getattr(self._form, key)
+            found = None if text is None else self._found((key,), text, task, *expected)
             if key == "status" and found is not None and found.enum:
                 self._check_statuses(found.enum)
         for member, type_ in self._form.types.items():
             self._check_type(member, type_, task)
         if self._form.result is not None:
             self._check_result(self._object(("result",), self._form.result, task))
+
+    def _id(self, task: Shape | None) -> str | None:
+        """Return the path to the id, None for a reply without one. Notes a default that the task does not have."""
+        if self._form.id is not None:
+            return self._form.id or None
+        own = next(reversed(self._form.params))
+        if task is None or task.type != "structure" or own in task.members:
+            return json.dumps(own)
+        self.mistakes.append((("id",), f"the task has no member {own}; {nearest(own, task.members)} or id: false if no member is the id"))
+        return None
 
     def _check_statuses(self, words: Sequence[str]) -> None:
         missing = [word for word in words if word not in self._form.statuses]

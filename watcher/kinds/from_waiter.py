@@ -95,7 +95,9 @@ def _constant(name: str, shape: Shape | None) -> str:
 
 def _id(own: OwnId) -> Iterator[str]:
     question = "" if own.sure else f"the member that is equal to {own.param}"
-    if own.member != own.param or question:
+    if not own.member:
+        yield f"    id: false{_check(question)}, if there is one"
+    elif own.member != own.param or question:
         yield f"    id: {scalar(_name(own.member))}{_check(question)}"
 
 

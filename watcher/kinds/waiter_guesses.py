@@ -29,6 +29,7 @@ class OwnId:
 
     param: str
     member: str
+    """Empty: no member of the task looks like an identifier."""
     score: int
     """How sure the guess is, from 0 to 100."""
 
@@ -69,8 +70,8 @@ def is_param(shape: Shape | None) -> bool:
     return value is not None and value.type == "string"
 
 
-def own_id(params: Sequence[str], task: Shape, noun: str) -> OwnId | None:
-    """Return the parameter and the member of the task that fit best. None if the task has no string at all.
+def own_id(params: Sequence[str], task: Shape, noun: str) -> OwnId:
+    """Return the parameter and the member of the task that fit best.
 
     `noun` is what the operation describes, such as `DBSnapshots`.
     """
@@ -80,10 +81,8 @@ def own_id(params: Sequence[str], task: Shape, noun: str) -> OwnId | None:
         for index, param in enumerate(params)
         for order, member in enumerate(strings)
     ]
-    if not scored:
-        return None
-    score, _, _, _, param, member = max(scored)
-    return OwnId(param, member, score)
+    score, _, _, _, param, member = max(scored, default=(0, False, 0, 0, params[-1], ""))
+    return OwnId(param, member if score else "", score)
 
 
 def times_of(task: Shape) -> Times:

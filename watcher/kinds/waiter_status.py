@@ -50,11 +50,12 @@ def place_of(acceptors: Acceptors, operation: Operation, noun: str) -> StatusPla
     best: StatusPlace | None = None
     for task, status in _splits(argument):
         shape = shape_found(task, operation.reply, lambda what: None)
-        own = None if shape is None or shape.type != "structure" else own_id(params, shape, noun)
-        if shape is not None and own is not None and (best is None or own.score > best.own.score):
-            best = StatusPlace(argument, task, status, shape, own)
+        if shape is not None and shape.type == "structure":
+            own = own_id(params, shape, noun)
+            if best is None or own.score > best.own.score:
+                best = StatusPlace(argument, task, status, shape, own)
     if best is None:
-        raise UnusableWaiter(f"nothing beside {argument} can be the id of a task")
+        raise UnusableWaiter(f"{argument} is not in the API model")
     found = shape_found(best.status, best.shape, lambda what: None)
     if found is None or found.type != "string":
         raise UnusableWaiter(f"{argument} is not a string in the API model")
