@@ -67,7 +67,6 @@ def builtin_texts() -> Mapping[str, str]:
     return {name: text for name, text in texts if name.endswith(".yaml")}
 
 
-
 def _in_order(kinds: Sequence[Kind]) -> Sequence[Kind]:
     """The kinds of the default kind's service first, then by name: a reply that fits kinds of several services is one of them."""
     first = next(kind.service for kind in kinds if kind.name == DEFAULT_KIND)
