@@ -9,6 +9,11 @@ from urllib.parse import parse_qs
 
 from tests.adapters.aws.wire import Request, Wire, reply
 
+IDENTITY = (
+    "<GetCallerIdentityResponse><GetCallerIdentityResult><Account>{account}</Account>"
+    "<Arn>arn:aws:sts::{account}:assumed-role/{name}/s</Arn></GetCallerIdentityResult></GetCallerIdentityResponse>"
+)
+
 
 @dataclass
 class Sts:
@@ -20,10 +25,15 @@ class Sts:
     refused_roles: set[str] = field(default_factory=set)
     calls: list[dict[str, str]] = field(default_factory=list)
     granted: int = 0
+    account: str = "111122223333"
+    """That of the keys it hands out. All other keys belong to 444455556666."""
     signers: list[str] = field(default_factory=list)
 
     async def __call__(self, request: Request, writer: asyncio.StreamWriter) -> None:
         form = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
+        if form["Action"] == "GetCallerIdentity":
+            account, name = (self.account, "watched") if signer(request).startswith("ASIA") else ("444455556666", "own")
+            return await reply(200, IDENTITY.format(account=account, name=name).encode())(request, writer)
         self.calls.append(form)
         self.signers.append(signer(request))
         refusal = ("AccessDenied", 403) if form["RoleArn"] in self.refused_roles else self.refuse
