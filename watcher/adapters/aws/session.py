@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 import anyio
@@ -35,7 +34,7 @@ class AwsClients:
     `max_connections` applies to each quota of a service. `call_deadline` limits a call from the first byte sent to the last byte
     received, in seconds. `clock` returns wall time in seconds since the epoch; it is compared with the service's clock
     after a signature error. `catalog` has the kinds whose tasks are polled: the replies of their services have a lower size
-    limit, and only their own error codes count as theirs. `endpoint_url` is for these services alone.
+    limit. `endpoint_url` is for these services alone.
     AWS's own variables and files apply (`AWS_PROFILE`, `AWS_REGION`, `AWS_ENDPOINT_URL_SQS`, ...).
     """
 
@@ -81,7 +80,7 @@ class AwsClients:
         read_timeout: float | None = None,
         deadline: float | None = None,
         region: str | None = None,
-        not_found: NotFoundRules = MappingProxyType({}),
+        not_found: NotFoundRules | None = None,
     ) -> Any:
         """Make one call and return its reply. `operation` is the name of the client's method. Raises only `RemoteError`.
 
@@ -90,7 +89,8 @@ class AwsClients:
         `read_timeout` is for calls that wait on purpose, such as a long poll; it is added to the default deadline.
         Both are in seconds.
 
-        `not_found` has the error codes that mean "no such task" to the kind of the task, if the service is polled.
+        `not_found` marks a call about a task, and has the error codes that mean "no such task" to its kind. The error of such
+        a call may end a watch, so only the codes of the service itself count.
         """
         reply_status.set(None)
         if deadline is None:
@@ -109,7 +109,7 @@ class AwsClients:
                     if not generation.calls and generation in self._retired:
                         await self._close(generation)
         except Exception as error:  # noqa: BLE001 - an unreadable reply raises anything from inside the SDK
-            polled = PolledCall(not_found, protocol) if service in self._polled_services else None
+            polled = None if not_found is None else PolledCall(not_found, protocol)
             named = remote_error(error, now=self._clock(), status=reply_status.get(), polled=polled)
             generation.rejected = generation.rejected or _rejects_setup(named)
             raise named from None
