@@ -27,15 +27,22 @@ class Refused:
     signing_name: str = SIGNING_NAME
 
 
+def _unknown_service(signing_name: str) -> ServiceError:
+    advice = f"the simulator has no kind of the service {signing_name}: set the endpoint of this service, such as AWS_ENDPOINT_URL_SQS"
+    return ServiceError(advice, None, 404, UNKNOWN_OPERATION.code)
+
+
 async def dispatch(request: HttpRequest, voice: VoiceService, declared: DeclaredApi | None) -> ApiRequest | Call | Refused:
     """Return the call of the voice service or of another one, or why there is none. Raises BadRequest for a body that is not JSON."""
     if request.path == REDIRECTED:
         return Refused("redirected", INVALID)
     name = signed_service(request)
-    if declared is not None and name not in ("", SIGNING_NAME):
-        await declared.prepare()
-    if name != SIGNING_NAME and (declared is None or not name or not declared.accepts(name)):
+    if declared is None or not name:
         name, declared = SIGNING_NAME, None
+    elif name != SIGNING_NAME:
+        await declared.prepare()
+        if not declared.accepts(name):
+            return Refused("unknown-service", _unknown_service(name))
     try:
         verify(request, voice.scenario.credentials, voice.scenario.session_tokens, voice.clock(), name)
     except SignatureRejected as error:
