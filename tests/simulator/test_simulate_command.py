@@ -6,14 +6,25 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import aioboto3
 import pytest
 from click.testing import CliRunner
 
-from tests.process import HANG_S, PYTHON, process
+from tests.process import HANG_S, PYTHON, completed, process
 from watcher.cli import app
 
+OWN_KIND = """
+kinds:
+  - name: pipeline-run
+    service: codepipeline
+    operation: get_pipeline_execution
+    params: {pipelineName: {}, pipelineExecutionId: {}}
+    task: pipelineExecution
+    status: status
+    statuses: {InProgress: open, Succeeded: succeeded, Failed: failed}
+"""
 COMMAND = (PYTHON, "-c", "from watcher.cli.simulate import simulate; simulate()")
 
 
@@ -47,6 +58,56 @@ async def test_the_printed_variables_are_sufficient_for_an_sdk(stop: signal.Sign
         _, err = command.communicate(timeout=HANG_S)
         assert command.returncode == 0
         assert "requests: 1, tasks: 1, outcomes: ok 1" in err
+
+
+@pytest.mark.process
+async def test_the_kinds_of_a_configuration_are_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With --config, the kinds of the configuration are served beside those of the catalog, by the printed variables alone."""
+    config = tmp_path / "w.yaml"
+    config.write_text(OWN_KIND)
+    with running("--port", "0", "--latency", "0", "--config", str(config)) as (command, exports):
+        for name, value in exports.items():
+            monkeypatch.setenv(name, value)
+        async with aioboto3.Session().client("codepipeline") as pipelines, aioboto3.Session().client("transcribe") as transcribe:
+            reply = await pipelines.get_pipeline_execution(pipelineName="p", pipelineExecutionId="failed-1")
+            job = await transcribe.get_transcription_job(TranscriptionJobName="t")
+        assert reply["pipelineExecution"]["pipelineExecutionId"] == "failed-1"
+        assert job["TranscriptionJob"]["TranscriptionJobName"] == "t"
+        command.terminate()
+        _, err = command.communicate(timeout=HANG_S)
+        assert "requests: 2, tasks: 2, outcomes: ok 2" in err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "mistake"),
+    [
+        ("codepipeline", "codepipelines", "botocore has no service codepipelines"),
+        ("get_pipeline_execution", "get_execution", "the API model of codepipeline has no operation get_execution"),
+        ("task: pipelineExecution", "task: execution", "the reply of GetPipelineExecution has no such place: execution"),
+        ("status: status", "status: state", "found no members with which state is InProgress"),
+    ],
+)
+def test_a_kind_that_does_not_fit_its_api_is_an_error(tmp_path: Path, old: str, new: str, mistake: str) -> None:
+    """The command does not start with a kind that it cannot serve, and the error says what is wrong with it."""
+    config = tmp_path / "w.yaml"
+    config.write_text(OWN_KIND.replace(old, new))
+    result = CliRunner().invoke(app, ["simulate", "--config", str(config)])
+    assert result.exit_code == 2
+    assert mistake in " ".join(result.stderr.split())
+
+
+@pytest.mark.process
+def test_the_voice_service_needs_no_sdk() -> None:
+    """What serves the voice service imports neither botocore nor the catalog, also where other kinds could be served: it starts fast."""
+    script = (
+        "import sys\n"
+        "from watcher.simulator import Scenario, VoiceService\n"
+        "from watcher.simulator.declared import DeclaredApi, DeclaredService\n"
+        "DeclaredApi(DeclaredService(lambda: exit('the kinds are loaded'), VoiceService(Scenario(), float)))\n"
+        "print(*[name for name in ('botocore', 'aioboto3', 'ruamel', 'jmespath', 'watcher.config') if name in sys.modules])"
+    )
+    done = completed([PYTHON, "-c", script], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("\n", "")
 
 
 def test_a_port_in_use_is_an_error() -> None:

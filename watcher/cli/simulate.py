@@ -1,4 +1,4 @@
-"""`watcher simulate`: serves the simulated voice service on a port until SIGINT or SIGTERM."""
+"""`watcher simulate`: serves the simulated services on a port until SIGINT or SIGTERM."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.exceptions import Exit
 
 from watcher.cli.exit_codes import UNAVAILABLE
+from watcher.cli.options import FILE
 from watcher.cli.tables import sentence
 
 if TYPE_CHECKING:
     from watcher.cli.stop_signals import StopSignals
     from watcher.simulator import Scenario, Simulator
+    from watcher.simulator.declared import Kinds
     from watcher.simulator.server import OnRequest
 
 T = TypeVar("T")
@@ -42,7 +45,7 @@ _RATE = click.FloatRange(min=0)
 @click.command()
 @click.option("--port", metavar="PORT", type=click.IntRange(0, 65535), default=8181, help="The port to listen on; 0: any free port.")
 @click.option("--host", metavar="ADDRESS", default="127.0.0.1", help="The address to listen on.")
-@click.option("--quota", metavar="RATE", type=_RATE, help="Calls per second for each kind of task; further calls are throttled.")
+@click.option("--quota", metavar="RATE", type=_RATE, help="Calls per second for each quota; further calls are throttled.")
 @click.option("--burst", metavar="N", type=_RATE, help="Calls at once; by default as many as the quota allows in one second.")
 @click.option("--durations", metavar="TEXT", default="queue=exponential(1),run=10+exponential(4)", help=_DURATIONS_HELP)
 @click.option(
@@ -57,24 +60,35 @@ _RATE = click.FloatRange(min=0)
 )
 @click.option("--failed", metavar="SHARE", type=_SHARE, default=0.05, help="The share of tasks that end FAILED.")
 @click.option("--stopped", metavar="SHARE", type=_SHARE, default=0.05, help="The share of tasks that end STOPPED without a Stop call.")
-@click.option("--known-only", is_flag=True, help="Only a Start call creates a task. Otherwise the first Get creates it.")
+@click.option("--known-only", is_flag=True, help="Only a Start or PUT request creates a task. Otherwise the first Get creates it.")
 @click.option("--seed", metavar="N", type=int, default=0, help="With the same seed, a task id has the same statuses and times.")
 @click.option(
     "--log-requests", metavar="[FILE]", is_flag=False, flag_value="-", help="Log each request as a line of JSON: to stderr, or to FILE."
 )
+@click.option("--config", metavar="FILE", type=FILE, help="Also serve the kinds of this configuration.")
 def simulate(
-    host: str, port: int, durations: str, latency: str, fault: tuple[str, ...], log_requests: str | None, **scenario_fields: Any
+    host: str,
+    port: int,
+    durations: str,
+    latency: str,
+    fault: tuple[str, ...],
+    log_requests: str | None,
+    config: Path | None,
+    **scenario_fields: Any,
 ) -> None:
-    """Serve a simulated Amazon Chime SDK Voice on a port.
+    """Serve simulated AWS services on a port.
 
-    Prints environment variables that point any AWS SDK at it. The first
-    Get of a task id creates the task, and so does a Start call. The seed and
-    the id determine its statuses and times. Signatures are checked. A second
-    call about a task at the same time gets a ConflictException. Serves until
-    Ctrl-C or SIGTERM, and then exits with 0.
+    Serves Amazon Chime SDK Voice, and the calls that read tasks of all other
+    kinds of the catalog (list them with: watcher kinds list). Prints
+    environment variables that point any AWS SDK at it. The first Get of a
+    task id creates the task, and so does a Start call of the voice service.
+    The seed and the id determine its statuses and times. Signatures are
+    checked. A second call about a voice task at the same time gets a
+    ConflictException. Serves until Ctrl-C or SIGTERM, and then exits with 0.
 
     \b
-    The beginning of a task id can decide what happens to the task:
+    The beginning of a task id, in an ARN that of its last part, can decide
+    what happens to the task:
       succeeded-, failed-, stopped-  ends with this status
       partial-                       has PARTIAL_SUCCESS, then ends SUCCEEDED
       settled-                       keeps PARTIAL_SUCCESS
@@ -112,8 +126,29 @@ def simulate(
         )
     except ValidationError as error:
         raise click.BadParameter("; ".join(each["msg"] for each in error.errors())) from None
+    kinds = _kinds(config)
     with _request_log(log_requests) as on_request:
-        run_stoppable(partial(_serve, scenario, host, port, on_request), CANCEL_S)
+        run_stoppable(partial(_serve, scenario, host, port, on_request, kinds), CANCEL_S)
+
+
+def _kinds(config: Path | None) -> Kinds:
+    """Return what loads the kinds of the catalog. Those of a configuration are loaded now, to report its mistakes."""
+    from watcher.kinds.catalog import builtin_catalog
+
+    if config is None:
+        return builtin_catalog
+    from watcher.cli.kind_catalog import catalog_for
+    from watcher.simulator.declared import ServedKinds
+
+    catalog = catalog_for(config)
+    own = [kind for kind in catalog if kind not in list(builtin_catalog())]
+    served = ServedKinds(lambda: own)
+    try:
+        for name in served.by_name:
+            served.routes_of(name)
+    except ValueError as error:
+        raise click.BadParameter(f"{config}: {error}", param_hint="--config") from None
+    return lambda: catalog
 
 
 def _parse(option: str, parse: Callable[..., T], text: object) -> T:
@@ -133,19 +168,22 @@ def _request_log(file: str | None) -> Iterator[OnRequest | None]:
         yield lambda request: print(json.dumps(request), file=out, flush=True)
 
 
-async def _serve(scenario: Scenario, host: str, port: int, on_request: OnRequest | None, signals: StopSignals) -> None:
+async def _serve(scenario: Scenario, host: str, port: int, on_request: OnRequest | None, kinds: Kinds, signals: StopSignals) -> None:
     """Serve until SIGINT or SIGTERM, then print a summary."""
     from contextlib import AsyncExitStack
 
     import anyio
 
     from watcher.simulator import VoiceService, serve
+    from watcher.simulator.declared import DeclaredApi, DeclaredService
 
     stopped = anyio.Event()
     signals.attach(stopped.set)
+    voice = VoiceService(scenario, time.time)
+    declared = DeclaredService(kinds, voice)
     async with AsyncExitStack() as stack:
         try:
-            sim = await stack.enter_async_context(serve(VoiceService(scenario, time.time), host, port, on_request))
+            sim = await stack.enter_async_context(serve(voice, host, port, on_request, DeclaredApi(declared)))
         except OSError as error:
             reason = error.strerror or error
             sentence(f"Cannot listen on {host}:{port}: {reason}. Set another port with --port; --port 0 takes any free port.", err=True)
@@ -153,11 +191,11 @@ async def _serve(scenario: Scenario, host: str, port: int, on_request: OnRequest
         _print_environment(sim)
         await stopped.wait()
     outcomes = ", ".join(f"{outcome} {count}" for outcome, count in sorted(sim.stats.outcomes.items()))
-    click.echo(f"# requests: {sim.stats.requests}, tasks: {len(sim.tasks)}, outcomes: {outcomes or 'none'}", err=True)
+    click.echo(f"# requests: {sim.stats.requests}, tasks: {len(sim.tasks) + len(declared.tasks)}, outcomes: {outcomes or 'none'}", err=True)
 
 
 def _print_environment(sim: Simulator) -> None:
-    click.echo(f"# A simulated Amazon Chime SDK Voice, seed {sim.service.scenario.seed}. Variables for any AWS SDK:")
+    click.echo(f"# Simulated services for all kinds of the catalog, seed {sim.service.scenario.seed}. Variables for any AWS SDK:")
     for name, value in sim.environment.items():
         click.echo(f"export {name}={shlex.quote(value)}")
     click.echo("# Press Ctrl-C to stop.")

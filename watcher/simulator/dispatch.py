@@ -27,13 +27,22 @@ class Refused:
     signing_name: str = SIGNING_NAME
 
 
-def dispatch(request: HttpRequest, voice: VoiceService, declared: DeclaredApi | None) -> ApiRequest | Call | Refused:
+def _unknown_service(signing_name: str) -> ServiceError:
+    advice = f"the simulator has no kind of the service {signing_name}: set the endpoint of this service, such as AWS_ENDPOINT_URL_SQS"
+    return ServiceError(advice, None, 404, UNKNOWN_OPERATION.code)
+
+
+async def dispatch(request: HttpRequest, voice: VoiceService, declared: DeclaredApi | None) -> ApiRequest | Call | Refused:
     """Return the call of the voice service or of another one, or why there is none. Raises BadRequest for a body that is not JSON."""
     if request.path == REDIRECTED:
         return Refused("redirected", INVALID)
     name = signed_service(request)
-    if name != SIGNING_NAME and (declared is None or not declared.accepts(name)):
+    if declared is None or not name:
         name, declared = SIGNING_NAME, None
+    elif name != SIGNING_NAME:
+        await declared.prepare()
+        if not declared.accepts(name):
+            return Refused("unknown-service", _unknown_service(name))
     try:
         verify(request, voice.scenario.credentials, voice.scenario.session_tokens, voice.clock(), name)
     except SignatureRejected as error:
@@ -41,8 +50,11 @@ def dispatch(request: HttpRequest, voice: VoiceService, declared: DeclaredApi | 
     call = parse_request(request) if name == SIGNING_NAME else None
     if call is not None:
         return call
-    found = None if declared is None else declared.find_call(request, name)
-    return found or Refused("unknown-operation", UNKNOWN_OPERATION, name)
+    if declared is not None:
+        await declared.prepare()
+        if (found := declared.find_call(request, name)) is not None:
+            return found
+    return Refused("unknown-operation", UNKNOWN_OPERATION, name)
 
 
 def format_refusal(refused: Refused, declared: DeclaredApi | None) -> HttpReply:

@@ -130,7 +130,7 @@ class Simulator:
             self._log(request, began, "control", response)
             await self._send(connection, response)
             return
-        parsed = dispatch(request, self.service, self.declared)
+        parsed = await dispatch(request, self.service, self.declared)
         if isinstance(parsed, Refused):
             self.stats.outcomes[parsed.outcome] += 1
             response = format_refusal(parsed, self.declared)

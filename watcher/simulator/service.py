@@ -53,7 +53,8 @@ class Stats:
     """Counts of requests and replies since the start."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
-    """Requests by `ApiReply.outcome`; `signature`, `unknown-operation` and `redirected` count those rejected by the HTTP server."""
+    """Requests by `ApiReply.outcome`; `signature`, `unknown-operation`, `unknown-service` and `redirected` count those rejected by the
+    HTTP server."""
     actions: Counter[str] = field(default_factory=Counter)
     in_flight: int = 0
     peak_in_flight: int = 0

@@ -7,8 +7,8 @@ API models are loaded at the first request about one of them, so that the voice 
 
 from __future__ import annotations
 
-from watcher.simulator.declared.catalog import Kinds
+from watcher.simulator.declared.catalog import Kinds, ServedKinds
 from watcher.simulator.declared.http_api import DeclaredApi
 from watcher.simulator.declared.service import DeclaredService
 
-__all__ = ["DeclaredApi", "DeclaredService", "Kinds"]
+__all__ = ["DeclaredApi", "DeclaredService", "Kinds", "ServedKinds"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from watcher.kinds.kind import Kind
@@ -37,40 +37,38 @@ class ServedKinds:
     def __init__(self, kinds: Kinds, mark: str = "") -> None:
         self._kinds = kinds
         self._mark = mark
-        self._routes: Sequence[Route] | None = None
+        self._by_name: Mapping[str, Kind] | None = None
+        self._routes: dict[str, Sequence[Route]] = {}
+        """The operations by which each kind is read, by its name."""
 
     @property
-    def routes(self) -> Sequence[Route]:
-        """All operations. Those of later kinds come first, so that a user's kind precedes a shipped one with the same call.
-
-        Raises ValueError for a kind that does not fit the API model.
-        """
-        if self._routes is None:
-            served = [kind for kind in self._kinds() if kind.name not in SIMULATED_KINDS]
-            self._routes = [route for kind in reversed(served) for route in self._routes_of(kind)]
-        return self._routes
+    def by_name(self) -> Mapping[str, Kind]:
+        """The kinds by name. Those that come later in the catalog are first, so that a user's kind precedes a shipped one."""
+        if self._by_name is None:
+            self._by_name = {kind.name: kind for kind in reversed(list(self._kinds())) if kind.name not in SIMULATED_KINDS}
+        return self._by_name
 
     def signed_as(self, signing_name: str) -> Sequence[Route]:
-        """Return the operations of the services whose requests are signed with this name."""
-        return [route for route in self.routes if route.operation.api.signing_name == signing_name]
+        """Return the operations of the services whose requests are signed with this name. Loads all API models at the first call.
 
-    def kind(self, name: str) -> Kind | None:
-        """Return the kind of this name, None where it is not served here."""
-        return next((route.kind for route in self.routes if route.kind.name == name), None)
+        Raises ValueError for a kind that does not fit the API model of its service.
+        """
+        routes = [route for name in self.by_name for route in self.routes_of(name)]
+        return [route for route in routes if route.operation.api.signing_name == signing_name]
 
-    def route_for(self, name: str) -> Route:
-        """Return the operation by which the watcher reads tasks of a kind. Raises KeyError for a kind that is not served here."""
-        found = {route.batched: route for route in self.routes if route.kind.name == name}
-        if not found:
-            raise KeyError(name)
-        return found.get(True) or found[False]
+    def routes_of(self, name: str) -> Sequence[Route]:
+        """Return the operations by which tasks of a kind are read; first the one that the watcher calls.
 
-    def _routes_of(self, kind: Kind) -> Iterator[Route]:
-        api = load_api(kind.service)
-        if kind.batch is not None:
-            yield self._route(kind, api.operation(kind.batch.operation), batched=True)
-        if kind.batch is None or kind.batch.operation != kind.operation:
-            yield self._route(kind, api.operation(kind.operation), batched=False)
+        Raises KeyError for a kind that is not served here, ValueError for one that does not fit the API model of its service.
+        """
+        if name not in self._routes:
+            kind = self.by_name[name]
+            api = load_api(kind.service)
+            calls = [] if kind.batch is None else [(kind.batch.operation, True)]
+            if kind.batch is None or kind.batch.operation != kind.operation:
+                calls.append((kind.operation, False))
+            self._routes[name] = [self._route(kind, api.operation(method), batched=batched) for method, batched in calls]
+        return self._routes[name]
 
     def _route(self, kind: Kind, operation: Operation, *, batched: bool) -> Route:
         return Route(kind, operation, batched, Contents(kind, operation, batched=batched, mark=self._mark))

@@ -85,7 +85,7 @@ class Contents:
             put(contents, place, task.params[-1])
         for place, value in self._status.of(period.status).items():
             put(contents, place, value)
-        whole = completed(self._shape, contents, period.at)
+        whole = completed(self._shape, contents, period.at, self.mark)
         for absent in (self._created, self._started, self._updated):
             if absent is not None and absent not in times:
                 remove(whole, absent)  # AWS Batch requires the time of a start that has not come
@@ -100,7 +100,7 @@ class Contents:
         self._add_failures(whole, list(failures))
         shape = self.operation.output_shape
         for name in shape.required_members if self._root else ():  # the tasks are complete
-            whole.setdefault(name, example(shape.members[name], name, now))
+            whole.setdefault(name, example(shape.members[name], name, now, self.mark))
         return whole
 
     def observation(self, task: DeclaredTask, as_of: float, observed_at: float) -> Observation:

@@ -21,7 +21,7 @@ def answer(request: HttpRequest, service: DeclaredService, now: float) -> HttpRe
     Raises BadRequest for a path that cannot be decoded.
     """
     parts = segments(request.path)
-    kind = service.kinds.kind(parts[2]) if len(parts) > 2 and parts[1] == "tasks" else None
+    kind = service.kinds.by_name.get(parts[2]) if len(parts) > 2 and parts[1] == "tasks" else None
     if kind is None:
         return None
     params = tuple(parts[3:])
@@ -43,7 +43,7 @@ def _set_status(request: HttpRequest, service: DeclaredService, kind: Kind, para
     if body.status not in kind.statuses and not body.undeclared:
         known = ", ".join(kind.statuses)
         return json_reply(400, {"message": f'{kind.name} declares only {known}; to set another status, add "undeclared": true'})
-    if not service.kinds.route_for(kind.name).contents.can_show(body.status):
+    if not service.kinds.routes_of(kind.name)[0].contents.can_show(body.status):
         return json_reply(400, {"message": f"no reply has this status by {kind.reply.status.text}"})
     task = service.tasks.ensure(kind, params, now)
     task.set_status(body.status, now)

@@ -14,7 +14,7 @@ def example(shape: Any, name: str, at: float, mark: str = "", depth: int = DEPTH
     """Return a value for a shape of botocore. `at` is the time of timestamps, in wall seconds; `mark` is a prefix of texts."""
     kind = shape.type_name
     if kind == "structure":
-        return {} if depth == 0 else completed(shape, _members(shape, at, mark, depth), at, depth)
+        return {} if depth == 0 else completed(shape, _members(shape, at, mark, depth), at, mark, depth)
     if kind == "list":
         return [] if depth == 0 else [example(shape.member, name, at, mark, depth - 1)]
     if kind == "map":
@@ -28,19 +28,21 @@ def example(shape: Any, name: str, at: float, mark: str = "", depth: int = DEPTH
     return shape.enum[0] if getattr(shape, "enum", None) else _text(name, mark)
 
 
-def completed(shape: Any, value: Mapping[str, Any], at: float, depth: int = DEPTH) -> dict[str, Any]:
+def completed(shape: Any, value: Mapping[str, Any], at: float, mark: str = "", depth: int = DEPTH) -> dict[str, Any]:
     """Return a structure with all members that its shape requires, also inside the members that it has."""
     whole = dict(value)
     for name in shape.required_members:
-        whole.setdefault(name, example(shape.members[name], name, at, depth=max(0, depth - 1)))
-    return {name: _completed(shape.members[name], item, at, depth - 1) if name in shape.members else item for name, item in whole.items()}
+        whole.setdefault(name, example(shape.members[name], name, at, mark, max(0, depth - 1)))
+    return {
+        name: _completed(shape.members[name], item, at, mark, depth - 1) if name in shape.members else item for name, item in whole.items()
+    }
 
 
-def _completed(shape: Any, value: Any, at: float, depth: int) -> Any:
+def _completed(shape: Any, value: Any, at: float, mark: str, depth: int) -> Any:
     if depth > 0 and shape.type_name == "structure" and isinstance(value, dict):
-        return completed(shape, value, at, depth)
+        return completed(shape, value, at, mark, depth)
     if depth > 0 and shape.type_name == "list" and isinstance(value, list):
-        return [_completed(shape.member, item, at, depth - 1) for item in value]
+        return [_completed(shape.member, item, at, mark, depth - 1) for item in value]
     return value
 
 

@@ -7,6 +7,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+import anyio
+import anyio.to_thread
+
 from watcher.simulator.declared import control
 from watcher.simulator.declared.catalog import Route
 from watcher.simulator.declared.errors import error_of
@@ -35,13 +38,20 @@ class Answer:
 
 
 class DeclaredApi:
-    """The HTTP side of a `DeclaredService`. Each method raises ValueError for a kind that does not fit the API model of its service."""
+    """The HTTP side of a `DeclaredService`. Its methods raise ValueError for a kind that does not fit its API model."""
 
     def __init__(self, service: DeclaredService) -> None:
         self.service = service
+        self._prepared = False
+
+    async def prepare(self) -> None:
+        """Load the kinds and their API models, in a worker thread: that takes about a second at the first call."""
+        if not self._prepared:
+            await anyio.to_thread.run_sync(self.accepts, "")
+            self._prepared = True
 
     def accepts(self, signing_name: str) -> bool:
-        """Whether a kind belongs to a service whose requests are signed with this name. Loads all API models at its first call."""
+        """Whether a kind belongs to a service whose requests are signed with this name."""
         return bool(self.service.kinds.signed_as(signing_name))
 
     def control(self, request: HttpRequest, now: float) -> HttpReply | None:

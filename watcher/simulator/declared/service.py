@@ -77,7 +77,7 @@ class DeclaredService:
 
     def call(self, refs: Sequence[TaskRef]) -> Call:
         """Return the request that a watcher makes for tasks of one batch group. Raises KeyError for a kind that is not served."""
-        return Call(self.kinds.route_for(refs[0].kind), tuple(ref.params for ref in refs))
+        return Call(self.kinds.routes_of(refs[0].kind)[0], tuple(ref.params for ref in refs))
 
     def outcomes(self, call: Call, reply: Reply) -> Sequence[Observation | RemoteError]:
         """Return what a probe reads from a reply with tasks, for each task of the call."""

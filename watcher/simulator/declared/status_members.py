@@ -7,7 +7,7 @@ from itertools import islice, product
 from typing import Any
 
 from watcher.kinds.paths import Expression
-from watcher.simulator.declared.places import Place, place_of, places_read, put, shape_at, strings_in
+from watcher.simulator.declared.places import Place, places_read, put, shape_at, strings_in
 
 MAX_TRIES = 20_000
 """Combinations of values that are tried for one status."""
@@ -21,8 +21,6 @@ class StatusMembers:
         self.places = [place for place in places_read(expression) if shape_at(shape, place) is not None]
         """Where the expression looks."""
         self._shape = shape
-        own = place_of(expression)
-        self._own = own if own in self.places else None
         self._found: dict[str, Mapping[Place, Any]] = {}
 
     def of(self, status: str) -> Mapping[Place, Any]:
@@ -43,8 +41,8 @@ class StatusMembers:
     def _candidates(self, status: str) -> Iterator[Mapping[Place, Any]]:
         """Yield what to try. A status that the expression makes of other words is first tried without it in any member."""
         literals = strings_in(self._expression)
-        if self._own is not None and status not in literals:
-            yield {self._own: status}
+        if status not in literals:
+            yield from ({place: status} for place in self.places)
         others = [word for word in literals if word != status]
         for words in (others, [status, *others]):
             for combination in product(*(self._values(place, words) for place in self.places)):
