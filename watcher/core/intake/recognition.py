@@ -141,10 +141,20 @@ def _kind_of_bare(message: Message, catalog: Catalog) -> Kind:
         by_arns = kinds_of_arns(message, catalog)
     flat = [kind for kind in kinds if has_all([message], kind)]
     nested = [kind for kind in kinds if has_all([message, *objects_inside(message)], kind)]
-    best = _best([*dict.fromkeys([*(flat or nested), *by_arns])] or kinds)
+    complete = [*dict.fromkeys([*(flat or nested), *by_arns])]
+    best = _best([kind for kind in complete if kind in first or kind in by_arns or _has_valid_ids(message, kind)] or complete or kinds)
     if len(best) <= 1:
         return best[0] if best else catalog.default
     return _preferred(best, catalog) or _explained_by_arn(message, best, by_arns) or _fail(best)
+
+
+def _has_valid_ids(message: Message, kind: Kind) -> bool:
+    """Whether the identifiers have the form of those of this kind: a `jobArn` that is no ARN of it names another kind of job."""
+    try:
+        values = bare_task(message, kind).values
+    except InvalidInput:
+        return False
+    return all(isinstance(value, str) and param.pattern.fullmatch(value) for param, value in zip(kind.params, values, strict=True))
 
 
 def _best(kinds: Sequence[Kind]) -> Sequence[Kind]:
