@@ -10,12 +10,13 @@ from watcher.adapters.aws.service_models import ServiceModels
 from watcher.core.intake.submissions import read
 from watcher.kinds.api_check import check_kind
 from watcher.kinds.catalog import builtin_catalog
-from watcher.kinds.document import updated_page
+from watcher.kinds.document import iam_action, updated_page
 from watcher.kinds.form import KindForm
 from watcher.model import Submission
 
 PAGE = ROOT / "docs" / "kinds.md"
 CATALOG = builtin_catalog()
+APIS = ServiceModels()
 
 
 def test_the_page_is_up_to_date() -> None:
@@ -38,10 +39,17 @@ def test_each_message_of_the_page_names_a_task_of_its_kind() -> None:
     assert set(found) == set(CATALOG.kinds)
 
 
+def test_a_permission_is_named_as_the_api_names_the_call() -> None:
+    """IAM names an action as the API names the operation."""
+    for kind in CATALOG:
+        method = kind.operation if kind.batch is None else kind.batch.operation
+        assert iam_action(kind).partition(":")[2] == APIS.service(kind.service).operations[method].name
+
+
 def test_the_kind_of_the_page_agrees_with_the_model_of_its_api() -> None:
     """A reader can take it as it is: it is not in the catalog, and config check finds nothing wrong with it."""
     (text,) = blocks(PAGE, "yaml")
     (declared,) = YAML(typ="safe", pure=True).load(text)["kinds"]
     form = KindForm.model_validate_json(json.dumps(declared), strict=True)
     assert form.name not in CATALOG
-    assert check_kind(form, ServiceModels()) == []
+    assert check_kind(form, APIS) == []

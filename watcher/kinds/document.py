@@ -31,6 +31,8 @@ _PARTS: Mapping[str, type[Section]] = {
     "durations": DurationForm,
 }
 """The keys of a kind with keys of their own."""
+_IAM_PREFIXES: Mapping[str, str] = {"stepfunctions": "states", "chime-sdk-voice": "chime", "chime-sdk-media-pipelines": "chime"}
+"""The services that IAM names differently from botocore."""
 _UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 
 
@@ -63,9 +65,11 @@ def generated() -> str:
             "",
             *_table(("kind", "ARN", "notification of AWS", "call in CloudTrail that starts a task"), map(_sources, kinds)),
             "",
-            "### Rate limits and retention",
+            "### Permissions, rate limits, and retention",
             "",
-            *_table(("kind", "rate limit", "AWS keeps a finished task for"), map(_limits, kinds)),
+            "The watcher needs the permission for each kind that it watches. `assumed`: AWS does not document a time, or there is none.",
+            "",
+            *_table(("kind", "IAM action", "rate limit", "AWS keeps a finished task for"), map(_limits, kinds)),
             "",
             "### A message for each kind",
             "",
@@ -121,7 +125,14 @@ def _sources(kind: Kind) -> Sequence[str]:
 def _limits(kind: Kind) -> Sequence[str]:
     size, unit = next((kind.retention_s / size, unit) for unit, size in _UNITS if kind.retention_s % size == 0)
     assumed = "" if re.search(r"^retention:", _text(kind), re.MULTILINE) else " (assumed)"
-    return _code(kind.name), kind.quota.title, f"{size:g} {unit}{assumed}"
+    return _code(kind.name), _code(iam_action(kind)), kind.quota.title, f"{size:g} {unit}{assumed}"
+
+
+def iam_action(kind: Kind) -> str:
+    """Return the permission for the call of a shipped kind, such as `states:DescribeExecution`."""
+    method = kind.operation if kind.batch is None else kind.batch.operation
+    words = ("DB" if word == "db" else word.capitalize() for word in method.split("_"))
+    return f"{_IAM_PREFIXES.get(kind.service, kind.service)}:{''.join(words)}"
 
 
 def _message(kind: Kind) -> str:
