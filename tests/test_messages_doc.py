@@ -16,11 +16,12 @@ from watcher.core.intake.json_stream import JsonStream
 from watcher.core.intake.message_schema import message_schema
 from watcher.core.intake.submissions import MAX_BATCH, parse_ref, read
 from watcher.kinds.catalog import builtin_catalog
-from watcher.model import Ignored, Submission, TaskRef
+from watcher.model import Ignored, Scope, Submission, TaskRef
 
 PAGE, FEEDING, README = ROOT / "docs" / "messages.md", ROOT / "docs" / "feeding.md", ROOT / "README.md"
 CATALOG = builtin_catalog()
 VALIDATOR = Draft202012Validator(message_schema(CATALOG))
+SCOPES = {"default": Scope("us-east-1")}
 NOW = 1_795_341_605.0
 """2026-11-22T10:00:05Z, five seconds after the replies on the page."""
 EXAMPLES = re.findall(r"<!-- accepted -->\n+```(json|text)\n(.*?)\n```", PAGE.read_text(), re.DOTALL)
@@ -35,18 +36,18 @@ def test_each_json_block_is_an_example() -> None:
 @pytest.mark.parametrize("text", [text for _, text in EXAMPLES])
 def test_each_example_is_accepted_and_fits_the_schema(text: str) -> None:
     """By the watcher, as the body of an SQS message; by the schema that it prints; and in a file."""
-    outcomes = read(text.encode(), CATALOG, now=NOW, region="us-east-1")
+    outcomes = read(text.encode(), CATALOG, now=NOW, scopes=SCOPES)
     assert outcomes
     assert all(isinstance(each, Submission) and each.ref.params[0] == CONNECTOR for each in outcomes)
     VALIDATOR.validate(json.loads(text) if text[0] in '{["' else text)
     stream = JsonStream()
     found = [body for line in text.encode().split(b"\n") for _, body in stream.add(line)]
-    assert [read(body, CATALOG, now=NOW, region="us-east-1", plain=True) for body in found] == [outcomes]
+    assert [read(body, CATALOG, now=NOW, scopes=SCOPES, plain=True) for body in found] == [outcomes]
 
 
 def test_the_replies_of_the_page_are_observations() -> None:
     """The status in each reply is one that the watcher uses; the other forms have none."""
-    observed = [text for _, text in EXAMPLES for each in read(text.encode(), CATALOG, now=NOW, region="us-east-1") if each.observation]  # type: ignore[union-attr]
+    observed = [text for _, text in EXAMPLES for each in read(text.encode(), CATALOG, now=NOW, scopes=SCOPES) if each.observation]  # type: ignore[union-attr]
     assert len(observed) == 3
     assert all("IN_QUEUE" in text for text in observed)
 
@@ -121,7 +122,7 @@ def test_what_the_rule_delivers_is_a_submission() -> None:
     matched = [path for path in delivered if EventPattern.load(text).matches_event(json.loads(path.read_text()))]
     assert {path.parent.name for path in matched} == {"accepted", "ignored"}
     for path in matched:
-        (outcome,) = read(path.read_bytes(), CATALOG, now=NOW, region="us-east-1")
+        (outcome,) = read(path.read_bytes(), CATALOG, now=NOW, scopes=SCOPES)
         assert isinstance(outcome, Submission if path.parent.name == "accepted" else Ignored)
 
 
@@ -135,7 +136,7 @@ def test_the_second_rule_matches_the_notifications() -> None:
         for type_ in kind.notifications.detail_types:
             event = {"detail-type": type_, "source": kind.notifications.source, "region": "us-east-1", "detail": detail}
             assert pattern.matches_event(event)
-            found = read(json.dumps(event).encode(), CATALOG, now=NOW, region="us-east-1", watch_notified=True)
+            found = read(json.dumps(event).encode(), CATALOG, now=NOW, scopes=SCOPES, watch_notified=True)
             assert found == [Submission(TaskRef(kind.name, (CONNECTOR, "t-1")), poll_now=True)]
     assert not any(pattern.matches_event(event) for event in events("accepted/cloudtrail.json", "ignored/cloudtrail-get.json"))
 

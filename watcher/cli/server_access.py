@@ -41,7 +41,7 @@ class ServerAccess:
 
     def key_of(self, text: str) -> str:
         """Return the key of a task. Raises InvalidInput for a text that names no task."""
-        from watcher.core.intake.submissions import parse_ref
+        from watcher.core.intake.references import parse_ref
 
         return parse_ref(text, self.catalog).key
 

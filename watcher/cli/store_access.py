@@ -31,7 +31,7 @@ class StoreAccess:
 
     def key_of(self, text: str) -> str:
         """Return the key of a task. Raises InvalidInput for a text that names no task."""
-        from watcher.core.intake.submissions import parse_ref
+        from watcher.core.intake.references import parse_ref
 
         return parse_ref(text, self.catalog).key
 
