@@ -216,7 +216,7 @@ def keys_at(path: Sequence[str | int]) -> Sequence[str]:
 
 
 def _param(name: str, form: ParamForm) -> Param:
-    return Param(name, form.field or _snake(name), re.compile(form.pattern), form.list, form.names)
+    return Param(name, form.field or _snake(name), re.compile(form.pattern), form.list, form.names, form.example or name)
 
 
 def _snake(name: str) -> str:
