@@ -185,6 +185,8 @@ class AwsClients:
 
     def region(self) -> str | None:
         """Return the Region of all calls, or None if none is configured. Raises CredentialsRejected for an unreadable profile."""
+        if self._sessions.region is not None:
+            return self._sessions.region
         try:
             self._current.session = self._current.session or self._sessions.create()
             name: str | None = self._current.session.region_name
