@@ -19,7 +19,14 @@ from watcher.errors import ConfigMistakes
 from watcher.kinds.catalog import Catalog
 from watcher.registry import SINKS, SOURCES, AdapterContext
 
-_SERVICES: Mapping[str, str] = {"sqs": "sqs", "sns": "sns", "eventbridge": "events"}
+_SERVICES: Mapping[str, str] = {
+    "sqs": "sqs",
+    "sns": "sns",
+    "eventbridge": "events",
+    "kinesis": "kinesis",
+    "lambda": "lambda",
+    "stepfunctions": "stepfunctions",
+}
 """The service that each type of adapter calls."""
 CONFIG_HINT = "correct these lines; to list all keys: watcher config show --defaults"
 
