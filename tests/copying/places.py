@@ -108,6 +108,7 @@ async def seen(place: Place, sinks: Sequence[str] = SINKS) -> dict[str, Any]:
             "events of dead letters": [await _event_of(store, letter) for letter in letters],
             "states": dict(await store.states()),
             "cancelled": await store.cancelled(),
+            "tokens": await store.task_tokens([watch.key for watch in tasks]),
         }
     finally:
         await store.close()

@@ -16,9 +16,12 @@ from tests.adapters.stores.test_stores_alike import (
     SELECTIONS,
     TASKS,
     TIMES,
+    TOKENS,
     WATCHES,
     add_dead_letters,
     admit,
+    admit_waiting,
+    answer,
     call,
     cancel,
     change,
@@ -52,6 +55,8 @@ REJECTED = st.builds("{}-w{}-0-{}".format, SOME_SINK, TASKS, st.integers(1, 3))
 """Ids of dead letters of events."""
 CALLS = st.one_of(
     call(admit, TASKS, WATCHES),
+    call(admit_waiting, TASKS, WATCHES, TOKENS),
+    call(answer, TASKS, TOKENS, st.booleans()),
     call(change, TASKS, TIMES, st.booleans()),
     call(grow, TASKS, st.integers(1, 8)),
     call(deliver, SOME_SINK, st.integers(0, 2**12)),

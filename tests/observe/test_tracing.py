@@ -204,6 +204,9 @@ def test_peers_are_named_without_secrets() -> None:
         {"type": "sqs", "name": "out", "queue_url": "https://sqs.us-east-1.amazonaws.com/111122223333/events"},
         {"type": "sns", "topic_arn": "arn:aws:sns:us-east-1:111122223333:calls"},
         {"type": "eventbridge"},
+        {"type": "kinesis", "stream": "arn:aws:kinesis:us-east-1:111122223333:stream/calls"},
+        {"type": "lambda", "function": "arn:aws:lambda:us-east-1:111122223333:function:calls:live"},
+        {"type": "stepfunctions"},
         {"type": "webhook", "url": "https://example.com/canary?token=canary"},
         {"type": "jsonl", "path": "canary"},
     ]
@@ -214,6 +217,9 @@ def test_peers_are_named_without_secrets() -> None:
         "out": {"messaging.system": "aws_sqs", "messaging.destination.name": "events"},
         "sns": {"messaging.system": "aws.sns", "messaging.destination.name": "calls"},
         "eventbridge": {"rpc.system": "aws-api", "rpc.service": "EventBridge", "rpc.method": "PutEvents"},
+        "kinesis": {"rpc.system": "aws-api", "rpc.service": "Kinesis", "rpc.method": "PutRecords"},
+        "lambda": {"faas.invoked_provider": "aws", "faas.invoked_name": "calls"},
+        "stepfunctions": {"rpc.system": "aws-api", "rpc.service": "SFN"},
         "webhook": {"http.request.method": "POST", "server.address": "example.com"},
         "jsonl": {},
     }

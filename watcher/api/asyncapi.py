@@ -27,7 +27,8 @@ _STREAM = """Server-sent events. In each block, `id` is the cursor after the eve
 `event` field. While there is no event, blocks with only an `id` have a newer cursor. Send the last cursor as `Last-Event-ID` or `after`."""
 _SINKS = """What each configured sink delivers: the same bytes. `jsonl`: one event on each line. `webhook`: the body of a POST request, with
 the headers of Standard Webhooks. `sqs` and `sns`: the message, with the attributes `content-type`, `type`, `kind`, `to`,
-`terminal`, `traceparent`, and `tracestate`. `eventbridge`: `detail`, where `detail-type` is the type."""
+`terminal`, `traceparent`, and `tracestate`. `eventbridge`: `detail`, where `detail-type` is the type. `kinesis`: the data of a record.
+`lambda`: the payload. `stepfunctions` delivers no events: it answers task tokens with `data`."""
 _SUMMARIES: Mapping[EventType, str] = {
     EventType.TRANSITION: "The status of a task changed",
     EventType.UPDATED: "The result of a task changed, or a provisional status became final",

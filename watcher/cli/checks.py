@@ -23,7 +23,14 @@ from watcher.kinds.kind import Kind
 from watcher.model import DEFAULT_TARGET
 from watcher.registry import SINKS, SOURCES, AdapterContext
 
-_SERVICES: Mapping[str, str] = {"sqs": "sqs", "sns": "sns", "eventbridge": "events"}
+_SERVICES: Mapping[str, str] = {
+    "sqs": "sqs",
+    "sns": "sns",
+    "eventbridge": "events",
+    "kinesis": "kinesis",
+    "lambda": "lambda",
+    "stepfunctions": "stepfunctions",
+}
 """The service that each type of adapter calls."""
 Checks = Callable[[], Awaitable[list[Finding]]]
 """Runs some checks, which returns a finding for each."""

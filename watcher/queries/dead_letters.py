@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from watcher.core.delivery.events import iso
+from watcher.core.intake.masked_tokens import masked
 from watcher.core.intake.strict_json import decode
 from watcher.errors import InvalidInput
 from watcher.model import DeadLetter
@@ -62,7 +63,7 @@ class DeadLetterSummary:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterDetails:
-    """One dead letter with its body, which may identify a person."""
+    """One dead letter with its body, which may identify a person. Task tokens in it are hidden."""
 
     summary: DeadLetterSummary
     body: bytes
@@ -121,7 +122,7 @@ async def find_dead_letter(store: Queries, id_prefix: str) -> DeadLetterDetails:
         page = await store.dead_letters(query)
         for letter in page.items:
             if letter.id == id_:
-                return DeadLetterDetails(dead_letter_summary(letter), letter.body)
+                return DeadLetterDetails(dead_letter_summary(letter), masked(letter.body))
         query = replace(query, after=page.next) if page.next is not None else None
     raise DeadLetterLookupError(id_prefix, 0)  # purged in the meantime
 

@@ -13,6 +13,7 @@ import pytest
 
 from tests.adapters.stores.sqlite_ground import on, owned, refused
 from tests.contracts.store_exam.facts import a_dead_letter, a_watch, all_dead_letters, commit, committed, forget, moved, settle, unsettled
+from watcher.adapters.stores.sqlite import watch_rows
 from watcher.adapters.stores.sqlite.schema import APPLICATION_ID, MIGRATIONS, VERSION_1, connect, create, prepare
 from watcher.errors import StoreRefused
 
@@ -131,6 +132,18 @@ async def test_an_older_file_is_migrated(path: Path) -> None:
     with contextlib.closing(connect(str(path))) as db:
         assert db.execute("SELECT x, y FROM extra").fetchall() == [(1, 2)]
         assert db.execute("SELECT key FROM watches").fetchall() == [(watch.key,)]
+
+
+async def test_a_file_without_task_tokens_is_migrated(path: Path) -> None:
+    """A file of the version before them keeps its watches, and its tasks can get tokens."""
+    create(str(path))
+    with contextlib.closing(connect(str(path))) as db:
+        prepare(db, str(path), MIGRATIONS[:3])
+        watch_rows.admit(db, [a_watch()])
+    async with owned(path) as store:
+        await store.admit([a_watch(watch="again")], {a_watch().key: ["token"]})
+        assert await store.task(a_watch().key) == a_watch()
+        assert await store.task_tokens([a_watch().key]) == {a_watch().key: ["token"]}
 
 
 async def test_a_failing_migration_leaves_the_file_as_it_was(path: Path) -> None:

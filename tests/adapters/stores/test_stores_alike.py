@@ -49,6 +49,22 @@ async def admit(store: Store, task: int, watch: int) -> Any:
     return list(await store.admit([the_watch(task, watch), the_watch(3 - task)]))
 
 
+async def admit_waiting(store: Store, task: int, watch: int, tokens: list[str]) -> Any:
+    """An admission with task tokens."""
+    watches = [the_watch(task, watch), the_watch(3 - task)]
+    return list(await store.admit(watches, {watches[0].key: tokens, watches[1].key: tokens[:1]}))
+
+
+async def answer(store: Store, task: int, tokens: list[str], done: bool) -> Any:
+    """Begin to answer tokens, and drop those that are answered."""
+    given = {the_watch(task).key: list(dict.fromkeys(tokens))}
+    begun = {key: set(found) for key, found in (await store.begin_answers(given)).items()}
+    if done:
+        await store.drop_tokens(given)
+    known = await store.task_tokens(list(given))
+    return {key: still for key, found in begun.items() if (still := found & set(known.get(key, ())))}
+
+
 async def change(store: Store, task: int, at: float, end: bool) -> Any:
     existing = await store.task(the_watch(task).key)
     return list(await commit(store, moved(existing or the_watch(task), f"at {at}", at=at, end=end), moved(the_watch(3, 1), "stale")))
@@ -145,12 +161,15 @@ def call(work: Callable[..., Coroutine[Any, Any, Any]], *arguments: st.SearchStr
     return st.tuples(st.just(work), st.tuples(*arguments))
 
 
+TOKENS = st.lists(st.sampled_from(["a", "b", "c"]), max_size=3)
 SELECTIONS = st.one_of(
     TASKS.map(lambda task: Selection(key=the_watch(task).key)),
     st.builds(Selection, kind=maybe(*KINDS), param=st.integers(0, 1), value=st.sampled_from(["vc0", "vc1", "t0", "t1"])),
 )
 CALLS = st.one_of(
     call(admit, TASKS, WATCHES),
+    call(admit_waiting, TASKS, WATCHES, TOKENS),
+    call(answer, TASKS, TOKENS, st.booleans()),
     call(change, TASKS, TIMES, st.booleans()),
     call(change, TASKS, TIMES, st.booleans()),
     call(change_without_lease, TASKS, st.booleans()),
@@ -183,6 +202,9 @@ async def state(store: Store) -> Any:
         "dead letters": unplaced((await store.dead_letters(DeadLetterQuery())).items),
         "summaries": unplaced((await store.dead_letters(DeadLetterQuery(bodies=False))).items),
         "number": dict(await store.count_dead_letters()),
+        "tokens": await store.task_tokens([watch.key for watch in tasks]),
+        "late tokens": list(await store.late_tokens(range(store.shards), 100)),
+        "open tokens": list((await store.open_tokens(range(store.shards), None, 100)).items),
     }
 
 

@@ -12,6 +12,7 @@ from tests.postgres import Database, PostgresServer
 from watcher.adapters.stores.postgres import PostgresStore
 from watcher.adapters.stores.postgres.tables import MIGRATIONS, Migration
 from watcher.errors import StoreError, StoreRefused
+from watcher.query import Selection
 
 pytestmark = pytest.mark.process
 
@@ -121,6 +122,18 @@ async def test_a_store_of_the_first_version(database: Database) -> None:
     await store.claim()
     assert dict((await store.requests()).cancelled) == {a_watch("t2").key: "id"}
     await closed(first, store)
+
+
+async def test_a_replica_without_task_tokens_erases_them_with_their_watch(database: Database) -> None:
+    """During a rolling update, a task that a replica of an earlier version erases leaves no secret behind."""
+    earlier = database.store(migrations=MIGRATIONS[:2])
+    await earlier.open(["bus"])
+    store = await opened(database)
+    watch = a_watch()
+    await store.admit([watch], {watch.key: ["token"]})
+    assert await earlier.forget(Selection(key=watch.key)) == 1
+    assert database.execute("SELECT count(*) FROM task_tokens") == [(0,)]
+    await closed(earlier, store)
 
 
 async def test_a_breaking_migration_waits_until_all_replicas_stopped(database: Database) -> None:

@@ -173,6 +173,9 @@ async def stores(database: Database) -> Any:
         await store.close()
 
 
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'speaker-search-watcher'"
+
+
 async def crossed(database: Database, blocked: str, *calls: Any) -> None:
     """Make both calls while a third transaction has a row between their first and their last one, then let it end."""
     with database.connection() as other:
@@ -180,8 +183,7 @@ async def crossed(database: Database, blocked: str, *calls: Any) -> None:
         other.execute(blocked)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(outcomes_or_raise, *calls)
-            waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'speaker-search-watcher'"
-            while database.execute(waiting) != [(2,)]:  # noqa: ASYNC110 - the server cannot announce it
+            while database.execute(WAITING) != [(2,)]:  # noqa: ASYNC110 - the server cannot announce it
                 await anyio.sleep(0.01)
             other.execute("ROLLBACK")
 
@@ -200,6 +202,20 @@ async def test_replicas_that_admit_the_same_tasks(database: Database, stores: li
     await crossed(database, blocked, *calls)
     assert len(found) == 6
     assert len({watch.id for watch in found}) == len({watch.key for watch in found}) == 3
+
+
+async def test_a_token_that_comes_while_its_watch_ends(database: Database, store: PostgresStore) -> None:
+    """It waits for the commit of the end, and is late: the last event may have been sent without it."""
+    (watch,) = await store.admit([a_watch()])
+    with database.connection() as other:
+        other.execute("BEGIN")
+        other.execute("UPDATE watches SET ended_at = 1000, end_reason = 'terminal'")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(store.admit, [watch], {watch.key: ["token"]})
+            while database.execute(WAITING) != [(1,)]:  # noqa: ASYNC110 - the server cannot announce it
+                await anyio.sleep(0.01)
+            other.execute("COMMIT")
+    assert await store.late_tokens(range(store.shards), 10) == [watch.key]
 
 
 async def test_replicas_that_add_the_same_dead_letters(database: Database, stores: list[PostgresStore]) -> None:

@@ -67,7 +67,8 @@ def admit(db: sqlite3.Connection, watches: Sequence[Watch], task_tokens: TaskTok
     """Add watches, and tokens that wait for their tasks. Returns for each key the watch that now exists."""
     rows = [_names(watch) + _state(watch) for watch in watches]
     added = db.executemany(_ADMIT, rows).rowcount
-    token_rows.add(db, task_tokens)
+    if task_tokens:
+        token_rows.add(db, task_tokens)
     if added == len(rows):
         return watches
     return [_existing(db, row[0]) for row in rows]

@@ -1,0 +1,28 @@
+"""What is shown of a message has no task token."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from watcher.core.intake.masked_tokens import masked
+
+TOKEN = "AQCEAAAAKgAAAAMAAA+/=="
+
+
+@pytest.mark.parametrize("name", ["task_token", "taskToken", "TaskToken"])
+@pytest.mark.parametrize("depth", [0, 1, 2])
+@pytest.mark.parametrize("end", ["", "}", ' "'])
+def test_a_token_is_hidden_at_any_depth(name: str, depth: int, end: str) -> None:
+    """Under each of its names, in JSON within JSON, and in a message that is no valid JSON; the rest is unchanged."""
+    text = json.dumps({"a": 1, name: TOKEN, "b": "task_token"})
+    for _ in range(depth):
+        text = json.dumps({"Message": text})
+    assert masked((text + end).encode()).decode() == (text + end).replace(TOKEN, "********")
+
+
+def test_a_message_without_a_token_is_unchanged() -> None:
+    """Bytes that are not UTF-8 too."""
+    body = b'{"task": "token", "task_token": null, "x": "\xff"}'
+    assert masked(body) == body

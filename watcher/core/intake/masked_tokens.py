@@ -1,0 +1,16 @@
+"""Hides the task token in a message that is shown. The message is kept whole, so that a retry still answers the execution."""
+
+from __future__ import annotations
+
+import re
+
+from watcher.core.intake.members import TASK_TOKEN
+
+MASK = b"********"
+_MEMBER = re.compile(rb'(\\*"(?:%s)\\*"\s*:\s*\\*")[^"\\]+' % b"|".join(name.encode() for name in TASK_TOKEN))
+"""The member as JSON writes it, also inside of JSON in a string, as in a notification of SNS."""
+
+
+def masked(body: bytes) -> bytes:
+    """The message with its task tokens replaced. It need not be valid JSON."""
+    return _MEMBER.sub(rb"\1" + MASK, body)
