@@ -132,6 +132,8 @@ def _is_complete(kind: Kind, read: Callable[[Kind], NamedTask]) -> bool:
 
 
 def _kind_of_bare(message: Message, catalog: Catalog) -> Kind:
+    """An ARN under any other name than that of an identifier counts only if the names fit no kind: a reply about one task may have the
+    ARN of another, such as the image that a backup makes."""
     first = first_kinds(catalog)
     kinds = kinds_of_own_id(message, catalog)
     if any(kind in first for kind in kinds):
@@ -142,8 +144,9 @@ def _kind_of_bare(message: Message, catalog: Catalog) -> Kind:
         by_arns = kinds_of_arns(message, catalog)
     flat = [kind for kind in kinds if has_all([message], kind)]
     named = flat or [kind for kind in kinds if has_all([message, *objects_inside(message)], kind)]
-    complete = [*dict.fromkeys([*named, *by_arns])]
-    best = _best([kind for kind in complete if kind in first or kind in by_arns or _has_valid_ids(message, kind)] or complete or kinds)
+    named = [*dict.fromkeys([*named, *(kind for kind in by_arns if kind in kinds)])]
+    valid = [kind for kind in named if kind in first or kind in by_arns or _has_valid_ids(message, kind)]
+    best = _best(valid or by_arns or named or kinds)
     if len(best) <= 1:
         return best[0] if best else catalog.default
     return _preferred(best, catalog) or _explained_by_arn(message, best, by_arns) or _fail(best)
