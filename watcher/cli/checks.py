@@ -28,14 +28,14 @@ def check_config(file: Path, environ: Mapping[str, str]) -> tuple[Settings | Non
     """Return the settings, as far as they can be used for further checks, and a finding for each mistake."""
     name = "configuration"
     try:
-        settings = read(file, environ, paths=True).settings
+        settings = read(file, environ, paths=True, apis=True).settings
     except ConfigMistakes as error:
         findings = [Finding(name, "failed", mistake, CONFIG_HINT, exit_codes.CONFIG) for mistake in error.mistakes]
     else:
         seen = f"{file}: {counted(len(settings.sources), 'source')}, {counted(len(settings.sinks), 'sink')}"
         return settings, [Finding(name, "ok", seen)]
     try:
-        return read(file, environ).settings, findings  # only files are missing: everything else can be checked
+        return read(file, environ).settings, findings  # files are missing, or a kind differs from its API: everything else can be checked
     except ConfigMistakes:
         return None, findings
 

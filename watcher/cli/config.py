@@ -34,9 +34,10 @@ def check(config: Path, with_store: bool) -> None:
 
     Prints one line for each mistake (file, line, key, what is wrong, what to
     do) and exits with 78. Environment variables apply as for watcher run.
-    Creates no files. A queue, topic or bus in another Region than the
-    configured one is printed as a note on stderr, and so are digests without a
-    key (events.results: hashed). These are not mistakes.
+    Compares the kinds in the file with the API models of the AWS SDK. Creates
+    no files. A queue, topic or bus in another Region than the configured one is
+    printed as a note on stderr, and so are digests without a key
+    (events.results: hashed). These are not mistakes.
 
     \b
     Example:
@@ -48,7 +49,7 @@ def check(config: Path, with_store: bool) -> None:
     from watcher.errors import ConfigMistakes
 
     try:
-        loaded = read(config, os.environ, paths=True)
+        loaded = read(config, os.environ, paths=True, apis=True)
     except ConfigMistakes as mistakes:
         raise _exit(mistakes) from None
     settings = loaded.settings

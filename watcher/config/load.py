@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from watcher.config.api_checks import check_apis
 from watcher.config.environment import check_environment
 from watcher.config.overrides import apply_overrides
 from watcher.config.paths import check_paths
@@ -31,13 +32,16 @@ class Loaded:
         return str(self.origins.get(path, "default"))
 
 
-def load(path: str | Path, environ: Mapping[str, str], *, paths: bool = False) -> Settings:
+def load(path: str | Path, environ: Mapping[str, str], *, paths: bool = False, apis: bool = False) -> Settings:
     """Return the settings of a file with the environment applied. Raises ConfigMistakes with every mistake.
 
     With `paths`, a file that the settings name and this process cannot use is a mistake too, and so is a proxy or a file of
     certificates that the environment names. Nothing is created.
+
+    With `apis`, the kinds of the file are compared with the API models that the AWS SDK ships. Loading them takes up to a second,
+    and an update of the SDK can add a status to a model. So the start of a watcher does not do this: it must not fail for that.
     """
-    return read(path, environ, paths=paths).settings
+    return read(path, environ, paths=paths, apis=apis).settings
 
 
 def parse(text: str, name: str, environ: Mapping[str, str]) -> Settings:
@@ -45,10 +49,10 @@ def parse(text: str, name: str, environ: Mapping[str, str]) -> Settings:
     return _loaded(text, RawConfig(name), environ, paths=False).settings
 
 
-def read(path: str | Path, environ: Mapping[str, str], *, paths: bool = False) -> Loaded:
+def read(path: str | Path, environ: Mapping[str, str], *, paths: bool = False, apis: bool = False) -> Loaded:
     """Return the settings of a file, as `load` does, with the origin of each value."""
     raw_config = RawConfig(str(path))
-    return _loaded(_read_text(Path(path), raw_config), raw_config, environ, paths=paths)
+    return _loaded(_read_text(Path(path), raw_config), raw_config, environ, paths=paths, apis=apis)
 
 
 def read_sections(path: str | Path, environ: Mapping[str, str], sections: Collection[str]) -> Settings:
@@ -80,11 +84,11 @@ def variables(path: str | Path) -> list[str]:
     return sorted(found)
 
 
-def _loaded(text: str, raw_config: RawConfig, environ: Mapping[str, str], *, paths: bool) -> Loaded:
+def _loaded(text: str, raw_config: RawConfig, environ: Mapping[str, str], *, paths: bool, apis: bool = False) -> Loaded:
     read_yaml(text, raw_config, environ)
     apply_overrides(raw_config, environ)
     settings = validate(raw_config)
-    for path, what in check_paths(settings) if paths else ():
+    for path, what in (*(check_paths(settings) if paths else ()), *(check_apis(settings) if apis else ())):
         raw_config.add_mistake(path, what)
     if found := [*raw_config.mistakes, *(check_environment(settings, environ) if paths else ())]:
         raise ConfigMistakes(list(dict.fromkeys(found)))

@@ -54,13 +54,17 @@ class Catalog:
 @functools.cache
 def builtin_catalog() -> Catalog:
     """The kinds that are shipped with the package. They are read at the first call."""
-    from importlib.resources import files
-
     from watcher.kinds.kind_files import read_kinds  # with pydantic and ruamel.yaml: not every command needs the catalog
 
+    return Catalog(_in_order(read_kinds(builtin_texts())), DEFAULT_KIND)
+
+
+def builtin_texts() -> Mapping[str, str]:
+    """The YAML texts of the kinds that are shipped with the package, by the names of their files. Each has one kind."""
+    from importlib.resources import files
+
     texts = sorted((file.name, file.read_text("utf-8")) for file in (files("watcher.kinds") / "builtin").iterdir())
-    kinds = read_kinds({name: text for name, text in texts if name.endswith(".yaml")})
-    return Catalog(_in_order(kinds), DEFAULT_KIND)
+    return {name: text for name, text in texts if name.endswith(".yaml")}
 
 
 def _in_order(kinds: Sequence[Kind]) -> Sequence[Kind]:

@@ -48,6 +48,14 @@ class ParamForm(Section):
     """true: the request has a list in this place, as `describe_jobs(jobs=[...])` does. It is sent as a list of one value."""
     names: tuple[str, ...] = ()
     """Further names of this identifier in messages, such as that in the reply of the call that starts a task."""
+    example: str | None = None
+    """A value that the pattern accepts, for good messages and the documentation. Default: the parameter's own name."""
+
+    @model_validator(mode="after")
+    def _check_example(self) -> Self:
+        if self.example is not None and not re.fullmatch(self.pattern, self.example):
+            raise ValueError("the pattern does not accept the example")
+        return self
 
 
 class QuotaForm(Section):

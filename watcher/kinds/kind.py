@@ -60,6 +60,8 @@ class Param:
     """Whether the request has a list in this place: it is sent as a list of one value, or of those of a batch."""
     other_names: tuple[str, ...] = ()
     """Further names in messages, such as that in the reply of the call that starts a task."""
+    example: str = ""
+    """A value for good messages and the documentation."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,24 +17,29 @@ from watcher.yaml_text import KeyPath, dotted, parse_yaml_text
 
 def read_kinds(texts: Mapping[str, str]) -> Sequence[Kind]:
     """Read YAML texts with one kind each, by the names of their files. Raises ConfigMistakes with every mistake in all of them."""
-    kinds: list[Kind] = []
+    return [form.kind() for form in read_forms(texts)]
+
+
+def read_forms(texts: Mapping[str, str]) -> Sequence[KindForm]:
+    """Read YAML texts as `read_kinds` does, into the forms of the kinds. Raises ConfigMistakes."""
+    forms: list[KindForm] = []
     mistakes: list[str] = []
     for file, text in texts.items():
         try:
-            kinds.append(_read_kind(text, file))
+            forms.append(_read_form(text, file))
         except ConfigMistakes as error:
             mistakes += error.mistakes
     if mistakes:
         raise ConfigMistakes(mistakes)
-    return kinds
+    return forms
 
 
-def _read_kind(text: str, file: str) -> Kind:
+def _read_form(text: str, file: str) -> KindForm:
     parsed = parse_yaml_text(text)
     if parsed.mistakes:
         raise ConfigMistakes([f"{file}:{line}: {dotted(path)}: {what}" for path, line, what in parsed.mistakes])
     try:
-        return KindForm.model_validate_json(json.dumps(parsed.data), strict=True).kind()
+        return KindForm.model_validate_json(json.dumps(parsed.data), strict=True)
     except ValidationError as error:
         raise ConfigMistakes([_mistake(found, parsed.lines, file) for found in error.errors(include_url=False)]) from None
 

@@ -16,7 +16,7 @@ _PARTS = ("example", _UUID, "0123456789ab", f"task-{_HEX}", f"exec-{_HEX}")
 
 
 def example_ids(kind: Kind) -> tuple[str, ...]:
-    """Return an identifier for each param: its own name where that has the right form."""
+    """Return an identifier for each param: the example that the kind declares, or its own name where that has the right form."""
     return tuple(_example(kind, param) for param in kind.params)
 
 
@@ -38,7 +38,17 @@ def _example(kind: Kind, param: Param) -> str:
 
 
 def _candidates(kind: Kind, param: Param) -> Iterator[str]:
-    yield from (param.name, param.name.lower(), _UUID, _HEX, f"ami-{_HEX}", "1234567890123-abcdef", f"example:{_UUID}", "example")
+    yield from (
+        param.example,
+        param.name,
+        param.name.lower(),
+        _UUID,
+        _HEX,
+        f"ami-{_HEX}",
+        "1234567890123-abcdef",
+        f"example:{_UUID}",
+        "example",
+    )
     if kind.arn is not None and param is kind.params[-1]:
         text = kind.arn.text
         for outer in kind.params[:-1]:

@@ -1,0 +1,20 @@
+"""Compares the kinds of a configuration with the models of their APIs. Loads the models of the services that the kinds name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from watcher.config.settings import Settings
+from watcher.yaml_text import KeyPath
+
+
+def check_apis(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
+    """Yield the key of each mistake, and what is wrong with it."""
+    if not settings.kinds:
+        return
+    from watcher.adapters.aws.service_models import ServiceModels  # with botocore, which no other check needs
+    from watcher.kinds.api_check import check_kind
+
+    apis = ServiceModels()
+    for index, form in enumerate(settings.kinds):
+        yield from ((("kinds", index, *key), what) for key, what in check_kind(form, apis))
