@@ -21,7 +21,7 @@ from watcher.errors import RemoteError, Unavailable, Unreadable
 from watcher.kinds.catalog import Catalog, builtin_catalog
 from watcher.kinds.kind_files import read_kinds
 from watcher.model import Observation, TaskRef
-from watcher.simulator import Scenario, Simulator, simulator
+from watcher.simulator import Scenario, SimulatedProbe, Simulator, simulator
 
 ENDED: dict[str, Any] = {"latency": 0, "durations": "queue=0,run=0", "failed": 0, "stopped": 0}
 OF_EACH_PROTOCOL = {
@@ -100,6 +100,18 @@ async def test_a_fault_breaks_a_reply_in_each_protocol(protocol: str, probe_of: 
                 assert await outcome(probe.observe([task_of(kind)])) is error, fault
         sim.change(faults={})
         assert await outcome(probe.observe([task_of(kind)])) is Observation
+
+
+@pytest.mark.parametrize("name", ["athena-query", "rekognition-labels", "cloudformation-stack"])
+async def test_a_probe_without_sockets_raises_what_the_watcher_does(name: str, probe_of: Connect) -> None:
+    """Each error of a service is the same named error in process as over HTTP, also where the service has no such code."""
+    ref = task_of(builtin_catalog()[name])
+    async with simulator(Scenario(**ENDED), kinds=builtin_catalog) as sim, probe_of(sim) as probe:
+        assert sim.declared is not None
+        in_process = SimulatedProbe(sim.service, declared=sim.declared.service)
+        for fault in ("throttling", "500", "503", "conflict", "403", "401", "revoked"):
+            sim.change(faults={fault: 1})
+            assert await outcome(probe.observe([ref])) is await outcome(in_process.observe([ref])), fault
 
 
 async def outcome(call: Any) -> type:

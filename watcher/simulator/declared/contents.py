@@ -11,7 +11,7 @@ from watcher.kinds.kind import Kind, Phase, StatusClass
 from watcher.kinds.paths import Expression
 from watcher.model import Observation
 from watcher.simulator.declared.examples import completed, example
-from watcher.simulator.declared.life import DeclaredTask
+from watcher.simulator.declared.life import DeclaredTask, Period
 from watcher.simulator.declared.models import Operation
 from watcher.simulator.declared.places import Place, list_place_of, place_of, places_read, put, remove, shape_at, wrapped
 from watcher.simulator.declared.status_members import StatusMembers
@@ -85,10 +85,18 @@ class Contents:
             put(contents, place, task.params[-1])
         for place, value in self._status.of(period.status).items():
             put(contents, place, value)
+        return self._whole(contents, period, times)
+
+    def _whole(self, contents: Mapping[str, Any], period: Period, times: Mapping[Place, float]) -> dict[str, Any]:
+        """Return a task with all members that the API requires, but without a time or a text that it cannot have yet."""
         whole = completed(self._shape, contents, period.at, self.mark)
         for absent in (self._created, self._started, self._updated):
             if absent is not None and absent not in times:
                 remove(whole, absent)  # AWS Batch requires the time of a start that has not come
+        message = self.kind.reply.message
+        failed = self.kind.statuses.get(period.status) is StatusClass.FAILED
+        if message is not None and self._message is not None and not failed and message.find(whole) is not None:
+            put(whole, self._message, "")
         return whole
 
     def reply(self, tasks: Sequence[DeclaredTask], failures: Iterable[tuple[str, str]], now: float) -> dict[str, Any]:

@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from watcher.errors import Unreadable
 from watcher.kinds.kind import Kind
 from watcher.simulator.declared.models import ApiModel, Operation
+from watcher.simulator.declared.protocols.replies import is_json
 from watcher.simulator.faults import BUSY, FAULTS, NOT_FOUND, THROTTLED, ServiceError
 
 Code = tuple[str, int]
@@ -88,7 +90,10 @@ def error_about(operation: Operation, kind: Kind, error: ServiceError, task_id: 
     documented = next((shape.error_code for shape in operation.errors if name and name.search(shape.name)), None)
     if documented is not None:
         return replace(error, code=documented, status=_status(operation, documented, error.status))
-    return error_of(operation.api, error)
+    own = error_of(operation.api, error)
+    if error.code == BUSY.code and is_json(operation.api) and BUSY.code not in {shape.error_code for shape in operation.api.errors}:
+        return replace(own, raises=Unreadable)  # these services document all their codes, so a client cannot tell what this one means
+    return own
 
 
 def failure_code(operation: Operation, kind: Kind) -> str:

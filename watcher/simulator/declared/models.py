@@ -44,6 +44,12 @@ class ApiModel:
     _methods: dict[str, str] = field(default_factory=dict)
     """The name of an operation by the name of the client's method."""
 
+    @property
+    def errors(self) -> Sequence[Any]:
+        """The shapes of the errors that any operation documents."""
+        found: Sequence[Any] = self.model.error_shapes
+        return found
+
     def operation(self, method: str) -> Operation:
         """Return the operation that a method of botocore's client calls. Raises ValueError where there is none."""
         from botocore import xform_name
