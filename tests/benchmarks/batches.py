@@ -21,7 +21,8 @@ NOTE = f"""
 {TASKS} tasks, and a rate of {CALLS} calls for each task, which is scarce for calls about one task. A batch polls the task that is due, and
 others of which the call is expected to save the most lag. It takes one permit. A task is polled at most every `cadence.min_gap`, 0.2 s, so
 with large batches the lag nears half of that for each transition, and calls are left over. With the default `price_floor` of 0.1 s, the
-watcher leaves more of them to other clients: the calls of a task then count its part of calls about many tasks.
+watcher leaves more of them to other clients. *Calls a task* are the calls made divided by the tasks that ended, so a call about many
+tasks counts once; *polls a task* count each task in it.
 """
 HEADER = (
     "distribution, tasks in a call",
