@@ -26,14 +26,21 @@ class StoreAccess:
     def __init__(self, config: Path, *sections: str) -> None:
         from watcher.config import catalog_of, read_sections
 
+        self._config = config
         self.settings = read_sections(config, os.environ, ("store", "kinds", *sections))
         self.catalog = catalog_of(self.settings)
 
     def key_of(self, text: str) -> str:
-        """Return the key of a task. Raises InvalidInput for a text that names no task."""
+        """Return the key of a task, also of one whose target is no longer configured. Raises InvalidInput for a text that names no task."""
+        from watcher.config import read_sections
         from watcher.core.intake.references import parse_ref
+        from watcher.core.intake.scopes import Targets
+        from watcher.model import DEFAULT_TARGET, Scope
 
-        return parse_ref(text, self.catalog).key
+        targets = read_sections(self._config, os.environ, ("targets",)).targets if "arn:" in text else ()
+        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or None
+        scopes = {DEFAULT_TARGET: Scope(region), **{target.name: Scope(target.region, target.account) for target in targets}}
+        return parse_ref(text, self.catalog, Targets(scopes, others=True)).key
 
     def run(self, work: Callable[[Store], Awaitable[T]], *, shared: bool = False) -> T:
         """Open the store, run `work` on it, and close it. Raises StoreRefused where there is no store yet.
