@@ -120,7 +120,7 @@ def tasks(draw: st.DrawFn, catalog: Catalog = VOICE) -> dict[str, Any]:
     members = draw(st.fixed_dictionaries({}, optional={"kind": kinds, **rest}))
     if form == "own":
         return named | members
-    own = {name: value for name, value in named.items() if name.lower().replace("_", "") == kind.params[-1].name.lower()}
+    own = {name: value for name, value in named.items() if name in spellings(kind.params[-1])}
     task = own | {"CallDetails": {name: value for name, value in named.items() if name not in own}}
     if form == "task":
         return task | members

@@ -44,13 +44,13 @@ class ServerAccess:
 
         The server is asked for its kinds if the text can be the key of a task whose kind does not ship with the watcher.
         """
-        from watcher.core.intake.references import DEFAULT_SCOPES, is_key_or_arn, parse_ref
-        from watcher.core.intake.scopes import Targets
+        from watcher.cli.target_scopes import targets_of
+        from watcher.core.intake.references import is_key_or_arn, parse_ref
 
         parts = text.strip().split("/")
         if len(parts) > 1 and not is_key_or_arn(text, self.catalog) and not {*parts[:2]}.isdisjoint(self.run(_kinds_of)):
             return text.strip()
-        return parse_ref(text, self.catalog, Targets(DEFAULT_SCOPES, others=True)).key
+        return parse_ref(text, self.catalog, targets_of(None, None, others=True)).key
 
     def run(self, work: Callable[[WatcherApi], Awaitable[T]]) -> T:
         """Open a connection, run `work` on it, and close it. Raises ApiError."""

@@ -21,26 +21,20 @@ SHARE = "to run several, set store.type to postgres"
 
 
 class StoreAccess:
-    """The store of one configuration, and its kinds. Reads `store`, `kinds` and the given sections only. Raises ConfigMistakes."""
+    """The store of one configuration, and its kinds. Reads `store`, `kinds`, `targets`, and the given sections. Raises ConfigMistakes."""
 
     def __init__(self, config: Path, *sections: str) -> None:
         from watcher.config import catalog_of, read_sections
 
-        self._config = config
-        self.settings = read_sections(config, os.environ, ("store", "kinds", *sections))
+        self.settings = read_sections(config, os.environ, ("store", "kinds", "targets", *sections))
         self.catalog = catalog_of(self.settings)
 
     def key_of(self, text: str) -> str:
-        """Return the key of a task, also of one whose target is no longer configured. Raises InvalidInput for a text that names no task."""
-        from watcher.config import read_sections
+        """Return the key of a task, whose target may not be configured any more. Raises InvalidInput for a text that names no task."""
+        from watcher.cli.target_scopes import targets_of
         from watcher.core.intake.references import parse_ref
-        from watcher.core.intake.scopes import Targets
-        from watcher.model import DEFAULT_TARGET, Scope
 
-        targets = read_sections(self._config, os.environ, ("targets",)).targets if "arn:" in text else ()
-        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or None
-        scopes = {DEFAULT_TARGET: Scope(region), **{target.name: Scope(target.region, target.account) for target in targets}}
-        return parse_ref(text, self.catalog, Targets(scopes, others=True)).key
+        return parse_ref(text, self.catalog, targets_of(self.settings, None, others=True)).key
 
     def run(self, work: Callable[[Store], Awaitable[T]], *, shared: bool = False) -> T:
         """Open the store, run `work` on it, and close it. Raises StoreRefused where there is no store yet.

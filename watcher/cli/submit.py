@@ -89,7 +89,8 @@ def submit(
       watcher submit abc123/2f0e --url https://watcher.example.com
     """
     from watcher.cli.submission import SubmitOptions
-    from watcher.cli.submit_target import Target, own_region, targets_for
+    from watcher.cli.submit_target import Target, own_region
+    from watcher.cli.target_scopes import targets_for
 
     config = config or (default_config() if queue_url is None and server is None else None)
     catalog = catalog_for(config)

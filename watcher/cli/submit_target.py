@@ -24,9 +24,8 @@ from watcher.cli.submission import Submittable
 from watcher.cli.tables import counted, duration
 from watcher.config import read_sections
 from watcher.core.hints import hint
-from watcher.core.intake.scopes import Targets
 from watcher.errors import ConfigMistakes, RemoteError, StoreError
-from watcher.model import DEFAULT_TARGET, Scope, Watch
+from watcher.model import Watch
 from watcher.ports import Delivered, Rejected, Retry, Store
 
 MAX_LOOKUPS = 1000
@@ -63,13 +62,6 @@ def target_of_config(config: Path, source: str | None) -> Target:
         raise click.BadParameter(f"use one of the sources of the configuration: {names}", param_hint="--source")
     notified = bool(getattr(meant[0], "watch_notified", False))
     return Target(meant[0].queue_url, None, notified) if meant[0].type == "sqs" else Target(None, meant[0].path, notified)
-
-
-def targets_for(config: Path | None, region: str | None) -> Targets:
-    """Return the targets of a configuration. Without one, a watcher that gets the messages may have any."""
-    found = () if config is None else read_sections(config, os.environ, ("targets",)).targets
-    scopes = {each.name: Scope(each.region, each.account) for each in found}
-    return Targets({DEFAULT_TARGET: Scope(region), **scopes}, others=config is None)
 
 
 def own_region() -> str | None:

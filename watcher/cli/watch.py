@@ -71,10 +71,9 @@ def watch(tasks: tuple[str, ...], rate: float | None, patience: float, config: P
 def _own_target() -> Targets:
     """Where the tasks must be: the command polls in the configured Region alone."""
     from watcher.cli.submit_target import own_region
-    from watcher.core.intake.scopes import Targets
-    from watcher.model import DEFAULT_TARGET, Scope
+    from watcher.cli.target_scopes import targets_of
 
-    return Targets({DEFAULT_TARGET: Scope(own_region())})
+    return targets_of(None, own_region(), others=False)
 
 
 def _key(task: str, catalog: Catalog) -> str:

@@ -48,12 +48,14 @@ class Targets:
     def at(self, region: Any, account: Any, *, prefer_default: bool = False) -> str:
         """Return the only target that is in this account and Region. None or an empty string: not known.
 
-        One whose account is not known matches by its Region alone, if no other one matches exactly. `prefer_default`: of several
+        One whose account is not known matches by its Region alone, if no other one matches exactly. One whose Region is not known
+        matches if no other one does. `prefer_default`: of several
         targets that match, the default one is meant.
         """
         region, account = region or None, account or None
         exact = [name for name, scope in self.scopes.items() if None not in (region, account) and scope == Scope(region, account)]
-        found = exact or [name for name, scope in self.scopes.items() if _agrees(scope, region, account)]
+        agreeing = [name for name, scope in self.scopes.items() if _agrees(scope, region, account)]
+        found = exact or [name for name in agreeing if self.scopes[name].region == region] or agreeing
         if len(found) > 1 and prefer_default and DEFAULT_TARGET in found:
             return DEFAULT_TARGET
         if len(found) > 1:
