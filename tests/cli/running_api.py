@@ -20,8 +20,7 @@ from tests.process import POLL_S
 from watcher.adapters.aws.session import AwsClients
 from watcher.adapters.stores.sqlite import SqliteStore, SqliteStoreSettings
 from watcher.app import App
-from watcher.config import Settings
-from watcher.kinds.catalog import builtin_catalog
+from watcher.config import Settings, catalog_of
 from watcher.ports import Sink
 from watcher.runtime.service import Adapters
 from watcher.simulator.inbox import SimulatedInbox
@@ -35,10 +34,19 @@ TOKENS = [{"name": "reader", "role": "read", "token": READ}, {"name": "writer", 
 
 
 class RunningApi:
-    """The API at `url`. `tokens` are those of `api.tokens`; `sinks` makes the sinks, in place of one that accepts every event."""
+    """The API at `url`. `tokens` are those of `api.tokens`; `sinks` makes the sinks, in place of one that accepts every event.
 
-    def __init__(self, *tokens: dict[str, str], sinks: Callable[[AwsClients], Sequence[Sink]] | None = None) -> None:
+    `kinds` are those of the configuration.
+    """
+
+    def __init__(
+        self,
+        *tokens: dict[str, str],
+        sinks: Callable[[AwsClients], Sequence[Sink]] | None = None,
+        kinds: Sequence[dict[str, Any]] = (),
+    ) -> None:
         self.url = ""
+        self._kinds = kinds
         self._sinks = sinks
         self._tokens = tokens
         self._port = 0
@@ -59,9 +67,12 @@ class RunningApi:
 
     def submit(self, *ids: str) -> None:
         """Submit speaker searches of voice connector `abc` in progress to the API. Each one has an event at once."""
-        tasks = [seen_task(each) for each in ids]
+        self.post([seen_task(each) for each in ids])
+
+    def post(self, tasks: Sequence[dict[str, Any]]) -> None:
+        """Submit messages to the API."""
         headers = {"authorization": f"Bearer {WRITE}"} if self._tokens else {}
-        httpx.post(f"{self.url}/v1/tasks", json=tasks, headers=headers, trust_env=False).raise_for_status()
+        httpx.post(f"{self.url}/v1/tasks", json=list(tasks), headers=headers, trust_env=False).raise_for_status()
 
     def _app(self) -> Any:
         settings = Settings.model_validate(
@@ -71,6 +82,7 @@ class RunningApi:
                 "store": {"type": "sqlite", "path": "w.db"},
                 "api": {"listen": f"127.0.0.1:{self._port}", "tokens": self._tokens},
                 "limits": {"stop_deadline": 5},
+                "kinds": self._kinds,
             }
         )
         aws = AwsClients()
@@ -80,7 +92,7 @@ class RunningApi:
             store=SqliteStore(SqliteStoreSettings(path="w.db")),
             sinks=[SimulatedInbox(name="log")] if self._sinks is None else self._sinks(aws),
         )
-        return App(settings, builtin_catalog(), adapters, aws, time.time)
+        return App(settings, catalog_of(settings), adapters, aws, time.time)
 
 
 async def _until_delivered(app: App) -> None:

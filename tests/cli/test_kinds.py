@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import CONFIG, Command, recorded
+from tests.cli.running_api import RunningApi
 from tests.cli.test_narrow_terminal import shown
 from tests.queries.recorded import RecordedTask
 from watcher.config import parse
@@ -124,6 +125,28 @@ def test_config_check_compares_kinds_with_their_apis(command: Command, own: Path
     assert command("kinds", "list", "w.yaml").code == 0
 
 
+def test_a_server_knows_its_own_kinds(command: Command, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `--url`, the key of a task of such a kind is that task, and not the identifiers of a speaker search."""
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    api = RunningApi(kinds=read_yaml_text(EXPORTS, "w.yaml")["kinds"])
+    with api.running():
+        api.post([{"kind": "exports", "taskId": "e-1"}])
+        found = command("explain", "exports/e-1", "--url", api.url, "--json")
+        assert (found.code, json.loads(found.out)["key"]) == (0, "exports/e-1")
+        assert "speaker-search/abc/e-1: this task is not in the store" in command("explain", "abc/e-1", "--url", api.url).err
+
+
+def test_the_key_of_a_task_can_have_a_target(command: Command, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands on a store take a key with any target, and find the target of an ARN in the configuration."""
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    recorded(RecordedTask("t1"))
+    assert command("explain", "eu/exports/e-1", "w.yaml").err.startswith("eu/exports/e-1: this task is not in the store")
+    with (own / "w.yaml").open("a") as file:
+        file.write("targets: [{name: eu, region: eu-central-1}]\n")
+    arn = "arn:aws:batch:eu-central-1:111122223333:job/f4e9b8c0-1f6c-4a0e-9d40-0d7c5a7f1f10"
+    assert command("explain", arn, "w.yaml").err.startswith("eu/batch-job/")
+
+
 def test_commands_know_the_kinds_of_their_configuration(command: Command, own: Path) -> None:
     """`submit`, and the commands on a store, accept a task of such a kind."""
     message = '{"kind": "exports", "taskId": "e-1"}'
@@ -132,3 +155,9 @@ def test_commands_know_the_kinds_of_their_configuration(command: Command, own: P
     assert (sent.code, sent.out) == (0, f"{message}\n")
     recorded(RecordedTask("t1"))
     assert command("explain", "exports/e-1", "w.yaml").err.startswith("exports/e-1: this task is not in the store")
+
+
+def test_watch_knows_the_kinds_of_a_configuration(command: Command, own: Path) -> None:
+    """`watch --config` takes the key of a task of such a kind, and checks its identifiers."""
+    found = command("watch", "exports/a..b", "--config", "w.yaml")
+    assert (found.code, "taskId does not have the form of such an identifier" in " ".join(found.err.split())) == (64, True)

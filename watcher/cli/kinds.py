@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,8 +98,6 @@ def _shipped_text(name: str) -> str:
 
 def _own_text(name: str, config: Path | None) -> str:
     """The declaration of a kind of the configuration: what it sets, without defaults."""
-    import os
-
     from watcher.config import read_sections
     from watcher.yaml_text.writer import write_yaml
 
@@ -155,8 +155,6 @@ def _unknown(api: ServiceApi, waiter: str) -> str:
 
 def _free_name(name: str | None, default: str) -> str:
     """The name of the new kind. Raises BadParameter for a name that is not one, or that a shipped kind has."""
-    import re
-
     from watcher.section import NAME_PATTERN
 
     if name is None:

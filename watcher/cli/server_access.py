@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -40,10 +40,16 @@ class ServerAccess:
         return builtin_catalog()
 
     def key_of(self, text: str) -> str:
-        """Return the key of a task. Raises InvalidInput for a text that names no task."""
-        from watcher.cli.target_scopes import targets_of
-        from watcher.core.intake.references import parse_ref
+        """Return the key of a task. Raises InvalidInput for a text that names no task.
 
+        The server is asked for its kinds if the text can be the key of a task whose kind does not ship with the watcher.
+        """
+        from watcher.cli.target_scopes import targets_of
+        from watcher.core.intake.references import is_key_or_arn, parse_ref
+
+        parts = text.strip().split("/")
+        if len(parts) > 1 and not is_key_or_arn(text, self.catalog) and not {*parts[:2]}.isdisjoint(self.run(_kinds_of)):
+            return text.strip()
         return parse_ref(text, self.catalog, targets_of(None, None, others=True)).key
 
     def run(self, work: Callable[[WatcherApi], Awaitable[T]]) -> T:
@@ -83,6 +89,17 @@ class ServerAccess:
             self._warned = True
             what = f"Warning: the token is sent to {parts.hostname} in plain text, which others on the network can read; use https://"
             sentence(what, err=True)
+
+
+async def _kinds_of(api: WatcherApi) -> Collection[str]:
+    """The names of the kinds of a server; none if it does not say: the next request finds out why."""
+    from watcher.errors import ApiError
+
+    try:
+        kinds = (await api.get("/v1/overview")).get("kinds")
+    except ApiError:
+        return ()
+    return kinds if isinstance(kinds, dict) else ()
 
 
 def _read_token(file: Path) -> str:
