@@ -208,6 +208,21 @@ def test_the_targets_of_the_configuration_are_known(command: Command, inbox: Inb
         assert (ended.code, ended.err.startswith("argument 1: scope")) == (64, True)
 
 
+def test_watch_follows_tasks_of_the_configured_region_only(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no targets: an ARN of another Region, and a key with a target, are usage errors that say so."""
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    for task in (ARN, "eu/transcription/call-8"):
+        ended = command("watch", task)
+        assert (ended.code, "scope" in ended.err) == (64, True)
+
+
+def test_a_key_of_a_target_that_is_not_configured_any_more_can_be_explained(command: Command, here: Path) -> None:
+    """The store may have tasks of it. This one it does not have, which is another error than an invalid key."""
+    recorded(RecordedTask("open").seen("IN_PROGRESS", 30))
+    assert "is not in the store" in command("explain", "eu/transcription/call-8", "--config", "w.yaml").err
+    assert "is not in the store" in command("explain", ARN, "--config", "w.yaml").err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"), [(("vc/t?9",), 64), (("vc/t9", "--config", "nope.yaml"), 78), (("vc/t9", "--kind", "x"), 64)]
 )
