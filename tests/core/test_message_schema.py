@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from watcher.core.intake.example_ids import example_arn, example_ids
+from tests.core.example_tasks import example_arn, example_ids
 from watcher.core.intake.message_schema import message_schema
 from watcher.core.intake.submissions import good_message, read
 from watcher.core.intake.task_objects import spellings

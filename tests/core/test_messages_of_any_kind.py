@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from watcher.core.intake.example_ids import example_arn, example_ids
+from tests.core.example_tasks import example_arn, example_ids
 from watcher.core.intake.references import parse_ref
 from watcher.core.intake.scopes import Targets
 from watcher.core.intake.submissions import read

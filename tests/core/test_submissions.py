@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.core.example_tasks import example_ids
 from watcher.core.intake.aws_events import API_CALL
 from watcher.core.intake.envelopes import MAX_LAYERS
-from watcher.core.intake.example_ids import example_ids
 from watcher.core.intake.strict_json import MAX_BODY, MAX_DEPTH
 from watcher.core.intake.submissions import FORBIDDEN_MEMBERS, MAX_BATCH, REASONS, good_message, parse_ref, read, steering_members
 from watcher.errors import InvalidInput

@@ -15,7 +15,6 @@ from typing import Any
 
 from watcher.core.intake.aws_tasks import notified_task, recorded_task, recorded_tasks
 from watcher.core.intake.envelopes import decode_message, unwrap
-from watcher.core.intake.example_ids import example_ids
 from watcher.core.intake.members import MAX_DEADLINE_S, check_version, context_of, deadline_of, task_token_of
 from watcher.core.intake.observations import has_status, observation_of
 from watcher.core.intake.recognition import NamedTask, first_kinds, read_task, tasks_in
@@ -213,8 +212,7 @@ def _for_a_person(error: InvalidInput, element: Unwrapped, kind: Kind, place: st
 
 def good_message(kind: Kind) -> str:
     """The shortest message that names a task of this kind, as JSON."""
-    ids = zip(kind.params, example_ids(kind), strict=True)
-    return json.dumps({"kind": kind.name, **{param.field: value for param, value in ids}})
+    return json.dumps({"kind": kind.name, **{param.field: param.example for param in kind.params}})
 
 
 def _flat(name: str) -> str:
