@@ -185,7 +185,7 @@ ARN = "arn:aws:batch:eu-central-1:111122223333:job/j-1"
 
 
 def test_tasks_of_any_kind_are_named_by_kind_key_and_arn(command: Command, inbox: Inbox) -> None:
-    """An identifier of the kind of the options, a key with its target, and an ARN, which is sent as it is. Nobody knows all targets."""
+    """By an identifier and the kind of the options, by a key with its target, and by an ARN, which is sent as it is."""
     ended = dry(command, "call-7", "eu/transcription/call-8", "batch-job/j-2", ARN, "--kind", "transcription", "--context", "1")
     assert [json.loads(line) for line in ended.out.splitlines()] == [
         {"kind": "transcription", "transcription_job_name": "call-7", "context": 1},

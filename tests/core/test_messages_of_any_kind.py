@@ -134,7 +134,7 @@ def test_twins_with_the_same_reply_are_told_apart_by_their_identifiers() -> None
 
 
 def test_a_message_of_the_voice_service_may_have_members_of_any_other_kind() -> None:
-    """As before there were other kinds: what else is in the message is ignored."""
+    """Such a message is read as if there were no other kinds: its other members are ignored."""
     own = {"voice_connector_id": "vc-1", "speaker_search_task_id": "t-1"}
     tone = {"VoiceConnectorId": "vc-1", "VoiceToneAnalysisTaskId": "t-1"}
     others = {"executionArn": EXECUTION, "jobId": "j", "TranscriptionJob": {"TranscriptionJobName": "x"}, "jobs": [{"jobId": "j"}]}
