@@ -185,7 +185,7 @@ ARN = "arn:aws:batch:eu-central-1:111122223333:job/j-1"
 
 
 def test_tasks_of_any_kind_are_named_by_kind_key_and_arn(command: Command, inbox: Inbox) -> None:
-    """An identifier of the kind of the options, a key with its target, and an ARN, which is sent as it is. Nobody knows all targets."""
+    """By an identifier and the kind of the options, by a key with its target, and by an ARN, which is sent as it is."""
     ended = dry(command, "call-7", "eu/transcription/call-8", "batch-job/j-2", ARN, "--kind", "transcription", "--context", "1")
     assert [json.loads(line) for line in ended.out.splitlines()] == [
         {"kind": "transcription", "transcription_job_name": "call-7", "context": 1},
@@ -206,6 +206,21 @@ def test_the_targets_of_the_configuration_are_known(command: Command, inbox: Inb
     for task in ("us/transcription/call-8", ARN.replace("eu-central-1", "ap-south-1")):
         ended = dry(command, task, "--config", "q.yaml")
         assert (ended.code, ended.err.startswith("argument 1: scope")) == (64, True)
+
+
+def test_watch_follows_tasks_of_the_configured_region_only(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no targets: an ARN of another Region, and a key with a target, are usage errors that say so."""
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    for task in (ARN, "eu/transcription/call-8"):
+        ended = command("watch", task)
+        assert (ended.code, "scope" in ended.err) == (64, True)
+
+
+def test_a_key_of_a_target_that_is_not_configured_any_more_can_be_explained(command: Command, here: Path) -> None:
+    """The store may have tasks of it. This one it does not have, which is another error than an invalid key."""
+    recorded(RecordedTask("open").seen("IN_PROGRESS", 30))
+    assert "is not in the store" in command("explain", "eu/transcription/call-8", "--config", "w.yaml").err
+    assert "is not in the store" in command("explain", ARN, "--config", "w.yaml").err
 
 
 @pytest.mark.parametrize(

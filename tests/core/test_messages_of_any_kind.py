@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.kinds.example_arns import example_arn, example_ids
+from tests.core.example_tasks import example_arn, example_ids
 from watcher.core.intake.references import parse_ref
 from watcher.core.intake.scopes import Targets
 from watcher.core.intake.submissions import read
@@ -134,7 +134,7 @@ def test_twins_with_the_same_reply_are_told_apart_by_their_identifiers() -> None
 
 
 def test_a_message_of_the_voice_service_may_have_members_of_any_other_kind() -> None:
-    """As before there were other kinds: what else is in the message is ignored."""
+    """Such a message is read as if there were no other kinds: its other members are ignored."""
     own = {"voice_connector_id": "vc-1", "speaker_search_task_id": "t-1"}
     tone = {"VoiceConnectorId": "vc-1", "VoiceToneAnalysisTaskId": "t-1"}
     others = {"executionArn": EXECUTION, "jobId": "j", "TranscriptionJob": {"TranscriptionJobName": "x"}, "jobs": [{"jobId": "j"}]}
@@ -255,6 +255,42 @@ def test_a_record_of_a_start_call_belongs_to_the_target_of_its_account() -> None
     ):
         (named,) = refs({**message, "detail": {**message["detail"], **members}})
         assert (named.target if isinstance(named, TaskRef) else named) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "host", "request_", "reply", "named"),
+    [
+        ("SubmitJob", "batch", {"jobName": "n"}, {"jobName": "n", "jobId": JOB, "jobArn": BATCH}, TaskRef("batch-job", (JOB,))),
+        ("StartJobRun", "glue", {"jobName": "load"}, {"jobRunId": "jr_1"}, TaskRef("glue-job-run", ("load", "jr_1"))),
+        ("StartJobRun", "emr-serverless", {}, {"applicationId": "a1", "jobRunId": "r1"}, TaskRef("emr-serverless-job-run", ("a1", "r1"))),
+        (
+            "StartBuild",
+            "codebuild",
+            {"projectName": "site"},
+            {"build": {"id": f"site:{JOB}"}},
+            TaskRef("codebuild-build", (f"site:{JOB}",)),
+        ),
+        ("RunTask", "ecs", {"cluster": "web"}, {"tasks": [{"taskArn": TASK}], "failures": []}, TaskRef("ecs-task", ("web", TASK))),
+        ("CreateStack", "cloudformation", {"stackName": "web"}, {"stackId": STACK}, TaskRef("cloudformation-stack", (STACK,))),
+        ("StartExecution", "states", {"input": '{"a": 1}'}, {"executionArn": EXECUTION}, TaskRef("stepfunctions-execution", (EXECUTION,))),
+        (
+            "CreateTrainingJob",
+            "sagemaker",
+            {"trainingJobName": "t-1"},
+            {"trainingJobArn": f"arn:aws:sagemaker:us-east-1:{HOME}:training-job/t-1"},
+            TaskRef("sagemaker-training", ("t-1",)),
+        ),
+        ("CreateDBSnapshot", "rds", {}, {"dBSnapshotIdentifier": "s-1", "status": "creating"}, TaskRef("rds-snapshot", ("s-1",))),
+    ],
+)
+def test_the_record_of_a_start_call_names_its_task(name: str, host: str, request_: Any, reply: Any, named: TaskRef) -> None:
+    """As CloudTrail spells the reply; what the reply does not have is in the request."""
+    assert refs(record(name, host, request_, reply)) == [named]
+
+
+def test_a_record_of_a_call_that_started_nothing_requires_no_action() -> None:
+    """RunTask succeeds without a task where there is no capacity."""
+    assert refs(record("RunTask", "ecs", {"cluster": "web"}, {"tasks": [], "failures": [{"reason": "RESOURCE:CPU"}]})) == ["ignored"]
 
 
 def test_calls_of_the_same_name_are_told_apart_by_their_service() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kinds.example_arns import example_ids
+from tests.core.example_tasks import example_ids
 from watcher.core.intake.aws_events import API_CALL
 from watcher.core.intake.envelopes import MAX_LAYERS
 from watcher.core.intake.strict_json import MAX_BODY, MAX_DEPTH

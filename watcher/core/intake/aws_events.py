@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from watcher.core.intake.recognition import first_kinds
+from watcher.core.intake.replies import started_nothing
+from watcher.core.intake.task_objects import has_all
 from watcher.core.intake.unwrapped import Unwrapped
 from watcher.errors import InvalidInput
 from watcher.kinds.catalog import Catalog
@@ -74,8 +76,12 @@ def _sources(kind: Kind) -> Sequence[str]:
 
 def _started(record: Mapping[str, Any], kinds: tuple[Kind, ...], account: Any) -> Unwrapped:
     reply, request = record.get("responseElements"), record.get("requestParameters")
+    if reply is None and isinstance(request, Mapping) and any(has_all([request], kind) for kind in kinds):
+        reply = {}
     if not isinstance(reply, Mapping):
         raise InvalidInput("shape", "the CloudTrail record has no responseElements object, so it does not say which task was started")
+    if started_nothing(reply, kinds):
+        return Unwrapped(Ignored(f"CloudTrail record of {record['eventName']} that started nothing"))
     return Unwrapped(
         reply,
         started=kinds,

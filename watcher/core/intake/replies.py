@@ -71,6 +71,11 @@ def pasted_replies(message: Mapping[str, Any], kinds: Iterable[Kind]) -> Sequenc
     return [task for group in sorted(groups, key=lambda group: order[group[0][0].name]) for task in _tasks(message, group, named)]
 
 
+def started_nothing(reply: Mapping[str, Any], kinds: Iterable[Kind]) -> bool:
+    """Whether the reply of a start call has a list of tasks, and it is empty: `RunTask` replies so where there is no capacity."""
+    return any(listed and reply.get(name) == [] for kind in kinds for name, listed in reply_members(kind).items())
+
+
 @functools.lru_cache(maxsize=16)
 def _index(kinds: tuple[Kind, ...]) -> Mapping[str, Sequence[tuple[Kind, bool]]]:
     index: dict[str, list[tuple[Kind, bool]]] = {}
