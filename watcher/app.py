@@ -45,21 +45,22 @@ def build(
     """
     from watcher.adapters.aws.probe import AwsProbe
     from watcher.adapters.aws.session import AwsClients
+    from watcher.adapters.aws.targets import target_clients
     from watcher.api.source import ApiSource
     from watcher.config import catalog_of
     from watcher.registry import SINKS, SOURCES, STORES, AdapterContext
 
     catalog, limits = catalog_of(settings), settings.limits
     aws = AwsClients(
-        max_connections=limits.max_in_flight * len(catalog.quotas),
+        max_connections=limits.max_in_flight,
         call_deadline=limits.call_deadline,
         clock=clock,
-        polled_services=catalog.services,
+        catalog=catalog,
     )
     context = AdapterContext(aws, clock)
     adapters = Adapters(
         sources=[SOURCES[s.type].build(s, context) for s in settings.sources] or [ApiSource()],
-        probe=AwsProbe(aws, catalog, call_deadline=limits.call_deadline, clock=clock),
+        probe=AwsProbe(aws, catalog, targets=target_clients(settings.targets, aws), call_deadline=limits.call_deadline, clock=clock),
         store=STORES[settings.store.type].build(settings.store, context),
         sinks=[*(SINKS[s.type].build(s, context) for s in settings.sinks), *sinks],
     )

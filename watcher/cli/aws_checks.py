@@ -14,13 +14,13 @@ from watcher.errors import CredentialsRejected, RemoteError, Unavailable, Unread
 from watcher.registry import AdapterContext
 
 
-async def check_region(context: AdapterContext, service: str) -> str:
-    """Check that the service is offered in the configured Region."""
+async def check_region(context: AdapterContext, service: str, *, advice: str = "set AWS_REGION to one of") -> str:
+    """Check that the service is offered in the configured Region. `advice` is the hint before the names of the Regions."""
     endpoint = await service_endpoint(context.aws, service)
     if endpoint.region not in endpoint.offered:
         offered = ", ".join(endpoint.offered) or "none"
         seen = f"the installed SDK does not know {service} in {endpoint.region}"
-        raise CheckFailed(seen, f"set AWS_REGION to one of {offered}; a newer SDK may know more Regions")
+        raise CheckFailed(seen, f"{advice} {offered}; a newer SDK may know more Regions")
     return f"{endpoint.region}, calls to {endpoint.host}"
 
 
@@ -34,7 +34,7 @@ async def check_identity(context: AdapterContext, services: Collection[str] = ()
 
     async def credentials() -> str:
         nonlocal ahead_s
-        if await _on_loopback(context, services) and not await _on_loopback(context, ("sts",)):
+        if await all_on_loopback(context, services) and not await all_on_loopback(context, ("sts",)):
             raise CheckSkipped("no call goes to AWS: all endpoints are on this machine, so STS does not know the credentials")
         try:
             identity = await caller_identity(context.aws, context.clock)
@@ -57,7 +57,7 @@ async def check_identity(context: AdapterContext, services: Collection[str] = ()
     return [await run_check("credentials", credentials), await run_check("clock", clock)]
 
 
-async def _on_loopback(context: AdapterContext, services: Collection[str]) -> bool:
+async def all_on_loopback(context: AdapterContext, services: Collection[str]) -> bool:
     """Whether these services, at least one, all have an endpoint on this machine. False where the setup names no endpoint."""
     try:
         hosts = [(await service_endpoint(context.aws, service)).host for service in services]

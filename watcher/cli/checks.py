@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import anyio
 
 from watcher.adapters.aws.probe import AwsProbe
+from watcher.adapters.aws.targets import target_clients
 from watcher.cli import exit_codes
 from watcher.cli.aws_checks import check_identity, check_region
 from watcher.cli.check_result import Check, Finding, run_check
 from watcher.cli.local_checks import check_adapter, check_port, check_store, check_tokens
 from watcher.cli.running_watcher import check_ready, is_running_with_api
 from watcher.cli.tables import counted
+from watcher.cli.target_checks import PolledTargets
 from watcher.config import Settings, read
 from watcher.errors import ConfigMistakes
 from watcher.kinds.catalog import Catalog
+from watcher.kinds.kind import Kind
+from watcher.model import DEFAULT_TARGET
 from watcher.registry import SINKS, SOURCES, AdapterContext
 
 _SERVICES: Mapping[str, str] = {"sqs": "sqs", "sns": "sns", "eventbridge": "events"}
 """The service that each type of adapter calls."""
+Checks = Callable[[], Awaitable[list[Finding]]]
+"""Runs some checks, which returns a finding for each."""
 CONFIG_HINT = "correct these lines; to list all keys: watcher config show --defaults"
 
 
@@ -40,15 +46,35 @@ def check_config(file: Path, environ: Mapping[str, str]) -> tuple[Settings | Non
         return None, findings
 
 
-async def run_checks(settings: Settings, catalog: Catalog, context: AdapterContext) -> list[Finding]:
-    """Run all checks at once. Returns the findings in the order in which to correct what failed."""
-    kind = catalog.default
-    probe = AwsProbe(context.aws, catalog, call_deadline=context.aws.call_deadline, clock=context.clock)
+async def run_checks(settings: Settings, catalog: Catalog, context: AdapterContext, kinds: Collection[str] = ()) -> list[Finding]:
+    """Run all checks at once. Returns the findings in the order in which to correct what failed.
+
+    The calls about tasks are checked for the kinds named, or the default one, and for those of the configuration.
+    """
+    targets = target_clients(settings.targets, context.aws)
+    probe = AwsProbe(context.aws, catalog, targets=targets, call_deadline=context.aws.call_deadline, clock=context.clock)
+    names = dict.fromkeys([*(kinds or [catalog.default.name]), *(form.name for form in settings.kinds)])
+    try:
+        return await _run(
+            await _checks(
+                settings,
+                [catalog[name] for name in names],
+                context,
+                PolledTargets(probe, catalog, {DEFAULT_TARGET: context.aws, **targets}),
+            )
+        )
+    finally:
+        await probe.close()
+
+
+async def _checks(settings: Settings, kinds: Sequence[Kind], context: AdapterContext, polled: PolledTargets) -> list[Checks]:
+    service = kinds[0].service
     running = await is_running_with_api(settings)
-    checks: list[Callable[[], Awaitable[list[Finding]]]] = [
-        _one("Region", lambda: check_region(context, kind.service)),
-        lambda: check_identity(context, _called_services(settings, kind.service)),
-        _one("voice API", probe.check, quota=kind.quota.title),
+    return [
+        _one("Region", lambda: check_region(context, service)),
+        lambda: check_identity(context, _called_services(settings, {kind.service for kind in kinds})),
+        *(_one(polled.name(kind), polled.check(kind), quota=kind.quota.title) for kind in kinds),
+        *(_one(name, check, quota=quota) for target in settings.targets for name, check, quota in polled.checks(target, kinds, context)),
         *(_one(f"source {each.name}", check_adapter(each, SOURCES, context)) for each in settings.sources),
         *(_one(f"sink {each.name}", check_adapter(each, SINKS, context)) for each in settings.sinks),
         _one("store", lambda: check_store(settings, context)),
@@ -56,6 +82,9 @@ async def run_checks(settings: Settings, catalog: Catalog, context: AdapterConte
         *([_one("API tokens", lambda: check_tokens(settings))] if settings.api.listen else ()),
         *([_one("running watcher", lambda: check_ready(str(settings.api.listen)))] if running else ()),
     ]
+
+
+async def _run(checks: Sequence[Checks]) -> list[Finding]:
     found: dict[int, list[Finding]] = {}
 
     async def run(index: int) -> None:
@@ -67,14 +96,14 @@ async def run_checks(settings: Settings, catalog: Catalog, context: AdapterConte
     return [finding for index in sorted(found) for finding in found[index]]
 
 
-def _called_services(settings: Settings, polled: str) -> Collection[str]:
+def _called_services(settings: Settings, polled: Collection[str]) -> Collection[str]:
     """The services of AWS that the adapters and the polls of this configuration call; none if an adapter may call others."""
     used = [(table[each.type], each.type) for table, section in ((SOURCES, settings.sources), (SINKS, settings.sinks)) for each in section]
     names = {name for adapter, name in used if "aws" in adapter.takes}
-    return {polled, *(_SERVICES[name] for name in names)} if names <= _SERVICES.keys() else ()
+    return {*polled, *(_SERVICES[name] for name in names)} if names <= _SERVICES.keys() else ()
 
 
-def _one(name: str, check: Check, *, quota: str | None = None) -> Callable[[], Awaitable[list[Finding]]]:
+def _one(name: str, check: Check, *, quota: str | None = None) -> Checks:
     async def run() -> list[Finding]:
         return [await run_check(name, check, quota=quota)]
 

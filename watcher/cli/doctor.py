@@ -21,21 +21,24 @@ from watcher.cli.tables import printable, sentence, table
 if TYPE_CHECKING:
     from watcher.cli.check_result import Finding
     from watcher.config import Settings
+    from watcher.kinds.catalog import Catalog
 
 
 @click.command()
 @config_option("The configuration file to check.")
 @json_option()
-def doctor(config: Path, as_json: bool) -> None:
+@click.option("--kind", "kinds", multiple=True, metavar="KIND", help="Check calls about this kind, not the default one. Repeatable.")
+def doctor(config: Path, as_json: bool, kinds: Sequence[str]) -> None:
     """Check everything that a configuration needs.
 
     Checks, all at once and within about ten seconds: the configuration; the
     Region; the credentials; the clock; the voice API, with a call about a task
-    that cannot exist; each source and sink; the store; the space on its disk;
-    the port of the HTTP API, and whether the watcher that runs there is ready.
-    Says how to correct what fails. Changes nothing, prints no secrets, and can
-    run beside the watcher. Exit code 0: all checks passed; 69: something is
-    unavailable; 78: the configuration is wrong.
+    that cannot exist; the same for each kind and each target of the
+    configuration, with the credentials of the target; each source and sink;
+    the store; the space on its disk; the port of the HTTP API, and whether the
+    watcher that runs there is ready. Says how to correct what fails. Changes
+    nothing, prints no secrets, and can run beside the watcher. Exit code 0: all
+    checks passed; 69: something is unavailable; 78: the configuration is wrong.
 
     \b
     Example:
@@ -46,7 +49,7 @@ def doctor(config: Path, as_json: bool) -> None:
 
     settings, findings = check_config(config, os.environ)
     if settings is not None:
-        findings += run(partial(_run_checks, settings))
+        findings += run(partial(_run_checks, settings, _catalog(settings, kinds), kinds))
     code = _exit_code(findings)
     if as_json:
         print_json({"ok": code == exit_codes.OK, "checks": [asdict(finding) for finding in findings]})
@@ -55,17 +58,26 @@ def doctor(config: Path, as_json: bool) -> None:
     raise Exit(code)
 
 
-async def _run_checks(settings: Settings) -> list[Finding]:
+def _catalog(settings: Settings, kinds: Sequence[str]) -> Catalog:
+    """The catalog of a configuration. Raises UsageError for a kind that is not in it."""
+    from watcher.config import catalog_of
+
+    catalog = catalog_of(settings)
+    for name in kinds:
+        if name not in catalog:
+            raise click.UsageError(f"no kind is named {name!r}; use one of: {', '.join(catalog.kinds)}")
+    return catalog
+
+
+async def _run_checks(settings: Settings, catalog: Catalog, kinds: Sequence[str]) -> list[Finding]:
     from watcher.adapters.aws.session import AwsClients
     from watcher.cli.check_result import CALL_S
     from watcher.cli.checks import run_checks
-    from watcher.config import catalog_of
     from watcher.registry import AdapterContext
 
-    catalog = catalog_of(settings)
-    aws = AwsClients(call_deadline=CALL_S, polled_services=catalog.services)
+    aws = AwsClients(call_deadline=CALL_S, catalog=catalog)
     try:
-        return await run_checks(settings, catalog, AdapterContext(aws, time.time))
+        return await run_checks(settings, catalog, AdapterContext(aws, time.time), kinds)
     finally:
         await aws.close()
 

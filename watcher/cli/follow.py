@@ -91,7 +91,7 @@ class _Progress:
 
 async def follow(keys: Collection[str], catalog: Catalog, options: FollowOptions, signals: StopSignals) -> int:
     """Follow the tasks until each one has ended, the service gives no answer for too long, or a signal. Returns the exit code."""
-    aws = AwsClients(clock=time.time, polled_services=catalog.services)
+    aws = AwsClients(clock=time.time, catalog=catalog)
     screen = Screen()
     sink = ConsoleSink(screen, time.monotonic, as_json=options.as_json, kinds=len(_kinds(keys)) > 1)
     monitor = AnswerMonitor(AwsProbe(aws, catalog, call_deadline=15.0, clock=time.time))

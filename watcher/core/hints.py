@@ -78,6 +78,10 @@ def _credentials(error: CredentialsRejected) -> str:
         return "this is not the name of a Region: correct AWS_REGION, or region in the AWS profile; an example is us-east-1"
     if "Region" in error.code:
         return "set the Region: AWS_REGION=us-east-1, or region in the AWS profile"
+    if error.code == "UnknownTarget":
+        return "add this target to targets in the configuration again; until then, its watches are kept and not polled"
+    if error.code in ("AccessDenied", "AccessDeniedException"):
+        return "the role cannot be assumed: check its ARN, its trust policy with the external id, and the permission sts:AssumeRole"
     if error.expired:
         return "the session has expired: sign in again, or renew the token"
     if "Profile" in error.code or "Config" in error.code:

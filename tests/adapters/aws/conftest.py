@@ -40,7 +40,7 @@ async def aws(wire: Wire, aws_env: pytest.MonkeyPatch) -> AsyncIterator[AwsClien
     aws_env.setenv("AWS_SECRET_ACCESS_KEY", "loopback")
     aws_env.setenv("AWS_SESSION_TOKEN", "session-token")
     aws_env.setenv("AWS_ENDPOINT_URL", wire.url)
-    clients = AwsClients(polled_services={"chime-sdk-voice"})
+    clients = AwsClients(catalog=builtin_catalog())
     yield clients
     await clients.close()
 

@@ -22,7 +22,7 @@ ARN = "arn:aws:ecs:us-east-1:111122223333:task/blue/"
 
 @pytest.fixture
 async def probe(aws: AwsClients) -> AsyncIterator[AwsProbe]:
-    clients = AwsClients(polled_services=CATALOG.services)
+    clients = AwsClients(catalog=CATALOG)
     yield AwsProbe(clients, CATALOG, call_deadline=300.0, clock=time.time)
     await clients.close()
 
@@ -57,6 +57,12 @@ async def test_one_request_is_about_all_tasks(probe: AwsProbe, wire: Wire, numbe
     wire.answer = reply(200, {"jobs": [job(each, f"S{each}") for each in reversed(ids)]})
     assert named(await probe.observe(jobs(*ids))) == [f"S{each}" for each in ids]
     assert [json.loads(request.body) for request in wire.requests] == [{"jobs": ids}]
+
+
+async def test_a_reply_about_many_tasks_may_be_large(probe: AwsProbe, wire: Wire) -> None:
+    """A hundred tasks with 100 KiB each are read."""
+    wire.answer = reply(200, {"jobs": [job(f"j{n}", statusReason="x" * 100_000) for n in range(100)]})
+    assert named(await probe.observe(jobs(*(f"j{n}" for n in range(100))))) == ["RUNNING"] * 100
 
 
 async def test_what_the_tasks_have_in_common_is_in_the_request(probe: AwsProbe, wire: Wire) -> None:

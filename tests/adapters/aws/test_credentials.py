@@ -20,6 +20,7 @@ from tests.process import runs
 from watcher import errors
 from watcher.adapters.aws import session
 from watcher.adapters.aws.session import AwsClients
+from watcher.kinds.catalog import builtin_catalog
 
 PARAMS = {"VoiceConnectorId": "vc1", "SpeakerSearchTaskId": "task1"}
 KEYS = {"Version": 1, "AccessKeyId": "AKIDHELPER", "SecretAccessKey": "s"}
@@ -68,7 +69,7 @@ def helper(tmp_path: Path, aws_env: pytest.MonkeyPatch, wire: Wire) -> Helper:
 @pytest.fixture
 async def patient(helper: Helper) -> AsyncIterator[AwsClients]:
     """Clients whose deadlines only a moved clock reaches."""
-    clients = AwsClients(call_deadline=10_000, polled_services={"chime-sdk-voice"})
+    clients = AwsClients(call_deadline=10_000, catalog=builtin_catalog())
     yield clients
     await clients.close()
 
@@ -243,7 +244,7 @@ async def test_a_proxy_that_refuses_is_named(aws: AwsClients, aws_env: pytest.Mo
     for scheme in ("http", "https"):
         aws_env.setenv(f"{scheme.upper()}_PROXY", wire.url)
         aws_env.setenv("AWS_ENDPOINT_URL", f"{scheme}://voice.example.com")
-        clients = AwsClients(polled_services={"chime-sdk-voice"})
+        clients = AwsClients(catalog=builtin_catalog())
         error = await refusal(clients)
         await clients.close()
         assert isinstance(error, errors.Unreadable)
@@ -266,7 +267,7 @@ async def test_a_setup_that_allows_no_request_is_the_setups(aws: AwsClients, aws
     """Certificates, proxies and endpoints that cannot be used open the circuit of the credentials, and no task is at fault."""
     aws_env.setenv("AWS_ENDPOINT_URL", "https://127.0.0.1:1")
     aws_env.setenv(name, value)
-    clients = AwsClients(polled_services={"chime-sdk-voice"})
+    clients = AwsClients(catalog=builtin_catalog())
     error = await refusal(clients)
     await clients.close()
     assert isinstance(error, errors.CredentialsRejected), error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,12 @@ from tests.adapters.aws.wire import Request, Wire, fault, hang, reply
 from watcher import errors
 from watcher.adapters.aws import sdk
 from watcher.adapters.aws.session import AwsClients
+from watcher.kinds.catalog import Catalog, builtin_catalog
+from watcher.kinds.kind import Kind
 from watcher.simulator import Scenario, simulator
 
+SPEAKER_SEARCH = builtin_catalog()["speaker-search"]
+EVENTS = replace(SPEAKER_SEARCH, name="bus", service="events")
 PARAMS = {"VoiceConnectorId": "vc1", "SpeakerSearchTaskId": "task1"}
 
 ASSUMED = b"""<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleWithWebIdentityResult>
@@ -293,11 +298,11 @@ async def test_ids_with_any_characters_are_signed_correctly(aws_env: pytest.Monk
         assert set(sim.stats.outcomes) == {"ok"}
 
 
-@pytest.mark.parametrize(("polled", "fits"), [({"events"}, False), ({"chime-sdk-voice"}, True)])
-async def test_replies_of_polled_services_have_a_lower_limit(aws: AwsClients, wire: Wire, polled: set[str], fits: bool) -> None:
+@pytest.mark.parametrize(("kind", "fits"), [(EVENTS, False), (SPEAKER_SEARCH, True)])
+async def test_replies_of_polled_services_have_a_lower_limit(aws: AwsClients, wire: Wire, kind: Kind, fits: bool) -> None:
     """A reply of 2 MiB is refused from a service whose tasks are polled, and read from any other service."""
     wire.answer = reply(200, {"Name": "x" * (2 << 20)})
-    clients = AwsClients(polled_services=polled)
+    clients = AwsClients(catalog=Catalog([kind]))
     try:
         if fits:
             await clients.call("events", "describe_event_bus", {})

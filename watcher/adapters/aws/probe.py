@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from watcher.adapters.aws.batch_reply import read_batch_reply, request_ids
+from watcher.adapters.aws.missing_task import missing_task
 from watcher.adapters.aws.reply import read_reply
 from watcher.adapters.aws.session import AwsClients
-from watcher.errors import BatchFailed, Denied, Invalid, NotFound, RemoteError, Unreadable
+from watcher.errors import BatchFailed, CredentialsRejected, Denied, Invalid, NotFound, RemoteError, Unreadable
 from watcher.kinds.catalog import Catalog
 from watcher.kinds.kind import Kind
-from watcher.model import Observation, TaskRef
+from watcher.model import DEFAULT_TARGET, Observation, TaskRef
 
 
 class AwsProbe:
     """Makes one call for each `observe`. `call_deadline` is in seconds; `clock` returns wall seconds.
 
-    Clients are created at the first use. They belong to `aws`, which sources and sinks may share.
+    Clients are created at the first use. Sources and sinks may share `aws`, which its creator closes. `targets` has the
+    clients of the other targets by name, which this class closes.
     """
 
-    def __init__(self, aws: AwsClients, catalog: Catalog, *, call_deadline: float, clock: Callable[[], float]) -> None:
-        self._aws = aws
+    def __init__(
+        self,
+        aws: AwsClients,
+        catalog: Catalog,
+        *,
+        targets: Mapping[str, AwsClients] = MappingProxyType({}),
+        call_deadline: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._targets = targets
+        self._clients: Mapping[str, AwsClients] = {DEFAULT_TARGET: aws, **targets}
         self._catalog = catalog
         self._call_deadline = call_deadline
         self._clock = clock
@@ -31,7 +42,9 @@ class AwsProbe:
         """Do nothing: credentials that are missing now may come later, so a start does not fail for them."""
 
     async def close(self) -> None:
-        """Do nothing: the clients belong to `aws`, which its creator closes."""
+        """Close the connections of all targets but the default one. May be called twice."""
+        for clients in self._targets.values():
+            await clients.close()
 
     async def observe(self, refs: Sequence[TaskRef]) -> Sequence[Observation | RemoteError]:
         """Make one call about tasks of one batch group. Raises a `RemoteError`, and ValueError for tasks that no call can be about.
@@ -42,11 +55,11 @@ class AwsProbe:
         kind, first = self._kind(refs), refs[0]
         params = {param.name: [value] if param.in_list else value for param, value in zip(kind.params, first.params, strict=True)}
         if kind.batch is None:
-            reply = await self._call(kind, kind.operation, params)
+            reply = await self._call(kind, kind.operation, params, first.target)
             return [read_reply(kind, first, reply, self._clock())]
         del params[kind.params[-1].name]
         try:
-            reply = await self._call(kind, kind.batch.operation, {**params, kind.batch.param: request_ids(refs)})
+            reply = await self._call(kind, kind.batch.operation, {**params, kind.batch.param: request_ids(refs)}, first.target)
         except RemoteError as error:
             raise _of_batch(error, len(refs)) from None
         return read_batch_reply(kind, kind.batch, refs, reply, self._clock())
@@ -62,24 +75,41 @@ class AwsProbe:
             raise ValueError(f"expected at most {kind.batch_size} tasks in a call, got {len(refs)}")
         return kind
 
-    async def _call(self, kind: Kind, operation: str, params: Mapping[str, Any]) -> Any:
-        return await self._aws.call(
-            kind.service, operation, {**params, **kind.extra}, deadline=self._call_deadline, not_found=kind.not_found
-        )
+    async def _call(self, kind: Kind, operation: str, params: Mapping[str, Any], target: str) -> Any:
+        params = {**params, **kind.extra}
+        return await self._of(target).call(kind.service, operation, params, deadline=self._call_deadline, not_found=kind.not_found)
+
+    def _of(self, target: str) -> AwsClients:
+        """The clients of a target. One that is not configured is a matter of the setup, and ends no watch."""
+        clients = self._clients.get(target)
+        if clients is None:
+            raise CredentialsRejected("UnknownTarget", "no such target is configured", unsent=True)
+        return clients
 
     async def check(self) -> str:
-        """Get a task of the default kind that cannot exist: the answer "not found" means that the call is permitted."""
-        kind = self._catalog.default
-        missing = TaskRef(kind.name, tuple(str(uuid.uuid4()) for _ in kind.params))
+        """Poll a task of the default kind that cannot exist: the answer "not found" means that the call is permitted."""
+        return await self.check_kind(self._catalog.default)
+
+    async def check_kind(self, kind: Kind, target: str = DEFAULT_TARGET, *, account: str | None = None) -> str:
+        """Poll a task of this kind and target that cannot exist. Raises the error of the call, unless the task is not found.
+
+        `account` is that of the target, if it is known, for ids that name it.
+        """
+        missing = missing_task(kind, target, self._of(target).region(), account)
+        operation = kind.operation if kind.batch is None else kind.batch.operation
         try:
-            await self.observe([missing])
+            (outcome,) = await self.observe([missing])
         except NotFound:
-            return f"{kind.operation} is permitted"
-        return f"{kind.operation} answered"
+            return f"{operation} is permitted"
+        if isinstance(outcome, NotFound):
+            return f"{operation} is permitted"
+        if isinstance(outcome, RemoteError):
+            raise outcome
+        return f"{operation} answered"
 
     async def refresh(self, target: str) -> None:
         """Discard the current credentials of a target and fetch new ones, with one attempt."""
-        await self._aws.refresh()
+        await self._of(target).refresh()
 
 
 def _of_batch(error: RemoteError, tasks: int) -> RemoteError:

@@ -12,19 +12,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from watcher import __version__
+from watcher.adapters.aws.client_limits import ClientLimits
 from watcher.adapters.aws.timestamps import parse_timestamp
 
 CONNECT_TIMEOUT = 5.0
 """Seconds to open a connection. A reachable service needs milliseconds."""
-
-MIB = 1 << 20
-SQS_BODY_LIMIT = 32 * MIB
-"""Bytes of one reply of SQS: ten messages of 1 MiB, and JSON doubles each quotation mark. With a lower limit a queue of
-large messages could never be emptied."""
-POLLED_BODY_LIMIT = MIB
-"""Bytes of one reply of a polled service. A task with its results has a few KiB."""
-BODY_LIMIT = 4 * MIB
-"""Bytes of one reply of any other service."""
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -32,18 +24,40 @@ HELPER_SHARE = 0.8
 """The share of the deadline of a call that a `credential_process` may take. What is left is enough to name the cause."""
 
 
-def new_session(call_deadline: float) -> Any:
-    """Create a session, with files and variables as they are now. `call_deadline` is in seconds."""
-    import aioboto3
+class Sessions:
+    """Creates the sessions of this process, or those of a target.
 
-    from watcher.adapters.aws import guard  # noqa: F401 - every client needs it; importing it here keeps the import in this thread
-    from watcher.adapters.aws.credentials import CheckedResolver
+    All of them share the loader of the data files: it keeps what it has loaded, 70 MB for the services of all kinds. `region`
+    and `resolver` are those of a target. `resolver` is a component `credential_provider` of the SDK.
+    """
 
-    # botocore reads only AWS_DEFAULT_REGION; the other AWS SDKs and AWS's container platforms use AWS_REGION
-    session = aioboto3.Session(region_name=os.environ.get("AWS_REGION") or None)
-    session._session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_timestamp)
-    session._session.register_component("credential_provider", CheckedResolver(session._session, HELPER_SHARE * call_deadline))
-    return session
+    def __init__(self, call_deadline: float, *, region: str | None = None, resolver: Any = None, loader_of: Sessions | None = None) -> None:
+        self._call_deadline = call_deadline
+        self.region = region
+        self._resolver = resolver
+        self._loader_of = self if loader_of is None else loader_of
+        self._loader: Any = None
+
+    def of_target(self, region: str, resolver: Any) -> Sessions:
+        """Return what creates the sessions of a target."""
+        return Sessions(self._call_deadline, region=region, resolver=resolver, loader_of=self._loader_of)
+
+    def create(self) -> Any:
+        """Create a session, with files and variables as they are now."""
+        import aioboto3
+
+        from watcher.adapters.aws import guard  # noqa: F401 - every client needs it; importing it here keeps the import in this thread
+        from watcher.adapters.aws.credentials import CheckedResolver
+
+        # botocore reads only AWS_DEFAULT_REGION; the other AWS SDKs and AWS's container platforms use AWS_REGION
+        session = aioboto3.Session(region_name=self.region or os.environ.get("AWS_REGION") or None)
+        inner = session._session
+        inner.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_timestamp)
+        inner.register_component("credential_provider", self._resolver or CheckedResolver(inner, HELPER_SHARE * self._call_deadline))
+        if self._loader_of._loader is None:
+            self._loader_of._loader = inner.get_component("data_loader")
+        inner.register_component("data_loader", self._loader_of._loader)
+        return session
 
 
 def load_data(session: Any, service: str) -> None:
@@ -65,8 +79,8 @@ async def fetch_credentials(session: Any) -> None:
     await credentials.get_frozen_credentials()
 
 
-def client_config(service: str, read_timeout: float, max_connections: int, *, polled: bool) -> Any:
-    """The configuration of a client. `read_timeout` is in seconds. `polled`: its replies describe tasks, and are small."""
+def client_config(read_timeout: float, limits: ClientLimits) -> Any:
+    """The configuration of a client. `read_timeout` is in seconds."""
     import aiobotocore
     from aiobotocore.config import AioConfig
 
@@ -75,12 +89,12 @@ def client_config(service: str, read_timeout: float, max_connections: int, *, po
     return AioConfig(
         # the mode is explicit because AWS_RETRY_MODE=adaptive would add another rate limiter
         retries={"total_max_attempts": 1, "mode": "standard"},
-        max_pool_connections=max_connections,
+        max_pool_connections=limits.connections,
         connect_timeout=min(CONNECT_TIMEOUT, read_timeout),
         read_timeout=read_timeout,
         # a fixed text: the SDK would otherwise assemble one for each call
         user_agent=f"speaker-search-watcher/{__version__} aiobotocore/{aiobotocore.__version__}",
-        http_session_cls=session_class(_body_limit(service, polled=polled)),
+        http_session_cls=session_class(limits.body),
     )
 
 
@@ -105,9 +119,3 @@ def host_header(origin: str) -> str:
     parts = urlsplit(origin)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else f"{parts.hostname}"
     return host if parts.port in (None, DEFAULT_PORTS.get(parts.scheme)) else f"{host}:{parts.port}"
-
-
-def _body_limit(service: str, *, polled: bool) -> int:
-    if service == "sqs":
-        return SQS_BODY_LIMIT
-    return POLLED_BODY_LIMIT if polled else BODY_LIMIT

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 import anyio
 import anyio.to_thread
 
 from watcher.adapters.aws import sdk
+from watcher.adapters.aws.client_limits import client_limits
 from watcher.adapters.aws.errors import remote_error, reply_status, setup_error
 from watcher.adapters.aws.polled_call import NotFoundRules, PolledCall
-from watcher.errors import CredentialsRejected
+from watcher.adapters.aws.settings import TargetSettings
+from watcher.errors import CredentialsRejected, RemoteError
+from watcher.kinds.catalog import Catalog
 
 REREAD_S = 5.0
 """After rejected credentials they are read again at most this often, in seconds. It takes a tenth of a second of a thread."""
@@ -29,10 +31,10 @@ REREAD_S = 5.0
 class AwsClients:
     """The AWS clients of this process. Creates nothing before the first use.
 
-    `max_connections` applies to each client. `call_deadline` limits a call from the first byte sent to the last byte
+    `max_connections` applies to each quota of a service. `call_deadline` limits a call from the first byte sent to the last byte
     received, in seconds. `clock` returns wall time in seconds since the epoch; it is compared with the service's clock
-    after a signature error. `polled_services` are those whose tasks are polled: their replies have a lower size limit, and
-    only their own error codes count as their words.
+    after a signature error. `catalog` has the kinds whose tasks are polled: the replies of their services have a lower size
+    limit. `endpoint_url` is for these services alone.
     AWS's own variables and files apply (`AWS_PROFILE`, `AWS_REGION`, `AWS_ENDPOINT_URL_SQS`, ...).
     """
 
@@ -42,16 +44,32 @@ class AwsClients:
         max_connections: int = 50,
         call_deadline: float = 15.0,
         clock: Callable[[], float] = time.time,
-        polled_services: Collection[str] = (),
+        catalog: Catalog | None = None,
+        sessions: sdk.Sessions | None = None,
+        endpoint_url: str | None = None,
     ) -> None:
         self.call_deadline = call_deadline
         self._max_connections = max_connections
         self._clock = clock
-        self._polled_services = frozenset(polled_services)
+        self._catalog = catalog
+        self._polled_services = frozenset(() if catalog is None else catalog.services)
+        self._sessions = sessions or sdk.Sessions(call_deadline)
+        self._endpoint_url = endpoint_url
         self._lock = anyio.Lock()
         self._current = _Generation()
         self._retired: set[_Generation] = set()
         """Earlier generations that have calls in flight."""
+
+    def for_target(self, target: TargetSettings, resolver: Any) -> AwsClients:
+        """Return clients with the same limits for another target. `resolver` is a component of the SDK; None: its own."""
+        return AwsClients(
+            max_connections=self._max_connections,
+            call_deadline=self.call_deadline,
+            clock=self._clock,
+            catalog=self._catalog,
+            sessions=self._sessions.of_target(target.region, resolver),
+            endpoint_url=target.endpoint_url,
+        )
 
     async def call(
         self,
@@ -62,7 +80,7 @@ class AwsClients:
         read_timeout: float | None = None,
         deadline: float | None = None,
         region: str | None = None,
-        not_found: NotFoundRules = MappingProxyType({}),
+        not_found: NotFoundRules | None = None,
     ) -> Any:
         """Make one call and return its reply. `operation` is the name of the client's method. Raises only `RemoteError`.
 
@@ -71,7 +89,8 @@ class AwsClients:
         `read_timeout` is for calls that wait on purpose, such as a long poll; it is added to the default deadline.
         Both are in seconds.
 
-        `not_found` has the error codes that mean "no such task" to the kind of the task, if the service is polled.
+        `not_found` marks a call about a task, and has the error codes that mean "no such task" to its kind. The error of such
+        a call may end a watch, so only the codes of the service itself count.
         """
         reply_status.set(None)
         if deadline is None:
@@ -90,9 +109,9 @@ class AwsClients:
                     if not generation.calls and generation in self._retired:
                         await self._close(generation)
         except Exception as error:  # noqa: BLE001 - an unreadable reply raises anything from inside the SDK
-            polled = PolledCall(not_found, protocol) if service in self._polled_services else None
+            polled = None if not_found is None else PolledCall(not_found, protocol)
             named = remote_error(error, now=self._clock(), status=reply_status.get(), polled=polled)
-            generation.rejected = generation.rejected or isinstance(named, CredentialsRejected)
+            generation.rejected = generation.rejected or _rejects_setup(named)
             raise named from None
 
     async def client(self, service: str, *, read_timeout: float | None = None, region: str | None = None) -> Any:
@@ -115,8 +134,10 @@ class AwsClients:
         try:
             session = await self._load_session(service)
             timeout = self.call_deadline if read_timeout is None else read_timeout
-            config = sdk.client_config(service, timeout, self._max_connections, polled=service in self._polled_services)
-            client = await self._current.stack.enter_async_context(session.client(service, config=config, region_name=region))
+            config = sdk.client_config(timeout, client_limits(service, self._catalog, self._max_connections))
+            url = self._endpoint_url if service in self._polled_services else None
+            opening = session.client(service, config=config, region_name=region, endpoint_url=url)
+            client = await self._current.stack.enter_async_context(opening)
             sdk.sign_with_host(client)
         except Exception as error:  # noqa: BLE001 - botocore raises exceptions of many kinds for a wrong setup
             raise setup_error(error) from None
@@ -130,7 +151,7 @@ class AwsClients:
         generation = self._current
 
         def load() -> Any:
-            session = generation.session or sdk.new_session(self.call_deadline)
+            session = generation.session or self._sessions.create()
             if service is not None:
                 sdk.load_data(session, service)
             return session
@@ -164,8 +185,10 @@ class AwsClients:
 
     def region(self) -> str | None:
         """Return the Region of all calls, or None if none is configured. Raises CredentialsRejected for an unreadable profile."""
+        if self._sessions.region is not None:
+            return self._sessions.region
         try:
-            self._current.session = self._current.session or sdk.new_session(self.call_deadline)
+            self._current.session = self._current.session or self._sessions.create()
             name: str | None = self._current.session.region_name
         except Exception as error:  # noqa: BLE001 - botocore raises exceptions of many kinds for a wrong setup
             raise setup_error(error) from None
@@ -182,6 +205,11 @@ class AwsClients:
         """Close all connections. May be called twice. A later call opens new ones."""
         for generation in (self._current, *self._retired):
             await self._close(generation)
+
+
+def _rejects_setup(error: RemoteError) -> bool:
+    """Whether the credentials or the setup do not work. They do where STS answered, and refused the role of a target."""
+    return isinstance(error, CredentialsRejected) and not (error.unsent and reply_status.get() is not None)
 
 
 @dataclass(eq=False, slots=True)

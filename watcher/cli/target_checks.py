@@ -1,0 +1,83 @@
+"""The checks of `watcher doctor` that make calls as the watcher will: about each kind, in the watcher's own account and in each target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from watcher.adapters.aws.identity import caller_identity
+from watcher.adapters.aws.missing_task import needs_account
+from watcher.adapters.aws.probe import AwsProbe
+from watcher.adapters.aws.session import AwsClients
+from watcher.adapters.aws.settings import TargetSettings
+from watcher.cli.aws_checks import all_on_loopback, check_region
+from watcher.cli.check_result import Check, CheckFailed, CheckSkipped
+from watcher.errors import Invalid, RemoteError
+from watcher.kinds.catalog import Catalog
+from watcher.kinds.kind import Kind
+from watcher.model import DEFAULT_TARGET
+from watcher.registry import AdapterContext
+
+_OTHER_API = frozenset({"InvalidAction", "MissingAction", "UnknownOperationException"})
+"""The codes of an endpoint that does not have the call at all."""
+_NOT_SENT = "ParamValidationError"
+"""The code of a request that the SDK refuses to send."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolledTargets:
+    """The calls about tasks, in all targets. `clients` has those of each target by its name."""
+
+    probe: AwsProbe
+    catalog: Catalog
+    clients: Mapping[str, AwsClients]
+
+    def name(self, kind: Kind) -> str:
+        """The name of the check of a kind in the watcher's own account."""
+        return "voice API" if kind is self.catalog.default else f"kind {kind.name}"
+
+    def checks(self, target: TargetSettings, kinds: Sequence[Kind], context: AdapterContext) -> Iterator[tuple[str, Check, str | None]]:
+        """The name of each check of a target, the check, and the title of the quota that it counts against."""
+        own = AdapterContext(self.clients[target.name], context.clock)
+        regions = "set region of this target to one of"
+        yield f"target {target.name}: Region", lambda: check_region(own, kinds[0].service, advice=regions), None
+        yield f"target {target.name}: credentials", lambda: check_account(own, target, kinds), None
+        for kind in kinds:
+            yield f"target {target.name}: {self.name(kind)}", self.check(kind, target.name), kind.quota.title
+
+    def check(self, kind: Kind, target: str = DEFAULT_TARGET) -> Check:
+        """The check of a call about a task that cannot exist."""
+        clients = self.clients[target]
+
+        async def check() -> str:
+            try:
+                return await self.probe.check_kind(kind, target, account=await _account(clients) if needs_account(kind) else None)
+            except Invalid as error:
+                if kind is self.catalog.default or error.code in _OTHER_API:
+                    raise
+                if error.code == _NOT_SENT:
+                    raise CheckSkipped("no id that cannot exist fits the calls of this kind") from None
+                return f"answers; it rejects an id that cannot exist ({error.code}), so whether the call is permitted is not known"
+
+        return check
+
+
+async def _account(clients: AwsClients) -> str | None:
+    """The account of these credentials. None if STS does not say: another check reports that."""
+    try:
+        return (await caller_identity(clients)).account
+    except RemoteError:
+        return None
+
+
+async def check_account(context: AdapterContext, target: TargetSettings, kinds: Sequence[Kind]) -> str:
+    """Check that the credentials of a target can be fetched, and that they are those of its account."""
+    services = [kind.service for kind in kinds]
+    if target.role_arn is None and await all_on_loopback(context, services) and not await all_on_loopback(context, ("sts",)):
+        raise CheckSkipped("no call goes to AWS: all endpoints are on this machine, so STS does not know the credentials")
+    identity = await caller_identity(context.aws, context.clock)
+    if target.account not in (None, identity.account):
+        raise CheckFailed(
+            f"account {identity.account}, {identity.name}", f"the role is in account {target.account}: check the endpoint of STS"
+        )
+    return f"account {identity.account}, {identity.name}"
