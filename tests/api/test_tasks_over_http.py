@@ -19,7 +19,7 @@ from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.api.late_writes import MAX_LATE
 from watcher.api.request_body import MAX_BODY
 from watcher.api.settings import ApiToken
-from watcher.model import Claim, EventType, Report, Watch
+from watcher.model import Claim, EventType, Report, Scope, Watch
 from watcher.runtime.settings import Limits, ServiceSettings
 
 pytestmark = pytest.mark.looptime
@@ -63,6 +63,20 @@ async def test_each_entry_has_an_outcome_in_its_order(world: MakeWorld) -> None:
         outcomes = await submitted(client, ref("t1"), {"a": 1}, ref("t2"), ref("t2"))
     assert [outcome["outcome"] for outcome in outcomes] == ["known", "invalid", "admitted", "known"]
     assert (outcomes[1]["reason"], outcomes[2]["key"]) == ("field", key("t2"))
+
+
+async def test_a_task_of_any_kind_and_target_is_submitted_by_its_arn_or_its_key(world: MakeWorld) -> None:
+    """The account and Region of an ARN choose the target; a target that is not configured is out of scope, and no token is in the reply."""
+    targets = {"eu": Scope("eu-central-1", "111122223333")}
+    there = "arn:aws:batch:eu-central-1:111122223333:job/j-1"
+    entries = [there, {"arn": there.replace("j-1", "j-2"), "task_token": "AAAA-secret"}, "us/batch-job/j-3", there.replace("eu-", "ap-")]
+    async with api_client(world(finite=False, settings=ServiceSettings(region="us-east-1", targets=targets))) as client:
+        reply = await client.post("/v1/tasks", json=entries)
+        shown = await client.get("/v1/tasks/eu/batch-job/j-2")
+    outcomes = reply.json()["tasks"]
+    assert [each.get("key", each.get("reason")) for each in outcomes] == ["eu/batch-job/j-1", "eu/batch-job/j-2", "scope", "scope"]
+    assert (shown.json()["task"]["target"], shown.json()["task"]["kind"]) == ("eu", "batch-job")
+    assert "secret" not in reply.text + shown.text
 
 
 async def test_events_have_the_trace_of_the_request(world: MakeWorld) -> None:

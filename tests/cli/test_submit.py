@@ -181,6 +181,33 @@ def test_a_dry_run_needs_no_target_and_no_aws(command: Command, monkeypatch: pyt
     assert dry(command, json.dumps(reply)).err.startswith("argument 1: speaker-search/vc-5/t-55, IN_QUEUE by the message")
 
 
+ARN = "arn:aws:batch:eu-central-1:111122223333:job/j-1"
+
+
+def test_tasks_of_any_kind_are_named_by_kind_key_and_arn(command: Command, inbox: Inbox) -> None:
+    """An identifier of the kind of the options, a key with its target, and an ARN, which is sent as it is. Nobody knows all targets."""
+    ended = dry(command, "call-7", "eu/transcription/call-8", "batch-job/j-2", ARN, "--kind", "transcription", "--context", "1")
+    assert [json.loads(line) for line in ended.out.splitlines()] == [
+        {"kind": "transcription", "transcription_job_name": "call-7", "context": 1},
+        {"kind": "transcription", "target": "eu", "transcription_job_name": "call-8", "context": 1},
+        {"kind": "batch-job", "job_id": "j-2", "context": 1},
+        {"kind": "batch-job", "arn": ARN, "context": 1},
+    ]
+
+
+def test_the_targets_of_the_configuration_are_known(command: Command, inbox: Inbox, here: Path) -> None:
+    """A task of another target, or of an account and Region without one, is not sent, because the watcher would reject it."""
+    with (here / "q.yaml").open("a", encoding="utf-8") as file:
+        file.write("targets: [{name: eu, region: eu-central-1, role_arn: 'arn:aws:iam::111122223333:role/watcher'}]\n")
+    assert dry(command, ARN, "eu/transcription/call-8", "--config", "q.yaml").err.splitlines()[:2] == [
+        "argument 1: eu/batch-job/j-1",
+        "argument 2: eu/transcription/call-8",
+    ]
+    for task in ("us/transcription/call-8", ARN.replace("eu-central-1", "ap-south-1")):
+        ended = dry(command, task, "--config", "q.yaml")
+        assert (ended.code, ended.err.startswith("argument 1: scope")) == (64, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"), [(("vc/t?9",), 64), (("vc/t9", "--config", "nope.yaml"), 78), (("vc/t9", "--kind", "x"), 64)]
 )

@@ -60,6 +60,25 @@ def test_an_arn_alone_names_a_task(kind: Any) -> None:
     [
         ({"jobArn": BATCH, "jobName": "nightly", "jobId": JOB}, TaskRef("batch-job", (JOB,))),
         ({"QueryExecutionId": JOB}, TaskRef("athena-query", (JOB,))),
+        (
+            {"JobId": "0123", "JobArn": f"arn:aws:comprehend:us-east-1:{HOME}:entities-detection-job/0123", "JobStatus": "SUBMITTED"},
+            TaskRef("comprehend-entities", ("0123",)),
+        ),
+        (
+            {"jobArn": f"arn:aws:bedrock:us-east-1:{HOME}:model-invocation-job/0123456789ab"},
+            TaskRef("bedrock-batch-inference", (f"arn:aws:bedrock:us-east-1:{HOME}:model-invocation-job/0123456789ab",)),
+        ),
+        (
+            {"DBSnapshot": {"DBSnapshotIdentifier": "s-1", "DBInstanceIdentifier": "db-1", "Status": "creating"}},
+            TaskRef("rds-snapshot", ("s-1",)),
+        ),
+        ({"ImageId": "ami-0123456789abcdef0"}, TaskRef("ec2-image", ("ami-0123456789abcdef0",))),
+        ({"SynthesisTask": {"TaskId": JOB, "TaskStatus": "scheduled"}}, TaskRef("polly-synthesis", (JOB,))),
+        (
+            {"BackupJobId": "b-1", "RecoveryPointArn": f"arn:aws:rds:us-east-1:{HOME}:snapshot:awsbackup:job-1"},
+            TaskRef("backup-job", ("b-1",)),
+        ),
+        ({"TaskId": JOB, "taskArn": TASK}, TaskRef("ecs-task", ("web", TASK))),
         ({"executionArn": EXECUTION, "startDate": 1_790_000_000.5}, TaskRef("stepfunctions-execution", (EXECUTION,))),
         ({"build": {"id": f"site:{JOB}", "arn": BUILD, "buildStatus": "IN_PROGRESS"}}, TaskRef("codebuild-build", (f"site:{JOB}",))),
         ({"StackId": STACK}, TaskRef("cloudformation-stack", (STACK,))),

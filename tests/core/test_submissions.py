@@ -543,6 +543,11 @@ WORDS += [
     "IN_QUEUE",
     "CreatedTimestamp",
 ]
+WORDS += [
+    "jobs", "job", "jobId", "Job", "Id", "id", "arn", "jobArn", "arn:aws:batch:us-east-1:111122223333:job/a", "tasks", "cluster", "build",
+    "executionArn", "arn:aws:states:us-east-1:111122223333:execution:m:n", "Execution", "Input", "Task", "Token", "taskToken", "resources",
+    "Batch Job State Change", "aws.batch", "requestParameters", "StartTranscriptionJob", "aws.transcribe", "transcriptionJob", "account",
+]  # fmt: skip
 WORDS += [*OWN, "VoiceConnectorId", "SpeakerSearchTaskId", VC, *CATALOG.kinds]
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(WORDS)
 anything = st.recursive(

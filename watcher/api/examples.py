@@ -80,6 +80,11 @@ SUBMISSION = _body(
         },
     ),
     many=("Several tasks", ["abc123/task-1", "voice-tone/abc123/task-2"]),
+    any_kind=(
+        "A task of another kind, in a configured target",
+        {"kind": "transcription", "TranscriptionJobName": "call-42", "target": "default"},
+    ),
+    arn=("The ARN of a task", {"arn": "arn:aws:batch:us-east-1:111122223333:job/2f0c7f3e-6d0b-4d2c-9a45-0d7c5a7f1f10"}),
 )
 SUBMITTED = _content("The tasks are in the store.", schemas.SUBMITTED, {"tasks": [{"outcome": "admitted", "key": KEY}]})
 TASKS = _ok("One page.", schemas.TASKS, {"tasks": [_TASK], "next": None})

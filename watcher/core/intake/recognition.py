@@ -7,6 +7,7 @@ equally, the message is invalid: nothing is guessed.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,6 @@ from watcher.core.intake.task_objects import (
     as_the_api_spells,
     bare_values,
     has_all,
-    is_present,
     objects_inside,
     own_id_in,
     spellings,
@@ -44,10 +44,11 @@ class NamedTask:
     """The ARN of the task, where the message has it."""
 
 
+@functools.lru_cache(maxsize=16)
 def first_kinds(catalog: Catalog) -> Sequence[Kind]:
     """The default kind, and the others of its service: those of a message without a kind, where it has the members of one."""
     others = [kind for kind in catalog if kind.service == catalog.default.service and kind is not catalog.default]
-    return [catalog.default, *others]
+    return (catalog.default, *others)
 
 
 def tasks_in(message: Message, catalog: Catalog) -> Sequence[Pasted | None]:
@@ -57,7 +58,7 @@ def tasks_in(message: Message, catalog: Catalog) -> Sequence[Pasted | None]:
     named = catalog.get(message["kind"]) if isinstance(message.get("kind"), str) else None
     if named is None or named in first:
         of_first = [each for each in pasted if any(kind in first for kind in each.kinds)]
-        pasted = of_first or ([] if _has_own_id(message, first) else pasted)
+        pasted = of_first or ([] if any(kind in first for kind in kinds_of_own_id(message, catalog)) else pasted)
     return [*pasted] or [None]
 
 
@@ -131,8 +132,10 @@ def _is_complete(kind: Kind, read: Callable[[Kind], NamedTask]) -> bool:
 
 
 def _kind_of_bare(message: Message, catalog: Catalog) -> Kind:
+    """An ARN under any other name than that of an identifier counts only if the names fit no kind: a reply about one task may have the
+    ARN of another, such as the image that a backup makes."""
     first = first_kinds(catalog)
-    kinds = [kind for kind in catalog if _has_own_id(message, [kind])]
+    kinds = kinds_of_own_id(message, catalog)
     if any(kind in first for kind in kinds):
         by_arns: Sequence[Kind] = ()
         shared = {name for kind in kinds if kind in first for name in spellings(kind.params[-1]) if message.get(name) is not None}
@@ -140,9 +143,10 @@ def _kind_of_bare(message: Message, catalog: Catalog) -> Kind:
     else:
         by_arns = kinds_of_arns(message, catalog)
     flat = [kind for kind in kinds if has_all([message], kind)]
-    nested = [kind for kind in kinds if has_all([message, *objects_inside(message)], kind)]
-    complete = [*dict.fromkeys([*(flat or nested), *by_arns])]
-    best = _best([kind for kind in complete if kind in first or kind in by_arns or _has_valid_ids(message, kind)] or complete or kinds)
+    named = flat or [kind for kind in kinds if has_all([message, *objects_inside(message)], kind)]
+    named = [*dict.fromkeys([*named, *(kind for kind in by_arns if kind in kinds)])]
+    valid = [kind for kind in named if kind in first or kind in by_arns or _has_valid_ids(message, kind)]
+    best = _best(valid or by_arns or named or kinds)
     if len(best) <= 1:
         return best[0] if best else catalog.default
     return _preferred(best, catalog) or _explained_by_arn(message, best, by_arns) or _fail(best)
@@ -179,13 +183,26 @@ def _fail(kinds: Sequence[Kind]) -> Kind:
     raise InvalidInput("kind", f"several kinds fit the identifiers: {', '.join(kind.name for kind in kinds)}; add the kind to the message")
 
 
-def _has_own_id(message: Message, kinds: Sequence[Kind]) -> bool:
-    return any(is_present([message], spellings(kind.params[-1])) for kind in kinds)
+def kinds_of_own_id(message: Message, catalog: Catalog) -> Sequence[Kind]:
+    """The kinds whose task's own id is a member of the message, in the order of the catalog."""
+    index = _own_ids(catalog)
+    found = {kind for name in index.keys() & message.keys() if message[name] is not None for kind in index[name]}
+    return [kind for kind in catalog if kind in found] if found else ()
+
+
+@functools.lru_cache(maxsize=16)
+def _own_ids(catalog: Catalog) -> Mapping[str, Sequence[Kind]]:
+    index: dict[str, list[Kind]] = {}
+    for kind in catalog:
+        for name in spellings(kind.params[-1]):
+            index.setdefault(name, []).append(kind)
+    return index
 
 
 def names_task(message: Message, catalog: Catalog, *, only_first: bool = False) -> bool:
     """Whether a message has the own id of a task, its ARN, or a reply. `only_first`: of one of the first kinds, or of the kind it names."""
-    named = message.get("kind")
-    kinds = [*first_kinds(catalog), *(kind for kind in catalog if kind.name == named)] if only_first else [*catalog]
-    found = any(kind in kinds for pasted in pasted_replies(message, catalog) for kind in pasted.kinds)
-    return found or _has_own_id(message, kinds) or any(kind in kinds for kind in kinds_of_arns(message, catalog))
+    found = {kind for pasted in pasted_replies(message, catalog) for kind in pasted.kinds}
+    found.update(kinds_of_own_id(message, catalog), kinds_of_arns(message, catalog))
+    if not only_first:
+        return bool(found)
+    return any(kind in first_kinds(catalog) or kind.name == message.get("kind") for kind in found)

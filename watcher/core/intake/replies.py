@@ -56,10 +56,13 @@ def reply_members(kind: Kind) -> Mapping[str, bool]:
 
 def pasted_replies(message: Mapping[str, Any], kinds: Iterable[Kind]) -> Sequence[Pasted]:
     """The tasks in all replies that are part of the message, in the order of their kinds in the catalog."""
-    found: dict[str, list[tuple[Kind, str, bool]]] = {}
     kinds = tuple(kinds)
     index = _index(kinds)
-    for name in index.keys() & message.keys():
+    names = index.keys() & message.keys()
+    if not names:
+        return ()
+    found: dict[str, list[tuple[Kind, str, bool]]] = {}
+    for name in names:
         for kind, listed in index[name]:
             found.setdefault(lower_camel(name), []).append((kind, name, listed))
     order = {kind.name: number for number, kind in enumerate(kinds)}

@@ -30,6 +30,8 @@ def kinds_of_arn(text: str, catalog: Catalog) -> Mapping[Kind, TaskArn]:
 def kinds_of_arns(message: Mapping[str, Any], catalog: Catalog) -> Sequence[Kind]:
     """Return the kinds of which a member of the message is an ARN, in the order of the catalog."""
     found = {kind for text in _arns_in([message]) for kind in kinds_of_arn(text, catalog)}
+    if not found:
+        return ()
     return [kind for kind in catalog if kind in found]
 
 

@@ -6,6 +6,7 @@ some SDKs write it.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ def lower_camel(name: str) -> str:
     return name[:1].lower() + name[1:]
 
 
+@functools.lru_cache(maxsize=1024)
 def spellings(param: Param) -> tuple[str, ...]:
     """The names of a parameter in the API, in our own messages, and in lower camel case; and its further names."""
     names = (param.name, param.field, lower_camel(param.name), *param.other_names, *map(lower_camel, param.other_names))
