@@ -27,14 +27,17 @@ def component(name: str) -> str:
 
 
 async def test_components_are_listed_from_the_start(world: MakeWorld) -> None:
-    """A watcher that has not started yet lists its store, sources, sinks, quotas and circuits, all of them as working."""
+    """A watcher that has not started yet lists its store, sources, sinks, and the quotas and circuits of the default kind's service, all of
+    them as working."""
     w = world(sinks=[SimulatedInbox(name="crm"), SimulatedInbox(name="bus")])
     w.sources.append(SimulatedQueue(name="second"))
     watcher = w.watcher()
     ready, conditions = watcher.health.ready()
     catalog = builtin_catalog()
-    circuits = {"circuit:credentials", *(f"circuit:{name}:{service}" for name in NAMES[1:] for service in catalog.services)}
-    expected = {"store", *(f"source:{s.name}" for s in w.sources), "sink:crm", "sink:bus", *(f"quota:{name}" for name in catalog.quotas)}
+    service = catalog.default.service
+    circuits = {"circuit:credentials", *(f"circuit:{name}:{service}" for name in NAMES[1:])}
+    quotas = {f"quota:{kind.quota.name}" for kind in catalog if kind.service == service}
+    expected = {"store", *(f"source:{s.name}" for s in w.sources), "sink:crm", "sink:bus", *quotas}
     assert ready
     assert set(conditions) == expected | circuits
     assert samples(watcher, "watcher_component_healthy") == {component(name): 1.0 for name in conditions}

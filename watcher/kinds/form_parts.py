@@ -81,7 +81,7 @@ class NotificationsForm(Section):
 
 
 class StartForm(Section):
-    """The call that starts a task. A CloudTrail record of it is a submission: the reply in it has the members of `task`."""
+    """The call that starts a task. A CloudTrail record of it is a submission: the identifiers are in the reply or in the request."""
 
     event_name: str = Field(pattern=r"^[A-Z][A-Za-z0-9]{0,127}$")
     """The `eventName` of the record."""
