@@ -42,7 +42,7 @@ CANARIES = {  # a value that must not be logged: a text that contains it
 }
 
 
-LOGGERS = ("watcher.", "botocore.", "aiohttp.client", "httpx", "uvicorn.error")
+LOGGERS = ("watcher.", "aiobotocore.", "botocore.", "aiohttp.client", "httpx", "uvicorn.error")
 """How the names of the loggers of these tests begin. Others belong to servers that still run in threads of this process."""
 
 
