@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 from typing import Literal
 
+from tests.benchmarks import batches
 from tests.benchmarks.bound import bound, rule
 from tests.benchmarks.distributions import TASK_MODELS, TaskModel
 from tests.benchmarks.polling_simulation import KIND, Measured, PollingSimulation
@@ -65,7 +66,7 @@ def run(quick: bool) -> Table:
     with ProcessPoolExecutor(2) as processes:
         rows = list(processes.map(_row, cases))
     header = ["distribution, calls a task", *COLUMNS, *RIVALS]
-    return Table("Lag: when to poll", command("lag"), NOTE, header, rows)
+    return Table("Lag: when to poll", command("lag"), NOTE, header, rows, [batches.part(quick)])
 
 
 def _row(case: tuple[int, int, bool]) -> list[str]:

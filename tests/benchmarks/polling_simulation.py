@@ -67,6 +67,8 @@ class Measured:
 
     tasks: int = 0
     calls: int = 0
+    polls: int = 0
+    """The tasks of all calls."""
     lags: list[float] = field(default_factory=list)
     """Of each transition."""
     ends: list[tuple[float, float]] = field(default_factory=list)
@@ -87,6 +89,7 @@ class PollingSimulation:
 
     The tasks depend on the model, their number, and the seed only, so they are the same for every cadence. `submitted`: what
     is known about a new task, its id alone or its status too. `kinds` are those whose declared durations the cadence knows.
+    `batch`: how many tasks are polled in one call at most.
     """
 
     def __init__(
@@ -99,8 +102,10 @@ class PollingSimulation:
         *,
         submitted: Literal["id", "status"] = "id",
         kinds: Sequence[Kind] = (NO_PRIOR,),
+        batch: int = 1,
     ) -> None:
         self.model = model
+        self._batch = batch
         self.submitted = submitted
         quota = calls * tasks / model.mean
         self.pace = Pace(PaceSettings(rate=quota), 0.0)
@@ -197,12 +202,17 @@ class PollingSimulation:
             self.schedule.pending.add(watch, self.now, gap=self.schedule.first_gap(KIND, "", self.now))
 
     def _call(self) -> None:
-        taken = self.schedule.take(self.now)
+        taken = self.schedule.take(self.now, self._batch)
         assert taken is not None
-        ((entry,), _), now = taken, self.now
-        before, truth = entry.watch, self._truth[entry.watch.key]
+        in_window = self._window[0] <= self.now < self._window[1]
+        self.measured.calls += in_window
+        self.measured.polls += in_window * len(taken[0])
+        for entry in taken[0]:
+            self._poll(entry.watch)
+
+    def _poll(self, before: Watch) -> None:
+        now, truth = self.now, self._truth[before.key]
         seen = truth.seen(now)
-        self.measured.calls += self._window[0] <= now < self._window[1]
         step = advance(KIND, before, seen, SETTINGS)
         if step.changed:
             if before.status is None:

@@ -6,7 +6,18 @@ from hypothesis import strategies as st
 
 from watcher.core.polling.circuit import PROBE_FIRST_S, PROBE_MAX_S, CircuitChange
 from watcher.core.polling.circuits import DENIED_S, DISTINCT, NAMES, OUTAGE_CALLS, OUTAGE_S, CallCircuits, Circuits
-from watcher.errors import Busy, CredentialsRejected, Denied, Invalid, NotFound, RemoteError, Throttled, Unavailable, Unreadable
+from watcher.errors import (
+    BatchFailed,
+    Busy,
+    CredentialsRejected,
+    Denied,
+    Invalid,
+    NotFound,
+    RemoteError,
+    Throttled,
+    Unavailable,
+    Unreadable,
+)
 from watcher.model import DEFAULT_TARGET
 
 GOOD = None
@@ -416,3 +427,24 @@ def test_an_open_circuit_reports_another_cause() -> None:
     assert circuits.wait(15.0, 0) == 20.0
     [change] = circuits.note(GOOD, [("k", "vc")], 35.0)
     assert (change.opened, change.code) == (False, "SignatureDoesNotMatch")
+
+
+# --- calls about several tasks ---------------------------------------------------------------------
+
+
+def test_batches_that_are_denied_count_as_denials() -> None:
+    """A failed call about several tasks is judged by its cause: three groups that are denied show that the credentials are wrong."""
+    circuits = Circuits().of(DEFAULT_TARGET, BATCH)
+    for n in range(2):
+        assert circuits.note(BatchFailed(Denied("no")), [(f"k{n}{m}", f"g{n}") for m in range(9)], 0.0) == []
+    assert [change.name for change in circuits.note(BatchFailed(Denied("no")), [("k2", "g2")], 1.0)] == ["credentials"]
+
+
+def test_a_batch_that_is_invalid_is_an_answer() -> None:
+    """It closes an outage, and nothing was found or missed."""
+    circuits = Circuits().of(DEFAULT_TARGET, BATCH)
+    for n in range(8):
+        circuits.note(Unavailable("503"), [("k", "g")], n * 20.0)
+    assert circuits.open == ("outage",)
+    circuits.note(BatchFailed(Invalid("bad")), [("k", "g"), ("l", "g")], 200.0)
+    assert (circuits.open, circuits.nothing_found) == ((), True)

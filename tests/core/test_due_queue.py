@@ -46,3 +46,19 @@ def test_a_far_key_is_not_looked_up_before_its_bin_is_first() -> None:
     assert "far" not in looked_up
     del places["near"]
     assert queue.first() == "far"
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.floats(0, 5), st.booleans()), max_size=40), st.integers(0, 8), st.floats(0, 5))
+def test_the_first_keys_are_those_due_first(story, count, until) -> None:
+    """In order, up to a number and a time; they stay in the queue, and keys that moved or left are not among them."""
+    places: dict[str, DueKey] = {}
+    queue = DueQueue(places.get)
+    for turn, (key, due, leaves) in enumerate(story):
+        places[key] = (due, turn)
+        queue.push(key, due, turn)
+        if leaves:
+            del places[key]
+    expected = sorted((key for key in places if places[key][0] <= until), key=places.__getitem__)[:count]
+    assert queue.firsts(count, until) == expected
+    assert queue.firsts(count, until) == expected
+    assert queue.first() == min(places, key=places.__getitem__, default=None)

@@ -484,3 +484,83 @@ def test_a_watch_is_the_same_after_it_was_packed(one: Watch, now: float, gap: fl
     entry = take(pending)
     assert (entry.watch, entry.watch.key) == (one, replace(one.ref).key)
     assert (entry.due, entry.placed_at, entry.reason) == (now + gap, now, "cadence")
+
+
+# --- outer params, and tasks that are polled alone ----------------------------------------------------
+
+
+def outer_of(ref: TaskRef) -> tuple[str, ...]:
+    return ref.params[:-1]
+
+
+def in_cluster(cluster: str, name: str) -> Watch:
+    return watch_of(TaskRef("speaker-search", (cluster, name)))
+
+
+def test_a_batch_never_mixes_outer_params() -> None:
+    """Tasks of two clusters are polled in calls of their own: a call names one cluster."""
+    pending = PendingSet(outer_of)
+    for at, (cluster, name) in enumerate((("one", "a"), ("two", "b"), ("one", "c"), ("two", "d"))):
+        pending.add(in_cluster(cluster, name), float(at))
+    assert [names_of(pending.take(9)) for _ in range(2)] == [["a", "c"], ["b", "d"]]
+
+
+def test_a_watch_that_is_polled_alone_shares_no_call() -> None:
+    """Neither as the first of a call nor as a rider, until it may again; another watch of the task starts anew."""
+    pending = pending_of("a", "b", "c")
+    for entry in pending.take(3):
+        pending.poll_alone(entry.watch.key, alone=entry.watch.key == watch("a").key)
+        pending.put_back(entry.watch, 0.0, 1.0, "cadence")
+    assert [names_of(pending.take(9)) for _ in range(2)] == [["a"], ["b", "c"]]
+    for name in ("b", "c", "a"):
+        pending.put_back(watch(name), 1.0, 1.0, "cadence")
+    assert [names_of(pending.take(9)) for _ in range(2)] == [["b", "c"], ["a"]], "it stays so, whatever the outcome was"
+    pending.add(watch("a", "new"), 5.0)
+    pending.finish(watch("a"))
+    for name in ("b", "c"):
+        pending.put_back(watch(name), 5.0, 1.0, "cadence")
+    assert names_of(pending.take(9)) == ["a", "b", "c"]
+
+
+clusters = st.lists(
+    st.one_of(
+        st.tuples(st.just("add"), st.tuples(st.sampled_from("xyz"), st.sampled_from("abc"))),
+        st.tuples(st.just("take"), st.integers(1, 4)),
+        st.tuples(st.sampled_from(["put_back", "alone", "missing", "finish"]), st.floats(0, 3)),
+        st.tuples(st.just("pass"), st.floats(0, 5)),
+    ),
+    max_size=60,
+)
+
+
+@given(clusters, st.randoms(use_true_random=False))
+def test_over_any_story_the_first_watch_is_taken_with_others_of_its_cluster(story, rng) -> None:
+    """The head is one that is due first of all groups, riders are of its group and may be polled, and a lone task shares no call."""
+    pending, now, in_flight = PendingSet(outer_of), 0.0, {}
+    for what, more in story:
+        if what == "add":
+            new = in_cluster(*more)
+            if new.key not in pending:
+                pending.add(new, now)
+        elif what == "take":
+            keys = [in_cluster(c, n).key for c in "xyz" for n in "abc"]
+            waiting_now = [entry for key in keys if key not in in_flight and (entry := pending.get(key)) is not None]
+            entries = pending.take(more, now=now)
+            in_flight |= {entry.watch.key: entry for entry in entries}
+            assert bool(entries) == bool(waiting_now)
+            if entries:
+                head, *riders = entries
+                assert head.due == min(entry.due for entry in waiting_now)
+                assert all(entry.watch.ref.params[0] == head.watch.ref.params[0] for entry in riders)
+                assert all((entry.reason == "not_found") == (head.reason == "not_found") for entry in riders)
+                assert not riders or not any(entry.alone for entry in entries)
+        elif what == "pass":
+            now += more
+        elif in_flight:
+            key = rng.choice(sorted(in_flight))
+            watch_back = in_flight.pop(key).watch
+            if what == "finish":
+                pending.finish(watch_back)
+                continue
+            pending.poll_alone(key, alone=what == "alone")
+            pending.put_back(watch_back, now, more, "not_found" if what == "missing" else "cadence")

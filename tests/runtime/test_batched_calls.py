@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from random import Random
 
 import anyio
@@ -15,7 +16,8 @@ from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.core.polling.cadence import CadenceSettings
 from watcher.core.polling.pace import PaceSettings
 from watcher.core.polling.pending_entry import PendingEntry
-from watcher.errors import CredentialsRejected, NotFound, RemoteError, Throttled, Unavailable, Unreadable
+from watcher.core.polling.transitions import WatchSettings
+from watcher.errors import BatchFailed, CredentialsRejected, Denied, NotFound, RemoteError, Throttled, Unavailable, Unreadable
 from watcher.kinds.catalog import Catalog
 from watcher.kinds.kind_files import read_kinds
 from watcher.model import Observation, Scope, TaskRef, Watch, shard_of
@@ -42,7 +44,9 @@ quota: {{name: describe-jobs, title: DescribeJobs}}
 retention: 1d
 batch: {{operation: describe_jobs, param: jobs, size: 3, items: jobs, id: jobId}}
 """
-CATALOG = Catalog(read_kinds({f"{name}.yaml": JOB.format(name=name) for name in ("job", "other")}))
+CLUSTER = JOB.format(name="task").replace("{jobs: {", "{cluster: {field: cluster}, jobs: {")
+KINDS = {f"{name}.yaml": JOB.format(name=name) for name in ("job", "other")}
+CATALOG = Catalog(read_kinds(KINDS | {"task.yaml": CLUSTER}))
 
 Outcome = Observation | RemoteError
 
@@ -261,3 +265,81 @@ async def test_of_a_call_about_tasks_of_several_shards_only_the_fenced_one_is_no
         assert len(watcher.loops.pollers) == 2
         assert set(watcher.loops.leases.held) == {0, 2, 3}
     assert sorted(event.key for event in jobs.inbox.events) == sorted(f"job/{name}" for name in (names[0], names[2]))
+
+
+async def test_a_call_is_about_tasks_of_one_cluster() -> None:
+    """The params but the last one are the same for all tasks of a call, however many are due."""
+    probe = BatchProbe()
+    refs = [TaskRef("task", (f"cluster-{n % 3}", f"t{n}")) for n in range(9)]
+    async with Jobs(probe, *(Watch(ref, ref.key, EPOCH, EPOCH + 86_400) for ref in refs), rate=10.0).running():
+        await anyio.sleep(5)
+    assert sorted(probe.sizes) == [3, 3, 3]
+    assert [len({ref.params[0] for ref in call}) for call in probe.calls] == [1, 1, 1]
+    assert {ref for call in probe.calls for ref in call} == set(refs)
+
+
+class OneBadTask(BatchProbe):
+    """Every call about several tasks fails while one of them is `bad`, whose own calls are denied."""
+
+    async def observe(self, refs: Sequence[TaskRef]) -> Sequence[Outcome]:
+        bad = any(ref.params[0] == "bad" for ref in refs)
+        self.failure = None
+        if bad:
+            self.failure = Denied("AccessDenied")
+            self.failure = BatchFailed(self.failure) if len(refs) > 1 else self.failure
+            self.failure.alone = True
+        return await super().observe(refs)
+
+
+async def test_one_bad_task_fails_one_batch_only() -> None:
+    """Each task of the failed call is polled alone, which finds the bad one; the others share calls again, and it stays alone."""
+    probe = OneBadTask()
+    async with Jobs(probe, job("a"), job("bad"), job("c"), rate=10.0).running() as watcher:
+        await anyio.sleep(2)
+        assert probe.sizes == [3, 1, 1, 1]
+        assert samples(watcher, "watcher_polls_total", outcome="batch") == 3
+        assert samples(watcher, "watcher_polls_total", outcome="changed") == 2
+        assert (entry_of(watcher, "bad").watch.failures, entry_of(watcher, "bad").alone) == (1, True)
+        assert [(entry_of(watcher, name).watch.failures, entry_of(watcher, name).alone) for name in "ac"] == [(0, False)] * 2
+        await anyio.sleep(70)
+        assert [call for call in probe.calls[4:] if len(call) > 1 and any(ref.params[0] == "bad" for ref in call)] == []
+        assert 2 in probe.sizes[4:]
+        assert len(watcher.loops.pollers) == 2, "the denied task ended after its tries, and no other did"
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_each_task_gets_its_own_outcomes(seed: int) -> None:
+    """Whatever each reply says about each of its tasks, and however calls fail: the changes of each task are emitted, in its order."""
+    rng, told = Random(seed), dict[str, list[str]]()
+
+    def outcome(ref: TaskRef) -> Outcome:
+        if rng.random() < 0.3:
+            return rng.choice([Unreadable("shape"), NotFound("404"), Unavailable("503")])
+        ended = rng.random() < 0.2
+        status = rng.choice(["SUCCEEDED", "FAILED"]) if ended else "RUNNING"
+        if told.setdefault(ref.key, [])[-1:] != [status]:
+            told[ref.key].append(status)
+        return Observation(status, EPOCH + anyio.current_time(), None, EPOCH)
+
+    class Faulty(BatchProbe):
+        async def observe(self, refs: Sequence[TaskRef]) -> Sequence[Outcome]:
+            self.failure = rng.choice([None, None, None, Throttled("429"), Unavailable("503"), BatchFailed(Unreadable("large"))])
+            if len(refs) == 1 and isinstance(self.failure, BatchFailed):
+                self.failure = None
+            return await super().observe(refs)
+
+    probe = Faulty(outcome)
+    jobs = Jobs(probe, *(job(f"j{n}") for n in range(10)), rate=20.0)
+    jobs.settings = replace(jobs.settings, cadence=CadenceSettings(), watch=WatchSettings(not_found_grace=3600))
+    async with jobs.running() as watcher:
+        for _ in range(600):
+            await anyio.sleep(2)
+            if len(watcher.loops.pollers) == 0:
+                break
+        assert len(watcher.loops.pollers) == 0
+        assert poller_of(watcher).pending.calls_in_flight == 0
+    found: dict[str, list[str | None]] = {}
+    for event in jobs.inbox.events:
+        found.setdefault(event.key, []).append(event.to)
+    assert found == told
+    assert max(probe.sizes) == 3

@@ -29,7 +29,7 @@ REVIEWS, REVIEW_S = 4, 1.0
 EARLY = ("new", "cadence", ANNOUNCEMENTS, "poll_now")
 """The reasons to wait that let a watch join an earlier call. All others are errors."""
 
-CANDIDATES = 3
+CANDIDATES = 2
 """The number of watches, in units of the size of a call, of which the others in a call are chosen: those that are due first."""
 
 CREDIT = 20

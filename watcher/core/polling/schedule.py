@@ -58,8 +58,11 @@ class Schedule:
     without a wait. First polls of the backlog do not count."""
     tasks_per_call: float = 1.0
     """The recent average number of planned polls that a call makes (`planned_polls`)."""
+    ridden: float = 0.0
+    """The recent rate, in polls per second, of planned polls that such calls make too, because their tasks ride along."""
     _unplanned_calls: float = 0.0
     """Such calls since the last `steer`."""
+    _ridden_polls: float = 0.0
     _notified: NotifiedTasks = field(init=False)
     _riders: Riders = field(init=False)
 
@@ -97,9 +100,7 @@ class Schedule:
             return None
         if entries[0].reason == MISSING:
             self.circuits.probe_missing(now, self)
-        if entries[0].reason != ADOPTED:
-            self._unplanned_calls += _unplanned(entries[0], now)
-        self.tasks_per_call += (planned_polls(entries, now) - self.tasks_per_call) / BATCH_CALLS
+        self._count(entries, now)
         return entries, self.pace.take(now)
 
     def first_gap(self, kind: Kind, source: str, now: float) -> float:
@@ -110,7 +111,7 @@ class Schedule:
         """
         if self.circuits.wait_for_missing(now, self):
             return 0.0  # only a task that is found ends that, and missing tasks that wait make calls look scarce
-        wanted = self.pending.wanted / self.tasks_per_call + self.unplanned
+        wanted = self._calls_wanted()
         spare = self.cadence.has_spare_calls or wanted < IDLE_SHARE * self.pace.rate  # after a burst, the price falls for a while
         if spare and self.pace.wait(now) <= 0 and self.pending.lateness(now) <= 0:
             return 0.0
@@ -152,13 +153,12 @@ class Schedule:
         Watches of the backlog that wait for their first poll do not count as late: they become fewer at any price.
         """
         self.cadence.announcements.pass_time(self.pending.counts, STEER_S)
-        self.unplanned += STEER_S / UNPLANNED_S * (self._unplanned_calls / STEER_S - self.unplanned)
-        if self.unplanned < NO_CALLS:
-            self.unplanned = 0.0
-        self._unplanned_calls = 0.0
+        self.unplanned = _mean_rate(self.unplanned, self._unplanned_calls)
+        self.ridden = _mean_rate(self.ridden, self._ridden_polls)
+        self._unplanned_calls = self._ridden_polls = 0.0
         pending, each, pace = self.pending, self.tasks_per_call, self.pace.rate
         late, overdue = pending.lateness(now, backlog=False), pending.lateness(now, fresh=False)
-        wanted, tasks = pending.wanted / each + self.unplanned, len(pending) / each
+        wanted, tasks = self._calls_wanted(), len(pending) / each
         fresh = Load(wanted - pending.backlog_wanted / each, tasks - pending.backlog / each, late)
         self.cadence.steer(
             wanted,
@@ -168,6 +168,20 @@ class Schedule:
             fresh=fresh if overdue > BEHIND_CALLS / pace else None,
         )
         return max(late, overdue)
+
+    def _calls_wanted(self) -> float:
+        """Calls per second: those for planned polls that do not ride along in others, and those others."""
+        return max(0.0, self.pending.wanted - self.ridden) / self.tasks_per_call + self.unplanned
+
+    def _count(self, entries: Sequence[PendingEntry], now: float) -> None:
+        """Count a call about these tasks, for the number of calls that are wanted."""
+        first = entries[0]
+        if first.rate == 0 and first.reason != ADOPTED:
+            self._unplanned_calls += 1
+            self._ridden_polls += sum(_part(entry, now) for entry in entries[1:])
+            return
+        self._unplanned_calls += _unplanned(first, now) if first.rate else 0.0
+        self.tasks_per_call += (planned_polls(entries, now) - self.tasks_per_call) / BATCH_CALLS
 
     def _review(self, now: float, *, missing: bool) -> None:
         """Review the gaps that rely on announcements and are due for a review. A call follows only if a gap has become too long."""
@@ -192,28 +206,38 @@ class Schedule:
         return max(0.0, entry.placed_at + gap - now)
 
 
-def _unplanned(entry: PendingEntry, now: float) -> float:
-    """The part of a call made now that was not planned, from 0 to 1.
-
-    1 for a call that no gap planned. For a call that a notification caused, the rest of its gap: in the time that has passed,
-    the rate of the watch was part of the calls wanted.
-    """
-    if entry.rate == 0:
-        return 1.0
-    return max(0.0, 1 - (now - entry.placed_at) * entry.rate) if entry.reason == "poll_now" else 0.0
-
-
 def planned_polls(entries: Sequence[PendingEntry], now: float) -> float:
-    """How many planned polls a call about these tasks makes, the first of which is the one that is due.
+    """How many planned polls a call makes, the first of which is due or early.
 
     A rider that is polled after a tenth of its gap saves a tenth of a planned poll only: it rides nine times more until its gap
-    is over. The parts are relative to that of the first task, because a spare call is early for all of them.
+    is over. The parts are relative to that of the first task, because a spare call is early for all of them. Of the backlog,
+    whose polls no gap planned, each task counts as one.
     """
     first = entries[0]
-    if len(entries) == 1 or first.rate == 0:
-        return float(len([entry for entry in entries if entry.rate == 0])) or 1.0
-    whole = min(1.0, max(1e-3, (now - first.placed_at) * first.rate))
-    return sum(min(1.0, (now - entry.placed_at) * entry.rate / whole) for entry in entries)
+    if first.rate == 0:
+        return sum(entry.rate == 0 for entry in entries)
+    whole = max(1e-3, _part(first, now))
+    return sum(min(1.0, _part(entry, now) / whole) for entry in entries)
+
+
+def _part(entry: PendingEntry, now: float) -> float:
+    """The part of its planned gap after which a task is polled now, from 0 to 1. 0 for a poll that no gap planned."""
+    return min(1.0, max(0.0, (now - entry.placed_at) * entry.rate))
+
+
+def _unplanned(entry: PendingEntry, now: float) -> float:
+    """The part of a call about a task with a planned gap that was not planned, from 0 to 1.
+
+    For a call that a notification caused, it is the rest of the gap: in the time that has passed, the rate of the watch was part
+    of the calls wanted.
+    """
+    return 1 - _part(entry, now) if entry.reason == "poll_now" else 0.0
+
+
+def _mean_rate(before: float, since_last_steer: float) -> float:
+    """The recent average of a rate per second, with what was counted since the last `steer`."""
+    rate = before + STEER_S / UNPLANNED_S * (since_last_steer / STEER_S - before)
+    return rate if rate >= NO_CALLS else 0.0
 
 
 def state_name(what: Literal["pace", "cadence", "progress", "open"], quota: Quota, target: str = DEFAULT_TARGET) -> str:
