@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -14,13 +13,14 @@ from tests.adapters.aws.sts import Sts
 from tests.adapters.aws.wire import Answer, Wire, fault, hang, reply
 from tests.cli.conftest import CONFIG, Command
 from watcher.adapters.aws.missing_task import missing_task
+from watcher.adapters.aws.probe import AwsProbe
 from watcher.adapters.aws.session import AwsClients
 from watcher.cli import exit_codes
-from watcher.cli.check_result import Finding
+from watcher.cli.check_result import Finding, run_check
 from watcher.cli.checks import run_checks
+from watcher.cli.target_checks import PolledTargets
 from watcher.config import catalog_of, parse
 from watcher.kinds.catalog import builtin_catalog
-from watcher.kinds.kind import Kind
 from watcher.registry import AdapterContext
 
 pytestmark = pytest.mark.process
@@ -114,20 +114,25 @@ async def test_a_region_without_the_service_is_the_targets(sts: Sts, here: Path)
     assert "region of this target" in found["target far: Region"].hint
 
 
-@pytest.mark.parametrize(
-    ("answer", "state", "seen"),
-    [
-        (fault("ClientException", 400), "ok", "rejects an id that cannot exist (ClientException)"),
-        (fault("AccessDeniedException", 403), "failed", "AccessDeniedException"),
-        (fault("UnknownOperationException", 400), "failed", "UnknownOperationException"),
-        (reply(200, {}), "failed", "no_tasks"),
-    ],
-)
-async def test_the_answer_about_a_task_that_cannot_exist(sts: Sts, wire: Wire, here: Path, answer: Answer, state: str, seen: str) -> None:  # noqa: F811
+ANSWERS: list[tuple[Answer, str, str]] = [
+    (fault("ClientException", 400), "ok", "rejects an id that cannot exist (ClientException)"),
+    (fault("AccessDeniedException", 403), "failed", "AccessDeniedException"),
+    (fault("UnknownOperationException", 400), "failed", "UnknownOperationException"),
+    (reply(200, {}), "failed", "no_tasks"),
+    (MISSING, "ok", "describe_jobs is permitted"),
+]
+
+
+async def test_the_answer_about_a_task_that_cannot_exist(sts: Sts, wire: Wire) -> None:  # noqa: F811
     """A service that rejects the id has answered, which is as much as a check can find out; a denial and an odd reply fail."""
-    wire.answer = answer
-    finding = (await findings())["kind batch-job"]
-    assert (finding.state, seen in finding.seen) == (state, True), finding
+    catalog = builtin_catalog()
+    aws = AwsClients(call_deadline=8, catalog=catalog)
+    polled = PolledTargets(AwsProbe(aws, catalog, call_deadline=8, clock=time.time), catalog, {"default": aws})
+    for answer, state, seen in ANSWERS:
+        wire.answer = answer
+        finding = await run_check("x", polled.check(catalog["batch-job"]))
+        assert (finding.state, seen in finding.seen) == (state, True), finding
+    await aws.close()
 
 
 def test_a_kind_that_is_not_known_is_a_usage_error(command: Command) -> None:
@@ -140,13 +145,11 @@ def test_a_kind_that_is_not_known_is_a_usage_error(command: Command) -> None:
     assert "my-build" in ended.err
 
 
-@pytest.mark.parametrize("kind", list(builtin_catalog()), ids=lambda kind: kind.name)
-def test_a_task_that_cannot_exist_has_ids_of_the_right_form(kind: Kind) -> None:
+def test_a_task_that_cannot_exist_has_ids_of_the_right_form() -> None:
     """For each shipped kind they fit its patterns, differ each time, and an ARN names the account and the Region that are checked."""
-    first, second = (missing_task(kind, "eu", "eu-central-1", "444455556666") for _ in range(2))
-    assert all(param.pattern.fullmatch(value) for param, value in zip(kind.params, first.params, strict=True))
-    assert first != second
-    for value in first.params:
-        if value.startswith("arn:"):
-            assert value.split(":")[3:5] == ["eu-central-1", "444455556666"]
-    assert json.dumps(first.params).isascii()
+    for kind in builtin_catalog():
+        first, second = (missing_task(kind, "eu", "eu-central-1", "444455556666") for _ in range(2))
+        assert all(param.pattern.fullmatch(value) for param, value in zip(kind.params, first.params, strict=True)), first
+        assert first != second
+        arns = [value for value in first.params if value.startswith("arn:")]
+        assert all(arn.split(":")[3:5] == ["eu-central-1", "444455556666"] for arn in arns)

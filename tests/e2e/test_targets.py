@@ -84,6 +84,7 @@ async def test_a_refused_role_delays_no_other_target(tmp_path: Path, sts: Sts) -
             sts.refuse = None
             assert await watcher.wait() == 0
     assert ends(tmp_path / "events.jsonl") == {ref.key for ref in (*own, *theirs)}
+    assert "Traceback" not in watcher.text()
     assert (sts.calls[-1]["RoleArn"], sts.calls[-1]["ExternalId"]) == (ROLE, "x-42")
     assert not any(here.tasks.get(ref) for ref in tasks(3, "theirs"))
     assert not any(elsewhere.tasks.get(ref) for ref in own)

@@ -42,7 +42,7 @@ CANARIES = {  # a value that must not be logged: a text that contains it
 }
 
 
-LOGGERS = ("watcher.", "botocore.", "aiohttp.client", "httpx", "uvicorn.error")
+LOGGERS = ("watcher.", "aiobotocore.", "botocore.", "aiohttp.client", "httpx", "uvicorn.error")
 """How the names of the loggers of these tests begin. Others belong to servers that still run in threads of this process."""
 
 
@@ -176,6 +176,19 @@ def test_only_warnings_of_libraries_are_logged(name, written):
     logging.getLogger(name).info("sending it all")
     logging.getLogger(name).warning("trouble")
     assert [line["event"] for line in written()] == ["trouble"]
+
+
+def test_credentials_that_cannot_be_renewed_are_logged_without_a_traceback(written):
+    """The SDK warns of each renewal that fails; one that is mandatory is raised too, so its warning is left out."""
+    for period in ("mandatory", "advisory"):
+        try:
+            fail_with("no")
+        except Unreadable:
+            text = "Refreshing temporary credentials failed during %s refresh period."
+            logging.getLogger("aiobotocore.credentials").warning(text, period, exc_info=True)
+    (line,) = written()
+    assert "advisory" in line["event"]
+    assert "exception" not in line
 
 
 def test_nothing_below_the_level_is_logged():

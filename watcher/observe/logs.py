@@ -39,6 +39,8 @@ _LIBRARIES = (
 """Libraries whose warnings and errors only are logged."""
 _SILENT_LIBRARIES = ("opentelemetry.exporter", "opentelemetry.sdk._shared_internal", "psycopg")
 """Libraries that log errors that they also raise, and libraries that log each failed export of spans, which `span_export.py` reports."""
+_CREDENTIALS = "aiobotocore.credentials"
+"""The logger that warns, with a traceback, of each failure to renew credentials."""
 _COMMAND = re.compile(r"\bwatcher (?:run|doctor|tasks|explain|forget|submit|dead-letters [a-z]+|config (?:check|show))\b")
 """A command of ours that takes `--config`, as hints write it."""
 
@@ -71,6 +73,7 @@ def configure(settings: LogSettings, stream: TextIO | None = None, *, config: Pa
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
     for name in _SILENT_LIBRARIES:
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    logging.getLogger(_CREDENTIALS).addFilter(_is_reported_nowhere_else)
 
     structlog.configure(
         processors=[structlog.contextvars.merge_contextvars, *_added_facts(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -78,6 +81,12 @@ def configure(settings: LogSettings, stream: TextIO | None = None, *, config: Pa
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,  # loggers that are created during imports would keep an earlier set-up
     )
+
+
+def _is_reported_nowhere_else(record: logging.LogRecord) -> bool:
+    """Whether a warning about credentials is all that is reported. A mandatory renewal that fails is raised, too."""
+    record.exc_info = None  # the error has its code in the log of the circuit
+    return record.args != ("mandatory",)
 
 
 def traced(trace: str | None) -> dict[str, str]:

@@ -50,13 +50,14 @@ async def failure(probe: AwsProbe, refs: list[TaskRef]) -> errors.RemoteError:
     return caught.value
 
 
-@pytest.mark.parametrize("number", [1, 3, 100])
-async def test_one_request_is_about_all_tasks(probe: AwsProbe, wire: Wire, number: int) -> None:
+async def test_one_request_is_about_all_tasks(probe: AwsProbe, wire: Wire) -> None:
     """Each task has its own outcome, in the order in which they were named, whatever the order of the reply is."""
-    ids = [f"j{n}" for n in range(number)]
-    wire.answer = reply(200, {"jobs": [job(each, f"S{each}") for each in reversed(ids)]})
-    assert named(await probe.observe(jobs(*ids))) == [f"S{each}" for each in ids]
-    assert [json.loads(request.body) for request in wire.requests] == [{"jobs": ids}]
+    for number in (1, 3, 100):
+        ids = [f"j{n}" for n in range(number)]
+        wire.answer = reply(200, {"jobs": [job(each, f"S{each}") for each in reversed(ids)]})
+        assert named(await probe.observe(jobs(*ids))) == [f"S{each}" for each in ids]
+        assert json.loads(wire.requests[-1].body) == {"jobs": ids}
+    assert len(wire.requests) == 3
 
 
 async def test_a_reply_about_many_tasks_may_be_large(probe: AwsProbe, wire: Wire) -> None:
@@ -81,13 +82,11 @@ async def test_a_task_outside_the_reply_is_not_found(probe: AwsProbe, wire: Wire
     assert named(await probe.observe(jobs("j1", "j2"))) == ["NotFound", "NotFound"]
 
 
-@pytest.mark.parametrize(
-    "broken", [job("j2", "A\nB"), {"jobId": "j2"}, job("j2", statusReason="x" * 200_000)], ids=["status", "none", "size"]
-)
-async def test_an_unreadable_task_spoils_no_other(probe: AwsProbe, wire: Wire, broken: dict[str, Any]) -> None:
+async def test_an_unreadable_task_spoils_no_other(probe: AwsProbe, wire: Wire) -> None:
     """A task with a wrong member, or with a result that is too large, is unreadable alone."""
-    wire.answer = reply(200, {"jobs": [job("j1"), broken, job("j3")]})
-    assert named(await probe.observe(jobs("j1", "j2", "j3"))) == ["RUNNING", "Unreadable", "RUNNING"]
+    for broken in (job("j2", "A\nB"), {"jobId": "j2"}, job("j2", statusReason="x" * 200_000)):
+        wire.answer = reply(200, {"jobs": [job("j1"), broken, job("j3")]})
+        assert named(await probe.observe(jobs("j1", "j2", "j3"))) == ["RUNNING", "Unreadable", "RUNNING"]
 
 
 async def test_two_different_answers_about_a_task_are_unreadable(probe: AwsProbe, wire: Wire) -> None:
@@ -99,49 +98,52 @@ async def test_two_different_answers_about_a_task_are_unreadable(probe: AwsProbe
     assert named(await probe.observe(queries("q1"))) == ["Unreadable"]
 
 
-@pytest.mark.parametrize("element", [{"status": "RUNNING"}, {"jobId": "", "status": "RUNNING"}, None])
-async def test_a_task_without_an_id_may_be_the_missing_one(probe: AwsProbe, wire: Wire, element: Any) -> None:
+async def test_a_task_without_an_id_may_be_the_missing_one(probe: AwsProbe, wire: Wire) -> None:
     """So the task that seems to be missing is unreadable, and its watch does not end."""
-    wire.answer = reply(200, {"jobs": [job("j1"), element]})
-    assert named(await probe.observe(jobs("j1", "j2"))) == ["RUNNING", "Unreadable"]
+    for element in ({"status": "RUNNING"}, {"jobId": "", "status": "RUNNING"}, None):
+        wire.answer = reply(200, {"jobs": [job("j1"), element]})
+        assert named(await probe.observe(jobs("j1", "j2"))) == ["RUNNING", "Unreadable"]
 
 
-@pytest.mark.parametrize("body", [{}, {"jobs": None}, {"Jobs": []}, [], b"", b"<html>hello</html>"])
-async def test_a_reply_without_the_list_is_unreadable_as_a_whole(probe: AwsProbe, wire: Wire, body: Any) -> None:
+async def test_a_reply_without_the_list_is_unreadable_as_a_whole(probe: AwsProbe, wire: Wire) -> None:
     """It never says that no task was found."""
-    wire.answer = reply(200, body)
-    for refs in (jobs("j1"), jobs("j1", "j2")):
-        assert isinstance(await failure(probe, refs), errors.Unreadable | errors.BatchFailed)
+    for body in ({}, {"jobs": None}, {"Jobs": []}, [], b"", b"<html>hello</html>"):
+        wire.answer = reply(200, body)
+        for refs in (jobs("j1"), jobs("j1", "j2")):
+            assert isinstance(await failure(probe, refs), errors.Unreadable | errors.BatchFailed)
 
 
 def execution(name: str, status: str = "RUNNING") -> dict[str, Any]:
     return {"QueryExecutionId": name, "Status": {"State": status}}
 
 
-@pytest.mark.parametrize(
-    ("code", "expected"),
-    [
-        ("MISSING", "NotFound"),
-        ("EntityNotFoundException", "NotFound"),
-        ("ResourceNotFound", "NotFound"),
-        ("INTERNAL_FAILURE", "Unavailable"),
-        ("InternalServerException", "Unavailable"),
-        ("Throttled", "Throttled"),
-        ("TOO_MANY_REQUESTS", "Throttled"),
-        ("ACCESS_DENIED", "Denied"),
-        ("InvalidRequestException", "Unreadable"),
-        ("UnauthorizedException", "Unreadable"),
-        ("SOMETHING_NEW", "Unreadable"),
-        ("", "Unreadable"),
-    ],
-)
-async def test_the_code_of_a_failure_has_its_class(probe: AwsProbe, wire: Wire, code: str, expected: str) -> None:
-    """The other tasks of the call are observed; a code that is not known ends no watch."""
-    failed = [{"QueryExecutionId": "q1", "ErrorCode": code, "ErrorMessage": "QueryExecution q1 was not found"}]
-    wire.answer = reply(200, {"QueryExecutions": [execution("q2")], "UnprocessedQueryExecutionIds": failed})
-    outcomes = await probe.observe(queries("q1", "q2"))
-    assert named(outcomes) == [expected, "RUNNING"]
-    assert not any(isinstance(each, errors.RemoteError) and each.alone for each in outcomes)
+CODES = {
+    "MISSING": "NotFound",
+    "EntityNotFoundException": "NotFound",
+    "ResourceNotFound": "NotFound",
+    "INTERNAL_FAILURE": "Unavailable",
+    "InternalServerException": "Unavailable",
+    "Throttled": "Throttled",
+    "TOO_MANY_REQUESTS": "Throttled",
+    "ACCESS_DENIED": "Denied",
+    "InvalidRequestException": "Unreadable",
+    "UnauthorizedException": "Unreadable",
+    "SOMETHING_NEW": "Unreadable",
+    "": "Unreadable",
+}
+
+
+async def test_the_code_of_a_failure_has_its_class(probe: AwsProbe, wire: Wire) -> None:
+    """The other tasks of the call are observed; a code that is not known ends no watch. None of these tasks is polled alone."""
+    found = {}
+    for code in CODES:
+        failed = [{"QueryExecutionId": "q1", "ErrorCode": code, "ErrorMessage": "QueryExecution q1 was not found"}]
+        wire.answer = reply(200, {"QueryExecutions": [execution("q2")], "UnprocessedQueryExecutionIds": failed})
+        outcomes = await probe.observe(queries("q1", "q2"))
+        found[code], other = named(outcomes)
+        assert other == "RUNNING"
+        assert not any(isinstance(each, errors.RemoteError) and each.alone for each in outcomes)
+    assert found == CODES
 
 
 async def test_a_failure_repeats_nothing_but_a_code(probe: AwsProbe, wire: Wire) -> None:
@@ -173,47 +175,44 @@ ABOUT_A_TASK = [
 ]
 
 
-@pytest.mark.parametrize(("answer", "cause"), ABOUT_A_TASK, ids=["invalid", "denied", "garbled", "too large"])
-async def test_an_error_that_one_task_may_have_caused_says_nothing_about_any(
-    probe: AwsProbe, wire: Wire, answer: Any, cause: type[errors.RemoteError]
-) -> None:
+async def test_an_error_that_one_task_may_have_caused_says_nothing_about_any(probe: AwsProbe, wire: Wire) -> None:
     """A malformed id, a denied task, or a garbled one fails the call as a whole; about one task, it is the error of this task."""
-    wire.answer = answer
-    whole, single = await failure(probe, jobs("j1", "j2")), await failure(probe, jobs("j1"))
-    assert isinstance(whole, errors.BatchFailed)
-    assert (type(whole.cause), whole.code, whole.alone) == (cause, single.code, True)
-    assert (type(single), single.alone) == (cause, True)
+    for answer, cause in ABOUT_A_TASK:
+        wire.answer = answer
+        whole, single = await failure(probe, jobs("j1", "j2")), await failure(probe, jobs("j1"))
+        assert isinstance(whole, errors.BatchFailed)
+        assert (type(whole.cause), whole.code, whole.alone) == (cause, single.code, True)
+        assert (type(single), single.alone) == (cause, True)
 
 
-@pytest.mark.parametrize(
-    ("answer", "expected"),
-    [
-        (fault("TooManyRequestsException", 429), errors.Throttled),
-        (fault("ServerException", 500), errors.Unavailable),
-        (fault("ExpiredTokenException", 403), errors.CredentialsRejected),
-        (reply(403, b"<html>no</html>"), errors.Unreadable),
-    ],
-)
-async def test_any_other_error_is_about_the_call(probe: AwsProbe, wire: Wire, answer: Any, expected: type[errors.RemoteError]) -> None:
+ABOUT_THE_CALL = [
+    (fault("TooManyRequestsException", 429), errors.Throttled),
+    (fault("ServerException", 500), errors.Unavailable),
+    (fault("ExpiredTokenException", 403), errors.CredentialsRejected),
+    (reply(403, b"<html>no</html>"), errors.Unreadable),
+]
+
+
+async def test_any_other_error_is_about_the_call(probe: AwsProbe, wire: Wire) -> None:
     """It keeps its class, and its tasks may share the next call."""
-    wire.answer = answer
-    for refs in (jobs("j1"), jobs("j1", "j2")):
-        error = await failure(probe, refs)
-        assert (type(error), error.alone) == (expected, False)
+    for answer, expected in ABOUT_THE_CALL:
+        wire.answer = answer
+        for refs in (jobs("j1"), jobs("j1", "j2")):
+            error = await failure(probe, refs)
+            assert (type(error), error.alone) == (expected, False)
 
 
-@pytest.mark.parametrize(
-    "refs",
-    [
-        jobs(*(f"j{n}" for n in range(101))),
-        [*jobs("j1"), *queries("q1")],
-        [TaskRef("ecs-task", ("blue", "a")), TaskRef("ecs-task", ("green", "b"))],
-        [TaskRef("batch-job", ("a",)), TaskRef("batch-job", ("b",), "eu")],
-    ],
-    ids=["too many", "kinds", "clusters", "targets"],
-)
-async def test_tasks_that_no_call_can_be_about_are_a_mistake_of_the_caller(probe: AwsProbe, wire: Wire, refs: list[TaskRef]) -> None:
+NO_CALL = {
+    "too many": jobs(*(f"j{n}" for n in range(101))),
+    "kinds": [*jobs("j1"), *queries("q1")],
+    "clusters": [TaskRef("ecs-task", ("blue", "a")), TaskRef("ecs-task", ("green", "b"))],
+    "targets": [TaskRef("batch-job", ("a",)), TaskRef("batch-job", ("b",), "eu")],
+}
+
+
+async def test_tasks_that_no_call_can_be_about_are_a_mistake_of_the_caller(probe: AwsProbe, wire: Wire) -> None:
     """Nothing is sent."""
-    with pytest.raises(ValueError, match="task"):
-        await probe.observe(refs)
+    for refs in NO_CALL.values():
+        with pytest.raises(ValueError, match="task"):
+            await probe.observe(refs)
     assert wire.requests == []
