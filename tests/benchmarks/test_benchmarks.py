@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from random import Random
 from statistics import mean
 
@@ -12,7 +13,7 @@ from tests.benchmarks.bound import bound, rule
 from tests.benchmarks.distributions import TASK_MODELS, TaskModel, after
 from tests.benchmarks.fleet import Fleet, Paced
 from tests.benchmarks.lag import ACCRUAL
-from tests.benchmarks.polling_simulation import PollingSimulation
+from tests.benchmarks.polling_simulation import KIND, PollingSimulation
 from tests.benchmarks.process import COLD, LEGACY, SCENARIO, Plan, Result, measure
 from tests.benchmarks.process_clients import Way
 from tests.benchmarks.replicas.quota import most_in_a_second
@@ -20,6 +21,8 @@ from tests.benchmarks.restart import ORDERS, Case, simulate
 from tests.benchmarks.table import Part, Table, with_section
 from watcher.cli.demo_comparison import LagSummary
 from watcher.core.polling.cadence import CadenceSettings
+from watcher.core.polling.pending_entry import PendingEntry
+from watcher.core.polling.riders import LEAST_S, Riders
 from watcher.simulator.distributions import parse_durations
 
 SPEAKER_SEARCH = next(model for model in TASK_MODELS if model.name == "10 + exp 4")
@@ -154,3 +157,35 @@ def test_a_process_is_compared_with_the_loop() -> None:
     ours = Result(status, learned=True, tasks=2, calls=5, throttled=0, lags=LagSummary([1.0], [2.0]), ends=LagSummary([2.0]))
     assert loop.row(loop) == ("loop, retry mode legacy", "id", "5.0", "50.0%", "4.00 s", "5.00 s", "5.0 s", "1.0")
     assert ours.row(loop) == ("watcher, learned", "status", "2.5", "0.0%", "1.50 s", "2.00 s", "2.0 s", "2.7")
+
+
+@pytest.mark.parametrize("size", [10, 50])
+def test_the_price_settles_for_calls_about_many_tasks(size: int) -> None:
+    """While calls are scarce, all of them are made, above the lowest price; with enough calls, it falls to that, and some are left over."""
+    scarce = PollingSimulation(SPEAKER_SEARCH, 2 * size, 5 / size, CadenceSettings(price_floor=0.01), batch=size)
+    scarce.run(40)
+    measured = scarce.measure(30)
+    assert measured.calls / measured.tasks == pytest.approx(5 / size, rel=0.25)
+    assert measured.polls > 0.7 * size * measured.calls
+    assert scarce.cadence.price > 2 * scarce.cadence.floor
+    plenty = PollingSimulation(SPEAKER_SEARCH, 2 * size, 3, CadenceSettings(price_floor=0.1), batch=size)
+    plenty.run(20)
+    measured = plenty.measure(5)
+    assert measured.calls / measured.tasks < 2
+    assert plenty.cadence.price == plenty.cadence.floor
+
+
+def test_riders_with_the_most_lag_beat_those_that_are_due_first() -> None:
+    """With ten tasks in a call and scarce calls, the mean lag is lower than with the order of the due times."""
+
+    class InOrder(Riders):
+        def choose(self, waiting: Sequence[PendingEntry], room: int, now: float) -> list[PendingEntry]:
+            return [entry for entry in waiting if self.lag(entry, now) >= LEAST_S][:room]
+
+    lags = []
+    for riders in (Riders, InOrder):
+        simulation = PollingSimulation(SPEAKER_SEARCH, 150, 0.5, CadenceSettings(price_floor=0), kinds=[KIND], batch=10)
+        simulation.schedule._riders = riders(simulation.cadence)
+        simulation.run(60)
+        lags.append(simulation.measure(40).mean)
+    assert lags[0] < 0.98 * lags[1]

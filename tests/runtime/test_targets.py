@@ -223,3 +223,24 @@ async def test_an_explanation_is_about_the_target_of_the_task() -> None:
     assert found.task is not None
     assert (found.next.pace, found.next.open_tasks, found.task.polls > 1) == (2.5, 2, True)
     assert found.next.why[-1].startswith("the pace of the target eu is 2.5 calls/s; open tasks that share it: 2;")
+
+
+async def test_what_was_learned_is_not_replaced_before_it_is_restored() -> None:
+    """A save while the state of a new poller is still being read leaves it as it is in the store."""
+
+    class Slow(MemoryStore):
+        async def load_state(self, name: str) -> str | None:
+            if name.endswith(":us"):
+                await anyio.sleep(60)
+            return await super().load_state(name)
+
+    places = Places(Fails(), Slow(MemoryStoreSettings()))
+    await places.store.save_state("pace describe-jobs:us", "2.5")
+    await places.admit("default", "us", count=1)
+    async with places.running() as watcher:
+        await anyio.sleep(40)
+        assert places.probe.calls["us"] == 0
+        assert await MemoryStore.load_state(places.store, "pace describe-jobs:us") == "2.5"
+        await anyio.sleep(90)
+        assert places.probe.calls["us"] > 0
+        assert poller_of(watcher, "describe-jobs:us").policy.pace.rate >= 2.5

@@ -48,7 +48,7 @@ class Maintenance:
 
     async def save(self) -> None:
         """Save what was learned so far, and the progress of the polls."""
-        for poller in self._pollers:
+        for poller in self._pollers.ready:
             await self._store.save_state(state_name("pace", *poller.of), repr(poller.policy.pace.rate))
             await self._store.save_state(state_name("cadence", *poller.of), poller.policy.cadence.dump())
             if poller.of.target != DEFAULT_TARGET:  # the store counts open tasks by kind, not by target

@@ -11,7 +11,6 @@ from dataclasses import replace
 from urllib.parse import unquote
 
 import anyio
-import structlog
 from anyio.abc import TaskGroup
 
 from watcher.core.ownership.pace_share import pace_share
@@ -25,8 +24,6 @@ from watcher.runtime.open_reads import OpenRead, OpenReads
 from watcher.runtime.poller_factory import PollerFactory
 from watcher.runtime.polling import Poller
 from watcher.runtime.wakeup import IntakeGate
-
-log = structlog.get_logger("watcher.polling")
 
 NEW_S = 30.0
 """A watch that no poll has seen counts as new for this long after its admission, in seconds: longer than a shard has no owner."""
@@ -49,7 +46,7 @@ class PollerSet:
         self._claim = Claim(())
         """The last claim of shards, and with it the other replicas."""
         self._ready = set(factory.from_start)
-        """Those whose pollers continue with what was learned: from then on they share their pace with other replicas."""
+        """The quotas of the pollers in `ready`."""
         self._running: TaskGroup | None = None
         self._stopped = anyio.Event()
         self._leases = leases
@@ -70,6 +67,11 @@ class PollerSet:
         return any(poller.polls(key) for poller in self._of_key(key))
 
     @property
+    def ready(self) -> Sequence[Poller]:
+        """The pollers that continue with what was learned: only what these know is saved, and reported to other replicas."""
+        return [poller for poller in self if poller.of in self._ready]
+
+    @property
     def kinds(self) -> Collection[str]:
         """The kinds of tasks that can be polled."""
         return self._factory.catalog.kinds
@@ -86,14 +88,13 @@ class PollerSet:
 
     def report(self) -> dict[str, QuotaUse]:
         """What this process tells the other replicas about its calls, by the name of the quota and its target."""
-        return {poller.of.name: self._use(poller) for poller in self if poller.of in self._ready}
+        return {poller.of.name: self._use(poller) for poller in self.ready}
 
     def share_pace(self, claim: Claim) -> None:
         """Divide the calls under each quota among this process and the other replicas of a claim."""
         self._claim = claim
-        for poller in self:
-            if poller.of in self._ready:
-                self._share_pace_of(poller, self._use(poller))
+        for poller in self.ready:
+            self._share_pace_of(poller, self._use(poller))
 
     def _share_pace_of(self, poller: Poller, mine: QuotaUse) -> None:
         now, pace = self._clock.mono(), poller.policy.pace

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from watcher.core.polling.due_queue import DueKey, DueQueue
 from watcher.core.polling.pending_entry import PLACE, PendingEntry, unpack
+from watcher.model import TaskRef
 
 MISSING = "not_found"
 """The reason to wait of a watch whose last poll did not find the task."""
 
 ADOPTED = "adopted"
 """The reason to wait of a watch that came with its shard, at a start or from another replica, until its first poll in this process."""
+
+
+ANNOUNCEMENTS = "announcements"
+"""The reason to wait of a watch whose gap is longer because AWS is expected to announce its change. Such a watch becomes due
+several times before the end of its gap, so that the gap is reviewed: announcements may have stopped."""
+
+EARLY = ("new", "cadence", ANNOUNCEMENTS, "poll_now")
+"""The reasons to wait that let a watch join an earlier call. All others are errors."""
 
 
 class Group(NamedTuple):
@@ -41,8 +50,9 @@ class Lane:
     A watch that has moved to another lane may be found here too until it is taken: a queue removes keys at its front only.
     """
 
-    def __init__(self, packed: Mapping[str, bytes]) -> None:
+    def __init__(self, packed: Mapping[str, bytes], outer: Callable[[TaskRef], tuple[str, ...]]) -> None:
         self._packed = packed
+        self._outer = outer
         self._queues: tuple[dict[Group, _Queue], dict[Group, _Queue]] = ({}, {})
         """The queues of the watches whose tasks are there, and of those whose tasks were not found last: these may have to wait longer."""
         self._groups: tuple[list[tuple[float, int, Group]], list[tuple[float, int, Group]]] = ([], [])
@@ -50,9 +60,9 @@ class Lane:
         self.head: PendingEntry | None = None
         """The entry that is due first, unpacked. None: look it up again. The owner resets it when a watch no longer waits here."""
 
-    def push(self, entry: PendingEntry, group: Group) -> None:
+    def push(self, entry: PendingEntry) -> None:
         """Add an entry, or move it, to its place. It must be packed already."""
-        key, missing, place = entry.watch.ref.key, entry.reason == MISSING, (entry.due, entry.turn)
+        key, missing, place, group = entry.watch.ref.key, entry.reason == MISSING, (entry.due, entry.turn), self._group_of(entry)
         queue = self._queues[missing].get(group)
         if queue is None:
             queue = self._queues[missing][group] = _Queue(self._place_of)
@@ -76,10 +86,25 @@ class Lane:
         best = self._find_first(False)
         return None if best is None else self._entry(best)
 
-    def firsts_of(self, group: Group, count: int, until: float, *, missing: bool) -> Sequence[PendingEntry]:
-        """The entries of a group that are due first, in order, at most `count`, and none later than `until`. They stay in the lane."""
+    def beside(self, head: PendingEntry, count: int, now: float, *, early: bool) -> Sequence[PendingEntry]:
+        """Of the `count` entries in the group of the head that are due first, those that one call may poll with it now, in order.
+
+        `early`: also before they are due, unless they wait because of an error. They stay in the lane.
+        """
+        group, missing = self._group_of(head), head.reason == MISSING
         queue = self._queues[missing].get(group)
-        return () if queue is None else [self._entry(key) for key in queue.firsts(count, until)]
+        found = () if queue is None else [self._entry(key) for key in queue.firsts(count, math.inf if early else now)]
+        return [
+            entry
+            for entry in found
+            if (entry.due <= now or entry.reason in EARLY)
+            and (entry.reason == MISSING) == missing  # else it has moved to another queue
+            and self._group_of(entry) == group
+        ]
+
+    def _group_of(self, entry: PendingEntry) -> Group:
+        ref = entry.watch.ref
+        return Group(ref.kind, ref.target, self._outer(ref), entry.alone)
 
     def _find_first(self, missing: bool) -> str | None:
         """The key that is due first. Corrects the heap of groups on the way."""

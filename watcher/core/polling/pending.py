@@ -15,19 +15,12 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
-from watcher.core.polling.lane import ADOPTED, MISSING, Group, Lane
+from watcher.core.polling.lane import ADOPTED, ANNOUNCEMENTS, Lane
 from watcher.core.polling.pending_entry import PendingEntry, pack, unpack
 from watcher.model import TaskRef, Watch
 
-ANNOUNCEMENTS = "announcements"
-"""The reason to wait of a watch whose gap is longer because AWS is expected to announce its change. Such a watch becomes due
-several times before the end of its gap, so that the gap is reviewed: announcements may have stopped."""
-
 REVIEWS, REVIEW_S = 4, 1.0
 """The number of parts of such a gap, with a review after each, and the shortest part in seconds."""
-
-EARLY = ("new", "cadence", ANNOUNCEMENTS, "poll_now")
-"""The reasons to wait that let a watch join an earlier call. All others are errors."""
 
 CANDIDATES = 2
 """The number of watches, in units of the size of a call, of which the others in a call are chosen: those that are due first."""
@@ -51,13 +44,12 @@ class PendingSet:
 
     def __init__(self, outer: Callable[[TaskRef], tuple[str, ...]] = lambda ref: ()) -> None:
         """Create an empty set. `outer`: the params of a task that all tasks of a call must have in common (`Group.outer`)."""
-        self._outer = outer
         self._packed: dict[str, bytes] = {}
         """Every key; empty bytes while in flight. Removing and adding keys would make a dict of a million rebuild itself regularly."""
         self._in_flight: dict[str, PendingEntry] = {}
         self._shared_calls = 0
         """Entries in flight with `shares_call`."""
-        self._fresh, self._backlog = Lane(self._packed), Lane(self._packed)
+        self._fresh, self._backlog = Lane(self._packed, outer), Lane(self._packed, outer)
         self._owed = 0
         """By how many calls the fresh lane is behind its half, from -1 to `CREDIT`. At -1 the backlog is next."""
         self._turns = 0
@@ -168,8 +160,7 @@ class PendingSet:
         self._launch(head)
         others: list[PendingEntry] = []
         for lane, early in lanes:
-            waiting = self._waiting_beside(head, lane, CANDIDATES * limit, now, early=early)
-            for entry in choose(waiting, limit - 1 - len(others), now):
+            for entry in choose(lane.beside(head, CANDIDATES * limit, now, early=early), limit - 1 - len(others), now):
                 entry.shares_call = True
                 self._shared_calls += 1
                 self._launch(entry)
@@ -248,20 +239,6 @@ class PendingSet:
         self.backlog -= entry.backlog
         self._fresh.head = self._backlog.head = None
 
-    def _waiting_beside(self, head: PendingEntry, lane: Lane, count: int, now: float, *, early: bool) -> Sequence[PendingEntry]:
-        """Of the first entries of a lane in the group of the head, those that may be polled now. `early`: also before they are due."""
-        group, missing = self._group_of(head), head.reason == MISSING
-        found = lane.firsts_of(group, count, math.inf if early else now, missing=missing)
-        return [
-            entry
-            for entry in found
-            if (entry.due <= now or entry.reason in EARLY) and (entry.reason == MISSING) == missing and self._group_of(entry) == group
-        ]
-
-    def _group_of(self, entry: PendingEntry) -> Group:
-        ref = entry.watch.ref
-        return Group(ref.kind, ref.target, self._outer(ref), entry.alone)
-
     def _land(self, watch: Watch, again: PendingEntry | None) -> None:
         """End the flight of a watch. Its place goes to its successor, or to `again`, or away."""
         key = watch.ref.key
@@ -317,9 +294,9 @@ class PendingSet:
         self._packed[key] = pack(entry)
         if entry.backlog:
             self.backlog += 1
-            self._backlog.push(entry, self._group_of(entry))
+            self._backlog.push(entry)
         else:
-            self._fresh.push(entry, self._group_of(entry))
+            self._fresh.push(entry)
 
     def _front(self, now: float) -> float:
         """The due time that comes before all others of the fresh lane: that of its first watch, or now."""

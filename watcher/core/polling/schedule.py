@@ -14,11 +14,11 @@ from typing import Literal
 from watcher.core.polling.cadence import STEER_S, Cadence, Load
 from watcher.core.polling.circuits import CallCircuits
 from watcher.core.polling.first_looks import was_further
-from watcher.core.polling.lane import ADOPTED, MISSING
+from watcher.core.polling.lane import ADOPTED, ANNOUNCEMENTS, MISSING
 from watcher.core.polling.notified_tasks import NotifiedTasks
 from watcher.core.polling.observed_durations import durations
 from watcher.core.polling.pace import Pace, Permit
-from watcher.core.polling.pending import ANNOUNCEMENTS, PendingSet, review_after
+from watcher.core.polling.pending import PendingSet, review_after
 from watcher.core.polling.pending_entry import PLANNED, PendingEntry, age
 from watcher.core.polling.riders import Riders
 from watcher.core.polling.silence import NO_TRUST
@@ -63,6 +63,7 @@ class Schedule:
     _unplanned_calls: float = 0.0
     """Such calls since the last `steer`."""
     _ridden_polls: float = 0.0
+    """Planned polls that rode in them."""
     _notified: NotifiedTasks = field(init=False)
     _riders: Riders = field(init=False)
 
