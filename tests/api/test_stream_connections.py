@@ -71,7 +71,7 @@ class Service:
             catalog=builtin_catalog(),
             metrics=self.metrics,
             polls=None,  # type: ignore[arg-type]
-            region=None,
+            scopes={},
             max_readers=self._max_readers,
             wall=self.log.wall,
         )

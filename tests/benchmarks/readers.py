@@ -122,7 +122,7 @@ async def _serving(store: SqliteStore, feed: Feed) -> AsyncIterator[int]:
     cursors = Cursors(store, RETENTION_S, time.time)
     tail = EventTail(store, feed, cursors.frame)  # type: ignore[arg-type]  # a store without retries
     catalog = builtin_catalog()
-    unused: dict[str, None] = {"admission": None, "gate": None, "loaded": None, "polls": None, "region": None}
+    unused: dict[str, None] = {"admission": None, "gate": None, "loaded": None, "polls": None, "scopes": None}
     backend = Backend(store=store, tail=tail, catalog=catalog, metrics=Metrics(catalog), max_readers=1000, wall=time.time, **unused)  # type: ignore[arg-type]
     access = Access(())
     api = HttpApi(HttpServer(ApiSettings(listen="127.0.0.1:0"), build_api([event_router(backend, access, cursors)])), access, tail)

@@ -252,6 +252,6 @@ def test_a_kind_without_results_has_none() -> None:
 def test_an_unknown_kind_is_valid() -> None:
     """A consumer with the schema of an earlier version accepts the events of a kind that was added later."""
     event = example_with_result()
-    event["data"]["task"].update(kind="transcription", params={"JobName": "j"})
+    event["data"]["task"].update(kind="translation", params={"JobName": "j"})
     event["data"]["result"] = {"anything": [1]}
     VALIDATOR.validate(event)

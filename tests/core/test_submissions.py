@@ -11,15 +11,18 @@ from hypothesis import strategies as st
 
 from watcher.core.intake.aws_events import API_CALL
 from watcher.core.intake.envelopes import MAX_LAYERS
+from watcher.core.intake.example_ids import example_ids
 from watcher.core.intake.strict_json import MAX_BODY, MAX_DEPTH
 from watcher.core.intake.submissions import FORBIDDEN_MEMBERS, MAX_BATCH, REASONS, good_message, parse_ref, read, steering_members
 from watcher.errors import InvalidInput
 from watcher.kinds.catalog import builtin_catalog
-from watcher.model import Ignored, Observation, Submission, TaskRef
+from watcher.model import Ignored, Observation, Scope, Submission, TaskRef
 
 NOW = 1_790_000_000.0
 CATALOG = builtin_catalog()
+VOICE = [kind for kind in CATALOG if kind.service == CATALOG.default.service]
 REGION = "us-east-1"
+SCOPES = {"default": Scope(REGION)}
 VC = "abcdef1ghij2klmno3pqr4"
 TASK = "2f6f7d1e-6b0c-4a58-9d3e-0d6a5c1b7a11"
 REF = TaskRef("speaker-search", (VC, TASK))
@@ -31,7 +34,7 @@ IGNORED = sorted((MESSAGES / "ignored").iterdir())
 
 
 def outcomes(message, **options):
-    return read(json.dumps(message).encode(), CATALOG, **{"now": NOW, "region": REGION, **options})
+    return read(json.dumps(message).encode(), CATALOG, **{"now": NOW, "scopes": SCOPES, **options})
 
 
 def notification(detail_type="SpeakerSearchStatus", **detail):
@@ -45,7 +48,7 @@ def reasons(found):
 @pytest.mark.parametrize("path", ACCEPTED, ids=lambda path: path.stem)
 def test_each_form_names_the_same_task(path):
     """Every accepted form, bare or in envelopes, requests the one task that it names."""
-    (outcome,) = read(path.read_bytes(), CATALOG, now=NOW, region=REGION)
+    (outcome,) = read(path.read_bytes(), CATALOG, now=NOW, scopes=SCOPES)
     assert isinstance(outcome, Submission)
     assert outcome.ref == REF
     assert not outcome.poll_now
@@ -54,13 +57,13 @@ def test_each_form_names_the_same_task(path):
 @pytest.mark.parametrize("path", REJECTED, ids=lambda path: path.stem)
 def test_each_invalid_message_has_its_reason(path):
     """One outcome for each, with the reason that the file's name begins with."""
-    assert reasons(read(path.read_bytes(), CATALOG, now=NOW, region=REGION)) == [path.name.split(".")[0]]
+    assert reasons(read(path.read_bytes(), CATALOG, now=NOW, scopes=SCOPES)) == [path.name.split(".")[0]]
 
 
 @pytest.mark.parametrize("path", IGNORED, ids=lambda path: path.stem)
 def test_a_message_that_requires_no_action_is_known_by_name(path):
     """What the service announces or CloudTrail records beside the start of a task has a name, and is neither a task nor invalid."""
-    (outcome,) = read(path.read_bytes(), CATALOG, now=NOW, region=REGION)
+    (outcome,) = read(path.read_bytes(), CATALOG, now=NOW, scopes=SCOPES)
     assert isinstance(outcome, Ignored)
     assert outcome.name.isprintable()
 
@@ -124,15 +127,16 @@ def test_a_list_beyond_the_limit_is_one_dead_letter():
 
 @pytest.mark.parametrize("kind", CATALOG, ids=lambda kind: kind.name)
 def test_every_kind_is_recognized_by_its_own_spellings(kind):
-    """Its fields, the API's names, and a whole reply, with nothing but the declaration of the kind."""
-    ids = [f"id{number}" for number, _ in enumerate(kind.params)]
-    ref = TaskRef(kind.name, tuple(ids))
-    by_field = {param.field: value for param, value in zip(kind.params, ids, strict=True)}
-    by_name = {param.name: value for param, value in zip(kind.params, ids, strict=True)}
-    last = kind.params[-1].name
-    reply = {kind.reply.member: {last: by_name.pop(last), "CallDetails": dict(by_name)}}
-    for message in (by_field, {"kind": kind.name, **by_field}, {**by_name, last: ids[-1]}, reply):
-        assert outcomes(message) == [Submission(ref)]
+    """Its fields, the API's names, and a whole reply, with nothing but the declaration of the kind. Voice kinds need no `kind`."""
+    ids = example_ids(kind)
+    ref = TaskRef(kind.name, ids)
+    named = {} if kind in VOICE else {"kind": kind.name}
+    *outer, last = [(param.name, value) for param, value in zip(kind.params, ids, strict=True)]
+    messages = [{param.field: value for param, value in zip(kind.params, ids, strict=True)}, {**dict(outer), last[0]: last[1]}]
+    if kind.reply.member is not None:
+        messages.append({kind.reply.member: {last[0]: last[1], "CallDetails": dict(outer)}})
+    for message in messages:
+        assert outcomes({**named, **message}) == outcomes({"kind": kind.name, **message}) == [Submission(ref)]
 
 
 def test_a_reply_may_have_our_own_names_inside():
@@ -206,7 +210,7 @@ def test_a_message_may_repeat_what_is_configured(members):
 
 def test_a_region_is_out_of_scope_where_none_is_configured():
     """A message cannot choose the Region that the configuration left open."""
-    assert reasons(outcomes({**OWN, "region": REGION}, region=None)) == ["scope"]
+    assert reasons(outcomes({**OWN, "region": REGION}, scopes={"default": Scope()})) == ["scope"]
 
 
 def test_steering_members_are_ignored_and_counted():
@@ -270,7 +274,7 @@ def test_an_invalid_reference_from_a_queue_has_the_reasons_of_references():
 
 def recorded(kind, task=None, **record):
     """A CloudTrail record of the call that starts a task of this kind, in its EventBridge event."""
-    ids = [f"id{number}" for number, _ in enumerate(kind.params)]
+    ids = example_ids(kind)
     names = [param.name[:1].lower() + param.name[1:] for param in kind.params]
     reply = {names[-1]: ids[-1], "callDetails": dict(zip(names[:-1], ids[:-1], strict=True)), **(task or {})}
     detail = {
@@ -279,10 +283,10 @@ def recorded(kind, task=None, **record):
         "requestParameters": {names[0]: ids[0], "clientRequestToken": "c"},
         "responseElements": {kind.reply.member[:1].lower() + kind.reply.member[1:]: reply},
     }
-    return TaskRef(kind.name, tuple(ids)), {"detail-type": API_CALL, "source": kind.start.source, "detail": {**detail, **record}}
+    return TaskRef(kind.name, ids), {"detail-type": API_CALL, "source": kind.start.source, "detail": {**detail, **record}}
 
 
-@pytest.mark.parametrize("kind", CATALOG, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", [kind for kind in CATALOG if kind.start and kind.reply.member], ids=lambda kind: kind.name)
 def test_the_record_of_the_start_call_of_a_kind_is_a_submission(kind):
     """By the name of the call in the kind, with nothing else in the code; the call that failed started nothing."""
     ref, event = recorded(kind)
@@ -296,7 +300,7 @@ def test_a_record_of_another_region_is_out_of_scope():
     """The task is not in the configured Region, so it could not be found; where no Region is configured, none is wrong."""
     ref, event = recorded(CATALOG["voice-tone"], awsRegion="ap-southeast-2")
     assert reasons(outcomes(event)) == ["scope"]
-    assert outcomes(event, region=None) == [Submission(ref)]
+    assert outcomes(event, scopes={"default": Scope()}) == [Submission(ref)]
 
 
 def test_records_of_other_calls_are_ignored_only_from_the_service_of_a_kind():
@@ -391,7 +395,7 @@ def test_a_status_beside_our_own_members_is_no_observation():
 )
 def test_a_reason_about_the_form_shows_a_good_message(path):
     """The text ends with a message that is accepted as it is."""
-    (outcome,) = read(path.read_bytes(), CATALOG, now=NOW, region=REGION)
+    (outcome,) = read(path.read_bytes(), CATALOG, now=NOW, scopes=SCOPES)
     good = outcome.detail.split("; a good message: ")[1]
     assert isinstance(read(good.encode(), CATALOG, now=NOW)[0], Submission)
 
@@ -491,7 +495,7 @@ def test_a_reason_repeats_nothing_of_the_body():
         f'["{canary}'.encode(),
     ]
     for body in bodies:
-        (outcome,) = read(body, CATALOG, now=NOW, region=REGION)
+        (outcome,) = read(body, CATALOG, now=NOW, scopes=SCOPES)
         assert isinstance(outcome, InvalidInput)
         assert canary not in repr(outcome) + str(outcome)
         assert outcome.__traceback__ is None
@@ -550,7 +554,7 @@ anything = st.recursive(
 
 def assert_answered(body):
     for plain in (False, True):
-        for outcome in read(body, CATALOG, now=NOW, region=REGION, plain=plain):
+        for outcome in read(body, CATALOG, now=NOW, scopes=SCOPES, plain=plain):
             assert isinstance(outcome, Submission | Ignored) or (isinstance(outcome, InvalidInput) and outcome.reason in REASONS)
     assert FORBIDDEN_MEMBERS.issuperset(steering_members(body, CATALOG))
 

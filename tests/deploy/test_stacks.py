@@ -15,6 +15,7 @@ from tests.moto_server import plain_client
 from tests.pages import ROOT
 from watcher.core.intake.submissions import Submission, read
 from watcher.kinds.catalog import builtin_catalog
+from watcher.model import Scope
 
 pytestmark = [pytest.mark.process, pytest.mark.filterwarnings("ignore:Tried to parse AWS:UserWarning")]
 
@@ -48,7 +49,7 @@ def test_what_the_rules_deliver_starts_a_watch(moto_url: str) -> None:
     entries = [{"Source": each["source"], "DetailType": each["detail-type"], "Detail": json.dumps(each["detail"])} for each in events]
     assert plain_client("events", moto_url).put_events(Entries=entries)["FailedEntryCount"] == 0
     (message,) = plain_client("sqs", moto_url).receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
-    (task,) = read(message["Body"].encode(), builtin_catalog(), now=1.8e9, region="us-east-1")
+    (task,) = read(message["Body"].encode(), builtin_catalog(), now=1.8e9, scopes={"default": Scope("us-east-1")})
     assert isinstance(task, Submission)
 
 

@@ -52,7 +52,7 @@ def mistakes_of(text: str) -> tuple[str, ...]:
         (RETENTION, "retention: 1d\ntypes: {'a[*]': string, a.b: list}", "k.yaml:21: types: a cannot be both a list and an object"),
         (RETENTION, "retention: 1d\ntypes: {a: text}", "k.yaml:21: types.a: unknown value; use one of: object, list, string, number"),
         (RETENTION, "retention: 1d\ntypes: {'a b': list}", "k.yaml:21: types.a b: not a valid JMESPath expression"),
-        (RETENTION, "retention: 1d\noptional: [Failed]", "k.yaml:21: optional: Failed is not an open status; list only such statuses"),
+        (RETENTION, "retention: 1d\noptional: [Failed]", "k.yaml:21: optional: Failed is not an open status"),
         (RETENTION, "retention: soon", "k.yaml:20: retention: "),
         (RETENTION, "retention: 1d\nretention: 2d", "k.yaml:21: retention: duplicate key "),
         ("'\\w+'", "'['", "k.yaml:7: params.AnalyticsTaskId.pattern: not a valid regular expression: "),

@@ -127,7 +127,9 @@ def test_a_status_without_watches_shows_zero():
     assert scraped(metrics)["watcher_watches", (("kind", "speaker-search"), ("status", "other"))] == 2
     metrics.show_watches({("speaker-search", "IN_QUEUE"): 2})
     shown = {
-        dict(labels)["status"]: v for (n, labels), v in scraped(metrics).items() if n == "watcher_watches" and "speaker" in str(labels)
+        dict(labels)["status"]: v
+        for (n, labels), v in scraped(metrics).items()
+        if n == "watcher_watches" and ("kind", "speaker-search") in labels
     }
     assert shown == {"new": 0, "other": 0, **dict.fromkeys(CATALOG["speaker-search"].statuses, 0), "IN_QUEUE": 2}
 

@@ -54,7 +54,7 @@ def assemble_api(
         catalog=service.catalog,
         metrics=watcher.metrics,
         polls=PollSettings(service.watch, service.cadence, granted=service.pace.rate is not None),
-        region=service.region,
+        scopes=service.scopes,
         max_readers=settings.max_readers,
         wall=wall,
     )

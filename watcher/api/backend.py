@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import anyio
 
 from watcher.kinds.catalog import Catalog
+from watcher.model import Scope
 from watcher.observe.metrics import Metrics
 from watcher.ports import Store
 from watcher.queries.poll_plan import PollSettings
@@ -29,7 +30,8 @@ class Backend:
     catalog: Catalog
     metrics: Metrics
     polls: PollSettings
-    region: str | None
+    scopes: Mapping[str, Scope]
+    """The configured targets, by name."""
     max_readers: int
     """The maximum number of readers at the same time."""
     wall: Callable[[], float]

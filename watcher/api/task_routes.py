@@ -135,7 +135,7 @@ async def _list(backend: Backend, params: TaskParams) -> dict[str, Any]:
 
 async def _submit(backend: Backend, writes: LateWrites, body: bytes, trace: str | None) -> Response:
     """`trace` is the trace context of the request, for tasks without one of their own."""
-    found = submissions.read(body, backend.catalog, now=backend.wall(), region=backend.region, max_body=MAX_BODY)
+    found = submissions.read(body, backend.catalog, now=backend.wall(), scopes=backend.scopes, max_body=MAX_BODY)
     entries = [submissions.with_trace(entry, trace) if isinstance(entry, Submission) else entry for entry in found]
     if not any(isinstance(entry, Submission) for entry in entries):
         outcomes = [_without_watch(entry) for entry in entries if not isinstance(entry, Submission)]

@@ -150,9 +150,11 @@ def schema_command(config: Path | None, messages: bool, events: bool) -> None:
 
 def _schema(config: Path | None, messages: bool, events: bool) -> dict[str, Any]:
     if messages:
+        from watcher.cli.target_scopes import targets_for
         from watcher.core.intake.message_schema import message_schema
+        from watcher.model import DEFAULT_TARGET
 
-        return message_schema(catalog_for(config))
+        return message_schema(catalog_for(config), [name for name in targets_for(config).scopes if name != DEFAULT_TARGET])
     if events:
         from watcher.core.delivery.event_schema import event_schema
 

@@ -41,9 +41,10 @@ class ServerAccess:
 
     def key_of(self, text: str) -> str:
         """Return the key of a task. Raises InvalidInput for a text that names no task."""
-        from watcher.core.intake.submissions import parse_ref
+        from watcher.cli.target_scopes import targets_of
+        from watcher.core.intake.references import parse_ref
 
-        return parse_ref(text, self.catalog).key
+        return parse_ref(text, self.catalog, targets_of(None, None, others=True)).key
 
     def run(self, work: Callable[[WatcherApi], Awaitable[T]]) -> T:
         """Open a connection, run `work` on it, and close it. Raises ApiError."""

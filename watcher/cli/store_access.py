@@ -21,19 +21,20 @@ SHARE = "to run several, set store.type to postgres"
 
 
 class StoreAccess:
-    """The store of one configuration, and its kinds. Reads `store`, `kinds` and the given sections only. Raises ConfigMistakes."""
+    """The store of one configuration, and its kinds. Reads `store`, `kinds`, `targets`, and the given sections. Raises ConfigMistakes."""
 
     def __init__(self, config: Path, *sections: str) -> None:
         from watcher.config import catalog_of, read_sections
 
-        self.settings = read_sections(config, os.environ, ("store", "kinds", *sections))
+        self.settings = read_sections(config, os.environ, ("store", "kinds", "targets", *sections))
         self.catalog = catalog_of(self.settings)
 
     def key_of(self, text: str) -> str:
-        """Return the key of a task. Raises InvalidInput for a text that names no task."""
-        from watcher.core.intake.submissions import parse_ref
+        """Return the key of a task, whose target may not be configured any more. Raises InvalidInput for a text that names no task."""
+        from watcher.cli.target_scopes import targets_of
+        from watcher.core.intake.references import parse_ref
 
-        return parse_ref(text, self.catalog).key
+        return parse_ref(text, self.catalog, targets_of(self.settings, None, others=True)).key
 
     def run(self, work: Callable[[Store], Awaitable[T]], *, shared: bool = False) -> T:
         """Open the store, run `work` on it, and close it. Raises StoreRefused where there is no store yet.

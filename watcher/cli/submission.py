@@ -12,22 +12,25 @@ from watcher.adapters.aws.queue import OutgoingMessage
 from watcher.cli.tables import duration
 from watcher.core.intake.json_stream import JsonStream
 from watcher.core.intake.members import MAX_DEADLINE_S
-from watcher.core.intake.submissions import parse_ref, read
+from watcher.core.intake.references import is_key_or_arn, parse_ref
+from watcher.core.intake.scopes import Targets
+from watcher.core.intake.submissions import read
+from watcher.core.intake.task_arns import PREFIX
 from watcher.errors import InvalidInput
 from watcher.kinds.catalog import Catalog
-from watcher.model import Submission
+from watcher.model import DEFAULT_TARGET, Submission
 
 
 @dataclass(frozen=True, slots=True)
 class SubmitOptions:
-    """What applies to all messages: the kinds and the Region; and, to each task that is not a JSON message, the other fields."""
+    """What applies to all messages: the kinds and the targets; and, to each task that is not a JSON message, the other fields."""
 
     catalog: Catalog
     kind: str
     context: Any
     deadline_s: float | None
-    region: str | None
-    """The configured one: a message that names another Region is invalid."""
+    targets: Targets
+    """Those of the configuration: a message that names another one, or another Region, is invalid."""
     watch_notified: bool | None = None
     """Whether the source that reads the messages starts watches from notifications of AWS; None if that is unknown."""
 
@@ -84,7 +87,9 @@ def _read_message(place: str, given: bytes, now: float, options: SubmitOptions) 
     if is_json and (options.context is not None or options.deadline_s is not None):
         raise InvalidInput("field", "--context and --deadline do not apply to a JSON message; set context and deadline_s in the message")
     body = given if is_json else _message(given, options)
-    found = read(body, options.catalog, now=now, region=options.region, watch_notified=bool(options.watch_notified))
+    targets = options.targets
+    notified = bool(options.watch_notified)
+    found = read(body, options.catalog, now=now, scopes=targets.scopes, other_targets=targets.others, watch_notified=notified)
     submissions = []
     for outcome in found:
         if isinstance(outcome, InvalidInput):
@@ -96,16 +101,25 @@ def _read_message(place: str, given: bytes, now: float, options: SubmitOptions) 
     return Submittable(place, OutgoingMessage(body.decode(), submissions[0].ref.key), tuple(submissions), options.watch_notified)
 
 
+def _named_task(text: str, options: SubmitOptions) -> dict[str, Any]:
+    """The members that name a task. An ARN stays one: the watcher finds the target by it."""
+    params = len(options.catalog[options.kind].params)
+    needs_kind = text.count("/") == params - 1 and not is_key_or_arn(text, options.catalog)
+    ref = parse_ref(f"{options.kind}/{text}" if needs_kind else text, options.catalog, options.targets)
+    if text.startswith(PREFIX):
+        return {"kind": ref.kind, "arn": text}
+    target = {} if ref.target == DEFAULT_TARGET else {"target": ref.target}
+    names = [param.field for param in options.catalog[ref.kind].params]
+    return {"kind": ref.kind, **target, **dict(zip(names, ref.params, strict=True))}
+
+
 def _message(line: bytes, options: SubmitOptions) -> bytes:
     """The JSON message for a task that is named by its identifiers or by its key."""
     try:
         text = line.decode().strip()
     except UnicodeDecodeError:
         raise InvalidInput("encoding", "not UTF-8") from None
-    params = len(options.catalog[options.kind].params)
-    ref = parse_ref(f"{options.kind}/{text}" if text.count("/") == params - 1 else text, options.catalog)
-    names = [param.field for param in options.catalog[ref.kind].params]
-    message: dict[str, Any] = {"kind": ref.kind, **dict(zip(names, ref.params, strict=True))}
+    message = _named_task(text, options)
     if options.context is not None:
         message["context"] = options.context
     if options.deadline_s is not None:

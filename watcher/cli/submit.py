@@ -59,8 +59,9 @@ def submit(
 ) -> None:
     """Submit tasks to the queue or the file that a watcher reads.
 
-    TASK is VoiceConnectorId/TaskId, a key as watcher tasks shows it, or a JSON
-    message, such as what aws chime-sdk-voice start-speaker-search-task prints.
+    TASK is VoiceConnectorId/TaskId, a key as watcher tasks shows it, the ARN
+    of a task, or a JSON message, such as what
+    aws chime-sdk-voice start-speaker-search-task prints.
     Give the tasks as arguments, with --file, or on stdin (-). Give the target
     with --config, as the argument FILE, which is the same configuration, with
     --queue-url, or with --url for the watcher itself. A file of tasks is not
@@ -89,6 +90,7 @@ def submit(
     """
     from watcher.cli.submission import SubmitOptions
     from watcher.cli.submit_target import Target, own_region
+    from watcher.cli.target_scopes import targets_for
 
     config = config or (default_config() if queue_url is None and server is None else None)
     catalog = catalog_for(config)
@@ -97,7 +99,8 @@ def submit(
     if kind not in catalog:
         raise click.BadParameter(f"the kind is unknown; use one of {', '.join(catalog.kinds)}", param_hint="--kind")
     region = _environment_region() if dry_run else None if target.url is None else own_region()
-    options = SubmitOptions(catalog, kind, _context(context), _deadline(deadline), region, target.watch_notified)
+    targets = targets_for(config, region)
+    options = SubmitOptions(catalog, kind, _context(context), _deadline(deadline), targets, target.watch_notified)
     messages = _checked(_messages(tasks, file), options, skip_bad=skip_bad)
     if dry_run:
         _print_dry_run(messages, server.url if server is not None else target.url or target.path)

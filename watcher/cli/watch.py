@@ -13,6 +13,7 @@ from watcher.cli.kind_catalog import catalog_for
 from watcher.cli.options import FILE
 
 if TYPE_CHECKING:
+    from watcher.core.intake.scopes import Targets
     from watcher.kinds.catalog import Catalog
 
 
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
 def watch(tasks: tuple[str, ...], rate: float | None, patience: float, config: Path | None, as_json: bool) -> None:
     """Follow a few tasks on the screen until each one ends.
 
-    TASK is VoiceConnectorId/TaskId or kind/VoiceConnectorId/TaskId; without a
-    kind it is a speaker search.
+    TASK is VoiceConnectorId/TaskId, kind/identifiers, or the ARN of a task;
+    without a kind it is a speaker search.
 
     On a terminal, each open task has a row. Otherwise, or with NO_COLOR or
     TERM=dumb, each change is a line. Ids are shortened to the width of the
@@ -67,11 +68,19 @@ def watch(tasks: tuple[str, ...], rate: float | None, patience: float, config: P
     raise Exit(run_stoppable(partial(follow, keys, catalog, options), Limits().stop_deadline))
 
 
+def _own_target() -> Targets:
+    """Where the tasks must be: the command polls in the configured Region alone."""
+    from watcher.cli.submit_target import own_region
+    from watcher.cli.target_scopes import targets_of
+
+    return targets_of(None, own_region(), others=False)
+
+
 def _key(task: str, catalog: Catalog) -> str:
-    from watcher.core.intake.submissions import parse_ref
+    from watcher.core.intake.references import parse_ref
     from watcher.errors import InvalidInput
 
     try:
-        return parse_ref(task, catalog).key
+        return parse_ref(task, catalog, _own_target() if "arn:" in task else None).key
     except InvalidInput as error:
         raise click.BadParameter(f"{task!r}: {error}", param_hint="TASK") from None

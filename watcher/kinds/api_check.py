@@ -15,15 +15,17 @@ from watcher.kinds.form_parts import BatchForm
 from watcher.kinds.path_shapes import a, shape_found
 from watcher.yaml_text import KeyPath
 
-_PATHS: Mapping[str, str] = {
-    "id": "string",
-    "status": "string",
-    "created": "timestamp",
-    "started": "timestamp",
-    "updated": "timestamp",
-    "message": "string",
+_TIMES = ("timestamp", "long")
+"""A number is a time in milliseconds, as in the API of AWS Batch."""
+_PATHS: Mapping[str, Sequence[str]] = {
+    "id": ("string",),
+    "status": ("string",),
+    "created": _TIMES,
+    "started": _TIMES,
+    "updated": _TIMES,
+    "message": ("string",),
 }
-"""The paths over the task, and what each must find."""
+"""The paths over the task, and what each may find: of several shapes, the first one is usual."""
 _NOT_JSON = frozenset({"timestamp", "blob"})
 """What the SDK does not return as JSON, so that no result can contain it."""
 _MEMBER_TYPES: Mapping[str, frozenset[str]] = {
@@ -71,11 +73,11 @@ class _KindCheck:
             return None
         return operation
 
-    def _found(self, key: KeyPath, text: str, shape: Shape | None, expected: str = "") -> Shape | None:
+    def _found(self, key: KeyPath, text: str, shape: Shape | None, *expected: str) -> Shape | None:
         """Return what a path finds, and note names that do not exist, and a shape that is not the expected one."""
         found = shape_found(text, shape, lambda what: self.mistakes.append((key, what)))
-        if found is not None and expected and found.type not in (expected, "null"):
-            self.mistakes.append((key, f"finds {a(found)}, expected {a(Shape(expected))}"))
+        if found is not None and expected and found.type not in (*expected, "null"):
+            self.mistakes.append((key, f"finds {a(found)}, expected {a(Shape(expected[0]))}"))
             return None
         return found
 
@@ -90,8 +92,10 @@ class _KindCheck:
     def _check_task(self, task: Shape | None) -> None:
         """Compare what is relative to the task. Nothing is wrong with a task of any shape."""
         for key, expected in _PATHS.items():
-            text = getattr(self._form, key) or (next(reversed(self._form.params)) if key == "id" else None)
-            found = None if text is None else self._found((key,), text, task, expected)
+            text = getattr(self._form, key)
+            if key == "id" and text is None:
+                text = next(reversed(self._form.params))
+            found = self._found((key,), text, task, *expected) if text else None
             if key == "status" and found is not None and found.enum:
                 self._check_statuses(found.enum)
         for member, type_ in self._form.types.items():

@@ -52,6 +52,11 @@ class ArnTemplate:
         _, _, service, region, account, _ = text.split(":", 5)
         return TaskArn(text, service, region, account, dict(zip(self.names, found.groups(), strict=True)))
 
+    @property
+    def pattern(self) -> str:
+        """A regular expression that a whole ARN of this form matches."""
+        return self._pattern.pattern
+
     def unbound(self, params: Sequence[str]) -> Sequence[str]:
         """Return the params, except for the last one, that the template does not contain. They cannot be read from an ARN."""
         return [name for name in params[:-1] if name not in self.names]

@@ -47,6 +47,7 @@ class KindForm(Section):
     id: str | Literal[False] | None = None
     """The task's own id: must equal the last parameter. Default: the name of that parameter. false: the reply does not have it."""
     status: JmesPath
+    """The status, a string."""
     created: JmesPath | None = None
     """When the first status began."""
     started: JmesPath | None = None
@@ -191,7 +192,8 @@ class KindForm(Section):
     def _quota(self) -> Quota:
         if self.quota is not None:
             return Quota(self.quota.name, self.quota.title)
-        operation = "".join(word.capitalize() for word in self.operation.split("_"))
+        called = self.operation if self.batch is None else self.batch.operation
+        operation = "".join(word.capitalize() for word in called.split("_"))
         return Quota(self.name, f"Rate of {operation} requests")
 
     def _notifications(self) -> Notifications | None:

@@ -150,5 +150,5 @@ class _Assembly:
         return None if self.store.durable else UnackedMessages([sink.name for sink in self.adapters.sinks])
 
     def _intake(self, acks: Acknowledger) -> Intake:
-        reader = MessageReader(self.settings.catalog, self.settings.region)
+        reader = MessageReader(self.settings.catalog, self.settings.scopes)
         return Intake(self.adapters.sources, reader, self.admission, acks, self.store, self.gate, self.instruments)

@@ -6,7 +6,7 @@ Nothing is dropped: an input that names no task becomes a dead letter with its r
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import anyio
@@ -15,7 +15,7 @@ import structlog
 from watcher.core.intake import submissions
 from watcher.errors import InvalidInput
 from watcher.kinds.catalog import Catalog
-from watcher.model import DeadLetter, Ignored, Message, Submission
+from watcher.model import DeadLetter, Ignored, Message, Scope, Submission
 from watcher.ports import Source, Store
 from watcher.runtime.acks import Acknowledger
 from watcher.runtime.admission import Admission, Admitted
@@ -54,14 +54,14 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class MessageReader:
-    """Reads messages by the kinds of a catalog. `region` is the configured Region."""
+    """Reads messages by the kinds of a catalog. `scopes` has the configured targets, by name."""
 
     catalog: Catalog
-    region: str | None
+    scopes: Mapping[str, Scope]
 
     def read(self, message: Message, dead_letter_id: str, *, now: float, plain: bool, watch_notified: bool) -> Reading:
         """What the message contains. Never raises."""
-        found = submissions.read(message.body, self.catalog, now=now, region=self.region, plain=plain, watch_notified=watch_notified)
+        found = submissions.read(message.body, self.catalog, now=now, scopes=self.scopes, plain=plain, watch_notified=watch_notified)
         tasks = [submissions.with_trace(each, message.trace) for each in found if isinstance(each, Submission)]
         return Reading(
             message,

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.adapters.aws.wire import Wire, hang
+from tests.moto_server import moto_server, moto_url  # noqa: F401  the fixtures
 from watcher.adapters.aws.probe import AwsProbe
 from watcher.adapters.aws.session import AwsClients
 from watcher.kinds.catalog import builtin_catalog

@@ -10,11 +10,17 @@ import binascii
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import chain, islice
 from typing import Any
 
 from watcher.core.intake.aws_events import read_aws_event
+from watcher.core.intake.members import TASK_TOKEN
+from watcher.core.intake.recognition import first_kinds, names_task
+from watcher.core.intake.references import parse_ref
+from watcher.core.intake.replies import pasted_replies
 from watcher.core.intake.strict_json import JSON_SPACE, decode_text, text_of
-from watcher.core.intake.task_objects import names_task, objects_inside, pasted_kinds
+from watcher.core.intake.task_arns import PREFIX
+from watcher.core.intake.task_objects import objects_inside
 from watcher.core.intake.unwrapped import Unwrapped
 from watcher.core.trace_context import of_members, of_message_attributes
 from watcher.errors import InvalidInput
@@ -28,13 +34,15 @@ EVENT, RECORDS, STATE = "an EventBridge event", "a Records event", "a Step Funct
 
 _CONFIRMATIONS = ("SubscriptionConfirmation", "UnsubscribeConfirmation")
 _REFERENCE = re.compile(r"[^\s\"'<>{}\[\],/]+(?:/[^\s\"'<>{}\[\],/]*)+")
+_ARN = re.compile(rf"{PREFIX}[^\s\"'<>{{}}\[\],]+")
 _FOR_THE_TASK = ("context", "deadline_s", "deadline_at", "traceparent", "tracestate")
 """Members beside a state's input that are meant for the task in it."""
 
 
 def is_reference(text: str) -> bool:
-    """Whether a text that is not JSON looks like `VoiceConnectorId/TaskId`: words with slashes between them."""
-    return _REFERENCE.fullmatch(text.strip(JSON_SPACE)) is not None
+    """Whether a text that is not JSON looks like `VoiceConnectorId/TaskId`, words with slashes between them, or like an ARN."""
+    stripped = text.strip(JSON_SPACE)
+    return _REFERENCE.fullmatch(stripped) is not None or _ARN.fullmatch(stripped) is not None
 
 
 def decode_message(text: str) -> Any:
@@ -87,9 +95,9 @@ def _one(value: Any, catalog: Catalog, envelopes: tuple[str, ...]) -> Iterable[U
     if value.get("Type") in _CONFIRMATIONS:
         return [Unwrapped(Ignored(f"SNS {value['Type']}"))]
     event = read_aws_event(value, catalog)
-    if event is not None:
+    if event is not None and not _is_about_an_input(event, catalog, envelopes):
         return [replace(event, envelopes=envelopes + event.envelopes)]
-    opened = _envelope(value, catalog)
+    opened = _envelope(value, catalog, envelopes)
     if opened is None:
         return [Unwrapped(value, envelopes=envelopes)]
     if len(envelopes) == MAX_LAYERS:
@@ -101,7 +109,16 @@ def _one(value: Any, catalog: Catalog, envelopes: tuple[str, ...]) -> Iterable[U
     except InvalidInput as error:
         return [_invalid(error, inside)]
     trace, elements = _trace(value), _unwrap(decoded, catalog, inside)
+    if name == STATE and (token := _token_beside(value)):
+        elements = _for_the_only_one(elements, token)
     return elements if trace is None else (replace(each, trace=each.trace or trace) for each in elements)
+
+
+def _is_about_an_input(event: Unwrapped, catalog: Catalog, envelopes: tuple[str, ...]) -> bool:
+    """Whether a notification about an execution of Step Functions has an input that names a task: then that task is meant."""
+    if not event.notified or not isinstance(event.content, Mapping) or any(kind in first_kinds(catalog) for kind in event.notified):
+        return False
+    return any(name in event.content and _holds_task(event.content[name], catalog, envelopes) for name in ("input", "Input"))
 
 
 def _trace(envelope: Mapping[str, Any]) -> str | None:
@@ -113,7 +130,22 @@ def _trace(envelope: Mapping[str, Any]) -> str | None:
     return of_message_attributes(envelope.get("messageAttributes") or notification.get("MessageAttributes"))
 
 
-def _envelope(value: Mapping[str, Any], catalog: Catalog) -> tuple[str, Any] | None:
+def _token_beside(state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The task token beside an input, also as the context object of a state has it."""
+    task = state.get("Task")
+    of_context = {TASK_TOKEN[0]: task["Token"]} if "Execution" in state and isinstance(task, Mapping) and "Token" in task else {}
+    return {name: state[name] for name in TASK_TOKEN if name in state} or of_context
+
+
+def _for_the_only_one(elements: Iterator[Unwrapped], beside: Mapping[str, Any]) -> Iterator[Unwrapped]:
+    """A task token is answered once, so it is for one task. The innermost one counts."""
+    first = list(islice(elements, 2))
+    if len(first) == 1 and not first[0].beside:
+        first = [replace(first[0], beside=beside)]
+    return chain(first, elements)
+
+
+def _envelope(value: Mapping[str, Any], catalog: Catalog, envelopes: tuple[str, ...]) -> tuple[str, Any] | None:
     """The name of the envelope and its content; None for an object that is no envelope. Raises InvalidInput."""
     if value.get("Type") == "Notification" and "Message" in value:
         if not isinstance(value["Message"], str):
@@ -123,9 +155,9 @@ def _envelope(value: Mapping[str, Any], catalog: Catalog) -> tuple[str, Any] | N
         return EVENT, value["detail"]
     if "specversion" in value:
         return "a CloudEvent", _cloud_event_data(value)
-    if names_task(value, catalog):
+    if names_task(value, catalog, only_first=True):
         return None
-    return _lambda_event(value) or _state_input(value, catalog)
+    return _lambda_event(value) or _state_input(value, catalog, envelopes)
 
 
 def _cloud_event_data(value: Mapping[str, Any]) -> Any:
@@ -155,16 +187,50 @@ def _lambda_event(value: Mapping[str, Any]) -> tuple[str, Any] | None:
     return None
 
 
-def _state_input(value: Mapping[str, Any], catalog: Catalog) -> tuple[str, Any] | None:
-    """The input of a Step Functions execution, or the result of a state under any name (`ResultPath`)."""
+def _state_input(value: Mapping[str, Any], catalog: Catalog, envelopes: tuple[str, ...]) -> tuple[str, Any] | None:
+    """The input of a Step Functions execution, or the result of a state under any name (`ResultPath`).
+
+    A reply about an execution has both the ARN of the execution and its input: the input counts if it names a task.
+    """
     execution = value.get("Execution")
     if isinstance(execution, Mapping) and "Input" in execution:
         return STATE, execution["Input"]
+    is_task = names_task(value, catalog)
     for name in ("input", "Input"):
-        if isinstance(value.get(name), Mapping | list | str):
+        if isinstance(value.get(name), Mapping | list | str) and not (is_task and not _holds_task(value[name], catalog, envelopes)):
             return STATE, _with_members(value[name], value)
-    results = [inner for inner in objects_inside(value) if pasted_kinds(inner, catalog)]
+    first = first_kinds(catalog)
+    found = [(inner, pasted_replies(inner, catalog)) for inner in objects_inside(value)]
+    results = [inner for inner, pasted in found if any(kind in first for each in pasted for kind in each.kinds)]
+    if not results and not is_task:
+        results = [inner for inner, pasted in found if pasted]
     return (STATE, _with_members(results[0], value)) if len(results) == 1 else None
+
+
+def _holds_task(content: Any, catalog: Catalog, envelopes: tuple[str, ...]) -> bool:
+    """Whether a value, or a JSON text, names a task, in envelopes or not. Never raises.
+
+    The limit of envelopes bounds the work: this looks at a part of what is unwrapped later.
+    """
+    if len(envelopes) >= MAX_LAYERS:
+        return False
+    try:
+        decoded = decode_message(content) if isinstance(content, str) else content
+    except InvalidInput:
+        return False
+    return any(_names(each, catalog) for each in _unwrap(decoded, catalog, (*envelopes, STATE)))
+
+
+def _names(element: Unwrapped, catalog: Catalog) -> bool:
+    if isinstance(element.content, Mapping):
+        return bool(element.notified or element.started) or names_task(element.content, catalog)
+    if not isinstance(element.content, str):
+        return False
+    try:
+        parse_ref(element.content, catalog)
+    except InvalidInput as error:
+        return error.reason == "scope"
+    return True
 
 
 def _with_members(content: Any, outer: Mapping[str, Any]) -> Any:

@@ -1,34 +1,39 @@
-"""The members of our own messages besides the identifiers: version, scope, deadline, context."""
+"""The members of our own messages besides the identifiers and the scope: version, deadline, context, task token."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from watcher.core.intake.strict_json import canonical
 from watcher.errors import InvalidInput
-from watcher.model import DEFAULT_TARGET
 
 MAX_CONTEXT = 4096
 """Bytes of canonical JSON, because each event of the task carries them."""
 MAX_DEADLINE_S = 30 * 86_400.0
 """Seconds. A longer deadline is reduced to this: no service keeps a task for as long."""
+VERSION = ("version", "schema_version")
+"""The names of the member with the version of our own form."""
+TASK_TOKEN = ("task_token", "taskToken", "TaskToken")
+"""The names of the member with a task token of AWS Step Functions."""
+MAX_TASK_TOKEN = 2048
+"""Characters. Step Functions itself makes no longer ones."""
+
+OUR_MEMBERS = frozenset(
+    {"kind", "target", "region", "context", "deadline_s", "deadline_at", "traceparent", "tracestate", *TASK_TOKEN, *VERSION}
+)
+"""The members of a message besides the identifiers."""
+
+_TASK_TOKEN = re.compile(rf"[ -~]{{1,{MAX_TASK_TOKEN}}}")
 
 
 def check_version(message: Mapping[str, Any]) -> None:
     """Raises InvalidInput: version."""
-    for name in ("version", "schema_version"):
+    for name in VERSION:
         value = message.get(name)
         if value is not None and (isinstance(value, bool) or value not in (1, "1", "1.0")):
             raise InvalidInput("version", f"{name} must be 1")
-
-
-def check_scope(message: Mapping[str, Any], region: str | None) -> None:
-    """Raises InvalidInput: scope. A message cannot choose the target and the Region, only repeat them."""
-    if message.get("target") not in (None, DEFAULT_TARGET):
-        raise InvalidInput("scope", "the target is not configured")
-    if message.get("region") not in (None, region):
-        raise InvalidInput("scope", "the region is not the configured one")
 
 
 def deadline_of(message: Mapping[str, Any], now: float) -> float | None:
@@ -58,3 +63,15 @@ def context_of(value: Any) -> str | None:
     if len(text.encode()) > MAX_CONTEXT:
         raise InvalidInput("size", f"the context is larger than {MAX_CONTEXT} bytes of JSON; shorten it")
     return text
+
+
+def task_token_of(message: Mapping[str, Any]) -> str | None:
+    """The task token of a state of AWS Step Functions that waits for the task. Raises InvalidInput: field, without the token."""
+    given = [message[name] for name in TASK_TOKEN if message.get(name) is not None]
+    if not given:
+        return None
+    if any(value != given[0] for value in given):
+        raise InvalidInput("field", "the task token is given more than once, with different values; keep one")
+    if not isinstance(given[0], str) or not _TASK_TOKEN.fullmatch(given[0]):
+        raise InvalidInput("field", f"{TASK_TOKEN[0]} must be a string of 1 to {MAX_TASK_TOKEN} printable ASCII characters")
+    return given[0]

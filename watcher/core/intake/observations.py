@@ -17,6 +17,8 @@ from watcher.model import Observation
 
 MAX_AHEAD_S = 60.0
 """Seconds by which a timestamp may be ahead of our clock. The clocks of senders and of the service differ from ours."""
+MS, MIN_MS = 0.001, 100_000_000_000
+"""A millisecond, and the first number that is a time in milliseconds, of 1973: some APIs in lower camel case have such times."""
 MAX_AGE_S = 600.0
 """Seconds. What is older saves no call, because the task is due at once, and it may be the replay of an old message."""
 
@@ -27,9 +29,10 @@ def observation_of(kind: Kind, task: Mapping[str, Any], now: float) -> Observati
     The observation is dated `now`, when the watcher learned of it. Its timestamps say how old it is.
     """
     paths = kind.reply
+    numbers = 1.0 if paths.status.text[:1].isupper() else MS
     try:
         status = paths.status.find(task)
-        times = [_seconds(path, task) for path in (paths.created, paths.started, paths.updated)]
+        times = [_seconds(path, task, numbers) for path in (paths.created, paths.started, paths.updated)]
     except (ValueError, OverflowError, OSError):
         return None
     if not isinstance(status, str) or status not in kind.statuses or kind.phase(status) is not Phase.OPEN:
@@ -49,8 +52,11 @@ def has_status(kind: Kind, task: Mapping[str, Any]) -> bool:
         return True
 
 
-def _seconds(path: Expression | None, task: Mapping[str, Any]) -> float | None:
-    """A timestamp as RFC 3339 or as seconds since the epoch. Raises ValueError or OverflowError for anything else."""
+def _seconds(path: Expression | None, task: Mapping[str, Any], large_unit: float) -> float | None:
+    """A timestamp as RFC 3339 or as seconds since the epoch. Raises ValueError or OverflowError for anything else.
+
+    `large_unit` is the unit, in seconds, of a number that is too large for a time in seconds.
+    """
     value = None if path is None else path.find(task)
     if value is None:
         return None
@@ -61,4 +67,4 @@ def _seconds(path: Expression | None, task: Mapping[str, Any]) -> float | None:
         return at.astimezone(UTC).timestamp()
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError("not a time")
-    return float(value)
+    return float(value) * (large_unit if value >= MIN_MS else 1.0)

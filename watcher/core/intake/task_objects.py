@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from watcher.errors import InvalidInput
-from watcher.kinds.catalog import Catalog
 from watcher.kinds.kind import Kind, Param
 
 Objects = Sequence[Mapping[str, Any]]
@@ -22,45 +21,31 @@ def lower_camel(name: str) -> str:
 
 
 def spellings(param: Param) -> tuple[str, ...]:
-    """The names of a parameter in the API, in our own messages, and in lower camel case."""
-    return (param.name, param.field, lower_camel(param.name))
+    """The names of a parameter in the API, in our own messages, and in lower camel case; and its further names."""
+    names = (param.name, param.field, lower_camel(param.name), *param.other_names, *map(lower_camel, param.other_names))
+    return tuple(dict.fromkeys(names))
 
 
 def as_the_api_spells(value: Any, kind: Kind) -> Any:
     """A copy of a JSON value in which members in lower camel case also have names that begin as those of the kind's replies do."""
-    member = kind.reply.member
-    if member is None or not member[:1].isupper():
-        return value
-    return _upper_camel(value)
-
-
-def pasted_task(message: Mapping[str, Any], kind: Kind) -> Any:
-    """The task in a message that contains a reply of this kind, as the API spells it; None where the reply has none."""
-    member = kind.reply.member or ""
-    found = message.get(member) if member in message else message.get(lower_camel(member))
-    return kind.reply.task.find({member: as_the_api_spells(found, kind)})
-
-
-def pasted_kinds(message: Mapping[str, Any], catalog: Catalog) -> Sequence[Kind]:
-    """The kinds whose reply is part of the message. Of kinds with the same reply: the one that the message names, or the first."""
-    found: dict[str, Kind] = {}
-    for kind in catalog:
-        member = kind.reply.member
-        present = member is not None and (member in message or lower_camel(member) in message)
-        if member is not None and present and (member not in found or message.get("kind") == kind.name):
-            found[member] = kind
-    return list(found.values())
-
-
-def names_task(message: Mapping[str, Any], catalog: Catalog) -> bool:
-    """Whether a message has the own id of a task, or a reply, among its members."""
-    own_ids = (name for kind in catalog for name in spellings(kind.params[-1]))
-    return any(message.get(name) is not None for name in own_ids) or bool(pasted_kinds(message, catalog))
+    return _upper_camel(value) if kind.reply.status.text[:1].isupper() else value
 
 
 def objects_inside(members: Mapping[str, Any]) -> Objects:
     """The objects directly inside this one: a task holds some of its identifiers one level down, as in `CallDetails`."""
     return [inner for name, inner in members.items() if isinstance(inner, Mapping) and name != "context"]
+
+
+def own_id_in(task: Mapping[str, Any], kind: Kind) -> Any:
+    """The task's own id as a reply has it, where that is not the name of a parameter; None where there is none. Never raises."""
+    for path in (kind.reply.id, None if kind.batch is None else kind.batch.id):
+        try:
+            found = None if path is None else path.find(task)
+        except ValueError:
+            continue
+        if isinstance(found, str):
+            return found
+    return None
 
 
 def bare_values(message: Mapping[str, Any], kind: Kind) -> Sequence[Any]:
@@ -76,6 +61,16 @@ def bare_values(message: Mapping[str, Any], kind: Kind) -> Sequence[Any]:
         found = [value_of(inside, spellings(param)) for param in outer]
         values = [value if value is not None else inner for value, inner in zip(values, found, strict=True)]
     return [*values, own_id]
+
+
+def has_all(objects: Objects, kind: Kind) -> bool:
+    """Whether each identifier of a task of this kind is in these objects, whatever its value is."""
+    return all(is_present(objects, spellings(param)) for param in kind.params)
+
+
+def is_present(objects: Objects, names: Sequence[str]) -> bool:
+    """Whether there is a value under any of these names."""
+    return any(members.get(name) is not None for members in objects for name in names)
 
 
 def value_of(objects: Objects, names: Sequence[str]) -> Any:

@@ -1,0 +1,253 @@
+"""Messages that name tasks of any kind and target: which kind is meant, and where its task is."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from watcher.core.intake.example_ids import example_arn, example_ids
+from watcher.core.intake.references import parse_ref
+from watcher.core.intake.scopes import Targets
+from watcher.core.intake.submissions import read
+from watcher.errors import InvalidInput
+from watcher.kinds.catalog import builtin_catalog
+from watcher.model import Ignored, Scope, Submission, TaskRef
+
+CATALOG = builtin_catalog()
+NOW = 1_790_000_000.0
+HOME, OTHER = "111122223333", "444455556666"
+SCOPES = {"default": Scope("us-east-1"), "eu": Scope("eu-central-1"), "prod": Scope("us-east-1", OTHER)}
+JOB = "2f0c7f3e-6d0b-4d2c-9a45-0d7c5a7f1f10"
+BATCH = f"arn:aws:batch:us-east-1:{HOME}:job/{JOB}"
+EXECUTION = f"arn:aws:states:us-east-1:{HOME}:execution:machine:run-1"
+TASK = f"arn:aws:ecs:us-east-1:{HOME}:task/web/0123456789abcdef0"
+STACK = f"arn:aws:cloudformation:us-east-1:{HOME}:stack/web/{JOB}"
+BUILD = f"arn:aws:codebuild:us-east-1:{HOME}:build/site:{JOB}"
+
+
+def found(message: Any, **options: Any) -> list[Submission | InvalidInput | Ignored]:
+    body = message.encode() if isinstance(message, str) else json.dumps(message).encode()
+    return list(read(body, CATALOG, **{"now": NOW, "scopes": SCOPES, **options}))
+
+
+def refs(message: Any, **options: Any) -> list[TaskRef | str]:
+    """The tasks that a message names, or the reasons why it names none."""
+    return [each.ref if isinstance(each, Submission) else getattr(each, "reason", "ignored") for each in found(message, **options)]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in CATALOG if kind.arn is not None], ids=lambda kind: kind.name)
+def test_an_arn_alone_names_a_task(kind: Any) -> None:
+    """As a text, a JSON string, an element of a list, and a member under any name."""
+    arn = example_arn(kind)
+    ref = TaskRef(kind.name, example_ids(kind))
+    for message in (
+        arn,
+        json.dumps(arn),
+        {"arn": arn},
+        {"anything": arn, "context": 1},
+        {"kind": kind.name, "resource": arn},
+        f"{kind.name}/{arn}",
+    ):
+        assert refs(message) == [ref]
+    assert refs([arn, {"arn": arn}]) == [ref, ref]
+    assert parse_ref(ref.key, CATALOG, Targets(SCOPES)) == ref
+
+
+@pytest.mark.parametrize(
+    ("message", "named"),
+    [
+        ({"jobArn": BATCH, "jobName": "nightly", "jobId": JOB}, TaskRef("batch-job", (JOB,))),
+        ({"QueryExecutionId": JOB}, TaskRef("athena-query", (JOB,))),
+        ({"executionArn": EXECUTION, "startDate": 1_790_000_000.5}, TaskRef("stepfunctions-execution", (EXECUTION,))),
+        ({"build": {"id": f"site:{JOB}", "arn": BUILD, "buildStatus": "IN_PROGRESS"}}, TaskRef("codebuild-build", (f"site:{JOB}",))),
+        ({"StackId": STACK}, TaskRef("cloudformation-stack", (STACK,))),
+        ({"kind": "glue-job-run", "JobName": "load", "JobRunId": "jr_1"}, TaskRef("glue-job-run", ("load", "jr_1"))),
+        ({"kind": "glue-job-run", "jobName": "load", "JobRun": {"Id": "jr_1"}}, TaskRef("glue-job-run", ("load", "jr_1"))),
+        ({"TranscriptionJob": {"TranscriptionJobName": "call-7"}}, TaskRef("transcription", ("call-7",))),
+        ({"kind": "transcription", "TranscriptionJobName": "call-7"}, TaskRef("transcription", ("call-7",))),
+        ({"transcription_job_name": "call-7"}, TaskRef("transcription", ("call-7",))),
+        ({"kind": "textract-text", "JobId": "0123"}, TaskRef("textract-text", ("0123",))),
+        ({"TrainingJobArn": f"arn:aws:sagemaker:us-east-1:{HOME}:training-job/t-1"}, TaskRef("sagemaker-training", ("t-1",))),
+        ({"applicationId": "a1", "jobRunId": "r1"}, TaskRef("emr-serverless-job-run", ("a1", "r1"))),
+        ({"Job": {"Id": "1234567890123-abcdef", "Status": "SUBMITTED"}}, TaskRef("mediaconvert-job", ("1234567890123-abcdef",))),
+        ({"kind": "ecs-task", "cluster": "web", "tasks": [TASK]}, TaskRef("ecs-task", ("web", TASK))),
+    ],
+)
+def test_the_reply_of_a_start_call_names_its_task(message: Any, named: TaskRef) -> None:
+    """As the SDKs and the AWS CLI print it, with the kind where the reply alone could be of several."""
+    assert refs(message) == refs({**message, "context": "c", "task_token": None}) == [named]
+
+
+def test_a_list_of_tasks_in_a_reply_is_a_batch() -> None:
+    """Each task has its own outcome; the error says which one is invalid, and a list without tasks is invalid."""
+    other = "7d0c7f3e-6d0b-4d2c-9a45-0d7c5a7f1f10"
+    jobs = [{"jobId": JOB, "status": "RUNNABLE"}, {"jobId": "a b"}, {"jobArn": BATCH.replace(JOB, other)}]
+    assert refs({"jobs": jobs}) == [TaskRef("batch-job", (JOB,)), "id", TaskRef("batch-job", (other,))]
+    assert "task 2 of jobs: " in str(found({"jobs": jobs})[1])
+    assert refs({"tasks": [{"taskArn": TASK, "clusterArn": f"arn:aws:ecs:us-east-1:{HOME}:cluster/web"}], "failures": []}) == [
+        TaskRef("ecs-task", ("web", TASK))
+    ]
+    assert refs({"kind": "batch-job", "jobs": [JOB, other]}) == [TaskRef("batch-job", (each,)) for each in (JOB, other)]
+    assert refs({"kind": "batch-job", "jobs": []}) == ["shape"]
+
+
+def test_several_kinds_that_fit_equally_are_named() -> None:
+    """The sender adds the kind; nothing is guessed, and nothing of the message is repeated."""
+    (outcome,) = found({"JobId": "canary"})
+    assert isinstance(outcome, InvalidInput)
+    assert outcome.reason == "kind"
+    assert {"textract-text", "textract-analysis", "rekognition-labels"} <= set(str(outcome).replace(",", " ").replace(";", " ").split())
+    assert "canary" not in str(outcome)
+    assert refs({"kind": "rekognition-labels", "JobId": "canary"}) == [TaskRef("rekognition-labels", ("canary",))]
+
+
+def test_twins_with_the_same_reply_are_told_apart_by_their_identifiers() -> None:
+    """A search of a voice connector has it in the reply; one of a media pipeline needs the pipeline beside the reply."""
+    of_voice = {"SpeakerSearchTask": {"SpeakerSearchTaskId": JOB, "CallDetails": {"VoiceConnectorId": "vc-1"}}}
+    of_media = {"SpeakerSearchTask": {"SpeakerSearchTaskId": JOB, "SpeakerSearchTaskStatus": "InProgress"}}
+    assert refs(of_voice) == [TaskRef("speaker-search", ("vc-1", JOB))]
+    assert refs({**of_media, "media_insights_pipeline_id": "p-1"}) == [TaskRef("media-speaker-search", ("p-1", JOB))]
+    assert refs({"kind": "media-speaker-search", **of_media, "Identifier": "p-1"}) == [TaskRef("media-speaker-search", ("p-1", JOB))]
+    assert refs(of_media) == ["field"]
+    assert refs({"kind": "media-voice-tone", **of_media, "Identifier": "p-1"}) == ["kind"]
+
+
+def test_a_message_of_the_voice_service_may_have_members_of_any_other_kind() -> None:
+    """As before there were other kinds: what else is in the message is ignored."""
+    own = {"voice_connector_id": "vc-1", "speaker_search_task_id": "t-1"}
+    tone = {"VoiceConnectorId": "vc-1", "VoiceToneAnalysisTaskId": "t-1"}
+    others = {"executionArn": EXECUTION, "jobId": "j", "TranscriptionJob": {"TranscriptionJobName": "x"}, "jobs": [{"jobId": "j"}]}
+    assert refs({**own, **others}) == refs({"input": own, **others}) == [TaskRef("speaker-search", ("vc-1", "t-1"))]
+    assert refs({**tone, **others}) == [TaskRef("voice-tone", ("vc-1", "t-1"))]
+    assert refs({"speaker_search_task_id": "t-1", **others}) == ["field"], "an incomplete search is not another task"
+
+
+def test_a_reply_about_an_execution_is_the_execution_unless_its_input_names_a_task() -> None:
+    """`input` is a part of that reply, and also how Step Functions passes a task on."""
+    reply = {"executionArn": EXECUTION, "status": "RUNNING", "input": '{"order": 7}'}
+    assert refs(reply) == [TaskRef("stepfunctions-execution", (EXECUTION,))]
+    assert refs({**reply, "input": '{"QueryExecutionId": "q-1"}'}) == [TaskRef("athena-query", ("q-1",))]
+
+
+@pytest.mark.parametrize(
+    ("arn", "expected"),
+    [
+        (BATCH, "default"),
+        (BATCH.replace("us-east-1", "eu-central-1"), "eu"),
+        (BATCH.replace(HOME, OTHER), "prod"),
+        (BATCH.replace("us-east-1", "ap-south-1"), "scope"),
+        (f"arn:aws:ec2:eu-central-1::image/ami-{'0' * 17}", "eu"),
+        (f"arn:aws:ec2:us-east-1::image/ami-{'0' * 17}", "scope"),
+    ],
+)
+def test_the_target_is_that_of_the_arn(arn: str, expected: str) -> None:
+    """By account and Region; by the Region alone where an account is not known. None or several: the reason says so, without the ARN."""
+    for message in (arn, {"arn": arn}):
+        (outcome,) = found(message)
+        assert (outcome.ref.target if isinstance(outcome, Submission) else getattr(outcome, "reason", "")) == expected
+        assert arn not in str(outcome) or isinstance(outcome, Submission)
+    kind = "ec2-image" if ":ec2:" in arn else "batch-job"
+    for target, scope in SCOPES.items():
+        agrees = scope.region == arn.split(":")[3] and scope.account in (None, arn.split(":")[4] or scope.account)
+        named = refs({"arn": arn, "target": target})
+        assert [each.target if isinstance(each, TaskRef) else each for each in named] == [target if agrees else "scope"]
+        assert refs(f"{target}/{kind}/{arn}") == named
+
+
+def test_a_message_names_a_configured_target() -> None:
+    """Any other one is out of scope, and so is a Region that is not that of the target."""
+    task = {"kind": "transcription", "TranscriptionJobName": "call-7"}
+    ref = TaskRef("transcription", ("call-7",), "eu")
+    assert refs({**task, "target": "eu"}) == refs({**task, "target": "eu", "region": "eu-central-1"}) == refs(ref.key) == [ref]
+    assert (
+        refs({**task, "target": "us"}) == refs({**task, "target": 5}) == refs({**task, "target": "eu", "region": "us-east-1"}) == ["scope"]
+    )
+    assert refs("us/transcription/call-7") == ["scope"]
+    assert refs({"arn": BATCH, "region": "eu-central-1"}) == ["scope"]
+    assert refs({"arn": BATCH, "kind": "transcription"}) == ["field"]
+    assert refs(f"transcription/{BATCH}") == ["kind"]
+    elsewhere = BATCH.replace("us-east-1", "ap-south-1")
+    assert refs({**task, "target": "us"}, other_targets=True) == [TaskRef("transcription", ("call-7",), "us")]
+    assert refs(elsewhere, other_targets=True) == [TaskRef("batch-job", (JOB,))]
+
+
+@pytest.mark.parametrize("message", [{"arn": BATCH, "jobId": "another"}, {"kind": "batch-job", "a": BATCH, "b": BATCH.replace(JOB, "c")}])
+def test_an_arn_that_does_not_fit_the_message_is_not_used(message: Any) -> None:
+    """That of another task beside an id has no effect; of two ARNs none is chosen."""
+    (outcome,) = found(message)
+    assert outcome.ref.params == ("another",) if isinstance(outcome, Submission) else getattr(outcome, "reason", "") == "field"
+
+
+def event(type_: str, source: str, detail: Any, **members: Any) -> dict[str, Any]:
+    return {"detail-type": type_, "source": source, "account": HOME, "region": "us-east-1", "detail": detail, **members}
+
+
+@pytest.mark.parametrize(
+    ("message", "named"),
+    [
+        (event("Batch Job State Change", "aws.batch", {"jobId": JOB, "jobArn": BATCH, "status": "RUNNING"}), TaskRef("batch-job", (JOB,))),
+        (event("CodeBuild Build State Change", "aws.codebuild", {"build-id": BUILD}), TaskRef("codebuild-build", (f"site:{JOB}",))),
+        (
+            event("ECS Task State Change", "aws.ecs", {"taskArn": TASK, "clusterArn": f"arn:aws:ecs:us-east-1:{HOME}:cluster/web"}),
+            TaskRef("ecs-task", ("web", TASK)),
+        ),
+        (event("ECS Task State Change", "aws.ecs", {}, resources=[TASK]), TaskRef("ecs-task", ("web", TASK))),
+        (event("Glue Job State Change", "aws.glue", {"jobName": "load", "jobRunId": "jr_1"}), TaskRef("glue-job-run", ("load", "jr_1"))),
+        (
+            event("Step Functions Execution Status Change", "aws.states", {"executionArn": EXECUTION, "input": '{"order": 7}'}),
+            TaskRef("stepfunctions-execution", (EXECUTION,)),
+        ),
+    ],
+)
+def test_a_notification_of_any_service_requests_a_poll_now(message: Any, named: TaskRef) -> None:
+    """Its identifiers are under the names of the kind, or in an ARN of the detail or of the resources."""
+    assert found(message) == [Submission(named, poll_now=True)]
+    moved = json.loads(json.dumps(message).replace("us-east-1", "eu-central-1"))
+    (outcome,) = found(moved, watch_notified=True)
+    assert isinstance(outcome, Submission)
+    assert outcome.ref.target == "eu"
+
+
+def test_a_notification_of_another_account_starts_no_watch() -> None:
+    """Where the source starts watches from notifications, one that no target can poll is out of scope."""
+    message = event("Batch Job State Change", "aws.batch", {"jobId": JOB}, region="ap-south-1")
+    assert refs(message, watch_notified=True) == ["scope"]
+    assert found(message) == [Submission(TaskRef("batch-job", (JOB,)), poll_now=True)]
+    assert refs(event("Batch Job State Change", "aws.batch", {})) == refs(event("Batch Job Queue Blocked", "aws.batch", {})) == ["ignored"]
+
+
+def record(name: str, host: str, request: Any, reply: Any, **members: Any) -> dict[str, Any]:
+    detail = {"eventName": name, "eventSource": f"{host}.amazonaws.com", "awsRegion": "us-east-1", "recipientAccountId": HOME}
+    detail |= {"requestParameters": request, "responseElements": reply, **members}
+    return event("AWS API Call via CloudTrail", f"aws.{host}", detail)
+
+
+def test_a_record_of_a_start_call_belongs_to_the_target_of_its_account() -> None:
+    """By the rule for ARNs; a record of another account and Region is out of scope."""
+    job = {"transcriptionJob": {"transcriptionJobName": "call-7", "transcriptionJobStatus": "IN_PROGRESS"}}
+    message = record("StartTranscriptionJob", "transcribe", {"transcriptionJobName": "call-7"}, job)
+    assert refs(message) == [TaskRef("transcription", ("call-7",))]
+    for members, expected in (
+        ({"recipientAccountId": OTHER}, "prod"),
+        ({"awsRegion": "eu-central-1"}, "eu"),
+        ({"awsRegion": "ap-south-1"}, "scope"),
+    ):
+        (named,) = refs({**message, "detail": {**message["detail"], **members}})
+        assert (named.target if isinstance(named, TaskRef) else named) == expected
+
+
+def test_calls_of_the_same_name_are_told_apart_by_their_service() -> None:
+    """A record of a call that another service also has is of no known task."""
+    job = {"job": {"id": "1234567890123-abcdef"}}
+    assert refs(record("CreateJob", "mediaconvert", {}, job)) == [TaskRef("mediaconvert-job", ("1234567890123-abcdef",))]
+    assert refs(record("CreateJob", "iot", {}, job)) == ["shape"]
+
+
+def test_inputs_inside_inputs_are_read_in_little_time() -> None:
+    """The choice between a reply and its input looks ahead only as deep as envelopes may be."""
+    message: Any = {"jobId": "x"}
+    for _ in range(30):
+        message = {"executionArn": EXECUTION, "input": message}
+    assert len(found(message)) == 1

@@ -1,0 +1,104 @@
+"""Reads a text that names one task: the identifiers of the default kind, the key of any task, or an ARN."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote
+
+from watcher.core.intake.recognition import unknown_kind
+from watcher.core.intake.scopes import Targets
+from watcher.core.intake.strict_json import JSON_SPACE
+from watcher.core.intake.task_arns import PREFIX, arn_values, kinds_of_arn
+from watcher.errors import InvalidInput
+from watcher.kinds.arn import TaskArn
+from watcher.kinds.catalog import Catalog
+from watcher.kinds.kind import Kind, Param
+from watcher.model import DEFAULT_TARGET, Scope, TaskRef
+
+DEFAULT_SCOPES: Mapping[str, Scope] = {DEFAULT_TARGET: Scope()}
+"""The default target alone, in a Region and an account that are not known."""
+
+
+def parse_ref(text: str, catalog: Catalog, targets: Targets | None = None) -> TaskRef:
+    """Return the task that a reference names. Raises InvalidInput: shape, kind, scope, field, id.
+
+    A reference is the identifiers of the default kind, or any key, joined by `/`, or an ARN. Each part may be percent-encoded.
+    An ARN may also follow a kind, and a target before it. Without `targets`, there is the default one alone.
+    """
+    targets = Targets(DEFAULT_SCOPES) if targets is None else targets
+    given = text.strip(JSON_SPACE)
+    head, arn = _split(given)
+    if arn is not None:
+        return _ref_of_arn(head, arn, catalog, targets)
+    parts = [unquote(part) for part in given.split("/")]
+    has_target = not _is_key(parts, catalog) and _is_key(parts[1:], catalog)
+    target = targets.named(parts.pop(0) if has_target else None)
+    kind = catalog[parts.pop(0)] if _is_key(parts, catalog) else catalog.default
+    if len(parts) == len(kind.params) + 1:
+        raise unknown_kind(catalog)
+    if len(parts) != len(kind.params):
+        names = "/".join(param.name for param in kind.params)
+        raise InvalidInput("shape", f"expected {names}, or a key, which begins with the kind")
+    arn_in_key = kind.arn.match(parts[-1]) if kind.arn is not None else None
+    if arn_in_key is not None:
+        targets.check_place(target, arn_in_key.region, arn_in_key.account)
+    return TaskRef(kind.name, valid_ids(kind, parts), target)
+
+
+def is_key_or_arn(text: str, catalog: Catalog) -> bool:
+    """Whether a text says of which kind its task is: a key with a kind and its identifiers, or an ARN."""
+    given = text.strip(JSON_SPACE)
+    parts = [unquote(part) for part in given.split("/")]
+    return _split(given)[1] is not None or _is_key(parts, catalog) or _is_key(parts[1:], catalog)
+
+
+def valid_ids(kind: Kind, values: Sequence[Any]) -> tuple[str, ...]:
+    """Return identifiers that are safe in a request. Raises InvalidInput: field, id."""
+    return tuple(_valid(param, value) for param, value in zip(kind.params, values, strict=True))
+
+
+def _valid(param: Param, value: Any) -> str:
+    """Identifiers become part of a URL, and the SDK does not check them."""
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidInput("field", f"{param.name} is missing, blank, or not a string")
+    if not param.pattern.fullmatch(value) or ".." in value:
+        raise InvalidInput("id", f"{param.name} does not have the form of such an identifier")
+    return value
+
+
+def _split(text: str) -> tuple[Sequence[str], str | None]:
+    """The parts before an ARN, and the ARN, which may contain slashes; None where there is none."""
+    if text.startswith(PREFIX):
+        return (), text
+    before, found, rest = text.partition(f"/{PREFIX}")
+    return (before.split("/"), PREFIX + rest) if found and before.count("/") <= 1 else ((), None)
+
+
+def _ref_of_arn(head: Sequence[str], text: str, catalog: Catalog, targets: Targets) -> TaskRef:
+    """`head` is what is before the ARN: nothing, a kind, or a target and a kind."""
+    found = kinds_of_arn(text, catalog)
+    if head and head[-1] not in catalog:
+        raise unknown_kind(catalog)
+    kinds = [kind for kind in found if not head or kind.name == head[-1]]
+    if not kinds:
+        raise InvalidInput("kind", f"the ARN is not that of a task of {'this' if head else 'a known'} kind")
+    if len(kinds) > 1:
+        raise InvalidInput("kind", f"several kinds have such ARNs: {', '.join(kind.name for kind in kinds)}; write the kind before it")
+    arn = found[kinds[0]]
+    target = target_of(arn, head[0] if len(head) == 2 else None, targets)  # a target and a kind
+    return TaskRef(kinds[0].name, valid_ids(kinds[0], arn_values(kinds[0], arn)), target)
+
+
+def target_of(arn: TaskArn, named: Any, targets: Targets) -> str:
+    """Return the target of a task by its ARN. One that is named must agree with it. Raises InvalidInput: scope."""
+    if named is None:
+        return targets.at(arn.region, arn.account)
+    target = targets.named(named)
+    targets.check_place(target, arn.region, arn.account)
+    return target
+
+
+def _is_key(parts: Sequence[str], catalog: Catalog) -> bool:
+    """Whether these are the name of a kind and as many identifiers as the kind has."""
+    return bool(parts) and parts[0] in catalog and len(parts) == 1 + len(catalog[parts[0]].params)
