@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from watcher.core.hints import hint
-from watcher.errors import CredentialsRejected, Denied, Invalid, RemoteError, Unavailable
+from watcher.errors import BatchFailed, CredentialsRejected, Denied, Invalid, RemoteError, Unavailable
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,19 @@ def test_a_service_that_does_not_answer_has_the_hint_about_the_network() -> None
     """The hint for a service that cannot be reached still names the network and the endpoint variables."""
     assert "network, proxy" in hint(Unavailable("EndpointConnectionError"))
     assert "network, proxy" in hint(Unavailable("ECONNREFUSED"))
+
+
+def test_a_role_that_cannot_be_assumed_has_a_hint_about_both_sides() -> None:
+    """The trust policy belongs to the account of the role, the permission to that of the watcher; the keys are good."""
+    advice = hint(CredentialsRejected("AccessDenied", "HTTP 403", unsent=True))
+    assert "trust policy" in advice
+    assert "sts:AssumeRole" in advice
+    assert "targets in the configuration" in hint(CredentialsRejected("UnknownTarget", unsent=True))
+
+
+def test_a_failed_call_about_several_tasks_has_the_hint_of_its_cause() -> None:
+    """What failed is the call, for the same reason as a call about one task."""
+    assert hint(BatchFailed(Denied("AccessDeniedException"))) == hint(Denied("AccessDeniedException"))
 
 
 def test_a_server_that_answers_with_an_error_has_a_hint_about_the_server() -> None:

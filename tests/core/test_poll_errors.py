@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.facts import DAY, NOW, seen, watch_of
-from watcher.core.polling.poll_errors import MAX_BACKOFF_S, PARKED_S, SUSPECT_S, on_poll_error, overdue_since, wait_range
+from watcher.core.polling.poll_errors import MAX_BACKOFF_S, PARKED_S, SUSPECT_S, on_poll_error, overdue_since, polled_alone, wait_range
 from watcher.core.polling.transitions import WatchSettings, advance
 from watcher.errors import (
+    BatchFailed,
     Busy,
     CredentialsRejected,
     Denied,
@@ -22,7 +23,10 @@ from watcher.kinds.catalog import builtin_catalog
 from watcher.model import EventType
 
 KIND = builtin_catalog()["speaker-search"]
-ERRORS = {cls.reason: cls("code") for cls in (Throttled, Unavailable, Busy, NotFound, Denied, Invalid, CredentialsRejected, Unreadable)}
+ERRORS: dict[str, RemoteError] = {
+    cls.reason: cls("code") for cls in (Throttled, Unavailable, Busy, NotFound, Denied, Invalid, CredentialsRejected, Unreadable)
+}
+ERRORS["batch"] = BatchFailed(Denied("code"))
 FOREIGN = Unreadable("404", foreign=True)
 ENDS = {
     ("not_found", "not_found"),
@@ -34,7 +38,7 @@ ENDS = {
     ("busy", "busy"),
 }
 """Which error may end a watch, and with which reason."""
-NEVER_THE_TASKS = ["throttled", "unavailable", "credentials"]
+NEVER_THE_TASKS = ["throttled", "unavailable", "credentials", "batch"]
 
 
 def after(*errors, watch=None, suspect=False, clock=0.0, **settings):
@@ -86,7 +90,7 @@ def test_any_series_of_failures_waits_within_bounds_and_ends_once(errors, suspec
         watch = taken.watch
 
 
-@pytest.mark.parametrize("reason", ["throttled", "credentials"])
+@pytest.mark.parametrize("reason", ["throttled", "credentials", "batch"])
 def test_throttling_and_rejected_credentials_cost_the_task_nothing(reason) -> None:
     """The task has no wait of its own and no failure, because the pace and the circuits slow all calls down."""
     taken = after((reason, 1))
@@ -279,3 +283,28 @@ def test_the_range_of_a_reason_holds_each_wait(reason) -> None:
             assert (step.wait_s is None) == (low is None)
             if step.wait_s is not None:
                 assert low <= step.wait_s[0] <= step.wait_s[1] <= high
+
+
+def alone(error: RemoteError) -> RemoteError:
+    """The error of a call about this task alone that would fail each call about several tasks."""
+    error.alone = True
+    return error
+
+
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize(
+    ("outcome", "after"),
+    [
+        (BatchFailed(Denied("code")), True),
+        (alone(Denied("code")), True),
+        (alone(NotFound("code")), True),
+        (Denied("code"), False),
+        (NotFound("code"), False),
+        (seen("IN_QUEUE"), False),
+        *((ERRORS[reason], None) for reason in ("throttled", "unavailable", "credentials", "busy")),
+        (FOREIGN, None),
+    ],
+)
+def test_a_task_that_would_fail_a_batch_is_polled_alone(outcome, after, before) -> None:
+    """Until a poll shows that it does not: its state, or an error that concerns this task only. Trouble in polling changes nothing."""
+    assert polled_alone(outcome, before) == (before if after is None else after)

@@ -149,7 +149,7 @@ async def an_endpoint_that_refuses_connections(directory: Path) -> None:
         endpoint = {"AWS_ENDPOINT_URL_CHIME_SDK_VOICE": f"http://127.0.0.1:{port}"}
         watcher = WatcherProcess(directory, {**NO_FILES, **keys, **endpoint})
         with watcher.running(*RUN):
-            sample = 'watcher_polls_total{kind="speaker-search",outcome="unavailable"}'
+            sample = 'watcher_polls_total{kind="speaker-search",outcome="unavailable",target="default"}'
             await until_metric(f"http://{listen}", sample, watcher, 2)
             refusing.close()
             async with simulator(QUIET, port=port) as sim:

@@ -112,7 +112,7 @@ def troubles(sim: Simulator, hook: Webhook, queue: Queue) -> list[Trouble]:
             {"WatcherQuotaZero", "WatcherThrottled"},
             lambda: change(quota=0.0, burst=0.0),
             lambda: change(quota=None, burst=None),
-            grows='watcher_polls_total{kind="speaker-search",outcome="throttled"}',
+            grows='watcher_polls_total{kind="speaker-search",outcome="throttled",target="default"}',
         ),
         Trouble(
             "source:tasks",

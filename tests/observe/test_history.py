@@ -32,9 +32,9 @@ def recorded():
 def test_calls_are_rates_by_quota_and_outcome(recorded):
     """Calls are counted per second since the last sample, as answered, throttled, or failed, with the pace and the price."""
     for outcome, polls in {"unchanged": 20, "changed": 5, "throttled": 10, "unavailable": 4, "denied": 1}.items():
-        recorded.metrics.polls.labels("speaker-search", outcome).inc(polls)
+        recorded.metrics.polls.labels("default", "speaker-search", outcome).inc(polls)
     recorded.metrics.pace_rate.labels("default", "speaker-search").set(8)
-    recorded.metrics.price.labels("speaker-search").set(0.5)
+    recorded.metrics.price.labels("default", "speaker-search").set(0.5)
     found = recorded.sample(after=5).quotas
     speaker, tone = found["speaker-search"], found["voice-tone"]
     assert (speaker.answered, speaker.throttled, speaker.failed, speaker.pace, speaker.price_s) == (5, 2, 1, 8, 0.5)
@@ -76,7 +76,7 @@ def test_the_present_rate_is_the_mean_of_the_last_samples(recorded):
     """The present rate of calls is a mean over the last samples, with the newest pace; there is none before the first sample."""
     assert recorded.history.rate("speaker-search", 10) is None
     for polls, pace in ((50, 3), (10, 4), (20, 5)):
-        recorded.metrics.polls.labels("speaker-search", "unchanged").inc(polls)
+        recorded.metrics.polls.labels("default", "speaker-search", "unchanged").inc(polls)
         recorded.metrics.pace_rate.labels("default", "speaker-search").set(pace)
         recorded.sample()
     found = recorded.history.rate("speaker-search", 10)

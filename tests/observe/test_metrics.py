@@ -82,7 +82,7 @@ def test_build_info_has_the_version():
 
 def test_poll_counters_start_at_zero():
     """The series of each poll outcome exists from the start, so that its first increase is seen."""
-    labels = (("kind", "speaker-search"), ("outcome", "throttled"))
+    labels = (("kind", "speaker-search"), ("outcome", "throttled"), ("target", "default"))
     assert scraped(Metrics(CATALOG))["watcher_polls_total", labels] == 0
 
 

@@ -98,7 +98,7 @@ async def test_stale_replies_are_dropped_and_counted(world: MakeWorld) -> None:
     async with w.watcher() as watcher:
         await watcher.run()
     metrics = watcher.metrics.registry
-    assert metrics.get_sample_value("watcher_polls_total", {"kind": "speaker-search", "outcome": "stale"})
+    assert metrics.get_sample_value("watcher_polls_total", {"target": "default", "kind": "speaker-search", "outcome": "stale"})
     for ref in w.service.tasks.refs():
         truth = [status for status, _ in w.service.tasks.truth(ref)]
         reported = [event["data"]["to"] for event in w.inbox.of(ref.key)]

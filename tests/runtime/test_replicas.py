@@ -271,7 +271,7 @@ async def test_a_call_in_flight_is_given_up_when_the_lease_ends() -> None:
             await anyio.sleep(40)
             assert one.watcher.loops.pollers.in_flight == 0
         tasks.cancel_scope.cancel()
-    assert b'outcome="unavailable"} 1.0' in one.watcher.metrics.render()
+    assert b'outcome="unavailable",target="default"} 1.0' in one.watcher.metrics.render()
 
 
 async def test_a_lone_replica_continues_after_an_outage_of_the_store_without_loading_again() -> None:

@@ -90,9 +90,10 @@ class OverviewReader:
 
     def _calls(self, poller: Poller) -> Calls:
         pace, now = poller.policy.pace, anyio.current_time()
-        recent = self._history.rate(poller.quota.name, RECENT_S)
+        recent = self._history.rate(poller.of.name, RECENT_S)
         return Calls(
             quota=poller.quota.name,
+            target=poller.of.target,
             title=poller.quota.title,
             open=len(poller.pending),
             pace=pace.rate,
@@ -166,18 +167,19 @@ def history_columns(every_s: float, samples: Sequence[Sample]) -> HistoryColumns
         lag_mean_s=_column(sample.lag_mean_s for sample in samples),
         lag_p95_s=_column(sample.lag_p95_s for sample in samples),
         calls_per_task=_column(sample.calls_per_task for sample in samples),
-        quotas={name: _quota_columns([sample.quotas[name] for sample in samples]) for name in (newest.quotas if newest else ())},
+        quotas={name: _quota_columns([sample.quotas.get(name) for sample in samples]) for name in (newest.quotas if newest else ())},
         backlog={name: _column(sample.backlog.get(name) for sample in samples) for name in (newest.backlog if newest else ())},
     )
 
 
-def _quota_columns(samples: Sequence[QuotaSample]) -> QuotaColumns:
+def _quota_columns(samples: Sequence[QuotaSample | None]) -> QuotaColumns:
+    """A sample is missing before the first watch under the quota."""
     return QuotaColumns(
-        answered=_column(sample.answered for sample in samples),
-        throttled=_column(sample.throttled for sample in samples),
-        failed=_column(sample.failed for sample in samples),
-        pace=_column(sample.pace for sample in samples),
-        price_s=_column(sample.price_s for sample in samples),
+        answered=_column(None if sample is None else sample.answered for sample in samples),
+        throttled=_column(None if sample is None else sample.throttled for sample in samples),
+        failed=_column(None if sample is None else sample.failed for sample in samples),
+        pace=_column(None if sample is None else sample.pace for sample in samples),
+        price_s=_column(None if sample is None else sample.price_s for sample in samples),
     )
 
 

@@ -32,6 +32,7 @@ OVERVIEW: dict[str, Any] = {
     "calls": [
         {
             "quota": "speaker-search",
+            "target": "default",
             "title": "Speaker search API rate (Amazon Chime SDK, Service Quotas)",
             "open": 10,
             "pace": 14.0,

@@ -51,9 +51,11 @@ class OpenTasks(BaseModel):
 
 
 class Calls(BaseModel):
-    """The calls of this process under one quota. Rates are calls per second, over the last minute."""
+    """The calls of this process under one quota of one target. Rates are calls per second, over the last minute."""
 
     quota: str
+    target: str = "default"
+    """Whose quota it is. `HistoryColumns.quotas` has the calls under `quota`, or under `quota:target` if this is not `default`."""
     title: str
     open: int
     """Open tasks that this process polls under this quota."""
@@ -125,6 +127,7 @@ class HistoryColumns(BaseModel):
     lag_p95_s: Column
     calls_per_task: Column
     quotas: dict[str, QuotaColumns]
+    """By quota; by `quota:target` for a target other than the default one. Null before the first task under it."""
     backlog: dict[str, Column]
     """By sink."""
 

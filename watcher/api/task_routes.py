@@ -129,7 +129,7 @@ async def _list(backend: Backend, params: TaskParams) -> dict[str, Any]:
         page = await backend.store.tasks(params.query)
     except ValueError as error:
         raise Problem(400, f"A parameter is invalid: after: {error}.") from None
-    progress = await load_progress(backend.store, backend.catalog)
+    progress = await load_progress(backend.store, backend.catalog, page.items)
     return {"tasks": [task_summary(watch, backend.catalog, progress).as_json() for watch in page.items], "next": page.next}
 
 

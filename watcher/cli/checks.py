@@ -20,6 +20,7 @@ from watcher.config import Settings, read
 from watcher.errors import ConfigMistakes
 from watcher.kinds.catalog import Catalog
 from watcher.kinds.kind import Kind
+from watcher.model import DEFAULT_TARGET
 from watcher.registry import SINKS, SOURCES, AdapterContext
 
 _SERVICES: Mapping[str, str] = {"sqs": "sqs", "sns": "sns", "eventbridge": "events"}
@@ -54,7 +55,14 @@ async def run_checks(settings: Settings, catalog: Catalog, context: AdapterConte
     probe = AwsProbe(context.aws, catalog, targets=targets, call_deadline=context.aws.call_deadline, clock=context.clock)
     names = dict.fromkeys([*(kinds or [catalog.default.name]), *(form.name for form in settings.kinds)])
     try:
-        return await _run(await _checks(settings, [catalog[name] for name in names], context, PolledTargets(probe, catalog, targets)))
+        return await _run(
+            await _checks(
+                settings,
+                [catalog[name] for name in names],
+                context,
+                PolledTargets(probe, catalog, {DEFAULT_TARGET: context.aws, **targets}),
+            )
+        )
     finally:
         await probe.close()
 

@@ -39,7 +39,7 @@ class GaugeLog:
 
     def read(self) -> None:
         """Note the present values, once the watcher has set them."""
-        price = self.metrics.registry.get_sample_value("watcher_cadence_price_seconds", {"quota": QUOTA})
+        price = self.metrics.registry.get_sample_value("watcher_cadence_price_seconds", {"target": DEFAULT_TARGET, "quota": QUOTA})
         if price:
             self.prices_s.append(price)
             labels = {"target": DEFAULT_TARGET, "quota": QUOTA}

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from watcher.adapters.aws.identity import caller_identity
+from watcher.adapters.aws.missing_task import needs_account
 from watcher.adapters.aws.probe import AwsProbe
 from watcher.adapters.aws.session import AwsClients
 from watcher.adapters.aws.settings import TargetSettings
 from watcher.cli.aws_checks import all_on_loopback, check_region
 from watcher.cli.check_result import Check, CheckFailed, CheckSkipped
-from watcher.errors import Invalid
+from watcher.errors import Invalid, RemoteError
 from watcher.kinds.catalog import Catalog
 from watcher.kinds.kind import Kind
 from watcher.model import DEFAULT_TARGET
@@ -25,7 +26,7 @@ _NOT_SENT = "ParamValidationError"
 
 @dataclass(frozen=True, slots=True)
 class PolledTargets:
-    """The calls about tasks, in all targets. `clients` has those of the targets other than the default one."""
+    """The calls about tasks, in all targets. `clients` has those of each target by its name."""
 
     probe: AwsProbe
     catalog: Catalog
@@ -46,10 +47,11 @@ class PolledTargets:
 
     def check(self, kind: Kind, target: str = DEFAULT_TARGET) -> Check:
         """The check of a call about a task that cannot exist."""
+        clients = self.clients[target]
 
         async def check() -> str:
             try:
-                return await self.probe.check_kind(kind, target)
+                return await self.probe.check_kind(kind, target, account=await _account(clients) if needs_account(kind) else None)
             except Invalid as error:
                 if kind is self.catalog.default or error.code in _OTHER_API:
                     raise
@@ -58,6 +60,14 @@ class PolledTargets:
                 return f"answers; it rejects an id that cannot exist ({error.code}), so whether the call is permitted is not known"
 
         return check
+
+
+async def _account(clients: AwsClients) -> str | None:
+    """The account of these credentials. None if STS does not say: another check reports that."""
+    try:
+        return (await caller_identity(clients)).account
+    except RemoteError:
+        return None
 
 
 async def check_account(context: AdapterContext, target: TargetSettings, kinds: Sequence[Kind]) -> str:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import anyio
 from prometheus_client.metrics_core import Metric
 
+from watcher.core.polling.target_quota import TargetQuota
+from watcher.kinds.kind import Quota
 from watcher.observe.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -73,7 +75,7 @@ class _Totals:
     at: float
     events: float = 0.0
     calls: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
-    """By quota and group of outcomes."""
+    """By quota, as `TargetQuota.name` has it, and group of outcomes."""
     lag: dict[float, float] = field(default_factory=lambda: defaultdict(float))
     """Cumulative counts by upper limit, as in the histogram."""
     lag_sum: float = 0.0
@@ -90,7 +92,7 @@ class History:
         self, metrics: Metrics, catalog: Catalog, *, wall: Callable[[], float] = time.time, mono: Callable[[], float] = anyio.current_time
     ) -> None:
         self._metrics = metrics
-        self._quotas = {kind.name: kind.quota.name for kind in catalog}
+        self._quotas = {kind.name: kind.quota for kind in catalog}
         self._wall = wall
         self._mono = mono
         self._samples: deque[Sample] = deque(maxlen=KEPT)
@@ -101,7 +103,10 @@ class History:
         return [sample for sample in self._samples if sample.at > at]
 
     def rate(self, quota: str, seconds: float) -> QuotaSample | None:
-        """The mean of the samples of the last `seconds` under one quota, with the newest pace and price. None: there is no sample."""
+        """The mean of the samples of the last `seconds` under one quota, with the newest pace and price. None: there is no sample.
+
+        `quota` is the name that `TargetQuota.name` has.
+        """
         recent = [
             sample.quotas[quota] for sample in list(self._samples)[-max(1, round(seconds / self.every_s)) :] if quota in sample.quotas
         ]
@@ -143,9 +148,9 @@ class History:
         )
 
     def _quota_samples(self, before: _Totals, now: _Totals, elapsed: float) -> dict[str, QuotaSample]:
-        pace, price = sums_by("quota", self._metrics.pace_rate), sums_by("quota", self._metrics.price)
+        pace, price = _by_quota(self._metrics.pace_rate), _by_quota(self._metrics.price)
         found = {}
-        for quota in dict.fromkeys(self._quotas.values()):
+        for quota in dict.fromkeys(name for name, _ in now.calls):
             answered, throttled, failed = ((now.calls[quota, group] - before.calls[quota, group]) / elapsed for group in GROUPS)
             found[quota] = QuotaSample(answered, throttled, failed, pace.get(quota, 0.0), price.get(quota, 0.0))
         return found
@@ -155,7 +160,7 @@ class History:
         totals.events = sum(sums_by("kind", metrics.events).values())
         for labels, _, value in _samples(metrics.polls, "_total"):
             group = labels["outcome"] if labels["outcome"] == THROTTLED else "answered" if labels["outcome"] in ANSWERED else "failed"
-            totals.calls[self._quotas[labels["kind"]], group] += value
+            totals.calls[TargetQuota(self._quotas[labels["kind"]], labels["target"]).name, group] += value
         for labels, suffix, value in _samples(metrics.detection_lag, "_bucket", "_sum"):
             if suffix == "_sum":
                 totals.lag_sum += value
@@ -193,6 +198,11 @@ def sums_by(label: str, metric: object, **wanted: str) -> dict[str, float]:
         if wanted.items() <= labels.items():
             sums[labels[label]] += value
     return sums
+
+
+def _by_quota(metric: object) -> dict[str, float]:
+    """The values of a gauge by `TargetQuota.name`."""
+    return {TargetQuota(Quota(labels["quota"], ""), labels["target"]).name: value for labels, _, value in _samples(metric, "")}
 
 
 def _samples(metric: object, *suffixes: str) -> Iterator[tuple[Mapping[str, str], str, float]]:

@@ -40,6 +40,7 @@ MESSAGES: Mapping[str, str] = {
     "refresh_failed": "Expired credentials could not be renewed: {code}.",
     "no_such_sink": "Dead letter {dead_letter} cannot be retried: no sink {sink} is configured.",
     "unknown_kind": "The store has a task of kind {kind}, which this version does not know; it is not polled.",
+    "unknown_target": "The store has a task of the target {target}, which is not configured; it is not polled.",
     "watches_cancelled": "Watches, such as that of {example}, ended because an operator cancelled them: {watches}.",
     "shard_lost": "Another process owns shard {shard} of the store now.",
     "replica_expired": "The replica {replica} did not renew its leases in time and lost them; shards: {shards}.",

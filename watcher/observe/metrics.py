@@ -26,6 +26,7 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from watcher import __version__
+from watcher.core.polling.target_quota import quotas_from_start
 from watcher.model import DEFAULT_TARGET, EventType
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ POLL_OUTCOMES = (
     "credentials",
     "unreadable",
     "stale",
+    "batch",
 )
 INPUT_OUTCOMES = ("admitted", "known", "ended", "hint", "ignored", "steering_ignored")
 """Outcomes of inputs that are not rejected. Those of rejected ones are `rejected_` and a reason of `core.intake.submissions.REASONS`."""
@@ -63,13 +65,20 @@ SHARD_CHANGES = ("adopted", "handed_over", "lost")
 MAX_REASONS = 64
 """The most reasons that become label values in one process. The watcher itself has about thirty."""
 
-Labels = tuple[Iterable[str], ...]
+Series = tuple[Counter | Histogram, tuple[Iterable[str], ...]]
+"""A metric, and the values of each of its labels."""
 
 _REASON = re.compile(r"[a-z]{1,24}(_[a-z]{1,24}){0,4}(_[1-5][0-9][0-9])?")
 _CALL_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15)
 _LAG_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600)
 _COUNT_BUCKETS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 50, 100, 500)
 _STORE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+
+
+def _create(series: Iterable[Series]) -> None:
+    for metric, labels in series:
+        for values in product(*labels):
+            metric.labels(*values)
 
 
 def status_label(catalog: Catalog, kind: str, status: str | None) -> str:
@@ -87,6 +96,8 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._catalog = catalog
         self._reasons: set[str] = set()
+        self._kinds: set[str] = set()
+        """The kinds that have series: those of the quotas that were added."""
         self._declare_intake()
         self._declare_polling()
         self._declare_lag_and_pace()
@@ -94,8 +105,9 @@ class Metrics:
         self._declare_ownership()
         self._declare_process()
         self.build_info.labels(__version__).set(1)
-        self.show_watches({})
         self.start_at_zero((), ())
+        for quota in quotas_from_start(catalog):
+            self.add_quota(DEFAULT_TARGET, quota.name)
 
     def render(self) -> bytes:
         """Return all metrics in the text format 0.0.4 (`CONTENT_TYPE`)."""
@@ -112,7 +124,8 @@ class Metrics:
 
     def show_watches(self, counts: Mapping[tuple[str, str | None], int]) -> None:
         """Set the number of open watches by (kind, status). A status without watches is set to 0."""
-        shown = dict.fromkeys(((kind.name, status) for kind in self._catalog for status in (NEW, *kind.statuses, OTHER)), 0)
+        kinds = [kind for kind in self._catalog if kind.name in self._kinds]
+        shown = dict.fromkeys(((kind.name, status) for kind in kinds for status in (NEW, *kind.statuses, OTHER)), 0)
         for (kind, status), count in counts.items():
             label = (kind, status_label(self._catalog, kind, status))
             shown[label] = shown.get(label, 0) + count
@@ -124,13 +137,21 @@ class Metrics:
         self.announced_share.labels(kind, status_label(self._catalog, kind, status)).set(share)
 
     def start_at_zero(self, sources: Collection[str], sinks: Collection[str]) -> None:
-        """Create each series whose labels are known before anything happens: those of the catalog, and of these sources and sinks.
+        """Create each series whose labels are known before anything happens, those of these sources and sinks.
 
         `rate` and `increase` cannot see the increase of a series that begins at 1.
         """
-        for metric, labels in self._known_series(sources, sinks):
-            for values in product(*labels):
-                metric.labels(*values)
+        _create(self._series_of(sources, sinks))
+
+    def add_quota(self, target: str, quota: str) -> None:
+        """Create each series of the kinds whose calls count against this quota in this target, at 0: its first watch is there."""
+        kinds = [kind for kind in self._catalog if kind.quota.name == quota]
+        _create(self._series_of_calls(target, quota, [kind.name for kind in kinds]))
+        new = {kind.name for kind in kinds} - self._kinds
+        self._kinds |= new
+        for kind in kinds:
+            for status in (NEW, *kind.statuses, OTHER) if kind.name in new else ():
+                self.watches.labels(kind.name, status)
 
     def show_component(self, component: str, ok: bool) -> None:
         """Set whether a component of /readyz works."""
@@ -146,9 +167,9 @@ class Metrics:
 
     def _declare_polling(self) -> None:
         self.watches = self._gauge("watcher_watches", "Open watches by the last observed status.", ["kind", "status"])
-        self.polls = self._counter("watcher_polls_total", "Polls of tasks, by outcome.", ["kind", "outcome"])
+        self.polls = self._counter("watcher_polls_total", "Polls of tasks, by outcome.", ["target", "kind", "outcome"])
         self.poll_seconds = self._histogram(
-            "watcher_poll_duration_seconds", "Duration of a call to the polled service.", _CALL_BUCKETS, ["kind"]
+            "watcher_poll_duration_seconds", "Duration of a call to the polled service.", _CALL_BUCKETS, ["target", "kind"]
         )
         self.in_flight = self._gauge("watcher_polls_in_flight", "Calls to the polled services that are in flight.")
         self.events = self._counter("watcher_events_total", "Committed events by CloudEvents type.", ["kind", "type"])
@@ -161,11 +182,11 @@ class Metrics:
         self.calls_per_task = self._histogram("watcher_calls_per_task", "Polls of a task until its watch ended.", _COUNT_BUCKETS, ["kind"])
         self.pace_rate = self._gauge("watcher_pace_calls_per_second", "The rate at which calls are allowed.", ["target", "quota"])
         self.pace_throttles = self._counter("watcher_pace_throttles_total", "Calls that the service throttled.", ["target", "quota"])
-        self.price = self._gauge("watcher_cadence_price_seconds", "The expected lag at which a task is polled.", ["quota"])
+        self.price = self._gauge("watcher_cadence_price_seconds", "The expected lag at which a task is polled.", ["target", "quota"])
         self.announced_share = self._gauge(
             "watcher_announced_share", "The share of the changes of a status that AWS is expected to announce.", ["kind", "status"]
         )
-        self.due_lateness = self._gauge("watcher_due_lateness_seconds", "How long the most overdue poll has been due.", ["quota"])
+        self.due_lateness = self._gauge("watcher_due_lateness_seconds", "How long the most overdue poll has been due.", ["target", "quota"])
 
     def _declare_delivery(self) -> None:
         self.outbox_events = self._gauge("watcher_outbox_events", "Events that are not yet delivered to a sink.", ["sink"])
@@ -216,26 +237,28 @@ class Metrics:
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
 
-    def _known_series(self, sources: Collection[str], sinks: Collection[str]) -> Iterator[tuple[Counter | Histogram, Labels]]:
-        """Each counter and histogram, with the known values of each of its labels."""
+    def _series_of(self, sources: Collection[str], sinks: Collection[str]) -> Iterator[Series]:
+        """Each counter and histogram that is not about calls, with the known values of each of its labels."""
         from watcher.core.intake.submissions import REASONS  # here: it loads the kinds, which the names of metrics do not need
 
-        kinds, quotas = self._catalog.kinds, self._catalog.quotas
         yield self.inputs, (sources, (*INPUT_OUTCOMES, *(f"rejected_{reason}" for reason in REASONS)))
         yield self.acks, (sources, ACK_OUTCOMES)
         yield self.dead_letters, (["input"], sources, REASONS)
         yield self.dead_letters, (["event"], sinks, EVENT_REASONS)
-        yield self.polls, (kinds, POLL_OUTCOMES)
-        yield self.poll_seconds, (kinds,)
-        yield self.pace_throttles, ([DEFAULT_TARGET], quotas)
-        yield self.detection_lag, (kinds,)
-        yield self.events, (kinds, EventType)
-        yield self.ended, (kinds, END_REASONS)
-        yield self.calls_per_task, (kinds,)
         yield self.shard_changes, (SHARD_CHANGES,)
         yield self.store_seconds, (STORE_OPERATIONS,)
         yield self.deliveries, (sinks, DELIVERY_OUTCOMES)
         yield self.delivery_seconds, (sinks,)
+
+    def _series_of_calls(self, target: str, quota: str, kinds: Collection[str]) -> Iterator[Series]:
+        """The counters and histograms of the calls about tasks of these kinds, and of what the calls show."""
+        yield self.polls, ([target], kinds, POLL_OUTCOMES)
+        yield self.poll_seconds, ([target], kinds)
+        yield self.pace_throttles, ([target], [quota])
+        yield self.detection_lag, (kinds,)
+        yield self.events, (kinds, EventType)
+        yield self.ended, (kinds, END_REASONS)
+        yield self.calls_per_task, (kinds,)
 
     def _counter(self, name: str, help_text: str, labels: Collection[str] = ()) -> Counter:
         return Counter(name, help_text, tuple(labels), registry=self.registry)

@@ -12,9 +12,9 @@ from typing import Any
 
 from watcher.core.polling.open_circuits import STATE, holding, restore
 from watcher.core.polling.schedule import state_name
+from watcher.core.polling.target_quota import TargetQuota
 from watcher.kinds.catalog import Catalog
-from watcher.kinds.kind import Quota
-from watcher.model import Watch
+from watcher.model import DEFAULT_TARGET, Watch
 from watcher.ports import Queries
 from watcher.queries.dead_letters import DeadLetterSummary, all_dead_letters
 from watcher.queries.events import TaskEvent, task_history
@@ -80,7 +80,7 @@ class Explanation:
 async def explain_task(store: Queries, catalog: Catalog, key: str, settings: PollSettings, now: float) -> Explanation:
     """Return what the store contains about a task. `now` is seconds since the epoch."""
     watch = await store.task(key)
-    progress = await load_progress(store, catalog)
+    progress = await load_progress(store, catalog, [] if watch is None else [watch])
     plan = None
     if watch is not None and watch.open:
         learned = replace(await _learned_state(store, catalog, watch), last_call=progress.get(watch.id))
@@ -102,18 +102,25 @@ async def _learned_state(store: Queries, catalog: Catalog, watch: Watch) -> Lear
     kind = catalog.get(watch.ref.kind)
     if kind is None:
         return LearnedState(None, None, 0)
+    of = TargetQuota(kind.quota, watch.ref.target)
     sharing = [other.name for other in catalog if other.quota == kind.quota]
     circuits = [circuit for text in await store.load_states(STATE) for circuit in restore(text)]
     return LearnedState(
-        cadence=await store.load_state(state_name("cadence", kind.quota)),
-        pace=await _pace(store, kind.quota),
-        open_tasks=await store.count_open(sharing),
-        circuits=holding(circuits, watch.ref.target, kind.service),
+        cadence=await store.load_state(state_name("cadence", *of)),
+        pace=await _pace(store, of),
+        open_tasks=await _open_tasks(store, of, sharing),
+        circuits=holding(circuits, of.target, kind.service),
     )
 
 
-async def _pace(store: Queries, quota: Quota) -> str | None:
+async def _open_tasks(store: Queries, of: TargetQuota, kinds: Sequence[str]) -> int:
+    """The open tasks under a quota. For a target other than the default one, as all replicas saved them last."""
+    saved = [] if of.target == DEFAULT_TARGET else await store.load_states(state_name("open", *of))
+    return sum(map(int, saved)) if saved else await store.count_open(kinds)
+
+
+async def _pace(store: Queries, of: TargetQuota) -> str | None:
     """The rate of all replicas together, or the last one that was saved."""
-    reports = [replica.report.quotas[quota.name] for replica in await store.replicas() if quota.name in replica.report.quotas]
+    reports = [replica.report.quotas[of.name] for replica in await store.replicas() if of.name in replica.report.quotas]
     rates = [use.rate for use in reports if use.watches > 0]
-    return repr(sum(rates)) if rates else await store.load_state(state_name("pace", quota))
+    return repr(sum(rates)) if rates else await store.load_state(state_name("pace", *of))

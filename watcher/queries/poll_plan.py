@@ -20,7 +20,7 @@ from watcher.core.polling.open_circuits import OpenCircuit
 from watcher.core.polling.poll_errors import DENIED_TRIES, PARKED_S, UNREADABLE_TRIES, wait_range
 from watcher.core.polling.transitions import WatchSettings
 from watcher.kinds.kind import Kind
-from watcher.model import Watch
+from watcher.model import DEFAULT_TARGET, Watch
 
 TROUBLE: Mapping[str, str] = {
     "not_found": "not found",
@@ -30,6 +30,7 @@ TROUBLE: Mapping[str, str] = {
     "unavailable": "no answer",
     "credentials": "credentials rejected",
     "unreadable": "reply not readable",
+    "batch": "a call about several tasks failed",
 }
 """What the last poll of an open task showed in place of the task, by the reason of the error."""
 RETRY_RULES: Mapping[str, str] = {
@@ -141,7 +142,7 @@ def plan_polls(watch: Watch, kind: Kind | None, learned: LearnedState, settings:
         announced_share=None if announcements is None else round(announcements.current_share, 4),
     )
     held = [sentence for circuit in learned.circuits for sentence in _held(circuit)]
-    why = (*held, *_reasons(plan, watch, learned, cadence), _share(plan))
+    why = (*held, *_reasons(plan, watch, learned, cadence), _share(plan, watch.ref.target))
     return replace(plan, why=why, open_circuits=[circuit.component for circuit in learned.circuits])
 
 
@@ -248,7 +249,8 @@ def _lag(seconds: float) -> str:
     return f"{seconds:.3f} s" if seconds < 0.1 else f"{seconds:.2f} s"
 
 
-def _share(plan: PollPlan) -> str:
+def _share(plan: PollPlan, target: str) -> str:
+    name = "the pace" if target == DEFAULT_TARGET else f"the pace of the target {target}"
     if plan.pace is None:
-        return f"the pace is not saved yet; open tasks that share it: {plan.open_tasks}"
-    return f"the pace is {plan.pace:.3g} calls/s; open tasks that share it: {plan.open_tasks}; a call that is due may have to wait"
+        return f"{name} is not saved yet; open tasks that share it: {plan.open_tasks}"
+    return f"{name} is {plan.pace:.3g} calls/s; open tasks that share it: {plan.open_tasks}; a call that is due may have to wait"

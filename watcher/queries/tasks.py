@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,13 +110,16 @@ def task_summary(watch: Watch, catalog: Catalog, progress: Progress | None = Non
     )
 
 
-async def load_progress(store: Queries, catalog: Catalog) -> Progress:
-    """Return what was saved last about the polls of open watches."""
-    texts = [text for quota in catalog.quotas.values() for text in await store.load_states(state_name("progress", quota))]
+async def load_progress(store: Queries, catalog: Catalog, watches: Iterable[Watch]) -> Progress:
+    """Return what was saved last about the polls of those of these watches that are open."""
+    polled = [(catalog.get(watch.ref.kind), watch.ref.target) for watch in watches if watch.open]
+    names = {state_name("progress", kind.quota, target) for kind, target in polled if kind is not None}
+    texts = [text for name in sorted(names) for text in await store.load_states(name)]
     return {watch_id: state for text in texts for watch_id, state in read_progress(text).items()}
 
 
 async def newest_tasks(store: Queries, catalog: Catalog, query: TaskQuery, limit: int) -> list[TaskSummary]:
     """Return the newest tasks that match the query, at most `limit`, read page by page."""
-    progress = await load_progress(store, catalog)
-    return [task_summary(watch, catalog, progress) for watch in await read_pages(store.tasks, query, limit)]
+    watches = await read_pages(store.tasks, query, limit)
+    progress = await load_progress(store, catalog, watches)
+    return [task_summary(watch, catalog, progress) for watch in watches]

@@ -10,11 +10,6 @@ from collections.abc import Sequence
 from watcher import __version__
 from watcher.core.delivery.events import EventWriter
 from watcher.core.intake.unacked_messages import UnackedMessages
-from watcher.core.polling.cadence import Cadence
-from watcher.core.polling.circuits import Circuits
-from watcher.core.polling.pace import Pace
-from watcher.kinds.kind import Quota
-from watcher.model import DEFAULT_TARGET
 from watcher.observe.metrics import Metrics
 from watcher.observe.tracing import NO_TRACER, Tracer
 from watcher.runtime.acks import Acknowledger
@@ -36,9 +31,8 @@ from watcher.runtime.operator_requests import OperatorRequests
 from watcher.runtime.outlet import Outlet
 from watcher.runtime.ownership import Ownership
 from watcher.runtime.pending_writes import HungWrites
-from watcher.runtime.poll_policy import PollPolicy
+from watcher.runtime.poller_factory import PollerFactory
 from watcher.runtime.poller_set import PollerSet
-from watcher.runtime.polling import Poller
 from watcher.runtime.retrying_store import RetryingStore
 from watcher.runtime.service import Adapters, Handles, Loop, Loops, Watcher
 from watcher.runtime.settings import Determinism, ServiceSettings
@@ -80,7 +74,7 @@ class _Assembly:
         self.gate = IntakeGate()
         new_id, owns = determinism.new_id, self.leases.owns
         self.admission = Admission(self.store, self.feed, settings.watch, new_id, determinism.clock, self.reads, owns)
-        self.outlet = Outlet(self.store, self.leases, self.feed, EventWriter(settings.events, settings.region or "local"), self.instruments)
+        self.outlet = Outlet(self.store, self.leases, self.feed, EventWriter(settings.events, scopes=settings.scopes), self.instruments)
         self.dead_letters = DeadLetterCounter(self.store, self.gate, settings.limits.max_dead_letters, self.instruments)
 
     def watcher(self) -> Watcher:
@@ -90,11 +84,13 @@ class _Assembly:
         patience = settings.limits.retry_refused
         workers = [SinkWorker(sink, store, leases, backlog, self.instruments, patience) for sink in self.adapters.sinks]
         pollers = self._pollers()
-        expect_components(self.adapters, settings.catalog, self.instruments)
+        expect_components(self.adapters, self.instruments)
         acks = Acknowledger(self.adapters.sources, self._unacked(), self.instruments)
         intake = self._intake(acks)
         ownership = Ownership(store, leases, Owned(backlog, workers, pollers, acks), self.instruments, __version__)
         self._subscribe(ownership, backlog, workers, pollers, acks)
+        maintenance = Maintenance(store, pollers, settings.watch, self.determinism.clock)
+        pollers.restore, pollers.on_started = maintenance.restore_poller, ownership.wake
         loops = Loops(
             leases,
             ownership,
@@ -105,7 +101,7 @@ class _Assembly:
             acks,
             backlog,
             OperatorRequests(store, leases, pollers, workers, acks, intake),
-            Maintenance(store, pollers, settings.watch, self.determinism.clock),
+            maintenance,
         )
         adapters = Adapters(self.adapters.sources, self.adapters.probe, store, self.adapters.sinks)
         hung = HungWrites(self.instruments.writes, self.instruments.health, self.determinism.clock)
@@ -129,22 +125,9 @@ class _Assembly:
             worker.settlements.on_settled = acks.settled
 
     def _pollers(self) -> PollerSet:
-        settings, circuits = self.settings, Circuits()
-        pollers = [self._poller(quota, circuits) for quota in settings.catalog.quotas.values()]
-        return PollerSet(pollers, settings.catalog, self.leases, self.gate, settings.limits.max_watches, self.instruments, self.reads)
-
-    def _poller(self, quota: Quota, circuits: Circuits) -> Poller:
-        settings, determinism = self.settings, self.determinism
-        service = next(kind.service for kind in settings.catalog if kind.quota == quota)
-        policy = PollPolicy(
-            watch=settings.watch,
-            cadence=Cadence(settings.cadence, settings.catalog, granted=settings.pace.rate is not None),
-            pace=Pace(settings.pace),
-            circuits=circuits.of(DEFAULT_TARGET, service),
-            max_in_flight=settings.limits.max_in_flight,
-            rng=determinism.rng,
-        )
-        return Poller(quota, settings.catalog, self.adapters.probe, policy, self.leases, self.outlet, self.instruments)
+        settings, leases, instruments = self.settings, self.leases, self.instruments
+        factory = PollerFactory(settings, self.adapters.probe, leases, self.outlet, instruments, self.determinism)
+        return PollerSet(factory, leases, self.gate, settings.limits.max_watches, instruments, self.reads)
 
     def _unacked(self) -> UnackedMessages | None:
         return None if self.store.durable else UnackedMessages([sink.name for sink in self.adapters.sinks])

@@ -11,9 +11,10 @@ from watcher.core.polling.call_failures import CallFailures
 from watcher.core.polling.circuit import CircuitChange
 from watcher.core.polling.circuits import CallCircuits
 from watcher.core.polling.pace import Pace, Permit
-from watcher.errors import CredentialsRejected, RemoteError, Throttled, Unavailable, Unreadable
-from watcher.kinds.kind import Kind, Quota
-from watcher.model import TaskRef
+from watcher.core.polling.target_quota import TargetQuota
+from watcher.errors import BatchFailed, CredentialsRejected, RemoteError, Throttled, Unavailable, Unreadable
+from watcher.kinds.kind import Kind
+from watcher.model import DEFAULT_TARGET, TaskRef
 from watcher.runtime.instruments import Instruments
 
 log = structlog.get_logger("watcher.polling")
@@ -22,14 +23,14 @@ log = structlog.get_logger("watcher.polling")
 class CallAccounting:
     """Accounts for the calls under one quota. Times are monotonic seconds."""
 
-    def __init__(self, quota: Quota, pace: Pace, circuits: CallCircuits, instruments: Instruments) -> None:
-        self._quota = quota
+    def __init__(self, of: TargetQuota, pace: Pace, circuits: CallCircuits, instruments: Instruments) -> None:
+        self._quota, self._target = of
         self._pace = pace
         self._circuits = circuits
         self._clock = instruments.clock
         self._health = instruments.health
         self._metrics = instruments.metrics
-        self._component = f"quota:{quota.name}"
+        self._component = of.component
         self._warned = False
         """Whether the log says that no task was found since the start."""
         self._failures = CallFailures()
@@ -37,10 +38,10 @@ class CallAccounting:
     def record(self, kind: Kind, refs: Sequence[TaskRef], error: RemoteError | None, permit: Permit, began: float) -> None:
         """One call about these tasks has ended; `error` is set when the call as a whole failed."""
         now = self._clock.mono()
-        self._metrics.poll_seconds.labels(kind.name).observe(now - began)
+        self._metrics.poll_seconds.labels(self._target, kind.name).observe(now - began)
         if isinstance(error, Throttled):
             self._pace.throttled(permit, now)
-            self._metrics.pace_throttles.labels(refs[0].target, self._quota.name).inc()
+            self._metrics.pace_throttles.labels(self._target, self._quota.name).inc()
             self._report_refusals(now)
         elif _is_of_the_service(error):
             self._pace.success(permit, now)
@@ -58,7 +59,8 @@ class CallAccounting:
             self._report_circuit(change, error)
         if self._circuits.nothing_found and not self._circuits.open and not self._warned:
             self._warned = True
-            log.warning("nothing_found", quota=self._quota.name, hint=f"no task was found since the start: {hint(error)}")
+            advice = f"no task was found since the start: {hint(error)}"
+            log.warning("nothing_found", target=self._target, quota=self._quota.name, hint=advice)
 
     def idle(self) -> None:
         """No task is left under this quota: it does not keep the watcher unready any longer."""
@@ -77,14 +79,22 @@ class CallAccounting:
 
     def _report_failure(self, kind: Kind, error: RemoteError | None, now: float) -> None:
         """Log calls that fail until a circuit reports it, which takes up to a minute. Rejected credentials open theirs at once."""
+        error = error.cause if isinstance(error, BatchFailed) else error
         if not isinstance(error, Unavailable | Unreadable):
             self._failures.answered()
         elif not self._circuits.holding and self._failures.failed(now):
-            facts = {"service": kind.service, "quota": self._quota.name, "code": error.code, "failures": self._failures.in_a_row}
+            facts = {
+                "target": self._target,
+                "service": kind.service,
+                "quota": self._quota.name,
+                "code": error.code,
+                "failures": self._failures.in_a_row,
+            }
             log.warning("calls_failed", **facts, hint=hint(error))
 
     def _report_refusals(self, now: float) -> None:
-        advice = f'raise the quota "{self._quota.title}" for this account and Region'
+        where = "this account and Region" if self._target == DEFAULT_TARGET else f"the account and the Region of the target {self._target}"
+        advice = f'raise the quota "{self._quota.title}" for {where}'
         if self._pace.refused_from_the_start:
             self._health.bad(self._component, "every call since the start was throttled: the quota may be 0", advice)
         elif self._pace.refused_for_long(now):

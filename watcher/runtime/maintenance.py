@@ -9,9 +9,11 @@ import structlog
 
 from watcher.core.polling.schedule import state_name
 from watcher.core.polling.transitions import WatchSettings
+from watcher.model import DEFAULT_TARGET
 from watcher.ports import Store
 from watcher.runtime.clock import Clock
 from watcher.runtime.poller_set import PollerSet
+from watcher.runtime.polling import Poller
 
 log = structlog.get_logger("watcher.maintenance")
 
@@ -29,24 +31,30 @@ class Maintenance:
         self._clock = clock
 
     async def restore(self) -> None:
-        """Start the paces, and continue with what an earlier process learned. A text that cannot be read is ignored."""
+        """Start the paces of all pollers, and continue with what an earlier process learned."""
         for poller in self._pollers:
-            poller.policy.pace.start(self._clock.mono())
-            pace = await self._store.load_state(state_name("pace", poller.quota))
-            if pace is not None:
-                with suppress(ValueError):
-                    poller.policy.pace.restore(float(pace), self._clock.mono())
-            cadence = await self._store.load_state(state_name("cadence", poller.quota))
-            if cadence is not None:
-                poller.policy.cadence.restore(cadence)
+            await self.restore_poller(poller)
+
+    async def restore_poller(self, poller: Poller) -> None:
+        """Start the pace of one poller, and continue with what an earlier process learned. A text that cannot be read is ignored."""
+        pace = await self._store.load_state(state_name("pace", *poller.of))
+        cadence = await self._store.load_state(state_name("cadence", *poller.of))
+        poller.policy.pace.start(self._clock.mono())
+        if pace is not None:
+            with suppress(ValueError):
+                poller.policy.pace.restore(float(pace), self._clock.mono())
+        if cadence is not None:
+            poller.policy.cadence.restore(cadence)
 
     async def save(self) -> None:
         """Save what was learned so far, and the progress of the polls."""
         for poller in self._pollers:
-            await self._store.save_state(state_name("pace", poller.quota), repr(poller.policy.pace.rate))
-            await self._store.save_state(state_name("cadence", poller.quota), poller.policy.cadence.dump())
+            await self._store.save_state(state_name("pace", *poller.of), repr(poller.policy.pace.rate))
+            await self._store.save_state(state_name("cadence", *poller.of), poller.policy.cadence.dump())
+            if poller.of.target != DEFAULT_TARGET:  # the store counts open tasks by kind, not by target
+                await self._store.save_state(state_name("open", *poller.of), str(len(poller.pending)), own=True)
             if poller.progress.changed:
-                await self._store.save_state(state_name("progress", poller.quota), poller.progress.dump(), own=True)
+                await self._store.save_state(state_name("progress", *poller.of), poller.progress.dump(), own=True)
 
     async def run_saves(self) -> None:
         """Save twice a minute, until cancelled."""

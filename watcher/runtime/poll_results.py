@@ -64,10 +64,10 @@ class PollResults:
     def learn(self, kind: Kind, entry: PendingEntry, outcome: Outcome, step: Step) -> None:
         """Update the metrics, and the cadence's model, with the outcome of one task."""
         if isinstance(outcome, RemoteError):
-            self._metrics.polls.labels(kind.name, outcome.reason).inc()
+            self._metrics.polls.labels(entry.watch.ref.target, kind.name, outcome.reason).inc()
             return
         result = "changed" if step.changed else "stale" if step.reason == "stale" else "unchanged"
-        self._metrics.polls.labels(kind.name, result).inc()
+        self._metrics.polls.labels(entry.watch.ref.target, kind.name, result).inc()
         if entry.watch.status is None:
             self._schedule.learn_first_look(kind, entry.source, entry.watch, outcome)
         self._schedule.learn(kind, entry.watch, outcome, step, self._clock.mono())
@@ -78,6 +78,6 @@ class PollResults:
         """Seconds until the next poll of this watch, and the reason."""
         if step.wait_s is not None:
             return self._policy.rng.uniform(*step.wait_s), step.reason
-        if step.watch.seen_at is None or step.reason in ("throttled", "credentials"):
+        if step.watch.seen_at is None or step.reason in ("throttled", "credentials", "batch"):
             return 0.0, step.reason
         return self._schedule.gap(kind, step.watch)

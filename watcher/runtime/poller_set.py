@@ -1,21 +1,28 @@
-"""One poller for each quota, so that a throttled quota slows no other. Routes each watch to its poller and decides nothing."""
+"""One poller for each quota of each target, so that a throttled quota slows no other. Routes each watch to its poller.
+
+A poller is made for the first watch that needs it: a catalog has dozens of quotas, each of them once for each target.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from urllib.parse import unquote
 
 import anyio
 import structlog
+from anyio.abc import TaskGroup
 
 from watcher.core.ownership.pace_share import pace_share
 from watcher.core.polling.cadence import STEER_S
-from watcher.kinds.catalog import Catalog
+from watcher.core.polling.target_quota import TargetQuota
 from watcher.model import DEFAULT_TARGET, Claim, Observation, QuotaUse, Watch
 from watcher.runtime.feed import NOTHING_OBSERVED
 from watcher.runtime.instruments import Instruments
 from watcher.runtime.leases import Leases
 from watcher.runtime.open_reads import OpenRead, OpenReads
+from watcher.runtime.poller_factory import PollerFactory
 from watcher.runtime.polling import Poller
 from watcher.runtime.wakeup import IntakeGate
 
@@ -29,40 +36,43 @@ class PollerSet:
     """All open watches of the shards that this process owns. Pauses intake at `max_watches`."""
 
     def __init__(
-        self,
-        pollers: Sequence[Poller],
-        catalog: Catalog,
-        leases: Leases,
-        gate: IntakeGate,
-        max_watches: int,
-        instruments: Instruments,
-        reads: OpenReads,
+        self, factory: PollerFactory, leases: Leases, gate: IntakeGate, max_watches: int, instruments: Instruments, reads: OpenReads
     ) -> None:
         self.reads = reads
         """The reads of the store whose watches may be added here."""
-        self._by_quota = {poller.quota.name: poller for poller in pollers}
-        self._catalog = catalog
+        self.restore: Callable[[Poller], Awaitable[None]] = _nothing_learned
+        """Called with each new poller before its first call, to continue with what an earlier process learned."""
+        self.on_started: Callable[[], None] = lambda: None
+        """Called when a new poller has started: the other replicas must know of it."""
+        self._factory = factory
+        self._by_quota: dict[TargetQuota, Poller] = {}
+        self._claim = Claim(())
+        """The last claim of shards, and with it the other replicas."""
+        self._ready = set(factory.from_start)
+        """Those whose pollers continue with what was learned: from then on they share their pace with other replicas."""
+        self._running: TaskGroup | None = None
+        self._stopped = anyio.Event()
         self._leases = leases
         self._gate = gate
         self._max_watches = max_watches
         self._clock = instruments.clock
         self._metrics = instruments.metrics
-        for poller in pollers:
-            poller.on_ended(reads.note_end)
+        for of in factory.from_start:
+            self._make(of)
 
     def __iter__(self) -> Iterator[Poller]:
-        return iter(self._by_quota.values())
+        return iter(list(self._by_quota.values()))
 
     def __len__(self) -> int:
         return sum(len(poller.pending) for poller in self)
 
     def __contains__(self, key: str) -> bool:
-        return any(poller.polls(key) for poller in self)
+        return any(poller.polls(key) for poller in self._of_key(key))
 
     @property
     def kinds(self) -> Collection[str]:
         """The kinds of tasks that can be polled."""
-        return self._catalog.kinds
+        return self._factory.catalog.kinds
 
     @property
     def in_flight(self) -> int:
@@ -75,19 +85,24 @@ class PollerSet:
         return sum((poller.pending.counts for poller in self), Counter())
 
     def report(self) -> dict[str, QuotaUse]:
-        """What this process tells the other replicas about its calls, by quota."""
-        return {name: self._use(poller) for name, poller in self._by_quota.items()}
+        """What this process tells the other replicas about its calls, by the name of the quota and its target."""
+        return {poller.of.name: self._use(poller) for poller in self if poller.of in self._ready}
 
     def share_pace(self, claim: Claim) -> None:
         """Divide the calls under each quota among this process and the other replicas of a claim."""
-        now = self._clock.mono()
-        for name, poller in self._by_quota.items():
-            pace, share = poller.policy.pace, pace_share(name, self._use(poller), claim, self._leases.shards)
-            pace.share(share.sharers, now)
-            if share.sharers > 1 and share.blend:
-                pace.blend(share.rate, now)
-            elif share.sharers > 1:
-                pace.join(share.rate, now)
+        self._claim = claim
+        for poller in self:
+            if poller.of in self._ready:
+                self._share_pace_of(poller, self._use(poller))
+
+    def _share_pace_of(self, poller: Poller, mine: QuotaUse) -> None:
+        now, pace = self._clock.mono(), poller.policy.pace
+        share = pace_share(poller.of.name, mine, self._claim, self._leases.shards)
+        pace.share(share.sharers, now)
+        if share.sharers > 1 and share.blend:
+            pace.blend(share.rate, now)
+        elif share.sharers > 1:
+            pace.join(share.rate, now)
 
     def _use(self, poller: Poller) -> QuotaUse:
         pace = poller.policy.pace
@@ -136,15 +151,15 @@ class PollerSet:
 
     def poll_now(self, key: str) -> bool:
         """Poll this task before all others. Returns False when it is not watched here."""
-        return any(poller.poll_now(key) for poller in self)
+        return any(poller.poll_now(key) for poller in self._of_key(key))
 
     def watched(self, key: str) -> str | None:
         """The id of the watch under this key, None when there is none."""
-        return next((found for poller in self if (found := poller.watched(key)) is not None), None)
+        return next((found for poller in self._of_key(key) if (found := poller.watched(key)) is not None), None)
 
     def forget(self, key: str, watch_id: str) -> None:
         """Stop polling the task for this watch. Another watch of the same task, added since, stays."""
-        for poller in self:
+        for poller in self._of_key(key):
             poller.forget(key, watch_id)
 
     def cancel(self, watches: Mapping[str, str]) -> None:
@@ -161,14 +176,17 @@ class PollerSet:
 
     def stop(self) -> None:
         """Start no more calls. Calls in flight finish, and `run` returns."""
+        self._stopped.set()
         for poller in self:
             poller.stop()
 
     async def run(self) -> None:
         """Poll until `stop`."""
-        async with anyio.create_task_group() as tasks:
+        async with anyio.create_task_group() as self._running:
             for poller in self:
-                tasks.start_soon(poller.run, name=f"polling {poller.quota.name}")
+                self._start(poller, self._running)
+            await self._stopped.wait()
+            self._running = None
 
     async def steer(self) -> None:
         """Every half second, until cancelled: adjust the price of a call to the pace, and report both."""
@@ -182,18 +200,46 @@ class PollerSet:
                 self._metrics.show_watches(counts)
                 shown = counts
             for poller in self:
-                self._metrics.due_lateness.labels(poller.quota.name).set(poller.schedule.steer(now))
-                self._metrics.price.labels(poller.quota.name).set(poller.policy.cadence.price)
+                labels = (poller.of.target, poller.quota.name)
+                self._metrics.due_lateness.labels(*labels).set(poller.schedule.steer(now))
+                self._metrics.price.labels(*labels).set(poller.policy.cadence.price)
                 for (kind, status), known in poller.policy.cadence.announcements:
                     self._metrics.show_announced(kind, status, known.current_share)
-                self._metrics.pace_rate.labels(DEFAULT_TARGET, poller.quota.name).set(poller.policy.pace.rate)
+                self._metrics.pace_rate.labels(*labels).set(poller.policy.pace.rate)
 
     def _add(self, watch: Watch, seen: Observation | None = None, source: str = "", *, adopted: bool = False) -> None:
-        """A watch of a kind that another version added stays in the store for that version."""
-        kind = self._catalog.get(watch.ref.kind)
-        if kind is None:
-            hint = "another version of the watcher admitted it; it stays in the store, and is polled when that version runs"
-            log.warning("unknown_kind", kind=watch.ref.kind, hint=hint)
-            return
-        self._by_quota[kind.quota.name].add(watch, seen, source, adopted=adopted)
+        of = self._factory.quota_of(watch.ref)
+        if of is None:
+            return  # the watch stays in the store
+        poller = self._by_quota.get(of) or self._make(of)
+        poller.add(watch, seen, source, adopted=adopted)
         self.reads.note_start(watch.id)
+
+    def _make(self, of: TargetQuota) -> Poller:
+        poller = self._by_quota[of] = self._factory.make(of)
+        poller.on_ended(self.reads.note_end)
+        if self._running is not None:
+            self._start(poller, self._running)
+        return poller
+
+    def _start(self, poller: Poller, running: TaskGroup) -> None:
+        running.start_soon(self._run, poller, name=f"polling {poller.of.name}")
+
+    async def _run(self, poller: Poller) -> None:
+        if poller.of not in self._ready:
+            await self.restore(poller)
+            self._share_pace_of(poller, replace(self._use(poller), watches=0))
+            self._ready.add(poller.of)
+            self.on_started()
+        await poller.run()
+
+    def _of_key(self, key: str) -> Iterator[Poller]:
+        """The pollers that may have this key: a target and a kind can have the same name, so there may be two."""
+        first, second = (unquote(part) for part in f"{key}/".split("/", 2)[:2])
+        for target, kind in ((DEFAULT_TARGET, first), (first, second)):
+            if kind in self._factory.catalog and (poller := self._by_quota.get(TargetQuota(self._factory.catalog[kind].quota, target))):
+                yield poller
+
+
+async def _nothing_learned(poller: Poller) -> None:
+    """Continue with nothing."""

@@ -17,13 +17,14 @@ from watcher.core.polling.lane import ADOPTED
 from watcher.core.polling.pace import Permit
 from watcher.core.polling.pending import PendingSet
 from watcher.core.polling.pending_entry import PendingEntry
-from watcher.core.polling.poll_errors import on_poll_error, overdue_since
+from watcher.core.polling.poll_errors import on_poll_error, overdue_since, polled_alone
 from watcher.core.polling.schedule import Schedule
+from watcher.core.polling.target_quota import TargetQuota
 from watcher.core.polling.transitions import advance
 from watcher.errors import CredentialsRejected, Denied, NotFound, Throttled, Unavailable, Unreadable
 from watcher.kinds.catalog import Catalog
 from watcher.kinds.kind import Kind, Quota
-from watcher.model import Lease, Observation, Step, Watch
+from watcher.model import Lease, Observation, Step, TaskRef, Watch
 from watcher.ports import Probe
 from watcher.runtime.call_accounting import CallAccounting
 from watcher.runtime.cancellations import Cancellations, ends
@@ -56,17 +57,17 @@ class Call:
 
 
 class Poller:
-    """Polls all open watches under one quota, as fast as its pace allows and when the cadence expects a change."""
+    """Polls all open watches under one quota of one target, as fast as its pace allows and when the cadence expects a change."""
 
     def __init__(
-        self, quota: Quota, catalog: Catalog, probe: Probe, policy: PollPolicy, leases: Leases, outlet: Outlet, instruments: Instruments
+        self, of: TargetQuota, catalog: Catalog, probe: Probe, policy: PollPolicy, leases: Leases, outlet: Outlet, instruments: Instruments
     ) -> None:
-        self.quota = quota
+        self.of = of
+        self._catalog = catalog
         self.policy = policy
-        self.pending = PendingSet()
+        self.pending = PendingSet(self._outer)
         self.progress = CallProgress()
         self.schedule = Schedule(self.pending, policy.cadence, policy.pace, policy.circuits, policy.max_in_flight)
-        self._catalog = catalog
         self._leases = leases
         self._outlet = outlet
         self._clock = instruments.clock
@@ -74,13 +75,18 @@ class Poller:
         self._tracer = instruments.tracer
         self._results = PollResults(self.schedule, self.progress, policy, instruments, self._removed)
         self._calls = RemoteCalls(probe, policy.circuits, self._clock)
-        self._accounting = CallAccounting(quota, policy.pace, policy.circuits, instruments)
+        self._accounting = CallAccounting(of, policy.pace, policy.circuits, instruments)
         self._submitted = SubmittedStatuses(self.pending, self._clock)
         self._cancellations = Cancellations(self.pending)
         self._wakeup = Wakeup()
         self._wakes_at = 0.0
         """When `run` looks for work again without a wake-up."""
         self._stopping = False
+
+    @property
+    def quota(self) -> Quota:
+        """The quota that its calls count against."""
+        return self.of.quota
 
     def on_ended(self, subscriber: Callable[[str], None]) -> None:
         """Call `subscriber` with the id of each watch that has ended or was erased."""
@@ -103,6 +109,10 @@ class Poller:
         else:
             self._submitted.add(watch, seen, self._outlet.current_leases())
         self._wakeup.set()
+
+    def _outer(self, ref: TaskRef) -> tuple[str, ...]:
+        """The params that all tasks of a call have in common. Without a batch call each task has a call of its own."""
+        return () if self._catalog[ref.kind].batch is None else ref.params[:-1]
 
     def _add(self, watch: Watch, source: str) -> None:
         now, gap = self._clock.mono(), 0.0
@@ -233,6 +243,7 @@ class Poller:
             for entry, outcome in zip(call.entries, outcomes, strict=True):
                 if entry.reason == "poll_now" and isinstance(outcome, Throttled | CredentialsRejected):
                     self.pending.poll_now(entry.watch.key, began)  # no answer yet: keep it before all others
+                self.pending.poll_alone(entry.watch.key, alone=kind.batch is not None and polled_alone(outcome, entry.alone))
                 steps.append(self._decide(kind, entry, outcome))
             span.polled(outcomes, steps)
         gone = await self._outlet.commit(kind, steps, call.leases)

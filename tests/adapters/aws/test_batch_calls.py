@@ -59,6 +59,12 @@ async def test_one_request_is_about_all_tasks(probe: AwsProbe, wire: Wire, numbe
     assert [json.loads(request.body) for request in wire.requests] == [{"jobs": ids}]
 
 
+async def test_a_reply_about_many_tasks_may_be_large(probe: AwsProbe, wire: Wire) -> None:
+    """A hundred tasks with 100 KiB each are read."""
+    wire.answer = reply(200, {"jobs": [job(f"j{n}", statusReason="x" * 100_000) for n in range(100)]})
+    assert named(await probe.observe(jobs(*(f"j{n}" for n in range(100))))) == ["RUNNING"] * 100
+
+
 async def test_what_the_tasks_have_in_common_is_in_the_request(probe: AwsProbe, wire: Wire) -> None:
     """The other parameters of the key are sent beside the list of ids."""
     wire.answer = reply(200, {"tasks": [{"taskArn": ARN + "a", "lastStatus": "RUNNING"}], "failures": []})

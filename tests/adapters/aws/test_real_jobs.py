@@ -55,7 +55,7 @@ async def events_of(message: dict[str, str]) -> list[dict[str, Any]]:
         return Delivered()
 
     inbox.answer = accept
-    aws = AwsClients(polled_services=CATALOG.services)
+    aws = AwsClients(catalog=CATALOG)
     probe = AwsProbe(aws, CATALOG, call_deadline=30.0, clock=time.time)
     adapters = Adapters([queue], probe, MemoryStore(MemoryStoreSettings()), [inbox])
     try:

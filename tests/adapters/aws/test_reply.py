@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watcher.adapters.aws.reply import MAX_RESULT, read_reply
-from watcher.errors import Unreadable
+from watcher.errors import NotFound, Unreadable
 from watcher.kinds.catalog import builtin_catalog
 from watcher.kinds.kind import Kind
 from watcher.kinds.kind_files import read_kinds
@@ -185,11 +185,19 @@ def test_a_reply_is_read_by_the_paths_of_its_kind() -> None:
     assert seen == Observation("RUNNING", NOW, {"size": 3}, created_at=NOW, message="n")
 
 
-@pytest.mark.parametrize(
-    "reply", [None, 5, [], {}, {"jobs": 5}, {"jobs": []}, {"jobs": [None]}, {"jobs": [{"detail": {"jobId": "j1", "output": 5}}]}]
-)
+@pytest.mark.parametrize("reply", [None, 5, [], {}, {"jobs": 5}, {"jobs": [None]}, {"jobs": [{"detail": {"jobId": "j1", "output": 5}}]}])
 def test_a_reply_that_an_expression_does_not_fit_is_unreadable(reply: Any) -> None:
     """Whether the expression finds nothing, something else, or cannot be evaluated."""
     (kind,) = read_kinds({"nested.yaml": NESTED})
     with pytest.raises(Unreadable):
         read_reply(kind, TaskRef("nested", ("j1",)), reply, NOW)
+
+
+def test_an_empty_list_is_no_such_task() -> None:
+    """A call that lists the tasks of a request says so that the task does not exist; a reply without the list says nothing."""
+    (kind,) = read_kinds({"nested.yaml": NESTED})
+    with pytest.raises(NotFound):
+        read_reply(kind, TaskRef("nested", ("j1",)), {"jobs": []}, NOW)
+    (kind,) = read_kinds({"nested.yaml": NESTED.replace("jobs[0]", "jobs[?detail] | [0]")})
+    with pytest.raises(Unreadable):
+        read_reply(kind, TaskRef("nested", ("j1",)), {"jobs": []}, NOW)

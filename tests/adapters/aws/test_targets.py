@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qs
 
 import anyio
 import pytest
 
+from tests.adapters.aws.sts import Sts, signer
 from tests.adapters.aws.wire import Request, Wire, fault, hang, reply
 from watcher import errors
 from watcher.adapters.aws import session
@@ -30,35 +27,6 @@ US = TargetSettings(name="us", region="us-west-2", role_arn=ROLE.replace("watche
 NEAR = TargetSettings(name="near", region="eu-west-1")
 
 
-@dataclass
-class Sts:
-    """STS as a test wants it: hands out numbered keys that live for `lifetime_s`, or answers with an error."""
-
-    wire: Wire
-    lifetime_s: float = 3600
-    refuse: tuple[str, int] | None = None
-    refused_roles: set[str] = field(default_factory=set)
-    calls: list[dict[str, str]] = field(default_factory=list)
-    signers: list[str] = field(default_factory=list)
-
-    async def __call__(self, request: Request, writer: asyncio.StreamWriter) -> None:
-        form = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
-        self.calls.append(form)
-        self.signers.append(signer(request))
-        refusal = ("AccessDenied", 403) if form["RoleArn"] in self.refused_roles else self.refuse
-        if refusal is not None:
-            code, status = refusal
-            text = f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>"
-            return await reply(status, text.encode())(request, writer)
-        expires = (datetime.now(UTC) + timedelta(seconds=self.lifetime_s)).strftime("%Y-%m-%dT%H:%M:%SZ")
-        text = (
-            "<AssumeRoleResponse><AssumeRoleResult><Credentials>"
-            f"<AccessKeyId>ASIA{len(self.calls)}</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>"
-            f"<Expiration>{expires}</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"
-        )
-        return await reply(200, text.encode())(request, writer)
-
-
 @pytest.fixture
 async def sts(aws_env: pytest.MonkeyPatch) -> AsyncIterator[Sts]:
     async with Wire(hang).listening() as wire:
@@ -74,10 +42,6 @@ async def own(aws: AwsClients, wire: Wire) -> AsyncIterator[AwsClients]:
     clients = AwsClients(catalog=CATALOG, call_deadline=60)
     yield clients
     await clients.close()
-
-
-def signer(request: Request) -> str:
-    return request.headers["authorization"].split("Credential=")[1].split("/")[0]
 
 
 def region(request: Request) -> str:
@@ -117,11 +81,11 @@ async def test_a_target_is_polled_with_its_role_in_its_region(own: AwsClients, s
 
 
 async def test_a_target_without_a_role_uses_the_own_credentials(own: AwsClients, sts: Sts, wire: Wire, aws_env: pytest.MonkeyPatch) -> None:
-    """Also those that the watcher has after a refresh of its own."""
+    """It reads them again when they were rejected."""
     probe = probe_of(own, NEAR)
     assert await ask(probe, "near") == "IN_PROGRESS"
     aws_env.setenv("AWS_ACCESS_KEY_ID", "AKIDSECOND")
-    await probe.refresh("default")
+    await probe.refresh("near")
     assert await ask(probe, "near") == "IN_PROGRESS"
     assert [(signer(each), region(each)) for each in wire.requests] == [("AKIDFIRST", "eu-west-1"), ("AKIDSECOND", "eu-west-1")]
     assert sts.calls == []

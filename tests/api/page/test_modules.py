@@ -25,6 +25,9 @@ SENTENCES = {
     "circuit:outage:chime-sdk-voice": "chime-sdk-voice has not answered",
     "circuit:unreadable:chime-sdk-voice": "The replies of chime-sdk-voice have not been readable",
     "circuit:not_found:chime-sdk-voice": "No task has been found at chime-sdk-voice",
+    "quota:voice-tone:eu": "All calls under the quota voice-tone (eu) have been throttled",
+    "circuit:credentials:eu": "The credentials of the target eu have not been accepted",
+    "circuit:outage:chime-sdk-voice:eu": "chime-sdk-voice (eu) has not answered",
     "circuit:of_a_later_version:chime-sdk-voice": "Circuit of_a_later_version (chime-sdk-voice) has been open",
 }
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from watcher.adapters.aws.batch_reply import read_batch_reply, request_ids
+from watcher.adapters.aws.missing_task import missing_task
 from watcher.adapters.aws.reply import read_reply
 from watcher.adapters.aws.session import AwsClients
 from watcher.errors import BatchFailed, CredentialsRejected, Denied, Invalid, NotFound, RemoteError, Unreadable
@@ -90,9 +90,12 @@ class AwsProbe:
         """Poll a task of the default kind that cannot exist: the answer "not found" means that the call is permitted."""
         return await self.check_kind(self._catalog.default)
 
-    async def check_kind(self, kind: Kind, target: str = DEFAULT_TARGET) -> str:
-        """Poll a task of this kind and target that cannot exist. Raises the error of the call, unless the task is not found."""
-        missing = TaskRef(kind.name, tuple(str(uuid.uuid4()) for _ in kind.params), target)
+    async def check_kind(self, kind: Kind, target: str = DEFAULT_TARGET, *, account: str | None = None) -> str:
+        """Poll a task of this kind and target that cannot exist. Raises the error of the call, unless the task is not found.
+
+        `account` is that of the target, if it is known, for ids that name it.
+        """
+        missing = missing_task(kind, target, self._of(target).region(), account)
         operation = kind.operation if kind.batch is None else kind.batch.operation
         try:
             (outcome,) = await self.observe([missing])

@@ -11,7 +11,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from watcher.errors import Unreadable
+from watcher.errors import NotFound, Unreadable
 from watcher.kinds.kind import Kind
 from watcher.kinds.paths import Expression
 from watcher.model import Observation, Result, TaskRef
@@ -37,10 +37,12 @@ def read_reply(kind: Kind, ref: TaskRef, reply: object, observed_at: float) -> O
 
     A status that the kind does not declare, also in another case, is kept as it is. A reply without the task's id is
     rejected like one with the id of another task: it does not show which task it is about. Only where the kind says that
-    its replies have no id, nothing is compared.
+    its replies have no id, nothing is compared. Raises `NotFound` for an empty list where the first element is the task.
     """
     paths = kind.reply
     task = find(paths.task, reply, "no_task")
+    if task is None and _is_first_of_none(paths.task, reply):
+        raise NotFound("no_task", "the list of tasks in the reply is empty")
     if not isinstance(task, dict):
         raise Unreadable("no_task", f"{paths.task.text} is not an object")
     if paths.id is not None and find(paths.id, task, "other_task") != ref.params[-1]:
@@ -60,6 +62,16 @@ def read_task(kind: Kind, task: dict[str, Any], observed_at: float) -> Observati
         updated_at=_time(paths.updated, task, observed_at),
         message=_message(paths.message, task),
     )
+
+
+def _is_first_of_none(path: Expression, reply: object) -> bool:
+    """Whether the path is `tasks[0]`, and the reply has the list, and nothing in it."""
+    if not path.text.endswith("[0]"):
+        return False
+    try:
+        return bool(Expression(path.text.removesuffix("[0]")).find(reply) == [])
+    except ValueError:
+        return False
 
 
 def find(path: Expression, value: object, code: str) -> Any:

@@ -33,7 +33,7 @@ class Sessions:
 
     def __init__(self, call_deadline: float, *, region: str | None = None, resolver: Any = None, loader_of: Sessions | None = None) -> None:
         self._call_deadline = call_deadline
-        self._region = region
+        self.region = region
         self._resolver = resolver
         self._loader_of = self if loader_of is None else loader_of
         self._loader: Any = None
@@ -50,7 +50,7 @@ class Sessions:
         from watcher.adapters.aws.credentials import CheckedResolver
 
         # botocore reads only AWS_DEFAULT_REGION; the other AWS SDKs and AWS's container platforms use AWS_REGION
-        session = aioboto3.Session(region_name=self._region or os.environ.get("AWS_REGION") or None)
+        session = aioboto3.Session(region_name=self.region or os.environ.get("AWS_REGION") or None)
         inner = session._session
         inner.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_timestamp)
         inner.register_component("credential_provider", self._resolver or CheckedResolver(inner, HELPER_SHARE * self._call_deadline))
@@ -69,14 +69,14 @@ def load_data(session: Any, service: str) -> None:
         loader.load_data(name)
 
 
-async def load_credentials(session: Any) -> Any:
-    """Return the credentials of a session. Raises NoCredentialsError where there are none."""
+async def fetch_credentials(session: Any) -> None:
+    """Fetch the credentials of a session. Raises NoCredentialsError where there are none."""
     from botocore.exceptions import NoCredentialsError
 
     credentials = await session.get_credentials()
     if credentials is None:
         raise NoCredentialsError
-    return credentials
+    await credentials.get_frozen_credentials()
 
 
 def client_config(read_timeout: float, limits: ClientLimits) -> Any:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 import anyio
@@ -35,7 +34,7 @@ class AwsClients:
     `max_connections` applies to each quota of a service. `call_deadline` limits a call from the first byte sent to the last byte
     received, in seconds. `clock` returns wall time in seconds since the epoch; it is compared with the service's clock
     after a signature error. `catalog` has the kinds whose tasks are polled: the replies of their services have a lower size
-    limit, and only their own error codes count as theirs. `endpoint_url` is for these services alone.
+    limit. `endpoint_url` is for these services alone.
     AWS's own variables and files apply (`AWS_PROFILE`, `AWS_REGION`, `AWS_ENDPOINT_URL_SQS`, ...).
     """
 
@@ -62,7 +61,7 @@ class AwsClients:
         """Earlier generations that have calls in flight."""
 
     def for_target(self, target: TargetSettings, resolver: Any) -> AwsClients:
-        """Return clients with the same limits for another target. `resolver` is a component `credential_provider` of the SDK."""
+        """Return clients with the same limits for another target. `resolver` is a component of the SDK; None: its own."""
         return AwsClients(
             max_connections=self._max_connections,
             call_deadline=self.call_deadline,
@@ -81,7 +80,7 @@ class AwsClients:
         read_timeout: float | None = None,
         deadline: float | None = None,
         region: str | None = None,
-        not_found: NotFoundRules = MappingProxyType({}),
+        not_found: NotFoundRules | None = None,
     ) -> Any:
         """Make one call and return its reply. `operation` is the name of the client's method. Raises only `RemoteError`.
 
@@ -90,7 +89,8 @@ class AwsClients:
         `read_timeout` is for calls that wait on purpose, such as a long poll; it is added to the default deadline.
         Both are in seconds.
 
-        `not_found` has the error codes that mean "no such task" to the kind of the task, if the service is polled.
+        `not_found` marks a call about a task, and has the error codes that mean "no such task" to its kind. The error of such
+        a call may end a watch, so only the codes of the service itself count.
         """
         reply_status.set(None)
         if deadline is None:
@@ -109,7 +109,7 @@ class AwsClients:
                     if not generation.calls and generation in self._retired:
                         await self._close(generation)
         except Exception as error:  # noqa: BLE001 - an unreadable reply raises anything from inside the SDK
-            polled = PolledCall(not_found, protocol) if service in self._polled_services else None
+            polled = None if not_found is None else PolledCall(not_found, protocol)
             named = remote_error(error, now=self._clock(), status=reply_status.get(), polled=polled)
             generation.rejected = generation.rejected or _rejects_setup(named)
             raise named from None
@@ -159,35 +159,15 @@ class AwsClients:
         generation.session = await anyio.to_thread.run_sync(load)
         return generation.session
 
-    async def credentials(self) -> Any:
-        """Return the SDK's credentials. Do not keep them: `refresh` replaces them. Raises `CredentialsRejected` if there are none."""
-        if self._current.credentials is None or self._current.rejected:
-            async with self._lock:
-                if self._current.is_outdated():
-                    await self._retire()
-                await self._load_credentials()
-        return self._current.credentials
-
     async def refresh(self) -> None:
         """Drop credentials and clients, and fetch credentials again. Raises `CredentialsRejected` if there are none."""
         async with self._lock:
             await self._retire()
-            await self._load_credentials(fetch=True)
-
-    async def _load_credentials(self, *, fetch: bool = False) -> None:
-        """Load the credentials of the current generation, and fetch them, if that is what their source needs."""
-        reply_status.set(None)
-        generation = self._current
-        try:
-            with anyio.fail_after(self.call_deadline):
-                if generation.credentials is None:
-                    generation.credentials = await sdk.load_credentials(await self._load_session())
-                if fetch:
-                    await generation.credentials.get_frozen_credentials()
-        except Exception as error:  # noqa: BLE001 - credential providers raise exceptions of many kinds
-            named = setup_error(error)
-            generation.rejected = generation.rejected or _rejects_setup(named)
-            raise named from None
+            try:
+                with anyio.fail_after(self.call_deadline):
+                    await sdk.fetch_credentials(await self._load_session())
+            except Exception as error:  # noqa: BLE001 - credential providers raise exceptions of many kinds
+                raise setup_error(error) from None
 
     async def _retire(self) -> None:
         """Begin a new generation. Calls in flight keep the old one open."""
@@ -205,6 +185,8 @@ class AwsClients:
 
     def region(self) -> str | None:
         """Return the Region of all calls, or None if none is configured. Raises CredentialsRejected for an unreadable profile."""
+        if self._sessions.region is not None:
+            return self._sessions.region
         try:
             self._current.session = self._current.session or self._sessions.create()
             name: str | None = self._current.session.region_name
@@ -235,8 +217,6 @@ class _Generation:
     """A session with its clients, which share credentials, endpoints, and certificates as they were read at its beginning."""
 
     session: Any = None
-    credentials: Any = None
-    """Those of the session, once they were asked for apart from a client."""
     clients: dict[tuple[str, float | None, str | None], Any] = field(default_factory=dict)
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     calls: int = 0

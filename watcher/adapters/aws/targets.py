@@ -9,9 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from aiobotocore.credentials import AioCredentials, AioDeferredRefreshableCredentials
-
-from watcher.adapters.aws.credentials import CheckedCredentials
 from watcher.adapters.aws.errors import reply_status
 from watcher.adapters.aws.sdk import HELPER_SHARE
 from watcher.adapters.aws.session import AwsClients
@@ -19,21 +16,26 @@ from watcher.adapters.aws.settings import TargetSettings
 
 
 def target_clients(targets: Iterable[TargetSettings], source: AwsClients) -> Mapping[str, AwsClients]:
-    """Return the clients of each target by its name. `source` has the credentials that assume the roles. Creates nothing yet."""
-    return {target.name: source.for_target(target, TargetResolver(target, source)) for target in targets}
+    """Return the clients of each target by its name. `source` has the credentials that assume the roles. Creates nothing yet.
+
+    A target without a role has a session that reads the watcher's own credentials, as that of `source` does.
+    """
+    return {target.name: source.for_target(target, None if target.role_arn is None else RoleResolver(target, source)) for target in targets}
 
 
-class TargetResolver:
-    """The source of the credentials of a target. Register it as the component `credential_provider` of a session."""
+class RoleResolver:
+    """The source of the credentials of a role. Register it as the component `credential_provider` of a session."""
 
     def __init__(self, target: TargetSettings, source: AwsClients) -> None:
         self._target = target
         self._source = source
 
-    async def load_credentials(self) -> CheckedCredentials:
-        """The credentials of the role; without a role, those of the watcher. They are fetched when they are used."""
-        if self._target.role_arn is None:
-            return CheckedCredentials(_OwnCredentials(self._source))
+    async def load_credentials(self) -> Any:
+        """The credentials of the role. They are fetched when they are first used."""
+        from aiobotocore.credentials import AioDeferredRefreshableCredentials
+
+        from watcher.adapters.aws.credentials import CheckedCredentials  # with the SDK, which the session has loaded by now
+
         return CheckedCredentials(AioDeferredRefreshableCredentials(self._assume_role, "assume-role"))
 
     async def _assume_role(self) -> dict[str, Any]:
@@ -53,15 +55,3 @@ class TargetResolver:
             "expiry_time": fetched["Expiration"].isoformat(),
             "account_id": self._target.account,
         }
-
-
-class _OwnCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore ships no types
-    """The credentials of the watcher itself, as they are at each call."""
-
-    def __init__(self, source: AwsClients) -> None:
-        super().__init__("", "", method="shared")
-        self._source = source
-
-    async def get_frozen_credentials(self) -> Any:
-        """Those of this moment. Raises CredentialsRejected or Unavailable."""
-        return await (await self._source.credentials()).get_frozen_credentials()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 from urllib.parse import quote
@@ -14,7 +15,7 @@ from pydantic import Field, SecretStr
 
 from watcher.core.trace_context import attributes_of, of_members
 from watcher.kinds.kind import Kind
-from watcher.model import Event, EventType, Transition, Watch
+from watcher.model import Event, EventType, Scope, Transition, Watch
 from watcher.section import Section
 
 MAX_MESSAGE = 4096
@@ -32,10 +33,13 @@ class EventSettings(Section):
 
 @dataclass(frozen=True, slots=True)
 class EventWriter:
-    """Turns transitions into events, under one privacy setting and for one Region."""
+    """Turns transitions into events, under one privacy setting."""
 
     settings: EventSettings
     region: str = "local"
+    """Where the tasks of a target are whose Region is not known."""
+    scopes: Mapping[str, Scope] = field(default_factory=dict)
+    """By name, where the tasks of the targets are."""
 
     def write(self, kind: Kind, watch: Watch, transition: Transition, now: float) -> Event:
         """Return the event for a transition. `watch` is in its state after the step; `now` is the time of the commit."""
@@ -44,7 +48,7 @@ class EventWriter:
         body = {
             "specversion": "1.0",
             "id": id_,
-            "source": f"/watcher/{watch.ref.kind}/{self.region}/{params}",
+            "source": f"/watcher/{watch.ref.kind}/{self._region(watch.ref.target)}/{params}",
             "type": transition.type.value,
             "subject": watch.key,
             "time": iso(_time(watch, transition)),
@@ -64,6 +68,10 @@ class EventWriter:
             at=now,
             body=json.dumps(body, separators=(",", ":")).encode("ascii"),
         )
+
+    def _region(self, target: str) -> str:
+        scope = self.scopes.get(target)
+        return self.region if scope is None or scope.region is None else scope.region
 
     def _data(self, kind: Kind, watch: Watch, transition: Transition) -> dict[str, Any]:
         ended = transition.type is EventType.ENDED

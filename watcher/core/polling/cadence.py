@@ -171,6 +171,10 @@ class Cadence:
         age = _bounded(age_s)
         return silence.accrued(self.durations(kind, status), age, age + since_poll_s, self.trust(kind, status))
 
+    def first_worth(self, kind: str, source: str, since_s: float) -> float:
+        """As `worth`, for a task of which only the id is known, this long after its submission."""
+        return self.durations(kind, None).accrued(0.0, since_s, self.first_looks.chance(kind, source))
+
     def trust(self, kind: str, status: str | None) -> Trust:
         """The trust in announcements of transitions out of this status. Only the accrual rule waits for announcements."""
         return self.announcements.trust(kind, status) if self.settings.type == "accrual" else NO_TRUST

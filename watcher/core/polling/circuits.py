@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 
 from watcher.core.polling.circuit import Circuit, CircuitChange
-from watcher.errors import Busy, CredentialsRejected, Denied, NotFound, RemoteError, Throttled, Unavailable, Unreadable
+from watcher.errors import BatchFailed, Busy, CredentialsRejected, Denied, NotFound, RemoteError, Throttled, Unavailable, Unreadable
 
 OUTAGE_S = 60.0
 """For how long a service must answer nothing but `Unavailable` before `outage` opens, in seconds."""
@@ -203,6 +203,8 @@ class CallCircuits:
             return self._unavailable(error, now)
         self._down_since, self._down_calls = None, 0
         match error:
+            case BatchFailed(cause=Denied() | Unreadable()):
+                return self._judge(error.cause, tasks, now)
             case CredentialsRejected():
                 return self._credentials.reject(error.code, now)
             case Denied():

@@ -55,6 +55,17 @@ class DueQueue:
                 return self._near[0][2]
         return None
 
+    def firsts(self, count: int, until: float) -> list[str]:
+        """The keys that are due first, in order: at most `count`, and none that is due later than `until`. They stay in the queue."""
+        found: list[tuple[float, int, str]] = []
+        while len(found) < count and self.first() is not None and self._near[0][0] <= until:
+            place = heapq.heappop(self._near)
+            if not found or place != found[-1]:  # a bin may have named it twice
+                found.append(place)
+        for place in found:
+            heapq.heappush(self._near, place)
+        return [key for _, _, key in found]
+
     def _open(self, number: int) -> None:
         self._opened = number
         for key in self._bins.pop(number):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import heapq
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from watcher.core.polling.due_queue import DueKey, DueQueue
 from watcher.core.polling.pending_entry import PLACE, PendingEntry, unpack
@@ -13,8 +16,23 @@ MISSING = "not_found"
 ADOPTED = "adopted"
 """The reason to wait of a watch that came with its shard, at a start or from another replica, until its first poll in this process."""
 
-Group = tuple[str, str, bool]
-"""What one call can poll together: tasks of the same kind and target, either missing ones or others."""
+
+class Group(NamedTuple):
+    """What one call can poll together."""
+
+    kind: str
+    target: str
+    outer: tuple[str, ...]
+    """The params but the last one, for a kind with a batch call: they are the same for all tasks of a call."""
+    alone: bool
+    """Tasks that are polled alone: no two of them are polled together."""
+
+
+class _Queue(DueQueue):
+    """The queue of a group."""
+
+    listed: DueKey = (-math.inf, 0)
+    """The place with which the group is in the heap of groups: that of its first watch, or an earlier one."""
 
 
 class Lane:
@@ -25,42 +43,67 @@ class Lane:
 
     def __init__(self, packed: Mapping[str, bytes]) -> None:
         self._packed = packed
-        self._queues: dict[Group, DueQueue] = {}
-        """A queue for each group, because one call polls tasks of one group, and missing tasks may have to wait longer than others."""
+        self._queues: tuple[dict[Group, _Queue], dict[Group, _Queue]] = ({}, {})
+        """The queues of the watches whose tasks are there, and of those whose tasks were not found last: these may have to wait longer."""
+        self._groups: tuple[list[tuple[float, int, Group]], list[tuple[float, int, Group]]] = ([], [])
+        """For both, a heap of the groups by the place `listed`. A group may be in it with other places too, which are obsolete."""
         self.head: PendingEntry | None = None
         """The entry that is due first, unpacked. None: look it up again. The owner resets it when a watch no longer waits here."""
 
-    def push(self, entry: PendingEntry) -> None:
+    def push(self, entry: PendingEntry, group: Group) -> None:
         """Add an entry, or move it, to its place. It must be packed already."""
-        key, group = entry.watch.ref.key, group_of(entry)
-        queue = self._queues.get(group)
+        key, missing, place = entry.watch.ref.key, entry.reason == MISSING, (entry.due, entry.turn)
+        queue = self._queues[missing].get(group)
         if queue is None:
-            queue = self._queues[group] = DueQueue(self._place_of)
-        queue.push(key, entry.due, entry.turn)
+            queue = self._queues[missing][group] = _Queue(self._place_of)
+            queue.listed = (math.inf, 0)
+        queue.push(key, *place)
+        if place < queue.listed:
+            queue.listed = place
+            heapq.heappush(self._groups[missing], (*place, group))
         first = self.head
-        if first is not None and ((entry.due, entry.turn) < (first.due, first.turn) or first.watch.ref.key == key):
+        if first is not None and (place < (first.due, first.turn) or first.watch.ref.key == key):
             self.head = None
 
     def first(self, *, missing: bool = True) -> PendingEntry | None:
         """The entry that is due first. It stays in the lane. `missing=False` leaves out those whose tasks were not found last."""
         if self.head is None:
-            self.head = self._find_first(self._queues.values())
+            found = [key for key in (self._find_first(False), self._find_first(True)) if key is not None]
+            best = min(found, key=self._place, default=None)
+            self.head = None if best is None else self._entry(best)
         if missing or self.head is None or self.head.reason != MISSING:
             return self.head
-        return self._find_first(queue for group, queue in self._queues.items() if not group[2])
+        best = self._find_first(False)
+        return None if best is None else self._entry(best)
 
-    def first_of(self, group: Group) -> PendingEntry | None:
-        """The entry of a group that is due first. It stays in the lane."""
-        queue = self._queues.get(group)
-        return None if queue is None else self._find_first((queue,))
+    def firsts_of(self, group: Group, count: int, until: float, *, missing: bool) -> Sequence[PendingEntry]:
+        """The entries of a group that are due first, in order, at most `count`, and none later than `until`. They stay in the lane."""
+        queue = self._queues[missing].get(group)
+        return () if queue is None else [self._entry(key) for key in queue.firsts(count, until)]
 
-    def _find_first(self, queues: Iterable[DueQueue]) -> PendingEntry | None:
-        best = None
-        for queue in queues:
+    def _find_first(self, missing: bool) -> str | None:
+        """The key that is due first. Corrects the heap of groups on the way."""
+        groups, queues = self._groups[missing], self._queues[missing]
+        while groups:
+            *listed, group = groups[0]
+            queue = queues.get(group)
+            if queue is None or queue.listed != tuple(listed):
+                heapq.heappop(groups)  # an obsolete place
+                continue
             key = queue.first()
-            if key is not None and (best is None or self._place(key) < self._place(best)):
-                best = key
-        return None if best is None else unpack(best, self._packed[best])
+            if key is None:
+                heapq.heappop(groups)
+                del queues[group]
+                continue
+            place = self._place(key)
+            if place == queue.listed:
+                return key
+            queue.listed = place
+            heapq.heapreplace(groups, (*place, group))
+        return None
+
+    def _entry(self, key: str) -> PendingEntry:
+        return unpack(key, self._packed[key])
 
     def _place(self, key: str) -> DueKey:
         return PLACE.unpack_from(self._packed[key])
@@ -68,9 +111,3 @@ class Lane:
     def _place_of(self, key: str) -> DueKey | None:
         packed = self._packed.get(key)
         return PLACE.unpack_from(packed) if packed else None
-
-
-def group_of(entry: PendingEntry) -> Group:
-    """The group of an entry."""
-    ref = entry.watch.ref
-    return ref.kind, ref.target, entry.reason == MISSING

@@ -15,9 +15,9 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
-from watcher.core.polling.lane import ADOPTED, Lane, group_of
+from watcher.core.polling.lane import ADOPTED, MISSING, Group, Lane
 from watcher.core.polling.pending_entry import PendingEntry, pack, unpack
-from watcher.model import Watch
+from watcher.model import TaskRef, Watch
 
 ANNOUNCEMENTS = "announcements"
 """The reason to wait of a watch whose gap is longer because AWS is expected to announce its change. Such a watch becomes due
@@ -29,6 +29,9 @@ REVIEWS, REVIEW_S = 4, 1.0
 EARLY = ("new", "cadence", ANNOUNCEMENTS, "poll_now")
 """The reasons to wait that let a watch join an earlier call. All others are errors."""
 
+CANDIDATES = 3
+"""The number of watches, in units of the size of a call, of which the others in a call are chosen: those that are due first."""
+
 CREDIT = 20
 """The most calls that the fresh lane may make in a row to catch up on its half: new tasks come in bursts."""
 
@@ -39,10 +42,16 @@ MIN_RATE_GAP_S = 0.05
 """A shorter gap counts as this long in the rate of a watch, so that a tiny gap does not look like an endless demand."""
 
 
+Choose = Callable[[Sequence[PendingEntry], int, float], Sequence[PendingEntry]]
+"""Chooses at most so many of these entries, which are in order of their due times, for a call at this time."""
+
+
 class PendingSet:
     """All open watches of one quota, ordered by when to poll them."""
 
-    def __init__(self) -> None:
+    def __init__(self, outer: Callable[[TaskRef], tuple[str, ...]] = lambda ref: ()) -> None:
+        """Create an empty set. `outer`: the params of a task that all tasks of a call must have in common (`Group.outer`)."""
+        self._outer = outer
         self._packed: dict[str, bytes] = {}
         """Every key; empty bytes while in flight. Removing and adding keys would make a dict of a million rebuild itself regularly."""
         self._in_flight: dict[str, PendingEntry] = {}
@@ -127,6 +136,11 @@ class PendingSet:
         due = now + (review_after(gap) if reason == ANNOUNCEMENTS else gap)
         self._land(watch, PendingEntry(watch, due, now, _rate(gap), reason))
 
+    def poll_alone(self, key: str, *, alone: bool) -> None:
+        """Poll a watch in flight in a call of its own when it is back, or with others again."""
+        if key in self._in_flight:
+            self._in_flight[key].alone = alone
+
     def postpone(self, key: str, due: float, reason: str) -> None:
         """Change the due time and the reason of a watch that waits, and nothing else."""
         entry = self._waiting(key)
@@ -135,21 +149,32 @@ class PendingSet:
             entry.due, entry.reason = due, reason
             self._enqueue(entry)
 
-    def take(self, limit: int = 1, *, now: float = math.inf, missing: bool = True) -> list[PendingEntry]:
+    def take(
+        self, limit: int = 1, *, now: float = math.inf, missing: bool = True, choose: Choose = lambda waiting, room, now: waiting[:room]
+    ) -> list[PendingEntry]:
         """Take the watch that `first` returns, and others of its batch group, due or not, up to `limit` in all.
 
-        Those that are due come first, those of its own lane before those of the other one. A watch that waits because of an
-        error is not taken before it is due: each failed poll may count against its task. All of them are in flight until they
-        are put back or finished. The list is empty when nothing waits. `missing` is that of `first`.
+        `choose` chooses the others among some that are due first. Where the two lanes take turns, those that are due come before
+        those that are not, and among them those of the same lane. A watch that waits because of an error is not taken before it is
+        due: each failed poll may count against its task. All of them are in flight until they are put back or finished. The
+        list is empty when nothing waits. `missing` is that of `first`.
         """
         head = self.first(now, missing=missing)
         if head is None:
             return []
         if self.backlog and head.reason != "poll_now":
             self._owed = min(CREDIT, self._owed + 1) if head.backlog else max(-1, self._owed - 1)
-        lanes = self._lanes_for_others(head) if limit > 1 else ()
+        lanes = self._lanes_for_others(head) if limit > 1 and not head.alone else ()
         self._launch(head)
-        return [head, *self._launch_others(head, lanes, limit - 1, now)] if lanes else [head]
+        others: list[PendingEntry] = []
+        for lane, early in lanes:
+            waiting = self._waiting_beside(head, lane, CANDIDATES * limit, now, early=early)
+            for entry in choose(waiting, limit - 1 - len(others), now):
+                entry.shares_call = True
+                self._shared_calls += 1
+                self._launch(entry)
+                others.append(entry)
+        return [head, *others]
 
     def first(self, now: float = math.inf, *, missing: bool = True) -> PendingEntry | None:
         """The entry whose turn it is: one to poll now, else the one that is due first. It stays in the set.
@@ -223,17 +248,19 @@ class PendingSet:
         self.backlog -= entry.backlog
         self._fresh.head = self._backlog.head = None
 
-    def _launch_others(self, head: PendingEntry, lanes: Sequence[tuple[Lane, bool]], limit: int, now: float) -> list[PendingEntry]:
-        others: list[PendingEntry] = []
-        for lane, early in lanes:
-            while len(others) < limit and (entry := lane.first_of(group_of(head))) is not None:
-                if entry.due > now and not (early and entry.reason in EARLY):
-                    break
-                entry.shares_call = True
-                self._shared_calls += 1
-                self._launch(entry)
-                others.append(entry)
-        return others
+    def _waiting_beside(self, head: PendingEntry, lane: Lane, count: int, now: float, *, early: bool) -> Sequence[PendingEntry]:
+        """Of the first entries of a lane in the group of the head, those that may be polled now. `early`: also before they are due."""
+        group, missing = self._group_of(head), head.reason == MISSING
+        found = lane.firsts_of(group, count, math.inf if early else now, missing=missing)
+        return [
+            entry
+            for entry in found
+            if (entry.due <= now or entry.reason in EARLY) and (entry.reason == MISSING) == missing and self._group_of(entry) == group
+        ]
+
+    def _group_of(self, entry: PendingEntry) -> Group:
+        ref = entry.watch.ref
+        return Group(ref.kind, ref.target, self._outer(ref), entry.alone)
 
     def _land(self, watch: Watch, again: PendingEntry | None) -> None:
         """End the flight of a watch. Its place goes to its successor, or to `again`, or away."""
@@ -254,8 +281,9 @@ class PendingSet:
         elif entry.backlog:  # it stays there until no watch of the backlog is overdue
             next_one = self._backlog.first()
             again.backlog = next_one is not None and next_one.due <= again.placed_at
-        if again.watch.status is None and again.watch.id == watch.id:
-            again.source = entry.source
+        if again.watch.id == watch.id:
+            again.alone = entry.alone
+            again.source = entry.source if again.watch.status is None else ""
         if again.watch.status == entry.watch.status:  # the usual case, without the costly counter
             self.wanted = max(0.0, self.wanted - entry.rate) + again.rate
             if entry.backlog:
@@ -289,9 +317,9 @@ class PendingSet:
         self._packed[key] = pack(entry)
         if entry.backlog:
             self.backlog += 1
-            self._backlog.push(entry)
+            self._backlog.push(entry, self._group_of(entry))
         else:
-            self._fresh.push(entry)
+            self._fresh.push(entry, self._group_of(entry))
 
     def _front(self, now: float) -> float:
         """The due time that comes before all others of the fresh lane: that of its first watch, or now."""

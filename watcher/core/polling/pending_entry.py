@@ -16,6 +16,10 @@ PLACE = Struct("dq")
 """A `DueKey` at the start of a packed entry, so that the queue can read it without unpacking the rest."""
 
 
+PLANNED = ("new", "cadence", "announcements")
+"""The reasons to wait of polls that the cadence plans by the lag that it expects."""
+
+
 @dataclass(slots=True)
 class PendingEntry:
     """A watch and when to poll it."""
@@ -32,6 +36,8 @@ class PendingEntry:
     """The source that submitted the watch, until its task is seen for the first time; empty if it is not known."""
     backlog: bool = False
     """It waits in the backlog, or did so before its flight."""
+    alone: bool = False
+    """Poll it in a call of its own: it would make a call about several tasks fail as a whole."""
     turn: int = 0
     poll_now: bool = False
     """In flight: poll it again as soon as it is back."""
@@ -47,13 +53,20 @@ def pack(entry: PendingEntry) -> bytes:
     """An entry that waits, as bytes without its key."""
     target, facts = entry.watch.ref.target, entry.watch[1:]
     other_target = None if target == DEFAULT_TARGET else target
-    values = (entry.placed_at, entry.rate, entry.reason, entry.source, entry.backlog, other_target, *facts)
+    values = (entry.placed_at, entry.rate, entry.reason, entry.source, entry.backlog, entry.alone, other_target, *facts)
     return PLACE.pack(entry.due, entry.turn) + marshal.dumps(values)
 
 
 def unpack(key: str, packed: bytes) -> PendingEntry:
     """The entry from its key and the bytes that `pack` made in this process."""
     due, turn = PLACE.unpack_from(packed)
-    placed_at, rate, reason, source, backlog, target, *facts = marshal.loads(packed[PLACE.size :])  # noqa: S302 - never bytes from outside
+    placed_at, rate, reason, source, backlog, alone, target, *facts = marshal.loads(packed[PLACE.size :])  # noqa: S302 - never bytes from outside
     watch = Watch(TaskRef.of(key, target or DEFAULT_TARGET), *facts)
-    return PendingEntry(watch, due, placed_at, rate, reason, source, backlog, turn)
+    return PendingEntry(watch, due, placed_at, rate, reason, source, backlog, alone, turn)
+
+
+def age(watch: Watch) -> float:
+    """The age of the status in seconds when it was last seen."""
+    if watch.seen_at is None or watch.status_since is None:
+        return 0.0
+    return watch.seen_at - watch.status_since

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from watcher.core.polling.transitions import WatchSettings, end
-from watcher.errors import Busy, Denied, Invalid, NotFound, RemoteError, Unavailable, Unreadable
+from watcher.errors import Busy, CredentialsRejected, Denied, Invalid, NotFound, RemoteError, Throttled, Unavailable, Unreadable
 from watcher.kinds.kind import Kind
-from watcher.model import Step, Watch
+from watcher.model import Observation, Step, Watch
 
 MAX_BACKOFF_S = 60.0
 """The longest wait after the service was unavailable, in seconds."""
@@ -70,6 +70,20 @@ def on_poll_error(
         case Unreadable():
             return Step(polled, "unreadable", wait_s=SUSPECT_S) if suspect else _unreadable(polled, error, now, mono)
     return Step(polled, error.reason)
+
+
+def polled_alone(outcome: Observation | RemoteError, before: bool) -> bool:
+    """Whether the next call about a task after this outcome is about no other task. `before`: whether the last one had to be.
+
+    It is as long as the task may be the one that makes a call about several tasks fail. An error that says nothing about the
+    task changes nothing.
+    """
+    match outcome:
+        case RemoteError(alone=True):
+            return True
+        case Throttled() | Unavailable() | CredentialsRejected() | Busy() | Unreadable(foreign=True):
+            return before
+    return False
 
 
 def wait_range(reason: str, settings: WatchSettings, *, failures: int | None = None) -> tuple[float, float] | None:

@@ -7,6 +7,7 @@ virtual time. `now` is monotonic seconds; the ages of tasks come from the servic
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,10 +19,12 @@ from watcher.core.polling.notified_tasks import NotifiedTasks
 from watcher.core.polling.observed_durations import durations
 from watcher.core.polling.pace import Pace, Permit
 from watcher.core.polling.pending import ANNOUNCEMENTS, PendingSet, review_after
-from watcher.core.polling.pending_entry import PendingEntry
+from watcher.core.polling.pending_entry import PLANNED, PendingEntry, age
+from watcher.core.polling.riders import Riders
 from watcher.core.polling.silence import NO_TRUST
+from watcher.core.polling.target_quota import TargetQuota
 from watcher.kinds.kind import Kind, Quota
-from watcher.model import EventType, Observation, Step, Watch
+from watcher.model import DEFAULT_TARGET, EventType, Observation, Step, Watch
 
 UNPLANNED_S = 10.0
 """The time constant, in seconds, of the average rate of calls that no gap planned."""
@@ -54,13 +57,15 @@ class Schedule:
     """The recent rate, in calls per second, of calls that no gap planned: first looks that are due at once, `poll_now`, retries
     without a wait. First polls of the backlog do not count."""
     tasks_per_call: float = 1.0
-    """The recent average number of tasks in a call."""
+    """The recent average number of planned polls that a call makes (`planned_polls`)."""
     _unplanned_calls: float = 0.0
     """Such calls since the last `steer`."""
     _notified: NotifiedTasks = field(init=False)
+    _riders: Riders = field(init=False)
 
     def __post_init__(self) -> None:
         self._notified = NotifiedTasks(self.cadence.announcements)
+        self._riders = Riders(self.cadence)
 
     def wait(self, now: float) -> float:
         """Seconds until the next call may go: it is due, the pace and the circuits allow it, and not too many are in flight.
@@ -86,14 +91,15 @@ class Schedule:
 
     def take(self, now: float, limit: int = 1) -> tuple[list[PendingEntry], Permit] | None:
         """The next call: its tasks, at most `limit`, and its permit. None when nothing waits. Only valid when `wait` returned 0."""
-        entries = self.pending.take(limit, now=now, missing=not self.circuits.wait_for_missing(now, self))
+        missing = not self.circuits.wait_for_missing(now, self)
+        entries = self.pending.take(limit, now=now, missing=missing, choose=self._riders.choose)
         if not entries:
             return None
         if entries[0].reason == MISSING:
             self.circuits.probe_missing(now, self)
         if entries[0].reason != ADOPTED:
             self._unplanned_calls += _unplanned(entries[0], now)
-        self.tasks_per_call += (len(entries) - self.tasks_per_call) / BATCH_CALLS
+        self.tasks_per_call += (planned_polls(entries, now) - self.tasks_per_call) / BATCH_CALLS
         return entries, self.pace.take(now)
 
     def first_gap(self, kind: Kind, source: str, now: float) -> float:
@@ -177,7 +183,7 @@ class Schedule:
     def _spare_in(self, entry: PendingEntry, now: float) -> float:
         """Seconds until the first entry is worth a spare call. Infinite where it must wait until it is due."""
         watch = entry.watch
-        if self.cadence.settings.type != "accrual" or entry.reason not in ("new", "cadence", ANNOUNCEMENTS) or self.circuits.open:
+        if self.cadence.settings.type != "accrual" or entry.reason not in PLANNED or self.circuits.open:
             return math.inf
         if entry.reason == "new":
             gap = self.cadence.spare_first_gap(watch.ref.kind, entry.source)
@@ -197,13 +203,19 @@ def _unplanned(entry: PendingEntry, now: float) -> float:
     return max(0.0, 1 - (now - entry.placed_at) * entry.rate) if entry.reason == "poll_now" else 0.0
 
 
-def state_name(what: Literal["pace", "cadence", "progress"], quota: Quota) -> str:
-    """The name under which the store keeps what was learned about this quota."""
-    return f"{what} {quota.name}"
+def planned_polls(entries: Sequence[PendingEntry], now: float) -> float:
+    """How many planned polls a call about these tasks makes, the first of which is the one that is due.
+
+    A rider that is polled after a tenth of its gap saves a tenth of a planned poll only: it rides nine times more until its gap
+    is over. The parts are relative to that of the first task, because a spare call is early for all of them.
+    """
+    first = entries[0]
+    if len(entries) == 1 or first.rate == 0:
+        return float(len([entry for entry in entries if entry.rate == 0])) or 1.0
+    whole = min(1.0, max(1e-3, (now - first.placed_at) * first.rate))
+    return sum(min(1.0, (now - entry.placed_at) * entry.rate / whole) for entry in entries)
 
 
-def age(watch: Watch) -> float:
-    """The age of the status in seconds when it was last seen."""
-    if watch.seen_at is None or watch.status_since is None:
-        return 0.0
-    return watch.seen_at - watch.status_since
+def state_name(what: Literal["pace", "cadence", "progress", "open"], quota: Quota, target: str = DEFAULT_TARGET) -> str:
+    """The name under which the store keeps what was learned about this quota of this target."""
+    return f"{what} {TargetQuota(quota, target).name}"

@@ -1,7 +1,7 @@
 // The cards at the top of the overview: one number each, and its plot over the last hour.
 
 import { h } from "./dom.js";
-import { duration, number, percent } from "./format.js";
+import { callsName, callsTitle, duration, number, percent } from "./format.js";
 import { legend, plot } from "./plots.js";
 
 /** Open tasks, detection lag, and calls per task. */
@@ -52,12 +52,12 @@ function perTaskCard(samples) {
 
 /** The calls under one quota against its pace. */
 export function callsCard(calls, samples) {
-  const of = (name) => samples.points((row) => row.quotas[calls.quota]?.[name] ?? null);
-  const now = samples.rows.at(-1)?.quotas[calls.quota];
+  const of = (name) => samples.points((row) => row.quotas[callsName(calls)]?.[name] ?? null);
+  const now = samples.rows.at(-1)?.quotas[callsName(calls)];
   const all = calls.answered + calls.throttled + calls.failed;
   const share = all ? percent(calls.throttled / all) : "none";
-  return card(`Calls: ${calls.quota}`, `${number(now ? now.answered + now.throttled + now.failed : 0)}/s`, samples, {
-    label: `Calls per second under the quota ${calls.quota}: ${number(all)} in the last minute, ${share} of them throttled; the pace allows ${number(calls.pace)}.`,
+  return card(`Calls: ${callsTitle(calls)}`, `${number(now ? now.answered + now.throttled + now.failed : 0)}/s`, samples, {
+    label: `Calls per second under the quota ${callsTitle(calls)}: ${number(all)} in the last minute, ${share} of them throttled; the pace allows ${number(calls.pace)}.`,
     series: [
       { name: "answered", points: of("answered"), style: "first", area: true },
       { name: "throttled", points: of("throttled"), style: "throttled", area: true },

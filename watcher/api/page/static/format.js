@@ -62,6 +62,16 @@ export function keyPath(key) {
   return key.split("/").map(encodeURIComponent).join("/");
 }
 
+/** The name of the calls under one quota, as the history has it: the quota, and its target unless that is the default one. */
+export function callsName({ quota, target }) {
+  return target === "default" ? quota : `${quota}:${target}`;
+}
+
+/** The same in words. */
+export function callsTitle({ quota, target }) {
+  return target === "default" ? quota : `${quota} (${target})`;
+}
+
 /** The name of a component in words. */
 export function componentName(name) {
   const [type, ...rest] = name.split(":");

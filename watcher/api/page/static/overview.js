@@ -1,7 +1,7 @@
 // The overview: condition, plots, open tasks by status and age, live transitions, sinks, pace, replicas, and components.
 
 import { h, putIfChanged } from "./dom.js";
-import { compact, componentName, counted, duration, number, percent, since } from "./format.js";
+import { callsName, callsTitle, compact, componentName, counted, duration, number, percent, since } from "./format.js";
 import { callsCard, cards } from "./cards.js";
 import { plot } from "./plots.js";
 import { badge, sign, works } from "./status.js";
@@ -44,7 +44,8 @@ export class OverviewView {
 
 /** The quotas with tasks or recent calls; the first one if there is none. */
 function busyQuotas(overview, samples) {
-  const called = ({ quota }) => samples.rows.some((row) => row.quotas[quota] && row.quotas[quota].answered + row.quotas[quota].throttled + row.quotas[quota].failed > 0);
+  const made = (found) => found && found.answered + found.throttled + found.failed > 0;
+  const called = (calls) => samples.rows.some((row) => made(row.quotas[callsName(calls)]));
   const busy = overview.calls.filter((each) => each.open > 0 || called(each));
   return busy.length ? busy : overview.calls.slice(0, 1);
 }
@@ -144,7 +145,7 @@ function drawCalls(calls) {
   return h(
     "div",
     { class: "block" },
-    h("p", { class: "title" }, h("b", {}, calls.quota), h("span", { class: "muted small" }, calls.configured === null ? "rate found by the watcher" : `at most ${number(calls.configured)}/s configured`)),
+    h("p", { class: "title" }, h("b", {}, callsTitle(calls)), h("span", { class: "muted small" }, calls.configured === null ? "rate found by the watcher" : `at most ${number(calls.configured)}/s configured`)),
     facts(
       ["allowed", `${number(calls.pace)}/s`],
       ["made", `${number(all)}/s`],

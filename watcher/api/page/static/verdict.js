@@ -1,7 +1,7 @@
 // The top of the page: one sentence that says whether all is well, and if not, what does not work, since when, and what to do.
 
 import { h, put, putIfChanged } from "./dom.js";
-import { clock, componentName, counted, duration, percent, since } from "./format.js";
+import { callsTitle, clock, componentName, counted, duration, percent, since } from "./format.js";
 
 const LATE_S = 60; // as in the alert WatcherBehind
 
@@ -22,8 +22,8 @@ export function troubles(overview) {
 function lateCalls({ calls }) {
   return calls
     .filter((each) => each.lateness_s > LATE_S)
-    .map(({ quota, title, lateness_s: late, throttled, answered, failed }) => ({
-      name: `Calls under the quota ${quota} are late`,
+    .map(({ quota, target, title, lateness_s: late, throttled, answered, failed }) => ({
+      name: `Calls under the quota ${callsTitle({ quota, target })} are late`,
       reason: `a task has waited ${duration(late)}; ${percent(throttled ? throttled / (throttled + answered + failed) : 0)} of the calls are throttled`,
       hint: `there are more tasks than the call rate allows: raise the quota "${title}", then pace.rate, or find out what else makes such calls`,
       level: "warn",
@@ -59,15 +59,17 @@ export function sentence(found) {
 
 /** What is wrong, in words that need no knowledge of the components. */
 function failedSince(component) {
-  const [type, name, service] = component.split(":");
-  if (type === "quota") return `All calls under the quota ${name} have been throttled`;
+  const [type, name, ...rest] = component.split(":");
+  const [service, target] = name === "credentials" ? [null, rest[0]] : rest;
+  const there = target ? `${service} (${target})` : service;
+  if (type === "quota") return `All calls under the quota ${callsTitle({ quota: name, target: service ?? "default" })} have been throttled`;
   if (component === "leases") return "This replica has not renewed its leases";
   if (type !== "circuit") return `${componentName(component)} has not worked`;
   const circuits = {
-    credentials: "The credentials have not been accepted",
-    outage: `${service} has not answered`,
-    unreadable: `The replies of ${service} have not been readable`,
-    not_found: `No task has been found at ${service}`,
+    credentials: target ? `The credentials of the target ${target} have not been accepted` : "The credentials have not been accepted",
+    outage: `${there} has not answered`,
+    unreadable: `The replies of ${there} have not been readable`,
+    not_found: `No task has been found at ${there}`,
   };
   return circuits[name] ?? `${componentName(component)} has been open`;
 }

@@ -1,0 +1,152 @@
+"""What `watcher doctor` finds out about targets and kinds."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.aws.conftest import aws_env, wire  # noqa: F401  the fixtures
+from tests.adapters.aws.sts import Sts
+from tests.adapters.aws.wire import Answer, Wire, fault, hang, reply
+from tests.cli.conftest import CONFIG, Command
+from watcher.adapters.aws.missing_task import missing_task
+from watcher.adapters.aws.session import AwsClients
+from watcher.cli import exit_codes
+from watcher.cli.check_result import Finding
+from watcher.cli.checks import run_checks
+from watcher.config import catalog_of, parse
+from watcher.kinds.catalog import builtin_catalog
+from watcher.kinds.kind import Kind
+from watcher.registry import AdapterContext
+
+pytestmark = pytest.mark.process
+
+EU = "{name: eu, region: eu-central-1, role_arn: 'arn:aws:iam::111122223333:role/watched', external_id: x-42}"
+NEAR = "{name: near, region: eu-west-1}"
+OWN_KIND = """kinds:
+  - name: my-build
+    service: codebuild
+    operation: batch_get_builds
+    params: {ids: {list: true}}
+    task: builds[0]
+    id: id
+    status: buildStatus
+    statuses: {IN_PROGRESS: open, SUCCEEDED: succeeded}
+"""
+MISSING = reply(200, {"jobs": [], "builds": []})
+
+
+@pytest.fixture
+async def sts(aws_env: pytest.MonkeyPatch, wire: Wire) -> AsyncIterator[Sts]:  # noqa: F811  the fixtures
+    """STS and the polled services, each at an endpoint of its own."""
+    async with Wire(hang).listening() as peer:
+        peer.answer = made = Sts(peer)
+        variables = {"AWS_ACCESS_KEY_ID": "AKIDOWN", "AWS_SECRET_ACCESS_KEY": "s", "AWS_ENDPOINT_URL": wire.url}
+        for name, value in {**variables, "AWS_ENDPOINT_URL_STS": peer.url}.items():
+            aws_env.setenv(name, value)
+        wire.answer = MISSING
+        yield made
+
+
+async def findings(*targets: str, kinds: Sequence[str] = ("batch-job",), more: str = "") -> dict[str, Finding]:
+    settings = parse(f"{CONFIG}targets: [{', '.join(targets)}]\n{more}", "w.yaml", {})
+    aws = AwsClients(call_deadline=8)
+    try:
+        found = await run_checks(settings, catalog_of(settings), AdapterContext(aws, time.time), kinds)
+    finally:
+        await aws.close()
+    return {each.check: each for each in found}
+
+
+async def test_each_target_and_each_kind_in_use_is_checked(sts: Sts, here: Path) -> None:
+    """With the credentials of the target. The names of the findings have the target and the kind."""
+    found = await findings(EU, NEAR, more=OWN_KIND)
+    aws_checks = {name: each for name, each in found.items() if name.startswith(("Region", "credentials", "kind", "target"))}
+    assert list(aws_checks) == [
+        "Region",
+        "credentials",
+        "kind batch-job",
+        "kind my-build",
+        "target eu: Region",
+        "target eu: credentials",
+        "target eu: kind batch-job",
+        "target eu: kind my-build",
+        "target near: Region",
+        "target near: credentials",
+        "target near: kind batch-job",
+        "target near: kind my-build",
+    ]
+    assert {name: each.seen for name, each in aws_checks.items() if each.state != "ok"} == {}
+    assert found["credentials"].seen == "account 444455556666, role own"
+    assert found["target eu: credentials"].seen == "account 111122223333, role watched"
+    assert found["target near: credentials"].seen == "account 444455556666, role own"
+    assert found["target eu: Region"].seen.startswith("eu-central-1, calls to 127.0.0.1:")
+    assert found["target eu: kind batch-job"].seen == "describe_jobs is permitted"
+
+
+async def test_a_role_that_cannot_be_assumed_is_named_with_its_target(sts: Sts, here: Path) -> None:
+    """The hint names what must be right on both sides; the other target passes its checks."""
+    sts.refuse = ("AccessDenied", 403)
+    found = await findings(EU, NEAR)
+    failed = {name: each for name, each in found.items() if each.state == "failed"}
+    assert list(failed) == ["target eu: credentials", "target eu: kind batch-job"]
+    assert all("external id" in each.hint and "sts:AssumeRole" in each.hint for each in failed.values())
+    assert {each.code for each in failed.values()} == {exit_codes.CONFIG}
+
+
+async def test_credentials_of_another_account_are_found(sts: Sts, here: Path) -> None:
+    """An endpoint of STS that is not the one of AWS may hand out any credentials."""
+    sts.account = "999999999999"
+    found = await findings(EU)
+    assert found["target eu: credentials"].state == "failed"
+    assert "999999999999" in found["target eu: credentials"].seen
+    assert "111122223333" in found["target eu: credentials"].hint
+
+
+async def test_a_region_without_the_service_is_the_targets(sts: Sts, here: Path) -> None:
+    """The hint is about the configuration of the target, not about the environment of the process."""
+    found = await findings("{name: far, region: xx-nowhere-1}")
+    assert (found["Region"].state, found["target far: Region"].state) == ("ok", "failed")
+    assert "region of this target" in found["target far: Region"].hint
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "seen"),
+    [
+        (fault("ClientException", 400), "ok", "rejects an id that cannot exist (ClientException)"),
+        (fault("AccessDeniedException", 403), "failed", "AccessDeniedException"),
+        (fault("UnknownOperationException", 400), "failed", "UnknownOperationException"),
+        (reply(200, {}), "failed", "no_tasks"),
+    ],
+)
+async def test_the_answer_about_a_task_that_cannot_exist(sts: Sts, wire: Wire, here: Path, answer: Answer, state: str, seen: str) -> None:  # noqa: F811
+    """A service that rejects the id has answered, which is as much as a check can find out; a denial and an odd reply fail."""
+    wire.answer = answer
+    finding = (await findings())["kind batch-job"]
+    assert (finding.state, seen in finding.seen) == (state, True), finding
+
+
+def test_a_kind_that_is_not_known_is_a_usage_error(command: Command) -> None:
+    """The message lists the kinds that are known, those of the configuration included."""
+    Path("k.yaml").write_text(CONFIG + OWN_KIND, encoding="utf-8")
+    ended = command("doctor", "--config", "k.yaml", "--kind", "batch-jobs")
+    assert ended.code == exit_codes.USAGE
+    assert "'batch-jobs'" in ended.err
+    assert "batch-job," in ended.err
+    assert "my-build" in ended.err
+
+
+@pytest.mark.parametrize("kind", list(builtin_catalog()), ids=lambda kind: kind.name)
+def test_a_task_that_cannot_exist_has_ids_of_the_right_form(kind: Kind) -> None:
+    """For each shipped kind they fit its patterns, differ each time, and an ARN names the account and the Region that are checked."""
+    first, second = (missing_task(kind, "eu", "eu-central-1", "444455556666") for _ in range(2))
+    assert all(param.pattern.fullmatch(value) for param, value in zip(kind.params, first.params, strict=True))
+    assert first != second
+    for value in first.params:
+        if value.startswith("arn:"):
+            assert value.split(":")[3:5] == ["eu-central-1", "444455556666"]
+    assert json.dumps(first.params).isascii()

@@ -1,0 +1,36 @@
+"""The quota that a call counts against: AWS counts the calls of each account and Region apart, so it belongs to one target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from watcher.kinds.catalog import Catalog
+from watcher.kinds.kind import Quota
+from watcher.model import DEFAULT_TARGET
+
+
+class TargetQuota(NamedTuple):
+    """A quota in one target. All calls that count against it share one pace, one price, and one pending set."""
+
+    quota: Quota
+    target: str = DEFAULT_TARGET
+
+    @property
+    def name(self) -> str:
+        """`QUOTA` in the default target, `QUOTA:TARGET` in another one: in health, in stored state, and in reports between replicas."""
+        return self.quota.name if self.target == DEFAULT_TARGET else f"{self.quota.name}:{self.target}"
+
+    @property
+    def component(self) -> str:
+        """The name of its component in health reports."""
+        return f"quota:{self.name}"
+
+
+def quotas_from_start(catalog: Catalog) -> Sequence[Quota]:
+    """The quotas that are reported from the start on, in the default target: those of the service of the default kind.
+
+    All others are reported from their first watch on. A catalog has dozens of quotas, and a watcher uses a few of them.
+    """
+    service = catalog.default.service
+    return list({kind.quota.name: kind.quota for kind in catalog if kind.service == service}.values())
