@@ -170,6 +170,24 @@ async def test_a_kind_of_a_user_is_served(probe_of: Connect) -> None:
         assert sim.truth(TaskRef("own-job", ("job-1",)))[-1][0] == "SUCCEEDED"
 
 
+async def test_a_result_has_values_of_the_right_types(probe_of: Connect) -> None:
+    """The members of a result are there after a success, with the mark in each text; only errors are there after a failure."""
+    async with simulator(Scenario(**{**ENDED, "mark": "canary-"}), kinds=builtin_catalog) as sim, probe_of(sim) as probe:
+        batch, *failed = [TaskRef("batch-job", ("job-1",)), TaskRef("batch-job", ("failed-1",))]
+        execution = TaskRef("stepfunctions-execution", ("arn:aws:states:us-east-1:111122223333:execution:orders:failed-1",))
+        results = []
+        for refs in ([batch], failed, [execution]):
+            (seen,) = await probe.observe(refs)
+            assert isinstance(seen, Observation)
+            results.append(seen.result)
+            assert seen.message is None or seen.message.startswith("canary-")
+        assert results == [
+            {"exit_code": 0, "log_stream": "canary-simulated logStreamName", "attempts": 1},
+            {"exit_code": None, "log_stream": None, "attempts": 0},
+            {"error": "canary-simulated error"},
+        ]
+
+
 async def test_a_call_without_the_constant_members_of_a_kind_is_answered() -> None:
     """An application of a user need not send what the watcher sends besides the id."""
     async with simulator(Scenario(**ENDED), kinds=builtin_catalog) as sim, client(sim, "textract") as textract:

@@ -20,6 +20,8 @@ def example(shape: Any, name: str, at: float, mark: str = "", depth: int = DEPTH
     if kind == "map":
         return {} if depth == 0 else {"key": example(shape.value, name, at, mark, depth - 1)}
     if kind in ("integer", "long", "float", "double"):
+        if name.lower().endswith("exitcode"):
+            return 0  # of a program that succeeded
         return 1 if kind in ("integer", "long") else 1.0
     if kind == "timestamp":
         return datetime.fromtimestamp(at, UTC)

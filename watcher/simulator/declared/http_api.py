@@ -43,12 +43,14 @@ class DeclaredApi:
     def __init__(self, service: DeclaredService) -> None:
         self.service = service
         self._prepared = False
+        self._preparing = anyio.Lock()
 
     async def prepare(self) -> None:
         """Load the kinds and their API models, in a worker thread: that takes about a second at the first call."""
-        if not self._prepared:
-            await anyio.to_thread.run_sync(self.accepts, "")
-            self._prepared = True
+        async with self._preparing:
+            if not self._prepared:
+                await anyio.to_thread.run_sync(self.accepts, "")
+                self._prepared = True
 
     def accepts(self, signing_name: str) -> bool:
         """Whether a kind belongs to a service whose requests are signed with this name."""
