@@ -11,7 +11,7 @@ import pytest
 
 from tests.runtime.conftest import MakeWorld, key
 from watcher.core.polling.pace import PaceSettings
-from watcher.model import Watch
+from watcher.model import NO_TOKENS, TaskTokens, Watch
 from watcher.query import DeadLetterQuery
 from watcher.runtime.settings import Limits, ServiceSettings
 
@@ -124,9 +124,9 @@ async def test_the_tasks_of_a_batch_of_messages_are_admitted_in_one_write(world:
     writes: list[int] = []
     admit = w.store.admit
 
-    async def counted(watches: Sequence[Watch]) -> Sequence[Watch]:
+    async def counted(watches: Sequence[Watch], task_tokens: TaskTokens = NO_TOKENS) -> Sequence[Watch]:
         writes.append(len(watches))
-        return await admit(watches)
+        return await admit(watches, task_tokens)
 
     w.store.admit = counted  # type: ignore[method-assign]
     w.submit("task-1", context="first")

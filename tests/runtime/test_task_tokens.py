@@ -144,6 +144,22 @@ async def test_a_token_that_comes_after_the_end_is_answered_at_once(world: MakeW
         assert watcher.loops.backlog.total == 0
 
 
+async def test_a_finite_run_ends_after_late_tokens_are_answered(world: MakeWorld) -> None:
+    """A token whose answer must wait keeps the run going, as an undelivered event does."""
+    store = MemoryStore(MemoryStoreSettings())
+    sink = TokenInbox()
+    async with a_world(world, sink, store=store).running() as watcher:
+        await submit(watcher, submission("t1"))
+        await anyio.sleep(60)
+    await store.admit([], {key("t1"): ["a"]})
+    failures = iter([Throttled("ThrottlingException")] * 5)
+    sink.before = lambda token: next(failures, None)
+    async with world(sinks=[SimulatedInbox(), sink], store=store).watcher() as watcher:
+        await watcher.run()
+        assert watcher.finished
+    assert sink.answered() == ["a"]
+
+
 async def test_a_late_token_is_answered_after_a_restart(world: MakeWorld) -> None:
     """It waits in the store until Step Functions works, also over a restart."""
     store = MemoryStore(MemoryStoreSettings())

@@ -15,7 +15,7 @@ import structlog
 
 from watcher.errors import PeerGone
 from watcher.observe.metrics import Metrics
-from watcher.ports import Probe, Sink, Source, Store
+from watcher.ports import Probe, Sink, Source, Store, TokenSink
 from watcher.runtime.acks import Acknowledger
 from watcher.runtime.admission import Admission
 from watcher.runtime.arrivals import Arrivals
@@ -224,7 +224,10 @@ class Watcher:
         idle = loops.ownership.adoption.done.is_set() and loops.intake.exhausted and not loops.pollers and not loops.backlog.total
         if not idle or (store.renew_s is not None and await store.count_open(loops.pollers.kinds)):
             return False
-        return not any(waiting.events for waiting in (await store.backlog()).values())
+        if any(waiting.events for waiting in (await store.backlog()).values()):
+            return False
+        answers_tokens = any(isinstance(sink, TokenSink) for sink in self.adapters.sinks)
+        return not (answers_tokens and await store.late_tokens(loops.leases.kept, 1))
 
     async def _flush(self) -> None:
         """Deliver what is committed, as far as the deadline allows. The rest stays in the outbox for the next owner.

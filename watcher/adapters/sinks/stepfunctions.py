@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from watcher.adapters.aws import batches
-from watcher.errors import Invalid, RemoteError, Unavailable
+from watcher.errors import Invalid, RemoteError, Unavailable, Unreadable
 from watcher.model import Event
 from watcher.ports import Delivered, Outcome, Rejected, Retry
 from watcher.section import Name, Seconds, Section
@@ -86,6 +86,8 @@ class StepFunctionsSink:
 
     def may_have_arrived(self, error: RemoteError) -> bool:
         """A request may have arrived when its reply did not: after a timeout, or on a connection that broke. An error reply is definite."""
+        if isinstance(error, Unreadable):
+            return not error.foreign
         answered = error.code.isdigit() or error.detail.startswith("HTTP ")
         return isinstance(error, Unavailable) and not answered and not {error.code, error.detail} & _NO_CONNECTION
 

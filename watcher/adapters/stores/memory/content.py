@@ -66,15 +66,11 @@ class MemoryContent:
 
     def late_tokens(self, shards: Collection[int], limit: int) -> list[str]:
         """As `Outbox.late_tokens`."""
-        keys = dict.fromkeys(key for _, key, _ in self.tokens.waiting(late=True))
-        return list(islice((key for key in keys if self.shard_of(key) in shards), limit))
+        return self.tokens.late(lambda key: self.shard_of(key) in shards, limit)
 
     def open_tokens(self, shards: Collection[int], after: str | None, limit: int) -> Page[tuple[str, str]]:
         """As `Outbox.open_tokens`."""
-        last = 0 if after is None else decode_cursor(after, 1)[0]
-        waiting = ((number, key, token) for number, key, token in self.tokens.waiting(late=False) if number > last)
-        mine = (each for each in waiting if self.watches[each[1]].open and self.shard_of(each[1]) in shards)
-        return page((((number,), (key, token)) for number, key, token in mine), limit)
+        return self.tokens.waiting(lambda key: self.watches[key].open and self.shard_of(key) in shards, after, limit)
 
     def commit(self, changes: Sequence[Change], leases: Mapping[int, Lease]) -> list[str]:
         """As `Shards.commit`."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from watcher.model import TaskTokens, token_digest
+from watcher.query import Page, decode_cursor, page
 
 
 @dataclass(slots=True)
@@ -49,14 +51,25 @@ class MemoryTokens:
         for _, _, entry in self._kept(tokens):
             entry.token = None
 
-    def waiting(self, *, late: bool) -> list[tuple[int, str, str]]:
-        """The number, the key, and the token of each that is not answered, in order of arrival."""
-        entries = ((key, entry) for key, by_digest in self._entries.items() for entry in by_digest.values())
-        return sorted((entry.number, key, entry.token) for key, entry in entries if entry.token is not None and entry.late == late)
+    def late(self, wanted: Callable[[str], bool], limit: int) -> list[str]:
+        """The wanted keys with late tokens that are not answered, the longest waiting first."""
+        keys = dict.fromkeys(key for _, key, _ in self._unanswered(late=True))
+        return list(islice((key for key in keys if wanted(key)), limit))
+
+    def waiting(self, wanted: Callable[[str], bool], after: str | None, limit: int) -> Page[tuple[str, str]]:
+        """One page of the wanted keys with tokens that are not late."""
+        last = 0 if after is None else decode_cursor(after, 1)[0]
+        found = ((number, key, token) for number, key, token in self._unanswered(late=False) if number > last and wanted(key))
+        return page((((number,), (key, token)) for number, key, token in found), limit)
 
     def erase(self, key: str) -> None:
         """Erase all tokens of a task."""
         self._entries.pop(key, None)
+
+    def _unanswered(self, *, late: bool) -> list[tuple[int, str, str]]:
+        """The number, the key, and the token of each that is not answered, in order of arrival."""
+        entries = ((key, entry) for key, by_digest in self._entries.items() for entry in by_digest.values())
+        return sorted((entry.number, key, entry.token) for key, entry in entries if entry.token is not None and entry.late == late)
 
     def _kept(self, tokens: TaskTokens) -> Iterator[tuple[str, str, _Entry]]:
         for key, given in tokens.items():
