@@ -7,15 +7,18 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from tests.pages import OPERATING, blocks
 from watcher.kinds.catalog import builtin_catalog
+from watcher.kinds.document import iam_action
 from watcher.observe.metrics import Metrics
 
 load_yaml = YAML(typ="safe", pure=True).load
 
 DEPLOY = Path(__file__).parents[2] / "config" / "deploy"
-ALLOWED = {
-    "chime:GetSpeakerSearchTask",
-    "chime:GetVoiceToneAnalysisTask",
+CALLED = {iam_action(kind) for kind in builtin_catalog()}
+"""The permissions for the calls about tasks of the shipped kinds."""
+ALLOWED = CALLED | {
+    "sts:AssumeRole",
     "sqs:ReceiveMessage",
     "sqs:DeleteMessage",
     "sqs:ChangeMessageVisibility",
@@ -25,7 +28,17 @@ ALLOWED = {
     "events:DescribeEventBus",  # the check of `watcher doctor`
     "sns:GetTopicAttributes",  # the check of `watcher doctor`
     "sns:Publish",
+    "kinesis:PutRecords",
+    "kinesis:DescribeStreamSummary",  # the check of `watcher doctor`
+    "lambda:InvokeFunction",
+    "states:SendTaskSuccess",
+    "states:SendTaskFailure",
+    "states:SendTaskHeartbeat",
 }
+ANY_RESOURCE = {"watch-other-kinds.json", "sink-stepfunctions.json"}
+"""Policies for actions of which some cannot be limited to a resource."""
+TRUST = "target-trust.json"
+"""The trust policy of the role of a target. The other files are policies of the watcher's role."""
 
 
 TARGET_LABELS = {"job", "instance"}
@@ -79,16 +92,50 @@ def test_alerts_say_what_to_do():
     assert len({r["alert"] for r in rules}) == len(rules)
 
 
-@pytest.mark.parametrize("path", sorted((DEPLOY / "iam").glob("*.json")), ids=lambda path: path.name)
-def test_policies_allow_only_what_is_needed(path):
-    """Each policy allows named actions on named resources, and no action that the watcher does not call."""
-    for statement in json.loads(path.read_text())["Statement"]:
+def statements(name):
+    """Return the statements of a policy, each with lists of actions and resources."""
+    found = json.loads((DEPLOY / "iam" / name).read_text())["Statement"]
+    return [{**each, **{key: as_list(each.get(key, [])) for key in ("Action", "Resource")}} for each in found]
+
+
+def as_list(value):
+    return [value] if isinstance(value, str) else value
+
+
+POLICIES = sorted(path.name for path in (DEPLOY / "iam").glob("*.json") if path.name != TRUST)
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_policies_allow_only_what_is_needed(name):
+    """Each policy allows named actions, on named resources where these can be named, and no action that the watcher does not call."""
+    for statement in statements(name):
         assert statement["Effect"] == "Allow"
         assert set(statement["Action"]) <= ALLOWED
-        assert re.fullmatch(r"arn:aws:(chime|sqs|sns|events):us-east-1:111122223333:[\w/*-]+", statement["Resource"])
+        assert statement["Resource"]
+        for resource in [] if name in ANY_RESOURCE else statement["Resource"]:
+            assert re.fullmatch(r"arn:aws:(chime|sqs|sns|events|kinesis|lambda|iam):(us-east-1)?:111122223333:[\w/:*-]+", resource)
 
 
 def test_the_policies_together_are_enough():
     """Every action that the watcher calls is allowed by one of the policies."""
-    policies = [json.loads(path.read_text()) for path in (DEPLOY / "iam").glob("*.json")]
-    assert {action for policy in policies for statement in policy["Statement"] for action in statement["Action"]} == ALLOWED
+    assert {action for name in POLICIES for statement in statements(name) for action in statement["Action"]} == ALLOWED
+
+
+def test_the_calls_of_all_shipped_kinds_are_allowed():
+    """The policies for calls about tasks allow those of each shipped kind, and nothing else."""
+    named = [statement for name in ("watch.json", "watch-other-kinds.json") for statement in statements(name)]
+    assert {action for statement in named for action in statement["Action"]} == CALLED
+
+
+def test_a_role_of_a_target_is_assumed_by_the_watcher_with_an_external_id():
+    """The trust policy allows only sts:AssumeRole, only to the role of the watcher, and only with the external id."""
+    (trust,) = statements(TRUST)
+    assert trust["Action"] == ["sts:AssumeRole"]
+    assert trust["Principal"] == {"AWS": "arn:aws:iam::444455556666:role/watcher"}
+    assert trust["Condition"] == {"StringEquals": {"sts:ExternalId": "watcher-7"}}
+
+
+@pytest.mark.parametrize("name", ["assume-role.json", TRUST])
+def test_the_page_shows_the_policies_of_a_target(name):
+    """docs/operating.md has the two policies as they are in config/deploy."""
+    assert (DEPLOY / "iam" / name).read_text() in blocks(OPERATING, "json")
