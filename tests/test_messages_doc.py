@@ -171,6 +171,6 @@ def test_the_queue_policy_lets_only_the_two_rules_send() -> None:
 
 
 def test_the_references_of_the_readme_are_references() -> None:
-    """The task that `watcher submit` gets there."""
-    (task,) = set(re.findall(r"watcher submit (\S+/\S+)", README.read_text()))
-    assert parse_ref(task, CATALOG).kind == "speaker-search"
+    """The tasks that `watcher submit` gets there: one by its key, and one by its ARN."""
+    tasks = re.findall(r"watcher submit (\S+/\S+)", README.read_text())
+    assert [parse_ref(task, CATALOG).kind for task in tasks] == ["speaker-search", "batch-job"]
