@@ -21,7 +21,7 @@ load_yaml = YAML(typ="safe", pure=True).load
 WRITTEN_BY_THE_READER = {
     "watcher/adapters/sinks/unix_socket.py",
     "tests/contracts/test_unix_socket_sink.py",
-    "watcher/kinds/builtin/transcription.yaml",
+    "watcher/kinds/builtin/medical-transcription.yaml",
 }
 """Files that docs/extending.md asks its reader to create."""
 

@@ -11,8 +11,12 @@ import pytest
 from ruamel.yaml import YAML
 
 from watcher.adapters.aws.reply import read_reply
+from watcher.adapters.aws.service_models import ServiceModels
+from watcher.core.intake.submissions import read
 from watcher.errors import ConfigMistakes
-from watcher.kinds.kind_files import read_kinds
+from watcher.kinds.api_check import check_kind
+from watcher.kinds.catalog import DEFAULT_KIND, Catalog, builtin_catalog
+from watcher.kinds.kind_files import read_forms, read_kinds
 from watcher.model import TaskRef
 from watcher.registry import AdapterType
 
@@ -20,6 +24,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "extending.md").read_text("utf-8")
 SINK, LINE, EXAM = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 CONFIGURATION, FULL_ENTRY, KIND = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 (MISTAKES,) = re.findall(r"^```text\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+FILE = "medical-transcription.yaml"
 load_yaml = YAML(typ="safe", pure=True).load
 
 
@@ -73,23 +78,38 @@ async def test_a_timeout_is_a_named_error(monkeypatch):
 
 
 def test_the_kind_of_the_page_is_valid():
-    """The YAML file of the page is a kind, and reads a reply of the service."""
-    (kind,) = read_kinds({"transcription.yaml": KIND})
+    """The YAML file of the page is a kind that does not ship, agrees with the model of its API, and reads a reply of the service."""
+    (form,) = read_forms({FILE: KIND})
+    kind = form.kind()
+    assert kind.name not in builtin_catalog()
+    assert check_kind(form, ServiceModels()) == []
     job = {
-        "TranscriptionJobName": "job-1",
+        "MedicalTranscriptionJobName": "visit-1",
         "TranscriptionJobStatus": "COMPLETED",
         "CreationTime": datetime(2026, 11, 22, 10, tzinfo=UTC),
         "CompletionTime": datetime(2026, 11, 22, 11, tzinfo=UTC),
-        "Transcript": {"TranscriptFileUri": "s3://bucket/job-1.json"},
+        "Transcript": {"TranscriptFileUri": "s3://bucket/visit-1.json"},
     }
-    seen = read_reply(kind, TaskRef("transcription", ("job-1",)), {"TranscriptionJob": job}, job["CompletionTime"].timestamp())
-    assert (seen.status, seen.result) == ("COMPLETED", {"uri": "s3://bucket/job-1.json"})
+    seen = read_reply(
+        kind, TaskRef("medical-transcription", ("visit-1",)), {"MedicalTranscriptionJob": job}, job["CompletionTime"].timestamp()
+    )
+    assert (seen.status, seen.result) == ("COMPLETED", {"uri": "s3://bucket/visit-1.json"})
     assert seen.updated_at == job["CompletionTime"].timestamp()
+
+
+def test_the_messages_of_the_page_name_a_task_of_the_kind():
+    """The message and the line that the page shows, with the kind in the catalog."""
+    catalog = Catalog([*builtin_catalog(), *read_kinds({FILE: KIND})], DEFAULT_KIND)
+    (message,) = re.findall(r'`(\{"kind": [^`]+)`', PAGE)
+    (line,) = re.findall(r"`(medical-transcription/[^`]+)`", PAGE)
+    for body in (message, line):
+        (found,) = read(body.encode(), catalog, now=0.0, plain=True)
+        assert found.ref == TaskRef("medical-transcription", ("visit-1",))
 
 
 def test_the_mistakes_of_the_page_are_those_that_are_reported():
     """The page shows what is reported for the two mistakes that it names."""
     text = KIND.replace("status: TranscriptionJobStatus", "status: Transcription Job").replace("QUEUED: open", "QUEUED: opne")
     with pytest.raises(ConfigMistakes) as caught:
-        read_kinds({"transcription.yaml": text})
+        read_kinds({FILE: text})
     assert [*caught.value.mistakes] == MISTAKES.splitlines()
