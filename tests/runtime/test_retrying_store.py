@@ -57,6 +57,11 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "identity": (),
     "positions": (),
     "count_by_state": (0.0,),
+    "task_tokens": ([a_watch().key],),
+    "begin_answers": ({a_watch().key: ["token"]},),
+    "drop_tokens": ({a_watch().key: ["token"]},),
+    "late_tokens": ([0], 10),
+    "open_tokens": ([0], None, 10),
 }
 """Each call of a store that is retried, with arguments."""
 NOT_RETRIED = {"open", "attach", "close", "check", "load", "arrivals", "wait"}

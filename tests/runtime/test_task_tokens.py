@@ -239,6 +239,20 @@ async def test_a_late_token_that_timed_out_is_one_dead_letter(world: MakeWorld) 
         assert (letter.reason, letter.tries) == ("TaskTimedOut", 1)
 
 
+async def test_the_dead_letter_of_one_token_outlives_the_answer_of_a_later_one(world: MakeWorld) -> None:
+    """The last event was refused for an earlier token; that it answers a late one does not remove this dead letter."""
+    sink = TokenInbox()
+    sink.closed = {"a"}
+    w = a_world(world, sink, durations="queue=fixed(0),run=fixed(0)")
+    async with w.running() as watcher:
+        await submit(watcher, submission("t1", "a"))
+        await anyio.sleep(60)
+        await submit(watcher, submission("t1", "b"))
+        await anyio.sleep(10)
+        assert sink.answered() == ["b"]
+        assert [letter.reason for letter in await letters(w)] == ["TaskTimedOut"]
+
+
 async def test_an_answer_is_not_repeated_because_another_one_failed(world: MakeWorld) -> None:
     """Each token is dropped when it is answered; the others are tried again."""
     sink = TokenInbox()

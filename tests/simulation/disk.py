@@ -18,7 +18,7 @@ from watcher.query import DeadLetterQuery, Selection
 
 WRITES = (
     "claim", "release", "admit", "commit", "settle", "add_dead_letters", "requests", "save_state", "prune", "purge", "retry", "forget",
-    "cancel",
+    "cancel", "begin_answers", "drop_tokens",
 )  # fmt: skip
 READS = ("read_outbox", "count_backlog", "backlog", "load_state", "task", "task_events")
 NO_LIMIT = 10**9

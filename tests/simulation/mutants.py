@@ -19,7 +19,7 @@ from watcher.errors import Invalid, RemoteError, Unreadable
 from watcher.kinds.kind import Kind
 from watcher.model import Event, Message, Observation, Step, Submission, Watch
 from watcher.ports import Delivered, Outcome, Rejected, Source
-from watcher.runtime import assembly
+from watcher.runtime import assembly, poller_factory
 from watcher.runtime.admission import Admission, Admitted
 from watcher.runtime.backlog import BacklogCounter
 from watcher.runtime.delivery import SinkWorker
@@ -196,12 +196,12 @@ class BelievesProxies(Poller):
 
 
 def assemble_with(**replacements: type) -> Callable[..., Watcher]:
-    """A function like `assemble` that uses other classes for those that its module imports by these names."""
+    """A function like `assemble` that uses other classes for those that its module, or that of the pollers, imports by these names."""
 
     def make(*args: Any, **options: Any) -> Watcher:
         with pytest.MonkeyPatch.context() as patch:
             for name, other in replacements.items():
-                patch.setattr(assembly, name, other)
+                patch.setattr(assembly if hasattr(assembly, name) else poller_factory, name, other)
             return assembly.assemble(*args, **options)
 
     return make

@@ -34,6 +34,14 @@ class Catalog:
         self.default = kinds[0] if default is None else self.kinds[default]
         self.services = frozenset(kind.service for kind in kinds)
 
+    @property
+    def default_quotas(self) -> Sequence[Quota]:
+        """The quotas of the default kind's service, which are reported from the start on.
+
+        All others are reported from their first watch on: a catalog has dozens of quotas, and a watcher uses a few of them.
+        """
+        return list({kind.quota.name: kind.quota for kind in self if kind.service == self.default.service}.values())
+
     def get(self, name: str) -> Kind | None:
         """The kind of this name, None where there is none."""
         return self.kinds.get(name)

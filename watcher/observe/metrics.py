@@ -26,7 +26,6 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from watcher import __version__
-from watcher.core.polling.target_quota import quotas_from_start
 from watcher.model import DEFAULT_TARGET, EventType
 
 if TYPE_CHECKING:
@@ -106,7 +105,7 @@ class Metrics:
         self._declare_process()
         self.build_info.labels(__version__).set(1)
         self.start_at_zero((), ())
-        for quota in quotas_from_start(catalog):
+        for quota in catalog.default_quotas:
             self.add_quota(DEFAULT_TARGET, quota.name)
 
     def render(self) -> bytes:

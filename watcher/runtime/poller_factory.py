@@ -10,7 +10,7 @@ from watcher.core.polling.cadence import Cadence
 from watcher.core.polling.circuit import CircuitChange
 from watcher.core.polling.circuits import NAMES, Circuits
 from watcher.core.polling.pace import Pace
-from watcher.core.polling.target_quota import TargetQuota, quotas_from_start
+from watcher.core.polling.target_quota import TargetQuota
 from watcher.model import TaskRef
 from watcher.ports import Probe
 from watcher.runtime.instruments import Instruments
@@ -46,7 +46,7 @@ class PollerFactory:
     @property
     def from_start(self) -> Sequence[TargetQuota]:
         """The quotas whose pollers exist before their first watch."""
-        return [TargetQuota(quota) for quota in quotas_from_start(self.catalog)]
+        return [TargetQuota(quota) for quota in self.catalog.default_quotas]
 
     def quota_of(self, ref: TaskRef) -> TargetQuota | None:
         """The quota that calls about this task count against. None where its kind or its target is not known, which is logged."""

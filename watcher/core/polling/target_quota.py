@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
-from watcher.kinds.catalog import Catalog
 from watcher.kinds.kind import Quota
 from watcher.model import DEFAULT_TARGET
 
@@ -25,12 +23,3 @@ class TargetQuota(NamedTuple):
     def component(self) -> str:
         """The name of its component in health reports."""
         return f"quota:{self.name}"
-
-
-def quotas_from_start(catalog: Catalog) -> Sequence[Quota]:
-    """The quotas that are reported from the start on, in the default target: those of the service of the default kind.
-
-    All others are reported from their first watch on. A catalog has dozens of quotas, and a watcher uses a few of them.
-    """
-    service = catalog.default.service
-    return list({kind.quota.name: kind.quota for kind in catalog if kind.service == service}.values())
