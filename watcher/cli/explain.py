@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 def explain(key: str, config: Path, server: Server | None, as_json: bool) -> None:
     """Show one task: its history, its next poll, and the reasons.
 
-    KEY is VoiceConnectorId/TaskId, or a key as watcher tasks shows it.
+    KEY is VoiceConnectorId/TaskId, a key as watcher tasks shows it, or the ARN
+    of a task.
 
     Shows the status, each change with its lag, when the next poll is due and
     why, what ended the watch, and the dead letters of the task. Prints results

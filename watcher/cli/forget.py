@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 def forget(key: str | None, config: Path, connector: str | None, kind: str | None, param: str | None) -> None:
     """Erase tasks from the store.
 
-    This cannot be undone. Erases one task (KEY is VoiceConnectorId/TaskId, or a
-    key as watcher tasks shows it), all tasks of a voice connector (--connector),
-    or all tasks of a kind with the same value of a parameter (--kind and
-    --param).
+    This cannot be undone. Erases one task (KEY is VoiceConnectorId/TaskId, a
+    key as watcher tasks shows it, or the ARN of a task), all tasks of a voice
+    connector (--connector), or all tasks of a kind with the same value of a
+    parameter (--kind and --param).
 
     Their watches, events and dead letters are erased, and a running watcher
     stops polling them within a second. Events that sinks have received stay

@@ -24,7 +24,7 @@ CONFIG_HELP = "Also know the kinds of this configuration."
 
 @click.group(cls=CommandGroup)
 def kinds() -> None:
-    """List, show and write kinds of tasks."""
+    """List, show, and write kinds of tasks."""
 
 
 @kinds.command("list")
@@ -34,8 +34,8 @@ def list_kinds(config: Path | None, as_json: bool) -> None:
     """List the kinds of tasks that can be watched.
 
     For each kind: the AWS service, the call that reads a task, and how many
-    tasks one call can ask about. Kinds of the configuration are marked (own).
-    With --json, also the parameters, and the statuses with their classes.
+    tasks one call can read. Kinds of the configuration are marked (own). With
+    --json, also the parameters, and the statuses with their classes.
 
     \b
     Examples:
@@ -113,13 +113,14 @@ def _own_text(name: str, config: Path | None) -> str:
 def from_waiter(service: str, waiter: str, name: str | None) -> None:
     """Write a kind from one of botocore's waiters.
 
-    Prints an entry to paste below kinds in a configuration, for the task that
-    the waiter of an AWS service waits for. Parameters, times and texts are
-    guessed by the names in the API model: read each comment "check". Then run
-    watcher config check, which compares the kind with the API model.
+    Prints an entry to paste below kinds in a configuration, for the tasks that
+    the waiter of an AWS service waits for. Parameters, times, and texts are
+    guesses from the names in the API model: read each comment that begins with
+    "check". Then run watcher config check, which compares the kind with the
+    API model.
 
-    A waiter that looks at no status, but only at an HTTP status or at an error
-    code, cannot become a kind (exit code 64). Makes no calls.
+    A waiter that looks only at HTTP statuses or error codes cannot become a
+    kind (exit code 64). Makes no calls.
 
     \b
     Example:

@@ -45,7 +45,7 @@ class KindForm(Section):
     task: JmesPath
     """The task in the reply. The paths below are relative to it."""
     id: str | Literal[False] | None = None
-    """The task's own id: must equal the last parameter. Default: the name of that parameter. false: the reply does not have it."""
+    """The task's own id, which must equal the last parameter. Default: the name of that parameter. false: the reply does not have it."""
     status: JmesPath
     """The status, a string."""
     created: JmesPath | None = None
@@ -57,9 +57,9 @@ class KindForm(Section):
     message: JmesPath | None = None
     """The service's text about the status. Events contain it only with `events.results: full`."""
     result: JmesPath | None = None
-    """The result, an object. One with only null members is no result."""
+    """The result, an object. An object in which all members are null is no result."""
     types: dict[MemberPath, Literal["object", "list", "string", "number"]] = Field(default_factory=dict)
-    """The types of members of the task, where present; a reply with another type is unreadable. `[*]`: each element."""
+    """The types of members of the task. A reply in which such a member has another type is unreadable. `[*]` means each element."""
     settled: JmesPath | None = None
     """Over the result: true when nothing more follows a provisional status."""
     count: JmesPath | None = None
@@ -69,18 +69,19 @@ class KindForm(Section):
     statuses: dict[str, Literal["open", "provisional", "succeeded", "failed"]]
     """Each status and its class, in the order of a task's life. An open status after an end can follow any open status."""
     optional: tuple[str, ...] = ()
-    """The open statuses that a task can skip, such as the one of a task that waits for another."""
+    """The open statuses that a task can skip, such as that of a task that waits in a queue."""
     durations: dict[str, DurationForm] = Field(default_factory=dict)
-    """How long a status usually lasts. One that is not listed may last any time."""
+    """How long a status usually lasts. A status that is not listed may last any time."""
     quota: QuotaForm | None = None
     """Default: a quota of this kind alone."""
     retention: Seconds = Field(default=30 * 86_400, gt=0)
     """For how long the service keeps a finished task. In seconds. A task that is older, and is not found, has expired."""
     not_found: dict[str, Pattern | None] = Field(default_factory=dict)
-    """Error codes that mean "no such task", besides those that mean it for all services. The value is null, or a regular expression
-    to be found in the text of the error."""
+    """Error codes that mean "no such task", besides those that mean it for all services. The value is null, or a regular expression that
+    must be found in the text of the error."""
     arn: ArnText | None = None
-    """How the ARN of a task looks, with params in braces: `arn:*:batch:*:*:job/{jobs}`. A last param that is not in it is the whole ARN."""
+    """How the ARN of a task looks, with params in braces: `arn:*:batch:*:*:job/{jobs}`. If the last param is not in it, the value of this
+    param is the whole ARN."""
     notifications: NotificationsForm | None = None
     start: StartForm | None = None
     batch: BatchForm | None = None

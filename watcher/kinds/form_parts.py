@@ -75,7 +75,7 @@ class NotificationsForm(Section):
     detail_types: tuple[str, ...] = Field(min_length=1)
     """The values of `detail-type` that announce a change of such a task."""
     id: str | None = None
-    """The member of `detail` with the task's own id, where it is not spelled as the last parameter is."""
+    """The member of `detail` with the task's own id or its ARN, or a dotted path to it. Default: the names of the last parameter."""
     other_detail_types: tuple[str, ...] = ()
     """Further values of `detail-type` of this source, which are known and require no action."""
 
@@ -110,13 +110,13 @@ class BatchForm(Section):
     operation: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     """The call, as the method of botocore's client is named. It can be the same as that of the kind."""
     param: str = Field(min_length=1)
-    """The request's list of ids."""
+    """The parameter of the request with the list of ids."""
     size: int = Field(ge=2, le=1000)
-    """Most ids in one call."""
+    """The most ids in one call."""
     items: JmesPath
     """The list of tasks in the reply. The paths of the kind apply to each of them."""
     id: JmesPath
-    """The id in each of them."""
+    """The id in each of these tasks, spelled as it was requested."""
     failures: JmesPath | None = None
     """The list of tasks in the reply that could not be described. A task in neither list does not exist."""
     failure_id: JmesPath | None = None

@@ -1,7 +1,7 @@
 """Turns one of botocore's waiters into a kind, as YAML to paste below `kinds:`. Pure.
 
-A waiter knows the call, where the status is, and which statuses are a success or a failure. The rest is guessed by the names in the
-API model; what is not sure has a `# check:` comment.
+A waiter knows the call, where the status is, and which statuses are a success or a failure. The rest is guessed by the names in the API
+model; each guess that is not sure has a `# check:` comment.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ class Notifications:
     """The `source` of the EventBridge event, such as `aws.chime`."""
     detail_types: tuple[str, ...]
     id: str | None = None
-    """The member of `detail` that holds the task's own id, where it is not spelled as the last parameter is."""
+    """The member of `detail` with the task's own id or its ARN, or a dotted path to it. None: the names of the last parameter."""
     other_detail_types: tuple[str, ...] = ()
     """Further events of the same source, which announce nothing about such a task."""
 
@@ -104,9 +104,9 @@ class Batch:
     operation: str
     """As the method of botocore's client is named."""
     param: str
-    """The list of ids in the request. It replaces the last of `Kind.params`."""
+    """The parameter of the request with the list of ids. It replaces the last of `Kind.params`."""
     size: int
-    """Most ids in one call."""
+    """The most ids in one call."""
     items: Expression
     """The list of tasks in the reply. Each has the form of the task in the reply of `Kind.operation`."""
     id: Expression
@@ -217,7 +217,7 @@ class Kind:
 
     @property
     def batch_size(self) -> int:
-        """Most tasks in one call."""
+        """The most tasks in one call."""
         return 1 if self.batch is None else self.batch.size
 
     def phase(self, status: str) -> Phase:

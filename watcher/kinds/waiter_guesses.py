@@ -1,4 +1,4 @@
-"""Guesses about an API that its model does not say: which parameter names a task, and what its times and texts are. Pure.
+"""Guesses what the model of an API does not say: which parameter names a task, and which members are its times and texts. Pure.
 
 Each guess is by name. A guess that is not sure has a reason, which becomes a `# check:` comment.
 """

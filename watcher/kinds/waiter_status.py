@@ -1,4 +1,4 @@
-"""Finds the task and its status in the reply that a waiter looks at, and what the waiter takes each status for. Pure."""
+"""Finds the task and its status in the reply that a waiter looks at, and what each status means to the waiter. Pure."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Reads the reply of a call about several tasks: an outcome for each of them. Pure.
 
-What is wrong with one task concerns that task alone. A reply that does not have the lists of the kind is `Unreadable` as a whole.
+A mistake in one task concerns that task alone. A reply without the lists that the kind declares is `Unreadable` as a whole.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ _KNOWN_BY_LETTERS: Mapping[str, str] = {_letters(code): code for code in sorted(
 
 
 def failed_task(code: str, not_found: NotFoundRules) -> RemoteError:
-    """Return the error of a task that a reply lists as failed with this code. One that is not known ends no watch.
+    """Return the error of a task that a reply lists as failed with this code. An unknown code ends no watch.
 
     The codes have several forms: `InternalFailure`, `INTERNAL_FAILURE`. A rule of the kind with a pattern does not apply,
     since there is no message.

@@ -28,7 +28,7 @@ _AWS_HOST = ".amazonaws.com"
 
 
 def read_aws_event(value: Mapping[str, Any], catalog: Catalog) -> Unwrapped | None:
-    """Return what an event of AWS names; None for an object that is none. Raises InvalidInput for an unknown one.
+    """Return what an event of AWS names; None for any other object. Raises InvalidInput for an unknown one.
 
     A CloudTrail record may also come without the EventBridge event around it, as with the input path `$.detail`.
     """

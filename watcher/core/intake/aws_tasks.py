@@ -17,7 +17,7 @@ from watcher.model import Ignored
 
 
 def recorded_tasks(element: Unwrapped, reply: Mapping[str, Any]) -> Sequence[Pasted | None]:
-    """The places in the reply of a recorded call with a task each: members of it, or the reply itself (None)."""
+    """The places in the reply of a recorded call, each with one task: members of it, or the reply itself (None)."""
     return [*pasted_replies(reply, element.started)] or [None]
 
 

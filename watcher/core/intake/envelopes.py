@@ -115,7 +115,7 @@ def _one(value: Any, catalog: Catalog, envelopes: tuple[str, ...]) -> Iterable[U
 
 
 def _is_about_an_input(event: Unwrapped, catalog: Catalog, envelopes: tuple[str, ...]) -> bool:
-    """Whether a notification about an execution of Step Functions has an input that names a task: then that task is meant."""
+    """Whether a notification about an execution of Step Functions has an input that names a task. Then that task is meant."""
     if not event.notified or not isinstance(event.content, Mapping) or any(kind in first_kinds(catalog) for kind in event.notified):
         return False
     return any(name in event.content and _holds_task(event.content[name], catalog, envelopes) for name in ("input", "Input"))
@@ -131,7 +131,7 @@ def _trace(envelope: Mapping[str, Any]) -> str | None:
 
 
 def _token_beside(state: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The task token beside an input, also as the context object of a state has it."""
+    """The task token beside an input, or in the context object of a state."""
     task = state.get("Task")
     of_context = {TASK_TOKEN[0]: task["Token"]} if "Execution" in state and isinstance(task, Mapping) and "Token" in task else {}
     return {name: state[name] for name in TASK_TOKEN if name in state} or of_context

@@ -12,7 +12,7 @@ from watcher.errors import InvalidInput
 MAX_CONTEXT = 4096
 """Bytes of canonical JSON, because each event of the task carries them."""
 MAX_DEADLINE_S = 30 * 86_400.0
-"""Seconds. A longer deadline is reduced to this: no service keeps a task for as long."""
+"""Seconds. A longer deadline is reduced to this."""
 VERSION = ("version", "schema_version")
 """The names of the member with the version of our own form."""
 TASK_TOKEN = ("task_token", "taskToken", "TaskToken")

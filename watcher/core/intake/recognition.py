@@ -1,8 +1,8 @@
 """Decides of which kind the tasks in a message are, and finds their identifiers.
 
-A message that names its `kind` uses it. Without one, the kinds of the service of the default kind come first, so a message about
-one of them may have any other members. Of the other kinds, the one with most identifiers in the message is meant. If several fit
-equally, the message is invalid: nothing is guessed.
+A message that names its `kind` uses it. Without one, the kinds of the service of the default kind come first, so a message about one of
+them may have any other members. Of the other kinds, the one with the most identifiers in the message is meant. If several fit equally,
+the message is invalid: nothing is guessed.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def first_kinds(catalog: Catalog) -> Sequence[Kind]:
 
 
 def tasks_in(message: Message, catalog: Catalog) -> Sequence[Pasted | None]:
-    """The places in a message with a task each: replies that are part of it, or the message itself (None)."""
+    """The places in a message, each with one task: replies that are part of it, or the message itself (None)."""
     pasted = pasted_replies(message, catalog)
     first = first_kinds(catalog)
     named = catalog.get(message["kind"]) if isinstance(message.get("kind"), str) else None
@@ -116,7 +116,8 @@ def task_of_reply(message: Message, pasted: Pasted, kind: Kind) -> NamedTask:
 
 
 def best_kind(kinds: Sequence[Kind], read: Callable[[Kind], NamedTask], catalog: Catalog) -> Kind:
-    """The kind whose identifiers are all there; of several, that with most of them. Raises InvalidInput: kind, where several are left.
+    """The kind whose identifiers are all there; of several such kinds, the one with the most. Raises InvalidInput: kind, if several are
+    left.
 
     If no kind has all of its identifiers, that is one of the first kinds, or the only kind.
     """
@@ -132,8 +133,8 @@ def _is_complete(kind: Kind, read: Callable[[Kind], NamedTask]) -> bool:
 
 
 def _kind_of_bare(message: Message, catalog: Catalog) -> Kind:
-    """An ARN under any other name than that of an identifier counts only if the names fit no kind: a reply about one task may have the
-    ARN of another, such as the image that a backup makes."""
+    """The kind of the task in a message that is not a reply. An ARN under another name than that of an identifier counts only if the
+    names fit no kind: a message about one task may also have the ARN of another one, such as the image that a backup makes."""
     first = first_kinds(catalog)
     kinds = kinds_of_own_id(message, catalog)
     if any(kind in first for kind in kinds):

@@ -91,7 +91,7 @@ def _ref_of_arn(head: Sequence[str], text: str, catalog: Catalog, targets: Targe
 
 
 def target_of(arn: TaskArn, named: Any, targets: Targets) -> str:
-    """Return the target of a task by its ARN. One that is named must agree with it. Raises InvalidInput: scope."""
+    """Return the target of a task by its ARN. A target that is named must agree with it. Raises InvalidInput: scope."""
     if named is None:
         return targets.at(arn.region, arn.account)
     target = targets.named(named)

@@ -18,7 +18,7 @@ from watcher.kinds.kind import Kind
 _LIST = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:\[(?:0|\*)?\])?")
 _LISTED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\[0\]")
 _WORDS = re.compile(r"[A-Za-z][A-Z]*[a-z0-9]+(?:[A-Z][A-Za-z0-9]*)+")
-"""A name of two words or more. One of a single word, such as `Job`, is common, so the content must show that it is a reply."""
+"""A name of two words or more. A name of a single word, such as `Job`, is common, so there the content must show that it is a reply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def pasted_replies(message: Mapping[str, Any], kinds: Iterable[Kind]) -> Sequenc
 
 
 def started_nothing(reply: Mapping[str, Any], kinds: Iterable[Kind]) -> bool:
-    """Whether the reply of a start call has a list of tasks, and it is empty: `RunTask` replies so where there is no capacity."""
+    """Whether the reply of a start call has an empty list of tasks, as the reply of `RunTask` has if there is no capacity."""
     return any(listed and reply.get(name) == [] for kind in kinds for name, listed in reply_members(kind).items())
 
 

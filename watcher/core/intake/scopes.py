@@ -48,9 +48,8 @@ class Targets:
     def at(self, region: Any, account: Any, *, prefer_default: bool = False) -> str:
         """Return the only target that is in this account and Region. None or an empty string: not known.
 
-        One whose account is not known matches by its Region alone, if no other one matches exactly. One whose Region is not known
-        matches if no other one does. `prefer_default`: of several
-        targets that match, the default one is meant.
+        A target whose account is not known matches by its Region alone, if no other one matches exactly. A target whose Region is not
+        known matches if no other one does. With `prefer_default`, the default target is meant if several match.
         """
         region, account = region or None, account or None
         exact = [name for name, scope in self.scopes.items() if None not in (region, account) and scope == Scope(region, account)]

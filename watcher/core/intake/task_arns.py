@@ -15,7 +15,7 @@ PREFIX = "arn:"
 
 
 def arn_values(kind: Kind, arn: TaskArn) -> tuple[str, ...]:
-    """Return the identifiers in an ARN of this kind. A last param that is not in the template is the whole ARN."""
+    """Return the identifiers in an ARN of this kind. If the last param is not in the template, its value is the whole ARN."""
     return tuple(arn.values.get(param.name, arn.arn) for param in kind.params)
 
 
@@ -28,7 +28,7 @@ def kinds_of_arn(text: str, catalog: Catalog) -> Mapping[Kind, TaskArn]:
 
 
 def kinds_of_arns(message: Mapping[str, Any], catalog: Catalog) -> Sequence[Kind]:
-    """Return the kinds of which a member of the message is an ARN, in the order of the catalog."""
+    """Return the kinds for which a member of the message is the ARN of a task, in the order of the catalog."""
     found = {kind for text in _arns_in([message]) for kind in kinds_of_arn(text, catalog)}
     if not found:
         return ()
@@ -61,7 +61,8 @@ def _arns_in(objects: Iterable[Mapping[str, Any]]) -> Sequence[str]:
 
 
 def _agrees(values: Sequence[Any], of_arn: Sequence[str]) -> bool:
-    """Whether the identifiers that are known are those of the ARN. One may be an ARN that ends with its name, as that of a cluster does."""
+    """Whether the known identifiers agree with those in the ARN. A known identifier can itself be an ARN that ends with the name, such as
+    that of a cluster."""
     return all(value is None or value == other or _names(value, other) for value, other in zip(values, of_arn, strict=False))
 
 

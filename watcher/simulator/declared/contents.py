@@ -20,7 +20,7 @@ from watcher.simulator.simulated_task import iso
 MESSAGE = "The task failed, because the simulator decided so."
 
 _ENDS = re.compile("(?:^|[a-z])(?:End|Complet|Finish|Stopp)|^(?:end|complet|finish|stopp)")
-"""In the name of a member that has the time of the end. A task has it only after that."""
+"""In the name of a member with the time of the end, which a task has only after its end."""
 
 _ERRORS = re.compile("error|fail|exception", re.IGNORECASE)
 """In the name of a member of a result that only a failed task has."""

@@ -56,7 +56,7 @@ _COMMON: Mapping[str, Mapping[str, Code]] = {
         "ExpiredTokenException": ("RequestExpired", 400),
     },
 }
-"""By protocol, the codes for those of the voice service. A code that is not here stays, also in its status."""
+"""By protocol, what each code of the voice service becomes. A code that is not here stays as it is, with its status."""
 
 _ALL_PROTOCOLS: Mapping[str, Code] = {
     "ServiceFailureException": ("InternalFailure", 500),

@@ -15,7 +15,7 @@ from watcher.simulator.simulated_kinds import FAILED, SUCCEEDED
 from watcher.simulator.simulated_task import Truth, milliseconds
 
 _STOPPED = re.compile("STOP|CANCEL|ABORT|KILL|TERMINAT", re.IGNORECASE)
-"""In the name of a status that a task has after somebody ended it."""
+"""In the name of a status that a task has after it was stopped."""
 
 OPTIONAL = 0.5
 """The share of tasks that have a status that a task can skip."""

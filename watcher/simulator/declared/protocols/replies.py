@@ -14,7 +14,7 @@ from watcher.simulator.declared.models import ApiModel, Operation
 from watcher.simulator.wire import HttpReply
 
 REQUEST_ID = "00000000-0000-4000-8000-000000000000"
-"""In XML replies, which have it in the body. The header x-amzn-RequestId has one that differs for each reply."""
+"""The request id in the body of each XML reply. The header x-amzn-RequestId has an id of its own for each reply."""
 
 
 def write_reply(operation: Operation, contents: Mapping[str, Any]) -> HttpReply:
