@@ -36,7 +36,7 @@ COMMANDS: Mapping[str, CommandEntry] = {
     "forget": CommandEntry("forget:forget", "Erase tasks from the store."),
     "store": CommandEntry("store:store", "Copy the content of a store into another one."),
     "doctor": CommandEntry("doctor:doctor", "Check everything that a configuration needs."),
-    "kinds": CommandEntry("kinds:kinds", "List, show and write kinds of tasks."),
+    "kinds": CommandEntry("kinds:kinds", "List, show, and write kinds of tasks."),
     "simulate": CommandEntry("simulate:simulate", "Serve simulated AWS services on a port."),
     "config": CommandEntry("config:config", "Check, show and describe configurations."),
 }

@@ -44,9 +44,10 @@ def events(
 ) -> None:
     """Print the events of tasks, and follow new ones.
 
-    KEY is VoiceConnectorId/TaskId, or a key as watcher tasks shows it; without
-    it, the events of all tasks are printed, in order for each task. The times
-    are in UTC. With --json, results appear as the events contain them.
+    KEY is VoiceConnectorId/TaskId, a key as watcher tasks shows it, or the ARN
+    of a task; without it, the events of all tasks are printed, in order for
+    each task. The times are in UTC. With --json, results appear as the events
+    contain them.
 
     With --url, the events come from the API of a running watcher. When the
     connection ends, the command prints a line on stderr, connects again, and
