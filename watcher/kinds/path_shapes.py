@@ -142,7 +142,7 @@ class _Walker:
 
 
 def _result(name: str, found: Sequence[Shape | None], element: Shape | None, mapped: Sequence[Shape | None]) -> Shape | None:
-    """Return what a function returns. None for one of which that is not known."""
+    """Return the shape of what a function returns. None if it is not known."""
     if name in _NUMBERS:
         return Shape("number")
     if name in _SAME_LIST:

@@ -82,7 +82,7 @@ class TokenSink(Sink, Protocol):
     """The reasons of a `Rejected` that can mean that the token was answered before."""
 
     async def heartbeat(self, tokens: Sequence[str]) -> Sequence[Outcome]:
-        """Say of each token that its task goes on. Returns an outcome for each, and raises, as `send` does."""
+        """Send a heartbeat for each token, because its task has not ended. Returns an outcome for each, and raises, as `send` does."""
         ...
 
     def may_have_arrived(self, error: RemoteError) -> bool:

@@ -46,8 +46,8 @@ class StepFunctionsSinkSettings(Section):
     name: Name = "stepfunctions"
     """The name of this sink in its cursor, metrics and dead letters. A sink with a new name starts at the next event."""
     heartbeat: Seconds | None = Field(default=None, ge=1, le=86_400)
-    """How often a waiting execution gets a heartbeat, for states with HeartbeatSeconds: set it to half of that, or less. null: only
-    when the status of the task changes."""
+    """How often each execution that waits gets a heartbeat, for states with HeartbeatSeconds: set it to a third of that. null: only when
+    the status of the task changes."""
 
 
 class StepFunctionsSink:
@@ -120,7 +120,7 @@ class StepFunctionsSink:
 
 
 def _answer(event: Event) -> Answer:
-    """What the execution is told."""
+    """Return the call that answers an execution that waits for this event's task."""
     if not event.terminal or not event.task_tokens:
         return "send_task_heartbeat", {}
     data: Mapping[str, Any] = json.loads(event.body)["data"]

@@ -1,4 +1,4 @@
-"""Decides of which kind the tasks in a message are, and finds their identifiers.
+"""Decides which kinds the tasks in a message have, and finds their identifiers.
 
 A message that names its `kind` uses it. Without one, the kinds of the service of the default kind come first, so a message about one of
 them may have any other members. Of the other kinds, the one with the most identifiers in the message is meant. If several fit equally,

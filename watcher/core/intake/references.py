@@ -47,7 +47,7 @@ def parse_ref(text: str, catalog: Catalog, targets: Targets | None = None) -> Ta
 
 
 def is_key_or_arn(text: str, catalog: Catalog) -> bool:
-    """Whether a text says of which kind its task is: a key with a kind and its identifiers, or an ARN."""
+    """Whether a text names the kind of its task: a key with a kind and its identifiers, or an ARN."""
     given = text.strip(JSON_SPACE)
     parts = [unquote(part) for part in given.split("/")]
     return _split(given)[1] is not None or _is_key(parts, catalog) or _is_key(parts[1:], catalog)
