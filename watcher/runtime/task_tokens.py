@@ -1,6 +1,6 @@
 """Task tokens that no new event answers: those of tasks that had ended before, and the heartbeats between two events.
 
-What is to do is read from the store, so a crash or another owner of the shard changes nothing.
+The work is read from the store, so a crash or another owner of the shard changes nothing.
 """
 
 from __future__ import annotations

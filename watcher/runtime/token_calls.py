@@ -36,7 +36,7 @@ class TokenCalls(SinkCalls):
         """By event id, tokens that are dropped when their event is settled, so that a crash before that repeats the refusal."""
 
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        """The outcome of each event, with all of its tokens: one that must be answered later makes it a Retry."""
+        """The outcome of each event, with all of its tokens: a token that must be answered later makes it a Retry."""
         found = await self._store.task_tokens([event.key for event in events])
         parts = [part for event in events for part in _parts(event, found)]
         last = [(event.key, token) for event in parts if event.terminal for token in event.task_tokens]
