@@ -28,6 +28,8 @@ _OF_WATCHES = """FROM unnest(%b::text[], %b::bytea[]) AS v (key, digest) JOIN wa
 # S608 below: the statements consist of constants of this file and parameters, never of data.
 _BEGIN = f"UPDATE task_tokens t SET begun = true {_OF_WATCHES} AND NOT t.begun RETURNING w.key, t.token"  # noqa: S608
 _DROP = f"UPDATE task_tokens t SET token = NULL {_OF_WATCHES}"  # noqa: S608
+_MAKE_LATE = """UPDATE task_tokens t SET late = true FROM watches w
+    WHERE t.token IS NOT NULL AND NOT t.late AND w.n = t.watch AND w.ended_at IS NOT NULL"""
 _LATE = """SELECT w.key FROM task_tokens t JOIN watches w ON w.n = t.watch
     WHERE t.shard = ANY(%b::int[]) AND t.token IS NOT NULL AND t.late GROUP BY w.key ORDER BY min(t.n) LIMIT %b"""
 _OPEN = """SELECT t.n, w.key, t.token FROM task_tokens t JOIN watches w ON w.n = t.watch
@@ -58,8 +60,13 @@ async def drop(db: Connection, tokens: TaskTokens) -> None:
     await db.execute(_DROP, _places(tokens))
 
 
+async def make_late(db: Connection) -> None:
+    """A sink was added: it does not get the last events of tasks that have ended, so their tokens are late."""
+    await db.execute(_MAKE_LATE)
+
+
 async def late(db: Connection, shards: Sequence[int], limit: int) -> list[str]:
-    """The keys of tasks that got a token after their end that is not answered, the longest waiting first."""
+    """The keys of tasks with late tokens that are not answered, the longest waiting first."""
     return [row[0] for row in await (await db.execute(_LATE, (list(shards), limit))).fetchall()]
 
 
