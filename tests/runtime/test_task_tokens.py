@@ -17,6 +17,7 @@ from watcher.model import DeadLetter, Event, Submission, TaskRef
 from watcher.ports import Delivered, Outcome, Rejected, Retry
 from watcher.query import DeadLetterQuery, Selection
 from watcher.runtime.service import Watcher
+from watcher.runtime.settings import ServiceSettings
 from watcher.simulator.inbox import SimulatedInbox
 
 pytestmark = pytest.mark.looptime
@@ -369,6 +370,24 @@ async def test_without_a_sink_that_answers_no_token_is_stored(world: MakeWorld) 
     assert {event.key for event in w.inbox.events if event.terminal} == {key("t1"), key("t2")}
     (line,) = [line for line in logs if line["event"] == "task_token_without_sink"]
     assert "stepfunctions" in line["hint"]
+
+
+async def test_a_sink_that_is_configured_again_answers_what_ended_meanwhile(world: MakeWorld) -> None:
+    """Without the sink, the task ended, and no event of it was kept for the sink. The execution still waits."""
+    store = MemoryStore(MemoryStoreSettings())
+    w = a_world(world, TokenInbox(), store=store, durations="run=fixed(30)")
+    async with w.running() as watcher:
+        await submit(watcher, submission("t1", "a"))
+    settings = ServiceSettings(drop_sinks=frozenset({"tokens"}))
+    without = world(settings=settings, store=store, finite=False, partial=0, durations="run=fixed(30)")
+    async with without.running():
+        await anyio.sleep(60)
+    sink = TokenInbox()
+    again = a_world(world, sink, store=store)
+    async with again.running():
+        await anyio.sleep(60)
+    assert sink.answered() == ["a"]
+    assert await letters(again) == []
 
 
 async def test_an_erased_task_is_not_answered(world: MakeWorld) -> None:

@@ -47,7 +47,10 @@ class Outbox(Protocol):
         ...
 
     async def late_tokens(self, shards: Collection[int], limit: int) -> Sequence[str]:
-        """Keys of tasks of these shards that got a token after they had ended, the longest waiting first, at most `limit`."""
+        """Keys of tasks of these shards with a token that no event answers, the longest waiting first, at most `limit`.
+
+        They got it after they had ended; or they had ended before a sink was added, which starts at the next event.
+        """
         ...
 
     async def open_tokens(self, shards: Collection[int], after: str | None, limit: int) -> Page[tuple[str, str]]:

@@ -88,6 +88,21 @@ class TokensExam:
         assert await late(store) == [second.key]
         assert await store.late_tokens([], 100) == []
 
+    async def test_the_tokens_of_ended_tasks_are_late_for_a_new_sink(self, store: Store, storage: Storage) -> None:
+        """It starts after the events that ended them, as one does that was removed and is configured again: no event would answer them."""
+        watch, other = await with_tokens(store, "a"), await with_tokens(store, "b", task="t2")
+        answered = await with_tokens(store, "c", task="t3")
+        await store.drop_tokens({answered.key: ["c"]})
+        store = await self.reopened(storage, store, "bus", drop=["log"])
+        for each in (watch, answered):
+            await commit(store, moved(each, "SUCCEEDED", end=True))
+        store = await self.reopened(storage, store, "bus")
+        assert await late(store) == []
+        store = await self.reopened(storage, store)
+        assert await late(store) == [watch.key]
+        assert await waiting(store) == [(other.key, "b")]
+        await store.close()
+
     async def test_an_answer_that_was_begun_is_known(self, store: Store) -> None:
         """Tokens that were begun before are returned, also to another call: a crash may have come after the answer."""
         watch = await with_tokens(store, "a", "b")

@@ -39,6 +39,10 @@ FILL = (
             'speaker-search/vc' || n % 1000 || '/t' || n, 'speaker-search', ARRAY['vc' || n % 1000, 't' || n]
         FROM generate_series(1, {ROWS // 10}) n""",
     f"SELECT setval('dead_letter_numbers', {ROWS})",
+    # Most tokens are answered. Of the others, those of watches that have ended are late.
+    """INSERT INTO task_tokens (shard, watch, digest, token, late)
+        SELECT shard, n, sha256(key::bytea), CASE WHEN n % 5 = 0 OR n % 1000 = 1 THEN repeat(md5(n::text), 10) END, n % 5 > 0
+        FROM watches WHERE n % 5 < 2""",
     f"UPDATE cursors SET position = {ROWS * 9 // 10} WHERE sink = 'bus'",
     "UPDATE cursors SET position = 0 WHERE sink = 'log'",
 )
@@ -168,6 +172,17 @@ async def test_rejected_events(store: PostgresStore, plans: Plans) -> None:  # n
     assert {"watches_key_key", "dead_letters_id_key", "events_pkey"} <= plans.indexes
     assert not plans.whole_tables & {"events", "watches", "dead_letters"}
     assert plans.blocks < 80 * GROUP
+
+
+async def test_pages_of_tokens(store: PostgresStore, plans: Plans) -> None:  # noqa: F811
+    """A page of heartbeats, and a look for late tokens, touch some blocks for each token and shard, however many tokens there are."""
+    first = await store.open_tokens(range(64), None, GROUP)
+    second = await store.open_tokens(range(64), first.next, GROUP)
+    assert len(first.items) == len(second.items) == GROUP
+    assert len(await store.late_tokens(range(64), GROUP)) == GROUP
+    assert "task_tokens_waiting" in plans.indexes
+    assert not plans.whole_tables
+    assert max(plan.blocks for plan in plans.found) < 3 * 64 * GROUP
 
 
 async def test_pruning(store: PostgresStore, plans: Plans) -> None:  # noqa: F811

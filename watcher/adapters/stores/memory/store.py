@@ -254,6 +254,8 @@ class MemoryStore:
         dropped = to_drop(leftovers(sinks, content.backlog(), content.dead_letters.count()), drop)
         for sink in dropped:
             content.dead_letters.drop(sink)
+        if set(sinks) - content.backlog().keys():
+            content.tokens.make_late(lambda key: not content.watches[key].open)
         for shard in content.shards:
             shard.set_sinks(sinks)
         content.state.pop(marker.NAME, None)

@@ -51,6 +51,12 @@ class MemoryTokens:
         for _, _, entry in self._kept(tokens):
             entry.token = None
 
+    def make_late(self, ended: Callable[[str], bool]) -> None:
+        """A sink was added: it does not get the last events of tasks that have ended, so their tokens are late."""
+        for key, by_digest in self._entries.items():
+            for entry in by_digest.values():
+                entry.late = entry.late or ended(key)
+
     def late(self, wanted: Callable[[str], bool], limit: int) -> list[str]:
         """The wanted keys with late tokens that are not answered, the longest waiting first."""
         keys = dict.fromkeys(key for _, key, _ in self._unanswered(late=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+from watcher.adapters.stores.postgres import token_rows
 from watcher.adapters.stores.postgres.connections import Connection
 from watcher.adapters.stores.postgres.watch_rows import columns
 from watcher.model import Backlog, Event, shard_of
@@ -86,6 +87,7 @@ async def set_sinks(db: Connection, names: Sequence[str], shards: int) -> None:
         await db.execute("DELETE FROM settled WHERE sink = ANY(%b::text[])", (removed,))
     if new := sorted(set(names) - known):
         await db.execute(_NEW_SINKS, (new, shards))
+        await token_rows.make_late(db)
 
 
 async def read_outbox(db: Connection, sink: str, shard: int, after: int, limit: int) -> list[Event]:

@@ -28,11 +28,17 @@ _OF_WATCHES = """FROM unnest(%b::text[], %b::bytea[]) AS v (key, digest) JOIN wa
 # S608 below: the statements consist of constants of this file and parameters, never of data.
 _BEGIN = f"UPDATE task_tokens t SET begun = true {_OF_WATCHES} AND NOT t.begun RETURNING w.key, t.token"  # noqa: S608
 _DROP = f"UPDATE task_tokens t SET token = NULL {_OF_WATCHES}"  # noqa: S608
-_LATE = """SELECT w.key FROM task_tokens t JOIN watches w ON w.n = t.watch
-    WHERE t.shard = ANY(%b::int[]) AND t.token IS NOT NULL AND t.late GROUP BY w.key ORDER BY min(t.n) LIMIT %b"""
-_OPEN = """SELECT t.n, w.key, t.token FROM task_tokens t JOIN watches w ON w.n = t.watch
-    WHERE t.shard = ANY(%b::int[]) AND t.token IS NOT NULL AND NOT t.late AND t.n > %b::int8 AND w.ended_at IS NULL
-    ORDER BY t.n LIMIT %b"""
+_MAKE_LATE = """UPDATE task_tokens t SET late = true FROM watches w
+    WHERE t.token IS NOT NULL AND NOT t.late AND w.n = t.watch AND w.ended_at IS NOT NULL"""
+# Each shard is read from its place in the index, and no further than the limit: the tokens of all shards are never sorted.
+_LATE = """SELECT w.key FROM unnest(%b::int[]) AS s (shard) CROSS JOIN LATERAL (
+        SELECT n, watch FROM task_tokens WHERE shard = s.shard AND late AND token IS NOT NULL ORDER BY n LIMIT %b) t
+    JOIN watches w ON w.n = t.watch GROUP BY w.key ORDER BY min(t.n) LIMIT %b"""
+_OPEN = """SELECT t.n, w.key, t.token, w.ended_at IS NULL FROM (
+        SELECT f.n FROM unnest(%b::int[]) AS s (shard) CROSS JOIN LATERAL (
+            SELECT n FROM task_tokens WHERE shard = s.shard AND NOT late AND token IS NOT NULL AND n > %b::int8 ORDER BY n LIMIT %b) f
+        ORDER BY f.n LIMIT %b) found
+    JOIN task_tokens t ON t.n = found.n JOIN watches w ON w.n = t.watch ORDER BY t.n"""
 
 
 async def add(db: Connection, tokens: TaskTokens) -> set[str]:
@@ -58,16 +64,22 @@ async def drop(db: Connection, tokens: TaskTokens) -> None:
     await db.execute(_DROP, _places(tokens))
 
 
+async def make_late(db: Connection) -> None:
+    """A sink was added: it does not get the last events of tasks that have ended, so their tokens are late."""
+    await db.execute(_MAKE_LATE)
+
+
 async def late(db: Connection, shards: Sequence[int], limit: int) -> list[str]:
-    """The keys of tasks that got a token after their end that is not answered, the longest waiting first."""
-    return [row[0] for row in await (await db.execute(_LATE, (list(shards), limit))).fetchall()]
+    """The keys of tasks with late tokens that are not answered, the longest waiting first."""
+    return [row[0] for row in await (await db.execute(_LATE, (list(shards), limit, limit))).fetchall()]
 
 
 async def waiting(db: Connection, shards: Sequence[int], after: str | None, limit: int) -> Page[tuple[str, str]]:
-    """One page of the keys and tokens of open watches."""
+    """One page of the keys and tokens of open watches. Tokens whose watch has just ended are left out, so it may be short or empty."""
     first = 0 if after is None else whole(decode_cursor(after, 1)[0])
-    rows = await (await db.execute(_OPEN, (list(shards), first, limit + 1))).fetchall()
-    return page((((number,), (key, token)) for number, key, token in rows), limit)
+    rows = await (await db.execute(_OPEN, (list(shards), first, limit + 1, limit + 1))).fetchall()
+    found = page([((number,), (key, token, is_open)) for number, key, token, is_open in rows], limit)
+    return Page([(key, token) for key, token, is_open in found.items if is_open], found.next)
 
 
 def _places(tokens: TaskTokens) -> list[list[object]]:

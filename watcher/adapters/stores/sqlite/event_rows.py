@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from contextlib import closing
 from typing import Any
 
+from watcher.adapters.stores.sqlite import token_rows
 from watcher.model import Backlog, Event
 from watcher.query import EventQuery
 
@@ -41,6 +42,8 @@ def set_sinks(db: sqlite3.Connection, names: Sequence[str]) -> None:
     position = newest(db)
     new = [(name, position) for name in dict.fromkeys(names) if name not in known]
     db.executemany("INSERT INTO sinks VALUES (?, ?)", new)
+    if new:
+        token_rows.make_late(db)
 
 
 def sinks(db: sqlite3.Connection) -> list[str]:

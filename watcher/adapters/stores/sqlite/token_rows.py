@@ -15,6 +15,8 @@ _OF_WATCH = "watch = (SELECT n FROM watches WHERE key = ?) AND digest = ? AND to
 # S608 below: the statements consist of constants of this file and parameters, never of data.
 _BEGIN = f"UPDATE task_tokens SET begun = 1 WHERE {_OF_WATCH} AND begun = 0"  # noqa: S608
 _DROP = f"UPDATE task_tokens SET token = NULL WHERE {_OF_WATCH}"  # noqa: S608
+_MAKE_LATE = """UPDATE task_tokens SET late = 1 WHERE token IS NOT NULL AND late = 0
+    AND watch IN (SELECT n FROM watches WHERE ended_at IS NOT NULL)"""
 _LATE = """SELECT w.key FROM task_tokens t JOIN watches w ON w.n = t.watch
     WHERE t.token IS NOT NULL AND t.late = 1 GROUP BY w.key ORDER BY min(t.n) LIMIT ?"""
 _OPEN = """SELECT t.n, w.key, t.token FROM task_tokens t CROSS JOIN watches w ON w.n = t.watch
@@ -47,8 +49,13 @@ def drop(db: sqlite3.Connection, tokens: TaskTokens) -> None:
     db.executemany(_DROP, [(key, token_digest(token)) for key, given in tokens.items() for token in given])
 
 
+def make_late(db: sqlite3.Connection) -> None:
+    """A sink was added: it does not get the last events of tasks that have ended, so their tokens are late."""
+    db.execute(_MAKE_LATE)
+
+
 def late(db: sqlite3.Connection, limit: int) -> list[str]:
-    """The keys of tasks that got a token after their end that is not answered, the longest waiting first."""
+    """The keys of tasks with late tokens that are not answered, the longest waiting first."""
     return [row[0] for row in db.execute(_LATE, (limit,))]
 
 
