@@ -470,7 +470,7 @@ refs = st.builds(TaskRef, ids, st.lists(ids, max_size=3).map(tuple), st.just("de
 texts, times = st.none() | st.text(max_size=20), st.none() | st.floats(-1e10, 1e10)
 watches = st.builds(
     Watch, refs, st.text(max_size=32), st.floats(0, 1e10), st.floats(0, 1e10), texts, texts, times, times, times, times, times, texts,
-    st.integers(0, 2**70), st.integers(0, 9), times, texts, times, st.integers(0, 9), times,
+    st.integers(0, 2**70), st.integers(0, 9), times, texts, texts, times, st.integers(0, 9), times,
 )  # fmt: skip
 
 

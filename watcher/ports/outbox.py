@@ -54,5 +54,5 @@ class Outbox(Protocol):
         ...
 
     async def open_tokens(self, shards: Collection[int], after: str | None, limit: int) -> Page[tuple[str, str]]:
-        """One page of the open tasks of these shards that have tokens: the key and one token, in order of arrival."""
+        """One page of the open tasks of these shards that have tokens: the key and one token. Each token comes once in all pages."""
         ...

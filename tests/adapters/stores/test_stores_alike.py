@@ -204,7 +204,7 @@ async def state(store: Store) -> Any:
         "number": dict(await store.count_dead_letters()),
         "tokens": await store.task_tokens([watch.key for watch in tasks]),
         "late tokens": list(await store.late_tokens(range(store.shards), 100)),
-        "open tokens": list((await store.open_tokens(range(store.shards), None, 100)).items),
+        "open tokens": sorted((await store.open_tokens(range(store.shards), None, 100)).items),
     }
 
 
