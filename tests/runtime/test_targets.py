@@ -244,3 +244,18 @@ async def test_what_was_learned_is_not_replaced_before_it_is_restored() -> None:
         await anyio.sleep(90)
         assert places.probe.calls["us"] > 0
         assert poller_of(watcher, "describe-jobs:us").policy.pace.rate >= 2.5
+
+
+async def test_a_poller_for_a_watch_that_comes_after_a_stop_makes_no_call() -> None:
+    """A message that was received before is still admitted, and nothing would end a poller that starts then."""
+    probe = Fails()
+    places = Places(probe)
+    await places.admit("eu", count=1)
+    async with places.running() as watcher:
+        await anyio.sleep(2)
+        pollers = watcher.loops.pollers
+        pollers.stop()
+        pollers.add([Watch(TaskRef("job", ("late",), "us"), "late", EPOCH, EPOCH + 86_400)])
+        await anyio.sleep(2)
+    assert probe.calls["eu"]
+    assert not probe.calls["us"]
