@@ -26,3 +26,25 @@ def test_a_message_without_a_token_is_unchanged() -> None:
     """Bytes that are not UTF-8 too."""
     body = b'{"task": "token", "task_token": null, "x": "\xff"}'
     assert masked(body) == body
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+@pytest.mark.parametrize("token", ["AQ\\/CE\\/KG", "\\u0041QCE", 'AQ\\"CE'])
+def test_a_token_with_escapes_is_hidden_as_a_whole(token: str, depth: int) -> None:
+    """Some programs write a slash in JSON with a backslash before it, and tokens contain slashes."""
+    start, end = '{"task_token": "', '", "b": 1}'
+    texts = [start + token + end, start + "********" + end]
+    for _ in range(depth):
+        texts = [json.dumps({"Message": text}) for text in texts]
+    assert masked(texts[0].encode()).decode() == texts[1]
+
+
+def test_a_token_without_an_end_is_hidden_up_to_the_last_byte() -> None:
+    """A message that was cut off becomes a dead letter too."""
+    assert masked(b'{"task_token": "AQCE') == b'{"task_token": "********'
+
+
+def test_the_token_in_the_context_object_of_a_state_is_hidden() -> None:
+    """It is read from there too."""
+    text = json.dumps({"Execution": {"Input": {}}, "Task": {"Token": TOKEN}})
+    assert masked(text.encode()).decode() == text.replace(TOKEN, "********")

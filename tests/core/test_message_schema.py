@@ -163,6 +163,15 @@ def test_it_accepts_a_list_of_tasks(kind: Kind) -> None:
     assert not VALIDATOR.is_valid({kind.batch.items.text: [task, {}]})
 
 
+def test_a_record_is_not_the_result_of_a_state() -> None:
+    """Its body is read as a message, so it must be a valid one."""
+    task = {"SpeakerSearchTask": {"SpeakerSearchTaskId": "t-1", "CallDetails": {"VoiceConnectorId": "vc-1"}}}
+    for body, valid in ((task, True), ({**task, "version": 2}, False)):
+        message = {"Records": [{"eventSource": "aws:sqs", "body": body}]}
+        assert OF_VOICE.is_valid(message) == valid
+        assert isinstance(read(json.dumps(message).encode(), VOICE, now=NOW, scopes=SCOPES)[0], InvalidInput) != valid
+
+
 def test_its_size_is_that_of_a_document() -> None:
     """Each pattern is in it once, not once for each name of an identifier."""
     assert len(json.dumps(SCHEMA)) < 10_000 * len(CATALOG)

@@ -195,6 +195,17 @@ async def test_each_task_of_a_call_gets_its_own_outcome() -> None:
     assert [event.key for event in jobs.inbox.events] == ["job/fine"]
 
 
+async def test_a_task_that_is_throttled_in_the_reply_of_a_call_backs_off() -> None:
+    """The call was answered, so the pace does not slow down, and the task must not be polled with each call that the pace allows."""
+    probe = BatchProbe(lambda ref: Throttled("TOO_MANY_REQUESTS") if ref.params[0] == "limited" else running(ref))
+    async with Jobs(probe, job("limited"), job("fine"), rate=10.0).running() as watcher:
+        await anyio.sleep(55)
+        assert 3 <= len(probe.calls) < 30
+        probe.outcome = running
+        await anyio.sleep(60)
+        assert entry_of(watcher, "limited").watch.status == "RUNNING"
+
+
 async def test_a_throttled_call_puts_all_its_tasks_back() -> None:
     """One throttle for the pace, no failure for a task; the same tasks are due at once and polled with the next permit."""
     probe = BatchProbe()

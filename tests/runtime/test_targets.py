@@ -244,3 +244,38 @@ async def test_what_was_learned_is_not_replaced_before_it_is_restored() -> None:
         await anyio.sleep(90)
         assert places.probe.calls["us"] > 0
         assert poller_of(watcher, "describe-jobs:us").policy.pace.rate >= 2.5
+
+
+async def test_a_poller_for_a_watch_that_comes_after_a_stop_makes_no_call() -> None:
+    """A message that was received before is still admitted, and nothing would end a poller that starts then."""
+    probe = Fails()
+    places = Places(probe)
+    await places.admit("eu", count=1)
+    async with places.running() as watcher:
+        await anyio.sleep(2)
+        pollers = watcher.loops.pollers
+        pollers.stop()
+        pollers.add([Watch(TaskRef("job", ("late",), "us"), "late", EPOCH, EPOCH + 86_400)])
+        await anyio.sleep(2)
+    assert probe.calls["eu"]
+    assert not probe.calls["us"]
+
+
+async def test_open_circuits_without_a_task_left_do_not_keep_the_watcher_unready() -> None:
+    """The last watch of a target was erased, or another replica took it over: no call would ever close its circuits."""
+    places = Places(Fails(eu=CredentialsRejected("AccessDenied")))
+    await places.admit("default", "eu", count=2)
+    async with places.running() as watcher:
+        pollers = watcher.loops.pollers
+        await anyio.sleep(30)
+        pollers.forget("eu/job/t0", "eu-job-t0")
+        await anyio.sleep(30)
+        assert not watcher.health.is_good("circuit:credentials:eu"), "the other watch still waits for its task"
+        pollers.forget("eu/job/t1", "eu-job-t1")
+        await anyio.sleep(30)
+        assert (len(poller_of(watcher, "describe-jobs:eu").pending), watcher.health.ready()[0]) == (0, True)
+        await places.admit("eu", kind="build", count=1)
+        pollers.add([watch async for watch in _open_watches(places.store) if watch.key == "eu/build/t0"])
+        await anyio.sleep(5)
+        assert not watcher.health.is_good("circuit:credentials:eu"), "the next rejected call opens it again"
+        assert places.probe.calls["default"] > 100

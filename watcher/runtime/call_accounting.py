@@ -63,7 +63,7 @@ class CallAccounting:
             log.warning("nothing_found", target=self._target, quota=self._quota.name, hint=advice)
 
     def idle(self) -> None:
-        """No task is left under this quota: it does not keep the watcher unready any longer."""
+        """No task is left under this quota: neither it nor a circuit that only its calls could close keeps the watcher unready."""
         if not self._health.is_good(self._component):
             self._health.good(self._component, "no task to poll")
         for change in self._circuits.idle():

@@ -219,8 +219,8 @@ class PollerSet:
     def _make(self, of: TargetQuota) -> Poller:
         poller = self._by_quota[of] = self._factory.make(of)
         poller.on_ended(self.reads.note_end)
-        if self._running is not None:
-            self._start(poller, self._running)
+        if self._running is not None and not self._stopped.is_set():
+            self._start(poller, self._running)  # after `stop`, nothing would end it
         return poller
 
     def _start(self, poller: Poller, running: TaskGroup) -> None:

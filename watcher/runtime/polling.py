@@ -66,6 +66,7 @@ class Poller:
         self._catalog = catalog
         self.policy = policy
         self.pending = PendingSet(self._outer)
+        policy.circuits.add_caller(lambda: bool(self.pending))
         self.progress = CallProgress()
         self.schedule = Schedule(self.pending, policy.cadence, policy.pace, policy.circuits, policy.max_in_flight)
         self._leases = leases

@@ -13,7 +13,7 @@ import structlog
 
 from watcher.core.hints import hint
 from watcher.core.polling.circuits import CallCircuits
-from watcher.errors import CredentialsRejected, RemoteError, Unavailable, Unreadable
+from watcher.errors import CredentialsRejected, RemoteError, Throttled, Unavailable, Unreadable
 from watcher.model import Observation, TaskRef
 from watcher.ports import Probe
 from watcher.runtime.clock import Clock
@@ -45,7 +45,8 @@ class RemoteCalls:
             unreadable = Unreadable(type(error).__name__)
             return [unreadable] * len(refs), unreadable
         failures = [outcome for outcome in outcomes if isinstance(outcome, RemoteError)]
-        return outcomes, failures[0] if len(failures) == len(refs) else None
+        common = failures[0] if len(failures) == len(refs) else None
+        return outcomes if isinstance(common, Throttled) else list(map(_of_one_task, outcomes)), common
 
     async def _observe_until(self, refs: Sequence[TaskRef], until: float) -> Sequence[Outcome]:
         if self._clock.mono() < until:  # else the process was suspended since it took the permit
@@ -62,3 +63,9 @@ class RemoteCalls:
         except RemoteError as failure:
             log.warning("refresh_failed", code=failure.code, hint=hint(failure))
         self._circuits.refreshed(self._clock.mono())
+
+
+def _of_one_task(outcome: Outcome) -> Outcome:
+    """The outcome of a task in a call that was not throttled as a whole. A task that was throttled there backs off for itself: the
+    pace does not slow down for it, so without a wait it would be polled with each call that the pace allows."""
+    return Unavailable(outcome.code, "throttled in a call that was not") if isinstance(outcome, Throttled) else outcome

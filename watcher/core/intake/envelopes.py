@@ -58,18 +58,22 @@ def unwrap(value: Any, catalog: Catalog) -> Iterator[Unwrapped]:
     return _unwrap(value, catalog, ())
 
 
-def _unwrap(value: Any, catalog: Catalog, envelopes: tuple[str, ...]) -> Iterator[Unwrapped]:
+def _unwrap(value: Any, catalog: Catalog, envelopes: tuple[str, ...], *, looking: bool = False) -> Iterator[Unwrapped]:
+    """`looking`: only whether something names a task matters, so the input of what names one itself is not unwrapped.
+
+    Otherwise each envelope would be unwrapped twice inside the one around it: 32 times within five.
+    """
     if isinstance(value, list):
-        yield from _batch(value, catalog, envelopes)
+        yield from _batch(value, catalog, envelopes, looking)
         return
     try:
-        found = _one(value, catalog, envelopes)
+        found = _one(value, catalog, envelopes, looking)
     except InvalidInput as error:
         found = [_invalid(error, envelopes)]
     yield from found
 
 
-def _batch(values: list[Any], catalog: Catalog, envelopes: tuple[str, ...]) -> Iterator[Unwrapped]:
+def _batch(values: list[Any], catalog: Catalog, envelopes: tuple[str, ...], looking: bool) -> Iterator[Unwrapped]:
     if not values:
         yield _invalid(InvalidInput("shape", "the list is empty; put at least one task in it"), envelopes)
     for number, value in enumerate(values, start=1):
@@ -77,7 +81,7 @@ def _batch(values: list[Any], catalog: Catalog, envelopes: tuple[str, ...]) -> I
             error = InvalidInput("shape", "expected an object, got a list inside a list")
             inner: Iterable[Unwrapped] = [_invalid(error, envelopes)]
         else:
-            inner = _unwrap(value, catalog, envelopes)
+            inner = _unwrap(value, catalog, envelopes, looking=looking)
         for element in inner:
             yield replace(element, place=f"element {number}: {element.place}")
 
@@ -87,7 +91,7 @@ def _invalid(error: InvalidInput, envelopes: tuple[str, ...]) -> Unwrapped:
     return Unwrapped(InvalidInput(error.reason, error.detail), envelopes=envelopes)
 
 
-def _one(value: Any, catalog: Catalog, envelopes: tuple[str, ...]) -> Iterable[Unwrapped]:
+def _one(value: Any, catalog: Catalog, envelopes: tuple[str, ...], looking: bool) -> Iterable[Unwrapped]:
     if isinstance(value, str) and is_reference(value):
         return [Unwrapped(value, envelopes=envelopes)]
     if not isinstance(value, Mapping):
@@ -95,9 +99,9 @@ def _one(value: Any, catalog: Catalog, envelopes: tuple[str, ...]) -> Iterable[U
     if value.get("Type") in _CONFIRMATIONS:
         return [Unwrapped(Ignored(f"SNS {value['Type']}"))]
     event = read_aws_event(value, catalog)
-    if event is not None and not _is_about_an_input(event, catalog, envelopes):
+    if event is not None and (looking or not _is_about_an_input(event, catalog, envelopes)):
         return [replace(event, envelopes=envelopes + event.envelopes)]
-    opened = _envelope(value, catalog, envelopes)
+    opened = _envelope(value, catalog, envelopes, looking)
     if opened is None:
         return [Unwrapped(value, envelopes=envelopes)]
     if len(envelopes) == MAX_LAYERS:
@@ -108,7 +112,7 @@ def _one(value: Any, catalog: Catalog, envelopes: tuple[str, ...]) -> Iterable[U
         decoded = decode_message(content) if isinstance(content, str) else content
     except InvalidInput as error:
         return [_invalid(error, inside)]
-    trace, elements = _trace(value), _unwrap(decoded, catalog, inside)
+    trace, elements = _trace(value), _unwrap(decoded, catalog, inside, looking=looking)
     if name == STATE and (token := _token_beside(value)):
         elements = _for_the_only_one(elements, token)
     return elements if trace is None else (replace(each, trace=each.trace or trace) for each in elements)
@@ -145,7 +149,7 @@ def _for_the_only_one(elements: Iterator[Unwrapped], beside: Mapping[str, Any]) 
     return chain(first, elements)
 
 
-def _envelope(value: Mapping[str, Any], catalog: Catalog, envelopes: tuple[str, ...]) -> tuple[str, Any] | None:
+def _envelope(value: Mapping[str, Any], catalog: Catalog, envelopes: tuple[str, ...], looking: bool) -> tuple[str, Any] | None:
     """The name of the envelope and its content; None for an object that is no envelope. Raises InvalidInput."""
     if value.get("Type") == "Notification" and "Message" in value:
         if not isinstance(value["Message"], str):
@@ -157,7 +161,7 @@ def _envelope(value: Mapping[str, Any], catalog: Catalog, envelopes: tuple[str, 
         return "a CloudEvent", _cloud_event_data(value)
     if names_task(value, catalog, only_first=True):
         return None
-    return _lambda_event(value) or _state_input(value, catalog, envelopes)
+    return _lambda_event(value) or _state_input(value, catalog, envelopes, looking)
 
 
 def _cloud_event_data(value: Mapping[str, Any]) -> Any:
@@ -187,7 +191,7 @@ def _lambda_event(value: Mapping[str, Any]) -> tuple[str, Any] | None:
     return None
 
 
-def _state_input(value: Mapping[str, Any], catalog: Catalog, envelopes: tuple[str, ...]) -> tuple[str, Any] | None:
+def _state_input(value: Mapping[str, Any], catalog: Catalog, envelopes: tuple[str, ...], looking: bool) -> tuple[str, Any] | None:
     """The input of a Step Functions execution, or the result of a state under any name (`ResultPath`).
 
     A reply about an execution has both the ARN of the execution and its input: the input counts if it names a task.
@@ -196,6 +200,8 @@ def _state_input(value: Mapping[str, Any], catalog: Catalog, envelopes: tuple[st
     if isinstance(execution, Mapping) and "Input" in execution:
         return STATE, execution["Input"]
     is_task = names_task(value, catalog)
+    if is_task and looking:
+        return None
     for name in ("input", "Input"):
         if isinstance(value.get(name), Mapping | list | str) and not (is_task and not _holds_task(value[name], catalog, envelopes)):
             return STATE, _with_members(value[name], value)
@@ -218,7 +224,7 @@ def _holds_task(content: Any, catalog: Catalog, envelopes: tuple[str, ...]) -> b
         decoded = decode_message(content) if isinstance(content, str) else content
     except InvalidInput:
         return False
-    return any(_names(each, catalog) for each in _unwrap(decoded, catalog, (*envelopes, STATE)))
+    return any(_names(each, catalog) for each in _unwrap(decoded, catalog, (*envelopes, STATE), looking=True))
 
 
 def _names(element: Unwrapped, catalog: Catalog) -> bool:

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from watcher.core.intake.members import TASK_TOKEN
 
 MASK = b"********"
-_MEMBER = re.compile(rb'(\\*"(?:%s)\\*"\s*:\s*\\*")[^"\\]+' % b"|".join(name.encode() for name in TASK_TOKEN))
-"""The member as JSON writes it, also inside of JSON in a string, as in a notification of SNS."""
+_NAMES = (*TASK_TOKEN, "Token")
+"""With that in the context object of a state: `"Task": {"Token": "..."}`."""
+_MEMBER = re.compile(rb'"(?:%s)\\*"\s*:\s*(\\*)"' % b"|".join(name.encode() for name in _NAMES))
+"""The beginning of the member as JSON writes it, also inside of JSON in a string, as in a notification of SNS. No backslash before it is
+part of it: from each backslash of a long row, the search would look at all that follow."""
+_QUOTE = re.compile(rb'(?<!\\)(\\*)"')
+"""A quotation mark with the backslashes before it: as many as at the beginning of a string mark its end, more are inside of it."""
 
 
 def masked(body: bytes) -> bytes:
-    """The message with its task tokens replaced. It need not be valid JSON."""
-    return _MEMBER.sub(rb"\1" + MASK, body)
+    """The message with its task tokens replaced. It need not be valid JSON: a token without an end is replaced up to the last byte."""
+    return b"".join(_parts(body))
+
+
+def _parts(body: bytes) -> Iterator[bytes]:
+    at = 0
+    while found := _MEMBER.search(body, at):
+        end = next((quote.start() for quote in _QUOTE.finditer(body, found.end()) if quote[1] == found[1]), len(body))
+        yield body[at : found.end()]
+        yield MASK if end > found.end() else b""
+        at = end
+    yield body[at:]

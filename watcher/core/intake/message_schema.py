@@ -149,4 +149,8 @@ def _result(replies: Sequence[str]) -> Schema:
     """The result of a Step Functions state, under a name of its own."""
     reply = {"type": "object", "anyOf": [{"$ref": f"#/$defs/{name}"} for name in replies]}
     envelopes = ("detail-type", "specversion", "Records", "input", "Input", "Execution")
-    return {"not": {"anyOf": [{"required": [name]} for name in envelopes]}, "allOf": [some_member(reply)]}
+    records = [
+        {"required": ["eventSource", "body"], "properties": {"eventSource": {"const": "aws:sqs"}}},
+        {"required": ["EventSource", "Sns"], "properties": {"EventSource": {"const": "aws:sns"}, "Sns": {"required": ["Message"]}}},
+    ]
+    return {"not": {"anyOf": [*({"required": [name]} for name in envelopes), *records]}, "allOf": [some_member(reply)]}

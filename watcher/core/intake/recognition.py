@@ -105,7 +105,7 @@ def task_of_reply(message: Message, pasted: Pasted, kind: Kind) -> NamedTask:
         task = {own.field: task}
     if not isinstance(task, Mapping):
         raise InvalidInput("shape", "the task in the message is not an object")
-    beside = {name: value for name, value in message.items() if name != pasted.member}
+    beside = _beside(message, pasted, kind)
     objects = [beside, task, *objects_inside(task)]
     own_id = value_of([task] if pasted.place else objects, spellings(own))
     if own_id is None:
@@ -113,6 +113,13 @@ def task_of_reply(message: Message, pasted: Pasted, kind: Kind) -> NamedTask:
     given = [*(value_of(objects, spellings(param)) for param in outer), own_id]
     values, arn = by_arn(kind, given, [task] if pasted.place else [beside, task])
     return NamedTask(kind, task, values, arn)
+
+
+def _beside(message: Message, pasted: Pasted, kind: Kind) -> Message:
+    """The members of a message beside the reply in it. Of several tasks in the reply each is read for itself, and only the identifiers
+    count: a copy of all members for each task would take quadratic time."""
+    names = [name for param in kind.params for name in spellings(param)] if pasted.place else message
+    return {name: message[name] for name in names if name in message and name != pasted.member}
 
 
 def best_kind(kinds: Sequence[Kind], read: Callable[[Kind], NamedTask], catalog: Catalog) -> Kind:

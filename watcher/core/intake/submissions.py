@@ -6,11 +6,12 @@ are ignored and counted. No error text repeats what was read.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from watcher.core.intake.aws_tasks import notified_task, recorded_task, recorded_tasks
@@ -39,6 +40,9 @@ MAX_BATCH = 5000
 """Tasks in one message. 256 KiB hold fewer valid ones; the limit bounds the work for a list of garbage."""
 FORBIDDEN_MEMBERS = frozenset({"endpoint", "endpoint_url", "profile", "queue_url", "role_arn", "sink", "sinks", "topic_arn", "webhook_url"})
 """Members that would choose where calls or events go, or with whose permissions."""
+
+ReadContext = Callable[[], str | InvalidInput | None]
+"""Returns the context of the message with a task, or what is wrong with it."""
 
 _FORM = frozenset({"empty", "parse", "shape", "field"})
 """Reasons for which the form of a message is wrong: their texts show a good message."""
@@ -104,11 +108,12 @@ class _Reader:
 
     def outcomes(self, element: Unwrapped) -> Iterator[Submission | InvalidInput | Ignored]:
         """One outcome for each task in the element."""
-        found = list(self._tasks(element))
+        tasks = self._tasks(element)
+        found = list(islice(tasks, 2))  # the rest only if the caller wants it: one element can have more than `MAX_BATCH` tasks
         content = element.content if isinstance(element.content, Mapping) else {}
         if len(found) == 1 and isinstance(found[0], Submission) and not found[0].poll_now:
             found = [self._outcome(element, partial(_with_token, found[0], content, element.beside))]
-        return iter(found)
+        return chain(found, tasks)
 
     def _tasks(self, element: Unwrapped) -> Iterator[Submission | InvalidInput | Ignored]:
         content = element.content
@@ -124,8 +129,9 @@ class _Reader:
             for pasted in recorded_tasks(element, content):
                 yield self._outcome(element, partial(self._recorded, element, content, pasted), pasted)
         else:
+            context = functools.cache(partial(_context_in, content))  # read once for all tasks of the element
             for pasted in tasks_in(content, self.catalog):
-                yield self._outcome(element, partial(self._submission, content, pasted), pasted)
+                yield self._outcome(element, partial(self._submission, content, pasted, context), pasted)
 
     def _outcome(
         self, element: Unwrapped, read_one: Callable[[], Submission | Ignored], pasted: Pasted | None = None
@@ -145,14 +151,14 @@ class _Reader:
         kinds = element.started or element.notified or (() if pasted is None else pasted.kinds)
         return next((kind for kind in first_kinds(self.catalog) if kind in kinds), kinds[0] if kinds else self.catalog.default)
 
-    def _submission(self, message: Mapping[str, Any], pasted: Pasted | None) -> Submission:
+    def _submission(self, message: Mapping[str, Any], pasted: Pasted | None, context: ReadContext) -> Submission:
         """`pasted` is the reply that is part of the message."""
         check_version(message)
         if message.get("target") is not None:
             self.targets.named(message["target"])
         found = read_task(message, pasted, self.catalog)
         target = self._target(message, found)
-        return self._of_task(found, target, message)
+        return self._of_task(found, target, message, context)
 
     def _target(self, message: Mapping[str, Any], found: NamedTask) -> str:
         named = message.get("target")
@@ -160,10 +166,13 @@ class _Reader:
         self.targets.check_region(target, message.get("region"))
         return target
 
-    def _of_task(self, found: NamedTask, target: str, message: Mapping[str, Any]) -> Submission:
+    def _of_task(self, found: NamedTask, target: str, message: Mapping[str, Any], read_context: ReadContext = lambda: None) -> Submission:
         kind = found.kind
         ref = TaskRef(kind.name, valid_ids(kind, found.values), target)
-        context, deadline = context_of(message.get("context")), deadline_of(message, self.now)
+        context = read_context()
+        if isinstance(context, InvalidInput):
+            raise context
+        deadline = deadline_of(message, self.now)
         observation = observation_of(kind, found.task, self.now)
         look_now = observation is None and has_status(kind, found.task)
         submission = Submission(ref, context, deadline, observation=observation, look_now=look_now, trace=of_members(message))
@@ -194,6 +203,14 @@ class _Reader:
     def _place(self, element: Unwrapped) -> str:
         """The target in whose account and Region AWS itself says that something happened. Raises InvalidInput: scope."""
         return self.targets.at(element.region, element.account, prefer_default=True)
+
+
+def _context_in(message: Mapping[str, Any]) -> str | InvalidInput | None:
+    """The context in a message, or what is wrong with it. Without a traceback, which would keep the whole message in memory."""
+    try:
+        return context_of(message.get("context"))
+    except InvalidInput as error:
+        return InvalidInput(error.reason, error.detail)
 
 
 def _with_token(submission: Submission, message: Mapping[str, Any], beside: Mapping[str, Any]) -> Submission:

@@ -10,7 +10,7 @@ last: a new task is polled as usual, and shows whether anything is found here.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from watcher.core.polling.circuit import Circuit, CircuitChange
 from watcher.errors import BatchFailed, Busy, CredentialsRejected, Denied, NotFound, RemoteError, Throttled, Unavailable, Unreadable
@@ -41,6 +41,8 @@ class _Credentials:
 
     def __init__(self, target: str) -> None:
         self.circuit = Circuit("credentials", target)
+        self.callers: list[Callable[[], bool]] = []
+        """Of each caller, whether it has tasks."""
         self.refreshed_at = -math.inf
         """When the last forced refresh ended. A call that began earlier used the old credentials."""
         self.refresh_tried = False
@@ -122,6 +124,13 @@ class CallCircuits:
         """Tasks with an unreadable reply since the last good answer."""
         self._foreign_calls = 0
         """Answers since then that were not the service's own."""
+        self._callers: list[Callable[[], bool]] = []
+        """Of each caller, whether it has tasks."""
+
+    def add_caller(self, has_tasks: Callable[[], bool]) -> None:
+        """Add what makes such calls. `has_tasks` says whether it has a task to call about."""
+        self._callers.append(has_tasks)
+        self._credentials.callers.append(has_tasks)
 
     @property
     def open(self) -> tuple[str, ...]:
@@ -159,8 +168,16 @@ class CallCircuits:
         self._missing.circuit.probed(now)
 
     def idle(self) -> list[CircuitChange]:
-        """Close `not_found`: its caller has no task left. The next miss that would end a watch opens it again if nothing is found."""
-        return self._missing.circuit.close()
+        """Close `not_found`: its caller has no task left. The next miss that would end a watch opens it again if nothing is found.
+
+        Close each other circuit too where no caller has a task left whose call could close it. The next calls open it again.
+        """
+        changes = self._missing.circuit.close()
+        if not any(has_tasks() for has_tasks in self._callers):
+            changes += self._outage.close() + self._unreadable.close()
+        if not any(has_tasks() for has_tasks in self._credentials.callers):
+            changes += self._credentials.circuit.close()
+        return changes
 
     def overdue(self, since: float, code: str, now: float) -> list[CircuitChange]:
         """Learn that the watch of a task that was not found since then would end now. Returns the circuit that this opened.
