@@ -22,6 +22,16 @@ def test_a_token_is_hidden_at_any_depth(name: str, depth: int, end: str) -> None
     assert masked((text + end).encode()).decode() == (text + end).replace(TOKEN, "********")
 
 
+@pytest.mark.parametrize("depth", [0, 1, 2])
+@pytest.mark.parametrize("token", [r"AQCE\/AAAA+\/==", r"AQCE\u002fAAAA\u003d\u003d", r"A\"QCE", "A\\\\QCE"])
+def test_a_token_with_escaped_characters_is_hidden(token: str, depth: int) -> None:
+    """Some senders escape the slash, or write other characters of a token as \\u and their number."""
+    text, shown = (f'{{"task_token": "{each}", "b": "c"}}' for each in (token, "********"))
+    for _ in range(depth):
+        text, shown = json.dumps({"Message": text}), json.dumps({"Message": shown})
+    assert masked(text.encode()).decode() == shown
+
+
 def test_a_message_without_a_token_is_unchanged() -> None:
     """Bytes that are not UTF-8 too."""
     body = b'{"task": "token", "task_token": null, "x": "\xff"}'

@@ -126,6 +126,15 @@ class TokensExam:
         assert found == [(watches[n].key, f"{name}{n}") for n in (0, 1, 3, 4) for name in "ab"]
         assert list((await store.open_tokens([], None, 3)).items) == []
 
+    async def test_pages_go_on_behind_tokens_that_are_gone(self, store: Store) -> None:
+        """What was dropped or erased after its page was read changes nothing for the tokens behind it."""
+        watches = [await with_tokens(store, f"a{n}", task=f"t{n}") for n in range(4)]
+        page = await store.open_tokens(range(store.shards), None, 2)
+        await store.drop_tokens({watches[1].key: ["a1"]})
+        await forget(store, watches[0])
+        page = await store.open_tokens(range(store.shards), page.next, 2)
+        assert list(page.items) == [(watches[2].key, "a2"), (watches[3].key, "a3")]
+
     async def test_a_forgotten_task_has_no_tokens(self, store: Store) -> None:
         """They are erased with the watch, and a new watch of the same task begins without."""
         watch = await ended_with(store, "a")
