@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from watcher.simulator import sts
 from watcher.simulator.declared import DeclaredApi
 from watcher.simulator.declared.service import Call
 from watcher.simulator.faults import INVALID, ServiceError
@@ -32,21 +33,27 @@ def _unknown_service(signing_name: str) -> ServiceError:
     return ServiceError(advice, None, 404, UNKNOWN_OPERATION.code)
 
 
-async def dispatch(request: HttpRequest, voice: VoiceService, declared: DeclaredApi | None) -> ApiRequest | Call | Refused:
-    """Return the call of the voice service or of another one, or why there is none. Raises BadRequest for a body that is not JSON."""
+async def dispatch(request: HttpRequest, voice: VoiceService, declared: DeclaredApi | None) -> ApiRequest | Call | Refused | HttpReply:
+    """Return the call of the voice service or of another one, or why there is none; for AWS STS, the reply itself.
+
+    Raises BadRequest for a body that is not JSON.
+    """
     if request.path == REDIRECTED:
         return Refused("redirected", INVALID)
     name = signed_service(request)
     if declared is None or not name:
         name, declared = SIGNING_NAME, None
-    elif name != SIGNING_NAME:
+    elif name not in (SIGNING_NAME, sts.SIGNING_NAME):
         await declared.prepare()
         if not declared.accepts(name):
             return Refused("unknown-service", _unknown_service(name))
     try:
-        verify(request, voice.scenario.credentials, voice.scenario.session_tokens, voice.clock(), name)
+        key = verify(request, voice.scenario.credentials, voice.scenario.session_tokens, voice.clock(), name)
     except SignatureRejected as error:
         return Refused("signature", ServiceError(str(error), None, 403, error.code), name)
+    if name == sts.SIGNING_NAME:
+        token = voice.scenario.session_tokens.get(key, "simulated")
+        return sts.answer(request, key, voice.scenario.credentials[key], token, voice.clock())
     call = parse_request(request) if name == SIGNING_NAME else None
     if call is not None:
         return call
@@ -59,6 +66,8 @@ async def dispatch(request: HttpRequest, voice: VoiceService, declared: Declared
 
 def format_refusal(refused: Refused, declared: DeclaredApi | None) -> HttpReply:
     """Return the error as the service would send it for which the request is signed."""
+    if refused.signing_name == sts.SIGNING_NAME:
+        return sts.refusal(refused.error.status, refused.error.code or "", refused.error.meaning)
     if declared is None or refused.signing_name == SIGNING_NAME:
         return format_error(refused.error)
     return declared.refusal(refused.signing_name, refused.error)

@@ -136,6 +136,10 @@ class Simulator:
             response = format_refusal(parsed, self.declared)
             self._log(request, began, parsed.outcome, response)
             await self._send(connection, response)
+        elif isinstance(parsed, HttpReply):
+            self.stats.outcomes["sts"] += 1
+            self._log(request, began, "sts", parsed)
+            await self._send(connection, parsed)
         elif isinstance(parsed, ApiRequest):
             async with self.service.handle(parsed) as reply:
                 response = self._redirected(format_reply(parsed, reply, self.stats.outcomes[reply.outcome]), reply.fault)

@@ -1,0 +1,59 @@
+"""AWS STS for the clients of the simulated services: who signs a request, and the credentials of a role. There is one account."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from urllib.parse import parse_qs
+from xml.sax.saxutils import escape
+
+from watcher.simulator.wire import HttpReply, HttpRequest
+
+SIGNING_NAME = "sts"
+ACCOUNT = "111122223333"
+SESSION_S = 3600
+"""How long the credentials of a role are said to be valid, in seconds. They never expire."""
+_NAMESPACE = "https://sts.amazonaws.com/doc/2011-06-15/"
+
+
+def answer(request: HttpRequest, access_key: str, secret: str, token: str, now: float) -> HttpReply:
+    """Return the reply to a request that is signed with this access key. Credentials of a role are the same key and `token`.
+
+    `now` is in seconds since the epoch.
+    """
+    form = {name: values[0] for name, values in parse_qs(request.body.decode("utf-8", "replace")).items()}
+    match form.get("Action"):
+        case "GetCallerIdentity":
+            arn = f"arn:aws:iam::{ACCOUNT}:user/simulated"
+            return _reply("GetCallerIdentity", {"Arn": arn, "UserId": access_key, "Account": ACCOUNT})
+        case "AssumeRole" if form.get("RoleArn") and form.get("RoleSessionName"):
+            return _reply("AssumeRole", _session(form, access_key, secret, token, now))
+    return refusal(400, "InvalidAction", "the simulator knows GetCallerIdentity, and AssumeRole with RoleArn and RoleSessionName")
+
+
+def refusal(status: int, code: str, message: str) -> HttpReply:
+    """Return an error as STS sends it."""
+    body = (
+        f'<ErrorResponse xmlns="{_NAMESPACE}"><Error><Type>Sender</Type>{_xml({"Code": code, "Message": message})}</Error></ErrorResponse>'
+    )
+    return HttpReply(status, body.encode(), {"Content-Type": "text/xml"})
+
+
+def _session(form: Mapping[str, str], access_key: str, secret: str, token: str, now: float) -> Mapping[str, object]:
+    expires = datetime.fromtimestamp(now + SESSION_S, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    role = form["RoleArn"].replace(":iam:", ":sts:").replace(":role/", ":assumed-role/")
+    return {
+        "Credentials": {"AccessKeyId": access_key, "SecretAccessKey": secret, "SessionToken": token, "Expiration": expires},
+        "AssumedRoleUser": {"AssumedRoleId": f"{access_key}:{form['RoleSessionName']}", "Arn": f"{role}/{form['RoleSessionName']}"},
+    }
+
+
+def _reply(action: str, result: Mapping[str, object]) -> HttpReply:
+    body = f'<{action}Response xmlns="{_NAMESPACE}"><{action}Result>{_xml(result)}</{action}Result></{action}Response>'
+    return HttpReply(200, body.encode(), {"Content-Type": "text/xml"})
+
+
+def _xml(members: Mapping[str, object]) -> str:
+    return "".join(
+        f"<{name}>{_xml(value) if isinstance(value, Mapping) else escape(str(value))}</{name}>" for name, value in members.items()
+    )
