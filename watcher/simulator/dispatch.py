@@ -52,7 +52,7 @@ async def dispatch(request: HttpRequest, voice: VoiceService, declared: Declared
     except SignatureRejected as error:
         return Refused("signature", ServiceError(str(error), None, 403, error.code), name)
     if name == sts.SIGNING_NAME:
-        token = voice.scenario.session_tokens.get(key, "simulated")
+        token = voice.scenario.session_tokens.get(key)
         return sts.answer(request, key, voice.scenario.credentials[key], token, voice.clock())
     call = parse_request(request) if name == SIGNING_NAME else None
     if call is not None:

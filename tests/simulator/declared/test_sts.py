@@ -46,7 +46,8 @@ async def test_a_role_can_be_assumed(aws: AwsClients, monkeypatch: pytest.Monkey
     for name, value in {"ACCESS_KEY_ID": "AccessKeyId", "SECRET_ACCESS_KEY": "SecretAccessKey", "SESSION_TOKEN": "SessionToken"}.items():
         monkeypatch.setenv(f"AWS_{name}", session[value])
     assumed = AwsClients(call_deadline=HANG_S)
-    assert (await caller_identity(assumed)).account == ACCOUNT
+    identity = await caller_identity(assumed)
+    assert (identity.account, identity.name) == ("444455556666", "role watched")
     await assumed.close()
 
 
