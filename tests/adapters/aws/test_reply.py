@@ -105,6 +105,13 @@ def test_a_number_is_a_time_in_milliseconds() -> None:
     assert (seen.created_at, seen.started_at, seen.updated_at) == (NOW + 0.123, NOW + 1.0, NOW + 2.5)
 
 
+def test_the_number_0_is_no_time() -> None:
+    """Such as the start of a job that has not started: the reply is readable, and its status counts."""
+    job = {"jobId": "task1", "status": "FAILED", "createdAt": 1795341600123, "startedAt": 0, "stoppedAt": 1795341602500}
+    seen = read_reply(CATALOG["batch-job"], TaskRef("batch-job", ("task1",)), {"jobs": [job]}, NOW + 60)
+    assert (seen.status, seen.created_at, seen.started_at) == ("FAILED", NOW + 0.123, None)
+
+
 def test_a_kind_can_have_replies_without_an_id() -> None:
     """Amazon Textract replies with the state of a job, and does not say of which one."""
     seen = read_reply(CATALOG["textract-text"], TaskRef("textract-text", ("task1",)), {"JobStatus": "IN_PROGRESS"}, NOW)

@@ -110,10 +110,13 @@ def _result(kind: Kind, task: dict[str, Any]) -> Result | None:
 def _time(path: Expression | None, task: dict[str, Any], observed_at: float) -> float | None:
     """Seconds since the epoch, from the `datetime` that the SDK makes of a timestamp. None for an impossible time.
 
-    Where the model of an API has a number instead, as that of AWS Batch does, it is milliseconds since the epoch.
+    Where the model of an API has a number instead, as that of AWS Batch does, it is milliseconds since the epoch. 0 is how such an
+    API may write that there is no time yet.
     """
     at = None if path is None else find(path, task, "timestamp")
     if at is None or path is None:
+        return None
+    if at == 0 and not isinstance(at, bool):
         return None
     if isinstance(at, int) and at in TIMES_MS:
         at = datetime.fromtimestamp(at / 1000, UTC)
