@@ -10,7 +10,9 @@ import anyio
 import pytest
 from structlog.testing import capture_logs
 
-from tests.runtime.conftest import MakeWorld, World, key
+from tests.contracts.store_exam.facts import moved
+from tests.runtime.conftest import EPOCH, MakeWorld, World, key
+from tests.runtime.shared_store import SharedStore, names_in, new_watch
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings, SharedMemory
 from watcher.errors import RemoteError, Throttled, Unavailable
 from watcher.model import DeadLetter, Event, Submission, TaskRef
@@ -209,6 +211,29 @@ async def test_a_token_that_timed_out_is_a_dead_letter(world: MakeWorld) -> None
         await w.store.retry([letter.id])
         await anyio.sleep(5)
         assert await letters(w) == []
+
+
+async def test_a_refused_token_of_a_shard_that_was_lost_is_kept(world: MakeWorld) -> None:
+    """The dead letter was not written, so the new owner must get the refusal too."""
+    store, (name,) = SharedStore(), names_in(1, 1)
+    store.renew_s = 10_000.0
+    sink = TokenInbox()
+    sink.closed.add("a")
+
+    def lose_the_shard(token: str) -> None:
+        if 1 in store.mine:
+            store.take_over(1)
+
+    sink.before = lose_the_shard
+    w = a_world(world, sink, store=store)
+    await store.open([each.name for each in w.sinks])
+    watch = new_watch(name)
+    await store.admit([watch], {watch.key: ["a"]})
+    await store.commit([moved(watch, "SUCCEEDED", at=EPOCH, end=True)], {1: store.content.shards[1].claim()})
+    async with w.running():
+        await anyio.sleep(30)
+    assert await letters(w) == []
+    assert await store.task_tokens([watch.key]) == {watch.key: ["a"]}
 
 
 async def test_a_refused_heartbeat_keeps_the_token(world: MakeWorld) -> None:

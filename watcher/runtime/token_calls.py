@@ -85,6 +85,7 @@ class TokenCalls(SinkCalls):
             self._unanswered.difference_update(places)
 
     def _merged(self, event: Event, parts: Sequence[tuple[Event, Outcome]]) -> Outcome:
+        self._refused.pop(event.id, None)  # of an attempt that was not recorded
         if later := next((each for _, each in parts if isinstance(each, Retry)), None):
             return later
         refused = [(part, each) for part, each in parts if isinstance(each, Rejected)]
