@@ -322,6 +322,28 @@ async def test_a_token_that_times_out_during_an_outage_is_a_dead_letter(world: M
         assert [letter.reason for letter in await letters(w)] == ["TaskTimedOut"]
 
 
+async def test_an_answer_of_another_owner_is_no_dead_letter(world: MakeWorld) -> None:
+    """No attempt here can have arrived, but one by the replica that owned the shard in the meantime can."""
+    store, (name,) = SharedStore(), names_in(1, 1)
+    sink = TokenInbox()
+    sink.before = lambda token: Throttled("slow down")
+    w = a_world(world, sink, store=store)
+    await store.open([each.name for each in w.sinks])
+    watch = new_watch(name)
+    await store.admit([watch], {watch.key: ["a"]})
+    await store.commit([moved(watch, "SUCCEEDED", at=EPOCH, end=True)], {1: store.content.shards[1].claim()})
+    async with w.running():
+        await anyio.sleep(30)
+        store.take_over(1)
+        await anyio.sleep(60)
+        sink.closed.add("a")
+        sink.before = lambda token: None
+        store.hand_back(1)
+        await anyio.sleep(300)
+    assert await store.task_tokens([watch.key]) == {}
+    assert await letters(w) == []
+
+
 async def test_an_answer_before_a_crash_is_no_dead_letter(world: MakeWorld) -> None:
     """The process ends between the answer and its record. The next one is refused by Step Functions, and settles the event."""
     store = MemoryStore(MemoryStoreSettings())

@@ -69,6 +69,7 @@ class SinkWorker:
     def adopt(self, shard: int) -> None:
         """Start to deliver the events of a shard."""
         self._queue.adopt(shard)
+        self._calls.adopt(shard)
         self.wake(shard, ())
 
     def release(self, shard: int) -> None:
