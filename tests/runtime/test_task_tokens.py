@@ -10,7 +10,9 @@ import anyio
 import pytest
 from structlog.testing import capture_logs
 
-from tests.runtime.conftest import MakeWorld, World, key
+from tests.contracts.store_exam.facts import moved
+from tests.runtime.conftest import EPOCH, MakeWorld, World, key
+from tests.runtime.shared_store import SharedStore, names_in, new_watch
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings, SharedMemory
 from watcher.errors import RemoteError, Throttled, Unavailable
 from watcher.model import DeadLetter, Event, Submission, TaskRef
@@ -211,6 +213,29 @@ async def test_a_token_that_timed_out_is_a_dead_letter(world: MakeWorld) -> None
         assert await letters(w) == []
 
 
+async def test_a_refused_token_of_a_shard_that_was_lost_is_kept(world: MakeWorld) -> None:
+    """The dead letter was not written, so the new owner must get the refusal too."""
+    store, (name,) = SharedStore(), names_in(1, 1)
+    store.renew_s = 10_000.0
+    sink = TokenInbox()
+    sink.closed.add("a")
+
+    def lose_the_shard(token: str) -> None:
+        if 1 in store.mine:
+            store.take_over(1)
+
+    sink.before = lose_the_shard
+    w = a_world(world, sink, store=store)
+    await store.open([each.name for each in w.sinks])
+    watch = new_watch(name)
+    await store.admit([watch], {watch.key: ["a"]})
+    await store.commit([moved(watch, "SUCCEEDED", at=EPOCH, end=True)], {1: store.content.shards[1].claim()})
+    async with w.running():
+        await anyio.sleep(30)
+    assert await letters(w) == []
+    assert await store.task_tokens([watch.key]) == {watch.key: ["a"]}
+
+
 async def test_a_refused_heartbeat_keeps_the_token(world: MakeWorld) -> None:
     """A change before the end that the execution refuses is no dead letter; the token still gets its answer."""
     sink = TokenInbox()
@@ -295,6 +320,28 @@ async def test_a_token_that_times_out_during_an_outage_is_a_dead_letter(world: M
         sink.closed.add("a")
         await anyio.sleep(120)
         assert [letter.reason for letter in await letters(w)] == ["TaskTimedOut"]
+
+
+async def test_an_answer_of_another_owner_is_no_dead_letter(world: MakeWorld) -> None:
+    """No attempt here can have arrived, but one by the replica that owned the shard in the meantime can."""
+    store, (name,) = SharedStore(), names_in(1, 1)
+    sink = TokenInbox()
+    sink.before = lambda token: Throttled("slow down")
+    w = a_world(world, sink, store=store)
+    await store.open([each.name for each in w.sinks])
+    watch = new_watch(name)
+    await store.admit([watch], {watch.key: ["a"]})
+    await store.commit([moved(watch, "SUCCEEDED", at=EPOCH, end=True)], {1: store.content.shards[1].claim()})
+    async with w.running():
+        await anyio.sleep(30)
+        store.take_over(1)
+        await anyio.sleep(60)
+        sink.closed.add("a")
+        sink.before = lambda token: None
+        store.hand_back(1)
+        await anyio.sleep(300)
+    assert await store.task_tokens([watch.key]) == {}
+    assert await letters(w) == []
 
 
 async def test_an_answer_before_a_crash_is_no_dead_letter(world: MakeWorld) -> None:

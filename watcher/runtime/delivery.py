@@ -69,6 +69,7 @@ class SinkWorker:
     def adopt(self, shard: int) -> None:
         """Start to deliver the events of a shard."""
         self._queue.adopt(shard)
+        self._calls.adopt(shard)
         self.wake(shard, ())
 
     def release(self, shard: int) -> None:
@@ -228,11 +229,10 @@ class SinkWorker:
             if isinstance(outcome, Retry):
                 self._refusals.put_off([event])
                 self._postpone(event, outcome)
-        await self.settlements.record(delivered, [each.refusal for each in dead])
-        settled = [*delivered, *(each.refusal.event for each in dead)]
-        await self._calls.settled(settled)
+        recorded = await self.settlements.record(delivered, [each.refusal for each in dead])
+        await self._calls.settled(recorded)
         self._report.settled(len(delivered), dead)
-        self._queue.settle(settled)
+        self._queue.settle([*delivered, *(each.refusal.event for each in dead)])
 
     def _within_limit(self, dead: Sequence[DeadEvent]) -> Sequence[DeadEvent]:
         """While there is no room for dead letters, keep their events in the outbox, and try them again. A retried one has its room."""

@@ -53,28 +53,35 @@ class Settlements:
             del self._retried[id_]
         return erased
 
-    async def record(self, delivered: Sequence[Event], dead: Sequence[Refusal]) -> None:
-        """Record these events and count them. When it returns, a crash repeats none of them."""
+    async def record(self, delivered: Sequence[Event], dead: Sequence[Refusal]) -> Sequence[Event]:
+        """Record these events and count them. When it returns, a crash repeats none of them.
+
+        Returns them without those of shards that another replica owns now, which records them.
+        """
         done = [*delivered, *(refusal.event for refusal in dead)]
         retried = {event.id for event in done if self.is_retried(event)}
-        await self._settle(delivered, [self._dead_letter(refusal) for refusal in dead])
+        lost = await self._settle(delivered, [self._dead_letter(refusal) for refusal in dead])
         if revived := [self._retried.pop(event.id).id for event in delivered if self.is_retried(event)]:
             await self._store.purge(revived)
         self._backlog.settled(self._sink, [event for event in done if event.id not in retried])
         self.on_settled(self._sink, done)
+        return [event for event in done if event.shard not in lost]
 
     def _dead_letter(self, refusal: Refusal) -> DeadLetter:
         return dead_letter_of(refusal, self._sink, self._clock.wall(), retried=self._retried.pop(refusal.event.id, None))
 
-    async def _settle(self, delivered: Sequence[Event], dead_letters: Sequence[DeadLetter]) -> None:
-        """Settle under the current leases. Events of a shard that another replica owns now are that replica's to settle."""
+    async def _settle(self, delivered: Sequence[Event], dead_letters: Sequence[DeadLetter]) -> set[int]:
+        """Settle under the current leases. Returns the shards that another replica owns now: it settles their events."""
+        lost: set[int] = set()
         while delivered or dead_letters:
             leases = dict(self._leases.held)
             try:
                 await self._store.settle(self._sink, delivered, dead_letters, leases)
             except Fenced as error:
                 self.on_fenced([shard for shard in error.shards if shard in leases and self._leases.holds(leases[shard])])
-                delivered = [event for event in delivered if event.shard not in error.shards]
-                dead_letters = [letter for letter in dead_letters if letter.shard not in error.shards]
+                lost.update(error.shards)
+                delivered = [event for event in delivered if event.shard not in lost]
+                dead_letters = [letter for letter in dead_letters if letter.shard not in lost]
             else:
-                return
+                break
+        return lost

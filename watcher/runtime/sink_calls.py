@@ -24,6 +24,9 @@ class SinkCalls:
         self._writes = instruments.writes
         self._tracer = instruments.tracer
 
+    def adopt(self, shard: int) -> None:
+        """The events of this shard are sent here from now on; another replica may have sent them before. Nothing to do without tokens."""
+
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
         """The outcome of each event. Raises what `Sink.send` raises; anything else is a bug in the sink, and `Unreadable`."""
         with self._tracer.delivery(self._sink.name, events) as span:

@@ -12,7 +12,7 @@ from dataclasses import replace
 import structlog
 
 from watcher.errors import RemoteError
-from watcher.model import Event, TaskTokens
+from watcher.model import Event, TaskTokens, shard_of
 from watcher.ports import Delivered, Outcome, Rejected, Retry, Store, TokenSink
 from watcher.runtime.instruments import Instruments
 from watcher.runtime.sink_calls import SinkCalls
@@ -34,6 +34,10 @@ class TokenCalls(SinkCalls):
         """Tokens whose answer was begun by this process, and did certainly not arrive."""
         self._refused: dict[str, list[str]] = {}
         """By event id, tokens that are dropped when their event is settled, so that a crash before that repeats the refusal."""
+
+    def adopt(self, shard: int) -> None:
+        """Forget which answers of this shard did not arrive: its owner in the meantime may have answered."""
+        self._unanswered = {place for place in self._unanswered if shard_of(place[0], self._store.shards) != shard}
 
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
         """The outcome of each event, with all of its tokens: a token that must be answered later makes it a Retry."""
@@ -85,6 +89,7 @@ class TokenCalls(SinkCalls):
             self._unanswered.difference_update(places)
 
     def _merged(self, event: Event, parts: Sequence[tuple[Event, Outcome]]) -> Outcome:
+        self._refused.pop(event.id, None)  # of an attempt that was not recorded
         if later := next((each for _, each in parts if isinstance(each, Retry)), None):
             return later
         refused = [(part, each) for part, each in parts if isinstance(each, Rejected)]
