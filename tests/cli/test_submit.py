@@ -319,7 +319,7 @@ def test_a_store_that_cannot_be_read_stops_no_submission(command: Command, here:
     [
         (("abc/t1",), "--queue-url"),
         ((), "give tasks"),
-        (("abc/t1", "--kind", "nope"), "the kind is unknown; use one of speaker-search, voice-tone"),
+        (("abc/t1", "--kind", "nope"), "unknown kind; `watcher kinds list` shows all"),
         (("abc/t1", "--context", "{a"), "not valid JSON"),
         (("abc/t1", "--deadline", "2weeks"), "expected a duration"),
         (("abc/t1", "--deadline", "0"), "expected a time in the future"),

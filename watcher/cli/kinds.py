@@ -47,7 +47,7 @@ def list_kinds(config: Path | None, as_json: bool) -> None:
         print_json([_as_json(kind, own=kind.name not in shipped) for kind in catalog])
         return
     rows = [_row(kind, own=kind.name not in shipped) for kind in catalog]
-    table(("KIND", "SERVICE", "CALL", "BATCH"), rows, own_line="KIND")
+    table(("KIND", "SERVICE", "CALL", "TASKS/CALL"), rows, own_line="KIND")
 
 
 def _row(kind: Kind, *, own: bool) -> tuple[str, ...]:

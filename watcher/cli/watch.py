@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from click.exceptions import Exit
 
-from watcher.cli.kind_catalog import catalog_for
+from watcher.cli.kind_catalog import catalog_for, warn_of_misread_kinds
 from watcher.cli.options import FILE
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def watch(tasks: tuple[str, ...], rate: float | None, patience: float, config: P
     """
     catalog = catalog_for(config)
     keys = {_key(task, catalog) for task in tasks}
+    warn_of_misread_kinds(tasks, catalog)
 
     from watcher.cli.event_loop import run_stoppable
     from watcher.cli.follow import FollowOptions, follow
