@@ -170,6 +170,18 @@ def test_a_dry_run_prints_what_would_be_sent(command: Command, inbox: Inbox, her
     assert not (here / "w.db").exists()
 
 
+def test_a_task_whose_first_part_looks_like_a_kind_has_a_warning(command: Command, here: Path) -> None:
+    """It is sent as a speaker search all the same. With --kind, and in a file or a JSON message, it may be any id."""
+    warning = '"batch-jobb" is not a kind, so this is read as VoiceConnectorId/SpeakerSearchTaskId; did you mean batch-job?'
+    ended = dry(command, "batch-jobb/t9")
+    assert (ended.code, json.loads(ended.out)["kind"]) == (0, "speaker-search")
+    assert warning in ended.err.splitlines()
+    (here / "some.txt").write_text("batch-jobb/t9\n", encoding="utf-8")
+    for others in (("batch-jobb/t9", "--kind", "voice-tone"), ("--file", "some.txt"), ('"batch-jobb/t9"',), ("vc/t9",)):
+        ended = dry(command, *others)
+        assert (ended.code, "is not a kind" in ended.err) == (0, False)
+
+
 def test_a_dry_run_needs_no_target_and_no_aws(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even a profile that exists; the context and the deadline are in the message, a status of the message is shown."""
     monkeypatch.setenv("AWS_PROFILE", "nope")
