@@ -225,7 +225,16 @@ def test_watch_follows_tasks_of_the_configured_region_only(command: Command, mon
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     for task in (ARN, "eu/transcription/call-8"):
         ended = command("watch", task)
-        assert (ended.code, "scope" in ended.err) == (64, True)
+        assert (ended.code, "scope" in ended.err, "set AWS_REGION" in " ".join(ended.err.split())) == (64, True, True)
+
+
+def test_watch_warns_of_a_task_whose_first_part_looks_like_a_kind(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it looks for credentials and a Region."""
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "none")
+    ended = command("watch", "batch-jobb/t1")
+    assert (ended.code, ended.err.startswith('"batch-jobb" is not a kind, so this is read as')) == (78, True)
 
 
 def test_a_key_of_a_target_that_is_not_configured_any_more_can_be_explained(command: Command, here: Path) -> None:

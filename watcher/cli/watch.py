@@ -84,4 +84,5 @@ def _key(task: str, catalog: Catalog) -> str:
     try:
         return parse_ref(task, catalog, _own_target() if "arn:" in task else None).key
     except InvalidInput as error:
-        raise click.BadParameter(f"{task!r}: {error}", param_hint="TASK") from None
+        advice = "; watcher watch has no targets: set AWS_REGION and the credentials instead" if error.reason == "scope" else ""
+        raise click.BadParameter(f"{task!r}: {error}{advice}", param_hint="TASK") from None
