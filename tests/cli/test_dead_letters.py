@@ -49,6 +49,14 @@ def test_only_show_prints_the_good_message_of_a_reason(command: Command) -> None
     assert detail in command("dead-letters", "show", "3333", "--config", "w.yaml").out
 
 
+def test_a_long_detail_makes_no_other_row_longer(command: Command) -> None:
+    """The detail is the last column: what reads the list has short rows for the other dead letters."""
+    in_store(lambda store: store.add_dead_letters([dead_letter("3333cccc3333cccc", b"{}", detail="x" * 500)]))
+    head, *rows = command("dead-letters", "list", "--config", "w.yaml").out.splitlines()
+    assert head.split() == ["ID", "WHAT", "FROM", "REASON", "AGE", "TRIES", "DETAIL"]
+    assert sorted(len(row) > 500 for row in rows) == [False, False, True]
+
+
 def test_show_prints_the_body(command: Command) -> None:
     """`dead-letters show` takes the beginning of an id, and prints JSON indented and any other body unchanged."""
     ended = command("dead-letters", "show", "12", "--config", "w.yaml")

@@ -99,6 +99,22 @@ def test_an_unknown_task_exits_with_69(command: Command) -> None:
     assert "speaker-search/abc/t1: this task is not in the store" in ended.err
 
 
+def test_a_key_whose_first_part_looks_like_a_kind_has_a_warning(command: Command) -> None:
+    """It is the key of a speaker search all the same, stdout is still JSON, and the exit code is the same."""
+    recorded()
+    ended = command("explain", "batch-jobb/t1", "--config", "w.yaml", "--json")
+    assert (ended.code, json.loads(ended.out)["key"]) == (69, "speaker-search/batch-jobb/t1")
+    warning = '"batch-jobb" is not a kind, so this is read as VoiceConnectorId/SpeakerSearchTaskId; did you mean batch-job?'
+    assert ended.err.startswith(f"{warning}\n")
+
+
+def test_the_error_about_a_text_without_a_slash_names_all_forms(command: Command) -> None:
+    """A speaker search, a task of another kind, and an ARN."""
+    ended = command("explain", "call-1", "--config", "w.yaml")
+    forms = "expected VoiceConnectorId/SpeakerSearchTaskId, kind/identifiers for a task of another kind, or the ARN of a task"
+    assert (ended.code, forms in " ".join(ended.err.split())) == (64, True)
+
+
 @pytest.mark.parametrize("key", ["abc", "a/b/c/d", "abc/..", "nope/abc/t1"])
 def test_a_text_that_names_no_task_is_a_usage_error(command: Command, key: str) -> None:
     """`explain` exits with 64 for a text that names no task, before it opens a store."""

@@ -79,7 +79,7 @@ def test_nothing_to_erase_is_no_failure(command: Command) -> None:
         (("--param", "VoiceConnectorId=abc"), "give both"),
         (("--kind", TONE, "--param", "VoiceConnectorId"), "give both"),
         (("--kind", TONE, "--param", "VoiceConnectorId="), "give both"),
-        (("--kind", "tone", "--param", "VoiceConnectorId=abc"), "use one of speaker-search, voice-tone"),
+        (("--kind", "tone", "--param", "VoiceConnectorId=abc"), "unknown kind; `watcher kinds list` shows all"),
         (("--kind", TONE, "--param", "Connector=abc"), "use one of VoiceConnectorId, VoiceToneAnalysisTaskId"),
     ],
 )

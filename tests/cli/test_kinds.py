@@ -36,10 +36,10 @@ def own(here: Path) -> Path:
 def test_list_has_a_row_for_each_kind(command: Command, own: Path) -> None:
     """`kinds list` prints each shipped kind and, with a configuration, its own, which are marked."""
     head, *rows = command("kinds", "list").out.splitlines()
-    assert head.split() == ["KIND", "SERVICE", "CALL", "BATCH"]
+    assert head.split() == ["KIND", "SERVICE", "TASKS/CALL", "CALL"]
     assert [row.split()[0] for row in rows] == list(builtin_catalog().kinds)
     *_, last = command("kinds", "list", "--config", "w.yaml").out.splitlines()
-    assert last.split() == ["exports", "(own)", "logs", "describe_export_tasks", "1"]
+    assert last.split() == ["exports", "(own)", "logs", "1", "describe_export_tasks"]
 
 
 def test_list_prints_json(command: Command, own: Path) -> None:

@@ -170,6 +170,18 @@ def test_a_dry_run_prints_what_would_be_sent(command: Command, inbox: Inbox, her
     assert not (here / "w.db").exists()
 
 
+def test_a_task_whose_first_part_looks_like_a_kind_has_a_warning(command: Command, here: Path) -> None:
+    """It is sent as a speaker search all the same. With --kind, and in a file or a JSON message, it may be any id."""
+    warning = '"batch-jobb" is not a kind, so this is read as VoiceConnectorId/SpeakerSearchTaskId; did you mean batch-job?'
+    ended = dry(command, "batch-jobb/t9")
+    assert (ended.code, json.loads(ended.out)["kind"]) == (0, "speaker-search")
+    assert warning in ended.err.splitlines()
+    (here / "some.txt").write_text("batch-jobb/t9\n", encoding="utf-8")
+    for others in (("batch-jobb/t9", "--kind", "voice-tone"), ("--file", "some.txt"), ('"batch-jobb/t9"',), ("vc/t9",)):
+        ended = dry(command, *others)
+        assert (ended.code, "is not a kind" in ended.err) == (0, False)
+
+
 def test_a_dry_run_needs_no_target_and_no_aws(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even a profile that exists; the context and the deadline are in the message, a status of the message is shown."""
     monkeypatch.setenv("AWS_PROFILE", "nope")
@@ -213,7 +225,16 @@ def test_watch_follows_tasks_of_the_configured_region_only(command: Command, mon
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     for task in (ARN, "eu/transcription/call-8"):
         ended = command("watch", task)
-        assert (ended.code, "scope" in ended.err) == (64, True)
+        assert (ended.code, "scope" in ended.err, "set AWS_REGION" in " ".join(ended.err.split())) == (64, True, True)
+
+
+def test_watch_warns_of_a_task_whose_first_part_looks_like_a_kind(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it looks for credentials and a Region."""
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "none")
+    ended = command("watch", "batch-jobb/t1")
+    assert (ended.code, ended.err.startswith('"batch-jobb" is not a kind, so this is read as')) == (78, True)
 
 
 def test_a_key_of_a_target_that_is_not_configured_any_more_can_be_explained(command: Command, here: Path) -> None:
@@ -319,7 +340,7 @@ def test_a_store_that_cannot_be_read_stops_no_submission(command: Command, here:
     [
         (("abc/t1",), "--queue-url"),
         ((), "give tasks"),
-        (("abc/t1", "--kind", "nope"), "the kind is unknown; use one of speaker-search, voice-tone"),
+        (("abc/t1", "--kind", "nope"), "unknown kind; `watcher kinds list` shows all"),
         (("abc/t1", "--context", "{a"), "not valid JSON"),
         (("abc/t1", "--deadline", "2weeks"), "expected a duration"),
         (("abc/t1", "--deadline", "0"), "expected a time in the future"),

@@ -175,6 +175,43 @@ def test_the_target_is_that_of_the_arn(arn: str, expected: str) -> None:
         assert refs(f"{target}/{kind}/{arn}") == named
 
 
+@pytest.mark.parametrize(
+    ("arn", "detail"),
+    [
+        (
+            BATCH.replace("us-east-1", "ap-south-1"),
+            "no target is in the Region of the task, ap-south-1; configured: default is in us-east-1; add a target",
+        ),
+        (BATCH.replace(HOME, "9" * 12), "no target is in the account of the task; configured: default is in us-east-1; add a target"),
+        (
+            BATCH.replace("us-east-1", "us-secretsecret-1"),
+            "no target is in the account and Region of the task; configured: default is in us-east-1; add a target",
+        ),
+    ],
+)
+def test_the_error_about_a_missing_target_names_the_regions(arn: str, detail: str) -> None:
+    """The Region of an ARN is repeated only if it has the form of one, and the account never."""
+    with pytest.raises(InvalidInput) as raised:
+        parse_ref(arn, CATALOG, Targets({"default": Scope("us-east-1", HOME)}))
+    assert (raised.value.reason, raised.value.detail) == ("scope", detail)
+
+
+@pytest.mark.parametrize(
+    ("message", "reason", "expected"),
+    [
+        ({"kind": "batch-job", "job_id": "a/b"}, "id", "4c7599ae-0a82-49aa-ba5a-4727fcce14a8"),
+        ({"kind": "transcription", "TranscriptionJobName": 5}, "field", "call-2026-11-26"),
+        ("transcription/a b", "id", "call-2026-11-26"),
+    ],
+)
+def test_the_error_about_an_identifier_shows_a_good_one(message: Any, reason: str, expected: str) -> None:
+    """The detail has a value that is valid, and not what was read."""
+    (outcome,) = found(message, plain=True)
+    assert isinstance(outcome, InvalidInput)
+    shown = outcome.detail.partition("; a good message: ")[0]
+    assert (outcome.reason, shown.endswith(f"; expected a value such as {expected}"), "a/b" in shown) == (reason, True, False)
+
+
 def test_a_message_names_a_configured_target() -> None:
     """Any other one is out of scope, and so is a Region that is not that of the target."""
     task = {"kind": "transcription", "TranscriptionJobName": "call-7"}

@@ -17,11 +17,11 @@ def test_a_parameter_has_two_names(name: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "param", "reason", "detail"),
     [
-        ("voice", "VoiceConnectorId", "kind", "use one of speaker-search, voice-tone"),
+        ("voice", "VoiceConnectorId", "kind", "did you mean voice-tone"),
         ("voice-tone", "Connector", "field", "use one of VoiceConnectorId, VoiceToneAnalysisTaskId"),
     ],
 )
-def test_an_unknown_name_is_an_error_that_lists_the_known_ones(kind: str, param: str, reason: str, detail: str) -> None:
+def test_an_unknown_name_is_an_error_that_names_known_ones(kind: str, param: str, reason: str, detail: str) -> None:
     """An unknown kind or parameter raises InvalidInput."""
     with pytest.raises(InvalidInput, match=detail) as raised:
         select_by_param(CATALOG, kind, param, "abc")

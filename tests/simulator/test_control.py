@@ -81,6 +81,15 @@ async def test_an_invalid_request_says_what_is_expected(method: str, path: str, 
         assert sim.stats.requests == 0, "these requests are not calls of the API"
 
 
+async def test_an_unknown_kind_is_answered_with_the_paths_of_several_kinds() -> None:
+    """A kind of the voice service and another one, with the command that lists all."""
+    async with simulator() as sim:
+        code, reply = await send(sim, "PUT", f"{TASKS}/batch-jobb/report-5", {"status": "FAILED"})
+    assert code == 404
+    for part in (f"{TASKS}/batch-job/my-job", f"{TASKS}/speaker-search/VoiceConnectorId/TaskId", "watcher kinds list"):
+        assert part in reply["message"]
+
+
 async def test_each_request_is_logged_once(client: Client) -> None:
     """The log has each request with its reply: tasks, errors, faults, rejected signatures, and those that set a status."""
     lines: list[dict[str, Any]] = []

@@ -51,7 +51,7 @@ def list_command(config: Path, server: Server | None, as_json: bool) -> None:
         click.echo("no dead letters", err=True)
     else:
         now = time.time()
-        table(("ID", "WHAT", "FROM", "REASON", "DETAIL", "AGE", "TRIES"), [_row(letter, now) for letter in found], own_line="DETAIL")
+        table(("ID", "WHAT", "FROM", "REASON", "AGE", "TRIES", "DETAIL"), [_row(letter, now) for letter in found], own_line="DETAIL")
 
 
 @dead_letters.command()
@@ -150,9 +150,9 @@ def _row(letter: DeadLetterSummary, now: float) -> tuple[str, ...]:
         letter.what,
         letter.origin,
         letter.reason,
-        letter.detail.partition("; a good message: ")[0],
         duration(max(0.0, now - letter.at)),
         tries,
+        letter.detail.partition("; a good message: ")[0],
     )
 
 

@@ -33,8 +33,8 @@ def kinds() -> None:
 def list_kinds(config: Path | None, as_json: bool) -> None:
     """List the kinds of tasks that can be watched.
 
-    For each kind: the AWS service, the call that reads a task, and how many
-    tasks one call can read. Kinds of the configuration are marked (own). With
+    For each kind: the AWS service, how many tasks one call can read, and the
+    call. Kinds of the configuration are marked (own). With
     --json, also the parameters, and the statuses with their classes.
 
     \b
@@ -47,12 +47,12 @@ def list_kinds(config: Path | None, as_json: bool) -> None:
         print_json([_as_json(kind, own=kind.name not in shipped) for kind in catalog])
         return
     rows = [_row(kind, own=kind.name not in shipped) for kind in catalog]
-    table(("KIND", "SERVICE", "CALL", "BATCH"), rows, own_line="KIND")
+    table(("KIND", "SERVICE", "TASKS/CALL", "CALL"), rows, own_line="CALL")
 
 
 def _row(kind: Kind, *, own: bool) -> tuple[str, ...]:
     call = kind.operation if kind.batch is None else kind.batch.operation
-    return f"{kind.name} (own)" if own else kind.name, kind.service, call, str(kind.batch_size)
+    return f"{kind.name} (own)" if own else kind.name, kind.service, str(kind.batch_size), call
 
 
 def _as_json(kind: Kind, *, own: bool) -> dict[str, object]:

@@ -43,14 +43,18 @@ class ServerAccess:
         """Return the key of a task. Raises InvalidInput for a text that names no task.
 
         The server is asked for its kinds if the text can be the key of a task whose kind does not ship with the watcher.
+        Prints a warning on stderr for a text that seems to name a kind that does not exist.
         """
+        from watcher.cli.kind_catalog import warn_of_misread_kinds
         from watcher.cli.target_scopes import targets_of
         from watcher.core.intake.references import is_key_or_arn, parse_ref
 
         parts = text.strip().split("/")
         if len(parts) > 1 and not is_key_or_arn(text, self.catalog) and not {*parts[:2]}.isdisjoint(self.run(_kinds_of)):
             return text.strip()
-        return parse_ref(text, self.catalog, targets_of(None, None, others=True)).key
+        key = parse_ref(text, self.catalog, targets_of(None, None, others=True)).key
+        warn_of_misread_kinds([text], self.catalog)
+        return key
 
     def run(self, work: Callable[[WatcherApi], Awaitable[T]]) -> T:
         """Open a connection, run `work` on it, and close it. Raises ApiError."""

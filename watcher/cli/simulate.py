@@ -103,12 +103,15 @@ def simulate(
     A PUT request sets the status that a task keeps; a GET request shows it:
       curl -X PUT -d '{"status": "FAILED"}' \\
         http://127.0.0.1:8181/_simulator/tasks/speaker-search/CONNECTOR/TASK
+      curl -X PUT -d '{"status": "FAILED"}' \\
+        http://127.0.0.1:8181/_simulator/tasks/batch-job/JOB
 
     \b
     Examples:
       watcher simulate --quota 10 --fault 503=0.02
       watcher simulate --log-requests
       watcher watch myConnector/failed-1 myConnector/partial-2
+      watcher watch batch-job/failed-3 transcription/slow-4
     """
     from pydantic import ValidationError
 

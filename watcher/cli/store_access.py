@@ -30,11 +30,17 @@ class StoreAccess:
         self.catalog = catalog_of(self.settings)
 
     def key_of(self, text: str) -> str:
-        """Return the key of a task, whose target may not be configured any more. Raises InvalidInput for a text that names no task."""
+        """Return the key of a task, whose target may not be configured any more. Raises InvalidInput for a text that names no task.
+
+        Prints a warning on stderr for a text that seems to name a kind that does not exist.
+        """
+        from watcher.cli.kind_catalog import warn_of_misread_kinds
         from watcher.cli.target_scopes import targets_of
         from watcher.core.intake.references import parse_ref
 
-        return parse_ref(text, self.catalog, targets_of(self.settings, None, others=True)).key
+        key = parse_ref(text, self.catalog, targets_of(self.settings, None, others=True)).key
+        warn_of_misread_kinds([text], self.catalog)
+        return key
 
     def run(self, work: Callable[[Store], Awaitable[T]], *, shared: bool = False) -> T:
         """Open the store, run `work` on it, and close it. Raises StoreRefused where there is no store yet.

@@ -16,7 +16,7 @@ import click
 from click.exceptions import Exit
 
 from watcher.cli import exit_codes
-from watcher.cli.kind_catalog import catalog_for
+from watcher.cli.kind_catalog import catalog_for, warn_of_misread_kinds
 from watcher.cli.options import Server, command_line, config_option, default_config
 from watcher.cli.tables import counted, sentence
 
@@ -91,17 +91,19 @@ def submit(
     from watcher.cli.submission import SubmitOptions
     from watcher.cli.submit_target import Target, own_region
     from watcher.cli.target_scopes import targets_for
+    from watcher.core.intake.kind_names import unknown_kind
 
     config = config or (default_config() if queue_url is None and server is None else None)
     catalog = catalog_for(config)
     untargeted = server is not None or (dry_run and config is None and queue_url is None)
     target = Target() if untargeted else _target(config, queue_url, source)
     if kind not in catalog:
-        raise click.BadParameter(f"the kind is unknown; use one of {', '.join(catalog.kinds)}", param_hint="--kind")
+        raise click.BadParameter(unknown_kind(kind, catalog).detail, param_hint="--kind")
     region = _environment_region() if dry_run else None if target.url is None else own_region()
     targets = targets_for(config, region)
     options = SubmitOptions(catalog, kind, _context(context), _deadline(deadline), targets, target.watch_notified)
     messages = _checked(_messages(tasks, file), options, skip_bad=skip_bad)
+    warn_of_misread_kinds(tasks if kind == DEFAULT_KIND else (), catalog)
     if dry_run:
         _print_dry_run(messages, server.url if server is not None else target.url or target.path)
     elif server is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from click.exceptions import Exit
 
-from watcher.cli.kind_catalog import catalog_for
+from watcher.cli.kind_catalog import catalog_for, warn_of_misread_kinds
 from watcher.cli.options import FILE
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def watch(tasks: tuple[str, ...], rate: float | None, patience: float, config: P
     """
     catalog = catalog_for(config)
     keys = {_key(task, catalog) for task in tasks}
+    warn_of_misread_kinds(tasks, catalog)
 
     from watcher.cli.event_loop import run_stoppable
     from watcher.cli.follow import FollowOptions, follow
@@ -83,4 +84,5 @@ def _key(task: str, catalog: Catalog) -> str:
     try:
         return parse_ref(task, catalog, _own_target() if "arn:" in task else None).key
     except InvalidInput as error:
-        raise click.BadParameter(f"{task!r}: {error}", param_hint="TASK") from None
+        advice = "; watcher watch has no targets: set AWS_REGION and the credentials instead" if error.reason == "scope" else ""
+        raise click.BadParameter(f"{task!r}: {error}{advice}", param_hint="TASK") from None

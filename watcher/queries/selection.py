@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from watcher.core.intake.kind_names import unknown_kind
 from watcher.errors import InvalidInput
 from watcher.kinds.catalog import Catalog
 from watcher.query import Selection
@@ -14,7 +15,7 @@ def select_by_param(catalog: Catalog, kind_name: str, param_name: str, value: st
     """
     kind = catalog.get(kind_name)
     if kind is None:
-        raise InvalidInput("kind", f"the kind is unknown; use one of {', '.join(catalog.kinds)}")
+        raise unknown_kind(kind_name, catalog)
     for index, param in enumerate(kind.params):
         if param_name in (param.name, param.field):
             return Selection(kind=kind.name, param=index, value=value)

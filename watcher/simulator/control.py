@@ -23,7 +23,10 @@ MAX_STATUS = 64
 """The longest status that can be set, in characters."""
 MEMBERS = {"status", "undeclared"}
 """Of the body of a PUT request."""
-PATH_HINT = f"use /{PREFIX}/tasks/KIND/VoiceConnectorId/TaskId; the kinds are {', '.join(SIMULATED_KINDS)}"
+PATH_HINT = (
+    f"use /{PREFIX}/tasks/KIND/ID with all identifiers of the kind, such as /{PREFIX}/tasks/batch-job/my-job or "
+    f"/{PREFIX}/tasks/speaker-search/VoiceConnectorId/TaskId; `watcher kinds list` shows the kinds"
+)
 STATUS_HINT = f"""the API declares no such status, only {", ".join(STATUSES)}; to set another one, add "undeclared": true"""
 BODY_HINT = """send a JSON object such as {"status": "SUCCEEDED"}"""
 

@@ -29,11 +29,11 @@ class TargetSettings(Section):
     name: Name
     """The name in messages, keys, events, and metrics. `default` is that of the watcher's own account and Region."""
     region: str = Field(pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$")
-    """The Region of the calls."""
+    """The Region of the calls, such as eu-central-1."""
     role_arn: str | None = Field(default=None, pattern=r"^arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]{1,512}$")
-    """The role to assume for the calls. null: the watcher's own credentials."""
+    """The role to assume for the calls, such as arn:aws:iam::111122223333:role/watched. null: the watcher's own credentials."""
     external_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9+=,.@:/\\-]{2,1224}$")
-    """The external id that the trust policy of the role requires."""
+    """The external id that the trust policy of the role requires, such as example-5f1c."""
     session_name: str = Field(default="watcher", pattern=r"^[A-Za-z0-9+=,.@_-]{2,64}$")
     """The name of the sessions of this role, as AWS CloudTrail shows it."""
     endpoint_url: str | None = Field(default=None, pattern=r"^https?://")

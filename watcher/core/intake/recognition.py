@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from watcher.core.intake.kind_names import unknown_kind
 from watcher.core.intake.replies import Pasted, pasted_replies
 from watcher.core.intake.task_arns import by_arn, kinds_of_arns
 from watcher.core.intake.task_objects import (
@@ -80,13 +81,8 @@ def named_kind(message: Message, catalog: Catalog) -> Kind | None:
         return None
     kind = catalog.get(named) if isinstance(named, str) else None
     if kind is None:
-        raise unknown_kind(catalog)
+        raise unknown_kind(named, catalog)
     return kind
-
-
-def unknown_kind(catalog: Catalog) -> InvalidInput:
-    """The error about a kind that is not in the catalog."""
-    return InvalidInput("kind", f"the kind is unknown; use one of {', '.join(catalog.kinds)}")
 
 
 def bare_task(message: Message, kind: Kind) -> NamedTask:

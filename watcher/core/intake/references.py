@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
-from watcher.core.intake.recognition import unknown_kind
+from watcher.core.intake.kind_names import near_kind, unknown_kind
 from watcher.core.intake.scopes import Targets
 from watcher.core.intake.strict_json import JSON_SPACE
 from watcher.core.intake.task_arns import PREFIX, arn_values, kinds_of_arn
@@ -18,6 +19,10 @@ from watcher.model import DEFAULT_TARGET, Scope, TaskRef
 
 DEFAULT_SCOPES: Mapping[str, Scope] = {DEFAULT_TARGET: Scope()}
 """The default target alone, in a Region and an account that are not known."""
+
+_CONNECTOR = re.compile(r"[a-z0-9]{21,22}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""A voice connector id as the service makes them."""
+_LIKE_KIND = re.compile(r"[a-z]+(-[a-z]+)+")
 
 
 def parse_ref(text: str, catalog: Catalog, targets: Targets | None = None) -> TaskRef:
@@ -36,10 +41,9 @@ def parse_ref(text: str, catalog: Catalog, targets: Targets | None = None) -> Ta
     target = targets.named(parts.pop(0) if has_target else None)
     kind = catalog[parts.pop(0)] if _is_key(parts, catalog) else catalog.default
     if len(parts) == len(kind.params) + 1:
-        raise unknown_kind(catalog)
+        raise unknown_kind(parts[0], catalog)
     if len(parts) != len(kind.params):
-        names = "/".join(param.name for param in kind.params)
-        raise InvalidInput("shape", f"expected {names}, or a key, which begins with the kind")
+        raise InvalidInput("shape", f"expected {_form_of(kind)}, kind/identifiers for a task of another kind, or the ARN of a task")
     arn_in_key = kind.arn.match(parts[-1]) if kind.arn is not None else None
     if arn_in_key is not None:
         targets.check_place(target, arn_in_key.region, arn_in_key.account)
@@ -53,6 +57,26 @@ def is_key_or_arn(text: str, catalog: Catalog) -> bool:
     return _split(given)[1] is not None or _is_key(parts, catalog) or _is_key(parts[1:], catalog)
 
 
+def misread_kind(text: str, catalog: Catalog) -> str | None:
+    """Return a warning if a reference is read as one of the default kind, although its first part looks like another kind; else None.
+
+    For what a person wrote: the warning repeats that part.
+    """
+    given = text.strip(JSON_SPACE)
+    parts = [unquote(part) for part in given.split("/")]
+    if is_key_or_arn(given, catalog) or len(parts) != len(catalog.default.params) or _CONNECTOR.fullmatch(parts[0]):
+        return None
+    near = near_kind(parts[0], catalog)
+    if near is None and not _LIKE_KIND.fullmatch(parts[0]):
+        return None
+    hint = "`watcher kinds list` shows all kinds" if near is None else f"did you mean {near}?"
+    return f'"{parts[0]}" is not a kind, so this is read as {_form_of(catalog.default)}; {hint}'
+
+
+def _form_of(kind: Kind) -> str:
+    return "/".join(param.name for param in kind.params)
+
+
 def valid_ids(kind: Kind, values: Sequence[Any]) -> tuple[str, ...]:
     """Return identifiers that are safe in a request. Raises InvalidInput: field, id."""
     return tuple(_valid(param, value) for param, value in zip(kind.params, values, strict=True))
@@ -61,10 +85,14 @@ def valid_ids(kind: Kind, values: Sequence[Any]) -> tuple[str, ...]:
 def _valid(param: Param, value: Any) -> str:
     """Identifiers become part of a URL, and the SDK does not check them."""
     if not isinstance(value, str) or not value.strip():
-        raise InvalidInput("field", f"{param.name} is missing, blank, or not a string")
+        raise InvalidInput("field", f"{param.name} is missing, blank, or not a string{_such_as(param)}")
     if not param.pattern.fullmatch(value) or ".." in value:
-        raise InvalidInput("id", f"{param.name} does not have the form of such an identifier")
+        raise InvalidInput("id", f"{param.name} does not have the form of such an identifier{_such_as(param)}")
     return value
+
+
+def _such_as(param: Param) -> str:
+    return f"; expected a value such as {param.example}" if param.example else ""
 
 
 def _split(text: str) -> tuple[Sequence[str], str | None]:
@@ -79,7 +107,7 @@ def _ref_of_arn(head: Sequence[str], text: str, catalog: Catalog, targets: Targe
     """`head` is what is before the ARN: nothing, a kind, or a target and a kind."""
     found = kinds_of_arn(text, catalog)
     if head and head[-1] not in catalog:
-        raise unknown_kind(catalog)
+        raise unknown_kind(head[-1], catalog)
     kinds = [kind for kind in found if not head or kind.name == head[-1]]
     if not kinds:
         raise InvalidInput("kind", f"the ARN is not that of a task of {'this' if head else 'a known'} kind")

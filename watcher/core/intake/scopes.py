@@ -14,6 +14,7 @@ from watcher.errors import InvalidInput
 from watcher.model import DEFAULT_TARGET, Scope
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_REGION = re.compile(r"[a-z]{2,4}(-[a-z]{2,9}){1,2}-[0-9]{1,2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,17 @@ class Targets:
         if len(found) > 1:
             raise InvalidInput("scope", f"several targets are in the account and Region of the task: {', '.join(found)}; add the target")
         if not found and not self.others:
-            raise InvalidInput("scope", f"no target is in the account and Region of the task; configured: {', '.join(self.scopes)}")
+            raise InvalidInput("scope", f"{self._missing(region)}; add a target")
         return found[0] if found else DEFAULT_TARGET
+
+    def _missing(self, region: Any) -> str:
+        """Why no target is the one of a task in this Region. It repeats only what is the name of a Region."""
+        configured = ", ".join(name if scope.region is None else f"{name} is in {scope.region}" for name, scope in self.scopes.items())
+        if any(scope.region in (None, region) for scope in self.scopes.values()):
+            return f"no target is in the account of the task; configured: {configured}"
+        known = isinstance(region, str) and _REGION.fullmatch(region)
+        where = f"Region of the task, {region}" if known else "account and Region of the task"
+        return f"no target is in the {where}; configured: {configured}"
 
 
 def _agrees(scope: Scope, region: Any, account: Any) -> bool:
