@@ -25,7 +25,7 @@ from watcher.cli.task_rows import TaskRows, can_update
 from watcher.core.hints import hint
 from watcher.core.polling.pace import PaceSettings
 from watcher.core.polling.transitions import WatchSettings
-from watcher.errors import CredentialsRejected, NotFound, RemoteError
+from watcher.errors import CredentialsRejected, NotFound, RemoteError, Unreadable
 from watcher.kinds.catalog import Catalog
 from watcher.runtime.assembly import assemble
 from watcher.runtime.service import Adapters, Watcher
@@ -203,7 +203,7 @@ def _print_reasons(watcher: Watcher, monitor: AnswerMonitor) -> None:
 
 
 def _no_answer(error: RemoteError) -> str:
-    unsent = isinstance(error, CredentialsRejected) and error.unsent
+    unsent = isinstance(error, CredentialsRejected | Unreadable) and error.unsent
     return "No call could be made" if unsent else "The service gave no answer"
 
 

@@ -50,7 +50,7 @@ class CallAccounting:
             if not isinstance(error, CredentialsRejected):
                 self._circuits.accepted(began)
         for change in self._circuits.note(error, [(ref.key, kind.group(ref)) for ref in refs], now):
-            self._report_circuit(change, error)
+            self._report_circuit(change, error, kind)
         self._report_failure(kind, error, now)
 
     def overdue(self, since: float, error: RemoteError) -> None:
@@ -69,12 +69,12 @@ class CallAccounting:
         for change in self._circuits.idle():
             self._report_circuit(change, None)
 
-    def _report_circuit(self, change: CircuitChange, error: RemoteError | None) -> None:
+    def _report_circuit(self, change: CircuitChange, error: RemoteError | None, kind: Kind | None = None) -> None:
         self._metrics.show_circuit(change.name, change.target, change.service, change.opened)
         if not change.opened:
             self._health.good(change.component, "closed")
             return
-        advice = "" if error is None else f"{hint(error)}. "
+        advice = "" if error is None else f"{hint(error, kind=None if kind is None else kind.name)}. "
         self._health.bad(change.component, f"open: {change.code}", f"{advice}Watches are kept, and polling resumes without a restart")
 
     def _report_failure(self, kind: Kind, error: RemoteError | None, now: float) -> None:
@@ -90,7 +90,7 @@ class CallAccounting:
                 "code": error.code,
                 "failures": self._failures.in_a_row,
             }
-            log.warning("calls_failed", **facts, hint=hint(error))
+            log.warning("calls_failed", **facts, hint=hint(error, kind=kind.name))
 
     def _report_refusals(self, now: float) -> None:
         where = "this account and Region" if self._target == DEFAULT_TARGET else f"the account and the Region of the target {self._target}"
