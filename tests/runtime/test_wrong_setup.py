@@ -280,7 +280,7 @@ async def test_the_first_call_that_fails_is_logged(world: MakeWorld, error: Remo
             w.submit("task-1")
             await anyio.sleep(1)
     assert failure_lines(lines) == [(error.code, 1)]
-    assert [line["hint"] for line in lines if line["event"] == "calls_failed"] == [hint(error, kind="speaker-search")]
+    assert [line["hint"] for line in lines if line["event"] == "calls_failed"] == [hint(error)]
 
 
 async def test_failing_calls_are_logged_once_a_minute_until_the_circuit_opens(world: MakeWorld) -> None:

@@ -74,14 +74,10 @@ async def run_checks(settings: Settings, catalog: Catalog, context: AdapterConte
 async def _checks(settings: Settings, kinds: Sequence[Kind], context: AdapterContext, polled: PolledTargets) -> list[Checks]:
     service = kinds[0].service
     running = await is_running_with_api(settings)
-    own = {form.name for form in settings.kinds}
     return [
         _one("Region", polled.check_region(context, service, "set AWS_REGION to one of")),
         lambda: check_identity(context, _called_services(settings, {kind.service for kind in kinds})),
-        *(
-            _one(polled.name(kind), polled.check(kind), quota=kind.quota.title, kind=kind.name if kind.name in own else None)
-            for kind in kinds
-        ),
+        *(_one(polled.name(kind), polled.check(kind), quota=kind.quota.title, kind=kind.name if kind.own else None) for kind in kinds),
         *(_one(name, check, quota=quota) for target in settings.targets for name, check, quota in polled.checks(target, kinds, context)),
         *(_one(f"source {each.name}", check_adapter(each, SOURCES, context)) for each in settings.sources),
         *(_one(f"sink {each.name}", check_adapter(each, SINKS, context)) for each in settings.sinks),

@@ -38,7 +38,7 @@ _FOREIGN = "something other than the service answered: check the proxy and the A
 
 def hint(error: RemoteError, *, quota: str | None = None, kind: str | None = None) -> str:
     """What to check or change. `quota` is the name of the quota to raise when calls are throttled. `kind` is the name of the kind of
-    a call about tasks."""
+    a call about tasks, if a configuration declares it."""
     match error:
         case RemoteError() if error.code in _OF_THIS_MACHINE:
             return _OF_THIS_MACHINE[error.code]
