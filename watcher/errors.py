@@ -204,10 +204,14 @@ class Unreadable(RemoteError):
 
     `foreign` means that something other than the service answered: a proxy, a mesh, a gateway, another endpoint. Such an
     answer says nothing about a task.
+
+    `unsent` means that the AWS SDK has no such service or operation. Nothing was sent, so the error says nothing about the service,
+    its other kinds, or the credentials. It is `foreign` too.
     """
 
     reason = "unreadable"
 
-    def __init__(self, code: str, detail: str = "", *, foreign: bool = False) -> None:
+    def __init__(self, code: str, detail: str = "", *, foreign: bool = False, unsent: bool = False) -> None:
         super().__init__(code, detail)
-        self.foreign = foreign
+        self.foreign = foreign or unsent
+        self.unsent = unsent

@@ -132,3 +132,12 @@ async def test_advice_follows_the_trouble() -> None:
     assert "permission" in (run.monitor.advice([A.key]) or "")
     await run.call(3, A, SEEN)
     assert run.monitor.advice([A.key]) is None
+
+
+async def test_the_advice_about_a_reply_names_a_kind_of_the_configuration() -> None:
+    """A mistake in such a kind may be the cause; a shipped kind is not suspected."""
+    run, ref = Run(), TaskRef("own", ("x",))
+    for own_kinds, named in (((), False), (("own",), True)):
+        run.monitor = AnswerMonitor(run.probe, lambda: run.now, own_kinds=own_kinds)
+        await run.call(1, ref, Unreadable("no_task"))
+        assert ("the kind own says" in str(run.monitor.advice([ref.key]))) == named

@@ -18,6 +18,7 @@ from tests.cli.conftest import CONFIG, Command, in_store, in_thread, recorded
 from tests.moto_server import plain_client
 from tests.postgres import Database
 from tests.process import HANG_S
+from tests.queries.recorded import RecordedTask, record
 from tests.scripted_aws import ScriptedAws
 from watcher.adapters.aws.identity import caller_identity, service_endpoint
 from watcher.adapters.aws.session import AwsClients
@@ -31,6 +32,7 @@ from watcher.cli.running_watcher import check_ready
 from watcher.config import parse
 from watcher.errors import CredentialsRejected
 from watcher.kinds.catalog import builtin_catalog
+from watcher.model import TaskRef, Watch
 from watcher.observe.metrics import Metrics
 from watcher.registry import AdapterContext
 from watcher.runtime.health import Condition
@@ -72,10 +74,10 @@ def doctor(command: Command, monkeypatch: pytest.MonkeyPatch) -> Doctor:
     monkeypatch.setattr(check_result, "CHECK_S", HANG_S)
     monkeypatch.setattr(check_result, "CALL_S", HANG_S)
 
-    async def run(scenario: Scenario | None = None) -> tuple[int, dict[str, Any]]:
+    async def run(scenario: Scenario | None = None, *, kind: str | None = None) -> tuple[int, dict[str, Any]]:
         async with simulator(scenario or Scenario(known_only=True)) as sim:
             monkeypatch.setenv("AWS_ENDPOINT_URL_CHIME_SDK_VOICE", sim.url)
-            ended = await in_thread(command, "doctor", "--config", "q.yaml", "--json")
+            ended = await in_thread(command, "doctor", "--config", "q.yaml", "--json", *(() if kind is None else ("--kind", kind)))
         report = json.loads(ended.out)
         assert report["ok"] == (ended.code == 0)
         return ended.code, {check["check"]: check for check in report["checks"]}
@@ -118,7 +120,7 @@ async def test_the_voice_api_is_checked_with_one_call(
     cloud: Path, doctor: Doctor, scenario: Scenario, seen: str, hint: str, code: int
 ) -> None:
     """A failing call about a task is one finding with a hint that fits its error; the other checks still pass."""
-    ended, found = await doctor(scenario)
+    ended, found = await doctor(scenario, kind="speaker-search")
     assert (ended, found["voice API"]["state"]) == (code, "failed")
     assert seen in found["voice API"]["seen"]
     assert hint in found["voice API"]["hint"]
@@ -128,10 +130,51 @@ async def test_the_voice_api_is_checked_with_one_call(
 async def test_a_region_without_the_service_fails(cloud: Path, doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a Region without the service, the exit code is 78, and the hint lists the Regions that offer it."""
     monkeypatch.setenv("AWS_REGION", "eu-north-1")
-    code, found = await doctor()
+    code, found = await doctor(kind="speaker-search")
     assert (code, found["Region"]["state"]) == (78, "failed")
     assert "eu-north-1" in found["Region"]["seen"]
     assert "us-east-1" in found["Region"]["hint"]
+
+
+async def test_what_only_the_voice_api_lacks_is_a_warning_until_it_is_used(
+    cloud: Path, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With no open watch and no kind of its own, a setup without the voice API passes, with a hint that names --kind."""
+    code, found = await doctor(Scenario(faults={"403": 1.0}))
+    assert (code, [name for name, check in found.items() if check["state"] == "warning"]) == (0, ["voice API"])
+    assert "AccessDeniedException" in found["voice API"]["seen"]
+    assert "--kind NAME" in found["voice API"]["hint"]
+    monkeypatch.setenv("AWS_REGION", "eu-north-1")
+    _, found = await doctor()
+    assert (found["Region"]["state"], "--kind NAME" in found["Region"]["hint"]) == ("warning", True)
+
+
+async def test_rejected_credentials_fail_in_any_case(cloud: Path, doctor: Doctor) -> None:
+    """Credentials that are not accepted are no matter of one kind."""
+    code, found = await doctor(Scenario(credentials={"other": "other"}))
+    assert (code, found["voice API"]["state"]) == (78, "failed")
+
+
+async def test_the_kinds_with_open_watches_are_checked(cloud: Path, doctor: Doctor) -> None:
+    """A kind with an open watch is in use, so its failure is one; one whose watches have ended is not, nor is one without watches."""
+    job, tone = Watch(TaskRef("batch-job", ("j-1",)), "0" * 32, 1.0, 2e9), RecordedTask("t-1", "voice-tone")
+
+    async def work(store: SqliteStore) -> None:
+        await store.admit([job])
+        await record(store, tone, RecordedTask("t-2").ended("cancelled", 1))
+
+    await anyio.to_thread.run_sync(in_store, work)
+    code, found = await doctor(Scenario(faults={"403": 1.0}))
+    assert (code, found["kind voice-tone"]["state"]) == (69, "failed")
+    assert "kind batch-job" in found
+    assert "voice API" not in found
+
+
+async def test_the_voice_api_is_in_use_with_an_open_watch(cloud: Path, doctor: Doctor) -> None:
+    """With an open speaker search, a voice API that does not answer is a failure."""
+    await anyio.to_thread.run_sync(recorded, RecordedTask("t-1"))
+    code, found = await doctor(Scenario(faults={"403": 1.0}))
+    assert (code, found["voice API"]["state"]) == (69, "failed")
 
 
 @pytest.mark.parametrize("region", ["mars-north-1", None])

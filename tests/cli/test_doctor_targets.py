@@ -88,6 +88,32 @@ async def test_each_target_and_each_kind_in_use_is_checked(sts: Sts, here: Path)
     assert found["target eu: kind batch-job"].seen == "describe_jobs is permitted"
 
 
+async def test_own_kinds_take_the_place_of_the_default_one(sts: Sts, here: Path) -> None:
+    """A configuration with kinds of its own is not checked for speaker searches; a reply that its kind does not fit has a hint."""
+    found = await findings(kinds=(), more=OWN_KIND.replace("task: builds[0]", "task: buildsNotFound[0]").replace("id: id", "id: false"))
+    assert [name for name in found if name.startswith(("kind", "voice"))] == ["kind my-build"]
+    assert (found["kind my-build"].state, "the kind my-build says" in found["kind my-build"].hint) == ("failed", True)
+
+
+async def test_a_call_that_no_made_up_id_fits_says_what_would_help(sts: Sts, here: Path) -> None:
+    """The SDK refuses to send an id that is too short; an example in the form of a real one makes the check possible."""
+    kind = """kinds:
+  - name: certificate
+    service: acm
+    operation: describe_certificate
+    params: {CertificateArn: {pattern: 'arn:.{20,}|short'EXAMPLE}}
+    task: Certificate
+    id: CertificateArn
+    status: Status
+    statuses: {PENDING_VALIDATION: open, ISSUED: succeeded}
+"""
+    without = (await findings(kinds=(), more=kind.replace("EXAMPLE", ", example: short")))["kind certificate"]
+    assert (without.state, "made-up CertificateArn; give it an example" in without.seen) == ("skipped", True)
+    arn = "arn:aws:acm:us-east-1:111122223333:certificate/12345678-1234-1234-1234-123456789012"
+    given = (await findings(kinds=(), more=kind.replace("EXAMPLE", f", example: '{arn}'")))["kind certificate"]
+    assert given.state != "skipped"
+
+
 async def test_a_role_that_cannot_be_assumed_is_named_with_its_target(sts: Sts, here: Path) -> None:
     """The hint names what must be right on both sides; the other target passes its checks."""
     sts.refuse = ("AccessDenied", 403)

@@ -81,6 +81,15 @@ def test_rejected_credentials_open_at_once() -> None:
     assert circuits.open == ("credentials",)
 
 
+def test_calls_that_the_sdk_lacks_say_nothing() -> None:
+    """They open and close no circuit, and are not an answer that would end an outage."""
+    unsent = Unreadable("no_operation", unsent=True)
+    assert after(*[(unsent, f"k{n}", "vc", 1.0 * n) for n in range(100)])[1] == []
+    bad = [(unsent, "bad", "vc", 1.0 * n) for n in range(60)]
+    assert after(*sorted([*outage(), *bad], key=lambda call: call[3]))[1] == [("outage", True)]
+    assert note(opened("credentials"), unsent) == []
+
+
 def test_denials_in_three_groups_are_about_the_credentials() -> None:
     """The third denied group opens the circuit, whatever the number of denied calls in the first two."""
     circuits, changes = after(*[(Denied("no"), f"k{n}", f"vc-{n % 2}", 0.1 * n) for n in range(20)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from watcher.core.hints import hint
-from watcher.errors import BatchFailed, CredentialsRejected, Denied, Invalid, RemoteError, Unavailable
+from watcher.errors import BatchFailed, CredentialsRejected, Denied, Invalid, RemoteError, Unavailable, Unreadable
 
 
 @pytest.mark.parametrize(
@@ -70,3 +70,18 @@ def test_the_hint_fits_what_is_wrong_with_the_setup(code: str, words: str) -> No
     found = hint(CredentialsRejected(code))
     assert words in found
     assert ("revoked" in found) == (words == "revoked")
+
+
+@pytest.mark.parametrize("code", ["no_task", "other_task", "status", "result", "timestamp"])
+def test_a_reply_that_a_kind_does_not_fit_has_a_hint_about_the_kind(code: str) -> None:
+    """The hint names the kind and the command that finds its mistakes; another cause is possible too."""
+    advice = hint(Unreadable(code), kind="my-build")
+    assert "the kind my-build says: run watcher config check; if it finds no mistake" in advice
+    assert "AWS_ENDPOINT_URL" in advice
+    assert "config check" not in hint(Unreadable("407", foreign=True), kind="my-build")
+
+
+def test_a_call_that_the_sdk_lacks_has_no_hint_about_credentials() -> None:
+    """The kind is wrong, or the SDK is older than the service."""
+    advice = hint(Unreadable("no_operation", unsent=True), kind="my-build")
+    assert advice.startswith("the installed AWS SDK does not have this service or operation: run watcher config check")

@@ -21,15 +21,17 @@ STATES: Mapping[type[RemoteError], str] = {NotFound: "not found yet", Denied: "a
 
 
 class AnswerMonitor:
-    """A `Probe` that notes what each call showed. `clock` returns monotonic seconds."""
+    """A `Probe` that notes what each call showed. `clock` returns monotonic seconds. `own_kinds` are those of the configuration."""
 
-    def __init__(self, probe: Probe, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, probe: Probe, clock: Callable[[], float] = time.monotonic, *, own_kinds: Collection[str] = ()) -> None:
         self.open = probe.open
         self.close = probe.close
         self.check = probe.check
         self.refresh = probe.refresh
         self.error: RemoteError | None = None
         """Why the last call had no answer; None if it had one."""
+        self.own_kind: str | None = None
+        """The kind of that call, if the configuration declares it."""
         self.errors: dict[str, RemoteError] = {}
         """By key, the last error of each task that was not seen since."""
         self.calls = 0
@@ -38,6 +40,7 @@ class AnswerMonitor:
         self.answered = False
         """Whether a call ever had an answer."""
         self._rejected_at = -math.inf
+        self._own_kinds = own_kinds
         self._probe = probe
         self._clock = clock
         self._no_answer_since = 0.0
@@ -81,7 +84,7 @@ class AnswerMonitor:
         states = Counter(self.state(key) for key in open_keys)
         found = [f"{states[state]} {state}" for state in STATES.values() if states[state]]
         if self.error is not None:
-            unsent = isinstance(self.error, CredentialsRejected) and self.error.unsent
+            unsent = isinstance(self.error, CredentialsRejected | Unreadable) and self.error.unsent
             what = "no call possible" if unsent else "no answer"
             found.append(f"{what} for {self.no_answer_s():.0f} s: {self.error.code}")
         return found
@@ -90,7 +93,7 @@ class AnswerMonitor:
         """What to check or change about what is wrong. None: nothing is wrong, or only time helps."""
         errors = [self.errors[key] for key in open_keys if isinstance(self.errors.get(key), NotFound | Denied)]
         error = next(iter(errors), None) if self.error is None else self.error
-        return None if error is None else hint(error)
+        return None if error is None else hint(error, kind=self.own_kind)
 
     def state(self, key: str) -> str | None:
         """What the last call about a task said, in words; None: it showed the task, or had no answer."""
@@ -113,6 +116,7 @@ class AnswerMonitor:
         elif errors:
             self._no_answer_since = now if self.error is None else self._no_answer_since
             self.error = errors[0]
+            self.own_kind = refs[0].kind if refs[0].kind in self._own_kinds else None
         for ref, outcome in zip(refs, outcomes, strict=True):
             if isinstance(outcome, RemoteError):
                 self._seen.discard(ref.key)

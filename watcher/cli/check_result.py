@@ -18,15 +18,15 @@ CALL_S = 8.0
 """The longest time for one call, in seconds: shorter, so that the error of the call is reported and not the timeout of the check."""
 
 Check = Callable[[], Awaitable[str]]
-"""Returns what was found. Raises CheckFailed, CheckSkipped, or any error of a port."""
+"""Returns what was found. Raises CheckFailed, CheckWarned, CheckSkipped, or any error of a port."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of one check. `code` is the exit code that a failure causes."""
+    """The result of one check. `code` is the exit code that a failure causes. A warning causes none."""
 
     check: str
-    state: Literal["ok", "failed", "skipped"]
+    state: Literal["ok", "warning", "failed", "skipped"]
     seen: str
     hint: str = ""
     code: int = exit_codes.OK
@@ -40,23 +40,34 @@ class CheckFailed(Exception):
         self.seen, self.hint, self.code = seen, hint, code
 
 
+class CheckWarned(Exception):
+    """Something does not work that the watcher perhaps does not need."""
+
+    def __init__(self, seen: str, hint: str) -> None:
+        super().__init__(seen)
+        self.seen, self.hint = seen, hint
+
+
 class CheckSkipped(Exception):
     """There is nothing to check."""
 
 
-async def run_check(name: str, check: Check, *, quota: str | None = None) -> Finding:
-    """Run one check for at most `CHECK_S`. `quota` is the title of the quota that a throttled call exceeds."""
+async def run_check(name: str, check: Check, *, quota: str | None = None, kind: str | None = None) -> Finding:
+    """Run one check for at most `CHECK_S`. `quota` is the title of the quota that a throttled call exceeds; `kind` is the name of the
+    kind of a call about a task."""
     try:
         with anyio.fail_after(CHECK_S):
             return Finding(name, "ok", await check())
     except CheckSkipped as reason:
         return Finding(name, "skipped", str(reason))
+    except CheckWarned as warning:
+        return Finding(name, "warning", warning.seen, warning.hint)
     except CheckFailed as failure:
         return Finding(name, "failed", failure.seen, failure.hint, failure.code)
     except ConfigMistakes as error:
         return Finding(name, "failed", "; ".join(error.mistakes), "correct this variable of the environment", exit_codes.CONFIG)
     except RemoteError as error:
-        return Finding(name, "failed", str(error), hint(error, quota=quota), exit_codes.of_remote(error))
+        return Finding(name, "failed", str(error), hint(error, quota=quota, kind=kind), exit_codes.of_remote(error))
     except StoreError as error:
         return Finding(name, "failed", str(error), "correct this first: the watcher cannot start with this store", exit_codes.UNAVAILABLE)
     except TimeoutError:

@@ -10,8 +10,9 @@ import anyio
 from watcher.adapters.aws.probe import AwsProbe
 from watcher.adapters.aws.targets import target_clients
 from watcher.cli import exit_codes
-from watcher.cli.aws_checks import check_identity, check_region
+from watcher.cli.aws_checks import check_identity
 from watcher.cli.check_result import Check, Finding, run_check
+from watcher.cli.kinds_in_use import kinds_in_use
 from watcher.cli.local_checks import check_adapter, check_port, check_store, check_tokens
 from watcher.cli.running_watcher import check_ready, is_running_with_api
 from watcher.cli.tables import counted
@@ -56,20 +57,16 @@ def check_config(file: Path, environ: Mapping[str, str]) -> tuple[Settings | Non
 async def run_checks(settings: Settings, catalog: Catalog, context: AdapterContext, kinds: Collection[str] = ()) -> list[Finding]:
     """Run all checks at once. Returns the findings in the order in which to correct what failed.
 
-    The calls about tasks are checked for the kinds named, or the default one, and for those of the configuration.
+    The calls about tasks are checked for the kinds of the configuration, and for those named, or else for those that have open
+    watches in the store. If these are none, the default kind is checked, and a failure of its calls is a warning.
     """
     targets = target_clients(settings.targets, context.aws)
     probe = AwsProbe(context.aws, catalog, targets=targets, call_deadline=context.aws.call_deadline, clock=context.clock)
-    names = dict.fromkeys([*(kinds or [catalog.default.name]), *(form.name for form in settings.kinds)])
+    named = kinds or await kinds_in_use(settings, catalog, context)
+    used = list(dict.fromkeys([*named, *(form.name for form in settings.kinds)]))
+    polled = PolledTargets(probe, catalog, {DEFAULT_TARGET: context.aws, **targets}, in_use=bool(used))
     try:
-        return await _run(
-            await _checks(
-                settings,
-                [catalog[name] for name in names],
-                context,
-                PolledTargets(probe, catalog, {DEFAULT_TARGET: context.aws, **targets}),
-            )
-        )
+        return await _run(await _checks(settings, [catalog[name] for name in used or [catalog.default.name]], context, polled))
     finally:
         await probe.close()
 
@@ -78,9 +75,9 @@ async def _checks(settings: Settings, kinds: Sequence[Kind], context: AdapterCon
     service = kinds[0].service
     running = await is_running_with_api(settings)
     return [
-        _one("Region", lambda: check_region(context, service)),
+        _one("Region", polled.check_region(context, service, "set AWS_REGION to one of")),
         lambda: check_identity(context, _called_services(settings, {kind.service for kind in kinds})),
-        *(_one(polled.name(kind), polled.check(kind), quota=kind.quota.title) for kind in kinds),
+        *(_one(polled.name(kind), polled.check(kind), quota=kind.quota.title, kind=kind.name if kind.own else None) for kind in kinds),
         *(_one(name, check, quota=quota) for target in settings.targets for name, check, quota in polled.checks(target, kinds, context)),
         *(_one(f"source {each.name}", check_adapter(each, SOURCES, context)) for each in settings.sources),
         *(_one(f"sink {each.name}", check_adapter(each, SINKS, context)) for each in settings.sinks),
@@ -110,8 +107,8 @@ def _called_services(settings: Settings, polled: Collection[str]) -> Collection[
     return {*polled, *(_SERVICES[name] for name in names)} if names <= _SERVICES.keys() else ()
 
 
-def _one(name: str, check: Check, *, quota: str | None = None) -> Checks:
+def _one(name: str, check: Check, *, quota: str | None = None, kind: str | None = None) -> Checks:
     async def run() -> list[Finding]:
-        return [await run_check(name, check, quota=quota)]
+        return [await run_check(name, check, quota=quota, kind=kind)]
 
     return run

@@ -27,22 +27,30 @@ if TYPE_CHECKING:
 @click.command()
 @config_option("The configuration file to check.")
 @json_option()
-@click.option("--kind", "kinds", multiple=True, metavar="KIND", help="Check calls about this kind, not the default one. Repeatable.")
+@click.option("--kind", "kinds", multiple=True, metavar="KIND", help="Check calls about this kind, watched or not. Repeatable.")
 def doctor(config: Path, as_json: bool, kinds: Sequence[str]) -> None:
     """Check everything that a configuration needs.
 
     Checks, all at once and within about ten seconds: the configuration; the
-    Region; the credentials; the clock; the voice API, with a call about a task
-    that cannot exist; the same for each kind and each target of the
-    configuration, with the credentials of the target; each source and sink;
-    the store; the space on its disk; the port of the HTTP API, and whether the
-    watcher that runs there is ready. Says how to correct what fails. Changes
-    nothing, prints no secrets, and can run beside the watcher. Exit code 0: all
-    checks passed; 69: something is unavailable; 78: the configuration is wrong.
+    Region; the credentials; the clock; the calls about tasks, with a task that
+    cannot exist, for each kind in use and in each target of the configuration,
+    with the credentials of the target; each source and sink; the store; the
+    space on its disk; the port of the HTTP API, and whether the watcher that
+    runs there is ready.
+
+    The kinds in use are those in the configuration and those with open watches
+    in the store; with --kind, those in the configuration and the named ones.
+    If there are none, as before the first start, the voice API is checked, and
+    a failure of its calls is a warning.
+
+    Says how to correct what fails. Changes nothing, prints no secrets, and can
+    run beside the watcher. Exit code 0: nothing failed, perhaps with warnings;
+    69: something is unavailable; 78: the configuration is wrong.
 
     \b
-    Example:
+    Examples:
       watcher doctor watcher.yaml
+      watcher doctor watcher.yaml --kind speaker-search --kind batch-job
     """
     from watcher.cli.checks import check_config
     from watcher.cli.event_loop import run
@@ -84,7 +92,7 @@ async def _run_checks(settings: Settings, catalog: Catalog, kinds: Sequence[str]
 
 def _print(findings: Sequence[Finding]) -> None:
     table(("CHECK", "RESULT", "SEEN"), [(finding.check, finding.state, finding.seen) for finding in findings])
-    failed = [finding for finding in findings if finding.state == "failed"]
+    failed = [finding for finding in findings if finding.state in ("warning", "failed")]
     if failed:
         click.echo("\nTo do")
     for hint in dict.fromkeys(finding.hint for finding in failed):

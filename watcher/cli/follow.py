@@ -25,7 +25,7 @@ from watcher.cli.task_rows import TaskRows, can_update
 from watcher.core.hints import hint
 from watcher.core.polling.pace import PaceSettings
 from watcher.core.polling.transitions import WatchSettings
-from watcher.errors import CredentialsRejected, NotFound, RemoteError
+from watcher.errors import CredentialsRejected, NotFound, RemoteError, Unreadable
 from watcher.kinds.catalog import Catalog
 from watcher.runtime.assembly import assemble
 from watcher.runtime.service import Adapters, Watcher
@@ -94,7 +94,8 @@ async def follow(keys: Collection[str], catalog: Catalog, options: FollowOptions
     aws = AwsClients(clock=time.time, catalog=catalog)
     screen = Screen()
     sink = ConsoleSink(screen, time.monotonic, as_json=options.as_json, kinds=len(_kinds(keys)) > 1)
-    monitor = AnswerMonitor(AwsProbe(aws, catalog, call_deadline=15.0, clock=time.time))
+    own_kinds = {kind.name for kind in catalog if kind.own}
+    monitor = AnswerMonitor(AwsProbe(aws, catalog, call_deadline=15.0, clock=time.time), own_kinds=own_kinds)
     source = FixedSource([key.encode() for key in sorted(keys)])
     adapters = Adapters(sources=[source], probe=monitor, store=MemoryStore(MemoryStoreSettings()), sinks=[sink])
     try:
@@ -199,11 +200,11 @@ def _print_reasons(watcher: Watcher, monitor: AnswerMonitor) -> None:
         sentence(f"{name}: {condition.reason}. {_circuit_advice(monitor) if is_circuit else condition.hint}", err=True)
     if not unhealthy and monitor.error is not None:
         error = monitor.error
-        sentence(f"{_no_answer(error)}: {error.reason}: {error.code}. {hint(error)}", err=True)
+        sentence(f"{_no_answer(error)}: {error.reason}: {error.code}. {hint(error, kind=monitor.own_kind)}", err=True)
 
 
 def _no_answer(error: RemoteError) -> str:
-    unsent = isinstance(error, CredentialsRejected) and error.unsent
+    unsent = isinstance(error, CredentialsRejected | Unreadable) and error.unsent
     return "No call could be made" if unsent else "The service gave no answer"
 
 

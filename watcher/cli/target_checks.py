@@ -11,8 +11,9 @@ from watcher.adapters.aws.probe import AwsProbe
 from watcher.adapters.aws.session import AwsClients
 from watcher.adapters.aws.settings import TargetSettings
 from watcher.cli.aws_checks import all_on_loopback, check_region
-from watcher.cli.check_result import Check, CheckFailed, CheckSkipped
-from watcher.errors import Invalid, RemoteError
+from watcher.cli.check_result import Check, CheckFailed, CheckSkipped, CheckWarned
+from watcher.core.hints import hint
+from watcher.errors import CredentialsRejected, Invalid, RemoteError
 from watcher.kinds.catalog import Catalog
 from watcher.kinds.kind import Kind
 from watcher.model import DEFAULT_TARGET
@@ -22,6 +23,7 @@ _OTHER_API = frozenset({"InvalidAction", "MissingAction", "UnknownOperationExcep
 """The codes of an endpoint that does not have the call at all."""
 _NOT_SENT = "ParamValidationError"
 """The code of a request that the SDK refuses to send."""
+_UNUSED = "no task of this kind is watched: check the kinds that will be, with watcher doctor --kind NAME"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class PolledTargets:
     probe: AwsProbe
     catalog: Catalog
     clients: Mapping[str, AwsClients]
+    in_use: bool = True
+    """Whether the kinds that are checked are known to be used. If not, a call that fails is a warning."""
 
     def name(self, kind: Kind) -> str:
         """The name of the check of a kind in the watcher's own account."""
@@ -40,24 +44,48 @@ class PolledTargets:
         """The name of each check of a target, the check, and the title of the quota that it counts against."""
         own = AdapterContext(self.clients[target.name], context.clock)
         regions = "set region of this target to one of"
-        yield f"target {target.name}: Region", lambda: check_region(own, kinds[0].service, advice=regions), None
+        yield f"target {target.name}: Region", self.check_region(own, kinds[0].service, regions), None
         yield f"target {target.name}: credentials", lambda: check_account(own, target, kinds), None
         for kind in kinds:
             yield f"target {target.name}: {self.name(kind)}", self.check(kind, target.name), kind.quota.title
+
+    def check_region(self, context: AdapterContext, service: str, advice: str) -> Check:
+        """The check of the Region. It only warns if the Region exists, and lacks a service that is not known to be used."""
+
+        async def check() -> str:
+            try:
+                return await check_region(context, service, advice=advice)
+            except CheckFailed as failure:
+                if self.in_use:
+                    raise
+                await check_region(context, "sts", advice=advice)
+                raise CheckWarned(failure.seen, f"{_UNUSED}; for this kind, {failure.hint}") from None
+
+        return check
 
     def check(self, kind: Kind, target: str = DEFAULT_TARGET) -> Check:
         """The check of a call about a task that cannot exist."""
         clients = self.clients[target]
 
-        async def check() -> str:
+        async def call() -> str:
             try:
                 return await self.probe.check_kind(kind, target, account=await _account(clients) if needs_account(kind) else None)
             except Invalid as error:
                 if kind is self.catalog.default or error.code in _OTHER_API:
                     raise
                 if error.code == _NOT_SENT:
-                    raise CheckSkipped("no id that cannot exist fits the calls of this kind") from None
+                    names = " and ".join(param.name for param in kind.params)
+                    seen = f"no call: the SDK does not send a made-up {names}; give it an example in the kind, in the form of a real one"
+                    raise CheckSkipped(seen) from None
                 return f"answers; it rejects an id that cannot exist ({error.code}), so whether the call is permitted is not known"
+
+        async def check() -> str:
+            try:
+                return await call()
+            except RemoteError as error:
+                if self.in_use or isinstance(error, CredentialsRejected):
+                    raise
+                raise CheckWarned(str(error), f"{_UNUSED}; for this kind, {hint(error, quota=kind.quota.title)}") from None
 
         return check
 

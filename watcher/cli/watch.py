@@ -47,14 +47,15 @@ def watch(tasks: tuple[str, ...], rate: float | None, patience: float, config: P
     Needs no configuration and stores nothing. Credentials, Region and endpoints
     come from the environment variables and files of AWS. Exit code 0: all tasks
     succeeded; 3: some failed or were stopped; 75: how some tasks ended is
-    not known; 78: the credentials or the Region cannot be used, which ends
-    the command after a second try.
+    not known; 78: a kind of the configuration cannot be polled, or the
+    credentials or the Region cannot be used, which ends the command after a
+    second try.
 
     \b
     Example:
       watcher watch abc123/2f0c7f3e-6d0b-4d2c-9a45-0d7c5a7f1f10
     """
-    catalog = catalog_for(config)
+    catalog = catalog_for(config, to_poll=True)
     keys = {_key(task, catalog) for task in tasks}
     warn_of_misread_kinds(tasks, catalog)
 

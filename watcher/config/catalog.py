@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from watcher.config.settings import Settings
 from watcher.kinds.catalog import DEFAULT_KIND, Catalog, builtin_catalog
 
@@ -11,4 +13,4 @@ def catalog_of(settings: Settings) -> Catalog:
     shipped = builtin_catalog()
     if not settings.kinds:
         return shipped
-    return Catalog([*shipped, *(form.kind() for form in settings.kinds)], DEFAULT_KIND)
+    return Catalog([*shipped, *(replace(form.kind(), own=True) for form in settings.kinds)], DEFAULT_KIND)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from watcher.config.api_checks import check_apis
+from watcher.config.api_checks import check_apis, is_about_statuses
 from watcher.config.environment import check_environment
 from watcher.config.overrides import apply_overrides
 from watcher.config.paths import check_paths
@@ -17,7 +17,7 @@ from watcher.config.settings import Settings
 from watcher.config.validate import validate
 from watcher.config.yaml_reader import read_yaml
 from watcher.errors import ConfigMistakes
-from watcher.yaml_text import MAX_BYTES, KeyPath, parse_yaml_text
+from watcher.yaml_text import MAX_BYTES, KeyPath, dotted, parse_yaml_text
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Loaded:
 
     settings: Settings
     origins: Mapping[KeyPath, SourceLine]
+    status_differences: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By the name of a kind, how its statuses differ from those of its API. Read without `statuses` only: else they are mistakes."""
 
     def origin(self, path: KeyPath) -> str:
         """Return `watcher.yaml:3`, `environment: WATCHER_PACE__RATE` or `default`."""
@@ -38,8 +40,7 @@ def load(path: str | Path, environ: Mapping[str, str], *, paths: bool = False, a
     With `paths`, a file that the settings name and this process cannot use is a mistake too, and so is a proxy or a file of
     certificates that the environment names. Nothing is created.
 
-    With `apis`, the kinds of the file are compared with the API models that the AWS SDK ships. Loading them takes up to a second,
-    and an update of the SDK can add a status to a model. So the start of a watcher does not do this: it must not fail for that.
+    With `apis`, the kinds of the file are compared with the API models that the AWS SDK ships. Loading them takes up to a second.
     """
     return read(path, environ, paths=paths, apis=apis).settings
 
@@ -49,19 +50,24 @@ def parse(text: str, name: str, environ: Mapping[str, str]) -> Settings:
     return _loaded(text, RawConfig(name), environ, paths=False).settings
 
 
-def read(path: str | Path, environ: Mapping[str, str], *, paths: bool = False, apis: bool = False) -> Loaded:
-    """Return the settings of a file, as `load` does, with the origin of each value."""
+def read(path: str | Path, environ: Mapping[str, str], *, paths: bool = False, apis: bool = False, statuses: bool = True) -> Loaded:
+    """Return the settings of a file, as `load` does, with the origin of each value.
+
+    Without `statuses`, a difference between the statuses of a kind and those of its API is no mistake but in
+    `Loaded.status_differences`. The start of a watcher reads the file so: an update of the SDK that adds a status must not stop it.
+    """
     raw_config = RawConfig(str(path))
-    return _loaded(_read_text(Path(path), raw_config), raw_config, environ, paths=paths, apis=apis)
+    return _loaded(_read_text(Path(path), raw_config), raw_config, environ, paths=paths, apis=apis, statuses=statuses)
 
 
-def read_sections(path: str | Path, environ: Mapping[str, str], sections: Collection[str]) -> Settings:
+def read_sections(path: str | Path, environ: Mapping[str, str], sections: Collection[str], *, apis: bool = False) -> Settings:
     """Return the settings of a file with only these sections read. Raises ConfigMistakes with every mistake in them.
 
-    The other sections have their defaults; sources and sinks are empty. A variable that only they need may be missing.
+    The other sections have their defaults; sources and sinks are empty. A variable that only they need may be missing. With
+    `apis`, the kinds are compared with their APIs, as `read` does without `statuses`.
     """
     raw_config = RawConfig(str(path), skipped=frozenset(Settings.model_fields) - frozenset(sections))
-    return _loaded(_read_text(Path(path), raw_config), raw_config, environ, paths=False).settings
+    return _loaded(_read_text(Path(path), raw_config), raw_config, environ, paths=False, apis=apis, statuses=False).settings
 
 
 def defaults() -> Loaded:
@@ -84,15 +90,21 @@ def variables(path: str | Path) -> list[str]:
     return sorted(found)
 
 
-def _loaded(text: str, raw_config: RawConfig, environ: Mapping[str, str], *, paths: bool, apis: bool = False) -> Loaded:
+def _loaded(
+    text: str, raw_config: RawConfig, environ: Mapping[str, str], *, paths: bool, apis: bool = False, statuses: bool = True
+) -> Loaded:
     read_yaml(text, raw_config, environ)
     apply_overrides(raw_config, environ)
     settings = validate(raw_config)
+    differences: dict[str, list[str]] = {}
     for path, what in (*(check_paths(settings) if paths else ()), *(check_apis(settings) if apis else ())):
-        raw_config.add_mistake(path, what)
+        if statuses or not is_about_statuses(path):
+            raw_config.add_mistake(path, what)
+        else:
+            differences.setdefault(settings.kinds[int(path[1])].name, []).append(f"{raw_config.origin(path)}: {dotted(path)}: {what}")
     if found := [*raw_config.mistakes, *(check_environment(settings, environ) if paths else ())]:
         raise ConfigMistakes(list(dict.fromkeys(found)))
-    return Loaded(settings, raw_config.origins)
+    return Loaded(settings, raw_config.origins, differences)
 
 
 def _read_text(path: Path, raw_config: RawConfig) -> str:

@@ -31,13 +31,19 @@ _OF_THIS_MACHINE: Mapping[str, str] = {
 """By the code of an error: of files, and of the system. No service is involved, whatever the class of the error is."""
 
 
-def hint(error: RemoteError, *, quota: str | None = None) -> str:
-    """What to check or change. `quota` is the name of the quota to raise when calls are throttled."""
+_OF_THE_KIND = frozenset({"no_task", "no_tasks", "other_task", "status", "result", "timestamp", "message", "failure"})
+"""The codes of a reply in which a path of the kind does not find what it should."""
+_FOREIGN = "something other than the service answered: check the proxy and the AWS_ENDPOINT_URL variables"
+
+
+def hint(error: RemoteError, *, quota: str | None = None, kind: str | None = None) -> str:
+    """What to check or change. `quota` is the name of the quota to raise when calls are throttled. `kind` is the name of the kind of
+    a call about tasks, if a configuration declares it."""
     match error:
         case RemoteError() if error.code in _OF_THIS_MACHINE:
             return _OF_THIS_MACHINE[error.code]
         case BatchFailed():
-            return hint(error.cause, quota=quota)
+            return hint(error.cause, quota=quota, kind=kind)
         case CredentialsRejected():
             return _credentials(error)
         case Denied():
@@ -56,11 +62,15 @@ def hint(error: RemoteError, *, quota: str | None = None) -> str:
             return "the certificate of the service, or of a proxy in between, is not trusted: set AWS_CA_BUNDLE to a file with its issuer"
         case Unreadable() if error.code == "407":
             return "a proxy asks for credentials: add them to the URL in HTTPS_PROXY or HTTP_PROXY, or add the service to NO_PROXY"
+        case Unreadable(unsent=True):
+            return "the installed AWS SDK does not have this service or operation: run watcher config check, or install a newer version"
+        case Unreadable() if kind is not None and error.code in _OF_THE_KIND:
+            return f"the reply does not have what the kind {kind} says: run watcher config check; if it finds no mistake, {_FOREIGN}"
         case Unavailable() if error.code.isdecimal():
             return "it can be reached, but answers with an error: check its log, and any load balancer or proxy in between"
         case Unavailable():
             return "check that it is running and reachable: network, proxy, path, and the AWS_ENDPOINT_URL variables"
-    return "something other than the service answered: check the proxy and the AWS_ENDPOINT_URL variables"
+    return _FOREIGN
 
 
 def _credentials(error: CredentialsRejected) -> str:

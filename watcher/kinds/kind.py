@@ -183,6 +183,8 @@ class Kind:
     not_found: Mapping[str, re.Pattern[str] | None] = field(default_factory=dict)
     """The error codes that mean "no such task", besides those that mean it for all services. With a pattern, only where it is found in
     the text of the error: some services have one code for many errors."""
+    own: bool = False
+    """Whether a configuration declares it; otherwise it ships with the watcher."""
     arn: ArnTemplate | None = None
     """How the ARN of a task looks, where it has one that names all params."""
     first_status: str = field(init=False)

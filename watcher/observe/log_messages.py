@@ -43,6 +43,7 @@ MESSAGES: Mapping[str, str] = {
     "nothing_found": "A watch ends as not found, and no task under the quota {quota} was found since the start.",
     "refresh_failed": "Expired credentials could not be renewed: {code}.",
     "no_such_sink": "Dead letter {dead_letter} cannot be retried: no sink {sink} is configured.",
+    "kind_statuses_differ": "The statuses of the kind {kind} are not those of its API: {differences}.",
     "unknown_kind": "The store has a task of kind {kind}, which this version does not know; it is not polled.",
     "unknown_target": "The store has a task of the target {target}, which is not configured; it is not polled.",
     "watches_cancelled": "Watches, such as that of {example}, ended because an operator cancelled them: {watches}.",

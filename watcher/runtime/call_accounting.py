@@ -50,7 +50,7 @@ class CallAccounting:
             if not isinstance(error, CredentialsRejected):
                 self._circuits.accepted(began)
         for change in self._circuits.note(error, [(ref.key, kind.group(ref)) for ref in refs], now):
-            self._report_circuit(change, error)
+            self._report_circuit(change, error, kind)
         self._report_failure(kind, error, now)
 
     def overdue(self, since: float, error: RemoteError) -> None:
@@ -69,12 +69,12 @@ class CallAccounting:
         for change in self._circuits.idle():
             self._report_circuit(change, None)
 
-    def _report_circuit(self, change: CircuitChange, error: RemoteError | None) -> None:
+    def _report_circuit(self, change: CircuitChange, error: RemoteError | None, kind: Kind | None = None) -> None:
         self._metrics.show_circuit(change.name, change.target, change.service, change.opened)
         if not change.opened:
             self._health.good(change.component, "closed")
             return
-        advice = "" if error is None else f"{hint(error)}. "
+        advice = "" if error is None else f"{hint(error, kind=_own_name(kind))}. "
         self._health.bad(change.component, f"open: {change.code}", f"{advice}Watches are kept, and polling resumes without a restart")
 
     def _report_failure(self, kind: Kind, error: RemoteError | None, now: float) -> None:
@@ -90,7 +90,7 @@ class CallAccounting:
                 "code": error.code,
                 "failures": self._failures.in_a_row,
             }
-            log.warning("calls_failed", **facts, hint=hint(error))
+            log.warning("calls_failed", **facts, hint=hint(error, kind=_own_name(kind)))
 
     def _report_refusals(self, now: float) -> None:
         where = "this account and Region" if self._target == DEFAULT_TARGET else f"the account and the Region of the target {self._target}"
@@ -100,6 +100,11 @@ class CallAccounting:
         elif self._pace.refused_for_long(now):
             reason = "every call for a minute or longer was throttled: other clients may use the whole quota, or it was reduced"
             self._health.bad(self._component, reason, f"find the other clients that make such calls, or {advice}")
+
+
+def _own_name(kind: Kind | None) -> str | None:
+    """The name of a kind that the configuration declares: a mistake in it can be the cause of an error."""
+    return kind.name if kind is not None and kind.own else None
 
 
 def _is_of_the_service(error: RemoteError | None) -> bool:

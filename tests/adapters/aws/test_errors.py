@@ -115,7 +115,7 @@ SDK_ERRORS = [
     (sdk.ProfileNotFound(profile=CANARY), errors.CredentialsRejected),
     (sdk.MetadataRetrievalError(error_msg=CANARY), errors.CredentialsRejected),
     (sdk.NoRegionError(), errors.CredentialsRejected),
-    (sdk.UnknownServiceError(service_name=CANARY, known_service_names=[]), errors.CredentialsRejected),
+    (sdk.UnknownServiceError(service_name=CANARY, known_service_names=[]), errors.Unreadable),
     (sdk.EndpointResolutionError(msg=CANARY), errors.CredentialsRejected),
     (FileNotFoundError(2, CANARY), errors.CredentialsRejected),
     (PermissionError(13, CANARY), errors.CredentialsRejected),

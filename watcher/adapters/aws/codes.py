@@ -194,7 +194,6 @@ SETUP_ERRORS = frozenset(
         "EndpointProviderError",
         "EndpointResolutionError",
         "InvalidEndpointConfigurationError",
-        "UnknownServiceError",
         "DataNotFoundError",
         "ServiceNotInRegionError",
         "InvalidProxiesConfigError",

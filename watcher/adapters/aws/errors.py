@@ -75,7 +75,8 @@ def remote_error(
 def setup_error(error: BaseException) -> RemoteError:
     """Return the named error for an exception raised while creating a client or fetching credentials.
 
-    No task was polled yet, so the cause is either the network (`Unavailable`) or the setup (`CredentialsRejected`).
+    No task was polled yet, so the cause is either the network (`Unavailable`), the setup (`CredentialsRejected`), or a service that
+    the SDK does not have (`Unreadable`).
     """
     return _about_credentials(remote_error(error), "cannot create a client")
 
@@ -126,7 +127,7 @@ def _foreign(name: str, status: int) -> Unreadable:
 
 def _about_credentials(named: RemoteError, detail: str) -> RemoteError:
     """Return the error of a call that the SDK made to fetch credentials. It must never end a watch or slow the polls."""
-    if isinstance(named, CredentialsRejected | Unavailable):
+    if isinstance(named, CredentialsRejected | Unavailable) or (isinstance(named, Unreadable) and named.unsent):
         return named
     if isinstance(named, Throttled):
         return Unavailable(named.code, "throttled while fetching credentials", retry_after=named.retry_after)
@@ -180,6 +181,8 @@ def _from_sdk_error(error: Any, now: float | None, status: int | None) -> Remote
         return remote_error(inner, now=now, status=status) if isinstance(inner, Exception) else Unavailable(name)
     if isinstance(error, sdk.ParamValidationError):
         return Invalid(name)
+    if isinstance(error, sdk.UnknownServiceError):
+        return Unreadable(name, "the SDK has no such service", unsent=True)
     bases = {base.__name__ for base in type(error).__mro__}
     if bases & (CREDENTIAL_ERRORS | SETUP_ERRORS):
         return CredentialsRejected(name, unsent=True)

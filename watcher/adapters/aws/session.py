@@ -21,7 +21,7 @@ from watcher.adapters.aws.client_limits import client_limits
 from watcher.adapters.aws.errors import remote_error, reply_status, setup_error
 from watcher.adapters.aws.polled_call import NotFoundRules, PolledCall
 from watcher.adapters.aws.settings import TargetSettings
-from watcher.errors import CredentialsRejected, RemoteError
+from watcher.errors import CredentialsRejected, RemoteError, Unreadable
 from watcher.kinds.catalog import Catalog
 
 REREAD_S = 5.0
@@ -103,7 +103,7 @@ class AwsClients:
                 generation.calls += 1
                 protocol = client.meta.service_model.resolved_protocol
                 try:
-                    return await getattr(client, operation)(**params)
+                    return await _method(client, operation)(**params)
                 finally:
                     generation.calls -= 1
                     if not generation.calls and generation in self._retired:
@@ -119,7 +119,8 @@ class AwsClients:
 
         Do not keep it: `refresh` replaces all clients.
 
-        Raises `CredentialsRejected` if it cannot be created, `Unavailable` if the source of credentials does not answer.
+        Raises `CredentialsRejected` if it cannot be created, `Unavailable` if the source of credentials does not answer,
+        `Unreadable` if the SDK does not have the service.
         """
         key = (service, read_timeout, region)
         if key not in self._current.clients or self._current.rejected:
@@ -205,6 +206,14 @@ class AwsClients:
         """Close all connections. May be called twice. A later call opens new ones."""
         for generation in (self._current, *self._retired):
             await self._close(generation)
+
+
+def _method(client: Any, operation: str) -> Any:
+    """The method of a client. Raises Unreadable where the SDK has no such operation: other calls to the service are not affected."""
+    method = getattr(client, operation, None)
+    if method is None:
+        raise Unreadable("no_operation", "the SDK has no such operation", unsent=True)
+    return method
 
 
 def _rejects_setup(error: RemoteError) -> bool:

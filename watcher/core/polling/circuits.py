@@ -192,6 +192,8 @@ class CallCircuits:
         `tasks` are the tasks that the call was about: the key of each and its group (`Kind.group`), on which its
         permission depends. One call is one piece of evidence, however many tasks it is about.
         """
+        if isinstance(error, Unreadable) and error.unsent:
+            return []  # a mistake in one kind, which says nothing about the calls of the others
         changes = self._judge(error, tasks, now)
         free = isinstance(error, CredentialsRejected) and error.unsent
         for circuit in self._circuits:
