@@ -120,7 +120,7 @@ async def test_the_voice_api_is_checked_with_one_call(
     cloud: Path, doctor: Doctor, scenario: Scenario, seen: str, hint: str, code: int
 ) -> None:
     """A failing call about a task is one finding with a hint that fits its error; the other checks still pass."""
-    ended, found = await doctor(scenario, kind="speaker-search")
+    ended, found = await doctor(scenario)
     assert (ended, found["voice API"]["state"]) == (code, "failed")
     assert seen in found["voice API"]["seen"]
     assert hint in found["voice API"]["hint"]
@@ -130,23 +130,18 @@ async def test_the_voice_api_is_checked_with_one_call(
 async def test_a_region_without_the_service_fails(cloud: Path, doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a Region without the service, the exit code is 78, and the hint lists the Regions that offer it."""
     monkeypatch.setenv("AWS_REGION", "eu-north-1")
-    code, found = await doctor(kind="speaker-search")
+    code, found = await doctor()
     assert (code, found["Region"]["state"]) == (78, "failed")
     assert "eu-north-1" in found["Region"]["seen"]
     assert "us-east-1" in found["Region"]["hint"]
 
 
-async def test_what_only_the_voice_api_lacks_is_a_warning_until_it_is_used(
-    cloud: Path, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With no open watch and no kind of its own, a setup without the voice API passes, with a hint that names --kind."""
-    code, found = await doctor(Scenario(faults={"403": 1.0}))
-    assert (code, [name for name, check in found.items() if check["state"] == "warning"]) == (0, ["voice API"])
-    assert "AccessDeniedException" in found["voice API"]["seen"]
-    assert "--kind NAME" in found["voice API"]["hint"]
-    monkeypatch.setenv("AWS_REGION", "eu-north-1")
-    _, found = await doctor()
-    assert (found["Region"]["state"], "--kind NAME" in found["Region"]["hint"]) == ("warning", True)
+@pytest.mark.parametrize(("kind", "named"), [(None, True), ("speaker-search", False)])
+async def test_a_failure_of_the_voice_api_says_how_to_check_other_kinds(cloud: Path, doctor: Doctor, kind: str | None, named: bool) -> None:
+    """Where nothing shows that voice tasks are watched: no open watch, no kind of the configuration, and no --kind."""
+    code, found = await doctor(Scenario(faults={"403": 1.0}), kind=kind)
+    assert (code, found["voice API"]["state"]) == (69, "failed")
+    assert ("--kind NAME" in found["voice API"]["hint"]) == named
 
 
 async def test_rejected_credentials_fail_in_any_case(cloud: Path, doctor: Doctor) -> None:

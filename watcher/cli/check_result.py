@@ -18,15 +18,15 @@ CALL_S = 8.0
 """The longest time for one call, in seconds: shorter, so that the error of the call is reported and not the timeout of the check."""
 
 Check = Callable[[], Awaitable[str]]
-"""Returns what was found. Raises CheckFailed, CheckWarned, CheckSkipped, or any error of a port."""
+"""Returns what was found. Raises CheckFailed, CheckSkipped, or any error of a port."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of one check. `code` is the exit code that a failure causes. A warning causes none."""
+    """The result of one check. `code` is the exit code that a failure causes."""
 
     check: str
-    state: Literal["ok", "warning", "failed", "skipped"]
+    state: Literal["ok", "failed", "skipped"]
     seen: str
     hint: str = ""
     code: int = exit_codes.OK
@@ -38,14 +38,6 @@ class CheckFailed(Exception):
     def __init__(self, seen: str, hint: str, code: int = exit_codes.CONFIG) -> None:
         super().__init__(seen)
         self.seen, self.hint, self.code = seen, hint, code
-
-
-class CheckWarned(Exception):
-    """Something does not work that the watcher perhaps does not need."""
-
-    def __init__(self, seen: str, hint: str) -> None:
-        super().__init__(seen)
-        self.seen, self.hint = seen, hint
 
 
 class CheckSkipped(Exception):
@@ -60,8 +52,6 @@ async def run_check(name: str, check: Check, *, quota: str | None = None, kind: 
             return Finding(name, "ok", await check())
     except CheckSkipped as reason:
         return Finding(name, "skipped", str(reason))
-    except CheckWarned as warning:
-        return Finding(name, "warning", warning.seen, warning.hint)
     except CheckFailed as failure:
         return Finding(name, "failed", failure.seen, failure.hint, failure.code)
     except ConfigMistakes as error:

@@ -58,7 +58,7 @@ async def run_checks(settings: Settings, catalog: Catalog, context: AdapterConte
     """Run all checks at once. Returns the findings in the order in which to correct what failed.
 
     The calls about tasks are checked for the kinds of the configuration, and for those named, or else for those that have open
-    watches in the store. If these are none, the default kind is checked, and a failure of its calls is a warning.
+    watches in the store. If these are none, the default kind is checked, and its failure says how to check others.
     """
     targets = target_clients(settings.targets, context.aws)
     probe = AwsProbe(context.aws, catalog, targets=targets, call_deadline=context.aws.call_deadline, clock=context.clock)

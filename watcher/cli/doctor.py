@@ -40,12 +40,11 @@ def doctor(config: Path, as_json: bool, kinds: Sequence[str]) -> None:
 
     The kinds in use are those in the configuration and those with open watches
     in the store; with --kind, those in the configuration and the named ones.
-    If there are none, as before the first start, the voice API is checked, and
-    a failure of its calls is a warning.
+    If there are none, as before the first start, the voice API is checked.
 
     Says how to correct what fails. Changes nothing, prints no secrets, and can
-    run beside the watcher. Exit code 0: nothing failed, perhaps with warnings;
-    69: something is unavailable; 78: the configuration is wrong.
+    run beside the watcher. Exit code 0: all checks passed; 69: something
+    is unavailable; 78: the configuration is wrong.
 
     \b
     Examples:
@@ -92,7 +91,7 @@ async def _run_checks(settings: Settings, catalog: Catalog, kinds: Sequence[str]
 
 def _print(findings: Sequence[Finding]) -> None:
     table(("CHECK", "RESULT", "SEEN"), [(finding.check, finding.state, finding.seen) for finding in findings])
-    failed = [finding for finding in findings if finding.state in ("warning", "failed")]
+    failed = [finding for finding in findings if finding.state == "failed"]
     if failed:
         click.echo("\nTo do")
     for hint in dict.fromkeys(finding.hint for finding in failed):

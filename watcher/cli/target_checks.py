@@ -10,8 +10,9 @@ from watcher.adapters.aws.missing_task import needs_account
 from watcher.adapters.aws.probe import AwsProbe
 from watcher.adapters.aws.session import AwsClients
 from watcher.adapters.aws.settings import TargetSettings
+from watcher.cli import exit_codes
 from watcher.cli.aws_checks import all_on_loopback, check_region
-from watcher.cli.check_result import Check, CheckFailed, CheckSkipped, CheckWarned
+from watcher.cli.check_result import Check, CheckFailed, CheckSkipped
 from watcher.core.hints import hint
 from watcher.errors import CredentialsRejected, Invalid, RemoteError
 from watcher.kinds.catalog import Catalog
@@ -23,7 +24,7 @@ _OTHER_API = frozenset({"InvalidAction", "MissingAction", "UnknownOperationExcep
 """The codes of an endpoint that does not have the call at all."""
 _NOT_SENT = "ParamValidationError"
 """The code of a request that the SDK refuses to send."""
-_UNUSED = "no task of this kind is watched: check the kinds that will be, with watcher doctor --kind NAME"
+_UNUSED = "if you watch no such tasks, check the kinds that you watch: watcher doctor --kind NAME"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class PolledTargets:
     catalog: Catalog
     clients: Mapping[str, AwsClients]
     in_use: bool = True
-    """Whether the kinds that are checked are known to be used. If not, a call that fails is a warning."""
+    """Whether the kinds that are checked are known to be used. If not, a failure says how to check others."""
 
     def name(self, kind: Kind) -> str:
         """The name of the check of a kind in the watcher's own account."""
@@ -50,7 +51,7 @@ class PolledTargets:
             yield f"target {target.name}: {self.name(kind)}", self.check(kind, target.name), kind.quota.title
 
     def check_region(self, context: AdapterContext, service: str, advice: str) -> Check:
-        """The check of the Region. It only warns if the Region exists, and lacks a service that is not known to be used."""
+        """The check of the Region. If it lacks a service that is not known to be used, the hint says how to check others."""
 
         async def check() -> str:
             try:
@@ -58,8 +59,7 @@ class PolledTargets:
             except CheckFailed as failure:
                 if self.in_use:
                     raise
-                await check_region(context, "sts", advice=advice)
-                raise CheckWarned(failure.seen, f"{_UNUSED}; for this kind, {failure.hint}") from None
+                raise CheckFailed(failure.seen, f"{failure.hint}; {_UNUSED}", failure.code) from None
 
         return check
 
@@ -85,7 +85,8 @@ class PolledTargets:
             except RemoteError as error:
                 if self.in_use or isinstance(error, CredentialsRejected):
                     raise
-                raise CheckWarned(str(error), f"{_UNUSED}; for this kind, {hint(error, quota=kind.quota.title)}") from None
+                advice = f"{hint(error, quota=kind.quota.title)}; {_UNUSED}"
+                raise CheckFailed(str(error), advice, exit_codes.of_remote(error)) from None
 
         return check
 
