@@ -97,12 +97,39 @@ def test_from_waiter_prints_a_kind_to_paste(command: Command, here: Path) -> Non
     assert (checked.code, checked.err) == (0, "")
 
 
+def test_from_waiter_lists_the_waiters_of_a_service(command: Command) -> None:
+    """Without the name of a waiter, `kinds from-waiter` prints those of the service, one a line."""
+    found = command("kinds", "from-waiter", "rds")
+    assert (found.code, found.err) == (0, "")
+    assert {"DBSnapshotAvailable", "DBInstanceAvailable"} <= set(found.out.splitlines())
+
+
+def test_config_check_refuses_the_placeholder_of_from_waiter(command: Command, here: Path) -> None:
+    """`config check` names the line of the placeholder, and accepts the kind with a status in its place."""
+    text = f"{CONFIG}kinds:\n{command('kinds', 'from-waiter', 'cloudfront', 'DistributionDeployed').out}"
+    (here / "w.yaml").write_text(text, encoding="utf-8")
+    line = text.splitlines().index(next(each for each in text.splitlines() if "FIRST_STATUS:" in each)) + 1
+    refused = command("config", "check", "w.yaml")
+    wanted = f"w.yaml:{line}: kinds[0].statuses.FIRST_STATUS: is a placeholder; replace it with the first status of such a task\n"
+    assert (refused.code, refused.err) == (78, wanted)
+    (here / "w.yaml").write_text(text.replace("FIRST_STATUS:", "InProgress:"), encoding="utf-8")
+    assert command("config", "check", "w.yaml").code == 0
+
+
+def test_config_check_counts_own_kinds_and_targets(command: Command, own: Path) -> None:
+    """The line about a valid file has the number of its kinds and targets, if there are any."""
+    with (own / "w.yaml").open("a") as file:
+        file.write("targets: [{name: eu, region: eu-central-1}, {name: us, region: us-west-2}]\n")
+    assert command("config", "check", "w.yaml").out.endswith(", 1 own kind, 2 targets\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
         (("rdss", "DBSnapshotAvailable"), "botocore has no service rdss; did you mean rds?"),
         (("rds", "DBSnapshotAvailabel"), "rds has no waiter DBSnapshotAvailabel; did you mean DBSnapshotAvailable? use one of: DB"),
         (("batch", "JobComplete"), "botocore has no waiters for batch; write the kind by hand"),
+        (("batch",), "botocore has no waiters for batch; write the kind by hand"),
         (("iam", "UserExists"), "iam UserExists cannot become a kind: it looks only at HTTP statuses and error codes"),
         (("rds", "DBSnapshotAvailable", "--name", "DB Snapshot"), "expected 1 to 63 lowercase letters"),
         (("rds", "DBSnapshotAvailable", "--name", "voice-tone"), "voice-tone is a kind that ships with the watcher"),

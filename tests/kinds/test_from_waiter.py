@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
 from watcher.adapters.aws.service_models import ServiceModels
 from watcher.kinds.api_check import check_kind
-from watcher.kinds.form import KindForm
+from watcher.kinds.form import PLACEHOLDER_STATUS, KindForm
 from watcher.kinds.from_waiter import default_name, kind_from_waiter
 from watcher.kinds.waiter_status import UnusableWaiter
 from watcher.yaml_text import read_yaml_text
@@ -20,6 +21,11 @@ def written(service: str, waiter: str) -> str:
 
 
 def form_of(text: str) -> KindForm:
+    """The form of an entry, with a status in the place of the placeholder."""
+    return parsed(text.replace(f"      {PLACEHOLDER_STATUS}:", "      Running:"))
+
+
+def parsed(text: str) -> KindForm:
     (entry,) = read_yaml_text(f"kinds:\n{text}", "w.yaml")["kinds"]
     return KindForm.model_validate(entry)
 
@@ -65,9 +71,49 @@ def test_guesses_are_marked() -> None:
     """What the model does not say has a comment: the id of a task, statuses without an enum, codes with several meanings."""
     text = written("ecs", "TasksStopped")
     assert "    id: taskArn  # check: the member that is equal to tasks\n" in text
-    assert "# check: the API model does not list the statuses" in text
+    assert "the API model does not list the statuses; complete this list" in text
     assert 'ValidationError: "not exist|not found"  # check: ' in written("cloudformation", "StackCreateComplete")
     assert form_of(written("ssm", "CommandExecuted")).not_found == {"InvocationDoesNotExist": None}
+
+
+def test_a_placeholder_is_refused() -> None:
+    """A status that the waiter and the API model do not have has to be written before the kind can be used."""
+    text = written("cloudfront", "DistributionDeployed")
+    assert f"      {PLACEHOLDER_STATUS}: open  # check: replace {PLACEHOLDER_STATUS} with the first status of such a task; " in text
+    with pytest.raises(ValidationError) as caught:
+        parsed(text)
+    (mistake,) = caught.value.errors()
+    assert mistake["loc"][:2] == ("statuses", PLACEHOLDER_STATUS)
+    assert "is a placeholder; replace it with the first status" in mistake["msg"]
+
+
+def test_an_id_that_no_member_is_named_like_is_left_out() -> None:
+    """A member of another name is not proposed; the comment says what the reply is then not compared with."""
+    text = written("acm", "CertificateValidated")
+    assert form_of(text).id is False
+    assert "the member that is equal to CertificateArn, if there is one; with false, a reply is not compared with the task\n" in text
+    assert form_of(written("neptune-graph", "ImportTaskSuccessful")).id is False
+    assert form_of(written("gameliftstreams", "ApplicationReady")).id == "Arn"
+
+
+@pytest.mark.parametrize(
+    ("service", "waiter", "sure", "unsure", "absent"),
+    [
+        ("redshift", "ClusterAvailable", "created: ClusterCreateTime", None, "NextMaintenanceWindowStartTime"),
+        ("redshift", "SnapshotAvailable", "created: SnapshotCreateTime", None, "SnapshotRetentionStartTime"),
+        ("rds", "DBClusterAvailable", "created: ClusterCreateTime", None, "AutomaticRestartTime"),
+        ("ecs", "TasksStopped", "created: createdAt", "started: pullStartedAt", "stoppingAt"),
+        ("ec2", "InstanceRunning", None, "created: LaunchTime", "UsageOperationUpdateTime"),
+        ("cloudfront", "DistributionDeployed", None, "updated: LastModifiedTime", "created:"),
+        ("sagemaker", "TrainingJobCompletedOrStopped", "updated: TrainingEndTime", None, "LastModifiedTime"),
+    ],
+)
+def test_only_a_time_with_a_clear_name_needs_no_check(service: str, waiter: str, sure: str | None, unsure: str | None, absent: str) -> None:
+    """A time of the task with a name such as CreatedAt has no comment, any other one has; times of something else are left out."""
+    text = written(service, waiter)
+    assert sure is None or f"    {sure}\n" in text
+    assert unsure is None or f"    {unsure}  # check: when the " in text
+    assert absent not in text
 
 
 def test_times_are_found_by_their_names() -> None:
@@ -108,7 +154,7 @@ def test_a_waiter_without_a_status_says_why(service: str, waiter: str, reason: s
 
 @pytest.mark.slow
 def test_most_waiters_become_kinds() -> None:
-    """Of all waiters that botocore ships, nearly three in four become kinds, and each one of these fits its API."""
+    """Of all waiters that botocore ships, nearly three in four become kinds, each of which fits its API, except for a placeholder."""
     results = [_result(service, waiter) for service in APIS.services for waiter in APIS.service(service).waiters]
     assert [each for each in results if isinstance(each, list) and each] == []
     assert len([each for each in results if each == []]) > 0.7 * len(results) > 200

@@ -35,6 +35,11 @@ def mistakes_of(text: str) -> tuple[str, ...]:
         ("media-pipeline,", "media-pipeline, tilte: x,", "k.yaml:19: quota.tilte: unknown key; did you mean title?"),
         ("name: call-analytics", "name: Call Analytics", "k.yaml:2: name: string should match pattern"),
         ("InProgress: open", "InProgress: opne", "k.yaml:15: statuses.InProgress: unknown value; did you mean open?"),
+        (
+            "NotStarted: open",
+            "FIRST_STATUS: open",
+            "k.yaml:13: statuses.FIRST_STATUS: is a placeholder; replace it with the first status of such a task",
+        ),
         ("NotStarted: open", "NotStarted: failed", "k.yaml:12: statuses: the first status must be open"),
         (
             "Failed: failed\n  Stopping: open\n  Stopped: failed",
@@ -118,3 +123,11 @@ def test_a_batch_call_sets_the_batch_size() -> None:
     batch = "batch: {operation: describe_jobs, param: jobs, size: 100, items: jobs, id: jobId}"
     (kind,) = read_kinds({"k.yaml": PIPELINE + batch})
     assert (kind.batch_size, builtin_catalog().default.batch_size) == (100, 1)
+
+
+def test_the_example_of_a_param_defaults_to_its_name_if_that_fits_the_pattern() -> None:
+    """A message with a value that the pattern refuses is no good example, so there is none."""
+    (kind,) = read_kinds({"k.yaml": PIPELINE.replace('pattern: "[a-z0-9-]{1,64}"', "pattern: '[A-Z]+'")})
+    assert kind.params[0].example == ""
+    (kind,) = read_kinds({"k.yaml": PIPELINE.replace('pattern: "[a-z0-9-]{1,64}"', "pattern: '[A-Za-z]+'")})
+    assert kind.params[0].example == "PipelineId"

@@ -58,8 +58,17 @@ def check(config: Path, with_store: bool) -> None:
     if with_store and (removed := _removed_sinks(config, settings)):
         sentence(removed, err=True)
         raise Exit(CONFIG)
-    sources, sinks = counted(len(settings.sources), "source"), counted(len(settings.sinks), "sink")
-    click.echo(f"{config}: valid; {sources}, store {settings.store.type}, {sinks}")
+    click.echo(f"{config}: valid; {_summary(settings)}")
+
+
+def _summary(settings: Settings) -> str:
+    """What a configuration has, in one line. Kinds and targets only if there are any."""
+    parts = [counted(len(settings.sources), "source"), f"store {settings.store.type}", counted(len(settings.sinks), "sink")]
+    if settings.kinds:
+        parts.append(counted(len(settings.kinds), "own kind"))
+    if settings.targets:
+        parts.append(counted(len(settings.targets), "target"))
+    return ", ".join(parts)
 
 
 def _removed_sinks(config: Path, settings: Settings) -> str:

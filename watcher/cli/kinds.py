@@ -108,22 +108,24 @@ def _own_text(name: str, config: Path | None) -> str:
 
 @kinds.command("from-waiter")
 @click.argument("service", metavar="SERVICE")
-@click.argument("waiter", metavar="WAITER")
+@click.argument("waiter", metavar="[WAITER]", required=False)
 @click.option("--name", metavar="NAME", help="The name of the kind.  [default: from the service and the call]")
-def from_waiter(service: str, waiter: str, name: str | None) -> None:
+def from_waiter(service: str, waiter: str | None, name: str | None) -> None:
     """Write a kind from one of botocore's waiters.
 
     Prints an entry to paste below kinds in a configuration, for the tasks that
-    the waiter of an AWS service waits for. Parameters, times, and texts are
-    guesses from the names in the API model: read each comment that begins with
-    "check". Then run watcher config check, which compares the kind with the
-    API model.
+    the waiter of an AWS service waits for. Without WAITER, lists the waiters of
+    the service. Parameters, times, and texts are guesses from the names in the
+    API model: read each comment that begins with "check". Replace FIRST_STATUS,
+    which stands for a status that the API model does not have. Then run watcher
+    config check, which compares the kind with the API model.
 
     A waiter that looks only at HTTP statuses or error codes cannot become a
     kind (exit code 64). Makes no calls.
 
     \b
-    Example:
+    Examples:
+      watcher kinds from-waiter sagemaker
       watcher kinds from-waiter sagemaker TrainingJobCompletedOrStopped
     """
     from watcher.adapters.aws.service_models import ServiceModels
@@ -135,8 +137,11 @@ def from_waiter(service: str, waiter: str, name: str | None) -> None:
     if service not in apis.services:
         raise click.BadParameter(f"botocore has no service {service}; {nearest(service, apis.services)}", param_hint="SERVICE")
     api = apis.service(service)
-    if waiter not in api.waiters:
-        raise click.BadParameter(_unknown(api, waiter), param_hint="WAITER")
+    if waiter is None and api.waiters:
+        click.echo("\n".join(sorted(api.waiters)))
+        return
+    if waiter is None or waiter not in api.waiters:
+        raise click.BadParameter(_unknown(api, waiter or ""), param_hint="WAITER")
     try:
         text = kind_from_waiter(api, waiter, _free_name(name, default_name(api, waiter)))
     except UnusableWaiter as reason:

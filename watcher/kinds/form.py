@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -20,6 +20,7 @@ from watcher.kinds.form_parts import (
     Pattern,
     QuotaForm,
     StartForm,
+    checked,
     expression,
 )
 from watcher.kinds.kind import Kind, Notifications, Param, Quota, ReplyPaths, StartCall, StatusClass, UsualDuration
@@ -27,6 +28,17 @@ from watcher.kinds.member_types import Types
 from watcher.kinds.paths import Expression, parse_expression, parse_path
 from watcher.kinds.results import ResultRules
 from watcher.section import Name, Seconds, Section
+
+PLACEHOLDER_STATUS = "FIRST_STATUS"
+"""What `watcher kinds from-waiter` writes for a status that it does not know. It is no status of a kind."""
+
+
+def _check_status(status: str) -> None:
+    if status == PLACEHOLDER_STATUS:
+        raise ValueError("is a placeholder; replace it with the first status of such a task")
+
+
+Status = Annotated[str, checked(_check_status)]
 
 
 class KindForm(Section):
@@ -51,13 +63,13 @@ class KindForm(Section):
     created: JmesPath | None = None
     """When the first status began."""
     started: JmesPath | None = None
-    """When the last open status began."""
+    """When the last open status before an end began. If a kind has one open status, leave this out."""
     updated: JmesPath | None = None
     """When the present status began."""
     message: JmesPath | None = None
     """The service's text about the status. Events contain it only with `events.results: full`."""
     result: JmesPath | None = None
-    """The result, an object. An object in which all members are null is no result."""
+    """The result, an object. If all members are null, the event has `result: null`."""
     types: dict[MemberPath, Literal["object", "list", "string", "number"]] = Field(default_factory=dict)
     """The types of members of the task. A reply in which such a member has another type is unreadable. `[*]` means each element."""
     settled: JmesPath | None = None
@@ -65,9 +77,11 @@ class KindForm(Section):
     count: JmesPath | None = None
     """Over the result: what `events.results: count` shows of it. Default: the result with null for what is private."""
     private: tuple[MemberPath, ...] | None = None
-    """Where the result contains identifiers of persons. Not declared: `hashed` and `count` show nothing."""
-    statuses: dict[str, Literal["open", "provisional", "succeeded", "failed"]]
-    """Each status and its class, in the order of a task's life. An open status after an end can follow any open status."""
+    """Where the result contains identifiers of persons; `[]` if nowhere. Required if `events.results` is `hashed` or `count`, and the kind
+    has a result."""
+    statuses: dict[Status, Literal["open", "provisional", "succeeded", "failed"]]
+    """Each status and its class (open, provisional, succeeded, or failed), in the order of a task's life. List an open status that can come
+    at any time, such as STOPPING, after the ends."""
     optional: tuple[str, ...] = ()
     """The open statuses that a task can skip, such as that of a task that waits in a queue."""
     durations: dict[str, DurationForm] = Field(default_factory=dict)
@@ -80,8 +94,8 @@ class KindForm(Section):
     """Error codes that mean "no such task", besides those that mean it for all services. The value is null, or a regular expression that
     must be found in the text of the error."""
     arn: ArnText | None = None
-    """How the ARN of a task looks, with params in braces: `arn:*:batch:*:*:job/{jobs}`. If the last param is not in it, the value of this
-    param is the whole ARN."""
+    """How the ARN of a task looks, with params in braces: `arn:*:batch:*:*:job/{jobs}`. If the last identifier is the whole ARN, write `*`
+    in its place: `arn:*:acm:*:*:certificate/*`."""
     notifications: NotificationsForm | None = None
     start: StartForm | None = None
     batch: BatchForm | None = None
@@ -217,7 +231,9 @@ def keys_at(path: Sequence[str | int]) -> Sequence[str]:
 
 
 def _param(name: str, form: ParamForm) -> Param:
-    return Param(name, form.field or _snake(name), re.compile(form.pattern), form.list, form.names, form.example or name)
+    pattern = re.compile(form.pattern)
+    example = form.example or (name if pattern.fullmatch(name) else "")
+    return Param(name, form.field or _snake(name), pattern, form.list, form.names, example)
 
 
 def _snake(name: str) -> str:

@@ -49,7 +49,8 @@ class ParamForm(Section):
     names: tuple[str, ...] = ()
     """Further names of this identifier in messages, such as that in the reply of the call that starts a task."""
     example: str | None = None
-    """A value that the pattern accepts, for good messages and the documentation. Default: the parameter's own name."""
+    """A value that the pattern accepts, for good messages and the documentation. Default: the parameter's own name, if it fits the
+    pattern; otherwise errors show no good message."""
 
     @model_validator(mode="after")
     def _check_example(self) -> Self:

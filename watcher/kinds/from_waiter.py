@@ -22,6 +22,12 @@ _MISSING_EVERYWHERE = frozenset({"NotFound", "NotFoundException", "ResourceNotFo
 """Those that mean it for all services, without `not_found`."""
 _GENERAL = re.compile(r"Validation|BadRequest|InvalidParameter|InvalidInput|InvalidRequest", re.IGNORECASE)
 """Error codes that mean it for some of their texts."""
+_TIMES: Mapping[str, str] = {
+    "created": "when the first status began",
+    "started": "when the last open status before an end began",
+    "updated": "when the present status began",
+}
+"""What a time of a kind must be."""
 _ARN = "arn:[A-Za-z0-9_.:/+=,@-]{1,2000}"
 
 
@@ -45,7 +51,7 @@ def kind_from_waiter(api: ServiceApi, waiter: str, name: str) -> str:
         f"    task: {scalar(place.task)}",
         *_id(place.own),
         f"    status: {scalar(place.status)}",
-        *_facts(place),
+        *_facts(place, noun),
         "    statuses:",
         *(f"      {scalar(word)}: {class_}{_check(check)}" for word, class_, check in statuses_of(acceptors, place)),
         *_not_found(acceptors),
@@ -73,7 +79,7 @@ def _params(operation: Operation, own: OwnId) -> Iterator[str]:
         yield f"      {name}: {{{', '.join(f'{key}: {value}' for key, value in keys.items())}}}"
     others = [name for name in optional_of(operation) if name not in (*required, own.param)]
     if others:
-        yield f"      # check: can the identifiers of a task include one of these, too: {', '.join(others[:6])}"
+        yield f"      # optional request parameters; add one only if a task cannot be found without it: {', '.join(others[:6])}"
     constants = [name for name in request.required if name not in required]
     if constants:
         yield "    extra:"
@@ -96,19 +102,16 @@ def _constant(name: str, shape: Shape | None) -> str:
 def _id(own: OwnId) -> Iterator[str]:
     question = "" if own.sure else f"the member that is equal to {own.param}"
     if not own.member:
-        yield f"    id: false{_check(question)}, if there is one"
+        yield f"    id: false{_check(question)}, if there is one; with false, a reply is not compared with the task"
     elif own.member != own.param or question:
         yield f"    id: {scalar(_name(own.member))}{_check(question)}"
 
 
-def _facts(place: StatusPlace) -> Iterator[str]:
+def _facts(place: StatusPlace, noun: str) -> Iterator[str]:
     """The times, the message, and a result to start from."""
-    times, message = times_of(place.shape), message_of(place.shape)
-    for key, member in (("created", times.created), ("started", times.started)):
-        if member:
-            yield f"    {key}: {scalar(_name(member))}"
-    if times.updated:
-        yield f"    updated: {scalar(_name(times.updated))}{_check('' if times.updated_is_end else 'when the present status began')}"
+    message = message_of(place.shape)
+    for time in times_of(place.shape, noun):
+        yield f"    {time.key}: {scalar(_name(time.member))}{_check('' if time.sure else f'{_TIMES[time.key]}, or leave this out')}"
     if message:
         yield f"    message: {scalar(_name(message))}"
     if members := result_of(place.shape, (place.own.member, message)):

@@ -20,7 +20,7 @@ class StatusClass(StrEnum):
     OPEN = "open"
     """The task has not ended."""
     PROVISIONAL = "provisional"
-    """Perhaps the last status of a success, perhaps not. A task can skip it."""
+    """Perhaps the last status of a success, perhaps not: `watch.partial_success` decides. A task can skip it."""
     SUCCEEDED = "succeeded"
     """The task has ended, and did what it was started for."""
     FAILED = "failed"
@@ -61,7 +61,7 @@ class Param:
     other_names: tuple[str, ...] = ()
     """Further names in messages, such as that in the reply of the call that starts a task."""
     example: str = ""
-    """A value for good messages and the documentation."""
+    """A value for good messages and the documentation. Empty: none is known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,23 @@ _CREATED = re.compile(r"creat|submi|request|initiat|queued", re.IGNORECASE)
 _STARTED = re.compile(r"start|begin|began|launch", re.IGNORECASE)
 _ENDED = re.compile(r"complet|ended|end(time|date|at|_)|finish|stopped", re.IGNORECASE)
 _CHANGED = re.compile(r"status.*(time|date|at$)|updat|modif|chang", re.IGNORECASE)
+_POINT = "(date|time|datetime|timestamp|at|on)"
+_CLEAR: Mapping[str, re.Pattern[str]] = {
+    "created": re.compile(rf"(?P<noun>.*?)(creat(e|ed|ion)|submit(ted)?|submission){_POINT}|(?P<date>date)created"),
+    "started": re.compile(rf"(?P<noun>.*?)(start|started|begin|began){_POINT}|(?P<date>date)started"),
+    "ended": re.compile(rf"(?P<noun>.*?)(end|ended|complete|completed|completion|finish|finished|stop|stopped){_POINT}"),
+}
+"""Names that clearly say which time it is, in lower case. What comes before must be the task: `ClusterCreateTime` of a cluster."""
+_OTHER_TIME = re.compile(
+    r"next|maintenance|window|restart|expir|backup|latest|restorable|estimated|automatic|retention|schedul|expected|usage|password|token",
+    re.IGNORECASE,
+)
+"""Names of times that are not those of the status of a task."""
 _TEXT = re.compile(r"(status|state|fail|error).*(message|reason|detail|description)|^(message|reason)$|failurereason", re.IGNORECASE)
 _SURE = 60
 """The score from which a guess needs no check."""
+_POSSIBLE = 45
+"""The score from which a member can be the id. A lower one is that of a member whose name does not fit the parameter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +43,7 @@ class OwnId:
 
     param: str
     member: str
-    """Empty: no member of the task looks like an identifier."""
+    """Empty: no member of the task is named like the parameter."""
     score: int
     """How sure the guess is, from 0 to 100."""
 
@@ -40,14 +54,14 @@ class OwnId:
 
 
 @dataclass(frozen=True, slots=True)
-class Times:
-    """Members of a task that are points in time. Empty: there is none."""
+class TimeGuess:
+    """A member of a task that is a point in time."""
 
-    created: str = ""
-    started: str = ""
-    updated: str = ""
-    updated_is_end: bool = False
-    """Whether `updated` is when the task ended, which is when its last status began."""
+    key: str
+    """The key of the kind: created, started, or updated."""
+    member: str
+    sure: bool
+    """Whether the name of the member clearly says that it is this time."""
 
 
 def params_of(operation: Operation) -> Sequence[str]:
@@ -82,12 +96,13 @@ def own_id(params: Sequence[str], task: Shape, noun: str) -> OwnId:
         for order, member in enumerate(strings)
     ]
     score, _, _, _, param, member = max(scored, default=(0, False, 0, 0, params[-1], ""))
-    return OwnId(param, member if score else "", score)
+    return OwnId(param, member if score >= _POSSIBLE else "", score)
 
 
-def times_of(task: Shape) -> Times:
-    """Return the members of the task that are its times, by their names."""
-    names = [name for name, shape in task.members.items() if shape is not None and shape.type == "timestamp"]
+def times_of(task: Shape, noun: str) -> Sequence[TimeGuess]:
+    """Return the members of the task that are its times, by their names. `noun` is what the operation describes."""
+    times = (name for name, shape in task.members.items() if shape is not None and shape.type == "timestamp")
+    names = [name for name in times if not _OTHER_TIME.search(_plain(name).replace(_plain(noun), ""))]
     created = next((name for name in names if _CREATED.search(name)), "")
     started = next((name for name in names if _STARTED.search(name) and name != created), "")
     left = [name for name in names if name not in (created, started)]
@@ -95,7 +110,13 @@ def times_of(task: Shape) -> Times:
     updated = ended or next((name for name in left if _CHANGED.search(name)), "")
     if not created:
         created, started = started, ""
-    return Times(created, started, updated, bool(ended))
+    guesses = (("created", "created", created), ("started", "started", started), ("updated", "ended", updated))
+    return [TimeGuess(key, name, _is_clear(meaning, name, noun)) for key, meaning, name in guesses if name]
+
+
+def _is_clear(meaning: str, name: str, noun: str) -> bool:
+    found = _CLEAR[meaning].fullmatch(name.lower().replace("_", ""))
+    return found is not None and (found["noun"] or "") in _plain(noun)
 
 
 def message_of(task: Shape) -> str:
@@ -137,6 +158,8 @@ def _score(param: str, member: str, noun: str) -> int:
         return 70
     if _plain(_singular(param)) in (about, "id", "name", "arn") and any(other == about + word for word in _GENERIC):
         return 50
+    if other in _GENERIC and (one in _GENERIC or one.endswith("identifier")):
+        return _POSSIBLE
     return 40 if same is not None else 20 if any(other.endswith(word) for word in _GENERIC) else 0
 
 

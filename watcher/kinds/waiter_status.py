@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from watcher.kinds.api_model import Operation, Shape
+from watcher.kinds.form import PLACEHOLDER_STATUS
 from watcher.kinds.path_shapes import shape_found
 from watcher.kinds.waiter_guesses import OwnId, own_id, params_of
 
@@ -104,8 +105,9 @@ def statuses_of(acceptors: Acceptors, place: StatusPlace) -> Sequence[tuple[str,
         raise UnusableWaiter(f"each status of {place.argument} is an end for it: {', '.join(enum)}")
     rows = [(word, "open", _doubt(word)) for word in open_]
     if not enum:
-        first, *others = open_ or ["PENDING" if (succeeded or failed)[0].isupper() else "pending"]
-        check = "the API model does not list the statuses; complete this list"
+        first, *others = open_ or [PLACEHOLDER_STATUS]
+        wanted = "" if open_ else f"replace {PLACEHOLDER_STATUS} with the first status of such a task; "
+        check = f"{wanted}the API model does not list the statuses; complete this list"
         rows = [(first, "open", check), *((word, "open", "") for word in others)]
     rows += [(word, "succeeded", _doubt_end(word)) for word in succeeded]
     return [*rows, *((word, "failed", _doubt_end(word)) for word in failed)]

@@ -223,7 +223,7 @@ def _for_a_person(error: InvalidInput, element: Unwrapped, kind: Kind, place: st
     """The error with its place, the envelopes that were recognized, and a good message. Without a traceback, which would keep the
     whole body in memory for as long as the error exists."""
     inside = f" (in {' in '.join(reversed(element.envelopes))})" if element.envelopes else ""
-    good = f"; a good message: {good_message(kind)}" if error.reason in _FORM else ""
+    good = f"; a good message: {good_message(kind)}" if error.reason in _FORM and all(param.example for param in kind.params) else ""
     return InvalidInput(error.reason, element.place + place + error.detail + inside + good)
 
 
