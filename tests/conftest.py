@@ -34,6 +34,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--stories", type=int, default=20, metavar="N", help="stories of the simulation to play (default 20)")
 
 
+def pytest_collection_finish() -> None:
+    """Leave thousands of collected tests and their modules out of each later garbage collection."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def sdk_data_read_once() -> Iterator[None]:
     """Let botocore read each of its data files once per process: each new session reads them anew, which was most of a test's time."""

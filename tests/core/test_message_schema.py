@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -134,6 +134,7 @@ def test_it_agrees_with_the_reader_about_any_task_of_the_voice_service(message: 
     assert OF_VOICE.is_valid(message) == (not invalid(message, VOICE))
 
 
+@settings(max_examples=40)
 @given(tasks(CATALOG))
 def test_it_agrees_with_the_reader_about_a_task_of_any_kind(message: dict[str, Any]) -> None:
     """But for a message that fits several kinds, and for one that a kind fits which the reader did not choose."""
