@@ -132,6 +132,14 @@ def test_a_stopped_task_stays_stopped() -> None:
     assert ended.truth()[-1] == ("SUCCEEDED", T0 + 11)
 
 
+def test_a_status_is_seen_at_the_moment_it_is_set() -> None:
+    """A status is seen at the time at which it was set, also where that time is rounded up to a millisecond."""
+    task = get(table(Scenario(seed=1), 1))
+    for status, now in (("FAILED", T0 + 100 - 5e-7), ("IN_QUEUE", T0 + 200 - 5e-7)):
+        task.set_status(status, now)
+        assert task.period(now).status == status
+
+
 def test_a_run_of_never_has_no_end() -> None:
     """With `run=never` a task stays in progress."""
     tasks = table(Scenario(durations="queue=1,run=never"), 1)

@@ -93,7 +93,7 @@ def _valid(text: str, longest: int) -> bool:
 
 
 def _shown(task: SimulatedTask, now: float) -> dict[str, Any]:
-    history = [{"status": period.status, "at": iso(period.at)} for period in task.periods if period.at <= now]
+    history = [{"status": period.status, "at": iso(period.at)} for period in task.begun(now)]
     return {
         "kind": task.kind.name,
         "voice_connector_id": task.connector,

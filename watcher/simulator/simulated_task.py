@@ -80,24 +80,24 @@ class SimulatedTask:
         """The time of its end, in seconds; None: it never ends."""
         return self.periods[-1].at if self.periods[-1].status in TERMINAL else None
 
+    def begun(self, now: float) -> tuple[Period, ...]:
+        """Return the periods that have begun at `now`, which is rounded as their times are. At least the first."""
+        at = milliseconds(now)
+        return tuple(period for period in self.periods if period.at <= at) or self.periods[:1]
+
     def period(self, now: float) -> Period:
         """Return the period that contains `now`."""
-        for period in reversed(self.periods):
-            if period.at <= now:
-                return period
-        return self.periods[0]
+        return self.begun(now)[-1]
 
     def stop(self, now: float) -> None:
         """End it at `now`, unless it ended before."""
-        at = milliseconds(now)
-        past = tuple(period for period in self.periods if period.at <= at) or self.periods[:1]
+        at, past = milliseconds(now), self.begun(now)
         if past[-1].status not in TERMINAL:
             self.periods = (*past, Period(STOPPED, max(at, past[-1].at), matches=past[-1].matches))
 
     def set_status(self, status: str, now: float) -> None:
         """Give it this status at `now`, which it keeps until it gets another one."""
-        at = milliseconds(now)
-        past = tuple(period for period in self.periods if period.at <= at) or self.periods[:1]
+        at, past = milliseconds(now), self.begun(now)
         done = status == SUCCEEDED
         self.periods = (*past, Period(status, max(at, past[-1].at), matches=done or status == PARTIAL_SUCCESS, voiceprint=done))
         self.end_seen = False
@@ -196,7 +196,7 @@ def _periods(now: float, queue: float, run: float, end: str, partial: float | No
 
 
 def milliseconds(at: float) -> float:
-    """Round `at`, in seconds, down to a millisecond."""
+    """Round `at`, in seconds, down to a millisecond; or up to one that is less than a microsecond away, an error of the float."""
     return math.floor(at * 1000 + 1e-3) / 1000
 
 

@@ -75,3 +75,12 @@ def test_a_status_that_is_set_is_kept() -> None:
     assert task.truth()[-1] == ("FAILED", T0 + 10)
     assert task.period(T0 + 10_000).status == "FAILED"
     assert task.ended_at == T0 + 10
+
+
+def test_a_status_is_seen_at_the_moment_it_is_set() -> None:
+    """A status is seen at the time at which it was set, also where that time is rounded up to a millisecond."""
+    task = made("transcription", durations="queue=1,run=30")
+    for n, now in enumerate((T0 + 10, T0 + 11 - 5e-7, T0 + 12 + 5e-7)):
+        task.set_status(status := ("FAILED", "COMPLETED", "QUEUED")[n], now)
+        assert task.period(now).status == status
+        assert task.begun(now)[-1].status == status

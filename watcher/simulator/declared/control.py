@@ -51,6 +51,6 @@ def _set_status(request: HttpRequest, service: DeclaredService, kind: Kind, para
 
 
 def _shown(task: DeclaredTask, now: float) -> dict[str, Any]:
-    history = [{"status": period.status, "at": iso(period.at)} for period in task.periods if period.at <= now]
+    history = [{"status": period.status, "at": iso(period.at)} for period in task.begun(now)]
     ids = {param.field: value for param, value in zip(task.kind.params, task.params, strict=True)}
     return {"kind": task.kind.name, **ids, "status": task.period(now).status, "history": history, "calls": task.calls}

@@ -55,19 +55,23 @@ class DeclaredTask:
         last = self.periods[-1]
         return last.at if self.kind.phase(last.status) is Phase.TERMINAL else None
 
+    def begun(self, now: float) -> tuple[Period, ...]:
+        """Return the periods that have begun at `now`, which is rounded as their times are. At least the first."""
+        at = milliseconds(now)
+        return tuple(period for period in self.periods if period.at <= at) or self.periods[:1]
+
     def period(self, now: float) -> Period:
         """Return the period that contains `now`."""
-        return next((period for period in reversed(self.periods) if period.at <= now), self.periods[0])
+        return self.begun(now)[-1]
 
     def started_at(self, now: float) -> float | None:
         """Return when the running status began, in seconds; None before that, and where the task never had it."""
         running = self.kind.running_status or self.kind.first_status
-        return next((period.at for period in self.periods if period.status == running and period.at <= now), None)
+        return next((period.at for period in self.begun(now) if period.status == running), None)
 
     def set_status(self, status: str, now: float) -> None:
         """Give it this status at `now`, which it keeps until it gets another one."""
-        at = milliseconds(now)
-        past = tuple(period for period in self.periods if period.at <= at) or self.periods[:1]
+        at, past = milliseconds(now), self.begun(now)
         self.periods = (*past, Period(status, max(at, past[-1].at)))
         self.end_seen = False
 
