@@ -3,6 +3,8 @@ PYTHON ?= python3
 # uv sets up in seconds; with INSTALLER=pip, or where uv cannot be installed, pip does it.
 INSTALLER ?= uv
 BIN := .venv/bin
+# The tests start hundreds of Python processes. Without files of bytecode, each of them compiles the watcher again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo test verify long simulate soak check lint types imports dependencies deploy-check api-check sbom bench lock clean
 
