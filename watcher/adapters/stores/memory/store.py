@@ -156,8 +156,9 @@ class MemoryStore:
     async def replicas(self) -> Sequence[Replica]:
         return ()
 
-    async def count_open(self, kinds: Collection[str] | None = None) -> int:
-        return sum(watch.open and (kinds is None or watch.ref.kind in kinds) for watch in self.content.watches.values())
+    async def count_open(self, kinds: Collection[str] | None = None, targets: Collection[str] | None = None) -> int:
+        refs = (watch.ref for watch in self.content.watches.values() if watch.open)
+        return sum((kinds is None or ref.kind in kinds) and (targets is None or ref.target in targets) for ref in refs)
 
     async def count_by_state(self, now: float) -> Sequence[OpenCount]:
         return self.content.count_by_state(now)

@@ -290,8 +290,8 @@ class PostgresStore:
     async def replicas(self) -> Sequence[Replica]:
         return await self._read(partial(replica_rows.replicas, terms=self._terms))
 
-    async def count_open(self, kinds: Collection[str] | None = None) -> int:
-        return await self._read(partial(watch_rows.count_open, kinds=kinds))
+    async def count_open(self, kinds: Collection[str] | None = None, targets: Collection[str] | None = None) -> int:
+        return await self._read(partial(watch_rows.count_open, kinds=kinds, targets=targets))
 
     async def count_by_state(self, now: float) -> Sequence[OpenCount]:
         return await self._read(partial(watch_rows.count_by_state, now=now))

@@ -61,7 +61,6 @@ _ANNOUNCE = """WITH found AS (
     others AS (SELECT * FROM found WHERE owner IS NOT NULL AND owner <> %b AND length(key) < 7000)
     SELECT ARRAY(SELECT key FROM found), (SELECT count(pg_notify(%b, 'notified ' || owner || ' ' || key)) FROM others)"""
 _COUNT_OPEN = "SELECT count(*) FROM watches WHERE ended_at IS NULL"
-_COUNT_OPEN_OF = f"{_COUNT_OPEN} AND kind = ANY(%b::text[])"
 _AGE_CLASS = "".join(f" WHEN age <= {bound} THEN {number}" for number, bound in enumerate(AGE_BOUNDS_S[:-1]))
 _COUNT_BY_STATE = f"""SELECT kind, status, CASE{_AGE_CLASS} ELSE {len(AGE_BOUNDS_S) - 1} END AS age_class, count(*)
     FROM (SELECT kind, status, %b::float8 - coalesce(status_since, admitted_at) AS age FROM watches WHERE ended_at IS NULL) w
@@ -126,9 +125,12 @@ async def find_all(db: Connection, query: TaskQuery) -> Page[Watch]:
     return page([((row[0],), watch_of(row)) for row in await cursor.fetchall()], query.limit)
 
 
-async def count_open(db: Connection, kinds: Collection[str] | None) -> int:
-    """How many open watches there are of these kinds, or of all kinds."""
-    return int((await (one(db, _COUNT_OPEN) if kinds is None else one(db, _COUNT_OPEN_OF, (list(kinds),))))[0])
+async def count_open(db: Connection, kinds: Collection[str] | None, targets: Collection[str] | None) -> int:
+    """How many open watches there are of these kinds and in these targets. None: of all kinds, in all targets."""
+    filters = {"kind": kinds, "target": targets}
+    used = {column: list(values) for column, values in filters.items() if values is not None}
+    conditions = "".join(f" AND {column} = ANY(%b::text[])" for column in used)
+    return int((await one(db, _COUNT_OPEN + conditions, tuple(used.values())))[0])
 
 
 async def count_by_state(db: Connection, now: float) -> list[OpenCount]:

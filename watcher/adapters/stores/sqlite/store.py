@@ -220,8 +220,8 @@ class SqliteStore:
     async def replicas(self) -> Sequence[Replica]:
         return ()
 
-    async def count_open(self, kinds: Collection[str] | None = None) -> int:
-        return await self._file.query(partial(watch_rows.count_open, kinds=kinds))
+    async def count_open(self, kinds: Collection[str] | None = None, targets: Collection[str] | None = None) -> int:
+        return await self._file.query(partial(watch_rows.count_open, kinds=kinds, targets=targets))
 
     async def count_by_state(self, now: float) -> Sequence[OpenCount]:
         return await self._file.query(partial(watch_rows.count_by_state, now=now))

@@ -50,7 +50,6 @@ _ADD_EVENT = """INSERT INTO events (watch, id, type, "to", terminal, at, body)
 _READ = f"SELECT n, target, kind, params, id, {_STATE} FROM watches"  # noqa: S608
 _LOAD = f"{_READ} WHERE ended_at IS NULL AND n > ? ORDER BY n LIMIT ?"
 _COUNT_OPEN = "SELECT count(*) FROM watches WHERE ended_at IS NULL"
-_COUNT_OPEN_OF = f"{_COUNT_OPEN} AND kind IN (SELECT value FROM json_each(?))"  # noqa: S608
 _AGE_CLASS = "".join(
     f" WHEN ? - coalesce(status_since, admitted_at) <= {bound} THEN {number}" for number, bound in enumerate(AGE_BOUNDS_S[:-1])
 )
@@ -120,10 +119,12 @@ def find_all(db: sqlite3.Connection, query: TaskQuery) -> Page[Watch]:
     return page((((row[0],), _watch(row)) for row in rows), query.limit)
 
 
-def count_open(db: sqlite3.Connection, kinds: Collection[str] | None) -> int:
-    """How many open watches there are of these kinds, or of all kinds."""
-    found = db.execute(_COUNT_OPEN) if kinds is None else db.execute(_COUNT_OPEN_OF, (json.dumps(list(kinds)),))
-    return int(found.fetchone()[0])
+def count_open(db: sqlite3.Connection, kinds: Collection[str] | None, targets: Collection[str] | None) -> int:
+    """How many open watches there are of these kinds and in these targets. None: of all kinds, in all targets."""
+    filters = {"kind": kinds, "target": targets}
+    used = {column: json.dumps(list(values)) for column, values in filters.items() if values is not None}
+    conditions = "".join(f" AND {column} IN (SELECT value FROM json_each(?))" for column in used)  # noqa: S608
+    return int(db.execute(_COUNT_OPEN + conditions, tuple(used.values())).fetchone()[0])
 
 
 def count_by_state(db: sqlite3.Connection, now: float) -> list[OpenCount]:
