@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Any
 
 from watcher.adapters.stores.sqlite import token_rows
-from watcher.model import NO_TOKENS, Change, TaskRef, TaskTokens, Watch
+from watcher.model import NO_TOKENS, STATE_FIELDS, Change, TaskRef, TaskTokens, Watch
 from watcher.query import AGE_BOUNDS_S, OpenCount, Page, Selection, TaskQuery, decode_cursor, page
 
 LOAD_BATCH = 1000
@@ -17,29 +17,10 @@ LOAD_BATCH = 1000
 PRUNE_BATCH = 500
 """Watches erased in one transaction, so that commits do not wait for all of them."""
 
-_state = attrgetter(
-    "admitted_at",
-    "deadline_at",
-    "context",
-    "status",
-    "status_since",
-    "changed_at",
-    "created_at",
-    "started_at",
-    "updated_at",
-    "result_digest",
-    "sequence",
-    "polls",
-    "ended_at",
-    "end_reason",
-    "trace",
-)
-"""The stored fields of a watch besides its names, in the order of `Watch` and of the columns."""
+_state = attrgetter(*STATE_FIELDS)
+_STATE = ", ".join(STATE_FIELDS)
+"""The columns have the names and the order of the fields of `Watch`."""
 
-_STATE = (
-    "admitted_at, deadline_at, context, status, status_since, changed_at, created_at, started_at, updated_at,"
-    " result_digest, sequence, polls, ended_at, end_reason, trace"
-)
 # S608 below: the statements consist of constants of this file and parameters, never of data.
 _ADMIT = f"""INSERT INTO watches (key, id, target, kind, params, {_STATE})
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING"""  # noqa: S608
