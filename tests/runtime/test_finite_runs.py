@@ -7,9 +7,10 @@ from datetime import timedelta
 import anyio
 import pytest
 
-from tests.runtime.conftest import MakeWorld, World, key
+from tests.runtime.conftest import EPOCH, MakeWorld, World, key
 from watcher.adapters.stores.memory.replica import SharedMemory
 from watcher.errors import Unavailable
+from watcher.model import TaskRef, Watch
 from watcher.simulator.inbox import SimulatedInbox
 
 pytestmark = pytest.mark.looptime
@@ -55,3 +56,16 @@ async def test_a_replica_without_work_runs_on_while_another_one_has_some(world: 
         await anyio.sleep(300)
         assert second.finished
     assert {event.key for event in idle.inbox.events if event.terminal} == {key("task-1"), key("task-2")}
+
+
+@pytest.mark.parametrize("left", [TaskRef("speaker-search", ("abc", "task-9"), "mars"), TaskRef("removed-kind", ("task-9",))])
+async def test_a_finite_run_ends_while_watches_are_open_that_it_cannot_poll(world: MakeWorld, left: TaskRef) -> None:
+    """On a shared store, a watch of a target or a kind that is not configured stays open, and does not keep the run from ending."""
+    w = world(store=SharedMemory(1, World.wall).replica("a"))
+    await w.store.admit([Watch(left, "0" * 32, EPOCH, EPOCH + 86_400)])
+    w.submit("task-1")
+    async with w.watcher() as watcher:
+        with anyio.fail_after(3600):
+            await watcher.run()
+    assert watcher.finished
+    assert await w.store.count_open() == 1

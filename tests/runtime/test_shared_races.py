@@ -139,7 +139,7 @@ async def test_a_shard_that_is_lost_and_claimed_again_during_its_hand_over_is_ad
 class Down(SharedStore):
     """Fails every check of whether all work is done."""
 
-    async def count_open(self, kinds: Collection[str] | None = None) -> int:
+    async def count_open(self, kinds: Collection[str] | None = None, targets: Collection[str] | None = None) -> int:
         raise StoreUnavailable("connection refused")
 
 

@@ -222,6 +222,9 @@ async def test_an_explanation_is_about_the_target_of_the_task() -> None:
     assert found.next is not None
     assert found.task is not None
     assert (found.next.pace, found.next.open_tasks, found.task.polls > 1) == (2.5, 2, True)
+    own = await explain_task(places.store, CATALOG, "job/t0", PollSettings(WatchSettings(), CadenceSettings()), EPOCH + 40)
+    assert own.next is not None
+    assert own.next.open_tasks == 10
     assert found.next.why[-1].startswith("the pace of the target eu is 2.5 calls/s; open tasks that share it: 2;")
 
 

@@ -13,11 +13,12 @@ from watcher.model.replicas import Claim, QuotaUse, Replica, Report
 from watcher.model.task_tokens import NO_TOKENS, TaskTokens, token_digest
 from watcher.model.tasks import DEFAULT_TARGET, Lease, Scope, TaskRef, shard_of
 from watcher.model.undelivered import Backlog, DeadLetter, Leftover, Pruned, RefusalCause
-from watcher.model.watches import Observation, Result, Watch
+from watcher.model.watches import STATE_FIELDS, Observation, Result, Watch
 
 __all__ = [
     "DEFAULT_TARGET",
     "NO_TOKENS",
+    "STATE_FIELDS",
     "Backlog",
     "Change",
     "Claim",

@@ -73,3 +73,12 @@ class Watch(NamedTuple):
     def open(self) -> bool:
         """Whether its task is still polled."""
         return self.ended_at is None
+
+    @property
+    def stored(self) -> Watch:
+        """As a store keeps it: without the fields below the line."""
+        return self._replace(seen_at=None, failures=0, failing_since=None)
+
+
+STATE_FIELDS = Watch._fields[Watch._fields.index("admitted_at") : Watch._fields.index("seen_at")]
+"""The fields that a store keeps besides the names of the task and of the watch."""

@@ -51,8 +51,8 @@ class Queries(Protocol):
         """The replicas whose leases have not ended, in order of their names. None in a store with a single owner."""
         ...
 
-    async def count_open(self, kinds: Collection[str] | None = None) -> int:
-        """How many open watches there are of these kinds, or of all kinds."""
+    async def count_open(self, kinds: Collection[str] | None = None, targets: Collection[str] | None = None) -> int:
+        """How many open watches there are of these kinds and in these targets. None: of all kinds, in all targets."""
         ...
 
     async def count_by_state(self, now: float) -> Sequence[OpenCount]:

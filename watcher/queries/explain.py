@@ -14,7 +14,7 @@ from watcher.core.polling.open_circuits import STATE, holding, restore
 from watcher.core.polling.schedule import state_name
 from watcher.core.polling.target_quota import TargetQuota
 from watcher.kinds.catalog import Catalog
-from watcher.model import DEFAULT_TARGET, Watch
+from watcher.model import Watch
 from watcher.ports import Queries
 from watcher.queries.dead_letters import DeadLetterSummary, all_dead_letters
 from watcher.queries.events import TaskEvent, task_history
@@ -108,15 +108,9 @@ async def _learned_state(store: Queries, catalog: Catalog, watch: Watch) -> Lear
     return LearnedState(
         cadence=await store.load_state(state_name("cadence", *of)),
         pace=await _pace(store, of),
-        open_tasks=await _open_tasks(store, of, sharing),
+        open_tasks=await store.count_open(sharing, [of.target]),
         circuits=holding(circuits, of.target, kind.service),
     )
-
-
-async def _open_tasks(store: Queries, of: TargetQuota, kinds: Sequence[str]) -> int:
-    """The open tasks under a quota. For a target other than the default one, as all replicas saved them last."""
-    saved = [] if of.target == DEFAULT_TARGET else await store.load_states(state_name("open", *of))
-    return sum(map(int, saved)) if saved else await store.count_open(kinds)
 
 
 async def _pace(store: Queries, of: TargetQuota) -> str | None:

@@ -9,7 +9,6 @@ import structlog
 
 from watcher.core.polling.schedule import state_name
 from watcher.core.polling.transitions import WatchSettings
-from watcher.model import DEFAULT_TARGET
 from watcher.ports import Store
 from watcher.runtime.clock import Clock
 from watcher.runtime.poller_set import PollerSet
@@ -51,8 +50,6 @@ class Maintenance:
         for poller in self._pollers.ready:
             await self._store.save_state(state_name("pace", *poller.of), repr(poller.policy.pace.rate))
             await self._store.save_state(state_name("cadence", *poller.of), poller.policy.cadence.dump())
-            if poller.of.target != DEFAULT_TARGET:  # the store counts open tasks by kind, not by target
-                await self._store.save_state(state_name("open", *poller.of), str(len(poller.pending)), own=True)
             if poller.progress.changed:
                 await self._store.save_state(state_name("progress", *poller.of), poller.progress.dump(), own=True)
 

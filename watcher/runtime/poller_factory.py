@@ -32,7 +32,8 @@ class PollerFactory:
         self, settings: ServiceSettings, probe: Probe, leases: Leases, outlet: Outlet, instruments: Instruments, determinism: Determinism
     ) -> None:
         self.catalog = settings.catalog
-        self._targets = frozenset(settings.scopes)
+        self.targets = frozenset(settings.scopes)
+        """The targets whose tasks can be polled."""
         self._settings = settings
         self._probe = probe
         self._leases = leases
@@ -53,7 +54,7 @@ class PollerFactory:
         kind = self.catalog.get(ref.kind)
         if kind is None and self._first_of(ref.kind):
             log.warning("unknown_kind", kind=ref.kind, hint=f"another version or another configuration had it; {STAYS}")
-        elif kind is not None and ref.target in self._targets:
+        elif kind is not None and ref.target in self.targets:
             return TargetQuota(kind.quota, ref.target)
         elif kind is not None and self._first_of(ref.target):
             log.warning("unknown_target", target=ref.target, hint=f"another configuration had it: add it to targets; {STAYS}")

@@ -72,9 +72,9 @@ class PollerSet:
         return [poller for poller in self if poller.of in self._ready]
 
     @property
-    def kinds(self) -> Collection[str]:
-        """The kinds of tasks that can be polled."""
-        return self._factory.catalog.kinds
+    def polled(self) -> tuple[Collection[str], Collection[str]]:
+        """The kinds and the targets of tasks that can be polled. Other watches stay in the store."""
+        return self._factory.catalog.kinds, self._factory.targets
 
     @property
     def in_flight(self) -> int:

@@ -154,8 +154,8 @@ class RetryingStore:
     async def replicas(self) -> Sequence[Replica]:
         return await self._retry(self._store.replicas)
 
-    async def count_open(self, kinds: Collection[str] | None = None) -> int:
-        return await self._retry(lambda: self._store.count_open(kinds))
+    async def count_open(self, kinds: Collection[str] | None = None, targets: Collection[str] | None = None) -> int:
+        return await self._retry(lambda: self._store.count_open(kinds, targets))
 
     async def count_by_state(self, now: float) -> Sequence[OpenCount]:
         return await self._retry(lambda: self._store.count_by_state(now))

@@ -218,11 +218,12 @@ class Watcher:
     async def _done(self) -> bool:
         """Whether all work is done. The store decides, not the count in memory, because the end is final.
 
-        Also the work of other replicas counts: one that ends may leave it to this one.
+        Also the work of other replicas counts: one that ends may leave it to this one. A watch of a kind or a target that is not
+        configured does not count: no poll of this process could end it.
         """
         loops, store = self.loops, self.adapters.store
         idle = loops.ownership.adoption.done.is_set() and loops.intake.exhausted and not loops.pollers and not loops.backlog.total
-        if not idle or (store.renew_s is not None and await store.count_open(loops.pollers.kinds)):
+        if not idle or (store.renew_s is not None and await store.count_open(*loops.pollers.polled)):
             return False
         if any(waiting.events for waiting in (await store.backlog()).values()):
             return False

@@ -140,6 +140,7 @@ async def test_open_watches_are_loaded_in_order(path: Path) -> None:
         assert SORTED not in steps
         assert "COVERING INDEX watches_open" in await plan(store, path, lambda store: store.count_open())
         assert "watches_open" in await plan(store, path, lambda store: store.count_open(["speaker-search"]))
+        assert "watches_open" in await plan(store, path, lambda store: store.count_open(["speaker-search"], ["default"]))
 
 
 async def test_the_newest_position_is_the_last_row(path: Path) -> None:

@@ -193,7 +193,7 @@ async def state(store: Store) -> Any:
     return {
         "tasks": tasks,
         "open": sorted(await loaded(store), key=lambda watch: watch.key),
-        "count": [await store.count_open(kinds) for kinds in (None, KINDS[:1])],
+        "count": [await store.count_open(kinds, targets) for kinds in (None, KINDS[:1]) for targets in (None, ["default"])],
         "by state": sorted(map(repr, await store.count_by_state(1020.0))),
         "events": [unplaced(await store.task_events(watch.key)) for watch in tasks],
         "undelivered": [await store.undelivered(watch.key) for watch in tasks],

@@ -126,6 +126,25 @@ class QueriesExam:
         assert await store.count_open({"voice-tone"}) == 1
         assert await store.count_open([]) == 0
 
+    async def test_count_open_in_targets(self, store: Store) -> None:
+        """Open watches are counted in all targets or in these, also together with their kinds; `default` is a target like the others."""
+        ended = a_watch("t3", target="us")
+        await store.admit([a_watch("t1"), a_watch("t1", target="eu"), a_watch("t2", kind="voice-tone", target="eu"), ended])
+        await commit(store, moved(ended, end=True))
+        found = {
+            targets: [await store.count_open(kinds, targets) for kinds in (None, ["voice-tone"], ["speaker-search"], [])]
+            for targets in (None, ("default",), ("eu",), ("us",), ("default", "eu"), ("speaker-search",), ())
+        }
+        assert found == {
+            None: [3, 1, 2, 0],
+            ("default",): [1, 0, 1, 0],
+            ("eu",): [2, 1, 1, 0],
+            ("us",): [0, 0, 0, 0],
+            ("default", "eu"): [3, 1, 2, 0],
+            ("speaker-search",): [0, 0, 0, 0],
+            (): [0, 0, 0, 0],
+        }
+
     async def test_open_watches_are_counted_by_state(self, store: Store) -> None:
         """Open watches are counted by kind, status, and the age of the status or, before the first look, of the watch."""
         now = 1_000_000.0

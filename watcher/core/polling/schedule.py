@@ -241,6 +241,6 @@ def _mean_rate(before: float, since_last_steer: float) -> float:
     return rate if rate >= NO_CALLS else 0.0
 
 
-def state_name(what: Literal["pace", "cadence", "progress", "open"], quota: Quota, target: str = DEFAULT_TARGET) -> str:
+def state_name(what: Literal["pace", "cadence", "progress"], quota: Quota, target: str = DEFAULT_TARGET) -> str:
     """The name under which the store keeps what was learned about this quota of this target."""
     return f"{what} {TargetQuota(quota, target).name}"

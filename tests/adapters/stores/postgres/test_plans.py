@@ -225,6 +225,7 @@ QUERIES: dict[str, tuple[Any, set[str], int]] = {
     ),
     # either index of the open ones: which one depends on how much of the table is vacuumed
     "the number of open tasks": (lambda store: store.count_open(["speaker-search"]), set(), ROWS // 2),
+    "the number of open tasks in a target": (lambda store: store.count_open(["speaker-search"], ["default"]), set(), ROWS // 2),
     "the number of dead letters": (lambda store: store.count_dead_letters(), {"dead_letters_what"}, ROWS // 10),
     "the backlog of a shard": (lambda store: store.count_backlog(3), {"events_pkey"}, 2 * ROWS // 64),
 }

@@ -57,7 +57,7 @@ class MemoryContent:
             return existing
         self.admitted += 1
         self._numbers[watch.key] = self.admitted
-        return self.watches.setdefault(watch.key, _stored(watch))
+        return self.watches.setdefault(watch.key, watch.stored)
 
     def add_tokens(self, tokens: TaskTokens) -> None:
         """Keep task tokens with their watches."""
@@ -216,7 +216,7 @@ class MemoryContent:
         if existing is None or existing.id != watch.id:
             return False
         if existing.sequence <= watch.sequence:
-            self.watches[watch.key] = _stored(watch)
+            self.watches[watch.key] = watch.stored
         for event in change.events:
             self.add_event(event)
         return True
@@ -230,11 +230,6 @@ class MemoryContent:
     def _is_erased(self, dead_letter: DeadLetter) -> bool:
         of_event = dead_letter.what == "event" and dead_letter.position > 0
         return of_event and dead_letter.position not in self.shards[dead_letter.shard] and dead_letter.id not in self.dead_letters
-
-
-def _stored(watch: Watch) -> Watch:
-    """The fields that a store keeps; the others are in the memory of the process that polls the task."""
-    return watch._replace(seen_at=None, failures=0, failing_since=None)
 
 
 def _matches(watch: Watch, query: TaskQuery) -> bool:

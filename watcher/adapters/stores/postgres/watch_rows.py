@@ -8,32 +8,13 @@ from typing import Any
 
 from watcher.adapters.stores.postgres.connections import Connection
 from watcher.adapters.stores.postgres.schema import one
-from watcher.model import TaskRef, Watch, shard_of
+from watcher.model import STATE_FIELDS, TaskRef, Watch, shard_of
 from watcher.query import AGE_BOUNDS_S, OpenCount, Page, TaskQuery, decode_cursor, page
 
-state = attrgetter(
-    "admitted_at",
-    "deadline_at",
-    "context",
-    "status",
-    "status_since",
-    "changed_at",
-    "created_at",
-    "started_at",
-    "updated_at",
-    "result_digest",
-    "sequence",
-    "polls",
-    "ended_at",
-    "end_reason",
-    "trace",
-)
-"""The stored fields of a watch besides its names, in the order of `Watch` and of the columns."""
+state = attrgetter(*STATE_FIELDS)
+STATE = ", ".join(STATE_FIELDS)
+"""The columns have the names and the order of the fields of `Watch`."""
 
-STATE = (
-    "admitted_at, deadline_at, context, status, status_since, changed_at, created_at, started_at, updated_at,"
-    " result_digest, sequence, polls, ended_at, end_reason, trace"
-)
 _TYPES = [*["float8"] * 2, *["text"] * 2, *["float8"] * 5, "text", *["int8"] * 2, "float8", *["text"] * 2]
 STATE_ARRAYS = ", ".join(f"%b::{type_}[]" for type_ in _TYPES)
 """Parameters: an array for each field of `STATE`."""
@@ -61,7 +42,6 @@ _ANNOUNCE = """WITH found AS (
     others AS (SELECT * FROM found WHERE owner IS NOT NULL AND owner <> %b AND length(key) < 7000)
     SELECT ARRAY(SELECT key FROM found), (SELECT count(pg_notify(%b, 'notified ' || owner || ' ' || key)) FROM others)"""
 _COUNT_OPEN = "SELECT count(*) FROM watches WHERE ended_at IS NULL"
-_COUNT_OPEN_OF = f"{_COUNT_OPEN} AND kind = ANY(%b::text[])"
 _AGE_CLASS = "".join(f" WHEN age <= {bound} THEN {number}" for number, bound in enumerate(AGE_BOUNDS_S[:-1]))
 _COUNT_BY_STATE = f"""SELECT kind, status, CASE{_AGE_CLASS} ELSE {len(AGE_BOUNDS_S) - 1} END AS age_class, count(*)
     FROM (SELECT kind, status, %b::float8 - coalesce(status_since, admitted_at) AS age FROM watches WHERE ended_at IS NULL) w
@@ -81,7 +61,7 @@ async def admit(db: Connection, watches: Mapping[str, Watch], shards: int, me: s
         names = [_names(key, watch, shards) for key, watch in missing.items()]
         added, _ = await one(db, _ADMIT, (*columns(names), *state_columns(missing.values()), me, channel))
         new = set(added)
-        existing |= {key: stored(watch) for key, watch in missing.items() if key in new}
+        existing |= {key: watch.stored for key, watch in missing.items() if key in new}
         rest = [key for key in missing if key not in new]
         if rest:
             existing |= {watch.key: watch for watch in await _find(db, rest)}
@@ -126,9 +106,12 @@ async def find_all(db: Connection, query: TaskQuery) -> Page[Watch]:
     return page([((row[0],), watch_of(row)) for row in await cursor.fetchall()], query.limit)
 
 
-async def count_open(db: Connection, kinds: Collection[str] | None) -> int:
-    """How many open watches there are of these kinds, or of all kinds."""
-    return int((await (one(db, _COUNT_OPEN) if kinds is None else one(db, _COUNT_OPEN_OF, (list(kinds),))))[0])
+async def count_open(db: Connection, kinds: Collection[str] | None, targets: Collection[str] | None) -> int:
+    """How many open watches there are of these kinds and in these targets. None: of all kinds, in all targets."""
+    filters = {"kind": kinds, "target": targets}
+    used = {column: list(values) for column, values in filters.items() if values is not None}
+    conditions = "".join(f" AND {column} = ANY(%b::text[])" for column in used)
+    return int((await one(db, _COUNT_OPEN + conditions, tuple(used.values())))[0])
 
 
 async def count_by_state(db: Connection, now: float) -> list[OpenCount]:
@@ -163,11 +146,6 @@ def state_columns(watches: Iterable[Watch]) -> list[list[Any]]:
 def whole(number: float) -> int:
     """The number of a row from a cursor. A number that no row can have selects nothing."""
     return int(min(max(number, 0), 2**62))
-
-
-def stored(watch: Watch) -> Watch:
-    """The fields that a store keeps; the others are in the memory of the process that polls the task."""
-    return watch._replace(seen_at=None, failures=0, failing_since=None)
 
 
 def watch_of(row: Sequence[Any]) -> Watch:

@@ -1,4 +1,4 @@
-"""The store in a SQLite file: which method is a read, and which one is a write."""
+"""The store in a SQLite file: opening, and `ports.Shards`. The other protocols of the port are in modules of the same names."""
 
 # ruff: noqa: D102 - watcher/ports/ says what each method promises
 
@@ -6,36 +6,21 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Literal
 
 import anyio
 from pydantic import Field
 
-from watcher.adapters.stores.sqlite import copy_rows, dead_letter_rows, event_rows, owner_rows, schema, token_rows, watch_rows
+from watcher.adapters.stores.sqlite import copy_rows, dead_letter_rows, event_rows, owner_rows, schema, watch_rows
+from watcher.adapters.stores.sqlite.copies import SqliteCopies
 from watcher.adapters.stores.sqlite.event_rows import SHARD
-from watcher.adapters.stores.sqlite.file import SqliteFile
+from watcher.adapters.stores.sqlite.operations import SqliteOperations
+from watcher.adapters.stores.sqlite.outbox import SqliteOutbox
+from watcher.adapters.stores.sqlite.queries import SqliteQueries
 from watcher.core.delivery.leftovers import leftovers, to_drop
-from watcher.errors import Fenced, StoreRefused, StoreUnavailable
-from watcher.model import (
-    NO_TOKENS,
-    Backlog,
-    Change,
-    Claim,
-    DeadLetter,
-    Event,
-    Lease,
-    Leftover,
-    Portion,
-    Pruned,
-    Replica,
-    Report,
-    TaskTokens,
-    Watch,
-)
-from watcher.ports import CANCEL_PAGE, IDENTITY, Requests, Signals
-from watcher.query import DeadLetterQuery, EventQuery, OpenCount, Page, Selection, TaskQuery
+from watcher.model import NO_TOKENS, Change, Claim, DeadLetter, Lease, Leftover, Pruned, Report, TaskTokens, Watch
+from watcher.ports import Signals
 from watcher.section import Section
 
 
@@ -49,21 +34,17 @@ class SqliteStoreSettings(Section):
     """The file, on a local disk. The files -wal, -shm and .lock are beside it. `:memory:` keeps nothing when the process ends."""
 
 
-class SqliteStore:
+class SqliteStore(SqliteOutbox, SqliteQueries, SqliteOperations, SqliteCopies):
     """A `Store` with one shard. Erased data is overwritten in the file and removed from its log."""
 
     shards = 1
     renew_s: float | None = None
 
     def __init__(self, settings: SqliteStoreSettings) -> None:
+        super().__init__(settings.path)
         self.durable = settings.path != schema.MEMORY
-        self._file = SqliteFile(settings.path)
         self._lease: Lease | None = None
         """The one that `claim` returned, until it is released."""
-        self._epoch = 0
-        """The epoch in the file, as of the current write transaction. Used in the writer thread."""
-        self._forgotten = 0
-        """The number of the last erasure returned by `requests`, until its record is removed; then 0."""
 
     async def open(self, sinks: Sequence[str], drop: Collection[str] = ()) -> Mapping[str, Leftover]:
         def work(db: sqlite3.Connection) -> Mapping[str, Leftover]:
@@ -164,160 +145,12 @@ class SqliteStore:
     async def save_state(self, name: str, text: str, *, own: bool = False) -> None:
         await self._file.write(partial(owner_rows.save_state, name=name, text=text))
 
-    async def load_state(self, name: str) -> str | None:
-        return await self._file.read(partial(owner_rows.load_state, name=name))
-
-    # --- outbox ----------------------------------------------------------------------------------
-
-    async def read_outbox(self, sink: str, shard: int, after: int, limit: int) -> Sequence[Event]:
-        return await self._file.read(partial(event_rows.read_outbox, sink=sink, after=after, limit=limit))
-
-    async def settle(self, sink: str, delivered: Sequence[Event], dead_letters: Sequence[DeadLetter], leases: Mapping[int, Lease]) -> None:
-        positions = {event.position for event in delivered} | {dead_letter.position for dead_letter in dead_letters}
-
-        def work(db: sqlite3.Connection) -> None:
-            if positions:
-                self._check_lease(leases)
-            event_rows.settle(db, sink, positions)
-            dead_letter_rows.add(db, dead_letters)
-
-        await self._file.write(work)
-
-    async def count_backlog(self, shard: int) -> Mapping[str, Backlog]:
-        return await self._file.read(event_rows.backlog)
-
-    async def task_tokens(self, keys: Sequence[str]) -> TaskTokens:
-        return await self._file.read(partial(token_rows.find, keys=keys))
-
-    async def begin_answers(self, tokens: TaskTokens) -> TaskTokens:
-        return await self._file.write(partial(token_rows.begin, tokens=tokens))
-
-    async def drop_tokens(self, tokens: TaskTokens) -> None:
-        await self._file.write(partial(token_rows.drop, tokens=tokens))
-
-    async def late_tokens(self, shards: Collection[int], limit: int) -> Sequence[str]:
-        return await self._file.read(partial(token_rows.late, limit=limit)) if SHARD in shards else []
-
-    async def open_tokens(self, shards: Collection[int], after: str | None, limit: int) -> Page[tuple[str, str]]:
-        if SHARD not in shards:
-            return Page([])
-        return await self._file.read(partial(token_rows.waiting, after=after, limit=limit))
-
-    # --- queries ---------------------------------------------------------------------------------
-
-    async def identity(self) -> str:
-        found = await self.load_state(IDENTITY)
-        if found is None:
-            raise StoreRefused("the store has no identity, as after an incomplete restore: restore a copy of the whole file")
-        return found
-
-    async def task(self, key: str) -> Watch | None:
-        return await self._file.read(partial(watch_rows.find, key=key))
-
-    async def tasks(self, query: TaskQuery) -> Page[Watch]:
-        return await self._file.query(partial(watch_rows.find_all, query=query))
-
-    async def replicas(self) -> Sequence[Replica]:
-        return ()
-
-    async def count_open(self, kinds: Collection[str] | None = None) -> int:
-        return await self._file.query(partial(watch_rows.count_open, kinds=kinds))
-
-    async def count_by_state(self, now: float) -> Sequence[OpenCount]:
-        return await self._file.query(partial(watch_rows.count_by_state, now=now))
-
-    async def task_events(self, key: str) -> Sequence[Event]:
-        return await self._file.read(partial(event_rows.of_task, key=key))
-
-    async def events(self, query: EventQuery) -> Sequence[Event]:
-        # a filter may pass over all events; without one, as for the readers of the API, a page is read at once
-        run = self._file.read if query.kind is None and query.terminal is None and query.key is None else self._file.query
-        return await run(partial(event_rows.find, query=query))
-
-    async def positions(self) -> Mapping[int, int]:
-        return await self._file.read(event_rows.positions)
-
-    async def undelivered(self, key: str) -> Mapping[str, int]:
-        return await self._file.query(partial(event_rows.undelivered, key=key))
-
-    async def backlog(self) -> Mapping[str, Backlog]:
-        return await self._file.query(event_rows.backlog)
-
-    async def dead_letters(self, query: DeadLetterQuery) -> Page[DeadLetter]:
-        return await self._file.query(partial(dead_letter_rows.find, query=query))
-
-    async def count_dead_letters(self) -> Mapping[tuple[str, str], int]:
-        return await self._file.query(dead_letter_rows.count)
-
-    async def load_states(self, name: str) -> Sequence[str]:
-        text = await self.load_state(name)
-        return [] if text is None else [text]
-
-    # --- operations ------------------------------------------------------------------------------
-
-    async def retry(self, ids: Sequence[str]) -> int:
-        return await self._file.write(partial(dead_letter_rows.mark, ids=ids))
-
-    async def purge(self, ids: Sequence[str] | None = None) -> int:
-        return await self._file.write(partial(dead_letter_rows.purge, ids=ids), erases=True)
-
-    async def forget(self, selection: Selection) -> int:
-        return await self._file.write(partial(watch_rows.forget, selection=selection), erases=True)
-
-    async def cancel(self, keys: Sequence[str]) -> int:
-        return await self._file.write(partial(watch_rows.cancel, keys=keys))
-
-    async def requests(self, after: str | None = None) -> Requests:
-        last, keys = await self._file.read(partial(owner_rows.forgotten, after=self._forgotten))
-        retries = await self._file.read(partial(dead_letter_rows.to_retry, after=after))
-        cancelled = await self._file.read(partial(watch_rows.cancelled, limit=CANCEL_PAGE))
-        if keys:  # returned before their records are removed, so that a full disk does not delay an erasure
-            self._forgotten = last
-        elif self._forgotten:
-            with suppress(StoreUnavailable):  # the next call tries again, and this one only reads
-                await self._file.write(partial(owner_rows.drop_forgotten, upto=self._forgotten), erases=True)
-                self._forgotten = 0
-        return Requests(keys, retries.items, retries.next, cancelled)
-
-    # --- copies ----------------------------------------------------------------------------------
-
-    async def attach_alone(self) -> None:
-        await self._file.join(self._begin, alone=True)
-        await self._file.read(copy_rows.check_complete)
-
-    async def states(self) -> Mapping[str, str]:
-        return await self._file.read(copy_rows.states)
-
-    async def cancelled(self) -> Sequence[str]:
-        return list(await self._file.query(partial(watch_rows.cancelled, limit=-1)))
-
-    async def open_target(self) -> None:
-        await self._file.own(self._begin)
-        await self._file.read(copy_rows.check_empty)
-
-    async def begin_copy(self, source: str, sinks: Sequence[str]) -> str:
-        return await self._file.write(partial(copy_rows.begin, source=source, sinks=sinks))
-
-    async def restore(self, portion: Portion, progress: str) -> None:
-        await self._file.write(partial(copy_rows.restore, portion=portion, progress=progress))
-
-    async def end_copy(self) -> None:
-        await self._file.write(copy_rows.end)
-
     async def _in_pieces(self, work: Callable[[sqlite3.Connection], int]) -> int:
         """Repeat the work until it returns 0. Each piece is a transaction, so that commits do not wait for all of them."""
         total = 0
         while piece := await self._file.write(work):
             total += piece
         return total
-
-    def _begin(self, db: sqlite3.Connection) -> None:
-        self._epoch = owner_rows.read_epoch(db)  # in each transaction: a check for each call would cost a tenth of its time
-
-    def _check_lease(self, leases: Mapping[int, Lease]) -> None:
-        lease = leases.get(SHARD)
-        if lease is None or lease.epoch != self._epoch:
-            raise Fenced([SHARD])
 
 
 def _nothing(_: sqlite3.Connection) -> None:

@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Any
 
 from watcher.adapters.stores.sqlite import token_rows
-from watcher.model import NO_TOKENS, Change, TaskRef, TaskTokens, Watch
+from watcher.model import NO_TOKENS, STATE_FIELDS, Change, TaskRef, TaskTokens, Watch
 from watcher.query import AGE_BOUNDS_S, OpenCount, Page, Selection, TaskQuery, decode_cursor, page
 
 LOAD_BATCH = 1000
@@ -17,29 +17,10 @@ LOAD_BATCH = 1000
 PRUNE_BATCH = 500
 """Watches erased in one transaction, so that commits do not wait for all of them."""
 
-_state = attrgetter(
-    "admitted_at",
-    "deadline_at",
-    "context",
-    "status",
-    "status_since",
-    "changed_at",
-    "created_at",
-    "started_at",
-    "updated_at",
-    "result_digest",
-    "sequence",
-    "polls",
-    "ended_at",
-    "end_reason",
-    "trace",
-)
-"""The stored fields of a watch besides its names, in the order of `Watch` and of the columns."""
+_state = attrgetter(*STATE_FIELDS)
+_STATE = ", ".join(STATE_FIELDS)
+"""The columns have the names and the order of the fields of `Watch`."""
 
-_STATE = (
-    "admitted_at, deadline_at, context, status, status_since, changed_at, created_at, started_at, updated_at,"
-    " result_digest, sequence, polls, ended_at, end_reason, trace"
-)
 # S608 below: the statements consist of constants of this file and parameters, never of data.
 _ADMIT = f"""INSERT INTO watches (key, id, target, kind, params, {_STATE})
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING"""  # noqa: S608
@@ -50,7 +31,6 @@ _ADD_EVENT = """INSERT INTO events (watch, id, type, "to", terminal, at, body)
 _READ = f"SELECT n, target, kind, params, id, {_STATE} FROM watches"  # noqa: S608
 _LOAD = f"{_READ} WHERE ended_at IS NULL AND n > ? ORDER BY n LIMIT ?"
 _COUNT_OPEN = "SELECT count(*) FROM watches WHERE ended_at IS NULL"
-_COUNT_OPEN_OF = f"{_COUNT_OPEN} AND kind IN (SELECT value FROM json_each(?))"  # noqa: S608
 _AGE_CLASS = "".join(
     f" WHEN ? - coalesce(status_since, admitted_at) <= {bound} THEN {number}" for number, bound in enumerate(AGE_BOUNDS_S[:-1])
 )
@@ -120,10 +100,12 @@ def find_all(db: sqlite3.Connection, query: TaskQuery) -> Page[Watch]:
     return page((((row[0],), _watch(row)) for row in rows), query.limit)
 
 
-def count_open(db: sqlite3.Connection, kinds: Collection[str] | None) -> int:
-    """How many open watches there are of these kinds, or of all kinds."""
-    found = db.execute(_COUNT_OPEN) if kinds is None else db.execute(_COUNT_OPEN_OF, (json.dumps(list(kinds)),))
-    return int(found.fetchone()[0])
+def count_open(db: sqlite3.Connection, kinds: Collection[str] | None, targets: Collection[str] | None) -> int:
+    """How many open watches there are of these kinds and in these targets. None: of all kinds, in all targets."""
+    filters = {"kind": kinds, "target": targets}
+    used = {column: json.dumps(list(values)) for column, values in filters.items() if values is not None}
+    conditions = "".join(f" AND {column} IN (SELECT value FROM json_each(?))" for column in used)  # noqa: S608
+    return int(db.execute(_COUNT_OPEN + conditions, tuple(used.values())).fetchone()[0])
 
 
 def count_by_state(db: sqlite3.Connection, now: float) -> list[OpenCount]:
