@@ -1,6 +1,6 @@
 """Follows a JMESPath expression through the shapes of an API model: what it finds, and which of its names do not exist.
 
-What cannot be known, such as a member of a map, is None. Nothing about such a shape is a mistake.
+A shape that cannot be known, such as that of a member of a map, is None, and leads to no mistakes.
 """
 
 from __future__ import annotations

@@ -32,9 +32,9 @@ _OTHER_TIME = re.compile(
 """Names of times that are not those of the status of a task."""
 _TEXT = re.compile(r"(status|state|fail|error).*(message|reason|detail|description)|^(message|reason)$|failurereason", re.IGNORECASE)
 _SURE = 60
-"""The score from which a guess needs no check."""
+"""The lowest score of a guess that needs no check."""
 _POSSIBLE = 45
-"""The score from which a member can be the id. A lower one is that of a member whose name does not fit the parameter."""
+"""The lowest score of a member that can be the id. With a lower score, its name does not fit the parameter."""
 
 
 @dataclass(frozen=True, slots=True)
