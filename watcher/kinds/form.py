@@ -30,7 +30,7 @@ from watcher.kinds.results import ResultRules
 from watcher.section import Name, Seconds, Section
 
 PLACEHOLDER_STATUS = "FIRST_STATUS"
-"""What `watcher kinds from-waiter` writes for a status that it does not know. It is no status of a kind."""
+"""What `watcher kinds from-waiter` writes for a status that it does not know. A kind cannot have it."""
 
 
 def _check_status(status: str) -> None:
@@ -67,7 +67,7 @@ class KindForm(Section):
     updated: JmesPath | None = None
     """When the current status began."""
     message: JmesPath | None = None
-    """The service's text about the status. Events contain it only with `events.results: full`."""
+    """The service's message about the status. Events contain it only with `events.results: full`."""
     result: JmesPath | None = None
     """The result, an object. If all members are null, the event has `result: null`."""
     types: dict[MemberPath, Literal["object", "list", "string", "number"]] = Field(default_factory=dict)

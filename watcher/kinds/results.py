@@ -33,7 +33,7 @@ class ResultRules:
     def read(self, task: Mapping[str, Any]) -> Result | None:
         """Return the result of a task, None while there is none. Raises a ValueError without any value of the reply in it.
 
-        An object in which each member is null is no result.
+        An object in which each member is null counts as no result.
         """
         if self.expression is None:
             return None

@@ -120,7 +120,7 @@ def _is_clear(meaning: str, name: str, noun: str) -> bool:
 
 
 def message_of(task: Shape) -> str:
-    """Return the member with the service's text about the status; empty if there is none."""
+    """Return the member with the service's message about the status; empty if there is none."""
     names = [name for name, shape in task.members.items() if shape is not None and shape.type == "string" and not shape.enum]
     return next((name for name in names if _TEXT.search(name)), "")
 

@@ -77,7 +77,7 @@ class StepFunctionsSink:
         return "Step Functions answers"
 
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        """Make one call for each event with a token. After a call that failed for a reason outside its event, no further call is made."""
+        """Make one call for each event with a token. After a call that failed for a reason outside its event, no more calls are made."""
         return await self._answer_all([(_answer(event), event.task_tokens) for event in events])
 
     async def heartbeat(self, tokens: Sequence[str]) -> Sequence[Outcome]:
