@@ -108,7 +108,7 @@ async def test_a_call_that_no_made_up_id_fits_says_what_would_help(sts: Sts, her
     statuses: {PENDING_VALIDATION: open, ISSUED: succeeded}
 """
     without = (await findings(kinds=(), more=kind.replace("EXAMPLE", ", example: short")))["kind certificate"]
-    assert (without.state, "made-up CertificateArn; give it an example" in without.seen) == ("skipped", True)
+    assert (without.state, "random CertificateArn; set its example" in without.seen) == ("skipped", True)
     arn = "arn:aws:acm:us-east-1:111122223333:certificate/12345678-1234-1234-1234-123456789012"
     given = (await findings(kinds=(), more=kind.replace("EXAMPLE", f", example: '{arn}'")))["kind certificate"]
     assert given.state != "skipped"

@@ -101,7 +101,7 @@ def test_a_failed_copy_says_how_to_continue(command: Command, new: Path, monkeyp
         patch.setattr(SqliteStore, "restore", fail)
         ended = command("store", "copy", "--from", "w.db", "new.yaml")
     assert (ended.code, ended.out) == (74, "")
-    assert "The copy is not complete. Call the same command again to continue it.\nstore: new.db: the disk is full\n" in ended.err
+    assert "The copy is not complete. Run the same command again to continue.\nstore: new.db: the disk is full\n" in ended.err
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     refused = command("run", "new.yaml")
     assert refused.code == 74

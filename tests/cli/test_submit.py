@@ -489,7 +489,7 @@ def test_a_file_of_tasks_is_not_a_task(command: Command, here: Path, name: str) 
     assert f"--file {name}" in ended.err
     assert (here / "tasks.txt").read_text() == ""
     shown = " ".join(command("submit", "--help").out.split())
-    assert "A file of tasks is not FILE: name it with --file" in shown
+    assert "FILE is not a file of tasks: for one, use --file" in shown
 
 
 def test_a_long_message_is_not_looked_up_as_a_file(command: Command) -> None:

@@ -139,11 +139,11 @@ def test_the_own_id_is_the_last_param() -> None:
     [
         ("s3", "BucketExists", "it calls head_bucket"),
         ("iam", "UserExists", "it looks only at HTTP statuses and error codes"),
-        ("ec2", "InstanceExists", "it compares no status with a word of success"),
-        ("eks", "ClusterDeleted", "its success is the error ResourceNotFoundException"),
+        ("ec2", "InstanceExists", "it does not wait for a status: it looks at length"),
+        ("eks", "ClusterDeleted", "it waits until the task no longer exists .error ResourceNotFoundException"),
         ("dms", "ReplicationTaskReady", "DescribeReplicationTasks has no parameter that names one task"),
         ("ecr", "ImageScanComplete", "the API requires imageId"),
-        ("omics", "VariantStoreDeleted", "status has none of the statuses that it waits for"),
+        ("omics", "VariantStoreDeleted", "the API model does not have the statuses that it waits for"),
     ],
 )
 def test_a_waiter_without_a_status_says_why(service: str, waiter: str, reason: str) -> None:

@@ -114,14 +114,14 @@ def test_a_kind_that_fits_its_api_has_no_mistakes(tmp_path: Path, text: str) -> 
         (
             "{PredecessorsIncluded: false}",
             "{PredecessorsIncluded: maybe}",
-            "10: kinds[0].extra.PredecessorsIncluded: expected a boolean, as the API does",
+            "10: kinds[0].extra.PredecessorsIncluded: expected a boolean, as in the API",
         ),
         (
             "{PredecessorsIncluded: false}",
             "{Predecessors: false}",
             "10: kinds[0].extra.Predecessors: GetJobRun has no parameter Predecessors; did you mean PredecessorsIncluded?",
         ),
-        ("{PredecessorsIncluded: false}", "{RunId: x}", "10: kinds[0].extra.RunId: is a param too; remove one of them"),
+        ("{PredecessorsIncluded: false}", "{RunId: x}", "10: kinds[0].extra.RunId: is in params too; remove one of them"),
         ("task: JobRun", "task: Job", "11: kinds[0].task: GetJobRunResponse has no member Job; did you mean JobRun?"),
         ("task: JobRun", "task: JobRun.Id", "11: kinds[0].task: finds a string, expected an object"),
         ("id: Id", "id: ID", "12: kinds[0].id: JobRun has no member ID; did you mean Id?"),

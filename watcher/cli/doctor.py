@@ -43,8 +43,8 @@ def doctor(config: Path, as_json: bool, kinds: Sequence[str]) -> None:
     If there are none, as before the first start, the voice API is checked.
 
     Says how to correct what fails. Changes nothing, prints no secrets, and can
-    run beside the watcher. Exit code 0: all checks passed; 69: something
-    is unavailable; 78: the configuration is wrong.
+    run while the watcher runs. Exit code 0: all checks passed; 69: something is
+    unavailable; 78: the configuration is wrong.
 
     \b
     Examples:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from watcher.kinds.api_model import ServiceApi
     from watcher.kinds.kind import Kind
 
-CONFIG_HELP = "Also know the kinds of this configuration."
+CONFIG_HELP = "Include the kinds of this configuration."
 
 
 @click.group(cls=CommandGroup)
@@ -34,8 +34,8 @@ def list_kinds(config: Path | None, as_json: bool) -> None:
     """List the kinds of tasks that can be watched.
 
     For each kind: the AWS service, how many tasks one call can read, and the
-    call. Kinds of the configuration are marked (own). With
-    --json, also the parameters, and the statuses with their classes.
+    call. Kinds of the configuration are marked (own). With --json, also the
+    parameters, and the statuses with their classes.
 
     \b
     Examples:
@@ -73,8 +73,8 @@ def _as_json(kind: Kind, *, own: bool) -> dict[str, object]:
 def show_kind(name: str, config: Path | None) -> None:
     """Print the declaration of a kind as YAML.
 
-    A kind that ships with the watcher has its comments. It is an example for
-    an entry of kinds in a configuration, under another name.
+    For a shipped kind, the comments are included. To change a shipped kind,
+    paste it below kinds in a configuration, under another name.
 
     \b
     Example:
@@ -117,7 +117,7 @@ def from_waiter(service: str, waiter: str | None, name: str | None) -> None:
     the waiter of an AWS service waits for. Without WAITER, lists the waiters of
     the service. Parameters, times, and texts are guesses from the names in the
     API model: read each comment that begins with "check". Replace FIRST_STATUS,
-    which stands for a status that the API model does not have. Then run watcher
+    which stands for a status that the API model does not list. Then run watcher
     config check, which compares the kind with the API model.
 
     A waiter that looks only at HTTP statuses or error codes cannot become a

@@ -1,4 +1,4 @@
-"""The kinds that `watcher doctor` checks without being asked: those with open watches in the store."""
+"""The kinds that `watcher doctor` checks without `--kind`: those with open watches in the store."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from watcher.ports import Store
 
 STORE_S = 3.0
-"""The longest time to read the store, in seconds. The other checks begin after it."""
+"""The longest time to read the store, in seconds. The other checks begin after that."""
 
 
 async def kinds_in_use(settings: Settings, catalog: Catalog, context: AdapterContext) -> Sequence[str]:

@@ -116,7 +116,7 @@ async def check_tokens(settings: Settings) -> str:
         host = str(settings.api.listen).rpartition(":")[0].strip("[]")
         if is_loopback(host):
             return "none: any program on this machine can use /v1"
-        return "none: /v1 replies 401 to every request, because api.listen is no loopback address; health and metrics work"
+        return "none: /v1 replies 401 to every request, because api.listen is not a loopback address; health and metrics work"
     try:
         clients = read_clients(settings.api.tokens)
     except TokenFileError as error:

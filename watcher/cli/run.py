@@ -23,9 +23,9 @@ def run(config: Path, drop_sinks: tuple[str, ...]) -> None:
     configuration file and logs the result; a changed file takes effect at the
     next start.
 
-    A kind of the configuration that its API cannot serve, such as one with a
-    wrong operation or path, is an error (exit code 78): the lines are those of
-    watcher config check.
+    A kind of the configuration that cannot be polled, such as one with a wrong
+    operation or path, is an error (exit code 78). The lines are the same as
+    those of watcher config check.
 
     A sink that was renamed or removed, and that has undelivered events or dead
     letters in the store, is an error (exit code 78). --drop-sink NAME erases

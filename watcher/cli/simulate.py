@@ -45,7 +45,7 @@ _RATE = click.FloatRange(min=0)
 @click.command()
 @click.option("--port", metavar="PORT", type=click.IntRange(0, 65535), default=8181, help="The port to listen on; 0: any free port.")
 @click.option("--host", metavar="ADDRESS", default="127.0.0.1", help="The address to listen on.")
-@click.option("--quota", metavar="RATE", type=_RATE, help="Calls per second for each quota; further calls are throttled.")
+@click.option("--quota", metavar="RATE", type=_RATE, help="Calls per second for each quota; calls above it are throttled.")
 @click.option("--burst", metavar="N", type=_RATE, help="Calls at once; by default as many as the quota allows in one second.")
 @click.option("--durations", metavar="TEXT", default="queue=exponential(1),run=10+exponential(4)", help=_DURATIONS_HELP)
 @click.option(

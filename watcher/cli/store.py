@@ -36,7 +36,7 @@ def copy(source: Path, config: Path, dry_run: bool) -> None:
 
     Stop the watchers on both stores first. The target must be empty; it is
     created if there is none. If the command is interrupted, no watcher starts on
-    the target until the same command was called again and has completed the copy.
+    the target until you run the same command again and it completes the copy.
 
     \b
     Examples:

@@ -73,7 +73,7 @@ class StoreCopying:
         except BaseException:
             self._progress.end()
             if self._progress.has_written:
-                sentence("The copy is not complete. Call the same command again to continue it.", err=True)
+                sentence("The copy is not complete. Run the same command again to continue.", err=True)
             raise
         finally:
             self._progress.end()

@@ -62,16 +62,16 @@ def submit(
     TASK is VoiceConnectorId/TaskId, a key as watcher tasks shows it, the ARN
     of a task, or a JSON message, such as what
     aws chime-sdk-voice start-speaker-search-task prints.
-    Give the tasks as arguments, with --file, or on stdin (-). Give the target
-    with --config, as the argument FILE, which is the same configuration, with
-    --queue-url, or with --url for the watcher itself. A file of tasks is not
-    FILE: name it with --file.
+    Give the tasks as arguments, with --file, or on stdin (-). Give the
+    destination with --config, as the argument FILE, which is the same
+    configuration, with --queue-url, or with --url for the watcher itself. FILE is
+    not a file of tasks: for one, use --file.
 
     All messages are checked first, as the watcher will read them: if one is
     invalid, all invalid ones are printed and nothing is sent (exit code 64).
     JSON messages are sent unchanged; --kind, --context and --deadline apply to
     the other tasks. --dry-run prints the messages on stdout, what they name on
-    stderr, and needs no target and no AWS.
+    stderr, and needs no destination and no AWS.
 
     A task that is submitted twice is watched once. So after a failure (69
     unavailable, 75 try again, 78 credentials or Region) you can submit all
@@ -150,7 +150,7 @@ def _target(config: Path | None, queue_url: str | None, source: str | None) -> T
         return target_of_config(config, source)
     if queue_url is not None and config is None:
         return Target(queue_of_url(queue_url))
-    raise click.BadParameter("give one target: --config FILE, --queue-url URL, or --url URL", param_hint="--config")
+    raise click.BadParameter("give one destination: --config FILE, --queue-url URL, or --url URL", param_hint="--config")
 
 
 def _environment_region() -> str | None:

@@ -21,7 +21,7 @@ from watcher.model import DEFAULT_TARGET
 from watcher.registry import AdapterContext
 
 _OTHER_API = frozenset({"InvalidAction", "MissingAction", "UnknownOperationException"})
-"""The codes of an endpoint that does not have the call at all."""
+"""Codes of an endpoint that does not have the call."""
 _NOT_SENT = "ParamValidationError"
 """The code of a request that the SDK refuses to send."""
 _UNUSED = "if you watch no such tasks, check the kinds that you watch: watcher doctor --kind NAME"
@@ -35,7 +35,7 @@ class PolledTargets:
     catalog: Catalog
     clients: Mapping[str, AwsClients]
     in_use: bool = True
-    """Whether the kinds that are checked are known to be used. If not, a failure says how to check others."""
+    """Whether the checked kinds are known to be in use. If not, a failure says how to check others."""
 
     def name(self, kind: Kind) -> str:
         """The name of the check of a kind in the watcher's own account."""
@@ -51,7 +51,7 @@ class PolledTargets:
             yield f"target {target.name}: {self.name(kind)}", self.check(kind, target.name), kind.quota.title
 
     def check_region(self, context: AdapterContext, service: str, advice: str) -> Check:
-        """The check of the Region. If it lacks a service that is not known to be used, the hint says how to check others."""
+        """The check of the Region. If it lacks a service that is not known to be in use, the hint says how to check others."""
 
         async def check() -> str:
             try:
@@ -75,7 +75,7 @@ class PolledTargets:
                     raise
                 if error.code == _NOT_SENT:
                     names = " and ".join(param.name for param in kind.params)
-                    seen = f"no call: the SDK does not send a made-up {names}; give it an example in the kind, in the form of a real one"
+                    seen = f"no call: the SDK does not send a random {names}; set its example in the kind to a value in the right form"
                     raise CheckSkipped(seen) from None
                 return f"answers; it rejects an id that cannot exist ({error.code}), so whether the call is permitted is not known"
 

@@ -24,7 +24,7 @@ def targets_for(config: Path | None, region: str | None = None) -> Targets:
 
 
 def targets_of(settings: Settings | None, region: str | None, *, others: bool) -> Targets:
-    """Return the targets of settings, and the default one in this Region. `others`: there may be further ones."""
+    """Return the targets of settings, and the default one in this Region. `others`: there may be others."""
     from watcher.core.intake.scopes import Targets
     from watcher.model import DEFAULT_TARGET, Scope
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     default=60,
     help="Stop (exit code 75) after this time without a reply that shows an open task: not found, denied, or no reply at all.",
 )
-@click.option("--config", metavar="FILE", type=FILE, help="Also know the kinds of this configuration. Nothing else in it is used.")
+@click.option("--config", metavar="FILE", type=FILE, help="Include the kinds of this configuration. Nothing else in it is used.")
 @click.option("--json", "as_json", is_flag=True, help="Print each event as one line of JSON: the CloudEvent.")
 def watch(tasks: tuple[str, ...], rate: float | None, patience: float, config: Path | None, as_json: bool) -> None:
     """Follow a few tasks on the screen until each one ends.
@@ -46,10 +46,9 @@ def watch(tasks: tuple[str, ...], rate: float | None, patience: float, config: P
 
     Needs no configuration and stores nothing. Credentials, Region and endpoints
     come from the environment variables and files of AWS. Exit code 0: all tasks
-    succeeded; 3: some failed or were stopped; 75: how some tasks ended is
-    not known; 78: a kind of the configuration cannot be polled, or the
-    credentials or the Region cannot be used, which ends the command after a
-    second try.
+    succeeded; 3: some failed or were stopped; 75: how some tasks ended is not
+    known; 78: a kind of the configuration cannot be polled, or the credentials
+    or the Region cannot be used, also on a second try.
 
     \b
     Example:

@@ -24,5 +24,5 @@ def check_apis(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
 
 
 def is_about_statuses(path: KeyPath) -> bool:
-    """Whether a mistake of `check_apis` is a difference between statuses: the kind can be polled all the same."""
+    """Whether a mistake of `check_apis` is a difference between statuses, with which the kind can still be polled."""
     return path[0] == "kinds" and path[2:3] == ("statuses",)

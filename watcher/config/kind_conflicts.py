@@ -78,7 +78,7 @@ def _check_private(forms: Mapping[KeyPath, KindForm], events: EventSettings) -> 
     for path, form in forms.items():
         if form.result is not None and form.private is None:
             what = (
-                f"required because events.results is {events.results}; list the paths in the result that identify persons,"
+                f"required because events.results is {events.results}; list the paths in the result that identify people,"
                 " as in [matches[*].id], or write [] if there are none; or set events.results to full or none"
             )
             yield Conflict((*path, "private"), (("events", "results"),), what)

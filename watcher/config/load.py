@@ -53,8 +53,8 @@ def parse(text: str, name: str, environ: Mapping[str, str]) -> Settings:
 def read(path: str | Path, environ: Mapping[str, str], *, paths: bool = False, apis: bool = False, statuses: bool = True) -> Loaded:
     """Return the settings of a file, as `load` does, with the origin of each value.
 
-    Without `statuses`, a difference between the statuses of a kind and those of its API is no mistake but in
-    `Loaded.status_differences`. The start of a watcher reads the file so: an update of the SDK that adds a status must not stop it.
+    Without `statuses`, a difference between the statuses of a kind and those of its API is not a mistake. It is in
+    `Loaded.status_differences`. The start of a watcher uses this: an update of the SDK that adds a status must not prevent it.
     """
     raw_config = RawConfig(str(path))
     return _loaded(_read_text(Path(path), raw_config), raw_config, environ, paths=paths, apis=apis, statuses=statuses)
@@ -76,7 +76,7 @@ def defaults() -> Loaded:
 
 
 def variables(path: str | Path) -> list[str]:
-    """Return the names of the environment variables that a file refers to, sorted. Raises ConfigMistakes if it is no YAML."""
+    """Return the names of the environment variables that a file refers to, sorted. Raises ConfigMistakes if it is not YAML."""
     found: set[str] = set()
 
     def note(scalar: str) -> tuple[str, list[str]]:

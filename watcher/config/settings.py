@@ -73,9 +73,9 @@ class Settings(Section):
     limits: Limits = Limits()
     """Limits on watches, events, calls and time. At a limit intake pauses; nothing is dropped."""
     kinds: tuple[KindForm, ...] = ()
-    """Kinds of tasks beside the shipped ones, one entry for each kind."""
+    """Kinds of tasks in addition to the shipped ones, one entry for each kind."""
     targets: tuple[TargetSettings, ...] = ()
-    """Accounts and Regions whose tasks are polled beside those of the watcher's own, one entry for each target."""
+    """Accounts and Regions whose tasks are polled in addition to the watcher's own, one entry for each target."""
     aws: AwsSettings = AwsSettings()
     """How AWS is called. Region, credentials and endpoints come from AWS's own environment variables and files."""
     api: ApiSettings = ApiSettings()

@@ -1,7 +1,7 @@
 """Compares a kind with the model of its API: operation, parameters, paths, and statuses. Pure.
 
-A mistake has the key inside the kind, such as `("batch", "param")`, and says what is wrong and what would be right. What the model
-does not say, such as the values of a status without an enum, is no mistake.
+A mistake has the key inside the kind, such as `("batch", "param")`, and says what is wrong and how to correct it. What the model
+does not say, such as the values of a status without an enum, is not a mistake.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class _KindCheck:
         return None
 
     def _check_task(self, task: Shape | None) -> None:
-        """Compare what is relative to the task. Nothing is wrong with a task of any shape."""
+        """Compare what is relative to the task. If its shape is not known, there are no mistakes."""
         for key, expected in _PATHS.items():
             text = self._id(task) if key == "id" else getattr(self._form, key)
             found = None if text is None else self._found((key,), text, task, *expected)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 READING_PREFIXES = ("get_", "batch_get_", "describe_", "batch_describe_", "list_")
 """How the names of operations that only read begin, as methods of botocore's client."""
 _CHANGING = frozenset({"get_activity_task", "get_change_token", "get_federation_token", "get_session_token", "get_role_credentials"})
-"""Operations that begin in this way, and take work from a queue or issue tokens."""
+"""Operations with such a name that change something: they take work from a queue, or issue tokens."""
 
 
 def _no_shapes() -> Mapping[str, Shape]:

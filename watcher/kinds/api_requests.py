@@ -79,7 +79,7 @@ def _missing(key: KeyPath, given: set[str], request: Shape) -> Iterator[Mistake]
 def _constant_mistakes(form: KindForm, operation: Operation) -> Iterator[Mistake]:
     for name, value in form.extra.items():
         if name in form.params:
-            yield ("extra", name), "is a param too; remove one of them"
+            yield ("extra", name), "is in params too; remove one of them"
         elif name not in operation.request.members:
             yield ("extra", name), f"{operation.name} has no parameter {name}; {nearest(name, operation.request.members)}"
         else:
@@ -91,7 +91,7 @@ def _value_mistakes(key: KeyPath, value: Any, shape: Shape | None) -> Iterator[M
     if shape is None:
         return
     if not isinstance(value, _VALUES.get(shape.type, (object,))) or (isinstance(value, bool) and shape.type != "boolean"):
-        yield key, f"expected {a(shape)}, as the API does"
+        yield key, f"expected {a(shape)}, as in the API"
     elif isinstance(value, str) and shape.enum and value not in shape.enum:
         yield key, f'the API has no value "{value}"; {nearest(value, shape.enum)}'
     elif isinstance(value, list):

@@ -41,7 +41,7 @@ class ArnTemplate:
         self.names: tuple[str, ...] = tuple(part["name"] for part in parts if part["name"])
         """The params in the template, in order."""
         if len(set(self.names)) != len(self.names):
-            raise ValueError("a param is in the template more than once")
+            raise ValueError("the template has a param more than once; name each param once")
         self._pattern = re.compile("".join(_regex(part) for part in parts))
 
     def match(self, text: str) -> TaskArn | None:

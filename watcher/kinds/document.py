@@ -57,7 +57,8 @@ def generated() -> str:
             *_notes(kinds),
             "### Statuses",
             "",
-            "In the order of a task's life. A status that is not in the table counts as open.",
+            "In the order in which a task has them. The column `open` includes provisional statuses. A status that is not in the table"
+            " counts as open.",
             "",
             *_table(("kind", "open", "succeeded", "failed"), map(_statuses, kinds)),
             "",
@@ -67,7 +68,7 @@ def generated() -> str:
             "",
             "### Permissions, rate limits, and retention",
             "",
-            "The watcher needs the permission for each kind that it watches. `assumed`: AWS does not document a time, or there is none.",
+            "The watcher needs the permission for each kind that it watches. `(assumed)`: AWS does not document a time, or sets no limit.",
             "",
             *_table(("kind", "IAM action", "rate limit", "AWS keeps a finished task for"), map(_limits, kinds)),
             "",

@@ -30,7 +30,7 @@ from watcher.kinds.results import ResultRules
 from watcher.section import Name, Seconds, Section
 
 PLACEHOLDER_STATUS = "FIRST_STATUS"
-"""What `watcher kinds from-waiter` writes for a status that it does not know. It is no status of a kind."""
+"""What `watcher kinds from-waiter` writes for a status that it does not know. A kind cannot have it."""
 
 
 def _check_status(status: str) -> None:
@@ -63,36 +63,36 @@ class KindForm(Section):
     created: JmesPath | None = None
     """When the first status began."""
     started: JmesPath | None = None
-    """When the last open status before an end began. If a kind has one open status, leave this out."""
+    """When the last open status before an end began. If a kind has only one open status, leave this out."""
     updated: JmesPath | None = None
-    """When the present status began."""
+    """When the current status began."""
     message: JmesPath | None = None
-    """The service's text about the status. Events contain it only with `events.results: full`."""
+    """The service's message about the status. Events contain it only with `events.results: full`."""
     result: JmesPath | None = None
     """The result, an object. If all members are null, the event has `result: null`."""
     types: dict[MemberPath, Literal["object", "list", "string", "number"]] = Field(default_factory=dict)
     """The types of members of the task. A reply in which such a member has another type is unreadable. `[*]` means each element."""
     settled: JmesPath | None = None
-    """Over the result: true when nothing more follows a provisional status."""
+    """Evaluated on the result: true when nothing more follows a provisional status."""
     count: JmesPath | None = None
-    """Over the result: what `events.results: count` shows of it. Default: the result with null for what is private."""
+    """Evaluated on the result: what an event contains with `events.results: count`. Default: the result, with null for private values."""
     private: tuple[MemberPath, ...] | None = None
-    """Where the result contains identifiers of persons; `[]` if nowhere. Required if `events.results` is `hashed` or `count`, and the kind
+    """Where the result contains identifiers of people; `[]` if nowhere. Required if `events.results` is `hashed` or `count`, and the kind
     has a result."""
     statuses: dict[Status, Literal["open", "provisional", "succeeded", "failed"]]
-    """Each status and its class (open, provisional, succeeded, or failed), in the order of a task's life. List an open status that can come
-    at any time, such as STOPPING, after the ends."""
+    """Each status and its class (open, provisional, succeeded, or failed), in the order in which a task has them. List an open status
+    that can occur at any time, such as STOPPING, after the succeeded and failed ones."""
     optional: tuple[str, ...] = ()
-    """The open statuses that a task can skip, such as that of a task that waits in a queue."""
+    """The open statuses that a task can skip, such as one in which it waits in a queue."""
     durations: dict[str, DurationForm] = Field(default_factory=dict)
     """How long a status usually lasts. A status that is not listed may last any time."""
     quota: QuotaForm | None = None
-    """Default: a quota of this kind alone."""
+    """The rate limit. Default: one for this kind alone."""
     retention: Seconds = Field(default=30 * 86_400, gt=0)
-    """For how long the service keeps a finished task. In seconds. A task that is older, and is not found, has expired."""
+    """How long the service keeps a finished task, in seconds. An older task that is not found has expired."""
     not_found: dict[str, Pattern | None] = Field(default_factory=dict)
-    """Error codes that mean "no such task", besides those that mean it for all services. The value is null, or a regular expression that
-    must be found in the text of the error."""
+    """Error codes that mean "no such task", in addition to those that mean it for all services. The value is null, or a regular expression
+    that must be found in the text of the error."""
     arn: ArnText | None = None
     """How the ARN of a task looks, with params in braces: `arn:*:batch:*:*:job/{jobs}`. If the last identifier is the whole ARN, write `*`
     in its place: `arn:*:acm:*:*:certificate/*`."""
@@ -217,7 +217,7 @@ class KindForm(Section):
 
 
 def keys_at(path: Sequence[str | int]) -> Sequence[str]:
-    """The keys that are known beside this one, given from the root of a kind: `("quota", "tilte")`."""
+    """Return the keys that are allowed in the place of this one. `path` starts at the root of a kind: `("quota", "tilte")`."""
     inner: dict[str, type[Section]] = {
         "params": ParamForm,
         "quota": QuotaForm,

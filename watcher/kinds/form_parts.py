@@ -47,10 +47,10 @@ class ParamForm(Section):
     list: bool = False
     """true: the request has a list in this place, as `describe_jobs(jobs=[...])` does. It is sent as a list of one value."""
     names: tuple[str, ...] = ()
-    """Further names of this identifier in messages, such as that in the reply of the call that starts a task."""
+    """Other names of this identifier in messages, such as the name in the reply of the call that starts a task."""
     example: str | None = None
-    """A value that the pattern accepts, for good messages and the documentation. Default: the parameter's own name, if it fits the
-    pattern; otherwise errors show no good message."""
+    """A value that the pattern accepts, for the example in errors and in the documentation. Default: the parameter's own name, if it fits
+    the pattern; otherwise errors show no example."""
 
     @model_validator(mode="after")
     def _check_example(self) -> Self:
@@ -78,7 +78,7 @@ class NotificationsForm(Section):
     id: str | None = None
     """The member of `detail` with the task's own id or its ARN, or a dotted path to it. Default: the names of the last parameter."""
     other_detail_types: tuple[str, ...] = ()
-    """Further values of `detail-type` of this source, which are known and require no action."""
+    """Other values of `detail-type` of this source, which are known and require no action."""
 
 
 class StartForm(Section):
@@ -94,9 +94,9 @@ class DurationForm(Section):
     """How long tasks usually stay in a status: what the cadence assumes until about twenty tasks have left it."""
 
     at_least: Seconds = Field(default=0, ge=0, le=86_400)
-    """Hardly any task leaves the status before this age. In seconds."""
+    """Hardly any task leaves the status before this age, in seconds."""
     median: Seconds = Field(gt=0, le=7 * 86_400)
-    """Half of the tasks have left it by this age, which is more than `at_least`. In seconds."""
+    """Half of the tasks have left it by this age, in seconds. More than `at_least`."""
 
     @model_validator(mode="after")
     def _check_order(self) -> Self:
@@ -106,14 +106,14 @@ class DurationForm(Section):
 
 
 class BatchForm(Section):
-    """The call that describes many tasks at once. Its tasks have all parameters in common except for the last one."""
+    """The call that describes many tasks at once. All parameters of these tasks except for the last one are the same."""
 
     operation: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     """The call, as the method of botocore's client is named. It can be the same as that of the kind."""
     param: str = Field(min_length=1)
     """The parameter of the request with the list of ids."""
     size: int = Field(ge=2, le=1000)
-    """The most ids in one call."""
+    """The maximum number of ids in one call."""
     items: JmesPath
     """The list of tasks in the reply. The paths of the kind apply to each of them."""
     id: JmesPath
@@ -128,7 +128,7 @@ class BatchForm(Section):
     @model_validator(mode="after")
     def _check_failures(self) -> Self:
         if (self.failures is None) != (self.failure_id is None) or (self.failures is None and self.failure_code is not None):
-            raise ValueError("failures and failure_id belong together, and failure_code needs both")
+            raise ValueError("set failures and failure_id together, and failure_code only with both")
         return self
 
     def batch(self) -> Batch:

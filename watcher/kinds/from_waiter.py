@@ -19,13 +19,13 @@ from watcher.yaml_text.writer import scalar
 _MISSING = re.compile(r"NotFound|NoSuch|NotExist|Unknown", re.IGNORECASE)
 """Error codes that mean "no such task"."""
 _MISSING_EVERYWHERE = frozenset({"NotFound", "NotFoundException", "ResourceNotFound", "ResourceNotFoundException"})
-"""Those that mean it for all services, without `not_found`."""
+"""Codes that mean it for all services, so that `not_found` does not need them."""
 _GENERAL = re.compile(r"Validation|BadRequest|InvalidParameter|InvalidInput|InvalidRequest", re.IGNORECASE)
-"""Error codes that mean it for some of their texts."""
+"""Error codes that mean it with some messages only."""
 _TIMES: Mapping[str, str] = {
     "created": "when the first status began",
     "started": "when the last open status before an end began",
-    "updated": "when the present status began",
+    "updated": "when the current status began",
 }
 """What a time of a kind must be."""
 _ARN = "arn:[A-Za-z0-9_.:/+=,@-]{1,2000}"

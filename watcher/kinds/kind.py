@@ -20,7 +20,7 @@ class StatusClass(StrEnum):
     OPEN = "open"
     """The task has not ended."""
     PROVISIONAL = "provisional"
-    """Perhaps the last status of a success, perhaps not: `watch.partial_success` decides. A task can skip it."""
+    """A success that may not be final: `watch.partial_success` decides. A task can skip it."""
     SUCCEEDED = "succeeded"
     """The task has ended, and did what it was started for."""
     FAILED = "failed"
@@ -59,9 +59,9 @@ class Param:
     in_list: bool = False
     """Whether the request has a list in this place: it is sent as a list of one value, or of those of a batch."""
     other_names: tuple[str, ...] = ()
-    """Further names in messages, such as that in the reply of the call that starts a task."""
+    """Other names in messages, such as that in the reply of the call that starts a task."""
     example: str = ""
-    """A value for good messages and the documentation. Empty: none is known."""
+    """A value for the example in errors and in the documentation. Empty: none is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Notifications:
     id: str | None = None
     """The member of `detail` with the task's own id or its ARN, or a dotted path to it. None: the names of the last parameter."""
     other_detail_types: tuple[str, ...] = ()
-    """Further events of the same source, which announce nothing about such a task."""
+    """Other events of the same source, which announce nothing about such a task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class Batch:
     param: str
     """The parameter of the request with the list of ids. It replaces the last of `Kind.params`."""
     size: int
-    """The most ids in one call."""
+    """The maximum number of ids in one call."""
     items: Expression
     """The list of tasks in the reply. Each has the form of the task in the reply of `Kind.operation`."""
     id: Expression
@@ -142,7 +142,7 @@ class ReplyPaths:
     started: Expression | None = None
     """When the running status began."""
     updated: Expression | None = None
-    """When the present status began."""
+    """When the current status began."""
     message: Expression | None = None
 
     @property
@@ -165,10 +165,10 @@ class Kind:
     """In the order in which they make the key. The last one is the task's own id."""
     reply: ReplyPaths
     statuses: Mapping[str, StatusClass]
-    """In the order of a task's life. An open status listed after an end, such as STOPPING, can follow any open status."""
+    """In the order in which a task has them. An open status listed after an end, such as STOPPING, can follow any open status."""
     quota: Quota
     retention_s: float
-    """For how long the service keeps a finished task, in seconds. A task that is older and not found has expired."""
+    """How long the service keeps a finished task, in seconds. A task that is older and not found has expired."""
     optional: frozenset[str] = frozenset()
     """The open statuses that a task can skip, besides those that can follow any other."""
     results: ResultRules = field(default_factory=ResultRules)
@@ -181,8 +181,8 @@ class Kind:
     batch: Batch | None = None
     """None: one call for each task."""
     not_found: Mapping[str, re.Pattern[str] | None] = field(default_factory=dict)
-    """The error codes that mean "no such task", besides those that mean it for all services. With a pattern, only where it is found in
-    the text of the error: some services have one code for many errors."""
+    """The error codes that mean "no such task", in addition to those that mean it for all services. With a pattern, only where it is found
+    in the text of the error: some services have one code for many errors."""
     own: bool = False
     """Whether a configuration declares it; otherwise it ships with the watcher."""
     arn: ArnTemplate | None = None
@@ -219,7 +219,7 @@ class Kind:
 
     @property
     def batch_size(self) -> int:
-        """The most tasks in one call."""
+        """The maximum number of tasks in one call."""
         return 1 if self.batch is None else self.batch.size
 
     def phase(self, status: str) -> Phase:

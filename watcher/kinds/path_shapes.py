@@ -1,6 +1,6 @@
 """Follows a JMESPath expression through the shapes of an API model: what it finds, and which of its names do not exist.
 
-What cannot be known, such as a member of a map, is None. Nothing about such a shape is a mistake.
+A shape that cannot be known, such as that of a member of a map, is None, and leads to no mistakes.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def _result(name: str, found: Sequence[Shape | None], element: Shape | None, map
 
 
 def _union(shapes: Sequence[Shape | None]) -> Shape | None:
-    """Return the shape of one of several alternatives, or None. Null is no alternative, and the words of strings are joined."""
+    """Return the shape of one of several alternatives, or None. Null does not count, and the enums of strings are joined."""
     known = [shape for shape in shapes if shape is not None and shape.type != "null"]
     if any(shape is None for shape in shapes) or not known:
         return None

@@ -1,4 +1,4 @@
-"""What a kind says about results: how to read one from a reply, when it is complete, and what of it an event may contain."""
+"""What a kind says about results: how to read one from a reply, when it is complete, and how much of it an event may contain."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from watcher.kinds.paths import Expression, Path, replaced, truthy
 from watcher.model import Result
 
 Mode = Literal["full", "hashed", "count", "none"]
-"""How much of a result an event carries: the values of `events.results`."""
+"""How much of a result an event contains: the values of `events.results`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +24,16 @@ class ResultRules:
     types: Types = field(default_factory=Types)
     """What the members of the task that it uses must be."""
     settled: Expression | None = None
-    """Over the result: true when nothing more follows a provisional status."""
+    """Evaluated on the result: true when nothing more follows a provisional status."""
     count: Expression | None = None
-    """Over the result: what `count` shows of it."""
+    """Evaluated on the result: what an event contains under `count`."""
     private: tuple[Path, ...] | None = None
-    """Where the result contains identifiers of persons. None: not declared, so `hashed` and `count` show nothing at all."""
+    """Where the result contains identifiers of people. None: not declared, so `hashed` and `count` show nothing at all."""
 
     def read(self, task: Mapping[str, Any]) -> Result | None:
         """Return the result of a task, None while there is none. Raises a ValueError without any value of the reply in it.
 
-        An object in which each member is null is no result.
+        An object in which each member is null counts as no result.
         """
         if self.expression is None:
             return None
@@ -80,7 +80,7 @@ def _nothing(value: Any) -> None:
 
 
 def _found(expression: Expression | None, result: Result) -> Any:
-    """What an expression finds in a result. One that does not fit it finds nothing: neither may end a poll."""
+    """What an expression finds in a result. None if it does not fit the result, so that no expression makes a poll fail."""
     try:
         return None if expression is None else expression.find(result)
     except ValueError:

@@ -32,9 +32,9 @@ _OTHER_TIME = re.compile(
 """Names of times that are not those of the status of a task."""
 _TEXT = re.compile(r"(status|state|fail|error).*(message|reason|detail|description)|^(message|reason)$|failurereason", re.IGNORECASE)
 _SURE = 60
-"""The score from which a guess needs no check."""
+"""The lowest score of a guess that needs no check."""
 _POSSIBLE = 45
-"""The score from which a member can be the id. A lower one is that of a member whose name does not fit the parameter."""
+"""The lowest score of a member that can be the id. With a lower score, its name does not fit the parameter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def _is_clear(meaning: str, name: str, noun: str) -> bool:
 
 
 def message_of(task: Shape) -> str:
-    """Return the member with the service's text about the status; empty if there is none."""
+    """Return the member with the service's message about the status; empty if there is none."""
     names = [name for name, shape in task.members.items() if shape is not None and shape.type == "string" and not shape.enum]
     return next((name for name in names if _TEXT.search(name)), "")
 

@@ -75,10 +75,10 @@ def _argument(acceptors: Acceptors) -> str:
     conditions = [str(each["argument"]) for each in acceptors if "argument" in each]
     codes = [str(each["expected"]) for each in acceptors if each["matcher"] == "error" and each["state"] == "success"]
     if conditions and codes:
-        raise UnusableWaiter(f"its success is the error {codes[0]}: it waits until there is no such task, and a kind ends with a status")
+        raise UnusableWaiter(f"it waits until the task no longer exists (error {codes[0]}); a kind needs a status that ends the task")
     if conditions:
-        raise UnusableWaiter(f"it compares no status with a word of success: it looks at {', '.join(dict.fromkeys(conditions))}")
-    raise UnusableWaiter("it looks only at HTTP statuses and error codes, so its replies have no status")
+        raise UnusableWaiter(f"it does not wait for a status: it looks at {', '.join(dict.fromkeys(conditions))}")
+    raise UnusableWaiter("it looks only at HTTP statuses and error codes, not at a status in the reply")
 
 
 def _splits(argument: str) -> Sequence[tuple[str, str]]:
@@ -100,9 +100,9 @@ def statuses_of(acceptors: Acceptors, place: StatusPlace) -> Sequence[tuple[str,
     known = enum or tuple(dict.fromkeys(words["retry"]))
     open_ = [word for word in known if word not in succeeded and word not in failed]
     if not succeeded and not failed:
-        raise UnusableWaiter(f"{place.argument} has none of the statuses that it waits for in the API model: {', '.join(enum)}")
+        raise UnusableWaiter(f"the API model does not have the statuses that it waits for; {place.argument} can be: {', '.join(enum)}")
     if enum and not open_:
-        raise UnusableWaiter(f"each status of {place.argument} is an end for it: {', '.join(enum)}")
+        raise UnusableWaiter(f"each status of {place.argument} ends it, and a kind needs an open status: {', '.join(enum)}")
     rows = [(word, "open", _doubt(word)) for word in open_]
     if not enum:
         first, *others = open_ or [PLACEHOLDER_STATUS]

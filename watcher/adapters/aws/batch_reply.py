@@ -68,7 +68,7 @@ def _id(path: Expression, element: object) -> Any:
     try:
         return path.find(element)
     except ValueError:
-        return None  # an element without an id, which makes the tasks that seem to be missing unreadable
+        return None  # tasks that seem to be missing are then unreadable, because this element may be one of them
 
 
 def _outcome(kind: Kind, batch: Batch, items: Sequence[Any], failures: Sequence[Any], observed_at: float, *, named: bool) -> Outcome:

@@ -17,7 +17,7 @@ TASK_BODY = 128 << 10
 OTHER_BODY = 4 * MIB
 """Bytes of one reply of any other service."""
 LEAST_CONNECTIONS = 10
-"""Connections to a service that sources and sinks call, however few calls may be in flight about tasks."""
+"""The lowest number of connections to a service that sources and sinks call, even if fewer calls about tasks may be in flight."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ The error code of the service and the HTTP status decide, never the message; onl
 of a kind. A 4xx without an error code of AWS was not sent by the service: a proxy, a mesh, or a gateway answered, so it is
 `Unreadable` and says nothing about a task. What fails before a request is sent is caused by the setup of the process. Error
 texts contain codes, statuses and names of exception types only: messages, bodies and addresses can contain identifiers of
-persons and are left out.
+people, and are left out.
 """
 
 from __future__ import annotations

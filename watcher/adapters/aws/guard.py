@@ -19,7 +19,7 @@ from watcher.adapters.aws.errors import reply_status
 from watcher.errors import Unreadable
 
 LARGE_REQUEST = 512 * 1024
-"""Bytes of a request body above which it is written in pieces: only Kinesis gets such ones."""
+"""Bytes of a request body above which it is written in pieces: only requests to Kinesis are so large."""
 
 
 def session_class(body_limit: int) -> Callable[..., GuardedSession]:

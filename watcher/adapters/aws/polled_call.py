@@ -17,9 +17,9 @@ XML_PROTOCOLS = frozenset(["query", "ec2"])
 """The protocols, as the SDK names them, of services whose model does not have all of their error codes. That of EC2 has none."""
 
 LIKE_NOT_FOUND = re.compile(r"(NotFound|DoesNotExist)(Fault|Exception)?$")
-"""How the codes of a polled service end that mean "no such task", or that something is missing that the task is part of."""
+"""The ends of codes of a polled service that mean "no such task", or that something does not exist to which the task belongs."""
 _LIKE_THROTTLED = re.compile(r"LimitExceeded(Fault|Exception)?$")
-"""How the codes end that mean too many calls. A call that only reads exceeds no other limit."""
+"""The ends of codes that mean too many calls. A call that only reads exceeds no other limit."""
 
 
 @dataclass(frozen=True, slots=True)

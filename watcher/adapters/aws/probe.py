@@ -47,7 +47,7 @@ class AwsProbe:
             await clients.close()
 
     async def observe(self, refs: Sequence[TaskRef]) -> Sequence[Observation | RemoteError]:
-        """Make one call about tasks of one batch group. Raises a `RemoteError`, and ValueError for tasks that no call can be about.
+        """Make one call about tasks of one batch group. Raises a `RemoteError`, or ValueError for tasks that one call cannot be about.
 
         Raises `BatchFailed` where the error of a call about several tasks may have been caused by one of them. An error of
         a call about one task is marked as `alone` if it would make a call about more tasks fail too.
@@ -80,7 +80,7 @@ class AwsProbe:
         return await self._of(target).call(kind.service, operation, params, deadline=self._call_deadline, not_found=kind.not_found)
 
     def _of(self, target: str) -> AwsClients:
-        """The clients of a target. One that is not configured is a matter of the setup, and ends no watch."""
+        """The clients of a target. If it is not configured, the setup is wrong, which ends no watch."""
         clients = self._clients.get(target)
         if clients is None:
             raise CredentialsRejected("UnknownTarget", "no such target is configured", unsent=True)

@@ -36,8 +36,8 @@ def read_reply(kind: Kind, ref: TaskRef, reply: object, observed_at: float) -> O
     """Return what the reply says about `ref`. Raises `Unreadable`, whose text names the member that is wrong, never its value.
 
     A status that the kind does not declare, also in another case, is kept as it is. A reply without the task's id is
-    rejected like one with the id of another task: it does not show which task it is about. Only where the kind says that
-    its replies have no id, nothing is compared. Raises `NotFound` for an empty list where the first element is the task.
+    rejected like one with the id of another task: it does not show which task it is about. The id is not compared if the kind says that its
+    replies have none. Raises `NotFound` for an empty list where the first element is the task.
     """
     paths = kind.reply
     task = find(paths.task, reply, "no_task")

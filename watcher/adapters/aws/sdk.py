@@ -101,8 +101,7 @@ def client_config(read_timeout: float, limits: ClientLimits) -> Any:
 def sign_with_host(client: Any) -> None:
     """Give each request of a client its Host header before it is signed.
 
-    The SDK signs this header in any case. If a request has none, the SDK parses the URL to build it, which took 4 % of the
-    CPU time of a poll.
+    The SDK signs this header in any case. If a request has none, the SDK parses the URL to build it, which costs more CPU time.
     """
     client.meta.events.register("before-sign", _add_host)
 

@@ -217,7 +217,7 @@ def _method(client: Any, operation: str) -> Any:
 
 
 def _rejects_setup(error: RemoteError) -> bool:
-    """Whether the credentials or the setup do not work. They do where STS answered, and refused the role of a target."""
+    """Whether the credentials or the setup do not work. They do work if STS answered and refused the role of a target."""
     return isinstance(error, CredentialsRejected) and not (error.unsent and reply_status.get() is not None)
 
 

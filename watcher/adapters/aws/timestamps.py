@@ -12,7 +12,7 @@ def parse_timestamp(value: Any) -> datetime:
         try:
             return datetime.fromisoformat(value)
         except ValueError:
-            pass  # not ISO 8601: the SDK's parser accepts further formats
+            pass  # not ISO 8601: the SDK's parser accepts other formats
     from botocore import utils
 
     parsed: datetime = utils.parse_timestamp(value)

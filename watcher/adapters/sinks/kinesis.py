@@ -1,7 +1,7 @@
 """Put events into a Kinesis data stream: the event is the data of a record, and the key of its task is the partition key.
 
 All events of a task go to the same Kinesis shard. `PutRecords` does not promise to keep the order of its records, but no two events of a
-task are in one call, and the next one is sent after the previous one was accepted: so the events of a task are in order in the stream.
+task are in one call, and the next one is sent after the previous one was accepted. So the events of a task are in order in the stream.
 A repeat is a second record with the same `id` in its data.
 """
 

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from watcher.adapters.aws.session import AwsClients  # imports asyncio, which reading the settings does not need
 
 MAX_BYTES = 256 * 1024
-"""Bytes of a payload. Lambda accepts 1 MiB since 2025, but not in all Regions, and not every destination of a function does."""
+"""Bytes of a payload. In some Regions, Lambda accepts 1 MiB, but not every destination of a function does."""
 
 _ABOUT_THE_EVENT = frozenset({"RequestTooLargeException", "InvalidRequestContentException"})
-"""Codes with which only this payload is refused."""
+"""Codes that refuse this payload, and say nothing about others."""
 
 
 class LambdaSinkSettings(Section):
@@ -60,7 +60,7 @@ class LambdaSink:
         """Do nothing: the clients belong to `AwsClients`."""
 
     async def check(self) -> str:
-        """Ask Lambda whether the function could be invoked. Needs no permission besides that to invoke it, and invokes nothing."""
+        """Ask Lambda whether the function can be invoked. Needs only the permission to invoke it, and invokes nothing."""
         await self._invoke("DryRun", b"{}")
         return f"function {self._function.rpartition(':function:')[2]}, may be invoked"
 

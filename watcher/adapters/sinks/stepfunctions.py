@@ -26,11 +26,11 @@ MAX_OUTPUT, MAX_ERROR, MAX_CAUSE = 262_144, 256, 32_768
 TOO_LARGE = "States.DataLimitExceeded"
 """The name of Step Functions for an output that is too large. A state machine can catch it."""
 CLOSED = frozenset({"InvalidToken", "TaskTimedOut", "TaskDoesNotExist"})
-"""Codes that say that no execution waits with this token: it timed out, was answered, or was never given out."""
+"""Codes that say that no execution waits with this token: it timed out, was answered, or was never issued."""
 MAX_BATCH, CONCURRENCY = 10, 8
-"""Events in one send, which are one call for each token, and sends at the same time."""
+"""The number of events in one send, which makes one call for each token; the number of sends at the same time."""
 _SUCCEEDED = frozenset({"SUCCEEDED", "PARTIAL_SUCCESS"})
-"""The good ends of the kinds of earlier versions, whose events do not say whether a task succeeded."""
+"""The statuses of a success in stored events without `succeeded`, which earlier versions wrote."""
 _NO_CONNECTION = frozenset({"ConnectTimeoutError", "EndpointConnectionError", "ProxyConnectionError"})
 """Names of errors before a request was sent."""
 
@@ -70,14 +70,14 @@ class StepFunctionsSink:
         """Do nothing: the clients belong to `AwsClients`."""
 
     async def check(self) -> str:
-        """Send a heartbeat for a token that does not exist. That Step Functions refuses the token shows that calls are allowed."""
+        """Send a heartbeat for a token that does not exist. If Step Functions refuses the token, calls are allowed."""
         outcome = (await self.heartbeat(["check"]))[0]
         if isinstance(outcome, Retry):
             raise outcome.error
         return "Step Functions answers"
 
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        """Make one call for each event with a token. After a call that failed for a reason outside its event, no further call is made."""
+        """Make one call for each event with a token. After a call that failed for a reason outside its event, no more calls are made."""
         return await self._answer_all([(_answer(event), event.task_tokens) for event in events])
 
     async def heartbeat(self, tokens: Sequence[str]) -> Sequence[Outcome]:
@@ -85,7 +85,7 @@ class StepFunctionsSink:
         return await self._answer_all([(("send_task_heartbeat", {}), (token,)) for token in tokens])
 
     def may_have_arrived(self, error: RemoteError) -> bool:
-        """A request may have arrived when its reply did not: after a timeout, or on a connection that broke. An error reply is definite."""
+        """Whether a request without a reply may have arrived: after a timeout, or on a broken connection. An error reply is definite."""
         if isinstance(error, Unreadable):
             return not error.foreign
         answered = error.code.isdigit() or error.detail.startswith("HTTP ")
@@ -113,7 +113,7 @@ class StepFunctionsSink:
             await self._aws.call("stepfunctions", operation, {"taskToken": token, **params})
         except Invalid as error:
             outcome = Rejected(error.code) if error.code in CLOSED else batches.failed_entry(error.code)
-            return Rejected(outcome.reason, "event") if isinstance(outcome, Rejected) else outcome  # all calls differ in their event only
+            return Rejected(outcome.reason, "event") if isinstance(outcome, Rejected) else outcome  # the calls differ only in their events
         except RemoteError as error:
             return Retry(error)
         return Delivered()

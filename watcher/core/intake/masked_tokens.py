@@ -9,16 +9,16 @@ from watcher.core.intake.members import TASK_TOKEN
 
 MASK = b"********"
 _NAMES = (*TASK_TOKEN, "Token")
-"""With that in the context object of a state: `"Task": {"Token": "..."}`."""
+"""The last one is the name in the context object of a state: `"Task": {"Token": "..."}`."""
 _MEMBER = re.compile(rb'"(?:%s)\\*"\s*:\s*(\\*)"' % b"|".join(name.encode() for name in _NAMES))
-"""The beginning of the member as JSON writes it, also inside of JSON in a string, as in a notification of SNS. No backslash before it is
-part of it: from each backslash of a long row, the search would look at all that follow."""
+"""The beginning of the member as JSON writes it, also inside of JSON in a string, as in a notification of SNS. It
+does not include the backslashes before it: at each one of a long row, the search would read all the following ones."""
 _QUOTE = re.compile(rb'(?<!\\)(\\*)"')
-"""A quotation mark with the backslashes before it: as many as at the beginning of a string mark its end, more are inside of it."""
+"""A quotation mark with the backslashes before it: as many as at the beginning of a string mark its end; more are part of it."""
 
 
 def masked(body: bytes) -> bytes:
-    """The message with its task tokens replaced. It need not be valid JSON: a token without an end is replaced up to the last byte."""
+    """Replace the task tokens in a message, which need not be valid JSON: a token without an end is replaced up to the last byte."""
     return b"".join(_parts(body))
 
 

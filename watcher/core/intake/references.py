@@ -29,7 +29,7 @@ def parse_ref(text: str, catalog: Catalog, targets: Targets | None = None) -> Ta
     """Return the task that a reference names. Raises InvalidInput: shape, kind, scope, field, id.
 
     A reference is the identifiers of the default kind, or any key, joined by `/`, or an ARN. Each part may be percent-encoded.
-    An ARN may also follow a kind, and a target before it. Without `targets`, there is the default one alone.
+    Before an ARN there may be a kind, or a target and a kind. Without `targets`, the default target is the only one.
     """
     targets = Targets(DEFAULT_SCOPES) if targets is None else targets
     given = text.strip(JSON_SPACE)
@@ -60,7 +60,7 @@ def is_key_or_arn(text: str, catalog: Catalog) -> bool:
 def misread_kind(text: str, catalog: Catalog) -> str | None:
     """Return a warning if a reference is read as one of the default kind, although its first part looks like another kind; else None.
 
-    For what a person wrote: the warning repeats that part.
+    Only for references that a person wrote, because the warning repeats that part.
     """
     given = text.strip(JSON_SPACE)
     parts = [unquote(part) for part in given.split("/")]
@@ -87,7 +87,7 @@ def _valid(param: Param, value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
         raise InvalidInput("field", f"{param.name} is missing, blank, or not a string{_such_as(param)}")
     if not param.pattern.fullmatch(value) or ".." in value:
-        raise InvalidInput("id", f"{param.name} does not have the form of such an identifier{_such_as(param)}")
+        raise InvalidInput("id", f"{param.name} does not have the required form{_such_as(param)}")
     return value
 
 
@@ -110,9 +110,10 @@ def _ref_of_arn(head: Sequence[str], text: str, catalog: Catalog, targets: Targe
         raise unknown_kind(head[-1], catalog)
     kinds = [kind for kind in found if not head or kind.name == head[-1]]
     if not kinds:
-        raise InvalidInput("kind", f"the ARN is not that of a task of {'this' if head else 'a known'} kind")
+        raise InvalidInput("kind", f"the ARN does not name a task of {'this' if head else 'a known'} kind")
     if len(kinds) > 1:
-        raise InvalidInput("kind", f"several kinds have such ARNs: {', '.join(kind.name for kind in kinds)}; write the kind before it")
+        names = ", ".join(kind.name for kind in kinds)
+        raise InvalidInput("kind", f"several kinds have ARNs of this form: {names}; write the kind before the ARN")
     arn = found[kinds[0]]
     target = target_of(arn, head[0] if len(head) == 2 else None, targets)  # a target and a kind
     return TaskRef(kinds[0].name, valid_ids(kinds[0], arn_values(kinds[0], arn)), target)

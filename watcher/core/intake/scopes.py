@@ -24,7 +24,7 @@ class Targets:
     scopes: Mapping[str, Scope]
     """By name, with the default one."""
     others: bool = False
-    """Whether there may be further ones: a command does not know the configuration of each watcher that it sends to."""
+    """Whether other targets may exist: a command does not know the configuration of each watcher that it sends to."""
 
     def named(self, name: Any) -> str:
         """Return the target that a message names; the default one for None."""
@@ -44,7 +44,7 @@ class Targets:
     def check_place(self, name: str, region: Any, account: Any) -> None:
         """Check that a target can have tasks in this account and Region. None or an empty string: not known."""
         if name in self.scopes and not _agrees(self.scopes[name], region or None, account or None):
-            raise InvalidInput("scope", f"the task is in another account or Region than the target {name}")
+            raise InvalidInput("scope", f"the task is not in the account and Region of the target {name}")
 
     def at(self, region: Any, account: Any, *, prefer_default: bool = False) -> str:
         """Return the only target that is in this account and Region. None or an empty string: not known.
@@ -65,7 +65,7 @@ class Targets:
         return found[0] if found else DEFAULT_TARGET
 
     def _missing(self, region: Any) -> str:
-        """Why no target is the one of a task in this Region. It repeats only what is the name of a Region."""
+        """Return why no target matches a task in this Region. The text repeats the Region only if it has the form of one."""
         configured = ", ".join(name if scope.region is None else f"{name} is in {scope.region}" for name, scope in self.scopes.items())
         if any(scope.region in (None, region) for scope in self.scopes.values()):
             return f"no target is in the account of the task; configured: {configured}"

@@ -1,12 +1,12 @@
 """Which tasks ride along in a call that is made anyway: those from which the call is expected to save the most lag.
 
-A rider costs no permit of the pace, only the bytes of its part of the reply. So it rides as soon as the call saves a
-millisecond of its lag, and not only when its lag has reached the price. A task that cannot have changed yet does not
-ride: the call would show what is known.
+A rider costs no permit of the pace, only the bytes of its part of the reply. So it rides if the call is expected to save a
+millisecond of its lag, even if its lag has not reached the price. A task that cannot have changed yet does not ride: the
+call would show what is known.
 
-Riding never makes a later poll later than it should be. Under the accrual rule, the next gap follows from the lag that can
-accrue after this poll, and from the same age with the same price it ends at the same time if nothing could have accrued
-before. Under a fixed interval or a backoff, the interval counts from this poll, and no interval is longer than configured.
+Riding makes no later poll too late. Under the accrual rule, the next gap depends on the lag that can accrue after this
+poll. If no lag could accrue before it, the gap ends at the same time as without it. Under a fixed interval or a backoff,
+the interval counts from this poll, and no interval is longer than configured.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ class Riders:
     cadence: Cadence
 
     def choose(self, waiting: Sequence[PendingEntry], room: int, now: float) -> list[PendingEntry]:
-        """At most `room` of these entries, given in order of their due times: those with the most lag, of equal ones the first.
+        """Return at most `room` of these entries, those with the most lag. With equal lag, the order of `waiting` decides: by due time.
 
-        Those that are due come before the others: one that does not ride needs a call of its own.
+        Entries that are due come before the others, because each of them would otherwise need a call of its own.
         """
         ranked = [(lag, entry) for entry in waiting if (lag := self.lag(entry, now)) >= LEAST_S]
         ranked.sort(key=lambda each: (each[1].due > now, -each[0]))
         return [entry for _, entry in ranked[:room]]
 
     def lag(self, entry: PendingEntry, now: float) -> float:
-        """The lag in seconds that a poll now is expected to save. Infinite for a due poll that no expected lag planned.
+        """The lag in seconds that a poll now is expected to save. Infinite for a poll that is due for another reason than expected lag.
 
         0 for a task that was polled less than `min_gap` ago. Without the accrual rule it is the time since the last poll.
         """
