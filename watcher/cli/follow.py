@@ -106,7 +106,8 @@ async def follow(refs: Iterable[TaskRef], catalog: Catalog, options: FollowOptio
     screen = Screen()
     sink = ConsoleSink(screen, time.monotonic, as_json=options.as_json, kinds=_need_whole_keys(tasks.values()))
     probe = AwsProbe(aws, catalog, targets=target_clients(options.targets, aws), call_deadline=15.0, clock=time.time)
-    monitor = AnswerMonitor(probe, own_kinds={kind.name for kind in catalog if kind.own})
+    targets = {key: ref.target for key, ref in tasks.items()}
+    monitor = AnswerMonitor(probe, own_kinds={kind.name for kind in catalog if kind.own}, targets=targets)
     source = FixedSource([key.encode() for key in sorted(tasks)])
     adapters = Adapters(sources=[source], probe=monitor, store=MemoryStore(MemoryStoreSettings()), sinks=[sink])
     try:
