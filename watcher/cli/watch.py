@@ -52,7 +52,7 @@ def watch(tasks: tuple[str, ...], rate: float | None, patience: float, config: P
 
     On a terminal, each open task has a row. Otherwise, or with NO_COLOR or
     TERM=dumb, each change is a line. Ids are shortened to the width of the
-    screen (COLUMNS, or 80); --json prints them in full.
+    terminal; in a pipe or a file, and with --json, they are whole.
 
     Needs no configuration and stores nothing. Credentials, Region and endpoints
     come from the environment variables and files of AWS, and for a task in a
