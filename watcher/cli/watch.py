@@ -107,7 +107,7 @@ def _region(tasks: Sequence[str]) -> str | None:
         return None
     from watcher.cli.submit_target import own_region
 
-    return own_region()
+    return own_region("The Region is not known: ")
 
 
 def _ref(task: str, catalog: Catalog, targets: Targets, advice: str) -> TaskRef:
