@@ -138,7 +138,7 @@ class App:
         from watcher.api.assembly import assemble_api
 
         try:
-            return assemble_api(self.settings.api, self, self.watcher, self.adapters.store, service, clock)
+            return assemble_api(self.settings.api, self, self.watcher, self.adapters.store, service, clock, self.settings.kinds)
         except TokenFileError as error:
             raise ConfigMistakes([f"api.tokens: {error}"]) from None
 

@@ -36,7 +36,7 @@ TOKENS = [{"name": "reader", "role": "read", "token": READ}, {"name": "writer", 
 class RunningApi:
     """The API at `url`. `tokens` are those of `api.tokens`; `sinks` makes the sinks, in place of one that accepts every event.
 
-    `kinds` are those of the configuration.
+    `kinds` and `targets` are those of the configuration.
     """
 
     def __init__(
@@ -44,8 +44,10 @@ class RunningApi:
         *tokens: dict[str, str],
         sinks: Callable[[AwsClients], Sequence[Sink]] | None = None,
         kinds: Sequence[dict[str, Any]] = (),
+        targets: Sequence[dict[str, Any]] = (),
     ) -> None:
         self.url = ""
+        self._targets = targets
         self._kinds = kinds
         self._sinks = sinks
         self._tokens = tokens
@@ -83,6 +85,7 @@ class RunningApi:
                 "api": {"listen": f"127.0.0.1:{self._port}", "tokens": self._tokens},
                 "limits": {"stop_deadline": 5},
                 "kinds": self._kinds,
+                "targets": self._targets,
             }
         )
         aws = AwsClients()

@@ -30,10 +30,10 @@ class Answers(SimulatedProbe):
 class Run:
     """A monitor, the time, and the answers."""
 
-    def __init__(self) -> None:
+    def __init__(self, *refs: TaskRef) -> None:
         self.now = 100.0
         self.probe = Answers()
-        self.monitor = AnswerMonitor(self.probe, lambda: self.now)
+        self.monitor = AnswerMonitor(self.probe, lambda: self.now, targets={ref.key: ref.target for ref in refs})
 
     async def call(self, at: float, ref: TaskRef, answer: Observation | RemoteError) -> None:
         self.now, self.probe.next = 100.0 + at, answer
@@ -141,3 +141,28 @@ async def test_the_advice_about_a_reply_names_a_kind_of_the_configuration() -> N
         run.monitor = AnswerMonitor(run.probe, lambda: run.now, own_kinds=own_kinds)
         await run.call(1, ref, Unreadable("no_task"))
         assert ("the kind own says" in str(run.monitor.advice([ref.key]))) == named
+
+
+async def test_a_target_without_answers_ends_nothing_while_another_one_answers() -> None:
+    """Neither rejected credentials of one target nor its silence end the wait for the tasks of another one; only its own tasks."""
+    there = TaskRef("speaker-search", ("vc", "t"), "eu")
+    run = Run(A, there)
+    await run.call(1, there, CredentialsRejected("x"))
+    await run.call(3, there, CredentialsRejected("x"))
+    assert not run.monitor.setup_is_wrong, "no call to the other target was made"
+    assert run.failing_s(40, A, there) == 0
+    await run.call(41, A, SEEN)
+    assert run.failing_s(90, A, there) == 0
+    assert run.failing_s(90, there) == 89
+    assert run.monitor.trouble([A.key, there.key]) == ["target eu: no answer for 89 s: x"]
+    assert isinstance(run.monitor.error, CredentialsRejected)
+
+
+async def test_rejected_credentials_of_all_targets_end_the_wait() -> None:
+    """The setup is wrong once each target has rejected them twice."""
+    there = TaskRef("speaker-search", ("vc", "t"), "eu")
+    run = Run(A, there)
+    for at, ref in ((1, there), (3, there), (5, A), (7, A)):
+        assert not run.monitor.setup_is_wrong
+        await run.call(at, ref, CredentialsRejected("x"))
+    assert run.monitor.setup_is_wrong

@@ -102,7 +102,7 @@ async def test_all_checks_pass(cloud: Path, doctor: Doctor) -> None:
         "API port",
     ]
     assert found["credentials"]["seen"].startswith("account 123456789012, ")
-    assert found["voice API"]["seen"] == "get_speaker_search_task is permitted"
+    assert found["voice API"]["seen"].startswith("get_speaker_search_task is permitted")
     assert {path.name for path in cloud.parent.iterdir()} == {"q.yaml", "w.yaml", "tasks.txt"}
 
 
@@ -142,6 +142,16 @@ async def test_a_failure_of_the_voice_api_says_how_to_check_other_kinds(cloud: P
     code, found = await doctor(Scenario(faults={"403": 1.0}), kind=kind)
     assert (code, found["voice API"]["state"]) == (69, "failed")
     assert ("--kind NAME" in found["voice API"]["hint"]) == named
+
+
+@pytest.mark.parametrize(("kind", "named"), [(None, True), ("speaker-search", False)])
+async def test_a_check_of_the_voice_api_alone_says_that_no_kind_is_in_use(
+    cloud: Path, doctor: Doctor, kind: str | None, named: bool
+) -> None:
+    """A success says nothing about the kinds that a person has in mind, so it says how to check those."""
+    code, found = await doctor(kind=kind)
+    assert (code, found["voice API"]["state"]) == (0, "ok")
+    assert ("no kind is in use yet: name the kinds that you watch: watcher doctor --kind NAME" in found["voice API"]["seen"]) == named
 
 
 async def test_rejected_credentials_fail_in_any_case(cloud: Path, doctor: Doctor) -> None:

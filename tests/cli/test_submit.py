@@ -228,6 +228,30 @@ def test_watch_follows_tasks_of_the_configured_region_only(command: Command, mon
         assert (ended.code, "scope" in ended.err, "set AWS_REGION" in " ".join(ended.err.split())) == (64, True, True)
 
 
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [
+        ("us/transcription/call-8", "the target is not configured; use one of default, eu, eu-too"),
+        (
+            ARN.replace("eu-central-1", "ap-south-1"),
+            "no target is in the Region of the task, ap-south-1; configured: default is in us-east-1",
+        ),
+        (ARN, "several targets are in the account and Region of the task: eu, eu-too"),
+        (f"default/batch-job/{ARN}", "the task is in another account or Region than the target default"),
+    ],
+)
+def test_watch_names_the_targets_of_its_configuration(
+    command: Command, here: Path, monkeypatch: pytest.MonkeyPatch, task: str, words: str
+) -> None:
+    """A target that is not configured, or that is not the only one, is a usage error that lists the targets and says how to name one."""
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    targets = "targets: [{name: eu, region: eu-central-1}, {name: eu-too, region: eu-central-1}]\n"
+    (here / "w.yaml").write_text(CONFIG + targets, encoding="utf-8")
+    ended = command("watch", task, "--config", "w.yaml")
+    text = " ".join(ended.err.split())
+    assert (ended.code, words in text, "TARGET/kind/identifiers" in text) == (64, True, True), text
+
+
 def test_watch_warns_of_a_task_whose_first_part_looks_like_a_kind(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before it looks for credentials and a Region."""
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.cli.conftest import recorded
+from tests.cli.conftest import Command, recorded
 from tests.process import PYTHON, completed
 from tests.queries.recorded import RecordedTask
 from watcher.cli.tables import counted, duration, printable
@@ -66,3 +66,10 @@ def test_a_terminal_shows_styles_but_no_markup() -> None:
         os.close(theirs)
     assert "\x1b[1mTASK" in shown
     assert "[red]ODD\\x1b[2J" in shown
+
+
+def test_a_row_is_one_line_in_a_pipe(command: Command) -> None:
+    """Elsewhere than on a terminal, a row of a table is whole, however long it is, so that grep and awk see all of it."""
+    recorded(RecordedTask("t" * 200).seen("IN_PROGRESS", 5))
+    _, row = command("tasks", "--config", "w.yaml").out.splitlines()
+    assert row.split()[:2] == [f"speaker-search/abc/{'t' * 200}", "IN_PROGRESS"]

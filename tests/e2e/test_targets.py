@@ -15,6 +15,7 @@ from tests.adapters.aws.wire import Wire, hang
 from tests.e2e.scene import QUIET, RUN, configure, ends, events, message, service, tasks, until
 from tests.moto_server import environment
 from tests.process import WatcherProcess
+from watcher.kinds.catalog import builtin_catalog
 from watcher.model import TaskRef
 from watcher.simulator import simulator
 
@@ -88,3 +89,20 @@ async def test_a_refused_role_delays_no_other_target(tmp_path: Path, sts: Sts) -
     assert (sts.calls[-1]["RoleArn"], sts.calls[-1]["ExternalId"]) == (ROLE, "x-42")
     assert not any(here.tasks.get(ref) for ref in tasks(3, "theirs"))
     assert not any(elsewhere.tasks.get(ref) for ref in own)
+
+
+async def test_watch_follows_the_tasks_of_a_target(tmp_path: Path) -> None:
+    """`watch --config` polls a task that is named by its target or by its ARN with the role of the target, and the others as before."""
+    job = "arn:aws:batch:eu-central-1:111122223333:job/0f6c2b1e-6d0b-4d2c-9a45-0d7c5a7f1f10"
+    theirs = TaskRef("speaker-search", tasks(1, "succeeded-theirs")[0].params, "eu")
+    (own,) = tasks(1, "succeeded-own")
+    async with simulator(QUIET, kinds=builtin_catalog) as here, simulator(QUIET, kinds=builtin_catalog) as elsewhere:
+        configure(tmp_path, targets=[{**EU, "endpoint_url": elsewhere.url}])
+        watcher = service(tmp_path, here)
+        assert await watcher.run("watch", "--json", "--config", "watcher.yaml", own.key, theirs.key, job) in (0, 3), watcher.text()
+        assert here.tasks.get(own) is not None
+        assert elsewhere.tasks.get(tasks(1, "succeeded-theirs")[0]) is not None
+        assert not any(here.tasks.get(ref) for ref in tasks(1, "succeeded-theirs"))
+        assert not any(elsewhere.tasks.get(ref) for ref in tasks(1, "succeeded-own"))
+    batch = f"eu/batch-job/{job.rpartition('/')[2]}"
+    assert ends(watcher.out) == {own.key, theirs.key, batch}

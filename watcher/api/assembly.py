@@ -17,6 +17,7 @@ from watcher.api.dead_letter_routes import dead_letter_router
 from watcher.api.event_routes import event_router
 from watcher.api.health_routes import health_router
 from watcher.api.health_view import HealthView
+from watcher.api.kind_routes import kind_router
 from watcher.api.overview import OverviewReader, overview_router
 from watcher.api.page.routes import page_router
 from watcher.api.replica_routes import replica_router
@@ -25,6 +26,7 @@ from watcher.api.server import HttpServer
 from watcher.api.settings import ApiSettings
 from watcher.api.task_routes import task_router
 from watcher.core.delivery.event_schema import event_schemas
+from watcher.kinds.form import KindForm
 from watcher.ports import Store
 from watcher.queries.poll_plan import PollSettings
 from watcher.runtime.event_tail import EventTail
@@ -37,11 +39,18 @@ ApiLoop = Callable[[], Coroutine[Any, Any, None]]
 
 
 def assemble_api(
-    settings: ApiSettings, view: HealthView, watcher: Watcher, store: Store, service: ServiceSettings, wall: Callable[[], float]
+    settings: ApiSettings,
+    view: HealthView,
+    watcher: Watcher,
+    store: Store,
+    service: ServiceSettings,
+    wall: Callable[[], float],
+    own_kinds: Sequence[KindForm] = (),
 ) -> HttpApi:
     """Return the HTTP API of a watcher that is not started yet. Reads the token files. Raises TokenFileError.
 
     `store` is the store of the watcher without its retries. `wall` returns seconds since the epoch.
+    `own_kinds` are the kinds of the configuration, as it declares them.
     """
     handles, retention_s = watcher.handles, service.watch.retention
     cursors = Cursors(store, retention_s, wall)
@@ -57,6 +66,7 @@ def assemble_api(
         scopes=service.scopes,
         max_readers=settings.max_readers,
         wall=wall,
+        own_kinds=own_kinds,
     )
     access = Access(read_clients(settings.tokens))
     overview = OverviewReader(backend, watcher.health, watcher.loops.pollers)
@@ -66,6 +76,7 @@ def assemble_api(
         event_router(backend, access, cursors),
         dead_letter_router(backend, access),
         replica_router(backend, access),
+        kind_router(backend, access),
         overview_router(overview, access),
         asyncapi_router(service.catalog),
         page_router(),

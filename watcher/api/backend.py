@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import anyio
 
 from watcher.kinds.catalog import Catalog
+from watcher.kinds.form import KindForm
 from watcher.model import Scope
 from watcher.observe.metrics import Metrics
 from watcher.ports import Store
@@ -36,3 +37,5 @@ class Backend:
     """The maximum number of readers at the same time."""
     wall: Callable[[], float]
     """Returns seconds since the epoch."""
+    own_kinds: Sequence[KindForm] = ()
+    """The declarations of the kinds of the configuration. The catalog has them too."""

@@ -128,6 +128,36 @@ REPLICAS = _ok(
     schemas.REPLICAS,
     {"shards": 64, "unowned": 0, "unowned_ranges": [], "trouble": [], "replicas": [_REPLICA]},
 )
+KINDS = _ok(
+    "The kinds and the targets.",
+    schemas.KINDS,
+    {
+        "kinds": [
+            {
+                "kind": "exports",
+                "service": "logs",
+                "operation": "describe_export_tasks",
+                "params": ["taskId"],
+                "statuses": {"RUNNING": "open", "COMPLETED": "succeeded"},
+                "batch_size": 1,
+                "own": True,
+                "declaration": {
+                    "name": "exports",
+                    "service": "logs",
+                    "operation": "describe_export_tasks",
+                    "params": {"taskId": {}},
+                    "task": "exportTasks[0]",
+                    "status": "status.code",
+                    "statuses": {"RUNNING": "open", "COMPLETED": "succeeded"},
+                },
+            }
+        ],
+        "targets": [
+            {"name": "default", "region": "us-east-1", "account": None},
+            {"name": "eu", "region": "eu-central-1", "account": "111122223333"},
+        ],
+    },
+)
 ALIVE: Document = {"content": {"application/json": {"example": {"ok": True, "tick_age_s": 0.2}}}}
 NOT_ALIVE: Document = {"content": {"application/json": {"example": {"ok": False, "tick_age_s": 42.0}}}}
 READY: Document = {

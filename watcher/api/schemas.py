@@ -96,6 +96,17 @@ _REPLICA = members(
     shard_ranges=array(STRING),
     quotas={"type": "object", "additionalProperties": members(rate=NUMBER, watches=INTEGER, lateness_s=NUMBER, sharers=INTEGER)},
 )
+_KIND = members(
+    kind=STRING,
+    service=described(STRING, "The AWS service."),
+    operation=described(STRING, "The call that reads a task, or several ones."),
+    params=described(array(STRING), "The identifiers of a task, in the order of its key."),
+    statuses={"type": "object", "additionalProperties": STRING, "description": "Each status with its class."},
+    batch_size=described(INTEGER, "How many tasks one call can read."),
+    own=described(BOOLEAN, "Whether the configuration declares it."),
+    declaration={"type": ["object", "null"], "description": "What the configuration declares; null for a kind that ships."},
+)
+_TARGET = members(name=STRING, region=TEXT, account=described(TEXT, "Null if it is not configured."))
 _OUTCOME: Document = {
     "type": "object",
     "properties": {
@@ -141,5 +152,14 @@ REPLICAS = members(
     trouble=described(array(STRING), "What is wrong, in sentences."),
     replicas=array(ref("Replica")),
 )
-SCHEMAS: Mapping[str, Document] = {"Task": _TASK, "PollPlan": _PLAN, "DeadLetter": _LETTER, "Replica": _REPLICA, "Outcome": _OUTCOME}
+KINDS = members(kinds=array(ref("Kind")), targets=array(ref("Target")))
+SCHEMAS: Mapping[str, Document] = {
+    "Task": _TASK,
+    "PollPlan": _PLAN,
+    "DeadLetter": _LETTER,
+    "Replica": _REPLICA,
+    "Outcome": _OUTCOME,
+    "Kind": _KIND,
+    "Target": _TARGET,
+}
 """The schemas that `ref` can name, except for those of events, which are in `core.delivery.event_schema`."""

@@ -20,6 +20,7 @@ __all__ = ["app", "main"]
 
 EPILOG = (
     "Try it without an AWS account: watcher demo. Write a configuration: watcher init. "
+    "On a terminal, lines and tables fit its width; in a pipe or a file, nothing is shortened or broken. "
     "Exit codes: 0 success, 3 some tasks failed, 64 usage error, 69 service unavailable, "
     "70 bug, 74 store or file error, 75 try again later, 78 configuration error, 130 SIGINT, 143 SIGTERM."
 )

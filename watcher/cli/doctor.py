@@ -40,7 +40,9 @@ def doctor(config: Path, as_json: bool, kinds: Sequence[str]) -> None:
 
     The kinds in use are those in the configuration and those with open watches
     in the store; with --kind, those in the configuration and the named ones.
-    If there are none, as before the first start, the voice API is checked.
+    A source takes tasks of any kind, so before the first start nothing else
+    shows which kinds you watch: name them with --kind. If there are none, the
+    voice API is checked, and the result says so.
 
     Says how to correct what fails. Changes nothing, prints no secrets, and can
     run while the watcher runs. Exit code 0: all checks passed; 69: something is

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import anyio
 import click
@@ -14,6 +15,8 @@ from rich.text import Text
 
 from watcher.adapters.aws.probe import AwsProbe
 from watcher.adapters.aws.session import AwsClients
+from watcher.adapters.aws.settings import TargetSettings
+from watcher.adapters.aws.targets import target_clients
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.cli import exit_codes
 from watcher.cli.answer_monitor import AnswerMonitor
@@ -27,6 +30,7 @@ from watcher.core.polling.pace import PaceSettings
 from watcher.core.polling.transitions import WatchSettings
 from watcher.errors import CredentialsRejected, NotFound, RemoteError, Unreadable
 from watcher.kinds.catalog import Catalog
+from watcher.model import DEFAULT_TARGET, Scope, TaskRef
 from watcher.runtime.assembly import assemble
 from watcher.runtime.service import Adapters, Watcher
 from watcher.runtime.settings import ServiceSettings
@@ -39,19 +43,25 @@ NOTE_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class FollowOptions:
-    """The options of `watcher watch`. `rate` is in calls per second, `patience_s` in seconds."""
+    """The options of `watcher watch`. `rate` is in calls per second, `patience_s` in seconds.
+
+    `targets` are those of the configuration `config`, besides the default one.
+    """
 
     rate: float | None
     patience_s: float
     as_json: bool
+    config: Path | None = None
+    targets: Sequence[TargetSettings] = ()
 
 
 class _Progress:
     """What the screen shows besides events: a row for each open task, and the status below them."""
 
-    def __init__(self, keys: Collection[str], sink: ConsoleSink, monitor: AnswerMonitor) -> None:
+    def __init__(self, tasks: Mapping[str, TaskRef], sink: ConsoleSink, monitor: AnswerMonitor) -> None:
         self.sink = sink
-        self._keys = sorted(keys)
+        self._tasks = tasks
+        self._keys = sorted(tasks)
         self._monitor = monitor
 
     @property
@@ -72,7 +82,7 @@ class _Progress:
 
     def status(self) -> str:
         """The kinds of the tasks, how many have ended, the calls, and what is wrong."""
-        kinds = ", ".join(sorted(_kinds(self._keys)))
+        kinds = ", ".join(sorted({ref.kind for ref in self._tasks.values()}))
         ended = f"{len(self._keys) - len(self.open_keys)} of {len(self._keys)} ended"
         return ", ".join([f"{kinds}: {ended}", counted(self._monitor.calls, "call"), *self._monitor.trouble(self.open_keys)])
 
@@ -82,21 +92,23 @@ class _Progress:
 
     def _unseen(self, key: str) -> Text:
         row = task_line(key, self.sink.elapsed_s, self.sink.names)
-        return row.append(f"new {key.partition('/')[0]}, {self._monitor.state(key) or 'not polled yet'}", style="dim")
+        return row.append(f"new {self._tasks[key].kind}, {self._monitor.state(key) or 'not polled yet'}", style="dim")
 
     def _with_state(self, key: str, row: Text) -> Text:
         state = self._monitor.state(key)
         return row if state is None else row.copy().append(f"  {state}", style="yellow not dim")
 
 
-async def follow(keys: Collection[str], catalog: Catalog, options: FollowOptions, signals: StopSignals) -> int:
+async def follow(refs: Iterable[TaskRef], catalog: Catalog, options: FollowOptions, signals: StopSignals) -> int:
     """Follow the tasks until each one has ended, the service gives no answer for too long, or a signal. Returns the exit code."""
+    tasks = {ref.key: ref for ref in refs}
     aws = AwsClients(clock=time.time, catalog=catalog)
     screen = Screen()
-    sink = ConsoleSink(screen, time.monotonic, as_json=options.as_json, kinds=len(_kinds(keys)) > 1)
-    own_kinds = {kind.name for kind in catalog if kind.own}
-    monitor = AnswerMonitor(AwsProbe(aws, catalog, call_deadline=15.0, clock=time.time), own_kinds=own_kinds)
-    source = FixedSource([key.encode() for key in sorted(keys)])
+    sink = ConsoleSink(screen, time.monotonic, as_json=options.as_json, kinds=_need_whole_keys(tasks.values()))
+    probe = AwsProbe(aws, catalog, targets=target_clients(options.targets, aws), call_deadline=15.0, clock=time.time)
+    targets = {key: ref.target for key, ref in tasks.items()}
+    monitor = AnswerMonitor(probe, own_kinds={kind.name for kind in catalog if kind.own}, targets=targets)
+    source = FixedSource([key.encode() for key in sorted(tasks)])
     adapters = Adapters(sources=[source], probe=monitor, store=MemoryStore(MemoryStoreSettings()), sinks=[sink])
     try:
         settings = ServiceSettings(
@@ -104,21 +116,24 @@ async def follow(keys: Collection[str], catalog: Catalog, options: FollowOptions
             pace=PaceSettings(rate=options.rate),
             region=aws.region_required(),
             catalog=catalog,
+            targets={target.name: Scope(target.region, target.account) for target in options.targets},
         )
-        progress = _Progress(keys, sink, monitor)
+        progress = _Progress(tasks, sink, monitor)
         async with assemble(adapters, settings) as watcher:
             with _shown(screen, progress, updating=can_update(screen) and not options.as_json) as show:
                 await _run(watcher, monitor, progress, options.patience_s, signals, show)
     finally:
         await aws.close()
-    _print_trouble(keys, sink, catalog, monitor, interrupted=signals.received is not None)
+    _print_trouble(tasks, sink, catalog, monitor, interrupted=signals.received is not None)
+    if signals.received is None:
+        _print_not_found(tasks, sink, catalog, monitor, options.config)
     _print_reasons(watcher, monitor)
-    return _exit_code(keys, sink, catalog, monitor) if signals.received is None else signals.exit_code
+    return _exit_code(tasks, sink, catalog, monitor) if signals.received is None else signals.exit_code
 
 
-def _kinds(keys: Collection[str]) -> set[str]:
-    """The kinds of the tasks."""
-    return {key.partition("/")[0] for key in keys}
+def _need_whole_keys(refs: Collection[TaskRef]) -> bool:
+    """Whether a line must have more of a key than the identifiers: the tasks have several kinds, or another target than the default one."""
+    return len({ref.kind for ref in refs}) > 1 or any(ref.target != DEFAULT_TARGET for ref in refs)
 
 
 @contextmanager
@@ -166,19 +181,27 @@ def _unknown_ends(keys: Collection[str], sink: ConsoleSink, catalog: Catalog) ->
     return [key for key in sorted(keys) if key not in sink.ends or succeeded(sink.ends[key], catalog) is None]
 
 
-def _print_trouble(keys: Collection[str], sink: ConsoleSink, catalog: Catalog, monitor: AnswerMonitor, *, interrupted: bool) -> None:
-    """Print a line on stderr for each task whose end is unknown, and what to check for tasks that were not found."""
-    unknown = _unknown_ends(keys, sink, catalog)
-    reasons = {key: _reason(key, sink, monitor) for key in unknown}
-    for key in unknown:
+def _print_trouble(tasks: Mapping[str, TaskRef], sink: ConsoleSink, catalog: Catalog, monitor: AnswerMonitor, *, interrupted: bool) -> None:
+    """Print a line on stderr for each task whose end is unknown."""
+    for key in _unknown_ends(tasks, sink, catalog):
+        reason = _reason(key, sink, monitor)
         what = "stopped before the task ended" if interrupted and key not in sink.ends else "how the task ended is unknown"
-        sentence(f"{key}: {what}{f': {reasons[key]}' if reasons[key] else ''}", err=True)
-    missing = [key for key in unknown if reasons[key] == NotFound.reason]
-    if missing and not interrupted:
-        kind, _, ids = missing[0].partition("/")
-        others = [f"watcher watch {shlex.quote(f'{other.name}/{ids}')}" for other in catalog if other.name != kind]
-        sentence(f"{counted(len(missing), 'task')} of the kind {kind} not found: check the ids, AWS_REGION, and the account.", err=True)
-        click.echo(f"To look for another kind: {others[0]}", err=True)
+        sentence(f"{key}: {what}{f': {reason}' if reason else ''}", err=True)
+
+
+def _print_not_found(
+    tasks: Mapping[str, TaskRef], sink: ConsoleSink, catalog: Catalog, monitor: AnswerMonitor, config: Path | None
+) -> None:
+    """Print on stderr what to check for tasks that were not found."""
+    missing = [tasks[key] for key in _unknown_ends(tasks, sink, catalog) if _reason(key, sink, monitor) == NotFound.reason]
+    if not missing:
+        return
+    ref = missing[0]
+    where = "AWS_REGION, and the account" if ref.target == DEFAULT_TARGET else f"and the Region and the account of the target {ref.target}"
+    sentence(f"{counted(len(missing), 'task')} of the kind {ref.kind} not found: check the ids, {where}.", err=True)
+    other = next(kind.name for kind in catalog if kind.name != ref.kind)
+    option = () if config is None else ("--config", str(config))
+    click.echo(f"To look for another kind: {shlex.join(['watcher', 'watch', replace(ref, kind=other).key, *option])}", err=True)
 
 
 def _reason(key: str, sink: ConsoleSink, monitor: AnswerMonitor) -> str | None:

@@ -12,18 +12,15 @@ if TYPE_CHECKING:
     from watcher.kinds.catalog import Catalog
 
 
-def catalog_for(config: Path | None, *, to_poll: bool = False) -> Catalog:
-    """Return the shipped kinds and, with a configuration, its own. Reads the section `kinds` only. Raises ConfigMistakes.
-
-    `to_poll`: tasks will be polled. Then a kind of the configuration that its API cannot serve is a mistake too.
-    """
+def catalog_for(config: Path | None) -> Catalog:
+    """Return the shipped kinds and, with a configuration, its own. Reads the section `kinds` only. Raises ConfigMistakes."""
     if config is None:
         from watcher.kinds.catalog import builtin_catalog
 
         return builtin_catalog()
     from watcher.config import catalog_of, read_sections
 
-    return catalog_of(read_sections(config, os.environ, ("kinds",), apis=to_poll))
+    return catalog_of(read_sections(config, os.environ, ("kinds",)))
 
 
 def warn_of_misread_kinds(references: Iterable[str], catalog: Catalog) -> None:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from watcher.cli.command_table import CommandGroup
 from watcher.cli.kind_catalog import catalog_for, shipped_names
-from watcher.cli.options import config_option, json_option
+from watcher.cli.options import Server, config_option, json_option
+from watcher.cli.server_access import ServerAccess
 from watcher.cli.store_access import print_json
 from watcher.cli.tables import table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from watcher.kinds.api_model import ServiceApi
-    from watcher.kinds.kind import Kind
 
 CONFIG_HELP = "Include the kinds of this configuration."
 
@@ -28,43 +30,40 @@ def kinds() -> None:
 
 
 @kinds.command("list")
-@config_option(CONFIG_HELP, required=False)
+@config_option(CONFIG_HELP, required=False, server=True)
 @json_option()
-def list_kinds(config: Path | None, as_json: bool) -> None:
+def list_kinds(config: Path | None, server: Server | None, as_json: bool) -> None:
     """List the kinds of tasks that can be watched.
 
     For each kind: the AWS service, how many tasks one call can read, and the
     call. Kinds of the configuration are marked (own). With --json, also the
-    parameters, and the statuses with their classes.
+    parameters, and the statuses with their classes. With --url, the kinds are
+    those of the watcher.
 
     \b
     Examples:
       watcher kinds list
       watcher kinds list watcher.yaml --json
+      watcher kinds list --url https://watcher.example.com
     """
-    catalog, shipped = catalog_for(config), shipped_names()
+    found = _summaries(config, server)
     if as_json:
-        print_json([_as_json(kind, own=kind.name not in shipped) for kind in catalog])
+        print_json(found)
         return
-    rows = [_row(kind, own=kind.name not in shipped) for kind in catalog]
-    table(("KIND", "SERVICE", "TASKS/CALL", "CALL"), rows, own_line="CALL")
+    table(("KIND", "SERVICE", "TASKS/CALL", "CALL"), [_row(summary) for summary in found], own_line="CALL")
 
 
-def _row(kind: Kind, *, own: bool) -> tuple[str, ...]:
-    call = kind.operation if kind.batch is None else kind.batch.operation
-    return f"{kind.name} (own)" if own else kind.name, kind.service, str(kind.batch_size), call
+def _summaries(config: Path | None, server: Server | None) -> Sequence[dict[str, Any]]:
+    if server is not None:
+        return ServerAccess(server).kinds.summaries
+    from watcher.kinds.summary import kind_summary
+
+    return [kind_summary(kind) for kind in catalog_for(config)]
 
 
-def _as_json(kind: Kind, *, own: bool) -> dict[str, object]:
-    return {
-        "kind": kind.name,
-        "service": kind.service,
-        "operation": kind.operation if kind.batch is None else kind.batch.operation,
-        "params": [param.name for param in kind.params],
-        "statuses": {status: str(class_) for status, class_ in kind.statuses.items()},
-        "batch_size": kind.batch_size,
-        "own": own,
-    }
+def _row(summary: dict[str, Any]) -> tuple[str, ...]:
+    name = f"{summary['kind']} (own)" if summary["own"] else summary["kind"]
+    return str(name), str(summary["service"]), str(summary["batch_size"]), str(summary["operation"])
 
 
 @kinds.command("show")

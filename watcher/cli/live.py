@@ -17,12 +17,21 @@ from watcher.kinds.catalog import Catalog
 from watcher.model import Event, Message
 from watcher.ports import Delivered, Outcome
 
+UNLIMITED = 1_000_000
+"""Columns of what is no terminal."""
+
 
 class Screen(Console):
-    """Standard output for a person. Raises PeerGone when its reader has closed it."""
+    """Standard output for a person. Raises PeerGone when its reader has closed it.
+
+    On a terminal, lines fit its width. Elsewhere no line is broken or shortened, as `tables.py` has it: what reads it may look for
+    whole lines.
+    """
 
     def __init__(self) -> None:
         super().__init__(highlight=False)
+        if not self.file.isatty():
+            self.width = UNLIMITED
         self.closed_by_reader = False
 
     def on_broken_pipe(self) -> None:
@@ -72,7 +81,7 @@ class ConsoleSink:
     """A `Sink` that shows each event, and keeps all events. `clock` returns seconds.
 
     It prints a line for each event, or its JSON. With `rows`, it prints only the last event of a task, and `rows` has the others.
-    With `kinds`, the lines name the kind of each task.
+    With `kinds`, the lines name the kind of each task. Elsewhere than on a terminal, each line has the whole key of its task.
     """
 
     name = "screen"
@@ -83,7 +92,8 @@ class ConsoleSink:
         self.events: list[dict[str, Any]] = []
         self.ends: dict[str, dict[str, Any]] = {}
         """The last event of each task that has ended, by key."""
-        self.names = TaskNames(console.width, kinds=kinds)
+        self.names = TaskNames(console.width, kinds=kinds) if console.file.isatty() else None
+        """The short names of the tasks; None: lines have whole keys."""
         self.rows: dict[str, Text] | None = None
         """The line of each open task, by key, in the order of the last events. None: every line is printed."""
         self._console = console

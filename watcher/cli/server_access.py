@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Collection
-from functools import partial
+from collections.abc import Awaitable, Callable
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
@@ -13,10 +13,11 @@ import click
 
 from watcher.cli.options import TOKEN_VARIABLE, Server
 from watcher.cli.tables import sentence
+from watcher.cli.target_scopes import targets_of
 
 if TYPE_CHECKING:
     from watcher.adapters.api_client import WatcherApi
-    from watcher.kinds.catalog import Catalog
+    from watcher.cli.server_kinds import ServerKinds
 
 T = TypeVar("T")
 J = TypeVar("J")
@@ -32,28 +33,27 @@ class ServerAccess:
         self.server = server
         self._warned = False
 
-    @property
-    def catalog(self) -> Catalog:
-        """The shipped kinds. Those of the configuration of the server are not known here."""
-        from watcher.kinds.catalog import builtin_catalog
+    @cached_property
+    def kinds(self) -> ServerKinds:
+        """The kinds and the targets of the server, which is asked at the first use. Raises ApiError."""
+        from watcher.cli.server_kinds import fetch_kinds, read_kinds
 
-        return builtin_catalog()
+        return self.read(self.run(fetch_kinds), read_kinds)
 
     def key_of(self, text: str) -> str:
-        """Return the key of a task. Raises InvalidInput for a text that names no task.
+        """Return the key of a task, whose target may not be configured any more. Raises InvalidInput for a text that names no task.
 
-        The server is asked for its kinds if the text can be the key of a task whose kind does not ship with the watcher.
         Prints a warning on stderr for a text that seems to name a kind that does not exist.
         """
-        from watcher.cli.kind_catalog import warn_of_misread_kinds
-        from watcher.cli.target_scopes import targets_of
+        from watcher.cli.kind_catalog import catalog_for, warn_of_misread_kinds
         from watcher.core.intake.references import is_key_or_arn, parse_ref
 
-        parts = text.strip().split("/")
-        if len(parts) > 1 and not is_key_or_arn(text, self.catalog) and not {*parts[:2]}.isdisjoint(self.run(_kinds_of)):
-            return text.strip()
-        key = parse_ref(text, self.catalog, targets_of(None, None, others=True)).key
-        warn_of_misread_kinds([text], self.catalog)
+        shipped = catalog_for(None)
+        names_shipped = text.strip().partition("/")[0] in shipped and "arn:" not in text
+        if names_shipped and is_key_or_arn(text, shipped):  # every watcher reads it alike, so the server need not be asked
+            return parse_ref(text, shipped, targets_of(None, None, others=True)).key
+        key = parse_ref(text, self.kinds.catalog, self.kinds.targets(others=True)).key
+        warn_of_misread_kinds([text], self.kinds.catalog)
         return key
 
     def run(self, work: Callable[[WatcherApi], Awaitable[T]]) -> T:
@@ -93,17 +93,6 @@ class ServerAccess:
             self._warned = True
             what = f"Warning: the token is sent to {parts.hostname} in plain text, which others on the network can read; use https://"
             sentence(what, err=True)
-
-
-async def _kinds_of(api: WatcherApi) -> Collection[str]:
-    """The names of the kinds of a server; none if it does not say: the next request finds out why."""
-    from watcher.errors import ApiError
-
-    try:
-        kinds = (await api.get("/v1/overview")).get("kinds")
-    except ApiError:
-        return ()
-    return kinds if isinstance(kinds, dict) else ()
 
 
 def _read_token(file: Path) -> str:

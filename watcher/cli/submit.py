@@ -18,11 +18,14 @@ from click.exceptions import Exit
 from watcher.cli import exit_codes
 from watcher.cli.kind_catalog import catalog_for, warn_of_misread_kinds
 from watcher.cli.options import Server, command_line, config_option, default_config
-from watcher.cli.tables import counted, sentence
+from watcher.cli.server_access import ServerAccess
+from watcher.cli.tables import counted, printable, sentence
 
 if TYPE_CHECKING:
+    from watcher.cli.server_kinds import ServerKinds
     from watcher.cli.submission import SubmitOptions, Submittable
     from watcher.cli.submit_target import Target
+    from watcher.core.intake.scopes import Targets
 
 DEFAULT_KIND = "speaker-search"
 """As `watcher.kinds.catalog` has it; repeated here so that the help need not read the catalog."""
@@ -69,9 +72,12 @@ def submit(
 
     All messages are checked first, as the watcher will read them: if one is
     invalid, all invalid ones are printed and nothing is sent (exit code 64).
+    The kinds and targets are those of the configuration, or with --url those of
+    the watcher; with --queue-url, only the kinds that ship with it are known.
     JSON messages are sent unchanged; --kind, --context and --deadline apply to
     the other tasks. --dry-run prints the messages on stdout, what they name on
-    stderr, and needs no destination and no AWS.
+    stderr, and needs no destination and no AWS; with --url, it asks the watcher
+    for its kinds and targets.
 
     A task that is submitted twice is watched once. So after a failure (69
     unavailable, 75 try again, 78 credentials or Region) you can submit all
@@ -89,29 +95,50 @@ def submit(
       watcher submit abc123/2f0e --url https://watcher.example.com
     """
     from watcher.cli.submission import SubmitOptions
-    from watcher.cli.submit_target import Target, own_region
-    from watcher.cli.target_scopes import targets_for
+    from watcher.cli.submit_target import Target
     from watcher.core.intake.kind_names import unknown_kind
 
     config = config or (default_config() if queue_url is None and server is None else None)
-    catalog = catalog_for(config)
     untargeted = server is not None or (dry_run and config is None and queue_url is None)
     target = Target() if untargeted else _target(config, queue_url, source)
+    access = None if server is None else ServerAccess(server)
+    known = None if access is None else _known_to(access, dry_run)
+    catalog = catalog_for(config) if known is None else known.catalog
     if kind not in catalog:
         raise click.BadParameter(unknown_kind(kind, catalog).detail, param_hint="--kind")
-    region = _environment_region() if dry_run else None if target.url is None else own_region()
-    targets = targets_for(config, region)
+    targets = _targets(config, target, dry_run) if known is None else known.targets(others=False)
     options = SubmitOptions(catalog, kind, _context(context), _deadline(deadline), targets, target.watch_notified)
     messages = _checked(_messages(tasks, file), options, skip_bad=skip_bad)
     warn_of_misread_kinds(tasks if kind == DEFAULT_KIND else (), catalog)
     if dry_run:
         _print_dry_run(messages, server.url if server is not None else target.url or target.path)
-    elif server is not None:
+    elif access is not None:
         from watcher.cli.submit_to_server import submit_to_server
 
-        submit_to_server(server, messages)
+        submit_to_server(access, messages)
     else:
         _send(messages, target, config)
+
+
+def _known_to(access: ServerAccess, dry_run: bool) -> ServerKinds | None:
+    """The kinds and targets of the server. None for a dry run without an answer: it checks with the shipped kinds, and says so."""
+    from watcher.errors import ApiError
+
+    try:
+        return access.kinds
+    except ApiError as error:
+        if not dry_run:
+            raise
+        sentence(printable(f"Checked with the kinds that ship with the watcher only: {error}"), err=True)
+        return None
+
+
+def _targets(config: Path | None, target: Target, dry_run: bool) -> Targets:
+    """The targets of the configuration, or of a watcher that is not known. A dry run reads no file of AWS."""
+    from watcher.cli.submit_target import own_region
+    from watcher.cli.target_scopes import targets_for
+
+    return targets_for(config, _environment_region() if dry_run else None if target.url is None else own_region())
 
 
 def _checked(given: Iterator[tuple[str, bytes]], options: SubmitOptions, *, skip_bad: bool) -> Sequence[Submittable]:

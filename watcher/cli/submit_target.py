@@ -64,12 +64,12 @@ def target_of_config(config: Path, source: str | None) -> Target:
     return Target(meant[0].queue_url, None, notified) if meant[0].type == "sqs" else Target(None, meant[0].path, notified)
 
 
-def own_region() -> str | None:
-    """Return the configured Region. Exits where the AWS configuration cannot be read."""
+def own_region(consequence: str = "Nothing was sent: ") -> str | None:
+    """Return the configured Region. Exits where the AWS configuration cannot be read; `consequence` begins the error."""
     try:
         return AwsClients().region()
     except RemoteError as error:
-        _fail(f"Nothing was sent: {error}; {hint(error)}", exit_codes.of_remote(error))
+        _fail(f"{consequence}{error}; {hint(error)}", exit_codes.of_remote(error))
 
 
 async def send_to_queue(url: str, messages: Sequence[Submittable]) -> None:

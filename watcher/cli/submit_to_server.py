@@ -9,7 +9,6 @@ import click
 from click.exceptions import Exit
 
 from watcher.cli import exit_codes
-from watcher.cli.options import Server
 from watcher.cli.server_access import ServerAccess
 from watcher.cli.submission import Submittable
 from watcher.cli.tables import counted, printable, sentence
@@ -23,9 +22,8 @@ MAX_MESSAGES = 500
 """Messages in one request, so that one commit of the store stays short."""
 
 
-def submit_to_server(server: Server, messages: Sequence[Submittable]) -> None:
+def submit_to_server(access: ServerAccess, messages: Sequence[Submittable]) -> None:
     """Submit the messages, print the result, and exit with 64 if the watcher refused some of the tasks."""
-    access = ServerAccess(server)
     outcomes: list[dict[str, Any]] = []
 
     async def send(api: WatcherApi) -> None:
@@ -35,7 +33,7 @@ def submit_to_server(server: Server, messages: Sequence[Submittable]) -> None:
     try:
         access.run(send)
     finally:
-        _print(outcomes, server.url)
+        _print(outcomes, access.server.url)
     if any(outcome.get("outcome") == "invalid" for outcome in outcomes):
         raise Exit(exit_codes.USAGE)
 

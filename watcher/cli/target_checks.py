@@ -24,7 +24,8 @@ _OTHER_API = frozenset({"InvalidAction", "MissingAction", "UnknownOperationExcep
 """Codes of an endpoint that does not have the call."""
 _NOT_SENT = "ParamValidationError"
 """The code of a request that the SDK refuses to send."""
-_UNUSED = "if you watch no such tasks, check the kinds that you watch: watcher doctor --kind NAME"
+_NAME_KINDS = "name the kinds that you watch: watcher doctor --kind NAME"
+_UNUSED = f"no kind is in use yet, so the default one was checked; if you watch other tasks, {_NAME_KINDS}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class PolledTargets:
     catalog: Catalog
     clients: Mapping[str, AwsClients]
     in_use: bool = True
-    """Whether the checked kinds are known to be in use. If not, a failure says how to check others."""
+    """Whether the checked kinds are known to be in use. If not, the result says so, and how to check others."""
 
     def name(self, kind: Kind) -> str:
         """The name of the check of a kind in the watcher's own account."""
@@ -81,7 +82,7 @@ class PolledTargets:
 
         async def check() -> str:
             try:
-                return await call()
+                return await call() if self.in_use else f"{await call()}; no kind is in use yet: {_NAME_KINDS}"
             except RemoteError as error:
                 if self.in_use or isinstance(error, CredentialsRejected):
                     raise

@@ -1,4 +1,5 @@
-"""One line for each event of a task, within the width of the screen, for `watcher watch` and `watcher demo`."""
+"""One line for each event of a task, for `watcher watch`, `watcher demo`, and `watcher events`: within the width of a terminal, or with
+the whole key of the task."""
 
 from __future__ import annotations
 
@@ -66,12 +67,14 @@ def observed_line(body: dict[str, Any], names: TaskNames | None) -> Text:
     """Return an event as one line that begins with the time of its observation, in UTC. Without names, it has the key of the task."""
     at = printable(body["data"]["observed_at"])
     text = Text(f"{at[5:10]} {at[11:19]}{' ' * GAP}", style="dim")
-    name = f"{body['subject']}{' ' * GAP}" if names is None else names.name(body["subject"]).ljust(names.width + GAP)
-    return _append_change(text.append(name, style="default not dim"), body)
+    return _append_change(text.append(_name(body["subject"], names), style="default not dim"), body)
 
 
-def event_line(body: dict[str, Any], elapsed_s: float, names: TaskNames) -> Text:
-    """Return an event as one line: the time since the start, the task, the change, and how late it was detected."""
+def event_line(body: dict[str, Any], elapsed_s: float, names: TaskNames | None) -> Text:
+    """Return an event as one line: the time since the start, the task, the change, and how late it was detected.
+
+    Without names, it has the key of the task.
+    """
     return _append_change(task_line(body["subject"], elapsed_s, names), body)
 
 
@@ -87,11 +90,15 @@ def _append_change(text: Text, body: dict[str, Any]) -> Text:
     return text
 
 
-def task_line(key: str, elapsed_s: float, names: TaskNames) -> Text:
-    """Return the beginning of a line about a task: the time since the start, and its name."""
+def task_line(key: str, elapsed_s: float, names: TaskNames | None) -> Text:
+    """Return the beginning of a line about a task: the time since the start, and its name, or its key without names."""
     text = Text(f"{_seconds(elapsed_s):>{TIME_WIDTH}}{' ' * GAP}", style="dim")
-    text.append(names.name(key).ljust(names.width + GAP), style="default not dim")
-    return text
+    return text.append(_name(key, names), style="default not dim")
+
+
+def _name(key: str, names: TaskNames | None) -> str:
+    """The name of a task as a column, or its whole key, and the gap after it."""
+    return f"{key}{' ' * GAP}" if names is None else names.name(key).ljust(names.width + GAP)
 
 
 def _change(type_: str, data: dict[str, Any]) -> Text:
