@@ -318,6 +318,53 @@ async def test_one_bad_task_fails_one_batch_only() -> None:
         assert len(watcher.loops.pollers) == 2, "the denied task ended after its tries, and no other did"
 
 
+class OddInBatches(BatchProbe):
+    """A reply about several tasks says nothing that is known about those in `odd`. A call about one of them has `outcome`."""
+
+    def __init__(self, *odd: str, outcome: Callable[[TaskRef], Outcome] = running) -> None:
+        super().__init__(outcome)
+        self.odd = odd
+
+    async def observe(self, refs: Sequence[TaskRef]) -> Sequence[Outcome]:
+        outcomes = await super().observe(refs)
+        odd = [len(refs) > 1 and ref.params[0] in self.odd for ref in refs]
+        return [BatchFailed(Unreadable("ODD")) if is_odd else outcome for is_odd, outcome in zip(odd, outcomes, strict=True)]
+
+
+async def test_a_task_that_only_calls_about_several_cannot_read_costs_one_more_call_a_round() -> None:
+    """It is polled alone at once, and then with the others again: at most two calls in each minute, and its status is known."""
+    probe = OddInBatches("odd")
+    async with Jobs(probe, job("odd"), job("a"), job("b"), rate=10.0).running() as watcher:
+        await anyio.sleep(5)
+        assert probe.sizes == [3, 1]
+        assert entry_of(watcher, "odd").watch.status == "RUNNING"
+        await anyio.sleep(600)
+        assert 10 <= len(probe.calls) <= 2 * 11
+        assert {len([ref for call in probe.calls if ref in call]) for ref in (job("a").ref, job("b").ref)} <= {10, 11}
+        assert not poller_of(watcher).policy.circuits.open
+
+
+async def test_a_task_that_no_call_can_read_is_polled_rarely() -> None:
+    """It fails no more than one call about several; after five tries of its own it is polled every ten minutes."""
+
+    def outcome(ref: TaskRef) -> Outcome:
+        if ref.params[0] != "odd":
+            return running(ref)
+        error = Unreadable("garbage")
+        error.alone = True
+        return error
+
+    probe = OddInBatches("odd", outcome=outcome)
+    async with Jobs(probe, job("odd"), job("a"), job("b"), rate=10.0).running() as watcher:
+        await anyio.sleep(50)
+        assert [len(call) for call in probe.calls if job("odd").ref in call] == [3, 1, 1, 1, 1, 1]
+        await anyio.sleep(3600)
+        about_it = [call for call in probe.calls if job("odd").ref in call]
+        assert 6 + 5 <= len(about_it) <= 6 + 6
+        assert entry_of(watcher, "odd").alone
+        assert not poller_of(watcher).policy.circuits.open
+
+
 @pytest.mark.parametrize("seed", range(8))
 async def test_each_task_gets_its_own_outcomes(seed: int) -> None:
     """Whatever each reply says about each of its tasks, and however calls fail: the changes of each task are emitted, in its order."""
