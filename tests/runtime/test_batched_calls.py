@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -9,6 +10,7 @@ from random import Random
 
 import anyio
 import pytest
+from structlog.testing import capture_logs
 
 from tests.runtime.conftest import EPOCH
 from tests.runtime.shared_store import SHARDS, SharedStore
@@ -45,8 +47,9 @@ retention: 1d
 batch: {{operation: describe_jobs, param: jobs, size: 3, items: jobs, id: jobId}}
 """
 CLUSTER = JOB.format(name="task").replace("{jobs: {", "{cluster: {field: cluster}, jobs: {")
+MANY_JOBS = JOB.format(name="many").replace("size: 3", "size: 100")
 KINDS = {f"{name}.yaml": JOB.format(name=name) for name in ("job", "other")}
-CATALOG = Catalog(read_kinds(KINDS | {"task.yaml": CLUSTER}))
+CATALOG = Catalog(read_kinds(KINDS | {"task.yaml": CLUSTER, "many.yaml": MANY_JOBS}))
 
 Outcome = Observation | RemoteError
 
@@ -363,6 +366,107 @@ async def test_a_task_that_no_call_can_read_is_polled_rarely() -> None:
         assert 6 + 5 <= len(about_it) <= 6 + 6
         assert entry_of(watcher, "odd").alone
         assert not poller_of(watcher).policy.circuits.open
+
+
+class Limited(BatchProbe):
+    """Fails each call about more than `most` tasks: the reply is too large, or does not come within 15 s. No task ends before `end_s`."""
+
+    def __init__(self, most: int, *, late: bool = False, end_s: float = math.inf) -> None:
+        super().__init__(self._outcome)
+        self.most, self.late, self.end_s = most, late, end_s
+        self.giants: frozenset[str] = frozenset()
+        """Tasks whose description alone is too large."""
+
+    def _outcome(self, ref: TaskRef) -> Outcome:
+        ended = anyio.current_time() >= self.end_s
+        return Observation("SUCCEEDED" if ended else "RUNNING", EPOCH + anyio.current_time(), None, EPOCH)
+
+    async def observe(self, refs: Sequence[TaskRef]) -> Sequence[Outcome]:
+        outcomes = await super().observe(refs)
+        too_many, giant = len(refs) > self.most, any(ref.params[0] in self.giants for ref in refs)
+        if not too_many and not giant:
+            return outcomes
+        if self.late:
+            await anyio.sleep(14.9)
+            raise Unavailable.after_deadline()
+        error: RemoteError = Unreadable("200", "more than 1 MiB")
+        error.oversized = True
+        error = BatchFailed(error) if len(refs) > 1 else error
+        error.alone = len(refs) == 1
+        raise error
+
+    def failed(self) -> int:
+        """The calls that failed for their number of tasks."""
+        return sum(size > self.most for size in self.sizes)
+
+
+MANY = [job(f"j{n}", "many") for n in range(100)]
+
+
+def ended(jobs: Jobs) -> dict[str, str | None]:
+    return {event.key: event.to for event in jobs.inbox.events if event.terminal}
+
+
+async def test_tasks_whose_replies_are_too_large_share_smaller_calls() -> None:
+    """Of a hundred tasks, replies about more than 25 are too large: a round costs about four calls, and no watch ends for it."""
+    probe = Limited(25)
+    async with Jobs(probe, *MANY, rate=5.0).running() as watcher:
+        await anyio.sleep(10)
+        assert probe.sizes == [100, 50, 25, 25, 25, 25]
+        for most in (6, 6, 6, 5, 5):
+            before = len(probe.calls)
+            await anyio.sleep(60)
+            assert 4 <= len(probe.calls) - before <= most
+        await anyio.sleep(1800)
+        assert len(probe.calls) <= 6 + 36 * 5
+        assert probe.failed() <= 10
+        assert len(watcher.loops.pollers) == 100
+        assert not poller_of(watcher).policy.circuits.open
+        assert samples(watcher, "watcher_batch_limit", kind="many") == poller_of(watcher).policy.batch_sizes.limit(CATALOG["many"])
+
+
+async def test_one_task_whose_reply_is_too_large_slows_down_no_other_for_long() -> None:
+    """The calls get smaller until it is polled alone, where it stays. Then the others share calls of the full size again."""
+    probe = Limited(100)
+    probe.giants = frozenset({"j77"})
+    async with Jobs(probe, *MANY, rate=10.0).running() as watcher:
+        await anyio.sleep(55)
+        assert len(probe.calls) <= 25
+        assert poller_of(watcher).pending.get("many/j77").alone  # type: ignore[union-attr]
+        before = len(probe.calls)
+        await anyio.sleep(600)
+        others = [call for call in probe.calls[before:] if call != [TaskRef("many", ("j77",))]]
+        assert max(map(len, others)) == 99
+        assert len(others) <= 12
+        assert len(watcher.loops.pollers) == 100
+
+
+async def test_a_service_that_is_too_slow_for_many_tasks_is_watched_to_the_end() -> None:
+    """Calls about more than ten tasks time out: smaller ones follow, and all hundred watches end with the status of their task."""
+    probe = Limited(10, late=True, end_s=900)
+    jobs = Jobs(probe, *MANY, rate=10.0)
+    async with jobs.running() as watcher:
+        await anyio.sleep(300)
+        entries = [poller_of(watcher).pending.get(watch.key) for watch in MANY]
+        assert {entry.watch.status for entry in entries if entry is not None} == {"RUNNING"}
+        failed, calls = probe.failed(), len(probe.calls)
+        await anyio.sleep(600)
+        assert probe.failed() - failed <= (len(probe.calls) - calls) / 10
+        await anyio.sleep(300)
+        assert len(watcher.loops.pollers) == 0
+    assert ended(jobs) == {watch.key: "SUCCEEDED" for watch in MANY}
+
+
+async def test_the_log_says_that_calls_are_smaller() -> None:
+    """Each time when the limit is lowered, and when it is that of the kind again. Trials of a larger limit are not logged."""
+    probe = Limited(25)
+    with capture_logs() as lines:
+        async with Jobs(probe, *MANY, rate=10.0).running():
+            await anyio.sleep(600)
+            probe.most = 100
+            await anyio.sleep(3600)
+    facts = [(line["event"], line["limit"]) for line in lines if line["event"].startswith("batch_limit")]
+    assert facts == [("batch_limit_lowered", 50), ("batch_limit_lowered", 25), ("batch_limit_restored", 100)]
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -235,22 +235,27 @@ async def test_a_reply_with_failures_alone_is_readable(probe: AwsProbe, wire: Wi
     assert named(await probe.observe(queries("q1", "q2"))) == ["NotFound", "NotFound"]
 
 
+LARGE = reply(200, b" " * (14 << 20))
 ABOUT_A_TASK = [
     (fault("ClientException", 400), errors.Invalid),
     (fault("AccessDeniedException", 403), errors.Denied),
     (reply(200, {"jobs": [job("j1", createdAt="yesterday")]}), errors.Unreadable),
-    (reply(200, b" " * (14 << 20)), errors.Unreadable),
+    (LARGE, errors.Unreadable),
 ]
 
 
 async def test_an_error_that_one_task_may_have_caused_says_nothing_about_any(probe: AwsProbe, wire: Wire) -> None:
-    """A malformed id, a denied task, or a garbled one fails the call as a whole; about one task, it is the error of this task."""
+    """A malformed id, a denied task, or a garbled one fails the call as a whole; about one task, it is the error of this task.
+
+    Each task is polled alone next, except where a call about fewer tasks may have a reply that is small enough.
+    """
     for answer, cause in ABOUT_A_TASK:
         wire.answer = answer
         whole, single = await failure(probe, jobs("j1", "j2")), await failure(probe, jobs("j1"))
         assert isinstance(whole, errors.BatchFailed)
-        assert (type(whole.cause), whole.code, whole.alone) == (cause, single.code, True)
+        assert (type(whole.cause), whole.code, whole.alone) == (cause, single.code, not whole.oversized)
         assert (type(single), single.alone) == (cause, True)
+        assert whole.oversized == single.oversized == (answer is LARGE)
 
 
 ABOUT_THE_CALL = [
