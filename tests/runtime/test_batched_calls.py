@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from tests.runtime.conftest import EPOCH
 from tests.runtime.shared_store import SHARDS, SharedStore
+from watcher.adapters.aws.batch_reply import read_batch_reply
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.core.polling.cadence import CadenceSettings
 from watcher.core.polling.pace import PaceSettings
@@ -48,8 +49,9 @@ batch: {{operation: describe_jobs, param: jobs, size: 3, items: jobs, id: jobId}
 """
 CLUSTER = JOB.format(name="task").replace("{jobs: {", "{cluster: {field: cluster}, jobs: {")
 MANY_JOBS = JOB.format(name="many").replace("size: 3", "size: 100")
+LISTED = JOB.format(name="listed").replace("id: jobId}", "id: jobId, failures: failures, failure_id: jobId, failure_code: code}")
 KINDS = {f"{name}.yaml": JOB.format(name=name) for name in ("job", "other")}
-CATALOG = Catalog(read_kinds(KINDS | {"task.yaml": CLUSTER, "many.yaml": MANY_JOBS}))
+CATALOG = Catalog(read_kinds(KINDS | {"task.yaml": CLUSTER, "many.yaml": MANY_JOBS, "listed.yaml": LISTED}))
 
 Outcome = Observation | RemoteError
 
@@ -322,49 +324,51 @@ async def test_one_bad_task_fails_one_batch_only() -> None:
 
 
 class OddInBatches(BatchProbe):
-    """A reply about several tasks says nothing that is known about those in `odd`. A call about one of them has `outcome`."""
-
-    def __init__(self, *odd: str, outcome: Callable[[TaskRef], Outcome] = running) -> None:
-        super().__init__(outcome)
-        self.odd = odd
+    """A reply about several tasks lists that of `odd` as failed, with a code that is not known. A call about it alone has `outcome`."""
 
     async def observe(self, refs: Sequence[TaskRef]) -> Sequence[Outcome]:
-        outcomes = await super().observe(refs)
-        odd = [len(refs) > 1 and ref.params[0] in self.odd for ref in refs]
-        return [BatchFailed(Unreadable("ODD")) if is_odd else outcome for is_odd, outcome in zip(odd, outcomes, strict=True)]
+        alone = await super().observe(refs)
+        kind, ids = CATALOG["listed"], [ref.params[0] for ref in refs]
+        if len(refs) == 1 or kind.batch is None:
+            return alone
+        found = [{"jobId": each, "status": "RUNNING", "createdAt": int(EPOCH * 1000)} for each in ids if each != "odd"]
+        failed = [{"jobId": each, "code": "ODD"} for each in ids if each == "odd"]
+        return read_batch_reply(kind, kind.batch, refs, {"jobs": found, "failures": failed}, EPOCH + anyio.current_time())
+
+
+ODD, *OTHERS = (job(name, "listed") for name in ("odd", "a", "b"))
+
+
+def odd_entry(watcher: Watcher) -> PendingEntry:
+    entry = poller_of(watcher).pending.get(ODD.key)
+    assert entry is not None
+    return entry
 
 
 async def test_a_task_that_only_calls_about_several_cannot_read_costs_one_more_call_a_round() -> None:
     """It is polled alone at once, and then with the others again: at most two calls in each minute, and its status is known."""
-    probe = OddInBatches("odd")
-    async with Jobs(probe, job("odd"), job("a"), job("b"), rate=10.0).running() as watcher:
+    probe = OddInBatches()
+    async with Jobs(probe, ODD, *OTHERS, rate=10.0).running() as watcher:
         await anyio.sleep(5)
         assert probe.sizes == [3, 1]
-        assert entry_of(watcher, "odd").watch.status == "RUNNING"
+        assert odd_entry(watcher).watch.status == "RUNNING"
         await anyio.sleep(600)
         assert 10 <= len(probe.calls) <= 2 * 11
-        assert {len([ref for call in probe.calls if ref in call]) for ref in (job("a").ref, job("b").ref)} <= {10, 11}
+        assert {sum(watch.ref in call for call in probe.calls) for watch in OTHERS} <= {10, 11}
         assert not poller_of(watcher).policy.circuits.open
 
 
 async def test_a_task_that_no_call_can_read_is_polled_rarely() -> None:
-    """It fails no more than one call about several; after five tries of its own it is polled every ten minutes."""
-
-    def outcome(ref: TaskRef) -> Outcome:
-        if ref.params[0] != "odd":
-            return running(ref)
-        error = Unreadable("garbage")
-        error.alone = True
-        return error
-
-    probe = OddInBatches("odd", outcome=outcome)
-    async with Jobs(probe, job("odd"), job("a"), job("b"), rate=10.0).running() as watcher:
+    """After five tries of its own it is polled every ten minutes. It is alone from the first of them on, so it costs no second call."""
+    error = Unreadable("garbage")
+    error.alone = True
+    probe = OddInBatches(lambda ref: error if ref == ODD.ref else running(ref))
+    async with Jobs(probe, ODD, *OTHERS, rate=10.0).running() as watcher:
         await anyio.sleep(50)
-        assert [len(call) for call in probe.calls if job("odd").ref in call] == [3, 1, 1, 1, 1, 1]
+        assert [len(call) for call in probe.calls if ODD.ref in call] == [3, 1, 1, 1, 1, 1]
         await anyio.sleep(3600)
-        about_it = [call for call in probe.calls if job("odd").ref in call]
-        assert 6 + 5 <= len(about_it) <= 6 + 6
-        assert entry_of(watcher, "odd").alone
+        assert 6 + 5 <= sum(ODD.ref in call for call in probe.calls) <= 6 + 6
+        assert odd_entry(watcher).alone
         assert not poller_of(watcher).policy.circuits.open
 
 
