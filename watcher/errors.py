@@ -18,7 +18,7 @@
         ├── NotFound                grace period, then the watch ends
         ├── Denied                  a few tries, then the watch ends
         ├── Invalid                 no retry can help: the watch ends, an event becomes a dead letter
-        ├── BatchFailed             a call about several tasks failed: poll each of them alone
+        ├── BatchFailed             a call about several tasks failed: poll each alone, or fewer together
         ├── CredentialsRejected     the setup of this process, never the task: opens the credentials circuit
         └── Unreadable              the reply is not a description of the task, or not of the service
 
@@ -123,6 +123,8 @@ class RemoteError(WatcherError):
     reason = "remote"
     alone = False
     """The error makes a call about several tasks fail as a whole: poll this task alone until a poll of it succeeds."""
+    oversized = False
+    """The reply was too large, or did not come within the call deadline: a call about fewer tasks may succeed."""
 
     def __init__(self, code: str, detail: str = "", *, retry_after: float | None = None) -> None:
         super().__init__(f"{code}: {detail}" if detail else code)
@@ -141,6 +143,13 @@ class Unavailable(RemoteError):
     """The service or the network failed, or the call timed out. Temporary."""
 
     reason = "unavailable"
+
+    @classmethod
+    def after_deadline(cls, detail: str = "") -> Unavailable:
+        """The error of a call whose reply did not come in time."""
+        error = cls("timeout", detail)
+        error.oversized = True
+        return error
 
 
 class Busy(RemoteError):
@@ -170,15 +179,16 @@ class Invalid(RemoteError):
 class BatchFailed(RemoteError):
     """A call about several tasks failed as a whole, perhaps because of one of them. So it says nothing about a single task.
 
-    `cause` is the error of the call.
+    `cause` is the error of the call. If the reply was too large, the same tasks may share smaller calls.
     """
 
     reason = "batch"
-    alone = True
 
     def __init__(self, cause: RemoteError) -> None:
         super().__init__(cause.code, cause.detail, retry_after=cause.retry_after)
         self.cause = cause
+        self.oversized = cause.oversized
+        self.alone = not cause.oversized
 
 
 class CredentialsRejected(RemoteError):

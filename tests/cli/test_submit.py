@@ -237,7 +237,7 @@ def test_watch_follows_tasks_of_the_configured_region_only(command: Command, mon
             "no target is in the Region of the task, ap-south-1; configured: default is in us-east-1",
         ),
         (ARN, "several targets are in the account and Region of the task: eu, eu-too"),
-        (f"default/batch-job/{ARN}", "the task is in another account or Region than the target default"),
+        (f"default/batch-job/{ARN}", "the task is not in the account and Region of the target default"),
     ],
 )
 def test_watch_names_the_targets_of_its_configuration(

@@ -449,6 +449,18 @@ def test_batches_that_are_denied_count_as_denials() -> None:
     assert [change.name for change in circuits.note(BatchFailed(Denied("no")), [("k2", "g2")], 1.0)] == ["credentials"]
 
 
+def test_a_reply_that_is_too_large_is_no_evidence_against_the_service() -> None:
+    """Calls about fewer tasks follow: neither many such replies open a circuit, nor does one close more than an outage."""
+    circuits, cause = Circuits().of(DEFAULT_TARGET, BATCH), Unreadable("200")
+    cause.oversized = True
+    for n in range(8):
+        assert circuits.note(BatchFailed(cause), [(f"k{n}", "g"), ("l", "g")], n * 20.0) == []
+    for n in range(3):
+        circuits.note(Unreadable("shape"), [(f"k{n}", "g")], 200.0 + n)
+    assert circuits.note(BatchFailed(cause), [("k", "g"), ("l", "g")], 210.0) == []
+    assert circuits.open == ("unreadable",)
+
+
 def test_a_batch_that_is_invalid_is_an_answer() -> None:
     """It closes an outage, and nothing was found or missed."""
     circuits = Circuits().of(DEFAULT_TARGET, BATCH)

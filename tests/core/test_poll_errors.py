@@ -291,11 +291,18 @@ def alone(error: RemoteError) -> RemoteError:
     return error
 
 
+def oversized(error: RemoteError) -> RemoteError:
+    """The error of a call whose reply was too large."""
+    error.oversized = True
+    return error
+
+
 @pytest.mark.parametrize("before", [False, True])
 @pytest.mark.parametrize(
     ("outcome", "after"),
     [
         (BatchFailed(Denied("code")), True),
+        (BatchFailed(oversized(Unreadable("200"))), False),
         (alone(Denied("code")), True),
         (alone(NotFound("code")), True),
         (Denied("code"), False),

@@ -10,7 +10,7 @@ from watcher.adapters.aws.service_models import ServiceModels
 from watcher.core.intake.submissions import read
 from watcher.kinds.api_check import check_kind
 from watcher.kinds.catalog import builtin_catalog
-from watcher.kinds.document import iam_action, updated_page
+from watcher.kinds.document import iam_actions, updated_page
 from watcher.kinds.form import KindForm
 from watcher.model import Submission
 
@@ -42,8 +42,8 @@ def test_each_message_of_the_page_names_a_task_of_its_kind() -> None:
 def test_a_permission_is_named_as_the_api_names_the_call() -> None:
     """IAM names an action as the API names the operation."""
     for kind in CATALOG:
-        method = kind.operation if kind.batch is None else kind.batch.operation
-        assert iam_action(kind).partition(":")[2] == APIS.service(kind.service).operations[method].name
+        operations = APIS.service(kind.service).operations
+        assert [each.partition(":")[2] for each in iam_actions(kind)] == [operations[method].name for method in kind.operations]
 
 
 def test_the_kind_of_the_page_agrees_with_the_model_of_its_api() -> None:

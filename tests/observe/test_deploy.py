@@ -9,13 +9,13 @@ from ruamel.yaml import YAML
 
 from tests.pages import OPERATING, blocks
 from watcher.kinds.catalog import builtin_catalog
-from watcher.kinds.document import iam_action
+from watcher.kinds.document import iam_actions
 from watcher.observe.metrics import Metrics
 
 load_yaml = YAML(typ="safe", pure=True).load
 
 DEPLOY = Path(__file__).parents[2] / "config" / "deploy"
-CALLED = {iam_action(kind) for kind in builtin_catalog()}
+CALLED = {action for kind in builtin_catalog() for action in iam_actions(kind)}
 """The permissions for the calls about tasks of the shipped kinds."""
 ALLOWED = CALLED | {
     "sts:AssumeRole",

@@ -13,7 +13,7 @@ from watcher.queries import explain
 CATALOG = builtin_catalog()
 ID_LIKE = re.compile(r"(^|_)(id|ids|key|task|arn|connector|profile|phone|url|path|email|uuid)($|_)")
 ATTRIBUTES = [
-    *("inputs", "acks", "watches", "polls", "poll_seconds", "in_flight", "events", "ended"),
+    *("inputs", "acks", "watches", "polls", "poll_seconds", "in_flight", "batch_limit", "events", "ended"),
     *("detection_lag", "calls_per_task", "pace_rate", "pace_throttles", "price", "announced_share", "due_lateness"),
     *("outbox_events", "outbox_age", "deliveries", "delivery_seconds", "dead_letters", "dead_letters_kept", "dead_letters_limit"),
     *("shards", "shards_owned", "shard_changes", "takeovers", "lease_age"),
@@ -40,6 +40,15 @@ def test_each_metric_follows_the_conventions(attribute):
     assert family.documentation.endswith(".")
     assert not re.search(r"_(ms|milliseconds|minutes|total|percent|count|sum|bucket)$", family.name), "counters get _total when rendered"
     assert not [label for label in declared_metrics(Metrics(CATALOG))[attribute]._labelnames if ID_LIKE.search(label)]
+
+
+def test_the_limit_of_calls_about_several_tasks_is_that_of_the_kind_from_the_start():
+    """Each kind with such a call has a series in each target that has tasks of it. Other kinds have none."""
+    metrics = Metrics(CATALOG)
+    for kind in CATALOG:
+        metrics.add_quota("eu", kind.quota.name)
+    shown = {dict(labels)["kind"]: value for (name, labels), value in scraped(metrics).items() if name == "watcher_batch_limit"}
+    assert shown == {kind.name: kind.batch_size for kind in CATALOG if kind.batch is not None}
 
 
 def test_no_metric_is_left_out_of_the_conventions():

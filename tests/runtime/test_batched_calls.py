@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -9,9 +10,11 @@ from random import Random
 
 import anyio
 import pytest
+from structlog.testing import capture_logs
 
 from tests.runtime.conftest import EPOCH
 from tests.runtime.shared_store import SHARDS, SharedStore
+from watcher.adapters.aws.batch_reply import read_batch_reply
 from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.core.polling.cadence import CadenceSettings
 from watcher.core.polling.pace import PaceSettings
@@ -45,8 +48,10 @@ retention: 1d
 batch: {{operation: describe_jobs, param: jobs, size: 3, items: jobs, id: jobId}}
 """
 CLUSTER = JOB.format(name="task").replace("{jobs: {", "{cluster: {field: cluster}, jobs: {")
+MANY_JOBS = JOB.format(name="many").replace("size: 3", "size: 100")
+LISTED = JOB.format(name="listed").replace("id: jobId}", "id: jobId, failures: failures, failure_id: jobId, failure_code: code}")
 KINDS = {f"{name}.yaml": JOB.format(name=name) for name in ("job", "other")}
-CATALOG = Catalog(read_kinds(KINDS | {"task.yaml": CLUSTER}))
+CATALOG = Catalog(read_kinds(KINDS | {"task.yaml": CLUSTER, "many.yaml": MANY_JOBS, "listed.yaml": LISTED}))
 
 Outcome = Observation | RemoteError
 
@@ -316,6 +321,156 @@ async def test_one_bad_task_fails_one_batch_only() -> None:
         assert [call for call in probe.calls[4:] if len(call) > 1 and any(ref.params[0] == "bad" for ref in call)] == []
         assert 2 in probe.sizes[4:]
         assert len(watcher.loops.pollers) == 2, "the denied task ended after its tries, and no other did"
+
+
+class OddInBatches(BatchProbe):
+    """A reply about several tasks lists that of `odd` as failed, with a code that is not known. A call about it alone has `outcome`."""
+
+    async def observe(self, refs: Sequence[TaskRef]) -> Sequence[Outcome]:
+        alone = await super().observe(refs)
+        kind, ids = CATALOG["listed"], [ref.params[0] for ref in refs]
+        if len(refs) == 1 or kind.batch is None:
+            return alone
+        found = [{"jobId": each, "status": "RUNNING", "createdAt": int(EPOCH * 1000)} for each in ids if each != "odd"]
+        failed = [{"jobId": each, "code": "ODD"} for each in ids if each == "odd"]
+        return read_batch_reply(kind, kind.batch, refs, {"jobs": found, "failures": failed}, EPOCH + anyio.current_time())
+
+
+ODD, *OTHERS = (job(name, "listed") for name in ("odd", "a", "b"))
+
+
+def odd_entry(watcher: Watcher) -> PendingEntry:
+    entry = poller_of(watcher).pending.get(ODD.key)
+    assert entry is not None
+    return entry
+
+
+async def test_a_task_that_only_calls_about_several_cannot_read_costs_one_more_call_a_round() -> None:
+    """It is polled alone at once, and then with the others again: at most two calls in each minute, and its status is known."""
+    probe = OddInBatches()
+    async with Jobs(probe, ODD, *OTHERS, rate=10.0).running() as watcher:
+        await anyio.sleep(5)
+        assert probe.sizes == [3, 1]
+        assert odd_entry(watcher).watch.status == "RUNNING"
+        await anyio.sleep(600)
+        assert 10 <= len(probe.calls) <= 2 * 11
+        assert {sum(watch.ref in call for call in probe.calls) for watch in OTHERS} <= {10, 11}
+        assert not poller_of(watcher).policy.circuits.open
+
+
+async def test_a_task_that_no_call_can_read_is_polled_rarely() -> None:
+    """After five tries of its own it is polled every ten minutes. It is alone from the first of them on, so it costs no second call."""
+    error = Unreadable("garbage")
+    error.alone = True
+    probe = OddInBatches(lambda ref: error if ref == ODD.ref else running(ref))
+    async with Jobs(probe, ODD, *OTHERS, rate=10.0).running() as watcher:
+        await anyio.sleep(50)
+        assert [len(call) for call in probe.calls if ODD.ref in call] == [3, 1, 1, 1, 1, 1]
+        await anyio.sleep(3600)
+        assert 6 + 5 <= sum(ODD.ref in call for call in probe.calls) <= 6 + 6
+        assert odd_entry(watcher).alone
+        assert not poller_of(watcher).policy.circuits.open
+
+
+class Limited(BatchProbe):
+    """Fails each call about more than `most` tasks: the reply is too large, or does not come within 15 s. No task ends before `end_s`."""
+
+    def __init__(self, most: int, *, late: bool = False, end_s: float = math.inf) -> None:
+        super().__init__(self._outcome)
+        self.most, self.late, self.end_s = most, late, end_s
+        self.giants: frozenset[str] = frozenset()
+        """Tasks whose description alone is too large."""
+
+    def _outcome(self, ref: TaskRef) -> Outcome:
+        ended = anyio.current_time() >= self.end_s
+        return Observation("SUCCEEDED" if ended else "RUNNING", EPOCH + anyio.current_time(), None, EPOCH)
+
+    async def observe(self, refs: Sequence[TaskRef]) -> Sequence[Outcome]:
+        outcomes = await super().observe(refs)
+        too_many, giant = len(refs) > self.most, any(ref.params[0] in self.giants for ref in refs)
+        if not too_many and not giant:
+            return outcomes
+        if self.late:
+            await anyio.sleep(14.9)
+            raise Unavailable.after_deadline()
+        error: RemoteError = Unreadable("200", "more than 1 MiB")
+        error.oversized = True
+        error = BatchFailed(error) if len(refs) > 1 else error
+        error.alone = len(refs) == 1
+        raise error
+
+    def failed(self) -> int:
+        """The calls that failed for their number of tasks."""
+        return sum(size > self.most for size in self.sizes)
+
+
+MANY = [job(f"j{n}", "many") for n in range(100)]
+
+
+def ended(jobs: Jobs) -> dict[str, str | None]:
+    return {event.key: event.to for event in jobs.inbox.events if event.terminal}
+
+
+async def test_tasks_whose_replies_are_too_large_share_smaller_calls() -> None:
+    """Of a hundred tasks, replies about more than 25 are too large: a round costs about four calls, and no watch ends for it."""
+    probe = Limited(25)
+    async with Jobs(probe, *MANY, rate=5.0).running() as watcher:
+        await anyio.sleep(10)
+        assert probe.sizes == [100, 50, 25, 25, 25, 25]
+        for most in (6, 6, 6, 5, 5):
+            before = len(probe.calls)
+            await anyio.sleep(60)
+            assert 4 <= len(probe.calls) - before <= most
+        await anyio.sleep(1800)
+        assert len(probe.calls) <= 6 + 36 * 5
+        assert probe.failed() <= 10
+        assert len(watcher.loops.pollers) == 100
+        assert not poller_of(watcher).policy.circuits.open
+        assert samples(watcher, "watcher_batch_limit", kind="many") == poller_of(watcher).policy.batch_sizes.limit(CATALOG["many"])
+
+
+async def test_one_task_whose_reply_is_too_large_slows_down_no_other_for_long() -> None:
+    """The calls get smaller until it is polled alone, where it stays. Then the others share calls of the full size again."""
+    probe = Limited(100)
+    probe.giants = frozenset({"j77"})
+    async with Jobs(probe, *MANY, rate=10.0).running() as watcher:
+        await anyio.sleep(55)
+        assert len(probe.calls) <= 25
+        assert poller_of(watcher).pending.get("many/j77").alone  # type: ignore[union-attr]
+        before = len(probe.calls)
+        await anyio.sleep(600)
+        others = [call for call in probe.calls[before:] if call != [TaskRef("many", ("j77",))]]
+        assert max(map(len, others)) == 99
+        assert len(others) <= 12
+        assert len(watcher.loops.pollers) == 100
+
+
+async def test_a_service_that_is_too_slow_for_many_tasks_is_watched_to_the_end() -> None:
+    """Calls about more than ten tasks time out: smaller ones follow, and all hundred watches end with the status of their task."""
+    probe = Limited(10, late=True, end_s=900)
+    jobs = Jobs(probe, *MANY, rate=10.0)
+    async with jobs.running() as watcher:
+        await anyio.sleep(300)
+        entries = [poller_of(watcher).pending.get(watch.key) for watch in MANY]
+        assert {entry.watch.status for entry in entries if entry is not None} == {"RUNNING"}
+        failed, calls = probe.failed(), len(probe.calls)
+        await anyio.sleep(600)
+        assert probe.failed() - failed <= (len(probe.calls) - calls) / 10
+        await anyio.sleep(300)
+        assert len(watcher.loops.pollers) == 0
+    assert ended(jobs) == {watch.key: "SUCCEEDED" for watch in MANY}
+
+
+async def test_the_log_says_that_calls_are_smaller() -> None:
+    """Each time when the limit is lowered, and when it is that of the kind again. Trials of a larger limit are not logged."""
+    probe = Limited(25)
+    with capture_logs() as lines:
+        async with Jobs(probe, *MANY, rate=10.0).running():
+            await anyio.sleep(600)
+            probe.most = 100
+            await anyio.sleep(3600)
+    facts = [(line["event"], line["limit"]) for line in lines if line["event"].startswith("batch_limit")]
+    assert facts == [("batch_limit_lowered", 50), ("batch_limit_lowered", 25), ("batch_limit_restored", 100)]
 
 
 @pytest.mark.parametrize("seed", range(8))

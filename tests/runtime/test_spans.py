@@ -13,7 +13,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from tests.runtime.conftest import MakeWorld, World, key
+from watcher.core.polling.pending_entry import PendingEntry
 from watcher.errors import Unavailable
+from watcher.kinds.catalog import builtin_catalog
+from watcher.model import TaskRef, Watch
 from watcher.observe.tracing_setup import tracing_to
 from watcher.ports import Delivered, Rejected, Retry
 
@@ -92,6 +95,17 @@ async def test_the_attributes_of_the_spans(world: MakeWorld) -> None:
     kinds = [span.kind for span in (process, poll, commit, send)]
     assert kinds == [SpanKind.CONSUMER, SpanKind.CLIENT, SpanKind.INTERNAL, SpanKind.PRODUCER]
     assert {span.status.status_code for span in spans} == {StatusCode.UNSET}
+
+
+@pytest.mark.parametrize(("tasks", "method"), [(1, "GetQueryExecution"), (2, "BatchGetQueryExecution")])
+async def test_the_span_of_a_call_names_the_operation_that_is_called(tasks: int, method: str) -> None:
+    """A kind may have one operation for one task, and another one for several."""
+    exporter, refs = InMemorySpanExporter(), [TaskRef("athena-query", (f"q{n}",)) for n in range(tasks)]
+    entries = [PendingEntry(Watch(ref, "w", 0.0, 60.0), 0.0, 0.0, 0.0, "new") for ref in refs]
+    with tracing_to(exporter, PEERS, SimpleSpanProcessor).tracer.poll(builtin_catalog()["athena-query"], entries):
+        pass
+    (span,) = exporter.get_finished_spans()
+    assert (span.name, facts(span)["rpc.method"]) == (f"athena.{method}", method)
 
 
 async def test_a_message_without_a_context_starts_a_trace(world: MakeWorld) -> None:

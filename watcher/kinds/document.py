@@ -52,7 +52,7 @@ def generated() -> str:
         [
             "## The shipped kinds",
             "",
-            *_table(("kind", "tasks", "call", "identifiers in a message", "tasks in a call"), map(_overview, kinds)),
+            *_table(("kind", "tasks", "calls", "identifiers in a message", "tasks in a call"), map(_overview, kinds)),
             "",
             *_notes(kinds),
             "### Statuses",
@@ -68,9 +68,9 @@ def generated() -> str:
             "",
             "### Permissions, rate limits, and retention",
             "",
-            "The watcher needs the permission for each kind that it watches. `(assumed)`: AWS does not document a time, or sets no limit.",
+            "The watcher needs the permissions for each kind that it watches. `(assumed)`: AWS does not document a time, or sets no limit.",
             "",
-            *_table(("kind", "IAM action", "rate limit", "AWS keeps a finished task for"), map(_limits, kinds)),
+            *_table(("kind", "IAM actions", "rate limit", "AWS keeps a finished task for"), map(_limits, kinds)),
             "",
             "### A message for each kind",
             "",
@@ -86,7 +86,7 @@ def generated() -> str:
 
 
 def _overview(kind: Kind) -> Sequence[str]:
-    call = f"{_code(kind.service)} {_code(kind.operation if kind.batch is None else kind.batch.operation)}"
+    call = f"{_code(kind.service)} {_codes(kind.operations)}"
     return _code(kind.name), _description(kind)[0], call, _codes(param.field for param in kind.params), str(kind.batch_size)
 
 
@@ -126,14 +126,16 @@ def _sources(kind: Kind) -> Sequence[str]:
 def _limits(kind: Kind) -> Sequence[str]:
     size, unit = next((kind.retention_s / size, unit) for unit, size in _UNITS if kind.retention_s % size == 0)
     assumed = "" if re.search(r"^retention:", _text(kind), re.MULTILINE) else " (assumed)"
-    return _code(kind.name), _code(iam_action(kind)), kind.quota.title, f"{size:g} {unit}{assumed}"
+    return _code(kind.name), _codes(iam_actions(kind)), kind.quota.title, f"{size:g} {unit}{assumed}"
 
 
-def iam_action(kind: Kind) -> str:
-    """Return the permission for the call of a shipped kind, such as `states:DescribeExecution`."""
-    method = kind.operation if kind.batch is None else kind.batch.operation
-    words = ("DB" if word == "db" else word.capitalize() for word in method.split("_"))
-    return f"{_IAM_PREFIXES.get(kind.service, kind.service)}:{''.join(words)}"
+def iam_actions(kind: Kind) -> Sequence[str]:
+    """Return the permissions for the calls of a shipped kind, such as `states:DescribeExecution`."""
+    return [f"{_IAM_PREFIXES.get(kind.service, kind.service)}:{_action(method)}" for method in kind.operations]
+
+
+def _action(method: str) -> str:
+    return "".join("DB" if word == "db" else word.capitalize() for word in method.split("_"))
 
 
 def _message(kind: Kind) -> str:

@@ -109,7 +109,8 @@ class BatchForm(Section):
     """The call that describes many tasks at once. All parameters of these tasks except for the last one are the same."""
 
     operation: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    """The call, as the method of botocore's client is named. It can be the same as that of the kind."""
+    """The call, as the method of botocore's client is named. It can be the same as that of the kind. If not, the call of the kind reads
+    a task that is polled alone, and the watcher needs the permission for both."""
     param: str = Field(min_length=1)
     """The parameter of the request with the list of ids."""
     size: int = Field(ge=2, le=1000)

@@ -160,7 +160,7 @@ class Kind:
     service: str
     """The AWS service, as botocore names it."""
     operation: str
-    """The call that reads a task, as the method of botocore's client is named."""
+    """The call that reads one task, as the method of botocore's client is named."""
     params: tuple[Param, ...]
     """In the order in which they make the key. The last one is the task's own id."""
     reply: ReplyPaths
@@ -221,6 +221,15 @@ class Kind:
     def batch_size(self) -> int:
         """The maximum number of tasks in one call."""
         return 1 if self.batch is None else self.batch.size
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """The calls that read tasks of this kind: first the one about most tasks."""
+        return tuple(dict.fromkeys([self.operation_for(self.batch_size), self.operation]))
+
+    def operation_for(self, tasks: int) -> str:
+        """The call about so many tasks. The kind's own call reads one task, because AWS documents the error codes of such calls."""
+        return self.operation if self.batch is None or tasks == 1 else self.batch.operation
 
     def phase(self, status: str) -> Phase:
         """What this status means for a watch. One that the kind does not declare is open."""

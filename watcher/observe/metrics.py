@@ -149,6 +149,8 @@ class Metrics:
         new = {kind.name for kind in kinds} - self._kinds
         self._kinds |= new
         for kind in kinds:
+            if kind.batch is not None:
+                self.batch_limit.labels(target, kind.name).set(kind.batch_size)
             for status in (NEW, *kind.statuses, OTHER) if kind.name in new else ():
                 self.watches.labels(kind.name, status)
 
@@ -171,6 +173,7 @@ class Metrics:
             "watcher_poll_duration_seconds", "Duration of a call to the polled service.", _CALL_BUCKETS, ["target", "kind"]
         )
         self.in_flight = self._gauge("watcher_polls_in_flight", "Calls to the polled services that are in flight.")
+        self.batch_limit = self._gauge("watcher_batch_limit", "The most tasks in a call about several tasks.", ["target", "kind"])
         self.events = self._counter("watcher_events_total", "Committed events by CloudEvents type.", ["kind", "type"])
         self.ended = self._counter("watcher_watches_ended_total", "Ended watches by reason.", ["kind", "reason"])
 

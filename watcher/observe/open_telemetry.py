@@ -51,7 +51,7 @@ class OpenTelemetryTracer:
 
     def poll(self, kind: Kind, entries: Sequence[PendingEntry]) -> Span:
         """A span in the trace of the task; a call about several tasks is linked to theirs."""
-        method = "".join(word.capitalize() for word in kind.operation.split("_"))
+        method = "".join(word.capitalize() for word in kind.operation_for(len(entries)).split("_"))
         call: Attributes = {"rpc.system": "aws-api", "rpc.service": kind.service, "rpc.method": method}
         watches = [entry.watch for entry in entries]
         attributes = {**call, **_about(kind, watches), "watcher.poll.reason": entries[0].reason}

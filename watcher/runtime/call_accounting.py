@@ -1,4 +1,4 @@
-"""Accounts for each call once: to the pace, to the circuits, to the metrics, and to the health of the quota."""
+"""Accounts for each call once: to the pace, the circuits, the batch sizes, the metrics, and the health of the quota."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from collections.abc import Sequence
 import structlog
 
 from watcher.core.hints import hint
+from watcher.core.polling.batch_sizes import LimitChange
 from watcher.core.polling.call_failures import CallFailures
 from watcher.core.polling.circuit import CircuitChange
-from watcher.core.polling.circuits import CallCircuits
-from watcher.core.polling.pace import Pace, Permit
+from watcher.core.polling.pace import Permit
 from watcher.core.polling.target_quota import TargetQuota
 from watcher.errors import BatchFailed, CredentialsRejected, RemoteError, Throttled, Unavailable, Unreadable
 from watcher.kinds.kind import Kind
 from watcher.model import DEFAULT_TARGET, TaskRef
 from watcher.runtime.instruments import Instruments
+from watcher.runtime.poll_policy import PollPolicy
 
 log = structlog.get_logger("watcher.polling")
 
@@ -23,10 +24,11 @@ log = structlog.get_logger("watcher.polling")
 class CallAccounting:
     """Accounts for the calls under one quota. Times are monotonic seconds."""
 
-    def __init__(self, of: TargetQuota, pace: Pace, circuits: CallCircuits, instruments: Instruments) -> None:
+    def __init__(self, of: TargetQuota, policy: PollPolicy, instruments: Instruments) -> None:
         self._quota, self._target = of
-        self._pace = pace
-        self._circuits = circuits
+        self._pace = policy.pace
+        self._circuits = policy.circuits
+        self._batch_sizes = policy.batch_sizes
         self._clock = instruments.clock
         self._health = instruments.health
         self._metrics = instruments.metrics
@@ -52,6 +54,8 @@ class CallAccounting:
         for change in self._circuits.note(error, [(ref.key, kind.group(ref)) for ref in refs], now):
             self._report_circuit(change, error, kind)
         self._report_failure(kind, error, now)
+        if (limit := self._batch_sizes.learn(kind, len(refs), error)) is not None:
+            self._report_limit(kind, len(refs), limit, error)
 
     def overdue(self, since: float, error: RemoteError) -> None:
         """The watch of a task that has not been found since then (monotonic seconds) ends now, unless no task is found at all."""
@@ -77,9 +81,18 @@ class CallAccounting:
         advice = "" if error is None else f"{hint(error, kind=_own_name(kind))}. "
         self._health.bad(change.component, f"open: {change.code}", f"{advice}Watches are kept, and polling resumes without a restart")
 
+    def _report_limit(self, kind: Kind, tasks: int, change: LimitChange, error: RemoteError | None) -> None:
+        """Show the limit. Its trials are not logged: there may be many of them."""
+        self._metrics.batch_limit.labels(self._target, kind.name).set(change.limit)
+        if change.reason == "lowered" and error is not None:
+            facts = {"target": self._target, "kind": kind.name, "tasks": tasks, "limit": change.limit, "reason": str(error)}
+            log.info("batch_limit_lowered", **facts)
+        elif change.reason == "restored":
+            log.info("batch_limit_restored", target=self._target, kind=kind.name, limit=change.limit)
+
     def _report_failure(self, kind: Kind, error: RemoteError | None, now: float) -> None:
         """Log calls that fail until a circuit reports it, which takes up to a minute. Rejected credentials open theirs at once."""
-        error = error.cause if isinstance(error, BatchFailed) else error
+        error = error.cause if isinstance(error, BatchFailed) and not error.oversized else error
         if not isinstance(error, Unavailable | Unreadable):
             self._failures.answered()
         elif not self._circuits.holding and self._failures.failed(now):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from watcher.core.polling.batch_sizes import BatchSizes
 from watcher.core.polling.cadence import Cadence
 from watcher.core.polling.circuits import CallCircuits
 from watcher.core.polling.pace import Pace
@@ -21,3 +22,4 @@ class PollPolicy:
     circuits: CallCircuits
     max_in_flight: int
     rng: random.Random
+    batch_sizes: BatchSizes = field(default_factory=BatchSizes)

@@ -76,7 +76,7 @@ class Poller:
         self._tracer = instruments.tracer
         self._results = PollResults(self.schedule, self.progress, policy, instruments, self._removed)
         self._calls = RemoteCalls(probe, policy.circuits, self._clock)
-        self._accounting = CallAccounting(of, policy.pace, policy.circuits, instruments)
+        self._accounting = CallAccounting(of, policy, instruments)
         self._submitted = SubmittedStatuses(self.pending, self._clock)
         self._cancellations = Cancellations(self.pending)
         self._wakeup = Wakeup()
@@ -199,7 +199,7 @@ class Poller:
             return None, math.inf  # until `wake`
         first = self.schedule.first(now)
         kind = self._catalog.get(first.watch.ref.kind) if first is not None else None
-        taken = self.schedule.take(now, 1 if kind is None else kind.batch_size)
+        taken = self.schedule.take(now, 1 if kind is None else self.policy.batch_sizes.limit(kind))
         return (None if taken is None else Call(*taken, self._outlet.current_leases(), self._leases.until)), 0.0
 
     async def _polls(self, first: Call) -> None:

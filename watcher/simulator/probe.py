@@ -57,7 +57,7 @@ class SimulatedProbe:
                 if (error := _error(reply.error, reply.fault)) is not None:
                     raise _remote_error(error, reply.outcome)
                 return self.declared.outcomes(call, reply)
-        raise Unavailable("timeout")
+        raise Unavailable.after_deadline()
 
     async def observe_one(self, ref: TaskRef) -> Observation:
         """Make one call to the service. Raises the `RemoteError` that fits its reply."""

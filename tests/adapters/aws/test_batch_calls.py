@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from asyncio import StreamWriter
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from tests.adapters.aws.kinds import CATALOG
-from tests.adapters.aws.wire import Wire, fault, reply
+from tests.adapters.aws.wire import Answer, Request, Wire, fault, reply
 from watcher import errors
 from watcher.adapters.aws.probe import AwsProbe
 from watcher.adapters.aws.session import AwsClients
@@ -95,7 +96,7 @@ async def test_two_different_answers_about_a_task_are_unreadable(probe: AwsProbe
     assert named(await probe.observe(jobs("j1", "j2"))) == ["Unreadable", "RUNNING"]
     both = {"QueryExecutions": [execution("q1")], "UnprocessedQueryExecutionIds": [{"QueryExecutionId": "q1", "ErrorCode": "MISSING"}]}
     wire.answer = reply(200, both)
-    assert named(await probe.observe(queries("q1"))) == ["Unreadable"]
+    assert named(await probe.observe(queries("q1", "q2"))) == ["Unreadable", "NotFound"]
 
 
 async def test_a_task_without_an_id_may_be_the_missing_one(probe: AwsProbe, wire: Wire) -> None:
@@ -126,15 +127,15 @@ CODES = {
     "Throttled": "Throttled",
     "TOO_MANY_REQUESTS": "Throttled",
     "ACCESS_DENIED": "Denied",
-    "InvalidRequestException": "Unreadable",
-    "UnauthorizedException": "Unreadable",
-    "SOMETHING_NEW": "Unreadable",
-    "": "Unreadable",
+    "InvalidRequestException": "BatchFailed",
+    "UnauthorizedException": "BatchFailed",
+    "SOMETHING_NEW": "BatchFailed",
+    "": "BatchFailed",
 }
 
 
 async def test_the_code_of_a_failure_has_its_class(probe: AwsProbe, wire: Wire) -> None:
-    """The other tasks of the call are observed; a code that is not known ends no watch. None of these tasks is polled alone."""
+    """The other tasks of the call are observed. Only a task whose code is not known is polled alone next."""
     found = {}
     for code in CODES:
         failed = [{"QueryExecutionId": "q1", "ErrorCode": code, "ErrorMessage": "QueryExecution q1 was not found"}]
@@ -142,17 +143,84 @@ async def test_the_code_of_a_failure_has_its_class(probe: AwsProbe, wire: Wire) 
         outcomes = await probe.observe(queries("q1", "q2"))
         found[code], other = named(outcomes)
         assert other == "RUNNING"
-        assert not any(isinstance(each, errors.RemoteError) and each.alone for each in outcomes)
+        assert [isinstance(each, errors.RemoteError) and each.alone for each in outcomes] == [found[code] == "BatchFailed", False]
     assert found == CODES
+
+
+async def test_a_code_that_is_not_known_is_the_error_of_the_only_task_of_a_call(probe: AwsProbe, wire: Wire) -> None:
+    """Where the same operation reads one task, its next answer would be no other. So the task is unreadable, and stays alone."""
+    wire.answer = reply(200, {"tasks": [], "failures": [{"arn": ARN + "a", "reason": "ODD"}]})
+    (outcome,) = await probe.observe([TaskRef("ecs-task", (CLUSTER, ARN + "a"))])
+    assert isinstance(outcome, errors.Unreadable)
+    assert outcome.alone
+
+
+async def test_one_task_is_read_by_the_own_call_of_its_kind(probe: AwsProbe, wire: Wire) -> None:
+    """One query is described by GetQueryExecution, two by BatchGetQueryExecution."""
+    wire.answer = reply(200, {"QueryExecution": execution("q1")})
+    assert named(await probe.observe(queries("q1"))) == ["RUNNING"]
+    wire.answer = reply(200, {"QueryExecutions": [execution("q1"), execution("q2")]})
+    assert named(await probe.observe(queries("q1", "q2"))) == ["RUNNING", "RUNNING"]
+    assert [request.headers["x-amz-target"].partition(".")[2] for request in wire.requests] == [
+        "GetQueryExecution",
+        "BatchGetQueryExecution",
+    ]
+    assert [json.loads(request.body) for request in wire.requests] == [{"QueryExecutionId": "q1"}, {"QueryExecutionIds": ["q1", "q2"]}]
+
+
+def refusal(code: str, message: str) -> Answer:
+    """An error as Athena sends it."""
+    return reply(400, {"__type": code, "Message": message})
+
+
+OWN_CALL = [
+    (refusal("InvalidRequestException", "QueryExecution q1 was not found"), errors.NotFound, False),
+    (refusal("InvalidRequestException", "malformed"), errors.Invalid, True),
+    (refusal("AccessDeniedException", "no"), errors.Denied, True),
+    (reply(200, {"QueryExecution": execution("q9")}), errors.Unreadable, True),
+    (refusal("TooManyRequestsException", "slow down"), errors.Throttled, False),
+    (reply(403, b"<html>no</html>"), errors.Unreadable, False),
+]
+
+
+async def test_the_own_call_of_a_kind_has_the_errors_that_aws_documents(probe: AwsProbe, wire: Wire) -> None:
+    """A task that is not found may share the next call, which does not fail for it. One whose answer is wrong stays alone."""
+    for answer, expected, alone in OWN_CALL:
+        wire.answer = answer
+        error = await failure(probe, queries("q1"))
+        assert (type(error), error.alone) == (expected, alone)
+
+
+async def test_the_check_of_a_kind_makes_each_of_its_calls(probe: AwsProbe, wire: Wire) -> None:
+    """A denial names the call that is denied; a task of a kind with one operation is requested once."""
+    query, batch_job = CATALOG["query"], CATALOG["batch-job"]
+    wire.answer = refusal("InvalidRequestException", "QueryExecution x was not found")
+    assert await probe.check_kind(query) == "batch_get_query_execution is permitted, get_query_execution is permitted"
+    assert [len(json.loads(request.body)) for request in wire.requests] == [1, 1]
+    wire.answer = reply(200, {"jobs": []})
+    assert await probe.check_kind(batch_job) == "describe_jobs is permitted"
+    assert len(wire.requests) == 3
+
+    async def only_the_batch(request: Request, writer: StreamWriter) -> None:
+        if "Batch" not in request.headers["x-amz-target"]:
+            await refusal("AccessDeniedException", "no")(request, writer)
+            return
+        failed = [{"QueryExecutionId": each, "ErrorCode": "ODD"} for each in json.loads(request.body)["QueryExecutionIds"]]
+        await reply(200, {"UnprocessedQueryExecutionIds": failed})(request, writer)
+
+    wire.answer = only_the_batch
+    with pytest.raises(errors.Denied, match="get_query_execution"):
+        await probe.check_kind(query)
 
 
 async def test_a_failure_repeats_nothing_but_a_code(probe: AwsProbe, wire: Wire) -> None:
     """A code with digits could be an identifier."""
     failed = [{"QueryExecutionId": "q1", "ErrorCode": "canary-7f3a", "ErrorMessage": "canary-7f3a"}]
     wire.answer = reply(200, {"QueryExecutions": [], "UnprocessedQueryExecutionIds": failed})
-    (outcome,) = await probe.observe(queries("q1"))
-    assert isinstance(outcome, errors.Unreadable)
+    outcome, _ = await probe.observe(queries("q1", "q2"))
+    assert isinstance(outcome, errors.BatchFailed)
     assert "canary" not in str(outcome)
+    assert "canary" not in str(outcome.cause)
 
 
 async def test_a_list_of_missing_ids_needs_no_code(probe: AwsProbe, wire: Wire) -> None:
@@ -167,22 +235,27 @@ async def test_a_reply_with_failures_alone_is_readable(probe: AwsProbe, wire: Wi
     assert named(await probe.observe(queries("q1", "q2"))) == ["NotFound", "NotFound"]
 
 
+LARGE = reply(200, b" " * (14 << 20))
 ABOUT_A_TASK = [
     (fault("ClientException", 400), errors.Invalid),
     (fault("AccessDeniedException", 403), errors.Denied),
     (reply(200, {"jobs": [job("j1", createdAt="yesterday")]}), errors.Unreadable),
-    (reply(200, b" " * (14 << 20)), errors.Unreadable),
+    (LARGE, errors.Unreadable),
 ]
 
 
 async def test_an_error_that_one_task_may_have_caused_says_nothing_about_any(probe: AwsProbe, wire: Wire) -> None:
-    """A malformed id, a denied task, or a garbled one fails the call as a whole; about one task, it is the error of this task."""
+    """A malformed id, a denied task, or a garbled one fails the call as a whole; about one task, it is the error of this task.
+
+    Each task is polled alone next, except where a call about fewer tasks may have a reply that is small enough.
+    """
     for answer, cause in ABOUT_A_TASK:
         wire.answer = answer
         whole, single = await failure(probe, jobs("j1", "j2")), await failure(probe, jobs("j1"))
         assert isinstance(whole, errors.BatchFailed)
-        assert (type(whole.cause), whole.code, whole.alone) == (cause, single.code, True)
+        assert (type(whole.cause), whole.code, whole.alone) == (cause, single.code, not whole.oversized)
         assert (type(single), single.alone) == (cause, True)
+        assert whole.oversized == single.oversized == (answer is LARGE)
 
 
 ABOUT_THE_CALL = [

@@ -276,7 +276,7 @@ async def test_the_deadline_ends_a_call_whatever_the_peer_does(aws: AwsClients, 
 
     wire.answer = answer
     error = await refusal(AwsProbe(aws, CATALOG, call_deadline=10, clock=time.time), ref)
-    assert (type(error), error.code) == (errors.Unavailable, "timeout")
+    assert (type(error), error.code, error.oversized) == (errors.Unavailable, "timeout", True)
     assert len(wire.requests) == 1
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import anyio
 import pytest
 
-from watcher.errors import Denied, Invalid, NotFound, RemoteError, Throttled, Unavailable, Unreadable
+from watcher.errors import BatchFailed, Denied, Invalid, NotFound, RemoteError, Throttled, Unavailable, Unreadable
 from watcher.kinds.catalog import builtin_catalog
 from watcher.model import Observation, TaskRef
 from watcher.simulator import Scenario, SimulatedProbe, VoiceService
@@ -62,6 +62,16 @@ async def test_each_task_of_a_batch_has_its_own_outcome() -> None:
     assert classes(await probe.observe(ecs("a", "missing-1", "denied-1"))) == [Observation, NotFound, Denied]
     with pytest.raises(Denied):
         await probe.observe(jobs("a", "denied-1"))
+
+
+async def test_one_task_is_read_by_the_own_call_of_its_kind() -> None:
+    """A kind may have one operation for one task, and another one for several. An odd failure among several is no answer yet."""
+    probe, queries = made(), [TaskRef("athena-query", (name,)) for name in ("a", "busy-1")]
+    assert classes(await probe.observe(queries[:1])) == [Observation]
+    assert classes(await probe.observe(queries)) == [Observation, BatchFailed]
+    assert probe.service.stats.actions == {"GetQueryExecution": 1, "BatchGetQueryExecution": 1}
+    with pytest.raises(Unreadable):
+        await probe.observe(queries[1:])
 
 
 async def test_a_call_about_too_many_tasks_is_refused() -> None:

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from watcher.adapters.aws.failed_tasks import failed_task
+from watcher.adapters.aws.failed_tasks import UnknownFailure, failed_task
 from watcher.adapters.aws.reply import find, read_task
-from watcher.errors import NotFound, RemoteError, Unreadable
+from watcher.errors import BatchFailed, NotFound, RemoteError, Unreadable
 from watcher.kinds.kind import Batch, Kind
 from watcher.kinds.paths import Expression
 from watcher.model import Observation, TaskRef
@@ -22,14 +22,22 @@ Outcome = Observation | RemoteError
 def read_batch_reply(kind: Kind, batch: Batch, refs: Sequence[TaskRef], reply: object, observed_at: float) -> list[Outcome]:
     """Return the outcome of each task, in order. Raises `Unreadable` for a reply without the lists that the kind declares.
 
-    Tasks that were not requested are ignored. A task in neither list is not found.
+    Tasks that were not requested are ignored. A task in neither list is not found. `BatchFailed` for a task means that the reply
+    lists it as failed and does not say why in a known way: a call about this task alone may.
     """
     failures = _Listed() if batch.failures is None or batch.failure_id is None else _listed(batch.failures, batch.failure_id, reply)
     items = _listed(batch.items, batch.id, reply)
     if not items.present and not failures.by_id:
         raise Unreadable("no_tasks", f"{batch.items.text} is not a list")
     named = items.named and failures.named
-    return [_outcome(kind, batch, items.of(ref), failures.of(ref), observed_at, named=named) for ref in refs]
+    outcomes = [_outcome(kind, batch, items.of(ref), failures.of(ref), observed_at, named=named) for ref in refs]
+    return [_alone_next(each, len(refs)) if isinstance(each, UnknownFailure) else each for each in outcomes]
+
+
+def _alone_next(error: UnknownFailure, tasks: int) -> RemoteError:
+    """The outcome of a task whose next call is about no other one. If this call was not either, the error is the task's own."""
+    error.alone = True
+    return BatchFailed(error) if tasks > 1 else error
 
 
 @dataclass(slots=True)
@@ -100,7 +108,7 @@ def _failure(kind: Kind, batch: Batch, failure: object) -> RemoteError:
     except ValueError:
         code = None
     if not isinstance(code, str):
-        return Unreadable("failure", f"{batch.failure_code.text} is not a string")
+        return UnknownFailure("failure", f"{batch.failure_code.text} is not a string")
     return failed_task(code, kind.not_found)
 
 

@@ -170,8 +170,10 @@ def _from_sdk_error(error: Any, now: float | None, status: int | None) -> Remote
     from botocore import exceptions as sdk
 
     name = type(error).__name__
-    if isinstance(error, sdk.ConnectTimeoutError | sdk.ReadTimeoutError):
+    if isinstance(error, sdk.ConnectTimeoutError):
         return Unavailable("timeout", name)
+    if isinstance(error, sdk.ReadTimeoutError):
+        return Unavailable.after_deadline(name)
     if isinstance(error, sdk.ProxyConnectionError):
         return _from_proxy(error)
     if isinstance(error, sdk.ConnectionError | sdk.ConnectionClosedError | sdk.ResponseStreamingError):
@@ -200,7 +202,7 @@ def _from_proxy(error: Any) -> RemoteError:
 def _from_other_error(error: BaseException, status: int | None) -> RemoteError:
     name = type(error).__name__
     if isinstance(error, TimeoutError):
-        return Unavailable("timeout")
+        return Unavailable.after_deadline() if error.errno is None else Unavailable("timeout")  # the system gave up the connection
     if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError):
         return CredentialsRejected(name, "cannot read a file that the AWS configuration names", unsent=True)
     if isinstance(error, ssl.SSLError) and getattr(error, "library", None) not in (None, "SSL"):

@@ -22,6 +22,10 @@ _KNOWN_BY_LETTERS: Mapping[str, str] = {_letters(code): code for code in sorted(
 """The known codes without case, underscores, and the ending of an exception."""
 
 
+class UnknownFailure(Unreadable):
+    """A reply lists a task as failed, and does not say why in a known way."""
+
+
 def failed_task(code: str, not_found: NotFoundRules) -> RemoteError:
     """Return the error of a task that a reply lists as failed with this code. An unknown code ends no watch.
 
@@ -33,4 +37,4 @@ def failed_task(code: str, not_found: NotFoundRules) -> RemoteError:
     named = classify(_KNOWN_BY_LETTERS.get(_letters(code), code), 400)
     if isinstance(named, Busy | Denied | NotFound | Throttled | Unavailable):
         return named
-    return Unreadable(code if _CODE.fullmatch(code) else "failure", "the reply lists the task as failed, with a code that is not known")
+    return UnknownFailure(code if _CODE.fullmatch(code) else "failure", "the reply lists the task as failed, with a code that is not known")

@@ -63,7 +63,9 @@ class _ClientSession:
             if len(body) > self.body_limit:
                 # closing keeps aiohttp from reading the rest in order to reuse the connection
                 response.close()
-                raise Unreadable(str(response.status), f"more than {self.body_limit} bytes")
+                error = Unreadable(str(response.status), f"more than {self.body_limit} bytes")
+                error.oversized = response.status < 400  # else it describes no tasks
+                raise error
         return bytes(body)
 
 

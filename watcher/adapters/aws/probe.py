@@ -53,16 +53,25 @@ class AwsProbe:
         a call about one task is marked as `alone` if it would make a call about more tasks fail too.
         """
         kind, first = self._kind(refs), refs[0]
+        operation, batch = kind.operation_for(len(refs)), kind.batch
         params = {param.name: [value] if param.in_list else value for param, value in zip(kind.params, first.params, strict=True)}
-        if kind.batch is None:
-            reply = await self._call(kind, kind.operation, params, first.target)
-            return [read_reply(kind, first, reply, self._clock())]
+        if batch is None or operation != batch.operation:
+            return [await self._observe_one(kind, first, params)]
         del params[kind.params[-1].name]
         try:
-            reply = await self._call(kind, kind.batch.operation, {**params, kind.batch.param: request_ids(refs)}, first.target)
+            reply = await self._call(kind, operation, {**params, batch.param: request_ids(refs)}, first.target)
         except RemoteError as error:
             raise _of_batch(error, len(refs)) from None
-        return read_batch_reply(kind, kind.batch, refs, reply, self._clock())
+        return read_batch_reply(kind, batch, refs, reply, self._clock())
+
+    async def _observe_one(self, kind: Kind, ref: TaskRef, params: Mapping[str, Any]) -> Observation:
+        """Make the kind's own call about one task. A task that is not found may share the next call, which does not fail for it."""
+        try:
+            reply = await self._call(kind, kind.operation, params, ref.target)
+            return read_reply(kind, ref, reply, self._clock())
+        except RemoteError as error:
+            error.alone = kind.batch is not None and _about_a_task(error) and not isinstance(error, NotFound)
+            raise
 
     def _kind(self, refs: Sequence[TaskRef]) -> Kind:
         """The kind of tasks that one call can be about."""
@@ -96,16 +105,28 @@ class AwsProbe:
         `account` is that of the target, if it is known, for ids that name it.
         """
         missing = missing_task(kind, target, self._of(target).region(), account)
-        operation = kind.operation if kind.batch is None else kind.batch.operation
+        found = []
+        for operation in kind.operations:
+            refs = [missing] * (1 if operation == kind.operation else 2)  # of a task that is named twice, the id is sent once
+            try:
+                found.append(f"{operation} {await self._answer(refs)}")
+            except Denied as error:
+                raise Denied(error.code, f"{operation}, {error.detail}" if error.detail else operation) from None
+        return ", ".join(found)
+
+    async def _answer(self, refs: Sequence[TaskRef]) -> str:
+        """What the answer about a task that cannot exist shows. Raises the error of the call, unless the task is not found."""
         try:
-            (outcome,) = await self.observe([missing])
-        except NotFound:
-            return f"{operation} is permitted"
+            outcome = (await self.observe(refs))[0]
+        except BatchFailed as error:
+            outcome = error.cause
+        except NotFound as error:
+            outcome = error
         if isinstance(outcome, NotFound):
-            return f"{operation} is permitted"
-        if isinstance(outcome, RemoteError):
+            return "is permitted"
+        if isinstance(outcome, RemoteError) and not isinstance(outcome, BatchFailed):
             raise outcome
-        return f"{operation} answered"
+        return "answered"
 
     async def refresh(self, target: str) -> None:
         """Discard the current credentials of a target and fetch new ones, with one attempt."""
@@ -114,8 +135,12 @@ class AwsProbe:
 
 def _of_batch(error: RemoteError, tasks: int) -> RemoteError:
     """The error of a call of a kind with batches, with what it means for the next call about these tasks."""
-    about_a_task = isinstance(error, Denied | Invalid | NotFound) or (isinstance(error, Unreadable) and not error.foreign)
-    if about_a_task and tasks > 1:
+    if _about_a_task(error) and tasks > 1:
         return BatchFailed(error)
-    error.alone = about_a_task
+    error.alone = _about_a_task(error)
     return error
+
+
+def _about_a_task(error: RemoteError) -> bool:
+    """Whether one of the tasks of a call may have caused its error."""
+    return isinstance(error, Denied | Invalid | NotFound) or (isinstance(error, Unreadable) and not error.foreign)

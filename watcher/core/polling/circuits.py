@@ -222,7 +222,7 @@ class CallCircuits:
             return self._unavailable(error, now)
         self._down_since, self._down_calls = None, 0
         match error:
-            case BatchFailed(cause=Denied() | Unreadable()):
+            case BatchFailed(cause=Denied() | Unreadable(), oversized=False):
                 return self._judge(error.cause, tasks, now)
             case CredentialsRejected():
                 return self._credentials.reject(error.code, now)
@@ -230,8 +230,8 @@ class CallCircuits:
                 return self._outage.close() + self._readable() + self._credentials.deny(tasks, error.code, now)
             case Unreadable():
                 return self._unreadable_answer(error, tasks[0][0], now)
-            case Throttled():
-                return self._outage.close()
+            case Throttled() | BatchFailed(oversized=True):
+                return self._outage.close()  # an answer, and a smaller call will show whether it can be read
             case NotFound():
                 self._missing.missed(tasks)
             case None | Busy():

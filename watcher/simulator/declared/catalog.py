@@ -57,7 +57,7 @@ class ServedKinds:
         return [route for route in routes if route.operation.api.signing_name == signing_name]
 
     def routes_of(self, name: str) -> Sequence[Route]:
-        """Return the operations by which tasks of a kind are read; first the one that the watcher calls.
+        """Return the operations by which tasks of a kind are read: first the one about most tasks, then any other about one task.
 
         Raises KeyError for a kind that is not served here, ValueError for one that does not fit the API model of its service.
         """

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import anyio
 
-from watcher.errors import NotFound, RemoteError
+from watcher.errors import BatchFailed, NotFound, RemoteError, Unreadable
 from watcher.kinds.kind import Kind, Phase
 from watcher.model import Observation, TaskRef
 from watcher.simulator.declared.catalog import Kinds, Route, ServedKinds
@@ -44,6 +44,11 @@ class Missing:
     code: str
     raises: type[RemoteError] = NotFound
     """The error that a client must raise for it."""
+
+    def error(self, tasks: int) -> RemoteError:
+        """Return this error, after a call about so many tasks. What a reply about several does not say, one about a single task may."""
+        error = self.raises(self.code)
+        return BatchFailed(error) if tasks > 1 and isinstance(error, Unreadable) else error
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +82,16 @@ class DeclaredService:
 
     def call(self, refs: Sequence[TaskRef]) -> Call:
         """Return the request that a watcher makes for tasks of one batch group. Raises KeyError for a kind that is not served."""
-        return Call(self.kinds.routes_of(refs[0].kind)[0], tuple(ref.params for ref in refs))
+        first, *others = self.kinds.routes_of(refs[0].kind)
+        route = others[0] if others and len(refs) == 1 else first
+        return Call(route, tuple(ref.params for ref in refs))
 
     def outcomes(self, call: Call, reply: Reply) -> Sequence[Observation | RemoteError]:
         """Return what a probe reads from a reply with tasks, for each task of the call."""
         now, contents = self.voice.clock(), call.route.contents
         return [
-            item.raises(item.code) if isinstance(item, Missing) else contents.observation(item, reply.as_of, now) for item in reply.tasks
+            item.error(len(call.params)) if isinstance(item, Missing) else contents.observation(item, reply.as_of, now)
+            for item in reply.tasks
         ]
 
     @asynccontextmanager
