@@ -40,7 +40,7 @@ MESSAGES: Mapping[str, str] = {
     "sink_raised_unexpectedly": "The code of the sink {sink} failed with {error}; the batch is sent again.",
     "probe_raised_unexpectedly": "The code that calls AWS failed with {error}; the call is retried.",
     "calls_failed": "Calls to {service} fail ({code}), {failures} in a row so far; they are retried.",
-    "batch_limit_lowered": "A call about several {kind} tasks failed because of its size ({reason}); tasks: {tasks}, from now on at most {limit}.",
+    "batch_limit_lowered": "A call about several {kind} tasks failed because of its size ({reason}); tasks: {tasks}, now at most {limit}.",
     "batch_limit_restored": "Calls about several tasks of kind {kind} can have the full size again: {limit}.",
     "nothing_found": "A watch ends as not found, and no task under the quota {quota} was found since the start.",
     "refresh_failed": "Expired credentials could not be renewed: {code}.",
