@@ -311,6 +311,20 @@ async def test_an_answer_is_not_repeated_because_another_one_failed(world: MakeW
     assert await letters(w) == []
 
 
+async def test_a_heartbeat_is_not_repeated_because_another_one_failed(world: MakeWorld) -> None:
+    """Only the tokens without the heartbeat of an event are tried again: else many tokens could delay their answer for ever."""
+    sink = TokenInbox()
+    failures = {token: iter([Throttled("ThrottlingException")]) for token in "bcd"}
+    sink.before = lambda token: next(failures.get(token, iter(())), None)
+    w = a_world(world, sink, durations="queue=fixed(0),run=fixed(60)")
+    async with w.running() as watcher:
+        await submit(watcher, *(submission("t1", token) for token in "abcd"))
+        await anyio.sleep(50)
+        assert sorted(call.token for call in sink.calls) == ["a", "b", "c", "d"]
+        await anyio.sleep(60)
+    assert sorted(sink.answered()) == ["a", "b", "c", "d"]
+
+
 async def test_an_answer_whose_reply_was_lost_is_no_dead_letter(world: MakeWorld) -> None:
     """The second attempt is refused because the first one arrived: that is a success, and the log says so."""
     sink = TokenInbox()
