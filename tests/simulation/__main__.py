@@ -12,6 +12,7 @@ from contextlib import ExitStack
 import structlog
 
 from tests.postgres import running_server
+from tests.simulation.drawing import draw
 from tests.simulation.fleet.oracle import judge_fleet
 from tests.simulation.fleet.play import play_fleet
 from tests.simulation.fleet.play import replay as replay_fleet
@@ -21,7 +22,6 @@ from tests.simulation.fleet_postgres.play import replay as replay_on_postgres
 from tests.simulation.oracle import judge
 from tests.simulation.play import play, replay
 from tests.simulation.record import Record
-from tests.simulation.story import draw
 
 Played = Callable[[int], tuple[Record, list[str]]]
 """Plays the story of a seed. Returns what it leaves, and the promises that it breaks."""

@@ -40,10 +40,12 @@ SHORT_STORY = Story(
     replies=0.5,
 )
 
+MANY_IN_A_BATCH = "a restart with many pending watches of a batch kind"
 RARE_STORIES: dict[str, Story] = {
     "not found at first, and the clock set forward": replace(SHORT_STORY, faults={"404": 1.0}, troubles=(Trouble("clock", 4.0, 1.0, 1.0),)),
     "ten minutes suspended": replace(SHORT_STORY, rate=5.0, troubles=(Trouble("suspended", 1.5, 60.0, 0.0),)),
     "a restart with many pending watches": replace(SHORT_STORY, rate=20.0, pending=300),
+    MANY_IN_A_BATCH: replace(SHORT_STORY, tasks=(), rate=1.0, sinks=1, batch_size=20, pending_batch=100),
     "a quota of 0 until it is raised": replace(SHORT_STORY, rate=5.0, troubles=(Trouble("quota", 0.0, 300.0, 0.0),)),
     "a sink that refuses everything for two hours": replace(
         SHORT_STORY,

@@ -7,9 +7,10 @@ from collections import Counter
 import pytest
 from structlog.testing import capture_logs
 
+from tests.simulation.drawing import draw
 from tests.simulation.play import play
 from tests.simulation.record import Record
-from tests.simulation.story import FAULTS, MISSING, TROUBLES, Story, draw
+from tests.simulation.story import FAULTS, MISSING, TROUBLES, Story
 from watcher.simulator.faults import FAULTS as SERVICE_ERRORS
 
 SEEDS = range(200)

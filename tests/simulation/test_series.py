@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from tests.simulation.drawing import draw
 from tests.simulation.play import play, replay
-from tests.simulation.story import draw
 from watcher.runtime.assembly import assemble
 from watcher.runtime.service import Watcher
 

@@ -10,10 +10,11 @@ from dataclasses import replace
 import pytest
 import structlog
 
+from tests.simulation.drawing import draw
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.oracle import judge
 from tests.simulation.play import play, replay
-from tests.simulation.story import SHARDS, TROUBLES, draw
+from tests.simulation.story import SHARDS, TROUBLES
 from tests.simulation.sweep import RARE_STORIES, SHORT_STORY, WAYS, sweep
 from tests.simulation.world import MARK
 from watcher.observe.logs import LogSettings, configure
@@ -75,4 +76,4 @@ def test_every_promise_holds_whichever_call_fails(way: str, sqlite: bool) -> Non
 def test_the_oracle_finds_planted_bugs(bug: str) -> None:
     """Each known bug breaks a promise within 200 seeds."""
     mutant = MUTANTS[bug]
-    assert any(judge(play(draw(seed), mutant.make)) for seed in (mutant.seed, *SEARCHED))
+    assert any(judge(play(story, mutant.make)) for story in mutant.stories(SEARCHED))
