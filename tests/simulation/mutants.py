@@ -13,7 +13,7 @@ import pytest
 from tests.simulation import batch_mutants, store_mutants, token_mutants
 from tests.simulation.drawing import draw
 from tests.simulation.story import Story
-from tests.simulation.sweep import MANY_IN_A_BATCH, RARE_STORIES
+from tests.simulation.sweep import ALL_FAIL, MANY_IN_A_BATCH, MANY_WAIT_FOR_ONE, RARE_STORIES
 from watcher.core.delivery.refusals import Refusal, Refusals, Verdict
 from watcher.core.polling.circuits import CallCircuits, Circuits
 from watcher.core.polling.pace import Pace, Permit
@@ -294,13 +294,13 @@ MUTANTS: dict[str, Mutant] = {
     "a call about too many tasks": Mutant(assemble_with(Schedule=batch_mutants.TakesOneMore), 31),
     "a permit for each task of a call": Mutant(assemble_with(Schedule=batch_mutants.PaysForRiders), MANY_IN_A_BATCH),
     "no permit for a call about several tasks": Mutant(assemble_with(Schedule=batch_mutants.PaysForSingleTasks), 0),
-    "a task that makes calls fail is never alone": Mutant(assemble_with(Poller=batch_mutants.NeverAlone), 51),
+    "a task that makes calls fail is never alone": Mutant(assemble_with(Poller=batch_mutants.NeverAlone), ALL_FAIL),
     "a token is answered before COMMIT": Mutant(token_mutants.answer_before_commit, 5),
     "a token is dropped before its answer": Mutant(assemble_with(TokenCalls=token_mutants.DropsBeforeAnswering), 5),
     "late tokens are forgotten": Mutant(assemble_with(TaskTokens=token_mutants.ForgetsLateTokens), 5),
     "a refused token counts as answered": Mutant(assemble_with(TokenCalls=token_mutants.TakesAllAsAnswered), 23),
     "an answer whose reply was lost is a dead letter": Mutant(assemble_with(TokenCalls=token_mutants.ForgetsAttempts), 23),
     "an answer erases the dead letter of another token": Mutant(assemble_with(Settlements=token_mutants.ErasesOthers), 114),
-    "a heartbeat is repeated for all tokens": Mutant(assemble_with(TokenCalls=token_mutants.RepeatsHeartbeats), 230),
+    "a heartbeat is repeated for all tokens": Mutant(assemble_with(TokenCalls=token_mutants.RepeatsHeartbeats), MANY_WAIT_FOR_ONE),
     "a token in the events": Mutant(assemble_with(Admission=token_mutants.ShowsTokens), 5),
 }

@@ -11,6 +11,7 @@ import pytest
 import structlog
 
 from tests.simulation.drawing import draw
+from tests.simulation.executions import TOKEN_MARK
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.oracle import judge
 from tests.simulation.play import play, replay
@@ -21,7 +22,8 @@ from watcher.observe.logs import LogSettings, configure
 
 SEARCHED = range(200)
 """Seeds in which a planted bug must show."""
-OFTEN = ("kill", "stop", "erasure", "again", "SQLite", "several shards", "two kinds", "status in a message")
+BATCHES_AND_TOKENS = ("riders", "single failure", "answered tokens")
+OFTEN = ("kill", "stop", "erasure", "again", "SQLite", "several shards", "two kinds", "status in a message", *BATCHES_AND_TOKENS)
 """What occurs in every batch of stories."""
 FROM_MESSAGE = b'"observed_from":"submission"'
 
@@ -37,7 +39,7 @@ def logs() -> Iterator[io.StringIO]:
 
 
 def test_every_promise_holds_in_every_story(seeds: range, logs: io.StringIO) -> None:
-    """Whatever fails and whenever the process is killed, the oracle finds no broken promise, and no log line names a person."""
+    """Whatever fails and whenever the process is killed, the oracle finds no broken promise, and no log line names a person or a token."""
     seen: Counter[str] = Counter()
     for seed in seeds:
         record = play(draw(seed))
@@ -47,8 +49,11 @@ def test_every_promise_holds_in_every_story(seeds: range, logs: io.StringIO) -> 
         seen["several shards"] += record.story.shards == SHARDS and not record.story.sqlite
         seen["two kinds"] += len({key.partition("/")[0] for key in record.submitted}) == 2
         seen["status in a message"] += sum(FROM_MESSAGE in sent.event.body for inbox in record.inboxes for sent in inbox.sent)
+        seen.update(record.probe.seen)
+        seen["answered tokens"] += 0 if record.executions is None else len(record.executions.answers)
         seen["again"] += record.queue.redelivered + sum(inbox.replies_lost for inbox in record.inboxes)
     assert MARK not in logs.getvalue()
+    assert TOKEN_MARK not in logs.getvalue()
     assert [name for name in OFTEN if not seen[name]] == [], "stories in which nothing happens prove nothing"
     assert sum(seen[trouble] > 0 for trouble in TROUBLES) >= 5
 
