@@ -71,6 +71,8 @@ def _play(seed: int, seen: Counter[str], played: Played) -> list[str]:
     except Exception:  # noqa: BLE001 - a story that ends the watcher has failed; the others are still played
         return [traceback.format_exc()]
     seen.update(record.seen)
+    seen.update(record.probe.seen)
+    seen["token call"] += 0 if record.executions is None else len(record.executions.answers)
     seen["SQLite"] += record.story.sqlite
     seen["message again"] += record.queue.redelivered
     seen["event again"] += sum(len(inbox.events) - len({event.id for event in inbox.events}) for inbox in record.inboxes)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tests.simulation.mutant import Mutant, assemble_with
+from tests.simulation.sweep import ALL_FAIL, MANY_IN_A_BATCH
 from watcher.core.polling.pace import Permit
 from watcher.core.polling.pending_entry import PendingEntry
 from watcher.core.polling.schedule import Schedule
@@ -80,3 +82,15 @@ class NeverAlone(Poller):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.pending.poll_alone = lambda key, *, alone: None  # type: ignore[method-assign]
+
+
+BATCH_MUTANTS: dict[str, Mutant] = {
+    "outcomes of a call for the wrong tasks": Mutant(assemble_with(RemoteCalls=ShiftsOutcomes), 0),
+    "a task that a reply leaves out ends at once": Mutant(assemble_with(Poller=EndsMissingTasks), 6),
+    "a failed call ends the watches of all its tasks": Mutant(assemble_with(Poller=EndsFailedBatches), 6),
+    "a call about tasks of several groups": Mutant(assemble_with(Poller=MixesGroups), 0),
+    "a call about too many tasks": Mutant(assemble_with(Schedule=TakesOneMore), 6),
+    "a permit for each task of a call": Mutant(assemble_with(Schedule=PaysForRiders), MANY_IN_A_BATCH),
+    "no permit for a call about several tasks": Mutant(assemble_with(Schedule=PaysForSingleTasks), 0),
+    "a task that makes calls fail is never alone": Mutant(assemble_with(Poller=NeverAlone), ALL_FAIL),
+}

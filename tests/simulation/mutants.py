@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-import pytest
-
-from tests.simulation import batch_mutants, store_mutants, token_mutants
-from tests.simulation.drawing import draw
-from tests.simulation.story import Story
-from tests.simulation.sweep import ALL_FAIL, MANY_IN_A_BATCH, MANY_WAIT_FOR_ONE, RARE_STORIES
+from tests.simulation import store_mutants
+from tests.simulation.batch_mutants import BATCH_MUTANTS
+from tests.simulation.mutant import Mutant, assemble_with
+from tests.simulation.token_mutants import TOKEN_MUTANTS
 from watcher.core.delivery.refusals import Refusal, Refusals, Verdict
 from watcher.core.polling.circuits import CallCircuits, Circuits
 from watcher.core.polling.pace import Pace, Permit
@@ -23,7 +20,7 @@ from watcher.errors import Invalid, RemoteError, Unreadable
 from watcher.kinds.kind import Kind
 from watcher.model import Event, Message, Observation, Step, Submission, Watch
 from watcher.ports import Delivered, Outcome, Rejected, Source
-from watcher.runtime import assembly, delivery, poller_factory, polling
+from watcher.runtime import assembly
 from watcher.runtime.admission import Admission, Admitted
 from watcher.runtime.backlog import BacklogCounter
 from watcher.runtime.delivery import SinkWorker
@@ -199,30 +196,6 @@ class BelievesProxies(Poller):
         return super()._decide(kind, entry, Invalid("400") if foreign else outcome)
 
 
-_MODULES = (assembly, poller_factory, polling, delivery)
-"""Where a class is replaced by a mutant."""
-
-
-def assemble_with(**replacements: type) -> Callable[..., Watcher]:
-    """A function like `assemble` that uses other classes for those that one of the `_MODULES` imports by these names."""
-
-    @contextmanager
-    def replaced() -> Iterator[None]:
-        with pytest.MonkeyPatch.context() as patch:
-            for name, other in replacements.items():
-                patch.setattr(next(module for module in _MODULES if hasattr(module, name)), name, other)
-            yield
-
-    def make(*args: Any, **options: Any) -> Watcher:
-        with replaced():
-            watcher = assembly.assemble(*args, **options)
-        factory: Any = watcher.loops.pollers._factory
-        factory.make = replaced()(factory.make)  # most pollers are made for their first watch
-        return watcher
-
-    return make
-
-
 def _assemble_without_grace(adapters: Adapters, settings: ServiceSettings, **options: Any) -> Watcher:
     """A watcher that ends a watch when its task is not found for the first time."""
     return assembly.assemble(adapters, replace(settings, watch=WatchSettings(not_found_grace=0)), **options)
@@ -243,22 +216,6 @@ def _assemble_and_break(break_store: Callable[[Any], None]) -> Callable[..., Wat
         return watcher
 
     return make
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """A watcher with a bug."""
-
-    make: Callable[..., Watcher]
-    shown_by: int | str
-    """A seed whose story showed the bug. When it no longer does, the test searches for another one. Or one of the `RARE_STORIES`."""
-
-    def stories(self, seeds: Iterable[int]) -> Iterator[Story]:
-        """The stories of which one must show the bug: that one, then those of the seeds."""
-        if isinstance(self.shown_by, str):
-            yield RARE_STORIES[self.shown_by]
-        else:
-            yield from (draw(seed) for seed in (self.shown_by, *seeds))
 
 
 MUTANTS: dict[str, Mutant] = {
@@ -287,20 +244,6 @@ MUTANTS: dict[str, Mutant] = {
     "a proxy ends a watch": Mutant(assemble_with(Poller=BelievesProxies), 16),
     "not found ends a watch at once": Mutant(_assemble_without_grace, 5),
     "a task in the metrics": Mutant(assemble_with(Poller=NamesTasksInMetrics), 0),
-    "outcomes of a call for the wrong tasks": Mutant(assemble_with(RemoteCalls=batch_mutants.ShiftsOutcomes), 0),
-    "a task that a reply leaves out ends at once": Mutant(assemble_with(Poller=batch_mutants.EndsMissingTasks), 0),
-    "a failed call ends the watches of all its tasks": Mutant(assemble_with(Poller=batch_mutants.EndsFailedBatches), 6),
-    "a call about tasks of several groups": Mutant(assemble_with(Poller=batch_mutants.MixesGroups), 0),
-    "a call about too many tasks": Mutant(assemble_with(Schedule=batch_mutants.TakesOneMore), 31),
-    "a permit for each task of a call": Mutant(assemble_with(Schedule=batch_mutants.PaysForRiders), MANY_IN_A_BATCH),
-    "no permit for a call about several tasks": Mutant(assemble_with(Schedule=batch_mutants.PaysForSingleTasks), 0),
-    "a task that makes calls fail is never alone": Mutant(assemble_with(Poller=batch_mutants.NeverAlone), ALL_FAIL),
-    "a token is answered before COMMIT": Mutant(token_mutants.answer_before_commit, 5),
-    "a token is dropped before its answer": Mutant(assemble_with(TokenCalls=token_mutants.DropsBeforeAnswering), 5),
-    "late tokens are forgotten": Mutant(assemble_with(TaskTokens=token_mutants.ForgetsLateTokens), 5),
-    "a refused token counts as answered": Mutant(assemble_with(TokenCalls=token_mutants.TakesAllAsAnswered), 23),
-    "an answer whose reply was lost is a dead letter": Mutant(assemble_with(TokenCalls=token_mutants.ForgetsAttempts), 23),
-    "an answer erases the dead letter of another token": Mutant(assemble_with(Settlements=token_mutants.ErasesOthers), 114),
-    "a heartbeat is repeated for all tokens": Mutant(assemble_with(TokenCalls=token_mutants.RepeatsHeartbeats), MANY_WAIT_FOR_ONE),
-    "a token in the events": Mutant(assemble_with(Admission=token_mutants.ShowsTokens), 5),
+    **BATCH_MUTANTS,
+    **TOKEN_MUTANTS,
 }

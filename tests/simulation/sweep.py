@@ -42,6 +42,15 @@ SHORT_STORY = Story(
     replies=0.5,
 )
 
+TOKEN_STORY = replace(
+    SHORT_STORY,
+    tasks=((0.0, "vc1", "task-1"),),
+    invalid=(),
+    sinks=1,
+    tokens=((0.0, "vc1", "task-1", token_of(5, 0)), (8.0, "vc1", "task-1", token_of(5, 1))),
+)
+"""A story as short, in which an execution waits for a task, and another one begins to wait after its end."""
+
 MANY_IN_A_BATCH = "a restart with many pending watches of a batch kind"
 ALL_FAIL = "tasks whose calls fail as a whole"
 MANY_WAIT_FOR_ONE = "many executions that wait for one task"

@@ -16,7 +16,7 @@ from tests.simulation.mutants import MUTANTS
 from tests.simulation.oracle import judge
 from tests.simulation.play import play, replay
 from tests.simulation.story import SHARDS, TROUBLES
-from tests.simulation.sweep import RARE_STORIES, SHORT_STORY, WAYS, sweep
+from tests.simulation.sweep import RARE_STORIES, SHORT_STORY, TOKEN_STORY, WAYS, sweep
 from tests.simulation.world import MARK
 from watcher.observe.logs import LogSettings, configure
 
@@ -75,6 +75,17 @@ def test_every_promise_holds_whichever_call_fails(way: str, sqlite: bool) -> Non
         assert broken == [], f"{way}: call {nth}, {call}"
         hit.add(call)
     assert {"store.admit", "store.commit", "store.settle", "store.add_dead_letters", "queue.ack", "probe.observe", "sink.send"} <= hit
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", [way for way in WAYS if "killed" in way])
+def test_every_promise_about_tokens_holds_whichever_call_is_the_last_one(way: str) -> None:
+    """Of one short story with task tokens, the process is killed at each call of a port in turn."""
+    hit = set()
+    for nth, call, broken in sweep(way, TOKEN_STORY):
+        assert broken == [], f"{way}: call {nth}, {call}"
+        hit.add(call)
+    assert {"store.begin_answers", "store.drop_tokens", "store.late_tokens", "store.task_tokens", "sink.send"} <= hit
 
 
 @pytest.mark.parametrize("bug", MUTANTS)

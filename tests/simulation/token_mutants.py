@@ -10,6 +10,8 @@ from typing import Any
 
 import anyio
 
+from tests.simulation.mutant import Mutant, assemble_with
+from tests.simulation.sweep import MANY_WAIT_FOR_ONE
 from watcher.errors import RemoteError
 from watcher.kinds.kind import Kind
 from watcher.model import DeadLetter, Event, Lease, Step, Submission, Watch
@@ -92,3 +94,15 @@ class ShowsTokens(Admission):
 
     def _new_watch(self, submission: Submission, now: float) -> Watch:
         return super()._new_watch(submission, now)._replace(context=json.dumps(submission.task_token))
+
+
+TOKEN_MUTANTS: dict[str, Mutant] = {
+    "a token is answered before COMMIT": Mutant(answer_before_commit, 5),
+    "a token is dropped before its answer": Mutant(assemble_with(TokenCalls=DropsBeforeAnswering), 5),
+    "late tokens are forgotten": Mutant(assemble_with(TaskTokens=ForgetsLateTokens), 5),
+    "a refused token counts as answered": Mutant(assemble_with(TokenCalls=TakesAllAsAnswered), 23),
+    "an answer whose reply was lost is a dead letter": Mutant(assemble_with(TokenCalls=ForgetsAttempts), 23),
+    "an answer erases the dead letter of another token": Mutant(assemble_with(Settlements=ErasesOthers), 114),
+    "a heartbeat is repeated for all tokens": Mutant(assemble_with(TokenCalls=RepeatsHeartbeats), MANY_WAIT_FOR_ONE),
+    "a token in the events": Mutant(assemble_with(Admission=ShowsTokens), 5),
+}
