@@ -279,6 +279,25 @@ async def test_the_dead_letter_of_one_token_outlives_the_answer_of_a_later_one(w
         assert [letter.reason for letter in await letters(w)] == ["TaskTimedOut"]
 
 
+async def test_the_dead_letter_of_a_late_token_outlives_the_answer_of_a_later_one(world: MakeWorld) -> None:
+    """Both tokens came after the end of the task: the answer to the second one does not remove the dead letter of the first one."""
+    sink = TokenInbox()
+    sink.closed = {"a"}
+    w = a_world(world, sink, durations="queue=fixed(0),run=fixed(0)")
+    async with w.running() as watcher:
+        await submit(watcher, submission("t1"))
+        await anyio.sleep(60)
+        for token in ("a", "b"):
+            await submit(watcher, submission("t1", token))
+            await anyio.sleep(10)
+        assert sink.answered() == ["b"]
+        (letter,) = await letters(w)
+        assert letter.reason == "TaskTimedOut"
+        await w.store.retry([letter.id])
+        await anyio.sleep(5)
+        assert await letters(w) == []
+
+
 async def test_an_answer_is_not_repeated_because_another_one_failed(world: MakeWorld) -> None:
     """Each token is dropped when it is answered; the others are tried again."""
     sink = TokenInbox()
@@ -290,6 +309,20 @@ async def test_an_answer_is_not_repeated_because_another_one_failed(world: MakeW
         await anyio.sleep(60)
     assert sorted(sink.answered()) == ["a", "b", "c"]
     assert await letters(w) == []
+
+
+async def test_a_heartbeat_is_not_repeated_because_another_one_failed(world: MakeWorld) -> None:
+    """Only the tokens without the heartbeat of an event are tried again: else many tokens could delay their answer for ever."""
+    sink = TokenInbox()
+    failures = {token: iter([Throttled("ThrottlingException")]) for token in "bcd"}
+    sink.before = lambda token: next(failures.get(token, iter(())), None)
+    w = a_world(world, sink, durations="queue=fixed(0),run=fixed(60)")
+    async with w.running() as watcher:
+        await submit(watcher, *(submission("t1", token) for token in "abcd"))
+        await anyio.sleep(50)
+        assert sorted(call.token for call in sink.calls) == ["a", "b", "c", "d"]
+        await anyio.sleep(60)
+    assert sorted(sink.answered()) == ["a", "b", "c", "d"]
 
 
 async def test_an_answer_whose_reply_was_lost_is_no_dead_letter(world: MakeWorld) -> None:

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 import structlog
 
 from tests.postgres import running_server
+from tests.simulation.drawing import draw
 from tests.simulation.fleet.oracle import judge_fleet
 from tests.simulation.fleet.play import play_fleet
 from tests.simulation.fleet.play import replay as replay_fleet
@@ -21,7 +22,6 @@ from tests.simulation.fleet_postgres.play import replay as replay_on_postgres
 from tests.simulation.oracle import judge
 from tests.simulation.play import play, replay
 from tests.simulation.record import Record
-from tests.simulation.story import draw
 
 Played = Callable[[int], tuple[Record, list[str]]]
 """Plays the story of a seed. Returns what it leaves, and the promises that it breaks."""
@@ -71,6 +71,8 @@ def _play(seed: int, seen: Counter[str], played: Played) -> list[str]:
     except Exception:  # noqa: BLE001 - a story that ends the watcher has failed; the others are still played
         return [traceback.format_exc()]
     seen.update(record.seen)
+    seen.update(record.probe.seen)
+    seen["token call"] += 0 if record.executions is None else len(record.executions.answers)
     seen["SQLite"] += record.story.sqlite
     seen["message again"] += record.queue.redelivered
     seen["event again"] += sum(len(inbox.events) - len({event.id for event in inbox.events}) for inbox in record.inboxes)

@@ -20,7 +20,10 @@ WRITES = (
     "claim", "release", "admit", "commit", "settle", "add_dead_letters", "requests", "save_state", "prune", "purge", "retry", "forget",
     "cancel", "begin_answers", "drop_tokens",
 )  # fmt: skip
-READS = ("read_outbox", "count_backlog", "backlog", "load_state", "task", "task_events")
+READS = (
+    *("read_outbox", "count_backlog", "backlog", "load_state", "task", "task_events"),
+    *("task_tokens", "late_tokens", "open_tokens"),
+)
 NO_LIMIT = 10**9
 """A limit that no query reaches."""
 
@@ -34,11 +37,13 @@ class Content:
     backlog: dict[str, int]
     """For each sink, the events that it has not settled."""
     dead_letters: Sequence[DeadLetter]
+    tokens: Sequence[tuple[str, str]] = ()
+    """Keys with task tokens that are not answered."""
 
     @property
     def done(self) -> bool:
         """Whether no work is left."""
-        return not self.open and not any(self.backlog.values())
+        return not self.open and not any(self.backlog.values()) and not self.tokens
 
 
 class Disk(Protocol):
@@ -139,4 +144,5 @@ def _content(store: MemoryStore) -> Content:
     backlogs = [shard.backlog() for shard in store.content.shards]
     backlog = {sink: sum(each[sink].events for each in backlogs) for sink in backlogs[0]}
     open_ = [watch.key for watch in store.content.watches.values() if watch.open]
-    return Content(open_, backlog, store.content.dead_letters.find(DeadLetterQuery(limit=NO_LIMIT)).items)
+    tokens = [(key, token) for key, given in store.content.tokens.find(store.content.watches).items() for token in given]
+    return Content(open_, backlog, store.content.dead_letters.find(DeadLetterQuery(limit=NO_LIMIT)).items, tokens)

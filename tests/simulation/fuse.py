@@ -13,6 +13,7 @@ CALLS = {
     "store": (
         *("open", "claim", "release", "admit", "commit", "read_outbox", "settle", "count_backlog", "add_dead_letters", "requests"),
         *("load_state", "save_state", "prune", "task", "task_events", "purge"),
+        *("task_tokens", "begin_answers", "drop_tokens", "late_tokens"),
     ),
     "queue": ("open", "receive", "ack", "extend"),
     "probe": ("open", "observe"),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import pytest
-
 from tests.simulation import store_mutants
+from tests.simulation.batch_mutants import BATCH_MUTANTS
+from tests.simulation.mutant import Mutant, assemble_with
+from tests.simulation.token_mutants import TOKEN_MUTANTS
 from watcher.core.delivery.refusals import Refusal, Refusals, Verdict
 from watcher.core.polling.circuits import CallCircuits, Circuits
 from watcher.core.polling.pace import Pace, Permit
@@ -19,7 +20,7 @@ from watcher.errors import Invalid, RemoteError, Unreadable
 from watcher.kinds.kind import Kind
 from watcher.model import Event, Message, Observation, Step, Submission, Watch
 from watcher.ports import Delivered, Outcome, Rejected, Source
-from watcher.runtime import assembly, poller_factory
+from watcher.runtime import assembly
 from watcher.runtime.admission import Admission, Admitted
 from watcher.runtime.backlog import BacklogCounter
 from watcher.runtime.delivery import SinkWorker
@@ -195,18 +196,6 @@ class BelievesProxies(Poller):
         return super()._decide(kind, entry, Invalid("400") if foreign else outcome)
 
 
-def assemble_with(**replacements: type) -> Callable[..., Watcher]:
-    """A function like `assemble` that uses other classes for those that its module, or that of the pollers, imports by these names."""
-
-    def make(*args: Any, **options: Any) -> Watcher:
-        with pytest.MonkeyPatch.context() as patch:
-            for name, other in replacements.items():
-                patch.setattr(assembly if hasattr(assembly, name) else poller_factory, name, other)
-            return assembly.assemble(*args, **options)
-
-    return make
-
-
 def _assemble_without_grace(adapters: Adapters, settings: ServiceSettings, **options: Any) -> Watcher:
     """A watcher that ends a watch when its task is not found for the first time."""
     return assembly.assemble(adapters, replace(settings, watch=WatchSettings(not_found_grace=0)), **options)
@@ -229,26 +218,17 @@ def _assemble_and_break(break_store: Callable[[Any], None]) -> Callable[..., Wat
     return make
 
 
-@dataclass(frozen=True)
-class Mutant:
-    """A watcher with a bug."""
-
-    make: Callable[..., Watcher]
-    seed: int
-    """A seed whose story showed the bug. When it no longer does, the test searches for another one."""
-
-
 MUTANTS: dict[str, Mutant] = {
     "acknowledged before admitted": Mutant(assemble_with(Intake=AcksBeforeAdmission), 1),
     "an admitted watch is not announced": Mutant(assemble_with(Feed=SilentFeed), 0),
     "the last watch of a shard is not adopted": Mutant(assemble_with(PollerSet=SkipsLastWatch), 0),
-    "an old message moves a watch back": Mutant(assemble_with(Admission=StartsOver), 0),
-    "a status in a message ends the polling": Mutant(assemble_with(Poller=ForgetsObserved), 0),
+    "an old message moves a watch back": Mutant(assemble_with(Admission=StartsOver), 7),
+    "a status in a message ends the polling": Mutant(assemble_with(Poller=ForgetsObserved), 8),
     "no deduplication": Mutant(_assemble_and_break(store_mutants.admit_everything), 0),
     "an erased watch is written again": Mutant(_assemble_and_break(store_mutants.commit_erased_watches), 24),
     "reported before COMMIT": Mutant(_assemble_and_break(store_mutants.commit_late), 0),
     "a log that is not synced": Mutant(_assemble_and_break(store_mutants.lose_the_log), 4),
-    "settled before sent": Mutant(assemble_with(SinkWorker=SettlesBeforeSending), 9),
+    "settled before sent": Mutant(assemble_with(SinkWorker=SettlesBeforeSending), 26),
     "all counts as delivered": Mutant(assemble_with(SinkWorker=TakesAllAsDelivered), 0),
     "no dead letter for a rejected event": Mutant(assemble_with(SinkWorker=DropsRejected), 0),
     "refused events are given up": Mutant(assemble_with(SinkWorker=GivesUpAllRefused), 0),
@@ -264,4 +244,6 @@ MUTANTS: dict[str, Mutant] = {
     "a proxy ends a watch": Mutant(assemble_with(Poller=BelievesProxies), 16),
     "not found ends a watch at once": Mutant(_assemble_without_grace, 5),
     "a task in the metrics": Mutant(assemble_with(Poller=NamesTasksInMetrics), 0),
+    **BATCH_MUTANTS,
+    **TOKEN_MUTANTS,
 }

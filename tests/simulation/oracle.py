@@ -8,12 +8,15 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
+from tests.simulation.batch_oracle import judge_batches
 from tests.simulation.peers import UnreliableInbox
 from tests.simulation.play import FRESH
 from tests.simulation.record import Record
-from tests.simulation.story import DENIED, ENDLESS, MISSING, Story
+from tests.simulation.story import Story
+from tests.simulation.token_oracle import judge_tokens
+from tests.simulation.truth import own_reason, truth_of
 from tests.simulation.world import MARK
-from watcher.model import EventType, TaskRef
+from watcher.model import EventType
 from watcher.runtime.polling import TICK_S
 
 STOP_S = 25.0
@@ -33,6 +36,7 @@ def judge(record: Record) -> list[str]:
 def judge_all_but_overlaps(record: Record, slower_s: float = 0.0) -> list[str]:
     """As `judge`, without whether two calls about one task were made at once. A fresh task may take `slower_s` seconds longer."""
     broken = [*_everything_done(record, slower_s), *_calls_within_limits(record), *_no_person_named(record), *_nothing_left(record)]
+    broken += [*judge_batches(record), *judge_tokens(record)]
     for inbox in record.inboxes:
         broken += [*_events(record, inbox), *_no_event_given_up(record, inbox)]
     return broken
@@ -42,7 +46,7 @@ def _everything_done(record: Record, slower_s: float) -> Iterator[str]:
     """Each submitted task was reported to its end, each invalid message is a dead letter, and a fresh task is fast."""
     if not record.idle:
         left = record.left
-        yield f"not all work is done: {len(record.queue)} messages, open {left.open}, backlog {left.backlog}"
+        yield f"not all work is done: {len(record.queue)} messages, open {left.open}, backlog {left.backlog}, tokens {left.tokens}"
         return
     expected = record.submitted - record.erased.keys() - record.resubmitted
     for inbox in record.inboxes:
@@ -190,13 +194,4 @@ def _true(record: Record, sink: str, key: str, events: list[dict[str, Any]]) -> 
 
 def _truth(record: Record, key: str) -> list[str]:
     """The statuses that a task really had, in order."""
-    kind, *params = key.split("/")
-    return [status for status, _ in record.service.tasks.truth(TaskRef(kind, tuple(params)))]
-
-
-def own_reason(key: str) -> str | None:
-    """The reason for which the watch of this task may end before the task does."""
-    _, connector, task = key.split("/")
-    if connector.startswith(DENIED):
-        return "denied"
-    return "not_found" if task.startswith(MISSING) else "deadline" if task.startswith(ENDLESS) else None
+    return [status for status, _ in truth_of(record, key)]

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 
+from tests.simulation.batch_kind import ALL_CLUSTERS, BROKEN, NAME, STUCK, batch_ref
 from tests.simulation.story import ENDLESS, ENDLESS_S, TONE
 from watcher.errors import CredentialsRejected, RemoteError, Throttled, Unavailable
 from watcher.model import Event, Message, Observation, TaskRef
 from watcher.ports import Delivered, Outcome, Rejected, Retry
+from watcher.simulator.declared import DeclaredService
 from watcher.simulator.inbox import SimulatedInbox
 from watcher.simulator.probe import SimulatedProbe
 from watcher.simulator.queue import SimulatedQueue
@@ -22,6 +25,8 @@ from watcher.simulator.service import VoiceService
 from watcher.simulator.simulated_kinds import TERMINAL, SimulatedKind
 from watcher.simulator.simulated_task import CallDetails, SimulatedTask
 from watcher.simulator.task_table import TaskTable
+
+T = TypeVar("T")
 
 
 class UnreliableQueue(SimulatedQueue):
@@ -112,8 +117,12 @@ class TasksWithEndless(TaskTable):
 class RecordingProbe(SimulatedProbe):
     """Records when each call was made. Dates observations by the wall clock of the watcher, which a story may set."""
 
-    def __init__(self, service: VoiceService, wall: Callable[[], float]) -> None:
-        super().__init__(service)
+    def __init__(self, service: VoiceService, wall: Callable[[], float], declared: DeclaredService | None = None) -> None:
+        super().__init__(service, declared=declared)
+        self.seen: Counter[str] = Counter()
+        """How often each thing that only calls about several tasks have occurred."""
+        self.broken: list[str] = []
+        """Calls that must not be, one sentence each."""
         self.calls: list[defaultdict[str, list[float]]] = []
         """When, for each process of the watcher, by kind of task."""
         self.needless_refreshes = 0
@@ -140,18 +149,23 @@ class RecordingProbe(SimulatedProbe):
             self.on_refresh()
 
     async def observe_one(self, ref: TaskRef) -> Observation:
-        self.calls[-1][ref.kind].append(anyio.current_time())
+        seen = await self.recorded(ref.kind, partial(super().observe_one, ref))
+        return replace(seen, observed_at=self._wall())
+
+    async def recorded(self, kind: str, call: Callable[[], Awaitable[T]]) -> T:
+        """Make a call and record it."""
+        self.calls[-1][kind].append(anyio.current_time())
         if self.misdirection is not None:
             self.misdirected += 1
             await anyio.sleep(0.05)
             raise self.misdirection or Unavailable("it reaches the service again")
         try:
-            seen = await super().observe_one(ref)
+            reply = await call()
         except RemoteError as error:
             self._accepted = self._accepted or not isinstance(error, CredentialsRejected | Unavailable | Throttled)
             raise
         self._accepted = True
-        return replace(seen, observed_at=self._wall())
+        return reply
 
 
 def reply_message(rng: Random, task: SimulatedTask, now: float) -> str:
@@ -173,6 +187,8 @@ def _lower_camel(value: Any) -> Any:
 
 def message(rng: Random, connector: str, task: str) -> str:
     """A message about a task, in one of the forms that a message may have."""
+    if connector in ALL_CLUSTERS:
+        return _batch_message(rng, connector, task)
     if task.startswith(TONE):
         return json.dumps({"kind": "voice-tone", "voice_connector_id": connector, "voice_tone_analysis_task_id": task})
     plain: dict[str, Any] = {"voice_connector_id": connector, "speaker_search_task_id": task, "context": {"t": task}}
@@ -180,3 +196,19 @@ def message(rng: Random, connector: str, task: str) -> str:
         return json.dumps(plain | {"deadline_s": ENDLESS_S})
     pascal = {"VoiceConnectorId": connector, "SpeakerSearchTaskId": task}
     return json.dumps(rng.choice([plain, pascal, [pascal], {"specversion": "1.0", "id": "1", "source": "/a", "type": "t", "data": plain}]))
+
+
+def _batch_message(rng: Random, cluster: str, task: str) -> str:
+    arn = batch_ref(cluster, task).params[-1]
+    own = {"kind": NAME, "cluster": cluster, "task_arn": arn}
+    if task.startswith((STUCK, BROKEN)):
+        return json.dumps(own | {"deadline_s": ENDLESS_S})
+    return json.dumps(rng.choice([own, own | {"context": {"t": task}}, [own]]))
+
+
+def with_token(rng: Random, text: str, token: str) -> str:
+    """The message of a state that waits for the task, in one of the forms that it may have."""
+    value = json.loads(text)
+    task = value[0] if isinstance(value, list) else value.get("data", value)
+    task[rng.choice(["task_token", "taskToken", "TaskToken"])] = token
+    return json.dumps(value)

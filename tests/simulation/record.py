@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from tests.simulation.disk import Content
+from tests.simulation.executions import Executions
 from tests.simulation.peers import RecordingProbe, UnreliableInbox, UnreliableQueue
 from tests.simulation.story import Story
 from watcher.simulator.service import VoiceService
@@ -20,10 +21,14 @@ class Record:
     probe: RecordingProbe
     queue: UnreliableQueue
     inboxes: list[UnreliableInbox]
+    executions: Executions | None = None
+    """What waits for task tokens, if any are submitted."""
     left: Content = field(default_factory=lambda: Content((), {}, ()))
     """What the store held at the end."""
     submitted: set[str] = field(default_factory=set)
     """Keys."""
+    tokens: dict[str, str] = field(default_factory=dict)
+    """The key of the task of each submitted task token."""
     invalid: int = 0
     """Messages in which something was invalid."""
     erased: dict[str, float] = field(default_factory=dict)

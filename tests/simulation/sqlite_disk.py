@@ -28,6 +28,8 @@ IN_MEMORY = "/dev/shm"
 RESTART_S, STARTS = 5.0, 40
 """Seconds after which a process that could not open its store is started again, and the most starts: no trouble lasts longer."""
 
+_TOKENS = "SELECT w.key, t.token FROM task_tokens t JOIN watches w ON w.n = t.watch WHERE t.token IS NOT NULL"
+
 
 class SqliteDisk:
     """A file, which the stores of all processes open one after the other. Enter it on the loop of the story."""
@@ -62,7 +64,8 @@ class SqliteDisk:
         with closing(schema.connect(str(self.path))) as db:
             open_ = [watch.key for watch in watch_rows.find_all(db, TaskQuery(open=True, limit=NO_LIMIT)).items]
             backlog = {sink: unsettled.events for sink, unsettled in event_rows.backlog(db).items()}
-            return Content(open_, backlog, dead_letter_rows.find(db, DeadLetterQuery(limit=NO_LIMIT)).items)
+            tokens = db.execute(_TOKENS).fetchall()
+            return Content(open_, backlog, dead_letter_rows.find(db, DeadLetterQuery(limit=NO_LIMIT)).items, tokens)
 
     def put(self, watches: Sequence[Watch]) -> None:
         schema.create(str(self.path))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from random import Random
 
+from tests.simulation.batch_kind import ALL_CLUSTERS, batch_ref
 from watcher.runtime.settings import Limits
 
 CONNECTORS = ("vc1", "vc2")
@@ -84,22 +85,47 @@ class Story:
     """(time, key)."""
     replies: float = 0.0
     """The share of submissions that are the reply of the call that started the task, the same for each submission of it."""
+    batch_size: int = 0
+    """The most tasks in one call about tasks of ECS; 0: the story has none. The connector of such a task is its cluster."""
+    single_failures: dict[str, float] = field(default_factory=dict)
+    """The share of tasks in the replies of such calls with each of the `SINGLE_FAILURES`."""
+    pending_batch: int = 0
+    """Watches of such tasks in the store at the beginning."""
+    tokens: tuple[tuple[float, str, str, str], ...] = ()
+    """(time of submission, connector, task id, task token): more submissions. With any, the last sink answers task tokens."""
+    token_faults: dict[str, float] = field(default_factory=dict)
+    """The share of calls of that sink with each of the `TOKEN_FAULTS`."""
+    timeouts: dict[str, float] = field(default_factory=dict)
+    """By token, the time at which its execution waits no longer."""
+    heartbeat_s: float | None = None
+    """Of that sink."""
+
+    @property
+    def submissions(self) -> list[tuple[float, str, str, str | None]]:
+        """(time, connector, task id, task token) of each, in order of time."""
+        plain = [(*task, None) for task in self.tasks]
+        return sorted([*plain, *self.tokens], key=lambda each: each[0]) if self.tokens else plain
 
     @property
     def calm_at(self) -> float:
         """When the last trouble, submission, kill, erasure, and cancellation is over."""
         times = [trouble.at + trouble.lasts_s for trouble in self.troubles]
-        times += [at for at, *_ in (*self.tasks, *self.ends, *self.erasures, *self.cancellations)]
+        times += [at for at, *_ in (*self.tasks, *self.tokens, *self.ends, *self.erasures, *self.cancellations)]
         return max([*times, *self.invalid]) + 1
 
 
 def key_of(connector: str, task: str) -> str:
     """The key of the task with this id."""
+    if connector in ALL_CLUSTERS:
+        return batch_ref(connector, task).key
     return f"{'voice-tone' if task.startswith(TONE) else 'speaker-search'}/{connector}/{task}"
 
 
-def draw(seed: int) -> Story:
-    """The story of this seed. A new draw goes after all others: else every seed tells another story."""
+def draw_plain(seed: int) -> Story:
+    """The story of this seed without calls about several tasks and without task tokens, which `drawing.py` adds.
+
+    A new draw goes after all others: else every seed tells another story.
+    """
     rng = Random(seed)
     names = [f"task-{n}" for n in range(rng.randint(3, 25))]
     tasks = [(rng.uniform(0, 40), rng.choice(CONNECTORS), name) for name in names]

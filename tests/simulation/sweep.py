@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from tests.simulation.batch_kind import DENIED_CLUSTER
+from tests.simulation.drawing import token_of
 from tests.simulation.fuse import Fuse
 from tests.simulation.oracle import judge
 from tests.simulation.play import play
@@ -40,10 +42,39 @@ SHORT_STORY = Story(
     replies=0.5,
 )
 
+TOKEN_STORY = replace(
+    SHORT_STORY,
+    tasks=((0.0, "vc1", "task-1"),),
+    invalid=(),
+    sinks=1,
+    tokens=((0.0, "vc1", "task-1", token_of(5, 0)), (8.0, "vc1", "task-1", token_of(5, 1))),
+)
+"""A story as short, in which an execution waits for a task, and another one begins to wait after its end."""
+
+MANY_IN_A_BATCH = "a restart with many pending watches of a batch kind"
+ALL_FAIL = "tasks whose calls fail as a whole"
+MANY_WAIT_FOR_ONE = "many executions that wait for one task"
 RARE_STORIES: dict[str, Story] = {
     "not found at first, and the clock set forward": replace(SHORT_STORY, faults={"404": 1.0}, troubles=(Trouble("clock", 4.0, 1.0, 1.0),)),
     "ten minutes suspended": replace(SHORT_STORY, rate=5.0, troubles=(Trouble("suspended", 1.5, 60.0, 0.0),)),
     "a restart with many pending watches": replace(SHORT_STORY, rate=20.0, pending=300),
+    MANY_IN_A_BATCH: replace(SHORT_STORY, tasks=(), rate=1.0, sinks=1, batch_size=20, pending_batch=100),
+    ALL_FAIL: replace(
+        SHORT_STORY,
+        tasks=(
+            *((0.0, "blue", task) for task in ("batch-1", "broken-1")),
+            *((0.0, DENIED_CLUSTER, task) for task in ("batch-1", "batch-2")),
+        ),
+        rate=1.0,
+        sinks=1,
+        batch_size=5,
+    ),
+    MANY_WAIT_FOR_ONE: replace(
+        SHORT_STORY,
+        sinks=1,
+        tokens=tuple((0.0, "vc1", "task-1", token_of(5, n)) for n in range(20)),
+        token_faults={"answer throttled": 0.3},
+    ),
     "a quota of 0 until it is raised": replace(SHORT_STORY, rate=5.0, troubles=(Trouble("quota", 0.0, 300.0, 0.0),)),
     "a sink that refuses everything for two hours": replace(
         SHORT_STORY,

@@ -7,14 +7,24 @@ from collections import Counter
 import pytest
 from structlog.testing import capture_logs
 
+from tests.simulation.batch_probe import BatchProbe
+from tests.simulation.drawing import draw
+from tests.simulation.executions import TOKEN_FAULTS
 from tests.simulation.play import play
 from tests.simulation.record import Record
-from tests.simulation.story import FAULTS, MISSING, TROUBLES, Story, draw
+from tests.simulation.single_failures import SINGLE_FAILURES
+from tests.simulation.story import FAULTS, MISSING, TROUBLES, Story
+from tests.simulation.truth import truth_of
+from tests.simulation.world import EPOCH
 from watcher.simulator.faults import FAULTS as SERVICE_ERRORS
 
 SEEDS = range(200)
+LATE_S = 30.0
+"""For how long after its end a task has surely been reported, in seconds, in some of the stories."""
 ALWAYS = {"kill", "stop", "erasure", "cancellation", "message again", "event again"}
-ALL = {*FAULTS, *TROUBLES, *ALWAYS}
+WITH_BATCHES = {"riders", "single failure", "batch failed"}
+WITH_TOKENS = {"token answered", "late token", "several tokens", "token timed out", "heartbeat"}
+ALL = {*FAULTS, *TROUBLES, *ALWAYS, *SINGLE_FAILURES, *WITH_BATCHES, *TOKEN_FAULTS, *WITH_TOKENS}
 
 
 def met(record: Record, logged: Counter[str]) -> set[str]:
@@ -28,7 +38,25 @@ def met(record: Record, logged: Counter[str]) -> set[str]:
     signs |= {"kill": seen["kill"], "stop": seen["stop"], "erasure": seen["erasure"]}
     signs |= {"cancellation": sum(b'"cancelled"' in sent.event.body for inbox in record.inboxes for sent in inbox.sent)}
     signs |= {"message again": record.queue.redelivered, "event again": sum(inbox.replies_lost for inbox in record.inboxes)}
-    return {name for name, times in signs.items() if times}
+    return {name for name, times in (signs | _about_batches(record) | _about_tokens(record)).items() if times}
+
+
+def _about_batches(record: Record) -> dict[str, int]:
+    """What calls about several tasks met."""
+    return {**record.probe.seen, **record.probe.single.seen} if isinstance(record.probe, BatchProbe) else {}
+
+
+def _about_tokens(record: Record) -> dict[str, int]:
+    """What the calls about task tokens met."""
+    if record.executions is None:
+        return {}
+    done = [answer.token for answer in record.executions.answers if answer.took == "done"]
+    closed = {answer.token for answer in record.executions.answers if answer.took == "closed"}
+    ends = {token: truth_of(record, key)[-1:] for token, key in record.tokens.items()}
+    late = [token for at, _, _, token in record.story.tokens if token in done and ends[token] and EPOCH + at > ends[token][0][1] + LATE_S]
+    most = max(Counter(record.tokens[token] for token in done).values(), default=0)
+    signs = {"token answered": len(done), "late token": len(late), "several tokens": most > 1, "token timed out": len(closed - {*done})}
+    return {**record.executions.seen, **signs}
 
 
 def unambiguous(story: Story) -> set[str]:
@@ -41,7 +69,9 @@ def unambiguous(story: Story) -> set[str]:
         ambiguous |= {"429", "quota"}  # the pace itself tries how many calls it may make
     if any(task.startswith(MISSING) for _, _, task in story.tasks):
         ambiguous |= {"404"}
-    return (drawn | ALWAYS) - ambiguous
+    batches = {*story.single_failures, *WITH_BATCHES} if story.batch_size else set()
+    tokens = {*story.token_faults, *WITH_TOKENS} if story.tokens else set()
+    return (drawn | ALWAYS | batches | tokens) - ambiguous
 
 
 def surely_met(seed: int) -> set[str]:
@@ -55,7 +85,7 @@ def surely_met(seed: int) -> set[str]:
 
 @pytest.mark.slow
 def test_everything_that_can_be_drawn_occurs() -> None:
-    """For each fault, each trouble, kills, stops, erasures, cancellations, and repeats there is a story in which the watcher met it."""
+    """For each fault, each trouble, and whatever else can be drawn, there is a story in which the watcher met it."""
     missing = set(ALL)
     for seed in SEEDS:
         if missing & unambiguous(draw(seed)):

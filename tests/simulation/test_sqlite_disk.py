@@ -10,10 +10,11 @@ import anyio
 import pytest
 
 from tests.contracts.store_exam.facts import a_watch, all_tasks, leases, moved
+from tests.simulation.drawing import draw
 from tests.simulation.play import play
 from tests.simulation.record import Record
 from tests.simulation.sqlite_disk import RestartedStore, SqliteDisk
-from tests.simulation.story import Story, draw
+from tests.simulation.story import Story
 from tests.simulation.virtual_time import VirtualTimeLoop
 from watcher.errors import StoreUnavailable
 from watcher.model import Watch

@@ -11,17 +11,20 @@ from typing import Any
 
 import anyio
 
+from tests.simulation.batch_kind import CLUSTERS, batch_ref, catalog
+from tests.simulation.batch_probe import BatchProbe
 from tests.simulation.disk import Disk, NoDisk, SimulatedDisk
+from tests.simulation.executions import Executions
 from tests.simulation.fuse import Fuse
-from tests.simulation.peers import RecordingProbe, TasksWithEndless, UnreliableInbox, UnreliableQueue, message, reply_message
+from tests.simulation.peers import RecordingProbe, TasksWithEndless, UnreliableInbox, UnreliableQueue, message, reply_message, with_token
 from tests.simulation.record import Record
 from tests.simulation.sqlite_disk import SqliteDisk
 from tests.simulation.story import DENIED, MISSING, Story, key_of
 from tests.simulation.trouble import cause
 from tests.simulation.virtual_time import VirtualTimeLoop
 from watcher.core.polling.pace import PaceSettings
-from watcher.model import TaskRef, Watch
-from watcher.ports import Store
+from watcher.model import DEFAULT_TARGET, TaskRef, Watch
+from watcher.ports import Sink, Store
 from watcher.query import Selection
 from watcher.runtime.clock import Clock
 from watcher.runtime.service import Adapters, Watcher
@@ -58,7 +61,7 @@ class World:
         )
         self.service = VoiceService(scenario, clock=lambda: EPOCH + anyio.current_time())
         self.service.tasks = TasksWithEndless(scenario)
-        self.probe = RecordingProbe(self.service, self.wall)
+        self.probe = BatchProbe(story, self.service, self.wall) if story.batch_size else RecordingProbe(self.service, self.wall)
         self.queue = UnreliableQueue(Random(story.seed + 2), hold_s=story.hold_s, lost_acks=story.lost_acks)
         self.inboxes = [
             UnreliableInbox(
@@ -68,8 +71,14 @@ class World:
         ]
         self.disk = self._new_disk()
         self.record = Record(story, self.service, self.probe, self.queue, self.inboxes)
+        self.sinks: list[Sink] = [*self.inboxes]
+        if story.tokens:
+            rng = Random(story.seed + 20)
+            executions = Executions(rng, story.token_faults, story.timeouts, story.latency_s, self._waits_for_open_watch)
+            self.record.executions = executions
+            self.sinks.append(executions.sink(story.heartbeat_s))
         if fuse is not None:
-            for port, adapter in (("probe", self.probe), ("queue", self.queue), *(("sink", inbox) for inbox in self.inboxes)):
+            for port, adapter in (("probe", self.probe), ("queue", self.queue), *(("sink", sink) for sink in self.sinks)):
                 fuse.wire(port, adapter)
 
     def wall(self) -> float:
@@ -86,6 +95,10 @@ class World:
             refs = [TaskRef("speaker-search", ("vc1", f"old-{n}")) for n in range(self.story.pending)]
             self.disk.put([Watch(ref, f"{n:032x}", EPOCH, EPOCH + 86_400) for n, ref in enumerate(refs)])
             self.record.submitted.update(ref.key for ref in refs)
+        if self.story.pending_batch:
+            refs = [batch_ref(CLUSTERS[0], f"old-{n}") for n in range(self.story.pending_batch)]
+            self.disk.put([Watch(ref, f"{n:032x}", EPOCH, EPOCH + 86_400) for n, ref in enumerate(refs, self.story.pending)])
+            self.record.submitted.update(ref.key for ref in refs)
 
     def new_watcher(self) -> Watcher:
         """The watcher of a new process, on the adapters of this world."""
@@ -97,10 +110,15 @@ class World:
         self.probe.begin()
         self.queue.begin()
         return self._make(
-            Adapters([self.queue], self.probe, store, self.inboxes),
-            ServiceSettings(region="us-east-1", pace=PaceSettings(rate=self.story.rate), limits=self.story.limits),
+            Adapters([self.queue], self.probe, store, self.sinks),
+            self._settings(),
             determinism=Determinism(Clock(self.wall), self.rng, lambda: f"{self.rng.getrandbits(128):032x}"),
         )
+
+    def _settings(self) -> ServiceSettings:
+        story = self.story
+        kinds = {"catalog": catalog(story.batch_size)} if story.batch_size else {}
+        return ServiceSettings(region="us-east-1", pace=PaceSettings(rate=story.rate), limits=story.limits, **kinds)
 
     def incidents(self) -> list[Incident]:
         """What happens beside the watcher, each to be started as a task."""
@@ -112,6 +130,10 @@ class World:
         self.queue.lost_acks = 0.0
         for inbox in self.inboxes:
             inbox.lost_replies = 0.0
+        if self.record.executions is not None:
+            self.record.executions.shares = {}
+        if isinstance(self.probe, BatchProbe):
+            self.probe.single.shares = {}
 
     def _new_disk(self) -> Disk:
         story = self.story
@@ -121,24 +143,32 @@ class World:
         return SqliteDisk(rng, story.disk_s) if story.sqlite else SimulatedDisk(rng, story.disk_s, story.shards)
 
     async def _submit(self) -> None:
-        for at, connector, task in self.story.tasks:
+        for at, connector, task, token in self.story.submissions:
             await anyio.sleep(max(0.0, at - anyio.current_time()))
             key = key_of(connector, task)
             self.record.submitted.add(key)
             self._submissions[key] += 1
             if self.record.erased.pop(key, None) is not None:
                 self.record.resubmitted.add(key)
+            if token is not None:
+                self.record.tokens[token] = key
             if self.rng.random() < self.story.list_share:
                 self.record.invalid += 1
-                valid = json.loads(self._message(connector, task))
+                valid = json.loads(self._message(connector, task, token))
                 self.queue.put(json.dumps([*(valid if isinstance(valid, list) else [valid]), {"VoiceConnectorId": connector}]))
             else:
-                self.queue.put(self._message(connector, task))
+                self.queue.put(self._message(connector, task, token))
 
-    def _message(self, connector: str, task: str) -> str:
-        """A message about a task: the reply of the call that started it, or one that only names it."""
+    def _waits_for_open_watch(self, token: str) -> bool:
+        """Whether the task of this token has not ended, as far as the store says."""
+        return self.record.tokens[token] in self.disk.read_content().open
+
+    def _message(self, connector: str, task: str, token: str | None) -> str:
+        """A message about a task: the reply of the call that started it, one of a state that waits for it, or one that only names it."""
+        if token is not None:
+            return with_token(self.rng, message(self.rng, connector, task), token)
         is_reply = self.story.replies > 0 and self.rng.random() < self.story.replies
-        if not is_reply or task.startswith(MISSING) or connector.startswith(DENIED):
+        if not is_reply or task.startswith(MISSING) or connector.startswith(DENIED) or connector in CLUSTERS:
             return message(self.rng, connector, task)
         key = key_of(connector, task)
         if key not in self._replies:
@@ -156,7 +186,7 @@ class World:
     async def _erase(self) -> None:
         for at, key in sorted(self.story.erasures):
             await anyio.sleep(max(0.0, at - anyio.current_time()))
-            name, submissions = f'"{key.rpartition("/")[2]}"', self._submissions[key]
+            name, submissions = f'"{TaskRef.of(key, DEFAULT_TARGET).params[-1]}"', self._submissions[key]
             held = self.queue.holds(name)
             await _until_done(lambda key=key: self.disk.forget(Selection(key=key)))
             if held or self.queue.holds(name) or self._submissions[key] > submissions:

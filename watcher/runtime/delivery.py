@@ -93,12 +93,15 @@ class SinkWorker:
             self._unread.add(shard)
             self._wakeup.set()
 
-    def retry(self, dead_letter: DeadLetter) -> bool:
-        """Send the event of a dead letter again, at an operator's request. False where it is under way already, or has no room."""
+    def retry(self, dead_letter: DeadLetter, *, stored: bool = True) -> bool:
+        """Send the event of a dead letter again, at an operator's request. False where it is under way already, or has no room.
+
+        `stored=False`: it would be added if the event is refused. Where the store has one with its id, that stays.
+        """
         event = event_of(dead_letter.body, dead_letter.position, dead_letter.shard)
         if self.settlements.is_retried(event) or self._queue.room <= 0 or not self._queue.requeue(event):
             return False
-        self.settlements.retry(event, dead_letter)
+        self.settlements.retry(event, dead_letter, stored=stored)
         self._wakeup.set()
         return True
 

@@ -7,6 +7,7 @@ It sends nothing and decides nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
 
 from watcher.core.delivery.dead_letters import dead_letter_of
 from watcher.core.delivery.refusals import Refusal
@@ -16,6 +17,13 @@ from watcher.ports import Store
 from watcher.runtime.backlog import BacklogCounter
 from watcher.runtime.instruments import Instruments
 from watcher.runtime.leases import Leases
+
+
+class _Retried(NamedTuple):
+    """A dead letter that is being retried. `stored`: the store has it; otherwise it would be added if the event is refused."""
+
+    letter: DeadLetter
+    stored: bool
 
 
 class Settlements:
@@ -31,12 +39,12 @@ class Settlements:
         self._leases = leases
         self._backlog = backlog
         self._clock = instruments.clock
-        self._retried: dict[str, DeadLetter] = {}
-        """Dead letters that are being retried, by event id."""
+        self._retried: dict[str, _Retried] = {}
+        """By event id."""
 
-    def retry(self, event: Event, dead_letter: DeadLetter) -> None:
-        """The event of this dead letter is sent again."""
-        self._retried[event.id] = dead_letter
+    def retry(self, event: Event, dead_letter: DeadLetter, *, stored: bool = True) -> None:
+        """The event of this dead letter is sent again. `stored`: the store has it, so it is erased when the event is delivered."""
+        self._retried[event.id] = _Retried(dead_letter, stored)
 
     def is_retried(self, event: Event) -> bool:
         """Whether this event is a dead letter that is being retried."""
@@ -44,11 +52,11 @@ class Settlements:
 
     def release(self, shard: int) -> None:
         """Forget the retries of a shard: its next owner makes them."""
-        self._retried = {id_: letter for id_, letter in self._retried.items() if letter.shard != shard}
+        self._retried = {id_: retried for id_, retried in self._retried.items() if retried.letter.shard != shard}
 
     def forget(self, key: str, kept: Collection[str]) -> set[str]:
         """Forget the retries of an erased task, except the events `kept`, by id. Returns the ids of the others."""
-        erased = {id_ for id_, letter in self._retried.items() if letter.key == key and id_ not in kept}
+        erased = {id_ for id_, retried in self._retried.items() if retried.letter.key == key and id_ not in kept}
         for id_ in erased:
             del self._retried[id_]
         return erased
@@ -61,14 +69,16 @@ class Settlements:
         done = [*delivered, *(refusal.event for refusal in dead)]
         retried = {event.id for event in done if self.is_retried(event)}
         lost = await self._settle(delivered, [self._dead_letter(refusal) for refusal in dead])
-        if revived := [self._retried.pop(event.id).id for event in delivered if self.is_retried(event)]:
-            await self._store.purge(revived)
+        revived = [self._retried.pop(event.id) for event in delivered if self.is_retried(event)]
+        if stored := [each.letter.id for each in revived if each.stored]:
+            await self._store.purge(stored)
         self._backlog.settled(self._sink, [event for event in done if event.id not in retried])
         self.on_settled(self._sink, done)
         return [event for event in done if event.shard not in lost]
 
     def _dead_letter(self, refusal: Refusal) -> DeadLetter:
-        return dead_letter_of(refusal, self._sink, self._clock.wall(), retried=self._retried.pop(refusal.event.id, None))
+        retried = self._retried.pop(refusal.event.id, None)
+        return dead_letter_of(refusal, self._sink, self._clock.wall(), retried=None if retried is None else retried.letter)
 
     async def _settle(self, delivered: Sequence[Event], dead_letters: Sequence[DeadLetter]) -> set[int]:
         """Settle under the current leases. Returns the shards that another replica owns now: it settles their events."""

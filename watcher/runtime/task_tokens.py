@@ -65,9 +65,10 @@ class TaskTokens:
             return  # erased, and perhaps submitted again, since its key was read
         id_ = f"{last.id[:12]}-{self._sink.name}-late"  # only if it is refused, there will be a dead letter with this id
         detail = f"{last.type} {last.id}"
-        self._worker.retry(
-            DeadLetter(id_, "event", self._sink.name, "late_task_token", detail, last.body, last.at, key, last.position, last.shard)
+        if_refused = DeadLetter(
+            id_, "event", self._sink.name, "late_task_token", detail, last.body, last.at, key, last.position, last.shard
         )
+        self._worker.retry(if_refused, stored=False)  # a dead letter of this task may be that of another late token
 
     async def _run_heartbeats(self, every: float) -> None:
         while True:

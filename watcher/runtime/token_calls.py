@@ -6,7 +6,7 @@ attempt that an answer is under way, and a refusal of a repeated answer counts a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 import structlog
@@ -34,6 +34,8 @@ class TokenCalls(SinkCalls):
         """Tokens whose answer was begun by this process, and did certainly not arrive."""
         self._refused: dict[str, list[str]] = {}
         """By event id, tokens that are dropped when their event is settled, so that a crash before that repeats the refusal."""
+        self._beaten: dict[str, set[str]] = {}
+        """By id of an event that is not the last one, tokens that had its heartbeat in an attempt in which another token had not."""
 
     def adopt(self, shard: int) -> None:
         """Forget which answers of this shard did not arrive: its owner in the meantime may have answered."""
@@ -42,7 +44,7 @@ class TokenCalls(SinkCalls):
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
         """The outcome of each event, with all of its tokens: a token that must be answered later makes it a Retry."""
         found = await self._store.task_tokens([event.key for event in events])
-        parts = [part for event in events for part in _parts(event, found)]
+        parts = [part for event in events for part in _parts(event, found, self._beaten.get(event.id, ()))]
         last = [(event.key, token) for event in parts if event.terminal for token in event.task_tokens]
         begun = _places(await self._store.begin_answers(_by_key(last))) if last else set()
         doubtful = begun - self._unanswered
@@ -91,7 +93,12 @@ class TokenCalls(SinkCalls):
     def _merged(self, event: Event, parts: Sequence[tuple[Event, Outcome]]) -> Outcome:
         self._refused.pop(event.id, None)  # of an attempt that was not recorded
         if later := next((each for _, each in parts if isinstance(each, Retry)), None):
+            if not event.terminal:  # else the more tokens there are, the less likely is an attempt in which all of them succeed
+                self._beaten.setdefault(event.id, set()).update(
+                    token for part, each in parts if each == Delivered() for token in part.task_tokens
+                )
             return later
+        self._beaten.pop(event.id, None)
         refused = [(part, each) for part, each in parts if isinstance(each, Rejected)]
         if not refused:
             return Delivered()
@@ -99,9 +106,9 @@ class TokenCalls(SinkCalls):
         return refused[0][1]
 
 
-def _parts(event: Event, tokens: TaskTokens) -> list[Event]:
-    """The event with each of the tokens alone, or without one."""
-    return [replace(event, task_tokens=(token,)) for token in tokens.get(event.key, ())] or [event]
+def _parts(event: Event, tokens: TaskTokens, beaten: Collection[str]) -> list[Event]:
+    """The event with each of the tokens alone that are not `beaten`, or without one."""
+    return [replace(event, task_tokens=(token,)) for token in tokens.get(event.key, ()) if token not in beaten] or [event]
 
 
 def _places(tokens: TaskTokens) -> set[Place]:

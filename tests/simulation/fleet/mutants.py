@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 
 from tests.simulation.fleet.server import MemoryServer
-from tests.simulation.mutants import assemble_with
+from tests.simulation.mutant import assemble_with
 from watcher.model import Claim, Event, Lease, Watch
 from watcher.runtime.arrivals import Arrivals
 from watcher.runtime.assembly import assemble

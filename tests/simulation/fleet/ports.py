@@ -83,6 +83,8 @@ class Probes:
         """For each call of any process: its time, its kind, and the processes that had watches of this kind."""
         self.first_call: dict[str, float] = {}
         """By key, the time of the first call."""
+        self.seen: Counter[str] = Counter()
+        self.broken: list[str] = []
 
     @property
     def calls(self) -> list[defaultdict[str, list[float]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from random import Random
 
-from tests.simulation.story import Story, Trouble, draw
+from tests.simulation.story import Story, Trouble, draw_plain
 
 TROUBLES = ("frozen", "cut off", "hanging", "slow link", "store down", "slow store")
 """`frozen`: nothing of a replica runs. `cut off`: its calls of the store fail. `hanging`: they do not return. The last two are
@@ -60,7 +60,7 @@ class FleetStory:
 
 def draw_fleet(seed: int) -> FleetStory:
     """The fleet story of this seed, on top of the story of the same seed. A new draw goes after all others."""
-    base, rng = draw(seed), Random(seed + 7)
+    base, rng = draw_plain(seed), Random(seed + 7)
     replicas = rng.choice([2, 2, 3])
     shards = rng.choice([1, 4, 8, 16])
     story = replace(base, durable=True, sqlite=False, pending=0, ends=(), shards=shards, hold_s=rng.choice([5.0, 30.0]))
