@@ -22,7 +22,7 @@ from watcher.adapters.aws.session import AwsClients
 from watcher.adapters.sinks.stepfunctions import CLOSED, MAX_CAUSE, MAX_OUTPUT, StepFunctionsSink, StepFunctionsSinkSettings
 from watcher.errors import CredentialsRejected, Denied, RemoteError, Throttled, Unavailable, Unreadable
 from watcher.model import Event
-from watcher.ports import Delivered, Outcome, Rejected, Sink, TokenSink
+from watcher.ports import Delivered, Outcome, Rejected, Retry, Sink, TokenSink
 
 TOKEN = "secret-token"
 
@@ -186,7 +186,9 @@ class TestReplies:
         """After an answer the other events are retried without a call; without any answer the error is raised."""
         scripted_aws.answer({})
         scripted_aws.answer({"__type": code, "message": TOKEN}, status=status)
-        assert comparable(await sink.send([ended(), ended(), ended()])) == [Delivered(), (error, code), (error, code)]
+        outcomes = await sink.send([ended(), ended(), ended()])
+        assert comparable(outcomes) == [Delivered(), (error, code), (error, code)]
+        assert [each.called for each in outcomes if isinstance(each, Retry)] == [True, False]
         scripted_aws.answer({"__type": code, "message": TOKEN}, status=status)
         with pytest.raises(error) as caught:
             await sink.send([ended(), ended()])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 import pytest
@@ -83,6 +83,29 @@ class TokenInbox(SimulatedInbox):
     def answered(self) -> list[str]:
         """The tokens that were answered, in order."""
         return [call.token for call in self.calls if call.terminal]
+
+
+class StoppingInbox(TokenInbox):
+    """As the real sink, it makes no more calls after one that failed, and raises its error if it answered nothing before."""
+
+    def __init__(self, *, raises: bool) -> None:
+        super().__init__()
+        self.raises = raises
+        self.stops: Callable[[], object] = lambda: None
+        """What happens after a call that failed."""
+
+    async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
+        outcomes: list[Outcome] = []
+        failed: Retry | None = None
+        for event in events:
+            outcome = self._take(event) if failed is None else replace(failed, called=False)
+            if failed is None and isinstance(outcome, Retry):
+                failed = outcome
+                self.stops()
+            outcomes.append(outcome)
+        if failed is not None and self.raises:
+            raise failed.error
+        return outcomes
 
 
 def submission(task: str, token: str | None = None) -> Submission:
@@ -353,6 +376,21 @@ async def test_a_token_that_times_out_during_an_outage_is_a_dead_letter(world: M
         sink.closed.add("a")
         await anyio.sleep(120)
         assert [letter.reason for letter in await letters(w)] == ["TaskTimedOut"]
+
+
+@pytest.mark.parametrize("raises", [True, False])
+async def test_a_token_without_a_call_cannot_have_been_answered(world: MakeWorld, raises: bool) -> None:
+    """After a lost reply about one token, no call is made about the next one: if that one then times out, it is a dead letter."""
+    tokens, sink = ["a", "b"] if raises else ["a", "b", "c"], StoppingInbox(raises=raises)
+    failures = iter([LOST] if raises else [None, LOST])
+    sink.after = lambda token: next(failures, None)
+    sink.stops = lambda: sink.closed.add(tokens[-1])
+    w = a_world(world, sink, durations="queue=fixed(0),run=fixed(0)")
+    async with w.running() as watcher:
+        await submit(watcher, *(submission("t1", token) for token in tokens))
+        await anyio.sleep(300)
+    assert sink.answered() == tokens[:-1]
+    assert [letter.reason for letter in await letters(w)] == ["TaskTimedOut"]
 
 
 async def test_an_answer_of_another_owner_is_no_dead_letter(world: MakeWorld) -> None:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from tests.simulation.batch_kind import NAME
-from tests.simulation.executions import SINK, TOKEN_MARK, Answer, Executions
+from tests.simulation.executions import SINK, TOKEN_MARK, Answer
 from tests.simulation.record import Record
 from tests.simulation.truth import own_reason, truth_of
 from tests.simulation.world import EPOCH
@@ -29,30 +29,21 @@ def judge_tokens(record: Record) -> Iterator[str]:
         for answer in answers[token]:
             yield from _true(record, key, answer)
         if record.idle:
-            yield from _answered(record, executions, token, answers[token])
+            yield from _answered(record, token, answers[token])
     if record.story.durable:
         yield from _no_token_given_up(record, answers)
 
 
-def _answered(record: Record, executions: Executions, token: str, answers: list[Answer]) -> Iterator[str]:
+def _answered(record: Record, token: str, answers: list[Answer]) -> Iterator[str]:
     """Each token was answered, or its execution ended before and there is a dead letter."""
     key, done = record.tokens[token], any(answer.took == "done" for answer in answers)
     closed = next((answer for answer in answers if answer.took == "closed"), None)
     if not done and closed is None:
         yield f"the token {token} of {key} was not answered: {answers}"
-    elif not done and record.story.durable and not record.story.ends and not _doubtful(record, executions, token, closed):
+    elif not done and record.story.durable and not record.story.ends and not any(answer.doubtful for answer in answers):
         letters = [letter for letter in record.left.dead_letters if letter.origin == SINK and letter.key == key]
         if not letters:
             yield f"the token {token} of {key} was refused, and there is no dead letter: {answers}"
-
-
-def _doubtful(record: Record, executions: Executions, token: str, closed: Answer | None) -> bool:
-    """Whether an earlier answer may have arrived, as far as the sink says: of a `send` that fails, it does not say which calls it made.
-
-    So an answer of any token counts that came after this one was submitted.
-    """
-    submitted = min(at for at, *_, each in record.story.tokens if each == token)
-    return closed is not None and any(each.doubtful and submitted <= each.at <= closed.at for each in executions.answers)
 
 
 def _no_token_given_up(record: Record, answers: dict[str, list[Answer]]) -> Iterator[str]:

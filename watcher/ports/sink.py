@@ -20,6 +20,8 @@ class Retry:
     """The sink did not accept the event this time. `error` says why, and when to retry if the sink said so."""
 
     error: RemoteError
+    called: bool = True
+    """False: no call was made about the event, so it cannot have arrived. The error is that of a call about another event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,8 @@ class TokenSink(Sink, Protocol):
     """A sink that answers the task tokens of executions that wait for the end of a task.
 
     In a `send`, each event has one token or none; an event with several tokens is given several times. The last event of a task is
-    the answer, any other one is a heartbeat. An event without a token is `Delivered`.
+    the answer, any other one is a heartbeat. An event without a token is `Delivered`. A `send` that raises has made one call, about
+    the first event with a token. A `Retry` for an event about which no call was made says so.
     """
 
     answers_task_tokens: bool

@@ -45,13 +45,15 @@ class TokenCalls(SinkCalls):
         """The outcome of each event, with all of its tokens: a token that must be answered later makes it a Retry."""
         found = await self._store.task_tokens([event.key for event in events])
         parts = [part for event in events for part in _parts(event, found, self._beaten.get(event.id, ()))]
-        last = [(event.key, token) for event in parts if event.terminal for token in event.task_tokens]
+        given = [event for event in parts if event.task_tokens]
+        last = [(event.key, token) for event in given if event.terminal for token in event.task_tokens]
         begun = _places(await self._store.begin_answers(_by_key(last))) if last else set()
         doubtful = begun - self._unanswered
         try:
             outcomes = await super().send(parts)
         except RemoteError as error:
-            self._note(last, doubtful, error)
+            for event in given:  # the first one had the only call
+                self._note(event, doubtful, Retry(error, called=event is given[0]))
             raise
         outcomes = [self._decided(part, outcome, doubtful) for part, outcome in zip(parts, outcomes, strict=True)]
         pairs = list(zip(parts, outcomes, strict=True))
@@ -74,21 +76,20 @@ class TokenCalls(SinkCalls):
             hint = "the execution probably does not wait any more; if it refuses the answer too, the last event becomes a dead letter"
             log.warning("task_token_refused", sink=self._answering.name, task=part.key, reason=outcome.reason, hint=hint)
             return Delivered()
-        places = [(part.key, token) for token in part.task_tokens] if part.terminal else []
         if isinstance(outcome, Retry):
-            self._note(places, doubtful, outcome.error)
-        if isinstance(outcome, Rejected) and doubtful.intersection(places) and outcome.reason in self._answering.closed_reasons:
+            self._note(part, doubtful, outcome)
+        if isinstance(outcome, Rejected) and doubtful.intersection(_answers(part)) and outcome.reason in self._answering.closed_reasons:
             hint = "an earlier answer probably arrived; if the execution timed out instead, its history shows it"
             log.warning("task_token_closed", task=part.key, reason=outcome.reason, hint=hint)
             return Delivered()
         return outcome
 
-    def _note(self, places: Iterable[Place], doubtful: set[Place], error: RemoteError) -> None:
-        """Note of a failed attempt whether the answers may have arrived."""
-        if not self._answering.may_have_arrived(error):
-            self._unanswered.update(set(places) - doubtful)
+    def _note(self, part: Event, doubtful: set[Place], outcome: Retry) -> None:
+        """Note of a failed attempt whether the answer may have arrived."""
+        if outcome.called and self._answering.may_have_arrived(outcome.error):
+            self._unanswered -= _answers(part)
         else:
-            self._unanswered.difference_update(places)
+            self._unanswered |= _answers(part) - doubtful
 
     def _merged(self, event: Event, parts: Sequence[tuple[Event, Outcome]]) -> Outcome:
         self._refused.pop(event.id, None)  # of an attempt that was not recorded
@@ -109,6 +110,11 @@ class TokenCalls(SinkCalls):
 def _parts(event: Event, tokens: TaskTokens, beaten: Collection[str]) -> list[Event]:
     """The event with each of the tokens alone that are not `beaten`, or without one."""
     return [replace(event, task_tokens=(token,)) for token in tokens.get(event.key, ()) if token not in beaten] or [event]
+
+
+def _answers(part: Event) -> set[Place]:
+    """The tokens that an event answers, with its task. None before the end."""
+    return {(part.key, token) for token in part.task_tokens} if part.terminal else set()
 
 
 def _places(tokens: TaskTokens) -> set[Place]:

@@ -101,7 +101,7 @@ class StepFunctionsSink:
                     outcome = await self._call(answer, token)
                     failed = outcome.error if isinstance(outcome, Retry) else None
                 else:
-                    outcome = Retry(failed)
+                    outcome = Retry(failed, called=False)
             outcomes.append(outcome)
         if failed is not None and not any(isinstance(outcome, Delivered | Rejected) for outcome in outcomes):
             raise failed
