@@ -225,7 +225,7 @@ MUTANTS: dict[str, Mutant] = {
     "an old message moves a watch back": Mutant(assemble_with(Admission=StartsOver), 7),
     "a status in a message ends the polling": Mutant(assemble_with(Poller=ForgetsObserved), 8),
     "no deduplication": Mutant(_assemble_and_break(store_mutants.admit_everything), 0),
-    "an erased watch is written again": Mutant(_assemble_and_break(store_mutants.commit_erased_watches), 24),
+    "an erased watch is written again": Mutant(_assemble_and_break(store_mutants.commit_erased_watches), 59),
     "reported before COMMIT": Mutant(_assemble_and_break(store_mutants.commit_late), 0),
     "a log that is not synced": Mutant(_assemble_and_break(store_mutants.lose_the_log), 4),
     "settled before sent": Mutant(assemble_with(SinkWorker=SettlesBeforeSending), 26),
