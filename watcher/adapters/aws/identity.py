@@ -53,7 +53,7 @@ async def caller_identity(aws: AwsClients, clock: Callable[[], float] = time.tim
 
 
 def _offered_regions(region: str, prefix: str) -> tuple[str, ...]:
-    """Read from the data files of the SDK, where a service has the prefix of its endpoints. For an unknown Region: of the partition `aws`."""
+    """Read from the data files of the SDK, which know a service by the prefix of its endpoints. For an unknown Region: those of `aws`."""
     from botocore.exceptions import UnknownRegionError
 
     endpoints = _endpoints()
