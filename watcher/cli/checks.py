@@ -70,7 +70,8 @@ async def run_checks(settings: Settings, catalog: Catalog, context: AdapterConte
     polled = PolledTargets(probe, catalog, {DEFAULT_TARGET: context.aws, **targets}, in_use=bool(used))
     checked = [catalog[name] for name in used or [catalog.default.name]]
     try:
-        await _load_sdk(polled.clients.values(), ["sts", *_called_services(settings, {kind.service for kind in checked})])
+        services = {kind.service for kind in checked}
+        await _load_sdk(polled.clients.values(), sorted({"sts", *services, *_called_services(settings, services)}))
         return await _run(await _checks(settings, checked, context, polled))
     finally:
         await probe.close()
