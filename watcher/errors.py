@@ -132,6 +132,11 @@ class RemoteError(WatcherError):
         self.detail = detail
         self.retry_after = retry_after
 
+    def add_detail(self, detail: str) -> None:
+        """Say in the text where the call failed. The code stays as it is."""
+        self.detail = f"{self.detail}, {detail}" if self.detail else detail
+        self.args = (f"{self.code}: {self.detail}",)
+
 
 class Throttled(RemoteError):
     """Too many calls. Slows the pace that all tasks share."""

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.loaders import Loader
 
 from tests.adapters.aws.conftest import aws_env, wire  # noqa: F401  the fixtures
 from tests.adapters.aws.sts import Sts
-from tests.adapters.aws.wire import Answer, Wire, fault, hang, reply
-from tests.cli.conftest import CONFIG, Command
+from tests.adapters.aws.wire import Answer, Request, Wire, fault, hang, reply
+from tests.cli.conftest import CONFIG, Command, in_process
+from tests.process import HANG_S
 from watcher.adapters.aws.missing_task import missing_task
 from watcher.adapters.aws.probe import AwsProbe
 from watcher.adapters.aws.session import AwsClients
-from watcher.cli import exit_codes
+from watcher.cli import check_result, exit_codes
 from watcher.cli.check_result import Finding, run_check
 from watcher.cli.checks import run_checks
 from watcher.cli.target_checks import PolledTargets
@@ -25,7 +29,8 @@ from watcher.registry import AdapterContext
 
 pytestmark = pytest.mark.process
 
-EU = "{name: eu, region: eu-central-1, role_arn: 'arn:aws:iam::111122223333:role/watched', external_id: x-42}"
+ROLE = "arn:aws:iam::111122223333:role/watched"
+EU = f"{{name: eu, region: eu-central-1, role_arn: '{ROLE}', external_id: x-42}}"
 NEAR = "{name: near, region: eu-west-1}"
 OWN_KIND = """kinds:
   - name: my-build
@@ -52,9 +57,11 @@ async def sts(aws_env: pytest.MonkeyPatch, wire: Wire) -> AsyncIterator[Sts]:  #
         yield made
 
 
-async def findings(*targets: str, kinds: Sequence[str] = ("batch-job",), more: str = "") -> dict[str, Finding]:
+async def findings(
+    *targets: str, kinds: Sequence[str] = ("batch-job",), more: str = "", call_deadline: float = check_result.CALL_S
+) -> dict[str, Finding]:
     settings = parse(f"{CONFIG}targets: [{', '.join(targets)}]\n{more}", "w.yaml", {})
-    aws = AwsClients(call_deadline=8)
+    aws = AwsClients(call_deadline=call_deadline)
     try:
         found = await run_checks(settings, catalog_of(settings), AdapterContext(aws, time.time), kinds)
     finally:
@@ -122,6 +129,58 @@ async def test_a_role_that_cannot_be_assumed_is_named_with_its_target(sts: Sts, 
     assert list(failed) == ["target eu: credentials", "target eu: kind batch-job"]
     assert all("external id" in each.hint and "sts:AssumeRole" in each.hint for each in failed.values())
     assert {each.code for each in failed.values()} == {exit_codes.CONFIG}
+    assert all(each.seen.endswith(f"sts:AssumeRole of {ROLE} for the target eu") for each in failed.values())
+    assert "x-42" not in repr(found)
+
+
+async def test_the_only_output_about_such_a_role_is_the_table(sts: Sts, here: Path) -> None:
+    """The SDK writes a traceback about each failure to fetch credentials; the command does not."""
+    sts.refuse = ("AccessDenied", 403)
+    (here / "w.yaml").write_text(f"{CONFIG}targets: [{EU}]\n", encoding="utf-8")
+    ended = await in_process("doctor", "w.yaml", "--kind", "batch-job")
+    assert (ended.code, ended.err) == (exit_codes.CONFIG, "")
+    assert ended.out.count(f"sts:AssumeRole of {ROLE} for the target eu") == len(sts.calls) == 2
+
+
+async def test_no_check_waits_for_the_role_of_another_target(sts: Sts, wire: Wire, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    """STS does not answer about one role until all checks of the other targets are made: all of these pass."""
+    monkeypatch.setattr(check_result, "CHECK_S", HANG_S)
+    kinds = ("batch-job", "ecs-task", "sagemaker-training", "transcription", "codebuild-build")
+    slow, answered = EU.replace("name: eu", "name: slow").replace("role/watched", "role/slow"), wire.answer
+    sts.held_roles[ROLE.replace("watched", "slow")] = released = asyncio.Event()
+
+    async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
+        await answered(request, writer)
+        if len(wire.requests) >= 3 * len(kinds):  # those of the watcher's own account and of the two other targets
+            released.set()
+
+    wire.answer = answer
+    found = await findings(EU, NEAR, slow, kinds=kinds, call_deadline=HANG_S)
+    assert released.is_set()
+    assert {name: each.seen for name, each in found.items() if "credentials" in name and each.state != "ok"} == {}
+    assert len(wire.requests) == 4 * len(kinds)
+
+
+async def test_the_time_to_load_the_sdk_is_not_that_of_a_check(sts: Sts, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine it may take longer than a check may. So the clock of the event loop goes on by that with each service here."""
+    loop, load, ahead_s = asyncio.get_running_loop(), Loader.load_service_model, 0.0
+    now = loop.time
+
+    loaded: set[str] = set()
+
+    def load_slowly(loader: Loader, service: str, *more: Any, **options: Any) -> Any:
+        nonlocal ahead_s
+        if service not in loaded:
+            loaded.add(service)
+            ahead_s += 2 * HANG_S
+        return load(loader, service, *more, **options)
+
+    monkeypatch.setattr(check_result, "CHECK_S", HANG_S)
+    monkeypatch.setattr(Loader, "load_service_model", load_slowly)
+    monkeypatch.setattr(loop, "time", lambda: now() + ahead_s)
+    found = await findings(EU, NEAR, kinds=("batch-job", "codebuild-build"), call_deadline=HANG_S)
+    assert loaded == {"sts", "batch", "codebuild"}
+    assert {name: each.seen for name, each in found.items() if each.state == "failed"} == {}
 
 
 async def test_credentials_of_another_account_are_found(sts: Sts, here: Path) -> None:

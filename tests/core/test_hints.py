@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from watcher.core.hints import hint
+from tests.pages import ROOT
+from watcher.core.hints import hint, in_words
 from watcher.errors import BatchFailed, CredentialsRejected, Denied, Invalid, RemoteError, Unavailable, Unreadable
 
 
@@ -85,3 +88,24 @@ def test_a_call_that_the_sdk_lacks_has_no_hint_about_credentials() -> None:
     """The kind is wrong, or the SDK is older than the service."""
     advice = hint(Unreadable("no_operation", unsent=True), kind="my-build")
     assert advice.startswith("the installed AWS SDK does not have this service or operation: run watcher config check")
+
+
+def test_each_code_of_ours_for_an_unreadable_reply_is_explained() -> None:
+    """Such a code is all that readiness and the log show of the error; a code of AWS stays as it is."""
+    texts = [file.read_text(encoding="utf-8") for file in (ROOT / "watcher").rglob("*.py")]
+    codes = {code for text in texts for code in re.findall(r"Unreadable\(\s*\"([a-z_]+)\"", text)}
+    assert len(codes) > 10
+    assert [code for code in codes if not in_words(code).startswith(f"{code}, the ")] == []
+    assert in_words("PermissionError").endswith(", a file that the AWS configuration names cannot be read")
+    assert in_words("ThrottlingException") == "ThrottlingException"
+
+
+def test_a_bug_has_no_hint_about_a_service() -> None:
+    """Nothing that an operator can check has caused it."""
+    assert hint(Unreadable("defect")) == "report it, with the traceback in the log"
+
+
+def test_a_request_that_could_not_be_made_has_no_hint_about_keys() -> None:
+    """A URL that is none is named, and anything else before a request is a matter of the setup."""
+    assert "are URLs" in hint(CredentialsRejected("invalid_url", unsent=True))
+    assert "AWS configuration files" in hint(CredentialsRejected("not_sent", unsent=True))

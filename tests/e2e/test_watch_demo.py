@@ -93,7 +93,7 @@ async def a_wrong_setup(directory: Path) -> None:
         runs.start_soon(one, "keyless", region, "NoCredentialsError")
         runs.start_soon(one, "half", {**region, "AWS_ACCESS_KEY_ID": "simulator"}, "PartialCredentialsError")
         runs.start_soon(one, "region", {**keys, "AWS_REGION": "foo_bar"}, "InvalidRegionError")
-        runs.start_soon(one, "endpoint", {**keys, **region, "AWS_ENDPOINT_URL": "foo"}, "ValueError")
+        runs.start_soon(one, "endpoint", {**keys, **region, "AWS_ENDPOINT_URL": "foo"}, "invalid_url")
 
 
 async def an_argument_that_names_no_task(directory: Path) -> None:

@@ -16,6 +16,7 @@ from tests.observe.log_calls import LogCall, log_calls
 from tests.pages import OPERATING
 from watcher.observe.log_messages import MESSAGES, message_of, placeholders
 from watcher.observe.logs import LogSettings, configure
+from watcher.observe.redaction import redact
 
 CALLS = log_calls()
 
@@ -41,6 +42,12 @@ def test_each_log_call_has_a_sentence(call: LogCall) -> None:
     """Each event that the code logs has a sentence, and each call has the facts that the sentence repeats."""
     assert call.event in MESSAGES, f"{call.place}: add a sentence for {call.event} to watcher/observe/log_messages.py"
     assert call.has_more_facts or placeholders(MESSAGES[call.event]) <= call.facts
+
+
+def test_no_fact_is_hidden_by_its_name() -> None:
+    """A number or a name under a fact such as `tokens` would be masked as a secret, and a fact that is never visible says nothing."""
+    facts = {fact for call in CALLS for fact in call.facts} | {fact for text in MESSAGES.values() for fact in placeholders(text)}
+    assert {fact for fact in facts if redact(None, "", {fact: 3}) != {fact: 3}} == set()
 
 
 @pytest.mark.parametrize("text", MESSAGES.values())
@@ -110,5 +117,5 @@ def test_each_event_of_the_operating_page_has_a_sentence() -> None:
 
 def test_one_reads_as_well_as_two() -> None:
     """No sentence has a noun after a number, which would have to be singular after 1."""
-    numbers = "open_watches|in_flight|events|known|tasks|undelivered|watches"
+    numbers = "open_watches|in_flight|events|heartbeats|known|tasks|undelivered|watches"
     assert [text for text in MESSAGES.values() if re.search(rf"\{{({numbers})\}} \w", text)] == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import anyio
 import pytest
+from structlog.testing import capture_logs
 
 from tests.runtime.conftest import MakeWorld, key
 from watcher.errors import PeerGone, Unavailable
@@ -136,7 +137,10 @@ async def test_a_sink_whose_reader_is_gone_ends_the_run_only_if_it_is_the_only_s
 
 
 async def test_a_sink_with_a_bug_delays_only_itself(world: MakeWorld) -> None:
-    """An exception that no sink may raise is logged, and the event is sent again; the other sink gets its events as usual."""
+    """An exception that no sink may raise is logged, and the event is sent again; the other sink gets its events as usual.
+
+    Readiness says that it is a bug, and not in which class of Python: that is in the traceback in the log.
+    """
     buggy, working = SimulatedInbox(name="buggy"), SimulatedInbox(name="working")
     bugs = iter([ZeroDivisionError, KeyError])
 
@@ -148,6 +152,10 @@ async def test_a_sink_with_a_bug_delays_only_itself(world: MakeWorld) -> None:
     buggy.answer = answer
     w = world(sinks=[buggy, working])
     w.submit("task-1")
-    async with w.watcher() as watcher:
-        await watcher.run()
+    with capture_logs() as lines:
+        async with w.watcher() as watcher:
+            await watcher.run()
     assert [e.id for e in buggy.events] == [e.id for e in working.events]
+    (line,) = [line for line in lines if line["event"] == "component_unhealthy"]
+    assert (line["component"], line["reason"]) == ("sink:buggy", "unreadable: defect, the code of the watcher failed")
+    assert line["hint"] == "report it, with the traceback in the log"

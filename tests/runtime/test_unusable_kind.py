@@ -54,7 +54,7 @@ async def test_a_call_that_the_sdk_lacks_affects_its_own_kind_alone(world: MakeW
 
 
 async def test_a_reply_that_an_own_kind_does_not_fit_has_a_hint_about_the_kind(world: MakeWorld) -> None:
-    """The line of the log and the circuit name the kind and `watcher config check`."""
+    """The line of the log and the circuit name the kind and `watcher config check`, and the circuit says in words what is wrong."""
     w = world(settings=ServiceSettings(catalog=Catalog([VOICE, OWN], VOICE.name)), finite=False)
     probe = OwnFails(w.service)
     probe.error, w.probe = Unreadable("result"), probe
@@ -63,6 +63,8 @@ async def test_a_reply_that_an_own_kind_does_not_fit_has_a_hint_about_the_kind(w
         async with w.running() as watcher:
             w.submit(*(f"own-{n}" for n in TASKS), kind=OWN.name)
             await anyio.sleep(60)
-            assert advice in watcher.health.ready()[1]["circuit:unreadable:chime-sdk-voice"].hint
+            circuit = watcher.health.ready()[1]["circuit:unreadable:chime-sdk-voice"]
+            assert advice in circuit.hint
+            assert circuit.reason == "open: result, the result in the reply cannot be used"
     assert {line["hint"] for line in lines if line["event"] == "calls_failed"} == {advice}
     assert "kind own" in advice

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from itertools import product
 from pathlib import Path
 
 import anyio
 
 from watcher.adapters.aws.probe import AwsProbe
+from watcher.adapters.aws.session import AwsClients
 from watcher.adapters.aws.targets import target_clients
 from watcher.cli import exit_codes
 from watcher.cli.aws_checks import check_identity
@@ -18,7 +21,7 @@ from watcher.cli.running_watcher import check_ready, is_running_with_api
 from watcher.cli.tables import counted
 from watcher.cli.target_checks import PolledTargets
 from watcher.config import Settings, read
-from watcher.errors import ConfigMistakes
+from watcher.errors import ConfigMistakes, RemoteError
 from watcher.kinds.catalog import Catalog
 from watcher.kinds.kind import Kind
 from watcher.model import DEFAULT_TARGET
@@ -65,10 +68,20 @@ async def run_checks(settings: Settings, catalog: Catalog, context: AdapterConte
     named = kinds or await kinds_in_use(settings, catalog, context)
     used = list(dict.fromkeys([*named, *(form.name for form in settings.kinds)]))
     polled = PolledTargets(probe, catalog, {DEFAULT_TARGET: context.aws, **targets}, in_use=bool(used))
+    checked = [catalog[name] for name in used or [catalog.default.name]]
     try:
-        return await _run(await _checks(settings, [catalog[name] for name in used or [catalog.default.name]], context, polled))
+        services = {kind.service for kind in checked}
+        await _load_sdk(polled.clients.values(), sorted({"sts", *services, *_called_services(settings, services)}))
+        return await _run(await _checks(settings, checked, context, polled))
     finally:
         await probe.close()
+
+
+async def _load_sdk(clients: Iterable[AwsClients], services: Iterable[str]) -> None:
+    """Load the SDK before the time of a check begins. On a busy machine it takes seconds, in which no check would see an answer."""
+    for each, service in product(clients, services):
+        with suppress(RemoteError):  # the check reports it
+            await each.load(service)
 
 
 async def _checks(settings: Settings, kinds: Sequence[Kind], context: AdapterContext, polled: PolledTargets) -> list[Checks]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -15,6 +16,12 @@ CANCEL_S = 5.0
 """How long a command that a signal cancelled may take to end, in seconds."""
 AFTER_DEADLINE_S = 2.0
 """How long after its stop deadline a service that has not ended is ended by force, in seconds."""
+
+
+_SDK_CREDENTIALS = "aiobotocore.credentials"
+"""The logger of the SDK that writes a traceback about each failure to fetch credentials. The failure is raised too, so the command
+reports it. Where the command set up logging, that decides about these lines."""
+_DISCARD = logging.NullHandler()
 
 
 def loop_options() -> dict[str, bool]:
@@ -34,6 +41,7 @@ def run(work: Callable[[], Awaitable[T]], *, fast: bool = False) -> T:
     """
     import anyio
 
+    logging.getLogger(_SDK_CREDENTIALS).addHandler(_DISCARD)
     with StopSignals(CANCEL_S) as signals:
         results = anyio.run(_cancelled_by, signals, work, backend_options=loop_options() if fast else {})
     if signals.received is not None or not results:

@@ -1,4 +1,4 @@
-"""What to do about a remote error, in one sentence: the same for the logs, for /readyz and for the commands."""
+"""What is wrong with a remote call, and what to do about it, in one sentence: the same for the logs, /readyz, and the commands."""
 
 from __future__ import annotations
 
@@ -33,6 +33,31 @@ _OF_THIS_MACHINE: Mapping[str, str] = {
 
 _OF_THE_KIND = frozenset({"no_task", "no_tasks", "other_task", "status", "result", "timestamp", "message", "failure"})
 """The codes of a reply in which a path of the kind does not find what it should."""
+_UNREADABLE_FILES = ("FileNotFoundError", "PermissionError", "IsADirectoryError", "NotADirectoryError")
+_DEFECT = "report it, with the traceback in the log"
+_IN_WORDS: Mapping[str, str] = {
+    "defect": "the code of the watcher failed",
+    "invalid_url": "an endpoint or a proxy is not a URL",
+    "not_http": "the answer is not HTTP",
+    "not_sent": "the request could not be made",
+    "unparsable": "the reply cannot be parsed",
+    "no_task": "the reply has no task",
+    "no_tasks": "the reply has no list of tasks",
+    "other_task": "the reply is about another task",
+    "two_answers": "the reply has two different answers about a task",
+    "unnamed_task": "the reply has a task without an id",
+    "status": "the reply has no readable status",
+    "result": "the result in the reply cannot be used",
+    "timestamp": "the reply has a time that is not a point in time",
+    "message": "the message in the reply is not a string",
+    "failure": "the reply lists the task with an unknown error",
+    "no_operation": "the SDK has no such operation",
+    "not_json": "the reply is not JSON",
+    "shape": "the reply has a message without an id, a receipt, or a body",
+    "no_outcome": "the reply has no result for an entry",
+    **dict.fromkeys(_UNREADABLE_FILES, "a file that the AWS configuration names cannot be read"),
+}
+"""By code: those of ours that are too short to say what is wrong. Those of AWS and of its SDK can be looked up as they are."""
 _FOREIGN = "something other than the service answered: check the proxy and the AWS_ENDPOINT_URL variables"
 
 
@@ -40,6 +65,8 @@ def hint(error: RemoteError, *, quota: str | None = None, kind: str | None = Non
     """What to check or change. `quota` is the name of the quota to raise when calls are throttled. `kind` is the name of the kind of
     a call about tasks, if a configuration declares it."""
     match error:
+        case RemoteError() if error.code == "defect":
+            return _DEFECT
         case RemoteError() if error.code in _OF_THIS_MACHINE:
             return _OF_THIS_MACHINE[error.code]
         case BatchFailed():
@@ -73,14 +100,21 @@ def hint(error: RemoteError, *, quota: str | None = None, kind: str | None = Non
     return _FOREIGN
 
 
+def in_words(code: str) -> str:
+    """The code of an error for a person: `unparsable, the reply cannot be parsed`."""
+    return f"{code}, {_IN_WORDS[code]}" if code in _IN_WORDS else code
+
+
 def _credentials(error: CredentialsRejected) -> str:
     if error.clock_skew_s is not None and abs(error.clock_skew_s) >= SKEW_S:
         return f"the clock of this machine is {-error.clock_skew_s:+.0f} s off: correct it"
-    if error.code in ("ValueError", "InvalidURL", "InvalidUrlClientError", "NonHttpUrlClientError"):
+    if error.code == "invalid_url":
         return "the AWS client cannot be created: check that AWS_ENDPOINT_URL, HTTPS_PROXY, and similar variables are URLs"
+    if error.code == "not_sent":
+        return f"the request could not be made: check AWS_ENDPOINT_URL, HTTPS_PROXY, and the AWS configuration files; or {_DEFECT}"
     if error.code == "IllegalCharacter":
         return "a key or token has a space, a line break, or another illegal character: check how it was copied or stored"
-    if error.code in ("CertificateFile", "FileNotFoundError", "PermissionError", "IsADirectoryError", "NotADirectoryError"):
+    if error.code in ("CertificateFile", *_UNREADABLE_FILES):
         return "a file cannot be used: check AWS_CA_BUNDLE, AWS_WEB_IDENTITY_TOKEN_FILE, and the files that the AWS profile names"
     if error.code == "CredentialRetrievalError":
         return "the source of the credentials failed or did not answer in time: check credential_process and its output"

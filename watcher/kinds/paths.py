@@ -119,8 +119,8 @@ def _interpreter(text: str, ast: Ast) -> Callable[[Any], Any]:
     def interpret(value: Any) -> Any:
         try:
             return interpreter.visit(ast, value)  # type: ignore[arg-type]  # the stubs keep the class of a parsed node private
-        except _EVALUATION_ERRORS as error:
-            raise ValueError(f"{text} does not fit the value: {type(error).__name__}") from None
+        except _EVALUATION_ERRORS:
+            raise ValueError(f"{text} does not fit the value") from None
 
     def unless_absent(value: Any) -> Any:
         if isinstance(value, dict) and all(value.get(name) is None for name in names or ()):

@@ -34,7 +34,7 @@ MESSAGES: Mapping[str, str] = {
     "task_token_without_sink": "A message has a task token, and no sink answers it: it is not stored.",
     "task_token_refused": "The sink {sink} refused a heartbeat for the task {task} ({reason}).",
     "task_token_closed": "An answer for the task {task} was refused ({reason}), because an earlier one probably arrived.",
-    "heartbeats_failed": "The sink {sink} could not send {tokens} heartbeats ({reason}); they are sent again.",
+    "heartbeats_failed": "The sink {sink} could not send heartbeats ({reason}): {heartbeats}; they are sent again.",
     "rejected_events_erased": "Dead letters of events were erased after watch.dead_letter_retention: {events}.",
     "sink_dropped": "The removed sink {sink} was dropped as requested; erased events for it: {undelivered}.",
     "sink_raised_unexpectedly": "The code of the sink {sink} failed with {error}; the batch is sent again.",

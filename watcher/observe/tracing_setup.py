@@ -59,8 +59,10 @@ def start_tracing(environment: Mapping[str, str], peers: Mapping[str, Mapping[st
         return tracing_to(OTLPSpanExporter(), peers, BatchSpanProcessor)
     except ImportError:
         log.warning("tracing_unavailable", reason="OpenTelemetry is not installed", hint=INSTALL)
-    except Exception as error:
-        log.warning("tracing_unavailable", reason=type(error).__name__, hint="check the OTEL_* variables of this process", exc_info=True)
+    except Exception:
+        log.warning(
+            "tracing_unavailable", reason="the exporter cannot be set up", hint="check the OTEL_* variables of this process", exc_info=True
+        )
     return Tracing()
 
 

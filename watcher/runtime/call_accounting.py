@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from watcher.core.hints import hint
+from watcher.core.hints import hint, in_words
 from watcher.core.polling.batch_sizes import LimitChange
 from watcher.core.polling.call_failures import CallFailures
 from watcher.core.polling.circuit import CircuitChange
@@ -79,7 +79,9 @@ class CallAccounting:
             self._health.good(change.component, "closed")
             return
         advice = "" if error is None else f"{hint(error, kind=_own_name(kind))}. "
-        self._health.bad(change.component, f"open: {change.code}", f"{advice}Watches are kept, and polling resumes without a restart")
+        self._health.bad(
+            change.component, f"open: {in_words(change.code)}", f"{advice}Watches are kept, and polling resumes without a restart"
+        )
 
     def _report_limit(self, kind: Kind, tasks: int, change: LimitChange, error: RemoteError | None) -> None:
         """Show the limit. Its trials are not logged: there may be many of them."""

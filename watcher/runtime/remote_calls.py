@@ -42,7 +42,7 @@ class RemoteCalls:
             return [error] * len(refs), error
         except Exception as error:
             log.exception("probe_raised_unexpectedly", error=type(error).__name__, hint="this is a bug in the probe: please report it")
-            unreadable = Unreadable(type(error).__name__)
+            unreadable = Unreadable("defect", "the code that calls AWS failed")
             return [unreadable] * len(refs), unreadable
         failures = [outcome for outcome in outcomes if isinstance(outcome, RemoteError)]
         common = failures[0] if len(failures) == len(refs) else None

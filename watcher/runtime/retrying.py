@@ -8,7 +8,7 @@ from typing import TypeVar
 import anyio
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
-from watcher.core.hints import hint
+from watcher.core.hints import hint, in_words
 from watcher.errors import RemoteError
 from watcher.runtime.health import Health
 
@@ -105,8 +105,8 @@ async def call_source(name: str, health: Health, call: Callable[[], Awaitable[T]
 
 
 def report_failure(component: str, health: Health, error: RemoteError) -> None:
-    """Mark this component as unhealthy, with the reason and what to do about it."""
-    health.bad(component, f"{error.reason}: {error.code}", hint(error))
+    """Mark this component as unhealthy, with the reason and what to do about it. Each failure must be reported, until one succeeds."""
+    health.bad(component, f"{error.reason}: {in_words(error.code)}", hint(error), repeated=True)
 
 
 def _error(state: RetryCallState) -> BaseException | None:

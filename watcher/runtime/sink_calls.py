@@ -46,7 +46,7 @@ class SinkCalls:
         except Exception as error:
             hint = "this is a bug in the sink: please report it"
             log.exception("sink_raised_unexpectedly", sink=self._sink.name, error=type(error).__name__, hint=hint)
-            raise Unreadable(type(error).__name__) from error
+            raise Unreadable("defect", "the code of the sink failed") from error
         finally:
             if began is not None:
                 self._writes.end(began)

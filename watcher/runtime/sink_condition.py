@@ -69,4 +69,4 @@ class SinkCondition:
             self.resume_at = max(self.resume_at, self.probe_at)
         if everything or self._failed_batches >= MAX_FAILED_BATCHES:
             hint = "it refuses every event: check its address, its credentials, and what it accepts; the events are kept and sent again"
-            self._health.bad(self._component, f"refused: {reason}", hint)
+            self._health.bad(self._component, f"refused: {reason}", hint, repeated=True)

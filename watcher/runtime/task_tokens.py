@@ -98,7 +98,8 @@ class TaskTokens:
             outcomes = [Retry(error)] * len(waiting)
         failed = [outcome for outcome in outcomes if isinstance(outcome, Retry)]
         if failed:
-            log.warning("heartbeats_failed", sink=self._sink.name, tokens=len(failed), reason=str(failed[0].error), hint="sent again soon")
+            reason = str(failed[0].error)
+            log.warning("heartbeats_failed", sink=self._sink.name, heartbeats=len(failed), reason=reason, hint="sent again soon")
         for (key, token), outcome in zip(waiting, outcomes, strict=True):
             if isinstance(outcome, Rejected):
                 self._refused.add(token_digest(token))

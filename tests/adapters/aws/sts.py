@@ -23,6 +23,8 @@ class Sts:
     lifetime_s: float = 3600
     refuse: tuple[str, int] | None = None
     refused_roles: set[str] = field(default_factory=set)
+    held_roles: dict[str, asyncio.Event] = field(default_factory=dict)
+    """By role, the event before which no call that assumes it is answered."""
     calls: list[dict[str, str]] = field(default_factory=list)
     granted: int = 0
     account: str = "111122223333"
@@ -36,6 +38,8 @@ class Sts:
             return await reply(200, IDENTITY.format(account=account, name=name).encode())(request, writer)
         self.calls.append(form)
         self.signers.append(signer(request))
+        if form["RoleArn"] in self.held_roles:
+            await self.held_roles[form["RoleArn"]].wait()
         refusal = ("AccessDenied", 403) if form["RoleArn"] in self.refused_roles else self.refuse
         if refusal is not None:
             code, status = refusal

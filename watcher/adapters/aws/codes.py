@@ -210,5 +210,8 @@ SETUP_ERRORS = frozenset(
 )
 """botocore exceptions: no Region or no endpoint. The setup of the process is wrong, so no watch ends because of them."""
 
+URL_ERRORS = frozenset(["InvalidURL", "InvalidUrlClientError", "NonHttpUrlClientError"])
+"""aiohttp exceptions for a URL in the setup that is none. botocore raises a ValueError."""
+
 BROKEN_REPLIES = frozenset(["ClientPayloadError", "ClientResponseError", "HttpProcessingError"])
 """aiohttp exceptions for a reply, or the beginning of one, that is not HTTP."""

@@ -30,6 +30,7 @@ from watcher.adapters.aws.codes import (
     THROTTLED,
     TOKEN_CALLS,
     UNAVAILABLE,
+    URL_ERRORS,
 )
 from watcher.adapters.aws.polled_call import PolledCall
 from watcher.adapters.http_headers import http_date, retry_after_s
@@ -214,10 +215,15 @@ def _from_other_error(error: BaseException, status: int | None) -> RemoteError:
 
 
 def _without_code(error: BaseException, status: int | None) -> RemoteError:
-    """Return the error for an exception that does not show its cause: what was received decides, if anything was."""
+    """Return the error for an exception that does not show its cause: what was received decides, if anything was.
+
+    The name of its class would say something about this code only, so a person reads a code that says what failed.
+    """
     name = type(error).__name__
     if BROKEN_REPLIES & {base.__name__ for base in type(error).__mro__}:
-        return Unreadable(name, "the answer is not HTTP", foreign=True)
+        return Unreadable("not_http", "the answer is not HTTP", foreign=True)
     if status is None:
-        return CredentialsRejected(name, "the request could not be made", unsent=True)
-    return classify("", status) if status >= 400 else Unreadable(name)
+        if isinstance(error, ValueError) or name in URL_ERRORS:
+            return CredentialsRejected("invalid_url", "the request could not be made", unsent=True)
+        return CredentialsRejected("not_sent", f"the request could not be made ({name})", unsent=True)
+    return classify("", status) if status >= 400 else Unreadable("unparsable", "the reply cannot be parsed")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -38,8 +39,8 @@ class CallerIdentity:
 async def service_endpoint(aws: AwsClients, service: str) -> ServiceEndpoint:
     """Return the endpoint of a service. Raises CredentialsRejected without a Region, or with an unreadable profile."""
     region = aws.region_required()
-    offered = await anyio.to_thread.run_sync(_offered_regions, region, service)
     client = await aws.client(service)
+    offered = await anyio.to_thread.run_sync(_offered_regions, region, client.meta.service_model.endpoint_prefix)
     return ServiceEndpoint(region, urlsplit(client.meta.endpoint_url).netloc, offered)
 
 
@@ -51,17 +52,25 @@ async def caller_identity(aws: AwsClients, clock: Callable[[], float] = time.tim
     return CallerIdentity(str(reply.get("Account", "")), _name(str(reply.get("Arn", ""))), _clock_ahead(reply, now))
 
 
-def _offered_regions(region: str, service: str) -> tuple[str, ...]:
-    """Read from the data files of the SDK. For an unknown Region, those of the partition `aws`."""
-    import botocore.session
+def _offered_regions(region: str, prefix: str) -> tuple[str, ...]:
+    """Read from the data files of the SDK, which know a service by the prefix of its endpoints. For an unknown Region: those of `aws`."""
     from botocore.exceptions import UnknownRegionError
 
-    session = botocore.session.Session()
+    endpoints = _endpoints()
     try:
-        partition = session.get_partition_for_region(region)
+        partition = endpoints.get_partition_for_region(region)
     except UnknownRegionError:
         partition = "aws"
-    return tuple(session.get_available_regions(service, partition))
+    return tuple(endpoints.get_available_endpoints(prefix, partition))
+
+
+@cache
+def _endpoints() -> Any:
+    """What the SDK knows about endpoints. To read the file takes a twentieth of a second, and each target asks."""
+    from botocore.regions import EndpointResolver
+    from botocore.session import Session
+
+    return EndpointResolver(Session().get_component("data_loader").load_data("endpoints"))
 
 
 def _name(arn: str) -> str:

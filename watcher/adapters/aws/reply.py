@@ -100,8 +100,8 @@ def _result(kind: Kind, task: dict[str, Any]) -> Result | None:
         # half of a surrogate pair, or NaN, would make an event that no consumer can read
         json.dumps(result, ensure_ascii=False, allow_nan=False).encode()
         size = len(json.dumps(result, separators=(",", ":")))
-    except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise Unreadable("result", f"the result is not JSON: {type(error).__name__}") from None
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        raise Unreadable("result", "the result cannot be written as JSON") from None
     if size > MAX_RESULT:
         raise Unreadable("result", f"the result has more than {MAX_RESULT} bytes")
     return result

@@ -160,6 +160,16 @@ class AwsClients:
         generation.session = await anyio.to_thread.run_sync(load)
         return generation.session
 
+    async def load(self, service: str) -> None:
+        """Load the SDK and its data about a service, so that the first call does not spend its deadline on that. Reads no credentials.
+
+        Raises what `client` raises.
+        """
+        try:
+            await self._load_session(service)
+        except Exception as error:  # noqa: BLE001 - botocore raises exceptions of many kinds for a wrong setup
+            raise setup_error(error) from None
+
     async def refresh(self) -> None:
         """Drop credentials and clients, and fetch credentials again. Raises `CredentialsRejected` if there are none."""
         async with self._lock:

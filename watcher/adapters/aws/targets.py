@@ -13,6 +13,7 @@ from watcher.adapters.aws.errors import reply_status
 from watcher.adapters.aws.sdk import HELPER_SHARE
 from watcher.adapters.aws.session import AwsClients
 from watcher.adapters.aws.settings import TargetSettings
+from watcher.errors import RemoteError
 
 
 def target_clients(targets: Iterable[TargetSettings], source: AwsClients) -> Mapping[str, AwsClients]:
@@ -45,6 +46,9 @@ class RoleResolver:
             role["ExternalId"] = self._target.external_id
         try:
             reply = await self._source.call("sts", "assume_role", role, deadline=HELPER_SHARE * self._source.call_deadline)
+        except RemoteError as error:
+            error.add_detail(f"sts:AssumeRole of {self._target.role_arn} for the target {self._target.name}")
+            raise
         finally:
             reply_status.set(None)  # that of STS says nothing about the call for which these credentials are
         fetched = reply["Credentials"]
