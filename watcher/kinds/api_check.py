@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
-from watcher.kinds.api_model import READING_PREFIXES, Operation, ServiceApi, ServiceApis, Shape, nearest
+from watcher.kinds.api_model import Operation, ServiceApi, ServiceApis, Shape, nearest
 from watcher.kinds.api_requests import Mistake, batch_request_mistakes, request_mistakes
 from watcher.kinds.form import KindForm
 from watcher.kinds.form_parts import BatchForm
 from watcher.kinds.path_shapes import a, shape_found
+from watcher.kinds.reading import READING_NAMES
 from watcher.yaml_text import KeyPath
 
 _PATHS: Mapping[str, tuple[str, ...]] = {
@@ -66,9 +67,8 @@ class _KindCheck:
         operation = self._api.operations.get(method)
         if operation is None:
             self.mistakes.append((key, f"{self._api.name} has no operation {method}; {nearest(method, self._api.operations)}"))
-        elif not operation.only_reads:
-            names = ", ".join(f"{prefix}..." for prefix in READING_PREFIXES)
-            self.mistakes.append((key, f"{method} may change something; use an operation that only reads: one of {names}"))
+        elif reason := operation.why_not_reading:
+            self.mistakes.append((key, f"{method} {reason}; use an operation that only reads: one of {READING_NAMES}"))
             return None
         return operation
 

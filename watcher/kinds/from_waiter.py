@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from watcher.kinds.api_model import READING_PREFIXES, Operation, ServiceApi, Shape
+from watcher.kinds.api_model import Operation, ServiceApi, Shape
+from watcher.kinds.reading import READING_NAMES
 from watcher.kinds.waiter_guesses import OwnId, dashed, is_param, message_of, noun_of, optional_of, result_of, times_of
 from watcher.kinds.waiter_status import StatusPlace, UnusableWaiter, place_of, statuses_of
 from watcher.yaml_text.writer import scalar
@@ -61,9 +62,8 @@ def kind_from_waiter(api: ServiceApi, waiter: str, name: str) -> str:
 
 def _operation(api: ServiceApi, method: str) -> Operation:
     operation = api.operations[method]
-    if not operation.only_reads:
-        names = ", ".join(f"{prefix}..." for prefix in READING_PREFIXES)
-        raise UnusableWaiter(f"it calls {method}, and the call of a kind must be one of {names}")
+    if reason := operation.why_not_reading:
+        raise UnusableWaiter(f"it calls {method}, which {reason}; the call of a kind must be one of {READING_NAMES}")
     return operation
 
 
