@@ -12,9 +12,12 @@ from botocore.loaders import create_loader
 from watcher.adapters.aws.service_models import ServiceModels
 from watcher.kinds.reading import ISSUING, WRITING, why_not_reading
 
+ISSUES_CREDENTIALS = "issues credentials, a token, or a link that works like one"
+
 _TAGS = re.compile(r"<[^>]+>")
 _FIRST_WORD = re.compile(
-    r"\W*(?:this (?:operation |action |api |request )?|use this operation to |used to )?(?P<word>generates?|creates?|starts?|initiates?|issues?"
+    r"\W*(?:this (?:operation |action |api |request )?|use this operation to |used to )?"
+    r"(?P<word>generates?|creates?|starts?|initiates?|issues?"
     r"|registers?|sends?|requests|invokes?|uploads?|begins?|runs?|executes?|claims?|removes?|deletes?|marks?|updates?|tests?|submits?"
     r"|verify|verifies|exports?|vends?|allocates?|assigns?|resets?|consumes?|acquires?|renews?|polls?)\b",
     re.IGNORECASE,
@@ -71,15 +74,15 @@ REVIEWED = {
         ("x", "describe_job", "DELETE", "may change something"),
         ("cognito-identity", "get_id", "POST", "changes something, although its name does not say so"),
         ("stepfunctions", "get_activity_task", "POST", "changes something, although its name does not say so"),
-        ("sts", "get_session_token", "POST", "issues credentials, a token, or a link that works like one"),
+        ("sts", "get_session_token", "POST", ISSUES_CREDENTIALS),
         (
             "cognito-identity",
             "get_open_id_token_for_developer_identity",
             "POST",
-            "issues credentials, a token, or a link that works like one",
+            ISSUES_CREDENTIALS,
         ),
-        ("redshift", "get_cluster_credentials_with_iam", "POST", "issues credentials, a token, or a link that works like one"),
-        ("quicksight", "get_dashboard_embed_url", "GET", "issues credentials, a token, or a link that works like one"),
+        ("redshift", "get_cluster_credentials_with_iam", "POST", ISSUES_CREDENTIALS),
+        ("quicksight", "get_dashboard_embed_url", "GET", ISSUES_CREDENTIALS),
     ],
 )
 def test_an_operation_only_reads_or_has_a_reason(service: str, method: str, http_method: str, reason: str | None) -> None:

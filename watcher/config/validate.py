@@ -114,6 +114,9 @@ def _validate_section(raw_config: RawConfig, path: KeyPath, cls: type[Section], 
     if not isinstance(value, dict):
         raw_config.add_mistake(path, f"expected a mapping, got {type_name(value)}")
         return None
+    if "<<" in value:
+        raw_config.add_mistake((*path, "<<"), "merge keys are not supported; write all keys here")
+        return None
     value = copy.deepcopy(value)
     for invalid in [known for known in raw_config.invalid_paths if len(known) == len(path) + 1 and known[: len(path)] == path]:
         value.pop(invalid[-1], None)
