@@ -245,6 +245,25 @@ def test_all_mistakes_are_reported_together(tmp_path: Path) -> None:
     assert [line.split(": ")[1] for line in found] == ["kinds[0].id", "kinds[0].message", "kinds[1].created"]
 
 
+def test_kinds_are_compared_although_there_are_other_mistakes(tmp_path: Path) -> None:
+    """A mistake elsewhere, in another kind, or in another key of the kind hides no difference from the API; and a key with a mistake of
+    its own has no second one."""
+    kind = GLUE.partition("kinds:\n")[2]
+    broken = kind.replace("name: etl", "name: broken").replace("    task: JobRun\n", "")
+    placeholder = kind.replace("name: etl", "name: placeholder").replace("STARTING: open", "FIRST_STATUS: open")
+    placeholder = placeholder.replace("StartedOn", "StartdOn") + "    durations: {FIRST_STATUS: {median: 5s}}\n"
+    text = GLUE.replace("type: lines", "type: lines, queue: 3").replace("id: Id", "id: '['").replace("ErrorMessage", "ErrMessage")
+    found = mistakes(tmp_path, text + broken + placeholder)
+    assert [line.split(": ")[1] for line in found] == [
+        "sources[0].queue",
+        "kinds[0].id",
+        "kinds[0].message",
+        "kinds[1].task",
+        "kinds[2].created",
+        "kinds[2].statuses.FIRST_STATUS",
+    ]
+
+
 def test_a_wrong_own_param_is_one_mistake(tmp_path: Path) -> None:
     """Where the API does not have the last param, nothing is said about a default of `id` that is made of its name."""
     found = mistakes(tmp_path, GLUE.replace("RunId: {field: run}", "RunID: {field: run}").replace("    id: Id\n", ""))
