@@ -68,7 +68,7 @@ def _notified(element: Unwrapped, detail: Mapping[str, Any], kind: Kind) -> Name
     values = [*(value_of([detail], spellings(param)) for param in outer), value_of(ids, spellings(own))]
     resources = element.resources if isinstance(element.resources, list) else []
     listed = {str(number): arn for number, arn in enumerate(resources)}
-    found, arn = by_arn(kind, values, [detail, listed])
+    found, arn = by_arn(kind, values, [detail, listed], of_aws=True)
     return NamedTask(kind, detail, found, arn)
 
 

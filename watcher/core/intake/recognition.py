@@ -67,11 +67,29 @@ def read_task(message: Message, pasted: Pasted | None, catalog: Catalog) -> Name
     """Return the task at one place of a message. Raises InvalidInput: kind, shape, field."""
     named = named_kind(message, catalog)
     if pasted is None:
-        return bare_task(message, named or _kind_of_bare(message, catalog))
+        task = bare_task(message, named or _kind_of_bare(message, catalog))
+        if named is not None and not any(value is not None for value in task.values):
+            _check_other_arns(message, named, catalog)
+        return task
     if named is not None and named not in pasted.kinds:
         raise InvalidInput("kind", "the kind does not match the task in the message")
     kind = named or best_kind(pasted.kinds, lambda kind: task_of_reply(message, pasted, kind), catalog)
     return task_of_reply(message, pasted, kind)
+
+
+def kind_of_bare(message: Message, catalog: Catalog) -> Kind | None:
+    """The kind of the task in a message that is not a reply and names no kind; None where several kinds fit. Never raises."""
+    try:
+        return _kind_of_bare(message, catalog)
+    except InvalidInput:
+        return None
+
+
+def _check_other_arns(message: Message, kind: Kind, catalog: Catalog) -> None:
+    """Raise InvalidInput: field, if a message without the identifiers of the kind that it names has the ARN of a task of another kind."""
+    others = [other.name for other in kinds_of_arns(message, catalog) if other is not kind]
+    if others:
+        raise InvalidInput("field", f"the message names the kind {kind.name}, and the ARN in it is that of a task of {' or '.join(others)}")
 
 
 def named_kind(message: Message, catalog: Catalog) -> Kind | None:
