@@ -245,8 +245,10 @@ def test_identifiers_that_agree_with_the_arn_are_kept() -> None:
     assert refs({"kind": "ecs-task", "cluster": f"arn:aws:ecs:us-east-1:{HOME}:cluster/web", "arn": TASK}) == refs(TASK)
 
 
-def test_a_notification_with_the_arn_of_another_task_is_about_its_own() -> None:
-    """AWS writes both, so the ARN in `resources` is not a contradiction."""
+def test_an_event_of_aws_with_the_arn_of_another_task_is_about_its_own() -> None:
+    """AWS writes both, so another ARN in a notification or in a CloudTrail record is not a contradiction."""
+    record = {"eventName": "SubmitJob", "eventSource": "batch.amazonaws.com", "awsRegion": "us-east-1", "recipientAccountId": HOME}
+    assert refs({**record, "responseElements": {"jobId": "child", "parent": BATCH}}) == [TaskRef("batch-job", ("child",))]
     message = event("Batch Job State Change", "aws.batch", {"jobId": "child"}, resources=[BATCH])
     assert refs(message) == [TaskRef("batch-job", ("child",))]
 
@@ -254,15 +256,15 @@ def test_a_notification_with_the_arn_of_another_task_is_about_its_own() -> None:
 @pytest.mark.parametrize(
     ("message", "detail"),
     [
-        ({"kind": "batch-job", "job_id": "a b"}, "job_id does not have the form of such an identifier; expected a value such as "),
-        ({"kind": "batch-job", "jobs": "a b"}, "jobs does not have the form of such an identifier; expected a value such as "),
-        ({"kind": "transcription", "transcriptionJobName": "a b"}, "transcriptionJobName does not have the form of such an identifier; "),
+        ({"kind": "batch-job", "job_id": "a b"}, "job_id does not have the required form; expected a value such as "),
+        ({"kind": "batch-job", "jobs": "a b"}, "jobs does not have the required form; expected a value such as "),
+        ({"kind": "transcription", "transcriptionJobName": "a b"}, "transcriptionJobName does not have the required form; "),
         ({"kind": "batch-job", "job_id": "a", "jobId": "b"}, "job_id and jobId have different values; keep one"),
         ({"kind": "batch-job", "queue": "a"}, "job_id is missing, blank, or not a string; expected a value such as "),
-        (BATCH.replace(JOB, "a_b"), "job_id in the ARN does not have the form of such an identifier; expected a value such as "),
+        (BATCH.replace(JOB, "a_b"), "job_id in the ARN does not have the required form; expected a value such as "),
         (
             {"voice_connector_id": "a b", "speaker_search_task_id": "c"},
-            "voice_connector_id does not have the form of such an identifier; expected a match of the regular expression [A-Za-z0-9](",
+            "voice_connector_id does not have the required form; expected a match of the regular expression [A-Za-z0-9](",
         ),
         (
             {"kind": "batch-job", "arn": EXECUTION},

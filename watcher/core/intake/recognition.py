@@ -103,16 +103,17 @@ def named_kind(message: Message, catalog: Catalog) -> Kind | None:
     return kind
 
 
-def bare_task(message: Message, kind: Kind) -> NamedTask:
-    """The task of a message that has its identifiers among its own members. Raises InvalidInput: field."""
+def bare_task(message: Message, kind: Kind, *, of_aws: bool = False) -> NamedTask:
+    """The task of a message that has its identifiers among its own members. Raises InvalidInput: field. `of_aws`: see `by_arn`."""
     task = as_the_api_spells(message, kind)
     *outer, own_id = bare_values(message, kind)
-    values, arn = by_arn(kind, [*outer, own_id_in(task, kind) if own_id is None else own_id], [message])
+    values, arn = by_arn(kind, [*outer, own_id_in(task, kind) if own_id is None else own_id], [message], of_aws=of_aws)
     return NamedTask(kind, task, values, arn)
 
 
-def task_of_reply(message: Message, pasted: Pasted, kind: Kind) -> NamedTask:
-    """The task of a reply in a message. The identifiers may also be beside the reply. Raises InvalidInput: shape, field."""
+def task_of_reply(message: Message, pasted: Pasted, kind: Kind, *, of_aws: bool = False) -> NamedTask:
+    """The task of a reply in a message. The identifiers may also be beside the reply. Raises InvalidInput: shape, field. `of_aws`: see
+    `by_arn`."""
     task = pasted.task(kind)
     *outer, own = kind.params
     if isinstance(task, str):
@@ -125,7 +126,7 @@ def task_of_reply(message: Message, pasted: Pasted, kind: Kind) -> NamedTask:
     if own_id is None:
         own_id = own_id_in(task, kind)
     given = [*(value_of(objects, spellings(param)) for param in outer), own_id]
-    values, arn = by_arn(kind, given, [task] if pasted.place else [beside, task])
+    values, arn = by_arn(kind, given, [task] if pasted.place else [beside, task], of_aws=of_aws)
     return NamedTask(kind, task, values, arn)
 
 

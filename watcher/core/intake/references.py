@@ -94,7 +94,7 @@ def _valid(param: Param, value: Any, name: str) -> str:
         raise InvalidInput("field", f"{name} is missing, blank, or not a string{_such_as(param)}")
     if not param.pattern.fullmatch(value) or ".." in value:
         form = _such_as(param) or f"; expected a match of the regular expression {param.pattern.pattern}"
-        raise InvalidInput("id", f"{name} does not have the form of such an identifier{form}")
+        raise InvalidInput("id", f"{name} does not have the required form{form}")
     return value
 
 
