@@ -187,4 +187,4 @@ def test_commands_know_the_kinds_of_their_configuration(command: Command, own: P
 def test_watch_knows_the_kinds_of_a_configuration(command: Command, own: Path) -> None:
     """`watch --config` takes the key of a task of such a kind, and checks its identifiers."""
     found = command("watch", "exports/a..b", "--config", "w.yaml")
-    assert (found.code, "taskId does not have the required form" in " ".join(found.err.split())) == (64, True)
+    assert (found.code, "task_id does not have the required form" in " ".join(found.err.split())) == (64, True)

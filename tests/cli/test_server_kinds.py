@@ -69,7 +69,7 @@ def test_a_task_of_any_kind_and_target_is_submitted(command: Command, api: Runni
         (('{"kind": "exporst", "taskId": "e-1"}',), "unknown kind; did you mean exports?"),
         (('{"taskId": "e-1"}',), "several kinds fit the identifiers: polly-synthesis, exports; add the kind to the message"),
         (("e-1", "--kind", "exporst"), "did you mean exports?"),
-        (("exports/a..b",), "taskId does not have the required form"),
+        (("exports/a..b",), "task_id does not have the required form"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else None,
 )

@@ -212,6 +212,94 @@ def test_the_error_about_an_identifier_shows_a_good_one(message: Any, reason: st
     assert (outcome.reason, shown.endswith(f"; expected a value such as {expected}"), "a/b" in shown) == (reason, True, False)
 
 
+RUN = f"arn:aws:emr-serverless:us-east-1:{HOME}:/applications/00f1abcd2efgh509/jobruns/00f1abcd3ijkl50b"
+TRAINING = f"arn:aws:sagemaker:us-east-1:{HOME}:training-job/churn-1"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"kind": "batch-job", "job_id": "other", "arn": BATCH},
+        {"jobId": "other", "jobArn": BATCH},
+        {"kind": "batch-job", "job": {"jobId": "other", "jobArn": BATCH}},
+        {"kind": "emr-serverless-job-run", "application_id": "00f1abcd2efgh509", "job_run_id": "other1", "arn": RUN},
+        {"kind": "emr-serverless-job-run", "application_id": "other1", "job_run_id": "00f1abcd3ijkl50b", "arn": RUN},
+        {"kind": "emr-serverless-job-run", "application_id": "other1", "arn": RUN},
+        {"kind": "ecs-task", "cluster": "other", "arn": TASK},
+        {"kind": "sagemaker-training", "training_job_name": "churn-1", "arn": TRAINING.replace("churn", "Churn")},
+    ],
+)
+def test_identifiers_that_contradict_the_arn_are_invalid(message: Any) -> None:
+    """Neither is taken for what the sender means, also where they differ in one of two identifiers."""
+    (outcome,) = found(message)
+    assert isinstance(outcome, InvalidInput)
+    assert (outcome.reason, "the ARN and the identifiers are of different tasks; keep one of them" in outcome.detail) == ("field", True)
+
+
+def test_identifiers_that_agree_with_the_arn_are_kept() -> None:
+    """Also those of a task whose ARN has its name in lower case, as Amazon SageMaker writes it, or which has the ARN of another task."""
+    assert refs({"TrainingJobName": "Churn-1", "TrainingJobArn": TRAINING}) == [TaskRef("sagemaker-training", ("Churn-1",))]
+    snapshot = f"arn:aws:rds:us-east-1:{HOME}:snapshot:copy"
+    copy = {"DBSnapshotIdentifier": "copy", "DBSnapshotArn": snapshot, "SourceDBSnapshotIdentifier": snapshot.replace("copy", "first")}
+    assert refs(copy) == refs({"DBSnapshot": copy}) == [TaskRef("rds-snapshot", ("copy",))]
+    assert refs({"kind": "ecs-task", "cluster": f"arn:aws:ecs:us-east-1:{HOME}:cluster/web", "arn": TASK}) == refs(TASK)
+
+
+def test_an_event_of_aws_with_the_arn_of_another_task_is_about_its_own() -> None:
+    """AWS writes both, so another ARN in a notification or in a CloudTrail record is not a contradiction."""
+    record = {"eventName": "SubmitJob", "eventSource": "batch.amazonaws.com", "awsRegion": "us-east-1", "recipientAccountId": HOME}
+    assert refs({**record, "responseElements": {"jobId": "child", "parent": BATCH}}) == [TaskRef("batch-job", ("child",))]
+    message = event("Batch Job State Change", "aws.batch", {"jobId": "child"}, resources=[BATCH])
+    assert refs(message) == [TaskRef("batch-job", ("child",))]
+
+
+@pytest.mark.parametrize(
+    ("message", "detail"),
+    [
+        ({"kind": "batch-job", "job_id": "a b"}, "job_id does not have the required form; expected a value such as "),
+        ({"kind": "batch-job", "jobs": "a b"}, "jobs does not have the required form; expected a value such as "),
+        ({"kind": "transcription", "transcriptionJobName": "a b"}, "transcriptionJobName does not have the required form; "),
+        ({"kind": "batch-job", "job_id": "a", "jobId": "b"}, "job_id and jobId have different values; keep one"),
+        ({"kind": "batch-job", "queue": "a"}, "job_id is missing, blank, or not a string; expected a value such as "),
+        (BATCH.replace(JOB, "a_b"), "job_id in the ARN does not have the required form; expected a value such as "),
+        (
+            {"voice_connector_id": "a b", "speaker_search_task_id": "c"},
+            "voice_connector_id does not have the required form; expected a match of the regular expression [A-Za-z0-9](",
+        ),
+        (
+            {"kind": "batch-job", "arn": EXECUTION},
+            "the message names the kind batch-job, and the ARN in it is that of a task of stepfunctions-execution",
+        ),
+        (
+            {"kind": "voice-tone", "arn": BATCH},
+            "the message names the kind voice-tone, and the ARN in it is that of a task of batch-job",
+        ),
+    ],
+)
+def test_an_error_names_what_was_sent(message: Any, detail: str) -> None:
+    """An identifier has the name that the message has for it, or else its name in messages; an example is never the name itself."""
+    (outcome,) = found(message)
+    assert isinstance(outcome, InvalidInput)
+    assert outcome.detail.startswith(detail)
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ({"JobRunId": "jr_1"}, "glue-job-run"),
+        ({"a": BATCH, "b": BATCH.replace("2f", "3f")}, "batch-job"),
+        ({"tasks": 1}, "ecs-task"),
+        ({"jobId": 5, "jobArn": BATCH}, "batch-job"),
+        ({"x": 1}, "speaker-search"),
+    ],
+)
+def test_the_good_message_is_of_the_kind_that_is_meant(message: Any, kind: str) -> None:
+    """An error about a message without `kind` shows the kind whose identifiers it has, and the default one where it has none."""
+    (outcome,) = found(message)
+    assert isinstance(outcome, InvalidInput)
+    assert f'; a good message: {{"kind": "{kind}", ' in outcome.detail
+
+
 def test_a_message_names_a_configured_target() -> None:
     """Any other one is out of scope, and so is a Region that is not that of the target."""
     task = {"kind": "transcription", "TranscriptionJobName": "call-7"}
@@ -229,11 +317,9 @@ def test_a_message_names_a_configured_target() -> None:
     assert refs(elsewhere, other_targets=True) == [TaskRef("batch-job", (JOB,))]
 
 
-@pytest.mark.parametrize("message", [{"arn": BATCH, "jobId": "another"}, {"kind": "batch-job", "a": BATCH, "b": BATCH.replace(JOB, "c")}])
-def test_an_arn_that_does_not_fit_the_message_is_not_used(message: Any) -> None:
-    """That of another task beside an id has no effect; of two ARNs none is chosen."""
-    (outcome,) = found(message)
-    assert outcome.ref.params == ("another",) if isinstance(outcome, Submission) else getattr(outcome, "reason", "") == "field"
+def test_of_two_arns_none_is_chosen() -> None:
+    """A message without identifiers that has the ARNs of two tasks of its kind is invalid."""
+    assert refs({"kind": "batch-job", "a": BATCH, "b": BATCH.replace(JOB, "c")}) == ["field"]
 
 
 def event(type_: str, source: str, detail: Any, **members: Any) -> dict[str, Any]:

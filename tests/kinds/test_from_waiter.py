@@ -76,6 +76,26 @@ def test_guesses_are_marked() -> None:
     assert form_of(written("ssm", "CommandExecuted")).not_found == {"InvocationDoesNotExist": None}
 
 
+@pytest.mark.parametrize(
+    ("service", "waiter", "arn"),
+    [
+        ("ecs", "TasksStopped", "arn:aws:ecs:us-east-1:111122223333:task/web/0123456789abcdef0"),
+        ("ecs", "ServicesInactive", "arn:aws:ecs:us-east-1:111122223333:service/web/api"),
+        ("medialive", "SignalMapCreated", "arn:aws:medialive:us-east-1:111122223333:signal-map:1234567"),
+        ("gameliftstreams", "StreamGroupActive", "arn:aws:gameliftstreams:us-east-1:111122223333:streamgroup/sg-1AB2C3De4"),
+        ("mediaconnect", "FlowActive", "arn:aws:mediaconnect:us-east-1:111122223333:flow:1-23aBC45dEF67hiJ8-12AbC34DE5fG:BasketballGame"),
+    ],
+)
+def test_a_task_that_the_reply_names_by_its_arn_is_named_by_its_arn(service: str, waiter: str, arn: str) -> None:
+    """Only a param that accepts ARNs, and no bare id, can be equal to the ARN in the reply; a comment says so where the param has no such
+    name."""
+    text = written(service, waiter)
+    own = form_of(text).kind().params[-1]
+    assert (bool(own.pattern.fullmatch(arn)), own.pattern.fullmatch(arn.rpartition("/")[2].rpartition(":")[2])) == (True, None)
+    asked = "so a task is named by its ARN; the call must accept it\n" in text
+    assert asked == (not own.name.lower().endswith("arn"))
+
+
 def test_a_placeholder_is_refused() -> None:
     """A status that the waiter and the API model do not have has to be written before the kind can be used."""
     text = written("cloudfront", "DistributionDeployed")
@@ -158,6 +178,22 @@ def test_most_waiters_become_kinds() -> None:
     results = [_result(service, waiter) for service in APIS.services for waiter in APIS.service(service).waiters]
     assert [each for each in results if isinstance(each, list) and each] == []
     assert len([each for each in results if each == []]) > 0.7 * len(results) > 200
+
+
+@pytest.mark.slow
+def test_no_waiter_becomes_a_kind_whose_id_cannot_be_equal_to_its_param() -> None:
+    """Of all waiters that botocore ships, each that compares an ARN in the reply has a param that accepts ARNs."""
+    found = [form for service in APIS.services for waiter in APIS.service(service).waiters if (form := _form(service, waiter)) is not None]
+    by_arn = [form for form in found if isinstance(form.id, str) and form.id.lower().endswith("arn")]
+    assert len(by_arn) > 5
+    assert [form.name for form in by_arn if not form.kind().params[-1].pattern.fullmatch("arn:aws:x:us-east-1:111122223333:y/z")] == []
+
+
+def _form(service: str, waiter: str) -> KindForm | None:
+    try:
+        return form_of(written(service, waiter))
+    except UnusableWaiter:
+        return None
 
 
 def _result(service: str, waiter: str) -> list[object] | str:

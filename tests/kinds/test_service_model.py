@@ -125,7 +125,12 @@ def test_a_kind_that_fits_its_api_has_no_mistakes(tmp_path: Path, text: str) -> 
         ("task: JobRun", "task: Job", "11: kinds[0].task: GetJobRunResponse has no member Job; did you mean JobRun?"),
         ("task: JobRun", "task: JobRun.Id", "11: kinds[0].task: finds a string, expected an object"),
         ("id: Id", "id: ID", "12: kinds[0].id: JobRun has no member ID; did you mean Id?"),
-        ("    id: Id\n", "", "4: kinds[0].id: the task has no member RunId; did you mean Id? or id: false if no member is the id"),
+        (
+            "    id: Id\n",
+            "",
+            "4: kinds[0].id: the task has no member RunId; write id: with the member that has the identifier (did you mean Id?), "
+            "or id: false if there is none",
+        ),
         ("id: Id", "id: Attempt", "12: kinds[0].id: finds an integer, expected a string"),
         ("JobRunState", "JobRunStat", "13: kinds[0].status: JobRun has no member JobRunStat; did you mean JobRunState?"),
         ("status: JobRunState", "status: Attempt", "13: kinds[0].status: finds an integer, expected a string"),
@@ -238,6 +243,31 @@ def test_all_mistakes_are_reported_together(tmp_path: Path) -> None:
     second = GLUE.partition("kinds:\n")[2].replace("name: etl", "name: other").replace("StartedOn", "StartdOn")
     found = mistakes(tmp_path, GLUE.replace("id: Id", "id: Ip").replace("ErrorMessage", "ErrMessage") + second)
     assert [line.split(": ")[1] for line in found] == ["kinds[0].id", "kinds[0].message", "kinds[1].created"]
+
+
+def test_kinds_are_compared_although_there_are_other_mistakes(tmp_path: Path) -> None:
+    """A mistake elsewhere, in another kind, or in another key of the kind hides no difference from the API; and a key with a mistake of
+    its own has no second one."""
+    kind = GLUE.partition("kinds:\n")[2]
+    broken = kind.replace("name: etl", "name: broken").replace("    task: JobRun\n", "")
+    placeholder = kind.replace("name: etl", "name: placeholder").replace("STARTING: open", "FIRST_STATUS: open")
+    placeholder = placeholder.replace("StartedOn", "StartdOn") + "    durations: {FIRST_STATUS: {median: 5s}}\n"
+    text = GLUE.replace("type: lines", "type: lines, queue: 3").replace("id: Id", "id: '['").replace("ErrorMessage", "ErrMessage")
+    found = mistakes(tmp_path, text + broken + placeholder)
+    assert [line.split(": ")[1] for line in found] == [
+        "sources[0].queue",
+        "kinds[0].id",
+        "kinds[0].message",
+        "kinds[1].task",
+        "kinds[2].created",
+        "kinds[2].statuses.FIRST_STATUS",
+    ]
+
+
+def test_a_wrong_own_param_is_one_mistake(tmp_path: Path) -> None:
+    """Where the API does not have the last param, nothing is said about a default of `id` that is made of its name."""
+    found = mistakes(tmp_path, GLUE.replace("RunId: {field: run}", "RunID: {field: run}").replace("    id: Id\n", ""))
+    assert [line.split(": ")[1] for line in found] == ["kinds[0].params", "kinds[0].params.RunID"]
 
 
 def test_the_form_is_enough_for_a_start(tmp_path: Path) -> None:

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from watcher.config.settings import Settings
+from watcher.config.conflict import Sections
+from watcher.kinds.form import KindForm
 from watcher.yaml_text import KeyPath
 
 
-def check_apis(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
+def check_apis(sections: Sections) -> Iterator[tuple[KeyPath, str]]:
     """Yield the key of each mistake, and what is wrong with it."""
-    if not settings.kinds:
+    forms = {path: section for path, section in sections.items() if isinstance(section, KindForm)}
+    if not forms:
         return
     from watcher.adapters.aws.service_models import ServiceModels  # with botocore, which no other check needs
     from watcher.kinds.api_check import check_kind
 
     apis = ServiceModels()
-    for index, form in enumerate(settings.kinds):
-        yield from ((("kinds", index, *key), what) for key, what in check_kind(form, apis))
+    for path, form in forms.items():
+        yield from (((*path, *key), what) for key, what in check_kind(form, apis))
 
 
 def is_about_statuses(path: KeyPath) -> bool:

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from watcher.config.api_checks import check_apis, is_about_statuses
+from watcher.config.conflict import Sections
 from watcher.config.environment import check_environment
 from watcher.config.overrides import apply_overrides
 from watcher.config.paths import check_paths
 from watcher.config.raw_config import RawConfig, SourceLine
 from watcher.config.references import named
 from watcher.config.settings import Settings
-from watcher.config.validate import validate
+from watcher.config.validate import settings_of, validate_sections
 from watcher.config.yaml_reader import read_yaml
 from watcher.errors import ConfigMistakes
 from watcher.yaml_text import MAX_BYTES, KeyPath, dotted, parse_yaml_text
@@ -95,16 +96,32 @@ def _loaded(
 ) -> Loaded:
     read_yaml(text, raw_config, environ)
     apply_overrides(raw_config, environ)
-    settings = validate(raw_config)
-    differences: dict[str, list[str]] = {}
-    for path, what in (*(check_paths(settings) if paths else ()), *(check_apis(settings) if apis else ())):
-        if statuses or not is_about_statuses(path):
-            raw_config.add_mistake(path, what)
-        else:
-            differences.setdefault(settings.kinds[int(path[1])].name, []).append(f"{raw_config.origin(path)}: {dotted(path)}: {what}")
+    sections = validate_sections(raw_config)
+    differences = _compare_kinds(sections, raw_config, statuses=statuses) if apis else {}
+    settings = settings_of(sections, raw_config)
+    for path, what in check_paths(settings) if paths else ():
+        raw_config.add_mistake(path, what)
     if found := [*raw_config.mistakes, *(check_environment(settings, environ) if paths else ())]:
         raise ConfigMistakes(list(dict.fromkeys(found)))
     return Loaded(settings, raw_config.origins, differences)
+
+
+def _compare_kinds(sections: Sections, raw_config: RawConfig, *, statuses: bool) -> Mapping[str, Sequence[str]]:
+    """Note where kinds differ from their APIs. Without `statuses`, differences of statuses are returned, by the name of the kind.
+
+    A key of a kind is not compared if there is a mistake in it: it may be missing in its section, or have another value.
+    """
+    differences: dict[str, list[str]] = {}
+    invalid = {path[:3] for path in raw_config.invalid_paths}
+    for path, what in check_apis(sections):
+        if path[:3] in invalid:
+            continue
+        if statuses or not is_about_statuses(path):
+            raw_config.add_mistake(path, what)
+        else:
+            name = getattr(sections[path[:2]], "name", "")
+            differences.setdefault(name, []).append(f"{raw_config.origin(path)}: {dotted(path)}: {what}")
+    return differences
 
 
 def _read_text(path: Path, raw_config: RawConfig) -> str:

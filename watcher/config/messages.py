@@ -101,7 +101,9 @@ def explain(error: ErrorDetails, field: FieldInfo | None) -> str:
         case known if known in _EXPECTED:
             return f"expected {_EXPECTED[known]}, got {type_name(value)}{_hint(known, value)}"
         case known if known in _LENGTHS:
-            return f"expected {_LENGTHS[known](context)} {'characters' if isinstance(value, str) else 'entries'}"
+            least_or_most = _LENGTHS[known](context)
+            one, many = ("character", "characters") if isinstance(value, str) else ("entry", "entries")
+            return f"expected {least_or_most} {one if least_or_most.endswith(' 1') else many}"
         case known if known in _BOUNDS:
             unit = " s" if _is_duration(field) else ""
             return f"expected {_BOUNDS[known](context)}{unit}{_got(value, unit)}"

@@ -10,24 +10,31 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from watcher.config.conflict import Sections
 from watcher.config.cross_checks import find_conflicts
 from watcher.config.messages import explain, suggest, type_name
 from watcher.config.overrides import PREFIX
 from watcher.config.raw_config import RawConfig
 from watcher.config.settings import LISTS, TABLES, Settings, section_in, section_of
+from watcher.kinds.form import KindForm, with_any_statuses
 from watcher.section import Section
 from watcher.yaml_text import KeyPath, dotted
 
 DEFAULT_STORE = {"type": "sqlite"}
 
 
-def validate(raw_config: RawConfig) -> Settings:
-    """Return the settings. Raises ConfigMistakes with every mistake."""
+def validate_sections(raw_config: RawConfig) -> Sections:
+    """Return the sections by where they are, and note each mistake. A section with a mistake is missing, or the invalid keys in it are."""
     raw_sections = list(_raw_sections(raw_config))
     checked = {path: _validate_section(raw_config, path, cls, value) for path, cls, value in raw_sections}
     sections = {path: section for path, section in checked.items() if section is not None}
     for conflict in find_conflicts(sections, raw_config.invalid_paths):
         raw_config.add_mistake(conflict.key, conflict.what)
+    return sections
+
+
+def settings_of(sections: Sections, raw_config: RawConfig) -> Settings:
+    """Return the settings with these sections. Raises ConfigMistakes with every mistake that was noted."""
     raw_config.raise_mistakes()
     lists = {key: tuple(section for path, section in sections.items() if path[0] == key) for key in ("sources", "sinks", *LISTS)}
     values: dict[str, Any] = {**lists, **{str(path[0]): section for path, section in sections.items() if len(path) == 1}}
@@ -114,6 +121,9 @@ def _validate_section(raw_config: RawConfig, path: KeyPath, cls: type[Section], 
     if not isinstance(value, dict):
         raw_config.add_mistake(path, f"expected a mapping, got {type_name(value)}")
         return None
+    if "<<" in value:
+        raw_config.add_mistake((*path, "<<"), "merge keys are not supported; write all keys here")
+        return None
     value = copy.deepcopy(value)
     for invalid in [known for known in raw_config.invalid_paths if len(known) == len(path) + 1 and known[: len(path)] == path]:
         value.pop(invalid[-1], None)
@@ -124,7 +134,7 @@ def _validate_section(raw_config: RawConfig, path: KeyPath, cls: type[Section], 
         at = _locate(value, error)
         if (*path, *at) not in raw_config.invalid_paths:
             _add_error(raw_config, path, at, cls, error)
-    if section is None and _remove_invalid(value, errors):
+    if section is None and _remove_invalid(cls, value, errors):
         section, _ = _try_validate(cls, value)
     return section
 
@@ -167,13 +177,20 @@ def _parent(value: Any, at: KeyPath) -> Any:
     return value
 
 
-def _remove_invalid(value: dict[str, Any], errors: list[ErrorDetails]) -> bool:
-    """Remove the keys with errors. Returns False if that cannot help: a key is missing, or the error is not in one key."""
+def _remove_invalid(cls: type[Section], value: dict[str, Any], errors: list[ErrorDetails]) -> bool:
+    """Remove the keys with errors. Returns False if that cannot help: a key is missing, or the error is not in one key.
+
+    A kind can be compared with its API without its statuses, so others take their place.
+    """
     paths = {_locate(value, error) for error in errors}
-    if () in paths or any(error["type"] == "missing" for error in errors):
+    without_statuses = cls is KindForm and any(at[:1] == ("statuses",) for at in paths)
+    missing = {_locate(value, error) for error in errors if error["type"] == "missing"}
+    if () in paths or missing - ({("statuses",)} if without_statuses else set()):
         return False
     for at in paths:
         value.pop(str(at[0]), None)
+    if without_statuses:
+        with_any_statuses(value)
     return True
 
 

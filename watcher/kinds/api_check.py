@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
-from watcher.kinds.api_model import READING_PREFIXES, Operation, ServiceApi, ServiceApis, Shape, nearest
+from watcher.kinds.api_model import Operation, ServiceApi, ServiceApis, Shape, nearest
 from watcher.kinds.api_requests import Mistake, batch_request_mistakes, request_mistakes
 from watcher.kinds.form import KindForm
 from watcher.kinds.form_parts import BatchForm
 from watcher.kinds.path_shapes import a, shape_found
+from watcher.kinds.reading import READING_NAMES
 from watcher.yaml_text import KeyPath
 
 _PATHS: Mapping[str, tuple[str, ...]] = {
@@ -52,10 +53,13 @@ class _KindCheck:
         self.mistakes: list[Mistake] = []
         self._form = form
         self._api = api
+        self._own_is_wrong = False
+        """Whether the API does not have the last param: then nothing is known about a default made of its name."""
 
     def run(self) -> None:
         """Compare the call about one task, then the one about many tasks."""
         if operation := self._operation(("operation",), self._form.operation):
+            self._own_is_wrong = next(reversed(self._form.params)) not in operation.request.members
             self.mistakes += request_mistakes(self._form, operation)
             self._check_task(self._object(("task",), self._form.task, operation.reply))
         if self._form.batch is not None:
@@ -66,9 +70,8 @@ class _KindCheck:
         operation = self._api.operations.get(method)
         if operation is None:
             self.mistakes.append((key, f"{self._api.name} has no operation {method}; {nearest(method, self._api.operations)}"))
-        elif not operation.only_reads:
-            names = ", ".join(f"{prefix}..." for prefix in READING_PREFIXES)
-            self.mistakes.append((key, f"{method} may change something; use an operation that only reads: one of {names}"))
+        elif reason := operation.why_not_reading:
+            self.mistakes.append((key, f"{method} {reason}; use an operation that only reads: one of {READING_NAMES}"))
             return None
         return operation
 
@@ -107,7 +110,10 @@ class _KindCheck:
         own = next(reversed(self._form.params))
         if task is None or task.type != "structure" or own in task.members:
             return json.dumps(own)
-        self.mistakes.append((("id",), f"the task has no member {own}; {nearest(own, task.members)} or id: false if no member is the id"))
+        if not self._own_is_wrong:
+            strings = [name for name, shape in task.members.items() if shape is None or shape.type == "string"]
+            advice = f"write id: with the member that has the identifier ({nearest(own, strings)}), or id: false if there is none"
+            self.mistakes.append((("id",), f"the task has no member {own}; {advice}"))
         return None
 
     def _check_statuses(self, words: Sequence[str]) -> None:

@@ -10,10 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-READING_PREFIXES = ("get_", "batch_get_", "describe_", "batch_describe_", "list_")
-"""How the names of operations that only read begin, as methods of botocore's client."""
-_CHANGING = frozenset({"get_activity_task", "get_change_token", "get_federation_token", "get_session_token", "get_role_credentials"})
-"""Operations with such a name that change something: they take work from a queue, or issue tokens."""
+from watcher.kinds.reading import why_not_reading
 
 
 def _no_shapes() -> Mapping[str, Shape]:
@@ -68,13 +65,21 @@ class Operation:
     """As the API names it: `DescribeJobs`."""
     request: Shape
     reply: Shape
+    service: str
+    """As botocore names it."""
+    http_method: str = "POST"
     errors: tuple[str, ...] = ()
     """The codes of its errors, as far as the model lists them."""
 
     @property
     def only_reads(self) -> bool:
-        """Whether the operation changes nothing, by its name."""
-        return self.method.startswith(READING_PREFIXES) and self.method not in _CHANGING
+        """Whether the operation changes nothing, as far as is known."""
+        return self.why_not_reading is None
+
+    @property
+    def why_not_reading(self) -> str | None:
+        """Why the operation may do more than read, as the end of a sentence about it; None if it only reads."""
+        return why_not_reading(self.service, self.method, self.http_method)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -57,9 +57,26 @@ class ArnTemplate:
         """A regular expression that a whole ARN of this form matches."""
         return self._pattern.pattern
 
-    def unbound(self, params: Sequence[str]) -> Sequence[str]:
-        """Return the params, except for the last one, that the template does not contain. They cannot be read from an ARN."""
-        return [name for name in params[:-1] if name not in self.names]
+    def mistake(self, params: Sequence[str], *, own_is_default: bool, own_example: str | None) -> str | None:
+        """Return why no ARN gives the params of a task, the own one last; None if one does.
+
+        `own_is_default`: the last param has the default pattern. `own_example` is the example that its declaration has.
+        """
+        *outer, own = params
+        for name in self.names:
+            if name not in params:
+                return f"{{{name}}} is not a param; use {' or '.join(f'{{{each}}}' for each in params)}, or * for a part that varies"
+        for name in outer:
+            if name not in self.names:
+                return f"does not contain {{{name}}}; all params but the last one must be in it"
+        if own in self.names:
+            return None
+        advice = f"write {{{own}}} in its place, or declare a pattern of {own} that accepts ARNs"
+        if own_example is not None and self.match(own_example) is None:
+            return f"does not contain {{{own}}}, so the identifier is the whole ARN, and the example of {own} is no such ARN; {advice}"
+        if own_example is None and own_is_default and "/" in self.text:
+            return f"does not contain {{{own}}}, so the identifier is the whole ARN, which the default pattern does not accept; {advice}"
+        return None
 
     def __repr__(self) -> str:
         return f"ArnTemplate({self.text!r})"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from watcher.kinds.arn import ArnTemplate
 from watcher.kinds.kind import Batch
@@ -31,6 +31,19 @@ def _check_pattern(text: str) -> None:
         raise ValueError(f"not a valid regular expression: {error.msg}") from None
 
 
+def snake_case(name: str) -> str:
+    """`SpeakerSearchTaskId` as `speaker_search_task_id`, `jobId` as `job_id`, `DBSnapshotId` as `db_snapshot_id`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).replace("-", "_").lower()
+
+
+def _check_method(value: Any) -> Any:
+    """Raise a ValueError with the method for the name of an operation as the API reference has it. The pattern checks the rest."""
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9]*[A-Z][A-Za-z0-9]*", value):
+        raise ValueError(f"expected the method of botocore's client, in lower case with underscores; did you mean {snake_case(value)}?")
+    return value
+
+
+Method = Annotated[str, BeforeValidator(_check_method), Field(pattern=r"^[a-z][a-z0-9_]*$")]
 JmesPath = Annotated[str, checked(parse_expression)]
 MemberPath = Annotated[str, checked(parse_path)]
 Pattern = Annotated[str, checked(_check_pattern)]
@@ -108,7 +121,7 @@ class DurationForm(Section):
 class BatchForm(Section):
     """The call that describes many tasks at once. All parameters of these tasks except for the last one are the same."""
 
-    operation: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    operation: Method
     """The call, as the method of botocore's client is named. It can be the same as that of the kind. If not, the call of the kind reads
     a task that is polled alone, and the watcher needs the permission for both."""
     param: str = Field(min_length=1)

@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from watcher.kinds.api_model import READING_PREFIXES, Operation, ServiceApi, Shape
+from watcher.kinds.api_model import Operation, ServiceApi, Shape
+from watcher.kinds.reading import READING_NAMES
 from watcher.kinds.waiter_guesses import OwnId, dashed, is_param, message_of, noun_of, optional_of, result_of, times_of
 from watcher.kinds.waiter_status import StatusPlace, UnusableWaiter, place_of, statuses_of
 from watcher.yaml_text.writer import scalar
@@ -61,9 +62,8 @@ def kind_from_waiter(api: ServiceApi, waiter: str, name: str) -> str:
 
 def _operation(api: ServiceApi, method: str) -> Operation:
     operation = api.operations[method]
-    if not operation.only_reads:
-        names = ", ".join(f"{prefix}..." for prefix in READING_PREFIXES)
-        raise UnusableWaiter(f"it calls {method}, and the call of a kind must be one of {names}")
+    if reason := operation.why_not_reading:
+        raise UnusableWaiter(f"it calls {method}, which {reason}; the call of a kind must be one of {READING_NAMES}")
     return operation
 
 
@@ -74,9 +74,11 @@ def _params(operation: Operation, own: OwnId) -> Iterator[str]:
     yield "    params:"
     for name in [*(name for name in required if name != own.param), own.param]:
         shape = request.members[name]
-        keys = {"pattern": f'"{_ARN}"'} if re.search(r"arns?$", name, re.IGNORECASE) else {}
+        by_reply = name == own.param and _is_arn(own.member) and not _is_arn(name)
+        keys = {"pattern": f'"{_ARN}"'} if by_reply or _is_arn(name) else {}
         keys |= {"list": "true"} if shape is not None and shape.type == "list" else {}
-        yield f"      {name}: {{{', '.join(f'{key}: {value}' for key, value in keys.items())}}}"
+        question = f"the reply has the ARN ({own.member}), so a task is named by its ARN; the call must accept it" if by_reply else ""
+        yield f"      {name}: {{{', '.join(f'{key}: {value}' for key, value in keys.items())}}}{_check(question)}"
     others = [name for name in optional_of(operation) if name not in (*required, own.param)]
     if others:
         yield f"      # optional request parameters; add one only if a task cannot be found without it: {', '.join(others[:6])}"
@@ -85,6 +87,11 @@ def _params(operation: Operation, own: OwnId) -> Iterator[str]:
         yield "    extra:"
     for name in constants:
         yield f"      {name}: {_constant(name, request.members[name])}  # check: required by the API"
+
+
+def _is_arn(name: str) -> bool:
+    """Whether a parameter or a member has ARNs, by its name."""
+    return re.search(r"arns?$", name, re.IGNORECASE) is not None
 
 
 def _constant(name: str, shape: Shape | None) -> str:

@@ -64,7 +64,9 @@ def parse_expression(text: str) -> Ast:
         ast: Ast = jmespath.compile(text).parsed
     except (ParseError, LexerError) as error:
         at = error.lexer_position if isinstance(error, LexerError) else error.lex_position
-        raise ValueError(f"not a valid JMESPath expression: error at character {at + 1}") from None
+        words = text[at:].split(maxsplit=1)
+        unexpected = f'unexpected "{words[0][:20]}"' if words else "it ends too early"
+        raise ValueError(f"not a valid JMESPath expression: error at character {at + 1}: {unexpected}") from None
     except JMESPathError:
         raise ValueError("not a valid JMESPath expression: it is empty") from None
     _check_functions(ast)

@@ -88,7 +88,15 @@ class _Operations(Mapping[str, Operation]):
 def _operation(model: ServiceModel, name: str) -> Operation:
     operation = model.operation_model(name)
     errors = tuple(str(shape.metadata.get("error", {}).get("code", shape.name)) for shape in operation.error_shapes)
-    return Operation(xform_name(name), name, _shape(operation.input_shape) or _NOTHING, _shape(operation.output_shape) or _NOTHING, errors)
+    return Operation(
+        xform_name(name),
+        name,
+        _shape(operation.input_shape) or _NOTHING,
+        _shape(operation.output_shape) or _NOTHING,
+        model.service_name,
+        str(operation.http.get("method", "POST")),
+        errors,
+    )
 
 
 def _shape(shape: ModelShape | None) -> Shape | None:

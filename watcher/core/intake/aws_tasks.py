@@ -30,10 +30,10 @@ def recorded_task(element: Unwrapped, reply: Mapping[str, Any], pasted: Pasted |
     def read(kind: Kind) -> NamedTask:
         message = _with_request(element.request, reply, kind)
         if pasted is not None:
-            return task_of_reply(message, pasted, kind)
+            return task_of_reply(message, pasted, kind, of_aws=True)
         if kind in first_kinds(catalog):
             raise InvalidInput("shape", f"the responseElements have no {kind.reply.task.text}")
-        return bare_task(message, kind)
+        return bare_task(message, kind, of_aws=True)
 
     return read(best_kind(element.started if pasted is None else pasted.kinds, read, catalog))
 
@@ -68,7 +68,7 @@ def _notified(element: Unwrapped, detail: Mapping[str, Any], kind: Kind) -> Name
     values = [*(value_of([detail], spellings(param)) for param in outer), value_of(ids, spellings(own))]
     resources = element.resources if isinstance(element.resources, list) else []
     listed = {str(number): arn for number, arn in enumerate(resources)}
-    found, arn = by_arn(kind, values, [detail, listed])
+    found, arn = by_arn(kind, values, [detail, listed], of_aws=True)
     return NamedTask(kind, detail, found, arn)
 
 

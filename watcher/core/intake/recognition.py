@@ -67,11 +67,29 @@ def read_task(message: Message, pasted: Pasted | None, catalog: Catalog) -> Name
     """Return the task at one place of a message. Raises InvalidInput: kind, shape, field."""
     named = named_kind(message, catalog)
     if pasted is None:
-        return bare_task(message, named or _kind_of_bare(message, catalog))
+        task = bare_task(message, named or _kind_of_bare(message, catalog))
+        if named is not None and not any(value is not None for value in task.values):
+            _check_other_arns(message, named, catalog)
+        return task
     if named is not None and named not in pasted.kinds:
         raise InvalidInput("kind", "the kind does not match the task in the message")
     kind = named or best_kind(pasted.kinds, lambda kind: task_of_reply(message, pasted, kind), catalog)
     return task_of_reply(message, pasted, kind)
+
+
+def kind_of_bare(message: Message, catalog: Catalog) -> Kind | None:
+    """The kind of the task in a message that is not a reply and names no kind; None where several kinds fit. Never raises."""
+    try:
+        return _kind_of_bare(message, catalog)
+    except InvalidInput:
+        return None
+
+
+def _check_other_arns(message: Message, kind: Kind, catalog: Catalog) -> None:
+    """Raise InvalidInput: field, if a message without the identifiers of the kind that it names has the ARN of a task of another kind."""
+    others = [other.name for other in kinds_of_arns(message, catalog) if other is not kind]
+    if others:
+        raise InvalidInput("field", f"the message names the kind {kind.name}, and the ARN in it is that of a task of {' or '.join(others)}")
 
 
 def named_kind(message: Message, catalog: Catalog) -> Kind | None:
@@ -85,16 +103,17 @@ def named_kind(message: Message, catalog: Catalog) -> Kind | None:
     return kind
 
 
-def bare_task(message: Message, kind: Kind) -> NamedTask:
-    """The task of a message that has its identifiers among its own members. Raises InvalidInput: field."""
+def bare_task(message: Message, kind: Kind, *, of_aws: bool = False) -> NamedTask:
+    """The task of a message that has its identifiers among its own members. Raises InvalidInput: field. `of_aws`: see `by_arn`."""
     task = as_the_api_spells(message, kind)
     *outer, own_id = bare_values(message, kind)
-    values, arn = by_arn(kind, [*outer, own_id_in(task, kind) if own_id is None else own_id], [message])
+    values, arn = by_arn(kind, [*outer, own_id_in(task, kind) if own_id is None else own_id], [message], of_aws=of_aws)
     return NamedTask(kind, task, values, arn)
 
 
-def task_of_reply(message: Message, pasted: Pasted, kind: Kind) -> NamedTask:
-    """The task of a reply in a message. The identifiers may also be beside the reply. Raises InvalidInput: shape, field."""
+def task_of_reply(message: Message, pasted: Pasted, kind: Kind, *, of_aws: bool = False) -> NamedTask:
+    """The task of a reply in a message. The identifiers may also be beside the reply. Raises InvalidInput: shape, field. `of_aws`: see
+    `by_arn`."""
     task = pasted.task(kind)
     *outer, own = kind.params
     if isinstance(task, str):
@@ -107,7 +126,7 @@ def task_of_reply(message: Message, pasted: Pasted, kind: Kind) -> NamedTask:
     if own_id is None:
         own_id = own_id_in(task, kind)
     given = [*(value_of(objects, spellings(param)) for param in outer), own_id]
-    values, arn = by_arn(kind, given, [task] if pasted.place else [beside, task])
+    values, arn = by_arn(kind, given, [task] if pasted.place else [beside, task], of_aws=of_aws)
     return NamedTask(kind, task, values, arn)
 
 

@@ -11,6 +11,7 @@ from watcher.core.intake.kind_names import near_kind, unknown_kind
 from watcher.core.intake.scopes import Targets
 from watcher.core.intake.strict_json import JSON_SPACE
 from watcher.core.intake.task_arns import PREFIX, arn_values, kinds_of_arn
+from watcher.core.intake.task_objects import Objects, name_in
 from watcher.errors import InvalidInput
 from watcher.kinds.arn import TaskArn
 from watcher.kinds.catalog import Catalog
@@ -77,22 +78,29 @@ def _form_of(kind: Kind) -> str:
     return "/".join(param.name for param in kind.params)
 
 
-def valid_ids(kind: Kind, values: Sequence[Any]) -> tuple[str, ...]:
-    """Return identifiers that are safe in a request. Raises InvalidInput: field, id."""
-    return tuple(_valid(param, value) for param, value in zip(kind.params, values, strict=True))
+def valid_ids(kind: Kind, values: Sequence[Any], objects: Objects = (), *, of_arn: bool = False) -> tuple[str, ...]:
+    """Return identifiers that are safe in a request. Raises InvalidInput: field, id.
+
+    An error names an identifier as `objects`, the parts of the message, spell it. `of_arn`: the others come from an ARN.
+    """
+    suffix = " in the ARN" if of_arn else ""
+    names = (name_in(objects, param) or param.field + suffix for param in kind.params)
+    return tuple(_valid(param, value, name) for param, value, name in zip(kind.params, values, names, strict=True))
 
 
-def _valid(param: Param, value: Any) -> str:
+def _valid(param: Param, value: Any, name: str) -> str:
     """Identifiers become part of a URL, and the SDK does not check them."""
     if not isinstance(value, str) or not value.strip():
-        raise InvalidInput("field", f"{param.name} is missing, blank, or not a string{_such_as(param)}")
+        raise InvalidInput("field", f"{name} is missing, blank, or not a string{_such_as(param)}")
     if not param.pattern.fullmatch(value) or ".." in value:
-        raise InvalidInput("id", f"{param.name} does not have the required form{_such_as(param)}")
+        form = _such_as(param) or f"; expected a match of the regular expression {param.pattern.pattern}"
+        raise InvalidInput("id", f"{name} does not have the required form{form}")
     return value
 
 
 def _such_as(param: Param) -> str:
-    return f"; expected a value such as {param.example}" if param.example else ""
+    """A value of an identifier, if the kind declares one. Without, its example is the name of the parameter."""
+    return "" if param.example in ("", param.name) else f"; expected a value such as {param.example}"
 
 
 def _split(text: str) -> tuple[Sequence[str], str | None]:
@@ -116,7 +124,7 @@ def _ref_of_arn(head: Sequence[str], text: str, catalog: Catalog, targets: Targe
         raise InvalidInput("kind", f"several kinds have ARNs of this form: {names}; write the kind before the ARN")
     arn = found[kinds[0]]
     target = target_of(arn, head[0] if len(head) == 2 else None, targets)  # a target and a kind
-    return TaskRef(kinds[0].name, valid_ids(kinds[0], arn_values(kinds[0], arn)), target)
+    return TaskRef(kinds[0].name, valid_ids(kinds[0], arn_values(kinds[0], arn), of_arn=True), target)
 
 
 def target_of(arn: TaskArn, named: Any, targets: Targets) -> str:

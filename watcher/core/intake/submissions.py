@@ -18,7 +18,7 @@ from watcher.core.intake.aws_tasks import notified_task, recorded_task, recorded
 from watcher.core.intake.envelopes import decode_message, unwrap
 from watcher.core.intake.members import MAX_DEADLINE_S, check_version, context_of, deadline_of, task_token_of
 from watcher.core.intake.observations import has_status, observation_of
-from watcher.core.intake.recognition import NamedTask, first_kinds, read_task, tasks_in
+from watcher.core.intake.recognition import NamedTask, first_kinds, kind_of_bare, read_task, tasks_in
 from watcher.core.intake.references import DEFAULT_SCOPES, target_of, valid_ids
 from watcher.core.intake.references import parse_ref as parse_ref
 from watcher.core.intake.replies import Pasted
@@ -149,7 +149,9 @@ class _Reader:
         if isinstance(named, str) and named in self.catalog:
             return self.catalog[named]
         kinds = element.started or element.notified or (() if pasted is None else pasted.kinds)
-        return next((kind for kind in first_kinds(self.catalog) if kind in kinds), kinds[0] if kinds else self.catalog.default)
+        if not kinds:
+            return kind_of_bare(message, self.catalog) or self.catalog.default
+        return next((kind for kind in first_kinds(self.catalog) if kind in kinds), kinds[0])
 
     def _submission(self, message: Mapping[str, Any], pasted: Pasted | None, context: ReadContext) -> Submission:
         """`pasted` is the reply that is part of the message."""
@@ -168,7 +170,7 @@ class _Reader:
 
     def _of_task(self, found: NamedTask, target: str, message: Mapping[str, Any], read_context: ReadContext = lambda: None) -> Submission:
         kind = found.kind
-        ref = TaskRef(kind.name, valid_ids(kind, found.values), target)
+        ref = TaskRef(kind.name, valid_ids(kind, found.values, [message, found.task], of_arn=found.arn is not None), target)
         context = read_context()
         if isinstance(context, InvalidInput):
             raise context
@@ -191,7 +193,7 @@ class _Reader:
         found = notified_task(element, detail, self.catalog)
         if isinstance(found, Ignored):
             return found
-        ids = valid_ids(found.kind, found.values)
+        ids = valid_ids(found.kind, found.values, [detail], of_arn=found.arn is not None)
         try:
             target = self._place(element)
         except InvalidInput:

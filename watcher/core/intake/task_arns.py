@@ -35,10 +35,13 @@ def kinds_of_arns(message: Mapping[str, Any], catalog: Catalog) -> Sequence[Kind
     return [kind for kind in catalog if kind in found]
 
 
-def by_arn(kind: Kind, values: Sequence[Any], objects: Sequence[Mapping[str, Any]]) -> tuple[Sequence[Any], TaskArn | None]:
+def by_arn(
+    kind: Kind, values: Sequence[Any], objects: Sequence[Mapping[str, Any]], *, of_aws: bool = False
+) -> tuple[Sequence[Any], TaskArn | None]:
     """Return the identifiers, completed by the ARN of the task among the members of these objects, and that ARN if there is one.
 
-    `values` has None for an identifier that was not found otherwise. The task's own id may be the ARN. Raises InvalidInput: field.
+    `values` has None for an identifier that was not found otherwise. The task's own id may be the ARN. Raises InvalidInput: field,
+    also if each ARN of such a task contradicts the identifiers. `of_aws`: AWS itself wrote them, so the ARN is that of another task.
     """
     if kind.arn is None:
         return values, None
@@ -47,8 +50,8 @@ def by_arn(kind: Kind, values: Sequence[Any], objects: Sequence[Mapping[str, Any
     found = [whole] if whole is not None else [arn for text in _arns_in(objects) if (arn := kind.arn.match(text)) is not None]
     agreeing = [arn for arn in found if _agrees(values[:-1] if whole else values, arn_values(kind, arn))]
     if len(agreeing) == 1:
-        return arn_values(kind, agreeing[0]), agreeing[0]
-    if whole is not None:
+        return _completed(values, arn_values(kind, agreeing[0])), agreeing[0]
+    if whole is not None or (found and not agreeing and not of_aws and all(value is None or isinstance(value, str) for value in values)):
         raise InvalidInput("field", "the ARN and the identifiers are of different tasks; keep one of them")
     if len(agreeing) > 1 and None in values:
         raise InvalidInput("field", "there are several ARNs of such tasks; name each task in a message of its own")
@@ -63,7 +66,17 @@ def _arns_in(objects: Iterable[Mapping[str, Any]]) -> Sequence[str]:
 def _agrees(values: Sequence[Any], of_arn: Sequence[str]) -> bool:
     """Whether the known identifiers agree with those in the ARN. A known identifier can itself be an ARN that ends with the name, such as
     that of a cluster."""
-    return all(value is None or value == other or _names(value, other) for value, other in zip(values, of_arn, strict=False))
+    return all(value is None or _is_same(value, other) or _names(value, other) for value, other in zip(values, of_arn, strict=False))
+
+
+def _completed(values: Sequence[Any], of_arn: Sequence[str]) -> Sequence[Any]:
+    """The identifiers in the ARN, except that one that was given keeps its case."""
+    return tuple(value if _is_same(value, other) else other for value, other in zip(values, of_arn, strict=True))
+
+
+def _is_same(value: Any, other: str) -> bool:
+    """Whether an identifier is that of an ARN. ARNs of Amazon SageMaker have the names of jobs in lower case."""
+    return isinstance(value, str) and other in (value, value.lower())
 
 
 def _names(value: Any, name: str) -> bool:

@@ -75,12 +75,21 @@ def is_present(objects: Objects, names: Sequence[str]) -> bool:
     return any(members.get(name) is not None for members in objects for name in names)
 
 
+def name_in(objects: Objects, param: Param) -> str | None:
+    """The name under which these objects have an identifier; None where they do not have it."""
+    return next((name for members in objects for name in spellings(param) if members.get(name) is not None), None)
+
+
 def value_of(objects: Objects, names: Sequence[str]) -> Any:
     """The one value under any of these names, None where there is none. Raises InvalidInput: field."""
-    found = [members[name] for members in objects for name in names if members.get(name) is not None]
-    if any(value != found[0] for value in found[1:]):
-        raise InvalidInput("field", f"{names[0]} is given more than once, with different values; keep one")
-    return found[0] if found else None
+    found = [(name, members[name]) for members in objects for name in names if members.get(name) is not None]
+    if not found:
+        return None
+    first, value = found[0]
+    if other := next((name for name, another in found[1:] if another != value), None):
+        given = f"{first} is given more than once, with" if other == first else f"{first} and {other} have"
+        raise InvalidInput("field", f"{given} different values; keep one")
+    return value
 
 
 def _upper_camel(value: Any) -> Any:
