@@ -11,7 +11,7 @@ from watcher.kinds.catalog import builtin_catalog
 from watcher.queries.tasks import TaskSummary, newest_tasks
 from watcher.query import Selection, TaskQuery
 
-pytestmark = pytest.mark.looptime
+pytestmark = pytest.mark.looptime(noop_cycles=0)
 
 CATALOG = builtin_catalog()
 

@@ -12,7 +12,7 @@ from watcher.model import Observation, TaskRef
 from watcher.ports import CANCEL_PAGE
 from watcher.simulator.probe import SimulatedProbe
 
-pytestmark = pytest.mark.looptime
+pytestmark = pytest.mark.looptime(noop_cycles=0)
 
 
 async def test_a_cancelled_task_ends_and_is_reported(world: MakeWorld) -> None:

@@ -13,7 +13,7 @@ from watcher.runtime.service import Watcher
 from watcher.simulator.inbox import SimulatedInbox
 from watcher.simulator.queue import SimulatedQueue
 
-pytestmark = pytest.mark.looptime
+pytestmark = pytest.mark.looptime(noop_cycles=0)
 
 
 def samples(watcher: Watcher, name: str) -> dict[str, float]:

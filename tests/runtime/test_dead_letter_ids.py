@@ -19,7 +19,7 @@ def test_the_id_depends_on_source_message_and_body() -> None:
     assert dead_letter_id("pipe", Message("7", b"x", "receipt")) == dead_letter_id("pipe", Message("7", b"x", "another receipt"))
 
 
-@pytest.mark.looptime
+@pytest.mark.looptime(noop_cycles=0)
 async def test_different_invalid_inputs_with_one_id_are_two_dead_letters(world: MakeWorld) -> None:
     """A source that numbers its messages anew with each start, as a file does, replaces no dead letter of an earlier start."""
     w = world(finite=False)

@@ -10,7 +10,7 @@ from watcher.core.polling.cadence import CadenceSettings
 from watcher.core.polling.transitions import WatchSettings
 from watcher.runtime.settings import ServiceSettings
 
-pytestmark = pytest.mark.looptime
+pytestmark = pytest.mark.looptime(noop_cycles=0)
 
 
 @pytest.mark.parametrize("deadline", [70, 130, 1000])

@@ -12,7 +12,7 @@ from watcher.errors import Unavailable
 from watcher.model import Message
 from watcher.simulator.queue import SimulatedQueue
 
-pytestmark = pytest.mark.looptime
+pytestmark = pytest.mark.looptime(noop_cycles=0)
 
 
 class SlowQueue(SimulatedQueue):

@@ -13,7 +13,7 @@ from watcher.ports import Delivered, Outcome, Retry
 from watcher.query import Selection
 from watcher.simulator.inbox import SimulatedInbox
 
-pytestmark = pytest.mark.looptime
+pytestmark = pytest.mark.looptime(noop_cycles=0)
 
 
 async def test_a_sink_that_is_down_delays_only_itself(world: MakeWorld) -> None:

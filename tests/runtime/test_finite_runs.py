@@ -13,7 +13,7 @@ from watcher.errors import Unavailable
 from watcher.model import TaskRef, Watch
 from watcher.simulator.inbox import SimulatedInbox
 
-pytestmark = pytest.mark.looptime
+pytestmark = pytest.mark.looptime(noop_cycles=0)
 
 
 @pytest.mark.parametrize("minutes", [2, 6])

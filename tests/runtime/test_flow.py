@@ -15,7 +15,7 @@ from watcher.model import NO_TOKENS, TaskTokens, Watch
 from watcher.query import DeadLetterQuery
 from watcher.runtime.settings import Limits, ServiceSettings
 
-pytestmark = pytest.mark.looptime
+pytestmark = pytest.mark.looptime(noop_cycles=0)
 
 
 async def test_each_task_is_reported_in_order_to_its_end(world: MakeWorld) -> None:

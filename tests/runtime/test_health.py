@@ -94,7 +94,7 @@ def test_a_clock_that_goes_back_delays_no_line() -> None:
     assert len(lines) == 3
 
 
-@pytest.mark.looptime
+@pytest.mark.looptime(noop_cycles=0)
 async def test_a_sink_that_throttles_each_event_does_not_fill_the_log(world: MakeWorld) -> None:
     """Every first attempt is throttled, as by a small function: all events arrive, and each minute has at most one pair of lines."""
     w = world()

@@ -17,7 +17,7 @@ from watcher.ports import Outcome
 from watcher.runtime.health import Health
 from watcher.simulator.inbox import SimulatedInbox
 
-pytestmark = pytest.mark.looptime
+pytestmark = pytest.mark.looptime(noop_cycles=0)
 
 
 class HungStore(MemoryStore):

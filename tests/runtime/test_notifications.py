@@ -13,7 +13,7 @@ from tests.runtime.conftest import MakeWorld, World, key
 from watcher.query import DeadLetterQuery
 from watcher.runtime.settings import ServiceSettings
 
-pytestmark = pytest.mark.looptime
+pytestmark = pytest.mark.looptime(noop_cycles=0)
 
 
 def notification(name: str, **event: Any) -> str:

@@ -15,7 +15,7 @@ from watcher.ports import Delivered, Rejected
 from watcher.query import DeadLetterQuery, Selection
 from watcher.simulator.inbox import SimulatedInbox
 
-pytestmark = pytest.mark.looptime
+pytestmark = pytest.mark.looptime(noop_cycles=0)
 
 
 async def test_a_rejected_event_becomes_a_dead_letter_and_can_be_retried(world: MakeWorld) -> None:

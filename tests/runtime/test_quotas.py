@@ -17,7 +17,7 @@ from watcher.runtime.polling import SHARED_CIRCUIT_S
 from watcher.runtime.settings import Limits, ServiceSettings
 from watcher.simulator.probe import SimulatedProbe
 
-pytestmark = pytest.mark.looptime
+pytestmark = pytest.mark.looptime(noop_cycles=0)
 
 
 class NoVoiceToneQuota(SimulatedProbe):

@@ -7,7 +7,7 @@ import pytest
 
 from tests.runtime.conftest import MakeWorld
 
-pytestmark = pytest.mark.looptime
+pytestmark = pytest.mark.looptime(noop_cycles=0)
 
 
 async def test_credentials_that_stay_expired_are_not_refreshed_without_end(world: MakeWorld) -> None:

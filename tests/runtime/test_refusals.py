@@ -25,7 +25,7 @@ from watcher.query import DeadLetterQuery, Selection
 from watcher.runtime.settings import Limits, ServiceSettings
 from watcher.simulator.inbox import SimulatedInbox
 
-pytestmark = pytest.mark.looptime
+pytestmark = pytest.mark.looptime(noop_cycles=0)
 
 
 class CountedInbox(SimulatedInbox):

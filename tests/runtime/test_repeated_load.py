@@ -13,7 +13,7 @@ from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.errors import StoreUnavailable
 from watcher.model import Lease, Watch
 
-pytestmark = pytest.mark.looptime
+pytestmark = pytest.mark.looptime(noop_cycles=0)
 
 
 class Breaking(MemoryStore):

@@ -20,7 +20,7 @@ from watcher.model import TaskRef, Watch
 from watcher.observe.tracing_setup import tracing_to
 from watcher.ports import Delivered, Rejected, Retry
 
-pytestmark = pytest.mark.looptime
+pytestmark = pytest.mark.looptime(noop_cycles=0)
 
 TRACE_ID, SENDER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 PARENT = f"00-{TRACE_ID}-{SENDER}-01"

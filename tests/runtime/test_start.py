@@ -12,7 +12,7 @@ from watcher.adapters.stores.memory import MemoryStore, MemoryStoreSettings
 from watcher.errors import StoreUnavailable
 from watcher.model import Lease, TaskRef, Watch
 
-pytestmark = pytest.mark.looptime
+pytestmark = pytest.mark.looptime(noop_cycles=0)
 
 PIECE_S = 30.0
 

@@ -17,7 +17,7 @@ from watcher.model import Change, Lease, Observation, TaskRef
 from watcher.runtime.settings import ServiceSettings
 from watcher.simulator.simulated_kinds import SIMULATED_KINDS
 
-pytestmark = pytest.mark.looptime
+pytestmark = pytest.mark.looptime(noop_cycles=0)
 
 EVERY_4_S = ServiceSettings(cadence=CadenceSettings(type="fixed", every=4))
 

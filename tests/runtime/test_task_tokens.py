@@ -22,7 +22,7 @@ from watcher.runtime.service import Watcher
 from watcher.runtime.settings import ServiceSettings
 from watcher.simulator.inbox import SimulatedInbox
 
-pytestmark = pytest.mark.looptime
+pytestmark = pytest.mark.looptime(noop_cycles=0)
 
 LOST = Unavailable("timeout", "ReadTimeoutError")
 """The reply to a call did not come, so the call may have been carried out."""

@@ -11,7 +11,7 @@ from tests.runtime.conftest import MakeWorld, key
 from watcher.errors import Unavailable
 from watcher.ports import Delivered, Retry
 
-pytestmark = pytest.mark.looptime
+pytestmark = pytest.mark.looptime(noop_cycles=0)
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT, STATE = f"00-{TRACE_ID}-00f067aa0ba902b7-01", "congo=t61rcWkgMzE"

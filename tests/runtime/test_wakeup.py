@@ -7,7 +7,7 @@ import pytest
 
 from watcher.runtime.wakeup import IntakeGate, Wakeup
 
-pytestmark = pytest.mark.looptime
+pytestmark = pytest.mark.looptime(noop_cycles=0)
 
 
 async def test_a_second_reason_to_pause_does_not_lose_a_waiting_loop() -> None:

@@ -14,7 +14,7 @@ from watcher.ports import Delivered, Outcome, Retry
 from watcher.query import DeadLetterQuery
 from watcher.simulator.inbox import SimulatedInbox
 
-pytestmark = pytest.mark.looptime
+pytestmark = pytest.mark.looptime(noop_cycles=0)
 
 
 class Picky(SimulatedInbox):

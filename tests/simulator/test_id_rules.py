@@ -50,7 +50,7 @@ def test_an_id_decides_how_long_its_task_takes(suffix: str) -> None:
     assert ended - started == pytest.approx(70)
 
 
-@pytest.mark.looptime
+@pytest.mark.looptime(noop_cycles=0)
 @pytest.mark.parametrize(("prefix", "error"), [("missing-", NotFound), ("denied-", Denied), ("busy-", Busy), ("broken-", Unreadable)])
 async def test_an_id_decides_the_error_of_each_call(prefix: str, error: type[Exception]) -> None:
     """Every call about such a task fails in the same way, and calls about others do not."""
@@ -61,7 +61,7 @@ async def test_an_id_decides_the_error_of_each_call(prefix: str, error: type[Exc
     assert (await probe.observe_one(TaskRef("voice-tone", ("vc", prefix.removesuffix("-"))))).status == "IN_QUEUE"
 
 
-@pytest.mark.looptime
+@pytest.mark.looptime(noop_cycles=0)
 async def test_a_late_task_is_found_after_a_while() -> None:
     """A task `late-…` is not found for `Scenario.hidden`, and then found."""
     now = [900.0]

@@ -33,7 +33,7 @@ async def poll(probe: SimulatedProbe, task: TaskRef, every: float, until: float)
     return seen
 
 
-@pytest.mark.looptime
+@pytest.mark.looptime(noop_cycles=0)
 async def test_observations_match_the_truth() -> None:
     """Frequent polls see every status of a task in order, never before it begins and within one interval after it."""
     probe = made(durations="queue=exponential(3),run=5+exponential(4)", partial=1)
@@ -47,7 +47,7 @@ async def test_observations_match_the_truth() -> None:
         assert all(truth[status] <= at <= truth[status] + 0.4 for status, at in first.items() if status != "IN_QUEUE")
 
 
-@pytest.mark.looptime
+@pytest.mark.looptime(noop_cycles=0)
 async def test_the_same_seed_gives_the_same_replies(looptime: object) -> None:
     """Two runs of one scenario give the same replies, with the same faults and latencies."""
 
@@ -65,7 +65,7 @@ async def test_the_same_seed_gives_the_same_replies(looptime: object) -> None:
     assert await run() == first
 
 
-@pytest.mark.looptime
+@pytest.mark.looptime(noop_cycles=0)
 async def test_a_call_takes_its_latency(looptime: object) -> None:
     """An observation takes the latency of the scenario in virtual time, and `slow` adds to it."""
     await made(latency="fixed(2)").observe_one(ref("t"))
@@ -74,7 +74,7 @@ async def test_a_call_takes_its_latency(looptime: object) -> None:
     assert looptime == 12
 
 
-@pytest.mark.looptime
+@pytest.mark.looptime(noop_cycles=0)
 async def test_one_call_per_task_at_a_time() -> None:
     """A second call for the same task raises Busy, one for another task does not, and a later call works again."""
     probe = made(durations="queue=5,run=never")
@@ -95,7 +95,7 @@ async def test_one_call_per_task_at_a_time() -> None:
     await probe.observe_one(ref("a"))
 
 
-@pytest.mark.looptime
+@pytest.mark.looptime(noop_cycles=0)
 async def test_a_cancelled_call_unlocks_its_task() -> None:
     """After a cancelled call nothing is in flight, so the next call gets a reply."""
     probe = made(latency="fixed(5)")
@@ -105,7 +105,7 @@ async def test_a_cancelled_call_unlocks_its_task() -> None:
     await probe.observe_one(ref("a"))
 
 
-@pytest.mark.looptime
+@pytest.mark.looptime(noop_cycles=0)
 async def test_each_kind_has_its_own_quota() -> None:
     """Of a hundred calls at once as many as the burst are accepted for each kind, and more after a second."""
     probe = made(quota=20, burst=30)
@@ -122,7 +122,7 @@ async def test_each_kind_has_its_own_quota() -> None:
     assert probe.service.stats.outcomes == {"ok": 80, "ThrottledClientException": 220}
 
 
-@pytest.mark.looptime
+@pytest.mark.looptime(noop_cycles=0)
 async def test_a_quota_of_zero_throttles_the_first_call() -> None:
     """A new account is throttled at once, and a throttled call creates no task."""
     probe = made(quota=0)
@@ -131,7 +131,7 @@ async def test_a_quota_of_zero_throttles_the_first_call() -> None:
     assert len(probe.service.tasks) == 0
 
 
-@pytest.mark.looptime
+@pytest.mark.looptime(noop_cycles=0)
 @pytest.mark.parametrize("fault", [name for name, error in FAULTS.items() if error.raises is not None and name != HIDDEN])
 async def test_each_fault_raises_its_error(fault: str) -> None:
     """Each fault raises exactly the class that the table names, within the deadline."""
@@ -142,7 +142,7 @@ async def test_each_fault_raises_its_error(fault: str) -> None:
     assert not isinstance(caught.value, CredentialsRejected) or caught.value.expired == (fault == "expired")
 
 
-@pytest.mark.looptime
+@pytest.mark.looptime(noop_cycles=0)
 @pytest.mark.parametrize("fault", ["hang", "drip"])
 async def test_a_reply_that_never_ends_is_unavailable_at_the_deadline(fault: str, looptime: object) -> None:
     """A call that hangs raises Unavailable exactly at the deadline, and the next call for its task works."""
@@ -154,7 +154,7 @@ async def test_a_reply_that_never_ends_is_unavailable_at_the_deadline(fault: str
     await probe.observe_one(ref("t"))
 
 
-@pytest.mark.looptime
+@pytest.mark.looptime(noop_cycles=0)
 async def test_special_ids_and_invalid_ids() -> None:
     """A task `missing-…` is not found, a connector `denied-…` is denied, and ids outside the API model are invalid."""
     probe = made()
@@ -169,7 +169,7 @@ async def test_special_ids_and_invalid_ids() -> None:
             await probe.observe_one(task)
 
 
-@pytest.mark.looptime
+@pytest.mark.looptime(noop_cycles=0)
 async def test_a_hidden_task_is_found_later() -> None:
     """The fault `404` hides a task for its first seconds; later it is found with its original creation time."""
     probe = made(faults={"404": 1}, hidden=20, durations="queue=1,run=never")
@@ -182,7 +182,7 @@ async def test_a_hidden_task_is_found_later() -> None:
     assert (await probe.observe_one(ref("t"))).created_at == pytest.approx(T0, abs=0.002)
 
 
-@pytest.mark.looptime
+@pytest.mark.looptime(noop_cycles=0)
 async def test_a_stale_read_shows_the_past() -> None:
     """A stale reply is the task as it was some seconds ago, with its timestamps of that time."""
     probe = made(durations="queue=1,run=fixed(10)", failed=0, stopped=0, partial=0)
@@ -194,7 +194,7 @@ async def test_a_stale_read_shows_the_past() -> None:
     assert (stale.status, stale.updated_at) == ("IN_PROGRESS", pytest.approx(T0 + 1, abs=0.2))
 
 
-@pytest.mark.looptime
+@pytest.mark.looptime(noop_cycles=0)
 async def test_the_scenario_can_change_while_it_runs() -> None:
     """A change of faults and quota applies to the next call; tasks and all other settings stay."""
     probe = made(durations="queue=1,run=never", seed=4)
@@ -209,7 +209,7 @@ async def test_the_scenario_can_change_while_it_runs() -> None:
     assert probe.service.scenario.seed == 4
 
 
-@pytest.mark.looptime
+@pytest.mark.looptime(noop_cycles=0)
 async def test_calls_after_the_end_are_counted() -> None:
     """Each Get for a task whose end an earlier Get returned is counted: a good watcher makes none."""
     probe = made(durations="queue=0,run=fixed(1)", partial=0)

@@ -14,7 +14,7 @@ from watcher.model import Observation, TaskRef
 from watcher.simulator import Scenario, SimulatedProbe, VoiceService
 from watcher.simulator.declared import DeclaredService
 
-pytestmark = pytest.mark.looptime
+pytestmark = pytest.mark.looptime(noop_cycles=0)
 
 T0 = 1_800_000_000.0
 ECS = "arn:aws:ecs:us-east-1:111122223333:task/default/"
