@@ -20,8 +20,8 @@ pytest.register_assert_rewrite("tests.contracts.source_exam", "tests.contracts.s
 # looptime asks for the current loop in synchronous tests too, and would be given a new one that nobody closes
 asyncio.set_event_loop(None)
 
-# a slow or busy machine makes no property false
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# a slow or busy machine makes no property false; each run draws other examples
+settings.register_profile("untimed", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 

@@ -117,7 +117,7 @@ class FleetMutant:
 
 FLEET_MUTANTS: dict[str, FleetMutant] = {
     "no epoch check": FleetMutant(5, break_server=check_no_epoch),
-    "a lease counts from the reply": FleetMutant(86, assemble_with(Leases=CountsFromTheReply)),
+    "a lease counts from the reply": FleetMutant(50, assemble_with(Leases=CountsFromTheReply)),
     "a hand-over that does not wait for calls": FleetMutant(4, assemble_with(Ownership=WaitsForNothing)),
     "a release before settling": FleetMutant(4, assemble_with(Ownership=WaitsForCallsOnly)),
     "positions read past a running transaction": FleetMutant(0, break_server=show_events_out_of_order),
