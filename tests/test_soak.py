@@ -35,7 +35,7 @@ def quiet() -> Iterator[None]:
     structlog.configure(**before)
 
 
-@pytest.mark.parametrize("file", [pytest.param(None, id="memory"), pytest.param("watcher.db", id="sqlite", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("file", [pytest.param(None, id="memory"), pytest.param("watcher.db", id="sqlite", marks=pytest.mark.long)])
 def test_nothing_grows_with_the_number_of_tasks(file: str | None, tmp_path: Path) -> None:
     """After waves of tasks that ended and were pruned, no collection, descriptor, thread, row, or metric is left over."""
     sizes = soak(MIN_WAVE, 3, tmp_path / file if file else None)

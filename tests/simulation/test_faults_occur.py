@@ -83,7 +83,7 @@ def surely_met(seed: int) -> set[str]:
     return met(record, logged) & unambiguous(story)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_everything_that_can_be_drawn_occurs() -> None:
     """For each fault, each trouble, and whatever else can be drawn, there is a story in which the watcher met it."""
     missing = set(ALL)

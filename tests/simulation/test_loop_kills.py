@@ -16,8 +16,9 @@ STEP = {False: 1, True: 7}
 """By `sqlite`: with a file, which is slower, every seventh iteration, since the stages are the same."""
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("sqlite", [False, True], ids=["memory", "sqlite"])
+@pytest.mark.parametrize(
+    "sqlite", [pytest.param(False, id="memory", marks=pytest.mark.long), pytest.param(True, id="sqlite", marks=pytest.mark.slow)]
+)
 def test_every_promise_holds_whenever_the_process_is_killed(sqlite: bool) -> None:
     """At the first iteration of the loop, the second, and so on, until a process has fewer."""
     story, nth = replace(SHORT_STORY, sqlite=sqlite), 1

@@ -15,7 +15,7 @@ from watcher.runtime import backlog, operator_requests, service
 OUTAGE = Trouble("service", 2.0, 12 * 3600.0, 0.5)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_half_a_day_of_503_costs_one_call_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every promise holds over twelve hours of 503 with one call a minute, and everything is reported within a minute of its end."""
     # periodic checks would be most of the work in half a day without calls

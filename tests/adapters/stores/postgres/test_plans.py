@@ -15,8 +15,8 @@ from watcher.adapters.stores.postgres import PostgresStore
 from watcher.model import Event, Watch
 from watcher.query import DeadLetterQuery, EventQuery, Selection, TaskQuery
 
-# in one process: the table of a million rows takes a minute to fill
-pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.xdist_group("plans")]
+# the table of a million rows takes a minute to fill, in each process of the tests
+pytestmark = [pytest.mark.process, pytest.mark.long]
 
 ROWS = 1_000_000
 GROUP = 100
